@@ -1,0 +1,1 @@
+//! What tests share: a scrubbed command, a scratch checkout, and the repository's own root.

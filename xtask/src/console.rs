@@ -1,0 +1,124 @@
+//! What a person sees on stderr: log lines, errors and live progress, never torn into each other.
+//!
+//! Data goes to stdout and is printed by the commands themselves. Everything here is for people, so
+//! it can be silenced (`-q`) or made louder (`-v`) without changing what a program reads.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use tracing::Level;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// One set of bars for the process: log lines are written above whatever bar is showing.
+static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+
+#[derive(clap::Args, Clone, Copy)]
+pub(crate) struct Verbosity {
+    /// Say more on stderr (-vv for everything).
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+
+    /// Say nothing on stderr but warnings and errors.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+}
+
+impl Verbosity {
+    fn level(self) -> Level {
+        match (self.quiet, self.verbose) {
+            (true, _) => Level::WARN,
+            (false, 0) => Level::INFO,
+            (false, 1) => Level::DEBUG,
+            (false, _) => Level::TRACE,
+        }
+    }
+}
+
+/// Send `tracing` to stderr, plain where it is no terminal or `NO_COLOR` is set.
+pub(crate) fn init(verbosity: Verbosity) {
+    tracing_subscriber::fmt()
+        .with_max_level(verbosity.level())
+        .with_writer(AboveBars)
+        .with_ansi(colour())
+        .with_target(false)
+        .without_time()
+        .with_level(verbosity.verbose > 0)
+        .init();
+    if verbosity.quiet {
+        BARS.set_draw_target(indicatif::ProgressDrawTarget::hidden());
+    }
+}
+
+/// Print an error with its causes. Not through `tracing`: an error is said however quiet the run.
+pub(crate) fn error(error: &anyhow::Error) {
+    let label = if colour() { "\u{1b}[1;31merror\u{1b}[0m" } else { "error" };
+    let mut text = format!("{label}: {error}");
+    for cause in error.chain().skip(1) {
+        text.push_str("\n  because: ");
+        text.push_str(&cause.to_string().replace('\n', "\n           "));
+    }
+    line(&text);
+}
+
+/// Write one line to stderr, above any bar. A closed stderr is no reason to fail.
+pub(crate) fn line(text: &str) {
+    BARS.suspend(|| {
+        drop(writeln!(std::io::stderr().lock(), "{text}"));
+    });
+}
+
+/// Whether a person watches stderr: only then is a line redrawn in place.
+pub(crate) fn is_live() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("CI").is_none()
+}
+
+fn colour() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
+/// A bar that counts to `total`; it draws nothing where nobody watches.
+pub(crate) fn bar(total: u64, template: &str) -> ProgressBar {
+    started(ProgressBar::new(total), template)
+}
+
+/// A spinner for work of unknown length.
+pub(crate) fn spinner(message: &str) -> ProgressBar {
+    started(ProgressBar::new_spinner(), "{spinner} {msg} {elapsed:.dim}").with_message(message.to_owned())
+}
+
+fn started(bar: ProgressBar, template: &str) -> ProgressBar {
+    if !is_live() {
+        bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
+        return bar;
+    }
+    let bar = BARS.add(bar);
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(120));
+    bar
+}
+
+/// The writer of `tracing`: each event is one call, so one suspension of the bars.
+struct AboveBars;
+
+impl<'a> MakeWriter<'a> for AboveBars {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        Self
+    }
+}
+
+impl std::io::Write for AboveBars {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        BARS.suspend(|| std::io::stderr().lock().write_all(bytes))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stderr().lock().flush()
+    }
+}
