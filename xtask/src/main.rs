@@ -4,7 +4,10 @@
 //! file that carries the command's name.
 
 mod console;
+mod dbt;
 mod outcome;
+mod probe;
+mod python;
 mod repo;
 
 use std::process::ExitCode;
@@ -27,7 +30,10 @@ struct Cli {
 }
 
 #[derive(clap::Subcommand)]
-enum Command {}
+enum Command {
+    /// Install or re-pin the Python packages that dbt runs on.
+    Python(python::Args),
+}
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -44,7 +50,7 @@ fn main() -> ExitCode {
 fn run(command: Option<Command>) -> anyhow::Result<Outcome> {
     let repo = Repo::discover(&std::env::current_dir().context("failed to read the current folder")?);
     match command {
-        Some(_) => Ok(Outcome::Clean),
+        Some(Command::Python(args)) => python::run(&args, &repo),
         None => {
             Cli::command().print_help()?;
             Ok(Outcome::Clean)

@@ -1,0 +1,195 @@
+//! The lock files of the Python packages: which file, what it pins, and whether it is current.
+//!
+//! `dbt/requirements/<set>.in` is written by people, `<set>.txt` by `cargo xtask python lock`. Each
+//! `.txt` is complete: it pins everything its set needs and can be installed alone. All sets are
+//! resolved together, so any of them can be installed side by side.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use sha2::{Digest as _, Sha256};
+
+use crate::repo::Repo;
+
+/// A set of pinned packages: one lock file `dbt/requirements/<set>.txt`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub(crate) enum Set {
+    /// dbt with `DuckDB`: all that a laptop needs.
+    Local,
+    /// dbt and the driver for Snowflake.
+    Snowflake,
+    /// What this repository's tests need on top.
+    Test,
+}
+
+impl Set {
+    pub(crate) const ALL: [Self; 3] = [Self::Local, Self::Snowflake, Self::Test];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Snowflake => "snowflake",
+            Self::Test => "test",
+        }
+    }
+
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|set| set.name() == name)
+    }
+
+    /// The file that people write.
+    pub(crate) fn input(self) -> String {
+        format!("{}.in", self.name())
+    }
+
+    /// The file that gets installed.
+    pub(crate) fn output(self) -> String {
+        format!("{}.txt", self.name())
+    }
+}
+
+/// The folder of the lock files, whether or not it exists.
+pub(crate) fn folder(repo: &Repo) -> Result<PathBuf> {
+    Ok(repo.dbt_project()?.join("requirements"))
+}
+
+/// A lock file as it is on disk now.
+pub(crate) struct Lock {
+    pub(crate) set: Set,
+    pub(crate) path: PathBuf,
+    pub(crate) sha256: String,
+    text: String,
+}
+
+/// One pinned package. A package may be pinned more than once, for different Pythons or platforms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Pin<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) version: &'a str,
+    pub(crate) marker: &'a str,
+}
+
+impl Lock {
+    pub(crate) fn read(repo: &Repo, set: Set) -> Result<Self> {
+        let path = folder(repo)?.join(set.output());
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                bail!(
+                    "no Python packages are pinned: {} does not exist; write {} beside it (one line a package, \
+                     such as dbt-core==1.11.16) and run `cargo xtask python lock`, or copy the folder \
+                     dbt/requirements/ of the toolkit's own repository",
+                    repo.relative(&path).display(),
+                    set.input()
+                )
+            }
+            Err(error) => return Err(error).with_context(|| format!("failed to read {}", path.display())),
+        };
+        Ok(Self { set, sha256: sha256(text.as_bytes()), path, text })
+    }
+
+    /// What the file pins, in the file's order.
+    pub(crate) fn pins(&self) -> impl Iterator<Item = Pin<'_>> {
+        pins(&self.text)
+    }
+
+    /// The version of a package, where the file pins it.
+    pub(crate) fn version_of(&self, package: &str) -> Option<&str> {
+        self.pins().find(|pin| pin.name == package).map(|pin| pin.version)
+    }
+
+    /// The digest of the hand-written files that this lock was made from.
+    pub(crate) fn made_from(&self) -> Option<&str> {
+        self.text.lines().find_map(|line| line.strip_prefix(MADE_FROM)).map(str::trim)
+    }
+}
+
+/// The line of a lock's header that ties it to the hand-written files.
+pub(crate) const MADE_FROM: &str = "# Made from: ";
+
+/// The pins of a lock file's text.
+pub(crate) fn pins(text: &str) -> impl Iterator<Item = Pin<'_>> {
+    text.lines().filter(|line| !line.starts_with(['#', ' ', '\t', '-'])).filter_map(|line| {
+        let (name, rest) = line.split_once("==")?;
+        let (version, marker) = rest
+            .trim_end_matches(['\\', ' '])
+            .split_once(';')
+            .unwrap_or((rest.trim_end_matches(['\\', ' ']), ""));
+        let name = name.split('[').next().unwrap_or(name);
+        Some(Pin { name: name.trim(), version: version.trim(), marker: marker.trim() })
+    })
+}
+
+/// How many packages the locks put on this machine: an estimate for a progress bar, since only the
+/// markers that exclude a whole platform are looked at.
+pub(crate) fn packages_here(locks: &[Lock]) -> u64 {
+    let elsewhere = if cfg!(windows) { "== 'linux'" } else { "== 'win32'" };
+    let names: BTreeSet<&str> = locks
+        .iter()
+        .flat_map(Lock::pins)
+        .filter(|pin| !pin.marker.contains(elsewhere))
+        .map(|pin| pin.name)
+        .collect();
+    names.len() as u64
+}
+
+/// Where the locks contradict each other: one sentence a package. Empty when they can be installed
+/// side by side.
+pub(crate) fn disagreements(locks: &[Lock]) -> Vec<String> {
+    let mut versions: BTreeMap<&str, BTreeMap<Set, BTreeSet<&str>>> = BTreeMap::new();
+    for lock in locks {
+        for pin in lock.pins() {
+            versions.entry(pin.name).or_default().entry(lock.set).or_default().insert(pin.version);
+        }
+    }
+    let mut found = Vec::new();
+    for (name, by_set) in versions {
+        let mut distinct: Vec<_> = by_set.values().collect();
+        distinct.dedup();
+        if distinct.len() > 1 {
+            let places = by_set.iter().map(|(set, pinned)| {
+                let pinned: Vec<_> = pinned.iter().copied().collect();
+                format!("{} in {}", pinned.join(" or "), set.output())
+            });
+            found.push(format!("{name} is {}", places.collect::<Vec<_>>().join(", ")));
+        }
+    }
+    found
+}
+
+/// The sets that have a hand-written file in `folder`.
+pub(crate) fn sets_in(folder: &Path) -> Vec<Set> {
+    Set::ALL.into_iter().filter(|set| folder.join(set.input()).is_file()).collect()
+}
+
+/// One digest for all hand-written files: they are resolved together, so a change in any of them is
+/// a reason to lock all again. Comments and blank lines do not count.
+pub(crate) fn inputs_digest(folder: &Path) -> Result<String> {
+    let mut all = String::new();
+    for set in sets_in(folder) {
+        let path = folder.join(set.input());
+        let text =
+            std::fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
+        all.extend([&set.input(), "\n"]);
+        all.extend(requirements(&text).flat_map(|requirement| [requirement, "\n"]));
+    }
+    Ok(format!("sha256:{}", sha256(all.as_bytes())))
+}
+
+/// The lines of a hand-written file that ask for something.
+pub(crate) fn requirements(text: &str) -> impl Iterator<Item = &str> {
+    text.lines()
+        .map(|line| line.split(" #").next().unwrap_or(line).trim())
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    digest.iter().fold(String::with_capacity(64), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

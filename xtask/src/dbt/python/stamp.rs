@@ -1,0 +1,213 @@
+//! What `.venv` holds, written down beside it, so that nobody has to start Python to know.
+//!
+//! One small file, `.xtask-stamp.json`, replaced atomically. It says `installing` before the first
+//! byte of an installation is written and `ready` after the last one, so whenever a process is
+//! killed, what it left is recognised. A `.venv` without it was made by somebody else.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::requirements::Lock;
+
+/// Bumped when an older toolkit's environment must not be used by this one.
+const SCHEMA: u32 = 1;
+
+pub(crate) const FILE: &str = ".xtask-stamp.json";
+/// Files whose names begin so are ours; see `condition`.
+pub(crate) const OURS: &str = ".xtask-";
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+pub(crate) enum Stamp {
+    Installing { schema: u32, pid: u32, since: jiff::Timestamp },
+    Ready(Ready),
+}
+
+/// A finished environment.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Ready {
+    schema: u32,
+    /// Where it was made: programs in an environment name its folder, so it cannot be moved.
+    venv: PathBuf,
+    /// The sha256 of the lock of each set that is installed.
+    pub(crate) sets: BTreeMap<String, String>,
+    /// The program behind `bin/python` when it was made.
+    pub(crate) base: PathBuf,
+    pub(crate) python: String,
+    /// `uv 0.13.9` or `pip`.
+    pub(crate) installer: String,
+    /// Relative to the environment; none where no installed set brings it.
+    duckdb: Option<PathBuf>,
+    pub(crate) installed_at: jiff::Timestamp,
+}
+
+/// What was found at the place of the environment.
+pub(crate) enum Condition {
+    /// Nothing, or nothing worth keeping.
+    Absent,
+    /// Ours, and whole.
+    Ready(Ready),
+    /// Ours, and to be made again: the reason in words.
+    Broken(String),
+    /// Not made by us, so not ours to delete: what it is, in words.
+    Foreign(String),
+}
+
+impl Ready {
+    /// Whether everything that `locks` pin is installed.
+    pub(crate) fn holds(&self, locks: &[Lock]) -> bool {
+        locks.iter().all(|lock| self.sets.get(lock.set.name()) == Some(&lock.sha256))
+    }
+
+    /// The sets that are installed from another version of their lock.
+    pub(crate) fn outdated<'a>(&self, locks: &'a [Lock]) -> Vec<&'a Lock> {
+        locks
+            .iter()
+            .filter(|lock| self.sets.get(lock.set.name()).is_some_and(|installed| *installed != lock.sha256))
+            .collect()
+    }
+
+    pub(crate) fn duckdb(&self, venv: &Path) -> Option<PathBuf> {
+        self.duckdb.as_ref().map(|path| venv.join(path))
+    }
+
+    /// Describe the environment that was just finished in `venv`.
+    pub(crate) fn describe(
+        venv: &Path,
+        locks: &[Lock],
+        python: String,
+        installer: String,
+    ) -> std::io::Result<Self> {
+        let packages = site_packages(venv);
+        let program = if cfg!(windows) { "duckdb.exe" } else { "duckdb" };
+        let duckdb = packages
+            .map(|dir| dir.join("duckdb_cli").join(program))
+            .filter(|path| path.is_file())
+            .and_then(|path| path.strip_prefix(venv).map(Path::to_path_buf).ok());
+        Ok(Self {
+            schema: SCHEMA,
+            venv: venv.to_path_buf(),
+            sets: locks.iter().map(|lock| (lock.set.name().to_owned(), lock.sha256.clone())).collect(),
+            base: interpreter(venv).canonicalize()?,
+            python,
+            installer,
+            duckdb,
+            installed_at: now(),
+        })
+    }
+
+    /// Why this environment cannot be used as it is, if so. Looks at files, starts nothing.
+    fn damage(&self, venv: &Path) -> Option<String> {
+        if self.schema != SCHEMA {
+            return Some("it was made by another version of the toolkit".to_owned());
+        }
+        if self.venv != venv {
+            return Some(format!("it was made in {} and has been moved", self.venv.display()));
+        }
+        let Ok(base) = interpreter(venv).canonicalize() else {
+            return Some(format!("its Python, {}, is gone", self.base.display()));
+        };
+        // A patch release may move the program; another `python3.X` makes its packages invisible.
+        if base != self.base && base.file_name() != self.base.file_name() {
+            return Some(format!("its Python was {} and is now {}", self.base.display(), base.display()));
+        }
+        match self.duckdb(venv) {
+            Some(path) if !path.is_file() => Some(format!("{} is gone", path.display())),
+            _ => None,
+        }
+    }
+}
+
+/// Look at the place of the environment.
+pub(crate) fn condition(venv: &Path) -> std::io::Result<Condition> {
+    match std::fs::read(venv.join(FILE)) {
+        Ok(bytes) => Ok(match serde_json::from_slice(&bytes) {
+            Ok(Stamp::Ready(ready)) => match ready.damage(venv) {
+                None => Condition::Ready(ready),
+                Some(why) => Condition::Broken(why),
+            },
+            Ok(Stamp::Installing { pid, since, .. }) => Condition::Broken(format!(
+                "its installation by process {pid}, begun at {since}, did not finish"
+            )),
+            Err(_) => Condition::Broken(format!("its {FILE} was written by another version of the toolkit")),
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => without_stamp(venv),
+        Err(error) => Err(error),
+    }
+}
+
+fn without_stamp(venv: &Path) -> std::io::Result<Condition> {
+    let entries = match std::fs::read_dir(venv) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Condition::Absent),
+        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
+            return Ok(Condition::Foreign("is a file, not a folder".to_owned()));
+        }
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        if !entry?.file_name().to_string_lossy().starts_with(OURS) {
+            let what = if venv.join("pyvenv.cfg").is_file() {
+                "is a Python environment that this toolkit did not make"
+            } else {
+                "is a folder that this toolkit did not make"
+            };
+            return Ok(Condition::Foreign(what.to_owned()));
+        }
+    }
+    Ok(Condition::Absent)
+}
+
+impl Stamp {
+    pub(crate) fn installing() -> Self {
+        Self::Installing { schema: SCHEMA, pid: std::process::id(), since: now() }
+    }
+
+    /// Put this stamp in place of the one before, whole or not at all.
+    pub(crate) fn write(&self, venv: &Path) -> std::io::Result<()> {
+        let mut file = tempfile::Builder::new().prefix(OURS).suffix(".tmp").tempfile_in(venv)?;
+        serde_json::to_writer_pretty(&mut file, self)?;
+        file.write_all(b"\n")?;
+        file.persist(venv.join(FILE)).map_err(|error| error.error)?;
+        Ok(())
+    }
+}
+
+fn now() -> jiff::Timestamp {
+    let now = jiff::Timestamp::now();
+    now.round(jiff::Unit::Second).unwrap_or(now)
+}
+
+/// The Python of an environment.
+pub(crate) fn interpreter(venv: &Path) -> PathBuf {
+    if cfg!(windows) { venv.join("Scripts").join("python.exe") } else { venv.join("bin").join("python") }
+}
+
+/// The folder that packages are installed in, once it exists.
+pub(crate) fn site_packages(venv: &Path) -> Option<PathBuf> {
+    if cfg!(windows) {
+        return Some(venv.join("Lib").join("site-packages")).filter(|dir| dir.is_dir());
+    }
+    let entries = std::fs::read_dir(venv.join("lib")).ok()?;
+    entries
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with("python3."))
+        .map(|entry| entry.path().join("site-packages"))
+        .find(|dir| dir.is_dir())
+}
+
+/// Installed packages as `name-version`, read from the names of their metadata folders.
+pub(crate) fn packages(venv: &Path) -> Vec<String> {
+    let Some(entries) = site_packages(venv).and_then(|dir| std::fs::read_dir(dir).ok()) else {
+        return Vec::new();
+    };
+    let mut names: Vec<String> = entries
+        .filter_map(Result::ok)
+        .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".dist-info").map(str::to_owned))
+        .collect();
+    names.sort_unstable();
+    names
+}

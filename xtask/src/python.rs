@@ -1,0 +1,88 @@
+//! `cargo xtask python`: the packages that dbt runs on.
+//!
+//! Nobody has to call it: commands that need the environment make it. It is here for images and
+//! caches that want it beforehand (`sync`), and for whoever changes a version (`lock`).
+
+use anyhow::Result;
+
+use crate::dbt::python::{self, Set};
+use crate::outcome::Outcome;
+use crate::repo::Repo;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Install the pinned packages into .venv, if they are not there already.
+    ///
+    /// Commands that need the environment do this by themselves. Run it beforehand to fill an image or
+    /// a cache. It uses uv when it is on PATH, else Python's own venv and pip.
+    ///
+    /// `XTASK_PYTHON` names the Python to use, `XTASK_VENV` another place (an absolute path), and
+    /// `XTASK_INSTALLER` (uv or pip) decides who installs.
+    Sync(Sync),
+
+    /// Pin the packages anew, after editing dbt/requirements/*.in.
+    ///
+    /// Resolves all sets together for every supported Python and platform and writes
+    /// dbt/requirements/*.txt with the hash of every file that may be installed. Pins that still fit
+    /// stay as they are. Commit both the .in and the .txt files.
+    Lock(Lock),
+}
+
+#[derive(clap::Args)]
+struct Sync {
+    /// Which packages: one file dbt/requirements/<SET>.txt each. Without it, local and whatever else
+    /// is installed.
+    #[arg(long = "set", value_enum, value_name = "SET")]
+    sets: Vec<Set>,
+}
+
+#[derive(clap::Args)]
+struct Lock {
+    /// Take the newest version that the .in files allow of every package, also of those that fit.
+    #[arg(long)]
+    upgrade: bool,
+
+    /// Write nothing; exit with 1 if the .txt files are not up to date. Needs no network.
+    #[arg(long, conflicts_with = "upgrade")]
+    check: bool,
+}
+
+pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
+    match &args.command {
+        Command::Sync(sync) => sync_sets(sync, repo),
+        Command::Lock(lock) if lock.check => check(repo),
+        Command::Lock(lock) => relock(lock, repo),
+    }
+}
+
+fn sync_sets(args: &Sync, repo: &Repo) -> Result<Outcome> {
+    let sets = if args.sets.is_empty() { python::installed(repo)? } else { args.sets.clone() };
+    let ready = python::ensure(repo, &sets)?;
+    println!("{}", ready.interpreter().display());
+    Ok(Outcome::Clean)
+}
+
+fn check(repo: &Repo) -> Result<Outcome> {
+    let complaints = python::complaints(repo)?;
+    for complaint in &complaints {
+        println!("{complaint}; run `cargo xtask python lock`");
+    }
+    Ok(if complaints.is_empty() { Outcome::Clean } else { Outcome::Findings })
+}
+
+fn relock(args: &Lock, repo: &Repo) -> Result<Outcome> {
+    let changes = python::relock(repo, args.upgrade)?;
+    for change in &changes {
+        println!("{change}");
+    }
+    if changes.is_empty() {
+        tracing::info!("no version changed");
+    }
+    Ok(Outcome::Clean)
+}
