@@ -5,6 +5,7 @@
 
 mod console;
 mod dbt;
+mod doctor;
 mod outcome;
 mod probe;
 mod python;
@@ -31,6 +32,9 @@ struct Cli {
 
 #[derive(clap::Subcommand)]
 enum Command {
+    /// Check that everything the toolkit needs is here, and say how to mend what is not.
+    Doctor(doctor::Args),
+
     /// Install or re-pin the Python packages that dbt runs on.
     Python(python::Args),
 }
@@ -50,6 +54,7 @@ fn main() -> ExitCode {
 fn run(command: Option<Command>) -> anyhow::Result<Outcome> {
     let repo = Repo::discover(&std::env::current_dir().context("failed to read the current folder")?);
     match command {
+        Some(Command::Doctor(args)) => doctor::run(&args, &repo),
         Some(Command::Python(args)) => python::run(&args, &repo),
         None => {
             Cli::command().print_help()?;

@@ -4,7 +4,6 @@
 //! for a password. Whatever they do, we get an answer or a reason, and leave no process behind.
 
 use std::ffi::OsStr;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};

@@ -5,6 +5,7 @@
 //! process at a time brings the environment to what the locks say.
 
 mod failure;
+mod health;
 mod installer;
 mod interpreter;
 mod redact;
@@ -18,6 +19,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
+pub(crate) use health::{Health, find_interpreter, health, installed_duckdb, uv_version};
 pub(crate) use relock::{complaints, relock};
 pub(crate) use requirements::Set;
 

@@ -341,7 +341,7 @@ fn bridged() -> Vec<(&'static str, OsString)> {
     let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     TABLE
         .iter()
-        .filter(|(from, _, ours)| is_set(from) && !ours.iter().any(|name| is_set(name)))
+        .filter(|(from, _, ours)| is_set(from) && !ours.iter().any(is_set))
         .filter_map(|(from, to, _)| {
             let value = std::env::var(from).ok()?;
             // pip separates several places by spaces, uv this one by commas.

@@ -1,0 +1,228 @@
+//! `cargo xtask doctor`: is everything here that the toolkit needs, and if not, what to do.
+//!
+//! Looks, and changes nothing: it installs no package and writes no file. Each check is one function
+//! from a checkout to a verdict; all run at once, each on its own thread, so a check that hangs or
+//! crashes costs its own line and no other.
+
+mod checkout;
+mod packages;
+mod tools;
+
+use std::fmt::Write as _;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::outcome::Outcome;
+use crate::repo::Repo;
+
+/// People wait for it before they start to work: an answer without the slow part beats a late one.
+const LIMIT: Duration = Duration::from_millis(4500);
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// How to print the result.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Format {
+    /// A line a check, with what to do below it.
+    Human,
+    /// `{status, checks: [{name, status, found, mend}]}`; status is ok, warn or fail.
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Status {
+    Ok,
+    /// Works, or will by itself, but somebody may want to know.
+    Warn,
+    /// Something will not work until it is mended.
+    Fail,
+}
+
+/// What a check found.
+#[derive(Debug)]
+struct Verdict {
+    status: Status,
+    found: String,
+    /// What to do about it; none where all is well.
+    mend: Option<String>,
+}
+
+impl Verdict {
+    fn ok(found: impl Into<String>) -> Self {
+        Self { status: Status::Ok, found: found.into(), mend: None }
+    }
+
+    fn warn(found: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { status: Status::Warn, found: found.into(), mend: Some(mend.into()) }
+    }
+
+    fn fail(found: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { status: Status::Fail, found: found.into(), mend: Some(mend.into()) }
+    }
+
+    /// An error whose first sentence is what was found and whose rest says how to mend it, as all
+    /// errors of this toolkit do.
+    fn from_error(error: &anyhow::Error) -> Self {
+        let text = format!("{error:#}");
+        match text.split_once("; ") {
+            Some((found, mend)) => Self::fail(found, mend),
+            None => Self::fail(text, "see the message"),
+        }
+    }
+}
+
+type Check = (&'static str, fn(&Repo) -> Verdict);
+
+/// In the order in which a person would mend them.
+const CHECKS: [Check; 9] = [
+    ("git", tools::git),
+    ("python", tools::python),
+    ("uv", tools::uv),
+    ("dbt project", checkout::dbt_project),
+    ("policies", checkout::policies),
+    ("locks", packages::locks),
+    ("environment", packages::environment),
+    ("duckdb", packages::duckdb),
+    ("storage", checkout::storage),
+];
+
+pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
+    let report = Report::new(examine(&CHECKS, repo, LIMIT));
+    match args.format {
+        Format::Human => print!("{}", human(&report)),
+        Format::Json => println!("{}", serde_json::to_string_pretty(&report)?),
+    }
+    Ok(if report.status == Status::Fail { Outcome::Findings } else { Outcome::Clean })
+}
+
+#[derive(Serialize)]
+struct Report {
+    /// The worst of all checks.
+    status: Status,
+    checks: Vec<Line>,
+}
+
+#[derive(Serialize)]
+struct Line {
+    name: &'static str,
+    status: Status,
+    found: String,
+    mend: Option<String>,
+}
+
+impl Report {
+    fn new(verdicts: Vec<(&'static str, Verdict)>) -> Self {
+        let status = verdicts.iter().map(|(_, verdict)| verdict.status).max().unwrap_or(Status::Ok);
+        let line = |(name, Verdict { status, found, mend })| Line { name, status, found, mend };
+        Self { status, checks: verdicts.into_iter().map(line).collect() }
+    }
+}
+
+/// Run all checks at once. One that crashes or is not done after `limit` yields a warning.
+fn examine(checks: &[Check], repo: &Repo, limit: Duration) -> Vec<(&'static str, Verdict)> {
+    let deadline = Instant::now() + limit;
+    let started: Vec<_> = checks
+        .iter()
+        .map(|&(name, check)| {
+            let (sender, receiver) = channel();
+            let repo = repo.clone();
+            std::thread::spawn(move || drop(sender.send(check(&repo))));
+            (name, receiver)
+        })
+        .collect();
+    let patience = || deadline.saturating_duration_since(Instant::now());
+    started
+        .into_iter()
+        .map(|(name, receiver)| (name, verdict(receiver.recv_timeout(patience()), limit)))
+        .collect()
+}
+
+fn verdict(answer: Result<Verdict, std::sync::mpsc::RecvTimeoutError>, limit: Duration) -> Verdict {
+    use std::sync::mpsc::RecvTimeoutError::{Disconnected, Timeout};
+    match answer {
+        Ok(verdict) => verdict,
+        Err(Timeout) => Verdict::warn(
+            format!("no answer within {} s", limit.as_secs_f32()),
+            "run it again; if it stays so, something here hangs (a network folder, a program that waits)",
+        ),
+        Err(Disconnected) => Verdict::warn(
+            "this check crashed",
+            "that is a mistake in the toolkit: please report it with the message above",
+        ),
+    }
+}
+
+fn human(report: &Report) -> String {
+    let mut text = String::new();
+    for Line { name, status, found, mend } in &report.checks {
+        let word = match status {
+            Status::Ok => "ok",
+            Status::Warn => "warn",
+            Status::Fail => "fail",
+        };
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{word:<5} {name:<12} {}", indented(found));
+        if let Some(mend) = mend {
+            let _ = writeln!(text, "      {:<12} -> {}", "", indented(mend));
+        }
+    }
+    let count = |wanted| report.checks.iter().filter(|line| line.status == wanted).count();
+    let verdict = match (count(Status::Fail), count(Status::Warn)) {
+        (0, 0) => "all well".to_owned(),
+        (0, warnings) => format!("nothing fails; {warnings} to know about"),
+        (failures, _) => format!("{failures} to mend"),
+    };
+    let _ = writeln!(text, "{verdict}");
+    text
+}
+
+fn indented(text: &str) -> String {
+    text.replace('\n', &format!("\n{:19}", ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn repo() -> Repo {
+        Repo::discover(&std::env::temp_dir())
+    }
+
+    #[test]
+    fn a_check_that_crashes_or_hangs_costs_only_its_own_line() {
+        let checks: [Check; 3] = [
+            ("crashes", |_| panic!("on purpose")),
+            ("hangs", |_| {
+                std::thread::sleep(Duration::from_mins(1));
+                Verdict::ok("late")
+            }),
+            ("works", |_| Verdict::ok("fine")),
+        ];
+        let started = Instant::now();
+        let report = Report::new(examine(&checks, &repo(), Duration::from_millis(300)));
+        assert!(started.elapsed() < Duration::from_secs(5));
+        let statuses: Vec<_> = report.checks.iter().map(|line| (line.name, line.status)).collect();
+        assert_eq!(statuses, [("crashes", Status::Warn), ("hangs", Status::Warn), ("works", Status::Ok)]);
+        assert_eq!(report.status, Status::Warn);
+    }
+
+    #[test]
+    fn one_failure_decides_and_is_counted() {
+        let report = Report::new(vec![
+            ("a", Verdict::ok("fine")),
+            ("b", Verdict::warn("so so", "maybe")),
+            ("c", Verdict::fail("broken", "mend it")),
+        ]);
+        assert_eq!(report.status, Status::Fail);
+        let text = human(&report);
+        assert!(text.contains("-> mend it") && text.ends_with("1 to mend\n"), "{text}");
+    }
+}

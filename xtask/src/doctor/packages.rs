@@ -1,0 +1,63 @@
+//! The Python packages: what is locked, what is installed, and whether the engine starts.
+
+use std::process::Command;
+use std::time::Duration;
+
+use super::Verdict;
+use crate::dbt::python::{self, Health};
+use crate::probe;
+use crate::repo::Repo;
+
+/// The lock files against the hand-written ones, and against each other.
+pub(super) fn locks(repo: &Repo) -> Verdict {
+    match python::complaints(repo) {
+        Ok(complaints) if complaints.is_empty() => {
+            Verdict::ok("the locks agree with their .in files and one another")
+        }
+        Ok(complaints) => {
+            Verdict::warn(complaints.join("\n"), "run `cargo xtask python lock` and commit what it writes")
+        }
+        Err(error) => Verdict::from_error(&error),
+    }
+}
+
+pub(super) fn environment(repo: &Repo) -> Verdict {
+    let (place, health) = match python::place(repo).and_then(|place| Ok((place, python::health(repo)?))) {
+        Ok(found) => found,
+        Err(error) => return Verdict::from_error(&error),
+    };
+    let place = repo.relative(&place).display();
+    let by_itself = "the next `cargo xtask elt` does it, or `cargo xtask python sync`";
+    match health {
+        Health::Absent => Verdict::warn(format!("{place} is not set up yet"), by_itself),
+        Health::Broken(why) => Verdict::warn(format!("{place} has to be made anew: {why}"), by_itself),
+        Health::Ready { summary, outdated } if outdated.is_empty() => {
+            Verdict::ok(format!("{place}: {summary}"))
+        }
+        Health::Ready { summary, outdated } => {
+            Verdict::warn(format!("{place}: {summary}; {} changed since", outdated.join(", ")), by_itself)
+        }
+    }
+}
+
+/// Start the engine: a wheel for another C library installs well and runs not at all.
+pub(super) fn duckdb(repo: &Repo) -> Verdict {
+    let program = match python::installed_duckdb(repo) {
+        Ok(Some(program)) => program,
+        Ok(None) => {
+            return Verdict::warn(
+                "not installed yet",
+                "it comes with the environment: `cargo xtask python sync`",
+            );
+        }
+        Err(error) => return Verdict::from_error(&error),
+    };
+    let mend = "make the environment anew: rm -rf .venv (or $XTASK_VENV), then `cargo xtask python sync`";
+    match probe::ask(Command::new(&program).arg("--version"), Duration::from_secs(4)) {
+        Ok(answer) if answer.success => Verdict::ok(format!("duckdb {}", answer.first_line())),
+        Ok(answer) => {
+            Verdict::fail(format!("{} does not run: {}", program.display(), answer.first_line()), mend)
+        }
+        Err(reason) => Verdict::fail(format!("{} {reason}", program.display()), mend),
+    }
+}
