@@ -210,6 +210,7 @@ impl Installer<'_> {
         let program = command.get_program().to_string_lossy().into_owned();
         let mut log = open_log(self.log)?;
         let mut child = command.spawn().with_context(|| format!("failed to start {program}"))?;
+        self.turn.name_installer(child.id());
         let lines = lines_of(child.stdout.take(), child.stderr.take());
         let said = self.follow(&lines, &mut log, progress);
         let status = child.wait().with_context(|| format!("failed to wait for {program}"))?;

@@ -2,12 +2,13 @@
 //!
 //! The operating system's file lock: it goes when its holders are gone, however they end, so none is
 //! ever stale. The installer gets the locked file as its stdin, which makes it a holder too: if xtask
-//! is killed and pip lives on, the next xtask waits for that pip instead of racing with it.
+//! is killed and pip lives on, the next xtask ends that pip, or waits for it, instead of racing with it.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
@@ -43,8 +44,13 @@ impl Turn {
             }
         }
         // For the one who comes next; it is no more than a courtesy, so a failure is no reason to stop.
-        drop(sign(&mut file));
+        drop(sign(&file, None));
         Ok(Self { file, path })
+    }
+
+    /// Note which process works for us, so that it can be found if we are killed.
+    pub(crate) fn name_installer(&self, process: u32) {
+        drop(sign(&self.file, Some(process)));
     }
 
     /// The locked file, to be the stdin of a process that shares the turn.
@@ -54,24 +60,96 @@ impl Turn {
     }
 }
 
+/// Wait until the lock is free. Whoever is named in it is asked nothing but whether it lives.
 fn wait(file: &mut File, venv: &Path) -> Result<()> {
-    let mut holder = String::new();
-    drop(file.read_to_string(&mut holder));
-    let holder = if holder.is_empty() { "another process" } else { holder.trim() };
-    let message = format!("waiting for {holder}, which is setting up {}", venv.display());
+    let holder = Holder::read(file);
+    let message = format!("waiting for {}, which is setting up {}", holder.words, venv.display());
     tracing::info!("{message}");
     let bar = console::spinner(&message);
-    let locked = file.lock();
+    let locked = loop {
+        match file.try_lock() {
+            Ok(()) => break Ok(()),
+            Err(TryLockError::Error(error)) => break Err(error),
+            Err(TryLockError::WouldBlock) => {}
+        }
+        // Read again: the installer may have been started, or another process have had its turn.
+        Holder::read(file).end_if_orphaned(venv);
+        std::thread::sleep(Duration::from_millis(100));
+    };
     bar.finish_and_clear();
     locked.with_context(|| format!("failed to wait for the lock in {}", venv.display()))
 }
 
-fn sign(file: &mut File) -> std::io::Result<()> {
+/// Who signed the lock file last.
+struct Holder {
+    words: String,
+    process: Option<i32>,
+    installer: Option<i32>,
+}
+
+impl Holder {
+    fn read(file: &mut File) -> Self {
+        let mut text = String::new();
+        drop(file.rewind().and_then(|()| file.read_to_string(&mut text)));
+        let number_after = |start: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(start))?;
+            line.split(' ').next()?.parse().ok()
+        };
+        Self {
+            words: text.lines().next().unwrap_or("another process").to_owned(),
+            process: number_after("process "),
+            installer: number_after("installer "),
+        }
+    }
+
+    /// End an installer whose xtask was killed: nobody marks what it does as finished, and one that
+    /// hangs on a slow network would keep everybody waiting.
+    fn end_if_orphaned(&self, venv: &Path) {
+        let (Some(process), Some(installer)) = (self.process, self.installer) else { return };
+        if !is_alive(process) && holds_as_stdin(installer, &venv.join(FILE)) {
+            tracing::info!("ending the installer (process {installer}) that {} left behind", self.words);
+            end(installer);
+        }
+    }
+}
+
+#[cfg(unix)]
+fn is_alive(process: i32) -> bool {
+    rustix::process::Pid::from_raw(process)
+        .is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
+}
+
+#[cfg(unix)]
+fn end(process: i32) {
+    if let Some(pid) = rustix::process::Pid::from_raw(process) {
+        // Gone meanwhile is as good.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    }
+}
+
+#[cfg(not(unix))]
+fn is_alive(_: i32) -> bool {
+    true
+}
+
+#[cfg(not(unix))]
+fn end(_: i32) {}
+
+/// Proof that a process is the one we mean, for its number may be somebody else's by now. Only Linux
+/// shows it; elsewhere an orphan is waited for.
+fn holds_as_stdin(process: i32, path: &Path) -> bool {
+    std::fs::read_link(format!("/proc/{process}/fd/0"))
+        .is_ok_and(|open| path.canonicalize().is_ok_and(|path| path == open))
+}
+
+fn sign(mut file: &File, installer: Option<u32>) -> std::io::Result<()> {
     let command = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
     let now = jiff::Timestamp::now();
     let since = now.round(jiff::Unit::Second).unwrap_or(now);
+    let installer = installer.map(|process| format!("installer {process}\n")).unwrap_or_default();
+    let text =
+        format!("process {} (`cargo xtask {command}`, since {since})\n{installer}", std::process::id());
     file.set_len(0)?;
     file.rewind()?;
-    write!(file, "process {} (`cargo xtask {command}`, since {since})", std::process::id())?;
-    file.flush()
+    file.write_all(text.as_bytes())
 }
