@@ -1,0 +1,35 @@
+-- What leaves is what was ordered: the same product from the same warehouse, not before it was ordered, in one
+-- shipment a line, and never more units than the line asks for.
+with movements as (
+
+    select
+        *,
+        count(*) over (partition by order_line_id) as shipments_of_line
+    from {{ ref('stg_logistics__inventory_movements') }}
+    where movement_type = 'shipment'
+
+)
+
+select
+    movements.movement_id,
+    movements.order_line_id,
+    movements.shipments_of_line,
+    -movements.moved_units as shipped_units,
+    order_lines.ordered_units,
+    movements.product_id,
+    order_lines.product_id as ordered_product_id,
+    movements.warehouse_id,
+    order_lines.warehouse_id as ordered_warehouse_id,
+    movements.moved_at,
+    order_lines.ordered_at
+from movements
+left join {{ ref('stg_logistics__customer_orders') }} as order_lines
+    on movements.order_line_id = order_lines.order_line_id
+where
+    order_lines.order_line_id is null
+    or movements.shipments_of_line > 1
+    or -movements.moved_units > order_lines.ordered_units
+    or movements.product_id <> order_lines.product_id
+    or movements.warehouse_id <> order_lines.warehouse_id
+    or movements.moved_at < order_lines.ordered_at
+order by movements.movement_id
