@@ -6,6 +6,7 @@
 mod console;
 mod outcome;
 mod repo;
+mod seed;
 
 use std::process::ExitCode;
 
@@ -27,7 +28,9 @@ struct Cli {
 }
 
 #[derive(clap::Subcommand)]
-enum Command {}
+enum Command {
+    Seed(seed::Args),
+}
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -44,7 +47,7 @@ fn main() -> ExitCode {
 fn run(command: Option<Command>) -> anyhow::Result<Outcome> {
     let repo = Repo::discover(&std::env::current_dir().context("failed to read the current folder")?);
     match command {
-        Some(_) => Ok(Outcome::Clean),
+        Some(Command::Seed(args)) => seed::run(&args, &repo),
         None => {
             Cli::command().print_help()?;
             Ok(Outcome::Clean)
