@@ -10,6 +10,7 @@ mod outcome;
 mod probe;
 mod python;
 mod repo;
+mod seed;
 
 use std::process::ExitCode;
 
@@ -37,6 +38,7 @@ enum Command {
 
     /// Install or re-pin the Python packages that dbt runs on.
     Python(python::Args),
+    Seed(seed::Args),
 }
 
 fn main() -> ExitCode {
@@ -56,6 +58,7 @@ fn run(command: Option<Command>) -> anyhow::Result<Outcome> {
     match command {
         Some(Command::Doctor(args)) => doctor::run(&args, &repo),
         Some(Command::Python(args)) => python::run(&args, &repo),
+        Some(Command::Seed(args)) => seed::run(&args, &repo),
         None => {
             Cli::command().print_help()?;
             Ok(Outcome::Clean)

@@ -1,0 +1,101 @@
+//! `cargo xtask seed`: write the deterministic synthetic inventory data.
+//!
+//! A warehouse project without data shows nothing, and real data cannot be published. So the data is made:
+//! the same options give the same bytes on any machine, a small set is committed, and any size can be had
+//! for a load test. `options` decides what to make, `catalogue`, `demand` and `simulation` make it one day
+//! at a time, `staging` puts the files in place.
+
+mod agenda;
+mod calendar;
+mod campaigns;
+mod catalogue;
+mod csv_out;
+mod demand;
+mod dice;
+mod options;
+mod simulation;
+mod staging;
+mod stock;
+mod summary;
+mod tables;
+mod words;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+
+use self::catalogue::Catalogue;
+use self::csv_out::Size;
+pub(crate) use self::options::Args;
+use self::options::Spec;
+use self::simulation::{Files, Simulation};
+use self::staging::{FILES, Staging};
+use self::summary::Summary;
+use crate::console;
+use crate::outcome::Outcome;
+use crate::repo::Repo;
+
+/// How often a log without a live line hears of a long run.
+const NEWS_EVERY: Duration = Duration::from_secs(10);
+
+pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
+    let spec = args.spec()?;
+    let out = args.out.clone().map_or_else(|| seeds_folder(repo), Ok)?;
+    let began = Instant::now();
+    let sizes = write(&spec, &out)?;
+    let summary = Summary { spec: &spec, out: repo.relative(&out), own_folder: args.out.is_some() };
+    summary.print(&sizes, began.elapsed());
+    Ok(Outcome::Clean)
+}
+
+/// Finish or clear away what a killed `seed` left in `folder`; whoever reads seeds asks for this first.
+pub(crate) fn settle(folder: &Path) -> Result<()> {
+    staging::settle(folder)
+}
+
+fn seeds_folder(repo: &Repo) -> Result<PathBuf> {
+    let project = repo.dbt_project().context("failed to find a folder to write to; name one with --out")?;
+    Ok(project.join("seeds"))
+}
+
+/// Write the five files to `out`, all of them or none. Sizes come in the order of [`FILES`].
+fn write(spec: &Spec, out: &Path) -> Result<[Size; 5]> {
+    let staging = Staging::open(out)?;
+    let catalogue = Catalogue::new(spec);
+    let [suppliers, products, warehouses, orders, movements] = FILES.map(|name| staging.path(name));
+    let suppliers = tables::suppliers(&suppliers, &catalogue)?;
+    let products = tables::products(&products, &catalogue)?;
+    let warehouses = tables::warehouses(&warehouses, &catalogue)?;
+    let mut files = Files { orders: tables::orders(&orders)?, movements: tables::movements(&movements)? };
+    let mut progress = Progress::new(spec);
+    Simulation::new(spec, &catalogue, &mut files).run(|rows| progress.day_done(rows))?;
+    progress.bar.finish_and_clear();
+    let sizes = [suppliers, products, warehouses, files.orders.finish()?, files.movements.finish()?];
+    staging.publish()?;
+    Ok(sizes)
+}
+
+/// A bar where somebody watches; elsewhere a line now and then, so that a log shows a long run is alive.
+struct Progress {
+    bar: indicatif::ProgressBar,
+    news: Instant,
+}
+
+impl Progress {
+    fn new(spec: &Spec) -> Self {
+        let template = "seed {wide_bar} {percent:>3} %  {msg} rows  {eta} left";
+        Self { bar: console::bar(u64::from(spec.days()), template), news: Instant::now() }
+    }
+
+    fn day_done(&mut self, rows: u64) {
+        self.bar.inc(1);
+        if console::is_live() {
+            self.bar.set_message(summary::grouped(rows));
+        } else if self.news.elapsed() >= NEWS_EVERY {
+            self.news = Instant::now();
+            let (done, all) = (self.bar.position(), self.bar.length().unwrap_or(0));
+            tracing::info!("seed: day {done} of {all}, {} rows", summary::grouped(rows));
+        }
+    }
+}
