@@ -122,3 +122,62 @@ impl std::io::Write for AboveBars {
         std::io::stderr().lock().flush()
     }
 }
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Align {
+    Left,
+    Right,
+}
+
+/// A table in columns, as wide as what stands in them. Control characters in cells show as spaces, so
+/// that text from outside cannot move the cursor or break a row.
+pub(crate) fn table(header: &[&str], aligns: &[Align], rows: &[Vec<String>]) -> String {
+    let clean = |cell: &str| cell.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
+    let header = header.iter().map(|cell| clean(cell)).collect::<Vec<_>>();
+    let rows: Vec<Vec<String>> =
+        rows.iter().map(|row| row.iter().map(|cell| clean(cell)).collect()).collect();
+    let all = || std::iter::once(&header).chain(&rows);
+    let widths: Vec<usize> = (0..header.len())
+        .map(|i| all().filter_map(|row| row.get(i)).map(|cell| cell.chars().count()).max().unwrap_or(0))
+        .collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).zip(aligns).map(|((cell, &width), align)| match align {
+            Align::Left => format!("{cell:<width$}"),
+            Align::Right => format!("{cell:>width$}"),
+        });
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    all().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// A whole number with its thousands set apart: `1,234,567`.
+pub(crate) fn grouped(number: i64) -> String {
+    let digits = number.unsigned_abs().to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    if number < 0 { format!("-{text}") } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (-1_234_567, "-1,234,567")] {
+            assert_eq!(grouped(number), text);
+        }
+    }
+
+    #[test]
+    fn text_from_outside_cannot_break_a_row() {
+        let rows = vec![vec!["a\n\u{1b}[2J".to_owned(), "7".to_owned()]];
+        let text = table(&["name", "rows"], &[Align::Left, Align::Right], &rows);
+        assert_eq!(text, "name     rows\na  [2J      7");
+    }
+}

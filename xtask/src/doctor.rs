@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use serde::Serialize;
 
+use crate::Format;
 use crate::outcome::Outcome;
 use crate::repo::Repo;
 
@@ -24,16 +25,8 @@ const LIMIT: Duration = Duration::from_millis(4500);
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// How to print the result.
-    #[arg(long, value_enum, default_value_t = Format::Human)]
+    #[arg(long, value_enum, default_value_t)]
     format: Format,
-}
-
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum Format {
-    /// A line a check, with what to do below it.
-    Human,
-    /// `{status, checks: [{name, status, found, mend}]}`; status is ok, warn or fail.
-    Json,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -103,6 +96,7 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     Ok(if report.status == Status::Fail { Outcome::Findings } else { Outcome::Clean })
 }
 
+/// What `--format json` prints.
 #[derive(Serialize)]
 struct Report {
     /// The worst of all checks.

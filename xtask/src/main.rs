@@ -4,47 +4,73 @@
 //! file that carries the command's name.
 
 mod console;
+mod context;
 mod dbt;
 mod doctor;
+mod elt;
+mod environment;
+mod interrupt;
+mod ledger;
+mod local;
+mod lock;
 mod outcome;
+mod policy;
 mod probe;
 mod python;
 mod repo;
+mod schema;
 mod seed;
+mod warehouse;
 
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{CommandFactory as _, Parser};
+use clap::Parser;
 
 use crate::outcome::Outcome;
 use crate::repo::Repo;
 
 /// Deliver Snowflake analytics with dbt: provision, seed, build, test, measure, tell.
 #[derive(Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask", version, arg_required_else_help = true)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    version,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Exit codes: 0 done or clean, 1 findings or a failed gate, 2 could not run."
+)]
 struct Cli {
     #[command(flatten)]
     verbosity: console::Verbosity,
 
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Command,
 }
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Check that everything the toolkit needs is here, and say how to mend what is not.
-    Doctor(doctor::Args),
-
-    /// Install or re-pin the Python packages that dbt runs on.
-    Python(python::Args),
+    Elt(elt::Args),
+    Schema(schema::Args),
     Seed(seed::Args),
+    Doctor(doctor::Args),
+    Python(python::Args),
+}
+
+/// How a command prints its result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// For people.
+    #[default]
+    Human,
+    /// For programs; the field names are stable.
+    Json,
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     console::init(cli.verbosity);
-    match run(cli.command) {
+    match run(&cli.command) {
         Ok(outcome) => outcome.into(),
         Err(error) => {
             console::error(&error);
@@ -53,15 +79,13 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Option<Command>) -> anyhow::Result<Outcome> {
+fn run(command: &Command) -> anyhow::Result<Outcome> {
     let repo = Repo::discover(&std::env::current_dir().context("failed to read the current folder")?);
     match command {
-        Some(Command::Doctor(args)) => doctor::run(&args, &repo),
-        Some(Command::Python(args)) => python::run(&args, &repo),
-        Some(Command::Seed(args)) => seed::run(&args, &repo),
-        None => {
-            Cli::command().print_help()?;
-            Ok(Outcome::Clean)
-        }
+        Command::Elt(args) => elt::run(args, &repo),
+        Command::Schema(args) => schema::run(args, &repo),
+        Command::Seed(args) => seed::run(args, &repo),
+        Command::Doctor(args) => doctor::run(args, &repo),
+        Command::Python(args) => python::run(args, &repo),
     }
 }

@@ -73,16 +73,24 @@ pub(crate) fn place(repo: &Repo) -> Result<PathBuf> {
     }
 }
 
+/// The environment, if it holds what `sets` pin already. Installs nothing and starts no process.
+pub(crate) fn find(repo: &Repo, sets: &[Set]) -> Result<Option<Python>> {
+    let venv = place(repo)?;
+    let wanted = locks(repo, sets)?;
+    Ok(match look(&venv)? {
+        Condition::Ready(ready) if ready.holds(&wanted) => Some(Python::new(&venv, &ready, &wanted)),
+        _ => None,
+    })
+}
+
 /// Make the environment hold what `sets` pin, if it does not already. Other sets that are installed
 /// stay installed.
 pub(crate) fn ensure(repo: &Repo, sets: &[Set]) -> Result<Python> {
-    let venv = place(repo)?;
-    let wanted = sets.iter().map(|set| Lock::read(repo, *set)).collect::<Result<Vec<_>>>()?;
-    if let Condition::Ready(ready) = look(&venv)?
-        && ready.holds(&wanted)
-    {
-        return Ok(Python::new(&venv, &ready, &wanted));
+    if let Some(python) = find(repo, sets)? {
+        return Ok(python);
     }
+    let venv = place(repo)?;
+    let wanted = locks(repo, sets)?;
     let turn = Turn::take(&venv)?;
     // Looked at again: whoever had the turn before us may have done what we came for.
     let ready = match look(&venv)? {
@@ -90,6 +98,10 @@ pub(crate) fn ensure(repo: &Repo, sets: &[Set]) -> Result<Python> {
         found => set_up(repo, &venv, found, &wanted, &turn)?,
     };
     Ok(Python::new(&venv, &ready, &wanted))
+}
+
+fn locks(repo: &Repo, sets: &[Set]) -> Result<Vec<Lock>> {
+    sets.iter().map(|set| Lock::read(repo, *set)).collect()
 }
 
 /// The condition of the environment, with a stop where it is not ours.

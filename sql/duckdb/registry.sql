@@ -1,0 +1,11 @@
+-- The registry: every environment of this database. Run with the registry's schema as the current one.
+create table if not exists environments (
+    schema_name varchar primary key,
+    kind varchar not null,
+    base varchar,
+    issue_number bigint,
+    object_name varchar,
+    created_at timestamp not null,
+    created_by varchar,
+    toolkit_version varchar not null
+);

@@ -1,0 +1,112 @@
+//! Where a run comes from: the commit, the person or workflow behind it, and what it is built from.
+
+use std::path::Path;
+
+use anyhow::Result;
+use jiff::Timestamp;
+use xshell::{Shell, cmd};
+
+use crate::dbt::project;
+use crate::ledger::Origin;
+
+/// The commit that a run was made from; all unknown outside git.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Commit {
+    pub(crate) id: Option<String>,
+    pub(crate) branch: Option<String>,
+    pub(crate) dirty: Option<bool>,
+}
+
+impl Commit {
+    /// One call of git tells all three.
+    pub(crate) fn read(root: &Path) -> Self {
+        let read = || {
+            let shell = Shell::new().ok()?;
+            shell.change_dir(root);
+            cmd!(shell, "git status --porcelain=v2 --branch --untracked-files=no")
+                .quiet()
+                .ignore_stderr()
+                .read()
+                .ok()
+        };
+        read().map(|status| Self::parse(&status)).unwrap_or_default()
+    }
+
+    fn parse(status: &str) -> Self {
+        let header = |key: &str| {
+            let value = status.lines().find_map(|line| line.strip_prefix("# ")?.strip_prefix(key));
+            value.map(str::trim).filter(|value| !value.starts_with('(')).map(str::to_owned)
+        };
+        Self {
+            id: header("branch.oid"),
+            branch: header("branch.head"),
+            dirty: Some(status.lines().any(|line| !line.starts_with('#'))),
+        }
+    }
+}
+
+/// Who asked for the run: the account that triggered the workflow, else the user of this machine.
+pub(crate) fn triggered_by() -> Option<String> {
+    ["GITHUB_TRIGGERING_ACTOR", "GITHUB_ACTOR", "USER", "LOGNAME"].into_iter().find_map(variable)
+}
+
+/// The page of the workflow run, on GitHub Actions.
+pub(crate) fn run_url() -> Option<String> {
+    let (server, repository, id) =
+        (variable("GITHUB_SERVER_URL")?, variable("GITHUB_REPOSITORY")?, variable("GITHUB_RUN_ID")?);
+    Some(format!("{server}/{repository}/actions/runs/{id}"))
+}
+
+pub(crate) fn origin() -> Origin {
+    Origin { created_by: triggered_by(), ..Origin::default() }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// What a build is made from: the project's files, the seeds, the options, the variables that dbt may
+/// read, the toolkit, and the day (models may ask the clock). Same fingerprint, same result.
+pub(crate) fn fingerprint(project: &Path, seeds: Option<&Path>, options: &[String]) -> Result<String> {
+    let mut facts = vec![
+        format!("toolkit {}", env!("CARGO_PKG_VERSION")),
+        format!("day {}", Timestamp::now().strftime("%F")),
+    ];
+    facts.extend(options.iter().cloned());
+    facts.extend(dbt_variables(std::env::vars()));
+    project::fingerprint(project, seeds, &facts)
+}
+
+/// dbt's variables, sorted. Where the environment lives and how many threads build it change no row.
+fn dbt_variables(all: impl Iterator<Item = (String, String)>) -> Vec<String> {
+    const WITHOUT_EFFECT: [&str; 5] =
+        ["DBT_TARGET_SCHEMA", "DBT_DUCKDB_PATH", "DBT_THREADS", "DBT_TARGET_PATH", "DBT_LOG_PATH"];
+    let mut variables: Vec<String> = all
+        .filter(|(name, _)| name.starts_with("DBT_") && !WITHOUT_EFFECT.contains(&name.as_str()))
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    variables.sort();
+    variables
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_is_read_from_one_status() {
+        let clean = "# branch.oid 0a1b\n# branch.head main\n";
+        let expected = Commit { id: Some("0a1b".into()), branch: Some("main".into()), dirty: Some(false) };
+        assert_eq!(Commit::parse(clean), expected);
+
+        let unborn = "# branch.oid (initial)\n# branch.head (detached)\n1 A. N... 0 0 0 x x a\n";
+        assert_eq!(Commit::parse(unborn), Commit { id: None, branch: None, dirty: Some(true) });
+    }
+
+    #[test]
+    fn only_variables_that_dbt_may_read_count() {
+        let all = [("DBT_B", "2"), ("HOME", "/x"), ("DBT_A", "1"), ("DBT_TARGET_SCHEMA", "issue_1")];
+        let all = all.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(dbt_variables(all), ["DBT_A=1", "DBT_B=2"]);
+    }
+}

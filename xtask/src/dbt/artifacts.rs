@@ -1,0 +1,216 @@
+//! dbt's artifacts: `manifest.json` (schema v12) and `run_results.json` (schema v6), as far as we read them.
+//!
+//! Unknown fields are ignored and missing ones are null: a newer dbt may add, and an older may lack.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Manifest {
+    nodes: BTreeMap<String, Node>,
+    unit_tests: BTreeMap<String, Node>,
+    pub(crate) sources: BTreeMap<String, Source>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Node {
+    pub(crate) name: String,
+    pub(crate) resource_type: String,
+    pub(crate) original_file_path: String,
+    /// The file that dbt compiled the node to, relative to the project.
+    pub(crate) compiled_path: Option<String>,
+    alias: Option<String>,
+    fqn: Vec<String>,
+    config: NodeConfig,
+    attached_node: Option<String>,
+    depends_on: DependsOn,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct NodeConfig {
+    materialized: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct DependsOn {
+    nodes: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Source {
+    pub(crate) schema: String,
+    pub(crate) identifier: String,
+}
+
+impl Node {
+    /// The name of what the node builds.
+    pub(crate) fn relation(&self) -> &str {
+        self.alias.as_deref().unwrap_or(&self.name)
+    }
+}
+
+/// Forget what an earlier run left in `target`, so that it cannot be taken for what the next one leaves.
+pub(crate) fn forget(target: &Path) -> Result<()> {
+    for file in ["manifest.json", "run_results.json"] {
+        let path = target.join(file);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("failed to remove {}", path.display()));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+impl Manifest {
+    /// `None` where dbt did not come so far as to write it.
+    pub(crate) fn read(target: &Path) -> Result<Option<Self>> {
+        read(&target.join("manifest.json"))
+    }
+
+    pub(crate) fn node(&self, id: &str) -> Option<&Node> {
+        self.nodes.get(id).or_else(|| self.unit_tests.get(id))
+    }
+
+    pub(crate) fn materialized(&self, id: &str) -> Option<&str> {
+        self.node(id)?.config.materialized.as_deref()
+    }
+
+    /// The layer of a node: the folder of a model below `models/`; for a test the layer of the model
+    /// it is attached to, or of the last layer that it looks at. Seeds have none.
+    pub(crate) fn layer(&self, id: &str) -> Option<&str> {
+        let node = self.node(id)?;
+        match node.resource_type.as_str() {
+            "model" => model_layer(node),
+            "test" | "unit_test" => {
+                let attached = node.attached_node.as_deref();
+                attached.and_then(|id| self.model(id)).map_or_else(
+                    || {
+                        let models = node.depends_on.nodes.iter().filter_map(|id| self.model(id));
+                        models.filter_map(model_layer).max_by_key(|layer| layer_rank(layer))
+                    },
+                    model_layer,
+                )
+            }
+            _ => None,
+        }
+    }
+
+    fn model(&self, id: &str) -> Option<&Node> {
+        self.nodes.get(id).filter(|node| node.resource_type == "model")
+    }
+}
+
+/// Where a layer stands in the order of building; layers we have no word for come last.
+pub(crate) fn layer_rank(layer: &str) -> usize {
+    const ORDER: [&str; 4] = ["bronze", "silver", "gold", "monitoring"];
+    ORDER.iter().position(|known| *known == layer).unwrap_or(ORDER.len())
+}
+
+/// `fqn` is project, folders, name: a model right below `models/` stands in no layer.
+fn model_layer(node: &Node) -> Option<&str> {
+    (node.fqn.len() > 2).then(|| node.fqn[1].as_str())
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct RunResults {
+    pub(crate) results: Vec<RunResult>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct RunResult {
+    pub(crate) unique_id: String,
+    pub(crate) status: String,
+    #[serde(default)]
+    timing: Vec<Timing>,
+    #[serde(default)]
+    pub(crate) execution_time: f64,
+    #[serde(default)]
+    pub(crate) failures: Option<i64>,
+    #[serde(default)]
+    pub(crate) message: Option<String>,
+    #[serde(default)]
+    pub(crate) compiled_code: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Timing {
+    started_at: Option<String>,
+}
+
+impl RunResults {
+    /// `None` where dbt did not come so far as to write them.
+    pub(crate) fn read(target: &Path) -> Result<Option<Self>> {
+        read(&target.join("run_results.json"))
+    }
+}
+
+impl RunResult {
+    /// When dbt began with the node (UTC), as dbt writes it.
+    pub(crate) fn started_at(&self) -> Option<&str> {
+        self.timing.iter().find_map(|step| step.started_at.as_deref())
+    }
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let bytes = std::fs::read(path).with_context(|| format!("failed to read {}", path.display()))?;
+    serde_json::from_slice(&bytes)
+        .map(Some)
+        .with_context(|| format!("failed to understand {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest() -> Manifest {
+        serde_json::from_value(serde_json::json!({
+            "nodes": {
+                "model.p.stg": {"resource_type": "model", "fqn": ["p", "bronze", "stg"]},
+                "model.p.kpi": {"resource_type": "model", "fqn": ["p", "gold", "daily", "kpi"]},
+                "model.p.top": {"resource_type": "model", "fqn": ["p", "top"]},
+                "seed.p.raw": {"resource_type": "seed", "fqn": ["p", "raw"]},
+                "test.p.one": {"resource_type": "test", "attached_node": "model.p.stg"},
+                "test.p.two": {"resource_type": "test", "attached_node": null,
+                               "depends_on": {"nodes": ["model.p.kpi", "model.p.stg", "seed.p.raw"]}},
+                "test.p.raw": {"resource_type": "test", "attached_node": "seed.p.raw",
+                               "depends_on": {"nodes": ["seed.p.raw"]}},
+            },
+            "unit_tests": {
+                "unit_test.p.u": {"resource_type": "unit_test", "depends_on": {"nodes": ["model.p.kpi"]}},
+            },
+            "a new field": 1,
+        }))
+        .expect("a manifest")
+    }
+
+    #[test]
+    fn tests_stand_in_the_layer_they_guard() {
+        let manifest = manifest();
+        for (id, layer) in [
+            ("model.p.stg", Some("bronze")),
+            ("model.p.kpi", Some("gold")),
+            ("model.p.top", None),
+            ("seed.p.raw", None),
+            ("test.p.one", Some("bronze")),
+            ("test.p.two", Some("gold")),
+            ("test.p.raw", None),
+            ("unit_test.p.u", Some("gold")),
+            ("model.p.unknown", None),
+        ] {
+            assert_eq!(manifest.layer(id), layer, "{id}");
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! What can be told of a dbt project from its files alone, in milliseconds and without dbt.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use sha2::{Digest as _, Sha256};
+
+/// Folders that dbt writes, by their default names: never part of what a build is made from.
+const WRITTEN_BY_DBT: [&str; 3] = ["target", "logs", ".git"];
+
+/// Every file that a build of the project can depend on, sorted, so that two machines agree.
+pub(crate) fn files(project: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut folders = vec![project.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        let entries =
+            fs::read_dir(&folder).with_context(|| format!("failed to read {}", folder.display()))?;
+        for entry in entries {
+            let path = entry.with_context(|| format!("failed to read {}", folder.display()))?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if path.is_dir() && !path.is_symlink() {
+                if !WRITTEN_BY_DBT.contains(&name.as_str()) {
+                    folders.push(path);
+                }
+            } else if path.is_file() {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// A hash that changes whenever something a build is made from changes: files, and `facts` such as
+/// options and variables. Names and lengths go in too, so that no two sets of inputs run together.
+pub(crate) fn fingerprint(project: &Path, seeds: Option<&Path>, facts: &[String]) -> Result<String> {
+    let mut hash = Sha256::new();
+    for fact in facts {
+        add(&mut hash, fact.as_bytes());
+    }
+    for root in std::iter::once(project).chain(seeds) {
+        for file in files(root)? {
+            add(&mut hash, file.strip_prefix(root).unwrap_or(&file).to_string_lossy().as_bytes());
+            let mut content =
+                fs::File::open(&file).with_context(|| format!("failed to read {}", file.display()))?;
+            let mut of_content = Sha256::new();
+            std::io::copy(&mut content, &mut HashWriter(&mut of_content))
+                .with_context(|| format!("failed to read {}", file.display()))?;
+            add(&mut hash, &of_content.finalize());
+        }
+    }
+    Ok(hex(&hash.finalize()))
+}
+
+fn add(hash: &mut Sha256, bytes: &[u8]) {
+    hash.update((bytes.len() as u64).to_le_bytes());
+    hash.update(bytes);
+}
+
+struct HashWriter<'a>(&'a mut Sha256);
+
+impl std::io::Write for HashWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn project(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (name, text) in files {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+            fs::write(path, text).expect("written");
+        }
+        folder
+    }
+
+    #[test]
+    fn a_fingerprint_follows_content_names_and_facts_and_nothing_else() {
+        let of = |files: &[(&str, &str)], facts: &[&str]| {
+            let facts: Vec<String> = facts.iter().map(|&fact| fact.to_owned()).collect();
+            fingerprint(project(files).path(), None, &facts).expect("a fingerprint")
+        };
+        let base = of(&[("models/a.sql", "1"), ("b.yml", "2")], &["x"]);
+        assert_eq!(base, of(&[("b.yml", "2"), ("models/a.sql", "1"), ("target/t", "9")], &["x"]));
+        for other in [
+            of(&[("models/a.sql", "1 "), ("b.yml", "2")], &["x"]),
+            of(&[("models/c.sql", "1"), ("b.yml", "2")], &["x"]),
+            of(&[("models/a.sql", "1"), ("b.yml", "2")], &["y"]),
+            of(&[("models/a.sql", "1"), ("b.yml", "2")], &["x", ""]),
+            of(&[("models/a.sql", "12"), ("b.yml", "")], &["x"]),
+        ] {
+            assert_ne!(base, other);
+        }
+    }
+}

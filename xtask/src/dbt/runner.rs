@@ -1,0 +1,150 @@
+//! The one dbt process of a run: started, followed line by line, never left behind.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+
+use super::events::Event;
+use crate::interrupt;
+
+/// See the file itself for why dbt is not started directly.
+const GUARD: &str = include_str!("guard.py");
+
+/// How often we look whether somebody wants the run to stop.
+const POLL: Duration = Duration::from_millis(100);
+
+/// A dbt command, ready to run.
+#[derive(Debug)]
+pub(crate) struct Invocation {
+    pub(crate) project: PathBuf,
+    /// dbt's own arguments, the subcommand first.
+    pub(crate) args: Vec<String>,
+    pub(crate) environment: Vec<(&'static str, String)>,
+}
+
+/// How dbt ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) seconds: f64,
+    /// What was said outside dbt's own log: Python's tracebacks and warnings.
+    pub(crate) stray: String,
+    pub(crate) interrupted: bool,
+}
+
+impl Invocation {
+    /// The command as a person would type it in the project's folder.
+    pub(crate) fn describe(&self) -> String {
+        let variables = self.environment.iter().map(|(name, value)| format!("{name}={}", shell_word(value)));
+        let words = std::iter::once("dbt".to_owned()).chain(self.args.iter().map(|arg| shell_word(arg)));
+        variables.chain(words).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Run it with `interpreter`, handing every event to `follow` as it comes.
+    pub(crate) fn run(&self, interpreter: &Path, mut follow: impl FnMut(&Event)) -> Result<Ended> {
+        let begun = Instant::now();
+        let mut child = self.spawn(interpreter)?;
+        // Held open as long as dbt may run: closing it is how dbt is told to stop.
+        let mut lifeline = child.stdin.take();
+        let lines = lines_of(&mut child);
+        let errors = errors_of(&mut child);
+        let mut stray = String::new();
+        loop {
+            match lines.recv_timeout(POLL) {
+                Ok(line) => match Event::parse(&line) {
+                    Some(event) => follow(&event),
+                    None => push_line(&mut stray, &line),
+                },
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if interrupt::asked() {
+                lifeline = None;
+            }
+        }
+        let status = child.wait().context("failed to wait for dbt")?;
+        push_line(&mut stray, errors.join().unwrap_or_default().trim());
+        let interrupted = lifeline.is_none();
+        Ok(Ended { status, seconds: begun.elapsed().as_secs_f64(), stray, interrupted })
+    }
+
+    fn spawn(&self, interpreter: &Path) -> Result<Child> {
+        let mut command = Command::new(interpreter);
+        command.arg("-c").arg(GUARD).args(&self.args).current_dir(&self.project);
+        command.envs(self.environment.iter().map(|(name, value)| (*name, value)));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // Ctrl-C reaches every process of the terminal's group: dbt leaves ours, so that there is one
+        // way to stop it, and that way is ours.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        command.spawn().with_context(|| {
+            format!(
+                "failed to start {}; `cargo xtask python sync` sets the environment up again",
+                interpreter.display()
+            )
+        })
+    }
+}
+
+fn lines_of(child: &mut Child) -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    if let Some(stdout) = child.stdout.take() {
+        std::thread::spawn(move || {
+            let mut reader = BufReader::new(stdout);
+            let mut bytes = Vec::new();
+            // Bytes, not `lines()`: one line of bad UTF-8 must not end the reading.
+            while matches!(reader.read_until(b'\n', &mut bytes), Ok(1..)) {
+                let line = String::from_utf8_lossy(&bytes).trim_end().to_owned();
+                bytes.clear();
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+    }
+    receiver
+}
+
+fn errors_of(child: &mut Child) -> std::thread::JoinHandle<String> {
+    let stderr = child.stderr.take();
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut stderr) = stderr {
+            drop(stderr.read_to_end(&mut bytes));
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+fn push_line(text: &mut String, line: &str) {
+    if !line.is_empty() {
+        text.push_str(line);
+        text.push('\n');
+    }
+}
+
+/// `word` as a POSIX shell reads it back; for showing only, nothing here is run by a shell.
+fn shell_word(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_can_be_pasted() {
+        for (word, shown) in [("a_b/c.d", "a_b/c.d"), ("", "''"), ("a b", "'a b'"), ("it's", r"'it'\''s'")] {
+            assert_eq!(shell_word(word), shown);
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Why a run failed, told by cause: each failed node once, with the file that was run, the first rows
+//! that a failing test found, and what was stopped by it.
+
+use serde::Serialize;
+
+use super::record::Built;
+use crate::warehouse::{Row, Warehouse};
+
+/// Rows shown of a failing test: enough to see what is wrong, few enough to read.
+const SAMPLE: usize = 5;
+
+/// Failing tests whose rows are fetched: each costs a query.
+const SAMPLED_TESTS: usize = 10;
+
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Detail {
+    /// The SQL that was run, as a file below the project.
+    pub(super) compiled_path: Option<String>,
+    /// The first rows that a failing test found.
+    pub(super) sample: Vec<Row>,
+}
+
+/// Details of every failed node, in the order of `built.nodes`; `None` for the others.
+pub(super) fn details(warehouse: &mut dyn Warehouse, built: &Built) -> Vec<Option<Detail>> {
+    let mut budget = SAMPLED_TESTS;
+    let detail = |node: &crate::ledger::Node| {
+        if !matches!(node.status.as_str(), "error" | "fail" | "warn") {
+            return None;
+        }
+        let Some(compiled) = built.compiled.get(&node.node_id) else {
+            return Some(Detail::default());
+        };
+        let is_data_test = node.kind == "test" && node.status != "error";
+        let sql = compiled.sql.as_deref().filter(|_| is_data_test && budget > 0);
+        budget -= usize::from(sql.is_some());
+        Some(Detail {
+            compiled_path: compiled.path.clone(),
+            sample: sql.map(|sql| sample(warehouse, sql)).unwrap_or_default(),
+        })
+    };
+    built.nodes.iter().map(detail).collect()
+}
+
+/// The test's own query again, for its first rows. It ran a moment ago; if it does not now, the file
+/// named beside it still tells all.
+fn sample(warehouse: &mut dyn Warehouse, sql: &str) -> Vec<Row> {
+    let query = format!("select * from (\n{sql}\n) as failing_rows limit {SAMPLE}");
+    warehouse.query(&query).unwrap_or_else(|error| {
+        tracing::debug!("failed to fetch failing rows: {error:#}");
+        Vec::new()
+    })
+}

@@ -1,0 +1,148 @@
+//! What a run will do, decided before it does any of it, and printed by `--dry-run`.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use super::Args;
+use crate::Format;
+use crate::dbt::runner::Invocation;
+use crate::environment::Name;
+use crate::ledger::{self, Run, Status};
+use crate::warehouse::{Statement, Warehouse};
+
+/// The decision about one run.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// What makes the schema an environment of ours.
+    pub(super) provision: Vec<Statement>,
+    pub(super) invocation: Invocation,
+    /// What this run is built from.
+    pub(super) fingerprint: String,
+    /// The run that built the same from the same: there is nothing to do.
+    pub(super) up_to_date: Option<Run>,
+}
+
+/// The last build of `name`, if it succeeded, was made from what `fingerprint` stands for, and all it
+/// left is still there as it was.
+pub(super) fn unchanged_since(
+    warehouse: &mut dyn Warehouse,
+    name: &Name,
+    fingerprint: &str,
+) -> Result<Option<Run>> {
+    let Some(run) = ledger::last_build(warehouse, name)? else {
+        return Ok(None);
+    };
+    if run.status != Status::Success || run.fingerprint.as_deref() != Some(fingerprint) {
+        return Ok(None);
+    }
+    let left = ledger::relations_of(warehouse, name, &run.run_id)?;
+    let standing = warehouse.measure(name)?;
+    let untouched = left.iter().all(|relation| {
+        standing.iter().any(|other| other.name == relation.relation_name && other.rows == relation.row_count)
+    });
+    Ok(untouched.then_some(run))
+}
+
+/// The one dbt command of a run.
+pub(super) fn invocation(
+    args: &Args,
+    project: &Path,
+    database: &Path,
+    seeds: Option<&Path>,
+    run_id: &str,
+) -> Invocation {
+    let mut words: Vec<String> = ["build", "--target", "local", "--target-path"].map(str::to_owned).into();
+    words.push(format!("target/{}", args.schema));
+    if project.join("profiles.yml").is_file() {
+        words.extend(["--profiles-dir", "."].map(str::to_owned));
+    }
+    if let Some(selection) = &args.select {
+        words.push("--select".to_owned());
+        words.extend(selection.split_whitespace().map(str::to_owned));
+    }
+    if let Some(vars) = &args.vars {
+        words.extend(["--vars".to_owned(), vars.clone()]);
+    }
+    if args.full_refresh {
+        words.push("--full-refresh".to_owned());
+    }
+    let mut environment = vec![
+        ("DBT_TARGET_SCHEMA", args.schema.to_string()),
+        ("DBT_DUCKDB_PATH", database.to_string_lossy().into_owned()),
+        ("XTASK_RUN_ID", run_id.to_owned()),
+    ];
+    if let Some(seeds) = seeds {
+        environment.push(("DBT_SEED_DIR", seeds.to_string_lossy().into_owned()));
+    }
+    Invocation { project: project.to_path_buf(), args: words, environment }
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    schema: &'a Name,
+    target: &'static str,
+    dry_run: bool,
+    up_to_date: bool,
+    install: bool,
+    statements: Vec<String>,
+    dbt: Option<String>,
+}
+
+impl Plan {
+    /// Print what would be done. `installed` tells whether the Python environment is there.
+    pub(super) fn print(
+        &self,
+        schema: &Name,
+        target: &'static str,
+        installed: bool,
+        format: Format,
+    ) -> Result<()> {
+        let unchanged = self.up_to_date.is_some();
+        let shown = Shown {
+            schema,
+            target,
+            dry_run: true,
+            up_to_date: unchanged,
+            install: !installed,
+            statements: if unchanged {
+                Vec::new()
+            } else {
+                self.provision.iter().map(ToString::to_string).collect()
+            },
+            dbt: (!unchanged).then(|| self.invocation.describe()),
+        };
+        let mut out = std::io::stdout().lock();
+        match format {
+            Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&shown)?)?,
+            Format::Human => shown.write(&mut out, &self.invocation.project)?,
+        }
+        Ok(())
+    }
+}
+
+impl Shown<'_> {
+    fn write(&self, out: &mut impl std::io::Write, project: &Path) -> Result<()> {
+        if self.install {
+            writeln!(out, "-- would install the Python environment first (cargo xtask python sync)")?;
+        }
+        let Some(dbt) = &self.dbt else {
+            writeln!(
+                out,
+                "-- {} is up to date: nothing would be done (--force builds it anyway)",
+                self.schema
+            )?;
+            return Ok(());
+        };
+        writeln!(out, "-- would provision {}", self.schema)?;
+        for statement in &self.statements {
+            writeln!(out, "{statement}")?;
+        }
+        writeln!(out, "-- would run in {}", project.display())?;
+        writeln!(out, "{dbt}")?;
+        writeln!(out, "-- would then record the run, its nodes, queries and relations in the ledger")?;
+        Ok(())
+    }
+}

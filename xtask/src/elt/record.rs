@@ -1,0 +1,306 @@
+//! From what dbt left to what the ledger keeps.
+//!
+//! A run is recorded when it has ended, in one transaction, so the ledger never holds half of one. A
+//! run that is killed cannot do that: the next one finds its name on the lock and records it then.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+
+use super::Args;
+use super::follow::{Reported, Seen};
+use super::plan::Plan;
+use crate::context::{self, Commit};
+use crate::dbt::artifacts::{Manifest, RunResult, RunResults};
+use crate::dbt::runner::Ended;
+use crate::environment::Name;
+use crate::ledger::{self, MeasuredRelation, Node, Run, State, Status};
+use crate::lock::Holder;
+use crate::warehouse::duckdb::is_disk_full;
+use crate::warehouse::{Relation, Warehouse};
+
+/// All that is known of a run that has ended.
+#[derive(Debug)]
+pub(super) struct Built {
+    pub(super) run: Run,
+    pub(super) nodes: Vec<Node>,
+    /// What dbt sent for a node: the SQL itself, and the file that holds it below the project.
+    pub(super) compiled: BTreeMap<String, Compiled>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Compiled {
+    pub(super) sql: Option<String>,
+    pub(super) path: Option<String>,
+}
+
+/// A run as it is known before it has begun: the ledger's row with nothing in it of how it went.
+pub(super) fn new_run(args: &Args, root: &Path, dbt_version: Option<&str>) -> Run {
+    let commit = Commit::read(root);
+    Run {
+        run_id: uuid::Uuid::now_v7().to_string(),
+        schema_name: args.schema.to_string(),
+        started_at: ledger::now(),
+        finished_at: None,
+        status: Status::Success,
+        seconds: None,
+        dbt_seconds: None,
+        dbt_started: false,
+        up_to_date: false,
+        fingerprint: None,
+        selection: args.select.clone(),
+        full_refresh: args.full_refresh,
+        git_commit: commit.id,
+        git_branch: commit.branch,
+        git_dirty: commit.dirty,
+        triggered_by: context::triggered_by(),
+        run_url: context::run_url(),
+        dbt_version: dbt_version.map(str::to_owned),
+        toolkit_version: env!("CARGO_PKG_VERSION").to_owned(),
+        message: None,
+    }
+}
+
+/// The name that a run puts on the lock.
+pub(super) fn holder(run: &Run) -> Holder {
+    Holder {
+        command: "elt".to_owned(),
+        schema: run.schema_name.clone(),
+        run_id: Some(run.run_id.clone()),
+        pid: std::process::id(),
+        since: Timestamp::now(),
+    }
+}
+
+/// Record a run that was killed before it could do so itself.
+pub(super) fn close_killed_run(warehouse: &mut dyn Warehouse, killed: &Holder, blank: &Run) -> Result<()> {
+    let (Ok(name), Some(run_id)) = (killed.schema.parse::<Name>(), &killed.run_id) else {
+        return Ok(());
+    };
+    if !State::read(warehouse, &name)?.is_ours(&name) || ledger::has_run(warehouse, &name, run_id)? {
+        return Ok(());
+    }
+    tracing::info!("an earlier run was killed: {}", killed.describe());
+    let run = Run {
+        run_id: run_id.clone(),
+        schema_name: killed.schema.clone(),
+        started_at: ledger::utc(killed.since),
+        status: Status::Interrupted,
+        dbt_started: true,
+        message: Some(format!("process {} was killed", killed.pid)),
+        selection: None,
+        full_refresh: false,
+        git_commit: None,
+        git_branch: None,
+        git_dirty: None,
+        triggered_by: None,
+        run_url: None,
+        ..blank.clone()
+    };
+    let change = ledger::record(&warehouse.database(), &run, &[], &[])?;
+    warehouse.apply(&change).context("failed to record the run that was killed")
+}
+
+/// Record a run that found nothing to do.
+pub(super) fn up_to_date(
+    warehouse: &mut dyn Warehouse,
+    mut run: Run,
+    same_as: &Run,
+    begun: Instant,
+) -> Result<Built> {
+    run.up_to_date = true;
+    run.fingerprint.clone_from(&same_as.fingerprint);
+    finish(&mut run, begun);
+    let name: Name = run.schema_name.parse()?;
+    let nodes = ledger::nodes_of(warehouse, &name, &same_as.run_id)?;
+    let change = ledger::record(&warehouse.database(), &run, &[], &[])?;
+    warehouse.apply(&change).context("failed to record the run")?;
+    Ok(Built { run, nodes, compiled: BTreeMap::new() })
+}
+
+/// Record a run that could not come so far as to start dbt.
+pub(super) fn could_not_start(
+    warehouse: &mut dyn Warehouse,
+    mut run: Run,
+    begun: Instant,
+    error: &anyhow::Error,
+) -> Result<()> {
+    run.status = Status::Error;
+    run.message = Some(format!("{error:#}"));
+    finish(&mut run, begun);
+    let change = ledger::record(&warehouse.database(), &run, &[], &[])?;
+    warehouse.apply(&change).context("failed to record the run")
+}
+
+/// Record a run in which dbt has ended, however it did.
+pub(super) fn ended(
+    warehouse: &mut dyn Warehouse,
+    mut run: Run,
+    target: &Path,
+    plan: &Plan,
+    ended: &Ended,
+    seen: &Seen,
+    begun: Instant,
+) -> Result<Built> {
+    let name: Name = run.schema_name.parse()?;
+    let manifest = Manifest::read(target)?.unwrap_or_default();
+    let results = RunResults::read(target)?;
+    let standing = warehouse.measure(&name)?;
+
+    let mut nodes = match &results {
+        Some(results) => {
+            results.results.iter().map(|result| from_result(&run.run_id, result, &manifest)).collect()
+        }
+        None => {
+            seen.reported.iter().map(|node| from_report(&run.run_id, node, &manifest)).collect::<Vec<_>>()
+        }
+    };
+    for node in &mut nodes {
+        node.rows = rows_of(node, &manifest, &standing);
+    }
+    let (status, message) = verdict(ended, seen, &nodes);
+    run.status = status;
+    run.message = message;
+    run.dbt_started = true;
+    run.dbt_seconds = Some(round(ended.seconds));
+    run.fingerprint = (!reads_outside(&manifest, &name)).then(|| plan.fingerprint.clone());
+    finish(&mut run, begun);
+
+    let relations = relations(&run, &nodes, &standing);
+    let change = ledger::record(&warehouse.database(), &run, &nodes, &relations)?;
+    warehouse.apply(&change).context("failed to record the run in the ledger")?;
+    let compiled = results.map(|results| compiled(results, &manifest)).unwrap_or_default();
+    Ok(Built { run, nodes, compiled })
+}
+
+fn finish(run: &mut Run, begun: Instant) {
+    run.finished_at = Some(ledger::now());
+    run.seconds = Some(round(begun.elapsed().as_secs_f64()));
+}
+
+/// To the millisecond: more digits would only look like knowledge.
+fn round(seconds: f64) -> f64 {
+    (seconds * 1000.0).round() / 1000.0
+}
+
+/// How the run went, and the one line that says why it did not go well.
+fn verdict(ended: &Ended, seen: &Seen, nodes: &[Node]) -> (Status, Option<String>) {
+    let problem = || seen.problems.first().cloned().or_else(|| ended.stray.lines().last().map(str::to_owned));
+    if ended.interrupted {
+        return (Status::Interrupted, Some("stopped by the user".to_owned()));
+    }
+    let messages = nodes.iter().filter_map(|node| node.message.as_deref());
+    if messages.chain(seen.problems.iter().map(String::as_str)).any(is_disk_full) {
+        return (Status::Error, Some("the disk is full; free some space and run this again".to_owned()));
+    }
+    if nodes.iter().any(|node| matches!(node.status.as_str(), "error" | "fail")) {
+        return (Status::Fail, None);
+    }
+    match ended.status.code() {
+        Some(0) => (Status::Success, None),
+        // dbt says itself what is wrong with the project: that is a gate, and it failed.
+        Some(_) if !seen.problems.is_empty() => (Status::Fail, problem()),
+        Some(code) => {
+            let why = problem().unwrap_or_else(|| "it gave no reason".to_owned());
+            (Status::Error, Some(format!("dbt ended with exit code {code}: {why}")))
+        }
+        None => (Status::Error, Some(format!("dbt was killed ({}); run this again", ended.status))),
+    }
+}
+
+fn from_result(run_id: &str, result: &RunResult, manifest: &Manifest) -> Node {
+    let id = result.unique_id.as_str();
+    let node = manifest.node(id);
+    Node {
+        run_id: run_id.to_owned(),
+        node_id: id.to_owned(),
+        name: node.map_or_else(|| last_part(id), |node| node.name.clone()),
+        kind: node.map_or_else(|| first_part(id), |node| node.resource_type.clone()),
+        layer: manifest.layer(id).map(str::to_owned),
+        materialized: manifest.materialized(id).map(str::to_owned),
+        status: result.status.clone(),
+        started_at: result.started_at().and_then(parse_utc),
+        seconds: (result.status != "skipped").then(|| round(result.execution_time)),
+        rows: None,
+        failures: result.failures,
+        message: result.message.clone().filter(|_| !matches!(result.status.as_str(), "success" | "pass")),
+        path: node.map(|node| node.original_file_path.clone()),
+    }
+}
+
+fn from_report(run_id: &str, reported: &Reported, manifest: &Manifest) -> Node {
+    let id = reported.id.as_str();
+    Node {
+        run_id: run_id.to_owned(),
+        node_id: id.to_owned(),
+        name: reported.name.clone(),
+        kind: reported.kind.clone(),
+        layer: manifest.layer(id).map(str::to_owned),
+        materialized: manifest.materialized(id).map(str::to_owned),
+        status: reported.status.clone(),
+        started_at: parse_utc(&reported.started_at),
+        seconds: reported.seconds.map(round),
+        rows: None,
+        failures: reported.failures,
+        message: None,
+        path: manifest.node(id).map(|node| node.original_file_path.clone()),
+    }
+}
+
+/// `model.project.name` begins with the kind of the node and ends with its name.
+fn first_part(id: &str) -> String {
+    id.split('.').next().unwrap_or(id).to_owned()
+}
+
+fn last_part(id: &str) -> String {
+    id.rsplit('.').next().unwrap_or(id).to_owned()
+}
+
+/// dbt writes UTC, with the `Z` in its artifacts and without in its log.
+fn parse_utc(text: &str) -> Option<DateTime> {
+    text.parse::<Timestamp>().map(ledger::utc).or_else(|_| text.parse::<DateTime>()).ok()
+}
+
+/// Rows of what a node has just built. A node that failed built nothing, whatever still stands there.
+fn rows_of(node: &Node, manifest: &Manifest, standing: &[Relation]) -> Option<i64> {
+    if node.status != "success" {
+        return None;
+    }
+    let relation = manifest.node(&node.node_id).map_or(node.name.as_str(), |node| node.relation());
+    standing.iter().find(|other| other.name.eq_ignore_ascii_case(relation))?.rows
+}
+
+fn relations(run: &Run, nodes: &[Node], standing: &[Relation]) -> Vec<MeasuredRelation> {
+    let measured_at = run.finished_at.unwrap_or(run.started_at);
+    let of_project = standing.iter().filter(|relation| !ledger::is_ledger(&relation.name));
+    of_project
+        .map(|relation| MeasuredRelation {
+            run_id: run.run_id.clone(),
+            relation_name: relation.name.clone(),
+            relation_type: if relation.is_view { "view" } else { "table" }.to_owned(),
+            layer: nodes.iter().find(|node| node.name == relation.name).and_then(|node| node.layer.clone()),
+            row_count: relation.rows,
+            bytes: relation.bytes,
+            measured_at,
+        })
+        .collect()
+}
+
+/// Whether the project reads tables that it does not build: then unchanged files prove nothing.
+fn reads_outside(manifest: &Manifest, name: &Name) -> bool {
+    manifest.sources.values().any(|source| {
+        !(source.schema.eq_ignore_ascii_case(name.as_str()) && ledger::is_ledger(&source.identifier))
+    })
+}
+
+fn compiled(results: RunResults, manifest: &Manifest) -> BTreeMap<String, Compiled> {
+    let of = |result: RunResult| {
+        let path = manifest.node(&result.unique_id).and_then(|node| node.compiled_path.clone());
+        (result.unique_id, Compiled { sql: result.compiled_code, path })
+    };
+    results.results.into_iter().map(of).collect()
+}

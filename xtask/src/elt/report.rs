@@ -1,0 +1,200 @@
+//! The result of a run as data: what `--format json` prints, and what the summary is made from.
+//!
+//! The field names are a contract with other tools; more may come, these stay.
+
+use serde::Serialize;
+
+use super::failures::Detail;
+use super::record::Built;
+use crate::dbt::artifacts::layer_rank;
+use crate::ledger::{self, Status};
+
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    pub(super) schema: String,
+    pub(super) target: &'static str,
+    pub(super) run_id: String,
+    pub(super) status: Status,
+    /// Nothing had changed since the last successful run: `nodes` are that run's.
+    pub(super) up_to_date: bool,
+    pub(super) dbt_started: bool,
+    /// Why the run did not go well, where no node says it.
+    pub(super) message: Option<String>,
+    pub(super) nodes: Vec<Node>,
+    pub(super) layers: Vec<Layer>,
+    pub(super) totals: Totals,
+    pub(super) seconds: f64,
+    pub(super) dbt_seconds: Option<f64>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Node {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) kind: String,
+    pub(super) layer: Option<String>,
+    pub(super) status: String,
+    pub(super) seconds: Option<f64>,
+    pub(super) rows: Option<i64>,
+    pub(super) failures: Option<i64>,
+    pub(super) message: Option<String>,
+    pub(super) path: Option<String>,
+    #[serde(flatten)]
+    pub(super) detail: Option<Detail>,
+}
+
+/// Counts of nodes; built are models, seeds and snapshots.
+#[derive(Debug, Default, PartialEq, Serialize)]
+pub(super) struct Totals {
+    pub(super) built: usize,
+    pub(super) passed: usize,
+    pub(super) warned: usize,
+    pub(super) failed: usize,
+    pub(super) errored: usize,
+    pub(super) skipped: usize,
+    /// Rows in the tables that were built; null where there are none but views, which are not counted.
+    pub(super) rows: Option<i64>,
+    /// Tests of any outcome.
+    pub(super) tests: usize,
+    /// Seconds of work; nodes run beside each other, so this is more than the clock shows.
+    pub(super) node_seconds: f64,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Layer {
+    /// `seeds` for what stands before the first layer.
+    pub(super) name: String,
+    #[serde(flatten)]
+    pub(super) totals: Totals,
+}
+
+impl Report {
+    pub(super) fn new(target: &'static str, built: Built, details: Vec<Option<Detail>>) -> Self {
+        let Built { run, nodes, .. } = built;
+        let mut details = details.into_iter();
+        let nodes: Vec<Node> =
+            nodes.into_iter().map(|node| Node::new(node, details.next().flatten())).collect();
+        Self {
+            schema: run.schema_name,
+            target,
+            run_id: run.run_id,
+            status: run.status,
+            up_to_date: run.up_to_date,
+            dbt_started: run.dbt_started,
+            message: run.message,
+            layers: layers(&nodes),
+            totals: Totals::of(nodes.iter()),
+            nodes,
+            seconds: run.seconds.unwrap_or_default(),
+            dbt_seconds: run.dbt_seconds,
+        }
+    }
+}
+
+impl Node {
+    fn new(node: ledger::Node, detail: Option<Detail>) -> Self {
+        Self {
+            id: node.node_id,
+            name: node.name,
+            kind: node.kind,
+            layer: node.layer,
+            status: node.status,
+            seconds: node.seconds,
+            rows: node.rows,
+            failures: node.failures,
+            message: node.message,
+            path: node.path,
+            detail,
+        }
+    }
+
+    pub(super) fn is_test(&self) -> bool {
+        matches!(self.kind.as_str(), "test" | "unit_test")
+    }
+
+    pub(super) fn went_wrong(&self) -> bool {
+        matches!(self.status.as_str(), "error" | "fail")
+    }
+
+    fn layer_name(&self) -> &str {
+        self.layer.as_deref().unwrap_or("seeds")
+    }
+}
+
+impl Totals {
+    fn of<'a>(nodes: impl Iterator<Item = &'a Node>) -> Self {
+        let mut totals = Self::default();
+        for node in nodes {
+            let count = match node.status.as_str() {
+                "success" if !node.is_test() => &mut totals.built,
+                "success" | "pass" => &mut totals.passed,
+                "warn" => &mut totals.warned,
+                "fail" => &mut totals.failed,
+                "error" => &mut totals.errored,
+                _ => &mut totals.skipped,
+            };
+            *count += 1;
+            totals.rows = totals.rows.into_iter().chain(node.rows).reduce(|sum, rows| sum + rows);
+            totals.tests += usize::from(node.is_test());
+            totals.node_seconds += node.seconds.unwrap_or_default();
+        }
+        totals
+    }
+}
+
+/// Totals by layer, in the order in which layers are built.
+fn layers(nodes: &[Node]) -> Vec<Layer> {
+    let mut names: Vec<&str> = nodes.iter().map(Node::layer_name).collect();
+    names.sort_by_key(|name| (*name != "seeds", layer_rank(name), *name));
+    names.dedup();
+    let of = |name: &str| Totals::of(nodes.iter().filter(|node| node.layer_name() == name));
+    names.into_iter().map(|name| Layer { name: name.to_owned(), totals: of(name) }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(kind: &str, layer: Option<&str>, status: &str, rows: Option<i64>) -> Node {
+        Node {
+            id: format!("{kind}.p.x"),
+            name: "x".into(),
+            kind: kind.into(),
+            layer: layer.map(str::to_owned),
+            status: status.into(),
+            seconds: Some(0.5),
+            rows,
+            failures: None,
+            message: None,
+            path: None,
+            detail: None,
+        }
+    }
+
+    #[test]
+    fn layers_are_summed_in_the_order_of_building() {
+        let nodes = [
+            node("model", Some("monitoring"), "success", None),
+            node("model", Some("gold"), "skipped", None),
+            node("test", Some("silver"), "fail", None),
+            node("model", Some("silver"), "success", Some(7)),
+            node("unit_test", Some("silver"), "pass", None),
+            node("test", Some("bronze"), "warn", None),
+            node("seed", None, "success", Some(3)),
+            node("model", Some("marts"), "error", None),
+        ];
+        let layers = layers(&nodes);
+        let names: Vec<&str> = layers.iter().map(|layer| layer.name.as_str()).collect();
+        assert_eq!(names, ["seeds", "bronze", "silver", "gold", "monitoring", "marts"]);
+        let silver = Totals {
+            built: 1,
+            passed: 1,
+            failed: 1,
+            rows: Some(7),
+            tests: 2,
+            node_seconds: 1.5,
+            ..Totals::default()
+        };
+        assert_eq!(layers[2].totals, silver);
+    }
+}

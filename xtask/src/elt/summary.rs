@@ -1,0 +1,154 @@
+//! The summary for people: what was built and tested by layer, what went wrong and why, what was slow.
+
+use std::io::Write;
+
+use anyhow::Result;
+
+use super::report::{Node, Report, Totals};
+use crate::console::{self, Align};
+use crate::ledger::Status;
+use crate::warehouse::Row;
+
+/// How many of the slowest nodes are named.
+const SLOWEST: usize = 5;
+
+/// Lines of a node's message that are shown: engines list every candidate they know.
+const MESSAGE_LINES: usize = 12;
+
+/// Skipped nodes that are named; the rest are counted.
+const NAMED: usize = 6;
+
+/// Write `report`; `project` is the dbt project's folder as people name it.
+pub(super) fn write(out: &mut impl Write, report: &Report, place: &str, project: &str) -> Result<()> {
+    if report.up_to_date {
+        writeln!(
+            out,
+            "{} is up to date: nothing has changed since it was built (--force builds it anyway)\n",
+            report.schema
+        )?;
+    }
+    writeln!(out, "{}", table(report))?;
+    for node in report.nodes.iter().filter(|node| node.went_wrong() || node.status == "warn") {
+        write_failure(out, node, project)?;
+    }
+    write_stopped(out, report)?;
+    if let Some(message) = &report.message {
+        writeln!(out, "\n{message}")?;
+    }
+    write_slowest(out, report)?;
+    writeln!(out, "\n{}", verdict(report, place))?;
+    Ok(())
+}
+
+fn table(report: &Report) -> String {
+    let header = ["layer", "built", "rows", "passed", "failed", "warned", "errors", "skipped", "seconds"];
+    let mut rows: Vec<Vec<String>> =
+        report.layers.iter().map(|layer| line(&layer.name, &layer.totals)).collect();
+    rows.push(line("total", &report.totals));
+    let numbers = [Align::Right; 8];
+    let aligns: Vec<Align> = std::iter::once(Align::Left).chain(numbers).collect();
+    console::table(&header, &aligns, &rows)
+}
+
+fn line(name: &str, totals: &Totals) -> Vec<String> {
+    let counts = [totals.passed, totals.failed, totals.warned, totals.errored, totals.skipped];
+    let mut cells = vec![
+        name.to_owned(),
+        totals.built.to_string(),
+        totals.rows.map_or_else(|| "-".to_owned(), console::grouped),
+    ];
+    cells.extend(counts.iter().map(usize::to_string));
+    cells.push(format!("{:.2}", totals.node_seconds));
+    cells
+}
+
+fn write_failure(out: &mut impl Write, node: &Node, project: &str) -> Result<()> {
+    let path = node.path.as_deref().map(|path| format!("  {project}/{path}")).unwrap_or_default();
+    writeln!(out, "\n{} {} {}{path}", node.status.to_uppercase(), node.kind, node.name)?;
+    if let Some(message) = &node.message {
+        let mut lines = message.lines().map(str::trim_end).filter(|line| !line.is_empty());
+        for line in lines.by_ref().take(MESSAGE_LINES) {
+            writeln!(out, "    {line}")?;
+        }
+        let rest = lines.count();
+        if rest > 0 {
+            writeln!(out, "    … {rest} more lines in --format json and the ledger")?;
+        }
+    }
+    let Some(detail) = &node.detail else {
+        return Ok(());
+    };
+    if let Some(compiled) = &detail.compiled_path {
+        writeln!(out, "    compiled: {project}/{compiled}")?;
+    }
+    if !detail.sample.is_empty() {
+        writeln!(out, "    first failing rows:")?;
+        for line in sample(&detail.sample).lines() {
+            writeln!(out, "      {line}")?;
+        }
+    }
+    Ok(())
+}
+
+fn sample(rows: &[Row]) -> String {
+    let header: Vec<&str> = rows[0].keys().map(String::as_str).collect();
+    let cells: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| {
+            row.values()
+                .map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+                .collect()
+        })
+        .collect();
+    console::table(&header, &vec![Align::Left; header.len()], &cells)
+}
+
+/// What did not run because of the failures above: consequences, so they are counted, not explained.
+fn write_stopped(out: &mut impl Write, report: &Report) -> Result<()> {
+    let stopped: Vec<&str> = report
+        .nodes
+        .iter()
+        .filter(|node| node.status == "skipped" && !node.is_test())
+        .map(|node| node.name.as_str())
+        .collect();
+    if stopped.is_empty() {
+        return Ok(());
+    }
+    let named = stopped.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    let more = stopped.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    writeln!(out, "\nstopped by the above, and left as the last good run built them: {named}{more}")?;
+    Ok(())
+}
+
+fn write_slowest(out: &mut impl Write, report: &Report) -> Result<()> {
+    if report.up_to_date {
+        return Ok(());
+    }
+    let mut nodes: Vec<&Node> = report.nodes.iter().filter(|node| node.seconds.is_some()).collect();
+    nodes.sort_by(|a, b| b.seconds.unwrap_or_default().total_cmp(&a.seconds.unwrap_or_default()));
+    let slowest: Vec<String> = nodes
+        .iter()
+        .take(SLOWEST)
+        .map(|node| format!("{} {:.2} s", node.name, node.seconds.unwrap_or_default()))
+        .collect();
+    if !slowest.is_empty() {
+        writeln!(out, "\nslowest: {}", slowest.join(", "))?;
+    }
+    Ok(())
+}
+
+fn verdict(report: &Report, place: &str) -> String {
+    let word = match report.status {
+        Status::Success => "success",
+        Status::Fail => "failed",
+        Status::Error => "could not run",
+        Status::Interrupted => "interrupted",
+    };
+    let of_dbt = report.dbt_seconds.map(|seconds| format!(", {seconds:.1} s of it dbt")).unwrap_or_default();
+    let Totals { built, passed, tests, .. } = report.totals;
+    format!(
+        "{word}: {} in {place}: {built} built, {passed} of {tests} tests passed ({:.1} s{of_dbt}; run {})",
+        report.schema, report.seconds, report.run_id
+    )
+}

@@ -1,0 +1,265 @@
+//! Names of environments, what kind each is, and which may ever be dropped. Pure: no warehouse here.
+//!
+//! A name from outside (an option, an issue, a branch) becomes an identifier only as a [`Name`], so
+//! text that does not fit the grammar never gets near SQL. A `DROP` takes a [`Droppable`], which can
+//! only be had by showing three independent proofs; prod and dev cannot become one by type.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// Snowflake's limit is 255; 63 is what every engine that dbt reaches can hold.
+const LONGEST_NAME: usize = 63;
+
+/// The schema in which the registry of environments lives.
+pub(crate) const REGISTRY: &str = "xtask_registry";
+
+/// Schemas that belong to an engine or to this toolkit.
+const RESERVED: [&str; 8] =
+    [REGISTRY, "information_schema", "main", "pg_catalog", "public", "system", "temp", "account_usage"];
+
+/// The name of an environment, which is the name of its schema: `^[a-z][a-z0-9_]{0,62}$`, given in
+/// any case and kept in lower case.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Name(String);
+
+#[derive(Debug, PartialEq, Eq, Error)]
+pub(crate) enum NameError {
+    #[error("a schema name cannot be empty; use a name such as issue_42")]
+    Empty,
+    #[error("a schema name has at most {LONGEST_NAME} characters, this one has {0}")]
+    TooLong(usize),
+    #[error("a schema name starts with a letter a-z and goes on with a-z, 0-9 and _, so {0:?} is none")]
+    Grammar(String),
+    #[error("the schema name {0:?} is reserved by the engine or this toolkit; use a name such as issue_42")]
+    Reserved(String),
+}
+
+impl FromStr for Name {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let length = text.chars().count();
+        if length == 0 {
+            return Err(NameError::Empty);
+        }
+        if length > LONGEST_NAME {
+            return Err(NameError::TooLong(length));
+        }
+        let mut bytes = text.bytes();
+        let starts = bytes.next().is_some_and(|b| b.is_ascii_alphabetic());
+        if !starts || !bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+            return Err(NameError::Grammar(text.to_owned()));
+        }
+        let name = text.to_ascii_lowercase();
+        if RESERVED.contains(&name.as_str()) {
+            return Err(NameError::Reserved(name));
+        }
+        Ok(Self(name))
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What an environment is for, read off its name alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Kind {
+    Prod,
+    Dev,
+    Issue,
+    PullRequest,
+    Branch,
+    /// A name of somebody's own choice: it can be built, and only its owner can drop it, by hand.
+    Custom,
+}
+
+impl Kind {
+    fn is_temporary(self) -> bool {
+        matches!(self, Self::Issue | Self::PullRequest | Self::Branch)
+    }
+
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Prod => "prod",
+            Self::Dev => "dev",
+            Self::Issue => "issue",
+            Self::PullRequest => "pull_request",
+            Self::Branch => "branch",
+            Self::Custom => "custom",
+        }
+    }
+}
+
+impl Name {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        match self.0.as_str() {
+            "prod" => Kind::Prod,
+            "dev" => Kind::Dev,
+            name if numbered(name, "issue_").is_some() => Kind::Issue,
+            name if numbered(name, "pr_").is_some() => Kind::PullRequest,
+            name if name.strip_prefix("branch_").is_some_and(|slug| !slug.is_empty()) => Kind::Branch,
+            _ => Kind::Custom,
+        }
+    }
+
+    /// The number of the issue or pull request that this environment is named after.
+    pub(crate) fn number(&self) -> Option<u64> {
+        numbered(&self.0, "issue_").or_else(|| numbered(&self.0, "pr_"))
+    }
+}
+
+/// `prefix` and a decimal number without leading zeros: one number has one name.
+fn numbered(name: &str, prefix: &str) -> Option<u64> {
+    let digits = name.strip_prefix(prefix)?;
+    if digits.starts_with('0') {
+        return None;
+    }
+    digits.parse().ok()
+}
+
+/// What was found about a schema before a drop: each proof is read from another place.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Evidence<'a> {
+    /// The schema named by the ownership mark that stands in the schema itself.
+    pub(crate) marked_for: Option<&'a str>,
+    /// Whether the registry knows the environment.
+    pub(crate) registered: bool,
+}
+
+/// A schema that may be dropped. Only [`prove_droppable`] makes one.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Droppable(Name);
+
+impl Droppable {
+    pub(crate) fn name(&self) -> &Name {
+        &self.0
+    }
+}
+
+#[derive(Debug, PartialEq, Eq, Error)]
+pub(crate) enum Refusal {
+    #[error("{0} is the {kind} environment, which is never dropped", kind = .0.kind().label())]
+    Protected(Name),
+    #[error(
+        "{0} is not the name of an issue, pull request or branch environment (issue_42, pr_7, branch_x), \
+         and only those are dropped; drop it by hand if it is yours"
+    )]
+    NotTemporary(Name),
+    #[error(
+        "{0} carries no ownership mark, so it was not made by this toolkit; drop it by hand if it is yours"
+    )]
+    Unmarked(Name),
+    #[error("{0} carries the ownership mark of {1:?}, so it is a copy or was renamed; drop it by hand")]
+    MarkedForAnother(Name, String),
+    #[error(
+        "{0} does not stand in the registry; `cargo xtask schema create --schema {0}` registers it again"
+    )]
+    Unregistered(Name),
+}
+
+/// A name of the issue, pull-request or branch grammar, a mark in the schema that names that schema,
+/// and an entry in the registry: all three, or a refusal that says which is missing.
+pub(crate) fn prove_droppable(name: Name, evidence: Evidence<'_>) -> Result<Droppable, Refusal> {
+    let kind = name.kind();
+    if matches!(kind, Kind::Prod | Kind::Dev) {
+        return Err(Refusal::Protected(name));
+    }
+    if !kind.is_temporary() {
+        return Err(Refusal::NotTemporary(name));
+    }
+    match evidence.marked_for {
+        None => return Err(Refusal::Unmarked(name)),
+        Some(marked) if !marked.eq_ignore_ascii_case(name.as_str()) => {
+            return Err(Refusal::MarkedForAnother(name, marked.to_owned()));
+        }
+        Some(_) => {}
+    }
+    if !evidence.registered {
+        return Err(Refusal::Unregistered(name));
+    }
+    Ok(Droppable(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        text.parse().expect("a valid name")
+    }
+
+    #[test]
+    fn case_does_not_make_another_environment() {
+        assert_eq!(name("ISSUE_42"), name("issue_42"));
+        assert_eq!(name("ISSUE_42").to_string(), "issue_42");
+    }
+
+    #[test]
+    fn what_is_no_identifier_is_no_name() {
+        for text in ["x; drop schema dev", "../x", "1x", "_x", "é", "ｉssue", "a b", "a\"b", "a\n", "a\0"] {
+            assert!(matches!(text.parse::<Name>(), Err(NameError::Grammar(_))), "{text:?}");
+        }
+        assert_eq!("".parse::<Name>(), Err(NameError::Empty));
+        assert_eq!("a".repeat(64).parse::<Name>(), Err(NameError::TooLong(64)));
+        assert!("a".repeat(63).parse::<Name>().is_ok());
+        assert_eq!("MAIN".parse::<Name>(), Err(NameError::Reserved("main".into())));
+    }
+
+    #[test]
+    fn kinds_are_read_off_the_whole_name() {
+        for (text, kind) in [
+            ("prod", Kind::Prod),
+            ("DEV", Kind::Dev),
+            ("issue_42", Kind::Issue),
+            ("issue_042", Kind::Custom),
+            ("issue_", Kind::Custom),
+            ("issue_42x", Kind::Custom),
+            ("issue_99999999999999999999", Kind::Custom),
+            ("pr_7", Kind::PullRequest),
+            ("branch_x", Kind::Branch),
+            ("branch_", Kind::Custom),
+            ("production", Kind::Custom),
+        ] {
+            assert_eq!(name(text).kind(), kind, "{text}");
+        }
+    }
+
+    #[test]
+    fn prod_and_dev_stay_whatever_is_shown_for_them() {
+        for text in ["prod", "dev"] {
+            let shown = Evidence { marked_for: Some(text), registered: true };
+            assert_eq!(prove_droppable(name(text), shown), Err(Refusal::Protected(name(text))));
+        }
+    }
+
+    #[test]
+    fn a_drop_takes_all_three_proofs() {
+        let whole = Evidence { marked_for: Some("issue_42"), registered: true };
+        assert!(prove_droppable(name("issue_42"), whole).is_ok());
+
+        let unmarked = Evidence { marked_for: None, ..whole };
+        let foreign = Evidence { marked_for: Some("issue_4"), ..whole };
+        let unknown = Evidence { registered: false, ..whole };
+        for (evidence, refusal) in [
+            (unmarked, Refusal::Unmarked(name("issue_42"))),
+            (foreign, Refusal::MarkedForAnother(name("issue_42"), "issue_4".into())),
+            (unknown, Refusal::Unregistered(name("issue_42"))),
+        ] {
+            assert_eq!(prove_droppable(name("issue_42"), evidence), Err(refusal));
+        }
+        let own = Evidence { marked_for: Some("scratch"), registered: true };
+        assert_eq!(prove_droppable(name("scratch"), own), Err(Refusal::NotTemporary(name("scratch"))));
+    }
+}

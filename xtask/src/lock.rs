@@ -1,0 +1,175 @@
+//! One writer at a time: a lock that the operating system frees when its holder dies.
+//!
+//! The lock is on an open file, never on the file's existence, so nothing stale can be left behind.
+//! What the holder writes into the file is for people who wait, and for the next holder: text that is
+//! still there when the lock is free was left by a run that was killed.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::interrupt;
+
+const POLL: Duration = Duration::from_millis(100);
+const REMIND: Duration = Duration::from_secs(30);
+
+/// Who holds a lock, since when and for what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Holder {
+    pub(crate) command: String,
+    pub(crate) schema: String,
+    /// The run that the ledger will know it by; `None` for what the ledger does not record.
+    pub(crate) run_id: Option<String>,
+    pub(crate) pid: u32,
+    pub(crate) since: Timestamp,
+}
+
+impl Holder {
+    pub(crate) fn describe(&self) -> String {
+        format!("{} of {} (process {}, since {:.0})", self.command, self.schema, self.pid, self.since)
+    }
+}
+
+/// The lock, held until dropped.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    file: File,
+    /// Who held it before and went away without saying so: that run was killed.
+    pub(crate) left_by: Option<Holder>,
+}
+
+impl Lock {
+    /// Take the lock that guards `guarded`, waiting for whoever holds it and saying for whom.
+    pub(crate) fn take(guarded: &Path, holder: &Holder) -> Result<Self> {
+        let path = path_beside(guarded);
+        let mut file = open(&path)?;
+        let mut waiting_since: Option<Instant> = None;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) => {
+                    if waiting_since.is_none_or(|since| since.elapsed() > REMIND) {
+                        waiting_since = Some(Instant::now());
+                        tracing::info!("{}", waiting_for(read(&mut file), holder));
+                    }
+                    interrupt::check()?;
+                    std::thread::sleep(POLL);
+                }
+                Err(TryLockError::Error(error)) => {
+                    return Err(error).with_context(|| format!("failed to lock {}", path.display()));
+                }
+            }
+        }
+        let left_by = read(&mut file);
+        let mut lock = Self { file, left_by };
+        lock.write(&serde_json::to_vec(holder)?)
+            .with_context(|| format!("failed to write to {}", path.display()))?;
+        Ok(lock)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.file.set_len(0)?;
+        self.file.rewind()?;
+        self.file.write_all(bytes)?;
+        self.file.flush()
+    }
+}
+
+impl Drop for Lock {
+    /// An empty file says that its last holder came to its end. The file stays: removing it would let
+    /// two processes lock two files of one name.
+    fn drop(&mut self) {
+        drop(self.write(b""));
+    }
+}
+
+/// Who holds the lock that guards `guarded` at this moment.
+pub(crate) fn holder(guarded: &Path) -> Option<Holder> {
+    let mut file = File::open(path_beside(guarded)).ok()?;
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => read(&mut file),
+        _ => None,
+    }
+}
+
+fn waiting_for(held_by: Option<Holder>, us: &Holder) -> String {
+    match held_by {
+        Some(other) if other.schema == us.schema => {
+            format!("waiting: {} holds this schema; Ctrl-C gives up", other.describe())
+        }
+        Some(other) => {
+            format!("waiting: {} holds the database file; Ctrl-C gives up", other.describe())
+        }
+        None => "waiting: another run holds the database file; Ctrl-C gives up".to_owned(),
+    }
+}
+
+fn path_beside(guarded: &Path) -> PathBuf {
+    let mut name = guarded.as_os_str().to_owned();
+    name.push(".lock");
+    PathBuf::from(name)
+}
+
+fn open(path: &Path) -> Result<File> {
+    let open = || {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
+    };
+    open().with_context(|| {
+        format!(
+            "failed to open {}; its folder must be writable (DBT_DUCKDB_PATH chooses another)",
+            path.display()
+        )
+    })
+}
+
+fn read(file: &mut File) -> Option<Holder> {
+    let mut text = String::new();
+    file.rewind().ok()?;
+    file.read_to_string(&mut text).ok()?;
+    serde_json::from_str(&text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holder_of(schema: &str) -> Holder {
+        Holder {
+            command: "elt".into(),
+            schema: schema.into(),
+            run_id: Some("r".into()),
+            pid: 7,
+            since: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn a_released_lock_leaves_nothing_to_explain() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = folder.path().join("w.duckdb");
+        let lock = Lock::take(&database, &holder_of("issue_1")).expect("free");
+        assert_eq!(holder(&database), Some(holder_of("issue_1")));
+        drop(lock);
+        assert_eq!(holder(&database), None);
+        assert_eq!(Lock::take(&database, &holder_of("issue_2")).expect("free").left_by, None);
+    }
+
+    #[test]
+    fn what_a_killed_holder_left_is_handed_to_the_next() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = folder.path().join("w.duckdb");
+        let text = serde_json::to_string(&holder_of("issue_1")).expect("json");
+        std::fs::write(folder.path().join("w.duckdb.lock"), text).expect("written");
+        assert_eq!(holder(&database), None, "nobody holds it");
+        let lock = Lock::take(&database, &holder_of("issue_2")).expect("free");
+        assert_eq!(lock.left_by, Some(holder_of("issue_1")));
+    }
+}

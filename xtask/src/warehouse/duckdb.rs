@@ -1,0 +1,268 @@
+//! The embedded engine, through its command-line program: a wheel in the Python environment.
+//!
+//! A call costs about 15 ms, and compiling the engine into the toolkit would cost every user many
+//! minutes. SQL goes in on standard input, so nothing of it shows in the list of processes; rows go
+//! in as a file of JSON, so nothing in them is ever read as SQL.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::{Relation, Row, Statement, Table, Warehouse, literal, quote};
+use crate::environment::{Name, REGISTRY};
+use crate::lock;
+
+const LEDGER: &str = include_str!("../../../sql/duckdb/ledger.sql");
+const REGISTRY_TABLES: &str = include_str!("../../../sql/duckdb/registry.sql");
+
+/// How long another program may hold the file before we give up. Our own runs queue on a lock of
+/// their own, so what is met here is a user's shell or a dbt process that is just going away.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(crate) struct DuckDb {
+    program: PathBuf,
+    file: PathBuf,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Read,
+    Write,
+}
+
+impl DuckDb {
+    /// The database in `file`, driven by the `duckdb` program at `program`. Nothing is opened yet.
+    pub(crate) fn new(program: &Path, file: &Path) -> Self {
+        Self { program: program.to_path_buf(), file: file.to_path_buf() }
+    }
+
+    fn call(&self, sql: &str, access: Access) -> Result<Vec<Row>> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.call_once(sql, access)? {
+                Ok(rows) => return Ok(rows),
+                Err(message) if is_locked(&message) && Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+                Err(message) => bail!(self.explain(&message)),
+            }
+        }
+    }
+
+    /// `Err` is what the engine had to say; the outer one is that it could not be asked.
+    fn call_once(&self, sql: &str, access: Access) -> Result<Result<Vec<Row>, String>> {
+        let mut command = Command::new(&self.program);
+        // No start-up file: a user's `.duckdbrc` must not change what a statement means.
+        command.args(["-no-init", "-batch", "-bail", "-json"]);
+        if access == Access::Read {
+            command.arg("-readonly");
+        }
+        let mut child = command
+            .arg(&self.file)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("failed to start {}", self.program.display()))?;
+        // The engine may stop reading at the first error: its own message says more than our EPIPE.
+        if let Some(mut stdin) = child.stdin.take() {
+            drop(stdin.write_all(sql.as_bytes()));
+        }
+        let output = child.wait_with_output().context("failed to read from duckdb")?;
+        if !output.status.success() {
+            let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            return Ok(Err(if message.is_empty() {
+                format!("duckdb ended with {}", output.status)
+            } else {
+                message
+            }));
+        }
+        let last = serde_json::Deserializer::from_slice(&output.stdout)
+            .into_iter::<Vec<Row>>()
+            .last()
+            .transpose()
+            .context("failed to read duckdb's JSON")?;
+        Ok(Ok(last.unwrap_or_default()))
+    }
+
+    /// The engine's message with what to do about it.
+    fn explain(&self, message: &str) -> String {
+        let file = self.file.display();
+        if is_locked(message) {
+            let by = lock::holder(&self.file).map_or_else(
+                || "another program has the file open; close it and try again".to_owned(),
+                |holder| format!("{} is writing to it; try again when that has ended", holder.describe()),
+            );
+            return format!("failed to open {file}: {by}\n{message}");
+        }
+        let advice = if is_disk_full(message) {
+            "the disk is full; free some space and try again"
+        } else if message.contains("Permission denied") || message.contains("Read-only file system") {
+            "the file or its folder is not writable; set DBT_DUCKDB_PATH to a place that is"
+        } else {
+            return format!("duckdb refused a statement on {file}\n{message}");
+        };
+        format!("failed to use {file}: {advice}\n{message}")
+    }
+}
+
+impl Warehouse for DuckDb {
+    fn target(&self) -> &'static str {
+        "local"
+    }
+
+    fn describe(&self) -> String {
+        format!("DuckDB file {}", self.file.display())
+    }
+
+    fn database(&self) -> String {
+        self.file.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    fn apply(&mut self, change: &[Statement]) -> Result<()> {
+        if change.is_empty() {
+            return Ok(());
+        }
+        // Held until the engine has read them.
+        let mut files = Vec::new();
+        let mut script = String::from("begin;\n");
+        for statement in change {
+            match statement {
+                Statement::Sql(sql) => script.push_str(sql),
+                Statement::Insert { rows, .. } if rows.is_empty() => continue,
+                Statement::Insert { table, rows } => {
+                    let file = rows_file(rows)?;
+                    script.push_str(&insert_from(file.path(), table, &rows[0]));
+                    files.push(file);
+                }
+            }
+            script.push_str(";\n");
+        }
+        script.push_str("commit;\n");
+        self.call(&script, Access::Write).map(drop)
+    }
+
+    fn query(&mut self, sql: &str) -> Result<Vec<Row>> {
+        // A file that is not there has no rows, and a read-only engine could not make it.
+        if !self.file.exists() {
+            return Ok(Vec::new());
+        }
+        self.call(sql, Access::Read)
+    }
+
+    fn relation_names(&mut self, schema: &str) -> Result<Option<Vec<String>>> {
+        let sql = format!(
+            "select relation.name from duckdb_schemas() as s
+             left join (
+                 select schema_name, table_name as name from duckdb_tables() where database_name = current_database()
+                 union all
+                 select schema_name, view_name from duckdb_views() where database_name = current_database()
+             ) as relation on s.schema_name = relation.schema_name
+             where s.database_name = current_database() and s.schema_name = {}
+             order by 1",
+            literal(schema)
+        );
+        let rows = self.query(&sql)?;
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(rows.iter().filter_map(|row| Some(row.get("name")?.as_str()?.to_owned())).collect()))
+    }
+
+    fn measure(&mut self, schema: &Name) -> Result<Vec<Relation>> {
+        let sql = format!(
+            "select table_name as name, false as is_view from duckdb_tables()
+             where database_name = current_database() and schema_name = {0}
+             union all
+             select view_name, true from duckdb_views()
+             where database_name = current_database() and schema_name = {0}
+             order by 1",
+            literal(schema.as_str())
+        );
+        let rows = self.query(&sql)?;
+        let mut relations: Vec<Relation> = rows
+            .iter()
+            .filter_map(|row| {
+                let name = row.get("name")?.as_str()?.to_owned();
+                Some(Relation { name, is_view: row.get("is_view")?.as_bool()?, rows: None, bytes: None })
+            })
+            .collect();
+        let tables: Vec<String> =
+            relations.iter().filter(|r| !r.is_view).map(|r| measure_table(schema, &r.name)).collect();
+        if tables.is_empty() {
+            return Ok(relations);
+        }
+        for row in self.query(&tables.join("\nunion all\n"))? {
+            let name = row.get("name").and_then(|v| v.as_str()).unwrap_or_default();
+            if let Some(relation) = relations.iter_mut().find(|r| r.name == name) {
+                relation.rows = row.get("row_count").and_then(serde_json::Value::as_i64);
+                relation.bytes = row.get("bytes").and_then(serde_json::Value::as_i64);
+            }
+        }
+        Ok(relations)
+    }
+
+    fn provision(&self, schema: &Name) -> Vec<Statement> {
+        vec![
+            Statement::sql(format!("create schema if not exists {}", quote(schema.as_str()))),
+            Statement::sql(format!("set schema = {}", literal(schema.as_str()))),
+            Statement::sql(LEDGER.trim_end().trim_end_matches(';')),
+        ]
+    }
+
+    fn provision_registry(&self) -> Vec<Statement> {
+        vec![
+            Statement::sql(format!("create schema if not exists {}", quote(REGISTRY))),
+            Statement::sql(format!("set schema = {}", literal(REGISTRY))),
+            Statement::sql(REGISTRY_TABLES.trim_end().trim_end_matches(';')),
+        ]
+    }
+}
+
+/// Whether an engine's message says that there is no room left to write.
+pub(crate) fn is_disk_full(message: &str) -> bool {
+    message.contains("No space left on device") || message.contains("Disk quota exceeded")
+}
+
+fn is_locked(message: &str) -> bool {
+    message.contains("Could not set lock on file")
+}
+
+/// Count a table's rows, and the blocks of the file that hold it: blocks are what it costs on disk.
+fn measure_table(schema: &Name, table: &str) -> String {
+    let relation = format!("{}.{}", quote(schema.as_str()), quote(table));
+    format!(
+        "select {name} as name, (select count(*) from {relation}) as row_count,
+             (select count(distinct block_id) * (select any_value(block_size) from pragma_database_size())
+              from pragma_storage_info({text}) where block_id >= 0) as bytes",
+        name = literal(table),
+        text = literal(&relation),
+    )
+}
+
+fn rows_file(rows: &[Row]) -> Result<tempfile::NamedTempFile> {
+    let write = || -> std::io::Result<tempfile::NamedTempFile> {
+        let mut file = tempfile::Builder::new().prefix("xtask-rows-").suffix(".json").tempfile()?;
+        for row in rows {
+            serde_json::to_writer(&mut file, row)?;
+            file.write_all(b"\n")?;
+        }
+        file.flush()?;
+        Ok(file)
+    };
+    write().with_context(|| format!("failed to write rows to {}", std::env::temp_dir().display()))
+}
+
+/// Every column is read as text and converted by the table's own types: the engine guesses nothing.
+fn insert_from(file: &Path, table: &Table, first: &Row) -> String {
+    let columns: Vec<String> = first.keys().map(|name| format!("{}: 'varchar'", quote(name))).collect();
+    format!(
+        "insert into {} by name\nselect * from read_json({}, format = 'newline_delimited', columns = {{{}}})",
+        table.quoted(),
+        literal(&file.to_string_lossy()),
+        columns.join(", ")
+    )
+}
