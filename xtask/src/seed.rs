@@ -88,7 +88,7 @@ impl Progress {
         Self { bar: console::bar(u64::from(spec.days()), template), news: Instant::now() }
     }
 
-    fn day_done(&mut self, rows: u64) {
+    fn day_done(&mut self, rows: u64) -> Result<()> {
         self.bar.inc(1);
         if console::is_live() {
             self.bar.set_message(summary::grouped(rows));
@@ -97,5 +97,6 @@ impl Progress {
             let (done, all) = (self.bar.position(), self.bar.length().unwrap_or(0));
             tracing::info!("seed: day {done} of {all}, {} rows", summary::grouped(rows));
         }
+        Ok(())
     }
 }
