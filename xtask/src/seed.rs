@@ -44,7 +44,9 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     let out = args.out.clone().map_or_else(|| seeds_folder(repo), Ok)?;
     let began = Instant::now();
     let sizes = write(&spec, &out)?;
-    let summary = Summary { spec: &spec, out: repo.relative(&out), own_folder: args.out.is_some() };
+    // A folder is named as the user named it, so that the next command can be pasted.
+    let shown = args.out.as_deref().unwrap_or(repo.relative(&out));
+    let summary = Summary { spec: &spec, out: shown, own_folder: args.out.is_some() };
     summary.print(&sizes, began.elapsed());
     Ok(Outcome::Clean)
 }
@@ -69,8 +71,11 @@ fn write(spec: &Spec, out: &Path) -> Result<[Size; 5]> {
     let warehouses = tables::warehouses(&warehouses, &catalogue)?;
     let mut files = Files { orders: tables::orders(&orders)?, movements: tables::movements(&movements)? };
     let mut progress = Progress::new(spec);
-    Simulation::new(spec, &catalogue, &mut files).run(|rows| progress.day_done(rows))?;
-    progress.bar.finish_and_clear();
+    Simulation::new(spec, &catalogue, &mut files).run(|rows| {
+        progress.day_done(rows);
+        Ok(())
+    })?;
+    drop(progress);
     let sizes = [suppliers, products, warehouses, files.orders.finish()?, files.movements.finish()?];
     staging.publish()?;
     Ok(sizes)
@@ -97,5 +102,12 @@ impl Progress {
             let (done, all) = (self.bar.position(), self.bar.length().unwrap_or(0));
             tracing::info!("seed: day {done} of {all}, {} rows", summary::grouped(rows));
         }
+    }
+}
+
+impl Drop for Progress {
+    /// On every way out: an error must not stand below half a bar.
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
     }
 }

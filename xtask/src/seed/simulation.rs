@@ -78,11 +78,11 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    /// Play every day, telling `watch` the rows so far after each.
-    pub(super) fn run(mut self, mut watch: impl FnMut(u64)) -> Result<()> {
+    /// Play every day. After each, `watch` hears the rows so far, and may call the whole thing off.
+    pub(super) fn run(mut self, mut watch: impl FnMut(u64) -> Result<()>) -> Result<()> {
         while self.day <= self.spec.last {
             self.play()?;
-            watch(self.lines + self.movements);
+            watch(self.lines + self.movements)?;
             self.day = self.day.plus(1);
             self.agenda.next_day();
         }
