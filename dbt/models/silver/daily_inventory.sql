@@ -62,7 +62,7 @@ last_days as (
 
 clock as (
 
-    select {{ as_of_date('max(last_day)') }} as last_day
+    select {{ as_of_date('last_day') }} as last_day
     from last_days
 
 ),
