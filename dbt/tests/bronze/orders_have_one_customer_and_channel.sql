@@ -2,14 +2,16 @@
 select
     order_id,
     count(*) as number_of_lines,
-    count(distinct customer_id) as number_of_customers,
-    count(distinct sales_channel) as number_of_channels,
+    min(customer_id) as first_customer_id,
+    max(customer_id) as last_customer_id,
+    min(sales_channel) as first_sales_channel,
+    max(sales_channel) as last_sales_channel,
     min(ordered_at) as first_ordered_at,
     max(ordered_at) as last_ordered_at
 from {{ ref('stg_logistics__customer_orders') }}
 group by order_id
 having
-    count(distinct customer_id) > 1
-    or count(distinct sales_channel) > 1
+    min(customer_id) <> max(customer_id)
+    or min(sales_channel) <> max(sales_channel)
     or min(ordered_at) <> max(ordered_at)
 order by order_id

@@ -2,27 +2,55 @@
 with movements as (
 
     select * from {{ ref('stg_logistics__inventory_movements') }}
-    where movement_type in ('shipment', 'return')
+
+),
+
+returned as (
+
+    select
+        order_line_id,
+        product_id,
+        warehouse_id,
+        sum(moved_units) as returned_units,
+        min(moved_at) as first_returned_at,
+        min(movement_id) as first_movement_id
+    from movements
+    where movement_type = 'return'
+    group by order_line_id, product_id, warehouse_id
+
+),
+
+shipped as (
+
+    select
+        order_line_id,
+        product_id,
+        warehouse_id,
+        -sum(moved_units) as shipped_units,
+        min(moved_at) as shipped_at
+    from movements
+    where movement_type = 'shipment'
+    group by order_line_id, product_id, warehouse_id
 
 )
 
 select
-    order_line_id,
-    sum(case when movement_type = 'shipment' then -moved_units else 0 end) as shipped_units,
-    sum(case when movement_type = 'return' then moved_units else 0 end) as returned_units,
-    count(distinct product_id) as number_of_products,
-    count(distinct warehouse_id) as number_of_warehouses,
-    min(case when movement_type = 'shipment' then moved_at end) as shipped_at,
-    min(case when movement_type = 'return' then moved_at end) as first_returned_at
-from movements
-group by order_line_id
-having
-    count(case when movement_type = 'return' then 1 end) > 0
-    and (
-        sum(moved_units) > 0
-        or count(distinct product_id) <> 1
-        or count(distinct warehouse_id) <> 1
-        or min(case when movement_type = 'return' then moved_at end)
-        < min(case when movement_type = 'shipment' then moved_at end)
-    )
-order by order_line_id
+    returned.order_line_id,
+    returned.first_movement_id,
+    returned.product_id,
+    returned.warehouse_id,
+    returned.returned_units,
+    shipped.shipped_units,
+    returned.first_returned_at,
+    shipped.shipped_at
+from returned
+left join shipped
+    on
+        returned.order_line_id = shipped.order_line_id
+        and returned.product_id = shipped.product_id
+        and returned.warehouse_id = shipped.warehouse_id
+where
+    shipped.order_line_id is null
+    or returned.returned_units > shipped.shipped_units
+    or returned.first_returned_at < shipped.shipped_at
+order by returned.order_line_id

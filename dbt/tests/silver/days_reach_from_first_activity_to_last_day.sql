@@ -17,7 +17,7 @@ with activity as (
 
 clock as (
 
-    select {{ as_of_date('max(active_on)') }} as last_day
+    select {{ as_of_date('active_on') }} as last_day
     from activity
 
 ),
