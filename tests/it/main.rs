@@ -1,4 +1,5 @@
 //! The integration tests: one binary, one file a command.
 
+mod elt;
 mod seed;
 mod support;

@@ -17,6 +17,8 @@ struct Info {
     name: String,
     level: String,
     msg: String,
+    #[serde(default)]
+    ts: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -71,6 +73,8 @@ pub(crate) struct Finished<'a> {
     pub(crate) seconds: Option<f64>,
     pub(crate) failures: Option<i64>,
     pub(crate) total: u64,
+    /// When it was said (UTC).
+    pub(crate) at: &'a str,
 }
 
 impl Event {
@@ -96,13 +100,14 @@ impl Event {
         }
     }
 
-    fn finished<'a>(&self, node: &'a NodeInfo, status: String) -> Finished<'a> {
+    fn finished<'a>(&'a self, node: &'a NodeInfo, status: String) -> Finished<'a> {
         Finished {
             node,
             status,
             seconds: self.data.execution_time,
             failures: self.data.num_failures,
             total: self.total(),
+            at: &self.info.ts,
         }
     }
 

@@ -14,6 +14,20 @@ use crate::interrupt;
 /// See the file itself for why dbt is not started directly.
 const GUARD: &str = include_str!("guard.py");
 
+/// How dbt is to talk to us. Its own log file would hold the same again, in ten times the words, and
+/// writing it costs a tenth of a small build.
+const FOR_US: [&str; 9] = [
+    "--log-format",
+    "json",
+    "--log-level",
+    "info",
+    "--log-level-file",
+    "none",
+    "--no-use-colors",
+    "--no-version-check",
+    "--no-send-anonymous-usage-stats",
+];
+
 /// How often we look whether somebody wants the run to stop.
 const POLL: Duration = Duration::from_millis(100);
 
@@ -74,7 +88,7 @@ impl Invocation {
 
     fn spawn(&self, interpreter: &Path) -> Result<Child> {
         let mut command = Command::new(interpreter);
-        command.arg("-c").arg(GUARD).args(&self.args).current_dir(&self.project);
+        command.arg("-c").arg(GUARD).args(&self.args).args(FOR_US).current_dir(&self.project);
         command.envs(self.environment.iter().map(|(name, value)| (*name, value)));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // Ctrl-C reaches every process of the terminal's group: dbt leaves ours, so that there is one

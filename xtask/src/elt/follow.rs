@@ -13,7 +13,9 @@ pub(super) struct Reported {
     pub(super) id: String,
     pub(super) name: String,
     pub(super) kind: String,
+    /// Empty where dbt does not say, as of unit tests.
     pub(super) started_at: String,
+    pub(super) finished_at: String,
     pub(super) status: String,
     pub(super) seconds: Option<f64>,
     pub(super) failures: Option<i64>,
@@ -74,6 +76,7 @@ impl Follower {
             name: node.node_name.clone(),
             kind: node.resource_type.clone(),
             started_at: node.node_started_at.clone(),
+            finished_at: finished.at.to_owned(),
             status: finished.status.clone(),
             seconds: finished.seconds,
             failures: finished.failures,

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use jiff::Timestamp;
 use jiff::civil::DateTime;
+use jiff::{SignedDuration, Timestamp};
 
 use super::Args;
 use super::follow::{Reported, Seen};
@@ -187,6 +187,9 @@ fn round(seconds: f64) -> f64 {
     (seconds * 1000.0).round() / 1000.0
 }
 
+/// What dbt says of a selection that selects nothing.
+const NO_MATCH: &str = "does not match any enabled nodes";
+
 /// How the run went, and the one line that says why it did not go well.
 fn verdict(ended: &Ended, seen: &Seen, nodes: &[Node]) -> (Status, Option<String>) {
     let problem = || seen.problems.first().cloned().or_else(|| ended.stray.lines().last().map(str::to_owned));
@@ -202,6 +205,8 @@ fn verdict(ended: &Ended, seen: &Seen, nodes: &[Node]) -> (Status, Option<String
     }
     match ended.status.code() {
         Some(0) => (Status::Success, None),
+        // Asking for what is not there is a mistake in the call, not in the project.
+        Some(_) if problem().is_some_and(|text| text.contains(NO_MATCH)) => (Status::Error, problem()),
         // dbt says itself what is wrong with the project: that is a gate, and it failed.
         Some(_) if !seen.problems.is_empty() => (Status::Fail, problem()),
         Some(code) => {
@@ -242,7 +247,7 @@ fn from_report(run_id: &str, reported: &Reported, manifest: &Manifest) -> Node {
         layer: manifest.layer(id).map(str::to_owned),
         materialized: manifest.materialized(id).map(str::to_owned),
         status: reported.status.clone(),
-        started_at: parse_utc(&reported.started_at),
+        started_at: parse_utc(&reported.started_at).or_else(|| start_of(reported)),
         seconds: reported.seconds.map(round),
         rows: None,
         failures: reported.failures,
@@ -258,6 +263,11 @@ fn first_part(id: &str) -> String {
 
 fn last_part(id: &str) -> String {
     id.rsplit('.').next().unwrap_or(id).to_owned()
+}
+
+fn start_of(reported: &Reported) -> Option<DateTime> {
+    let lasted = SignedDuration::try_from_secs_f64(reported.seconds?).ok()?;
+    parse_utc(&reported.finished_at)?.checked_sub(lasted).ok()
 }
 
 /// dbt writes UTC, with the `Z` in its artifacts and without in its log.
@@ -303,4 +313,31 @@ fn compiled(results: RunResults, manifest: &Manifest) -> BTreeMap<String, Compil
         (result.unique_id, Compiled { sql: result.compiled_code, path })
     };
     results.results.into_iter().map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_that_dbt_does_not_say_follows_from_the_end() {
+        let reported = Reported {
+            id: "unit_test.p.m.t".into(),
+            name: "t".into(),
+            kind: "unit_test".into(),
+            started_at: String::new(),
+            finished_at: "2026-10-31T23:00:02.500000Z".into(),
+            status: "pass".into(),
+            seconds: Some(2.5),
+            failures: None,
+        };
+        let node = from_report("r", &reported, &Manifest::default());
+        assert_eq!(node.started_at, "2026-10-31T23:00:00".parse().ok());
+
+        let said = Reported { started_at: "2026-10-31T22:59:59".into(), ..reported };
+        assert_eq!(
+            from_report("r", &said, &Manifest::default()).started_at,
+            "2026-10-31T22:59:59".parse().ok()
+        );
+    }
 }

@@ -27,12 +27,15 @@ pub(super) fn write(out: &mut impl Write, report: &Report, place: &str, project:
             report.schema
         )?;
     }
-    writeln!(out, "{}", table(report))?;
+    if !report.nodes.is_empty() {
+        writeln!(out, "{}", table(report))?;
+    }
     for node in report.nodes.iter().filter(|node| node.went_wrong() || node.status == "warn") {
         write_failure(out, node, project)?;
     }
     write_stopped(out, report)?;
-    if let Some(message) = &report.message {
+    // What kept the run from being done is the error that the command ends with.
+    if let (Status::Fail, Some(message)) = (report.status, &report.message) {
         writeln!(out, "\n{message}")?;
     }
     write_slowest(out, report)?;
