@@ -57,7 +57,8 @@
     {%- else -%}
         {%- set path = adapter.get_seed_file_path(model) -%}
     {%- endif -%}
-    {%- set found = run_query('select count(*) from glob(' ~ dbt.string_literal(dbt.escape_single_quotes(path)) ~ ')') -%}
+    {%- set file = dbt.string_literal(dbt.escape_single_quotes(path)) -%}
+    {%- set found = run_query('select count(*) from glob(' ~ file ~ ')') -%}
     {%- if found.columns[0].values()[0] == 0 -%}
         {{ exceptions.raise_compiler_error(
             "seed " ~ model.name ~ ": there is no file " ~ path
@@ -146,11 +147,11 @@
         {%- set scale = kind.split(',')[1].strip(' )') if ',' in kind else ('0' if '(' in kind else '3') -%}
         {%- set form = "^[-+]?[0-9]+([.][0-9]{0," ~ scale ~ "}0*)?$" -%}
     {%- endif -%}
-    {%- set message = dbt.escape_single_quotes(path) -%}
+    {%- set place = dbt.escape_single_quotes(path) ~ ", line ' || _line || ', column " ~ column -%}
     case
         when {{ name }} is null then null
         when {% if form %}regexp_matches({{ name }}, '{{ form }}') and {% endif -%}
             try_cast({{ name }} as {{ type }}) is not null then try_cast({{ name }} as {{ type }})
-        else error('{{ message }}, line ' || _line || ', column {{ column }}: ''' || {{ name }} || ''' is not {{ type }}')
+        else error('{{ place }}: ''' || {{ name }} || ''' is not {{ type }}')
     end as {{ name }}
 {%- endmacro %}

@@ -60,10 +60,10 @@ ranked as (
         as_of,
         consumed_units,
         consumption_value,
-        row_number() over (order by consumption_value desc, product_id) as consumption_rank,
+        row_number() over (order by consumption_value desc, product_id asc) as consumption_rank,
         cast(
             sum(consumption_value) over (
-                order by consumption_value desc, product_id
+                order by consumption_value desc, product_id asc
                 rows between unbounded preceding and current row
             ) as numeric(18, 2)
         ) as cumulative_value,

@@ -98,7 +98,7 @@ active_days as (
 balances as (
 
     select
-        active_days.*,
+        *,
         cast(
             sum(net_units) over (
                 partition by product_id, warehouse_id
@@ -115,7 +115,7 @@ balances as (
 held as (
 
     select
-        balances.*,
+        *,
         coalesce(
             {{ dbt.datediff('active_on', 'next_active_on', 'day') }},
             {{ dbt.datediff('active_on', 'last_day', 'day') }} + 1
@@ -137,7 +137,8 @@ days as (
             'net_units', 'received_units', 'returned_units', 'transferred_in_units', 'shipped_units',
             'transferred_out_units', 'adjusted_units',
         ] %}
-        case when numbers.generated_number = 1 then held.{{ column }} else 0 end as {{ column }}{{ ',' if not loop.last }}
+        case when numbers.generated_number = 1 then held.{{ column }} else 0 end
+            as {{ column }}{{ ',' if not loop.last }}
         {%- endfor %}
     from held
     inner join numbers

@@ -1,7 +1,7 @@
-{# Fails when there is no row: every other test passes on an empty table. #}
+{# Fails on a model without rows, on which every other test would pass. #}
 {% test not_empty(model) %}
 
-select 'no rows in {{ model.identifier or "the model" }}' as finding
+select '{{ model.identifier }} has no rows' as finding
 from (select count(*) as number_of_rows from {{ model }}) as counted
 where number_of_rows = 0
 
