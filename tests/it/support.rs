@@ -7,17 +7,17 @@ use std::sync::LazyLock;
 use assert_cmd::Command;
 
 /// The root of this repository.
-pub fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask/ lies in the root")
 }
 
 /// The program under test.
-pub fn program() -> &'static Path {
+pub(crate) fn program() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_xtask"))
 }
 
 /// `cargo xtask …` in `folder`, untouched by what this machine or CI sets.
-pub fn xtask(folder: &Path) -> Command {
+pub(crate) fn xtask(folder: &Path) -> Command {
     let mut command = Command::new(program());
     command.current_dir(folder);
     for (name, _) in std::env::vars_os() {
@@ -37,7 +37,7 @@ fn is_scrubbed(name: &str) -> bool {
 }
 
 /// An empty folder that counts as a git checkout.
-pub fn scratch() -> tempfile::TempDir {
+pub(crate) fn scratch() -> tempfile::TempDir {
     let dir = tempfile::Builder::new().prefix("xtask-it-").tempdir().expect("a scratch folder");
     std::fs::create_dir(dir.path().join(".git")).expect("a .git folder");
     dir
@@ -45,7 +45,7 @@ pub fn scratch() -> tempfile::TempDir {
 
 /// The Python environment of this repository, with what its tests need: made once, then kept. Its
 /// downloads use the indexes and mirrors that this machine is set up with.
-pub fn environment() -> &'static Path {
+pub(crate) fn environment() -> &'static Path {
     static VENV: LazyLock<PathBuf> = LazyLock::new(|| {
         let mut command = StdCommand::new(program());
         command.current_dir(root()).args(["python", "sync", "--set", "local", "--set", "test"]);

@@ -6,6 +6,7 @@
 use anyhow::Result;
 
 use crate::dbt::python::{self, Set};
+use crate::interrupt;
 use crate::outcome::Outcome;
 use crate::repo::Repo;
 
@@ -62,6 +63,7 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
 }
 
 fn sync_sets(args: &Sync, repo: &Repo) -> Result<Outcome> {
+    interrupt::listen()?;
     let sets = if args.sets.is_empty() { python::installed(repo)? } else { args.sets.clone() };
     let ready = python::ensure(repo, &sets)?;
     println!("{}", ready.interpreter().display());
