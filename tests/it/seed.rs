@@ -12,6 +12,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use self::rows::Rows;
+use crate::support;
 
 const FILES: [&str; 5] = [
     "raw_suppliers.csv",
@@ -22,8 +23,8 @@ const FILES: [&str; 5] = [
 ];
 
 fn xtask() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-    command.env_remove("CI").stdin(Stdio::null());
+    let mut command = support::scrubbed(support::root());
+    command.stdin(Stdio::null());
     command
 }
 
@@ -46,12 +47,13 @@ fn refused(output: &Output) -> String {
     stderr
 }
 
+/// An empty folder: what stands in it afterwards is what `seed` put there.
 fn scratch() -> TempDir {
     tempfile::tempdir().expect("a scratch folder")
 }
 
 fn committed() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../dbt/seeds")
+    support::root().join("dbt/seeds")
 }
 
 fn set_in(folder: &Path) -> Vec<Vec<u8>> {

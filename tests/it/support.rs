@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::Command as StdCommand;
 use std::sync::LazyLock;
 
+use assert_cmd::Command;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -12,23 +13,59 @@ use tempfile::TempDir;
 pub(crate) const BUILT: &str = "issue_42";
 
 /// The root of this repository.
-pub(crate) fn repository() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
-    root.expect("the package lies in the repository").to_path_buf()
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask/ lies in the root")
 }
 
-/// `cargo xtask` as a user types it in `folder`, without anything of this process's environment that
-/// could change what it does.
+/// The program under test.
+pub(crate) fn program() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_xtask"))
+}
+
+/// `cargo xtask …` in `folder`, untouched by what this machine or CI sets.
 pub(crate) fn xtask(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-    let meaningful = ["DBT_", "XTASK_", "GITHUB_", "SNOWFLAKE_", "SLACK_"];
-    for (name, _) in std::env::vars() {
-        if meaningful.iter().any(|start| name.starts_with(start)) {
+    Command::from_std(scrubbed(folder))
+}
+
+/// The same for tests that follow or kill the process.
+pub(crate) fn scrubbed(folder: &Path) -> StdCommand {
+    let mut command = StdCommand::new(program());
+    command.current_dir(folder);
+    for (name, _) in std::env::vars_os() {
+        if is_scrubbed(&name.to_string_lossy()) {
             command.env_remove(name);
         }
     }
-    command.current_dir(folder).env("CI", "true").env("NO_COLOR", "1").env_remove("RUST_BACKTRACE");
     command
+}
+
+/// Variables that change what the toolkit does. Where packages come from in the real environment
+/// (PIP_*, UV_*) is set by the tests that need it.
+fn is_scrubbed(name: &str) -> bool {
+    const STARTS: [&str; 8] = ["XTASK_", "PIP_", "UV_", "DBT_", "SNOWFLAKE_", "GITHUB_", "SLACK_", "RUNNER_"];
+    const NAMES: [&str; 6] = ["CI", "NO_COLOR", "VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME"];
+    STARTS.iter().any(|start| name.starts_with(start)) || NAMES.contains(&name)
+}
+
+/// An empty folder that counts as a git checkout.
+pub(crate) fn scratch() -> TempDir {
+    let dir = tempfile::Builder::new().prefix("xtask-it-").tempdir().expect("a scratch folder");
+    fs::create_dir(dir.path().join(".git")).expect("a .git folder");
+    dir
+}
+
+/// The Python environment of this repository, with what its tests need: made once, then kept. Its
+/// downloads use the indexes and mirrors that this machine is set up with.
+pub(crate) fn environment() -> &'static Path {
+    static VENV: LazyLock<PathBuf> = LazyLock::new(|| {
+        let mut command = StdCommand::new(program());
+        command.current_dir(root()).args(["python", "sync", "--set", "local", "--set", "test"]);
+        let output = command.output().expect("the program under test starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let python = String::from_utf8(output.stdout).expect("a path in UTF-8");
+        Path::new(python.trim()).ancestors().nth(2).expect("<venv>/bin/python").to_path_buf()
+    });
+    &VENV
 }
 
 /// How a command ended, with all it said.
@@ -40,7 +77,7 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
-    pub(crate) fn of(mut command: Command) -> Self {
+    pub(crate) fn of(mut command: StdCommand) -> Self {
         command.output().expect("the command starts").into()
     }
 
@@ -75,11 +112,10 @@ pub(crate) struct Checkout {
 impl Checkout {
     /// Nothing built yet.
     pub(crate) fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        let folder = scratch();
         for part in ["dbt", "policies"] {
-            copy(&repository().join(part), &folder.path().join(part));
+            copy(&root().join(part), &folder.path().join(part));
         }
-        fs::create_dir(folder.path().join(".git")).expect("a folder");
         Self { folder }
     }
 
@@ -91,7 +127,7 @@ impl Checkout {
             checkout.run(&["elt", "--schema", BUILT]).expect(0);
             checkout
         });
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        let folder = scratch();
         copy(ONCE.root(), folder.path());
         Self { folder }
     }
@@ -104,9 +140,10 @@ impl Checkout {
         self.root().join(relative)
     }
 
-    pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = xtask(self.root());
-        command.env("XTASK_VENV", repository().join(".venv")).args(args);
+    pub(crate) fn command(&self, args: &[&str]) -> StdCommand {
+        let mut command = scrubbed(self.root());
+        // Plain lines, as in CI, whoever watches the tests.
+        command.env("XTASK_VENV", environment()).env("CI", "true").args(args);
         command
     }
 
@@ -127,7 +164,7 @@ impl Checkout {
 
     /// Run SQL on the warehouse behind the toolkit's back; the rows of the last statement.
     pub(crate) fn sql(&self, sql: &str) -> Vec<Value> {
-        let output = Command::new(duckdb())
+        let output = StdCommand::new(duckdb())
             .args(["-no-init", "-batch", "-bail", "-json", "-c", sql])
             .arg(self.database())
             .output()
@@ -140,7 +177,7 @@ impl Checkout {
 
 /// The engine's program, as the stamp of the shared environment names it.
 fn duckdb() -> PathBuf {
-    let venv = repository().join(".venv");
+    let venv = environment();
     let mut folders = vec![venv.join("lib")];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).expect("an environment").flatten() {
@@ -163,7 +200,7 @@ fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).expect("a folder to copy").flatten() {
         let (source, target) = (entry.path(), to.join(entry.file_name()));
         // What earlier runs in this repository left must not reach a scratch checkout.
-        if source == repository().join("dbt/target") || source == repository().join("dbt/logs") {
+        if source == root().join("dbt/target") || source == root().join("dbt/logs") {
             continue;
         }
         if source.is_dir() {

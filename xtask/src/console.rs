@@ -1,7 +1,8 @@
-//! What a person sees on stderr: log lines, errors and live progress, never torn into each other.
+//! What a command prints: data on stdout; on stderr log lines, errors and live progress, never torn into
+//! each other.
 //!
-//! Data goes to stdout and is printed by the commands themselves. Everything here is for people, so
-//! it can be silenced (`-q`) or made louder (`-v`) without changing what a program reads.
+//! Data goes to stdout, whole and last; everything else here is for people, so it can be silenced (`-q`)
+//! or made louder (`-v`) without changing what a program reads.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::LazyLock;
@@ -67,6 +68,19 @@ pub(crate) fn line(text: &str) {
     BARS.suspend(|| {
         drop(writeln!(std::io::stderr().lock(), "{text}"));
     });
+}
+
+/// Print data to stdout. A reader that closed the pipe has seen what it wanted.
+pub(crate) fn print(text: &str) -> std::io::Result<()> {
+    match writeln!(std::io::stdout().lock(), "{}", text.trim_end()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
+/// The same of a record as JSON.
+pub(crate) fn print_json<T: serde::Serialize>(record: &T) -> anyhow::Result<()> {
+    Ok(print(&serde_json::to_string_pretty(record)?)?)
 }
 
 /// Whether a person watches stderr: only then is a line redrawn in place.
@@ -151,7 +165,8 @@ pub(crate) fn table(header: &[&str], aligns: &[Align], rows: &[Vec<String>]) -> 
 }
 
 /// A whole number with its thousands set apart: `1,234,567`.
-pub(crate) fn grouped(number: i64) -> String {
+pub(crate) fn grouped(number: impl Into<i128>) -> String {
+    let number = number.into();
     let digits = number.unsigned_abs().to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {
@@ -163,13 +178,23 @@ pub(crate) fn grouped(number: i64) -> String {
     if number < 0 { format!("-{text}") } else { text }
 }
 
+/// `word` as a POSIX shell reads it back; for showing only, nothing here is run by a shell.
+pub(crate) fn shell_word(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn numbers_are_grouped_by_thousands() {
-        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (-1_234_567, "-1,234,567")] {
+        for (number, text) in [(0_i64, "0"), (999, "999"), (1000, "1,000"), (-1_234_567, "-1,234,567")] {
             assert_eq!(grouped(number), text);
         }
     }
@@ -178,6 +203,13 @@ mod tests {
     fn text_from_outside_cannot_break_a_row() {
         let rows = vec![vec!["a\n\u{1b}[2J".to_owned(), "7".to_owned()]];
         let text = table(&["name", "rows"], &[Align::Left, Align::Right], &rows);
-        assert_eq!(text, "name     rows\na  [2J      7");
+        assert_eq!(text, "name    rows\na  [2J     7");
+    }
+
+    #[test]
+    fn what_is_shown_can_be_pasted() {
+        for (word, shown) in [("a_b/c.d", "a_b/c.d"), ("", "''"), ("a b", "'a b'"), ("it's", r"'it'\''s'")] {
+            assert_eq!(shell_word(word), shown);
+        }
     }
 }

@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::Format;
 use crate::outcome::Outcome;
 use crate::repo::Repo;
+use crate::{Format, console};
 
 /// People wait for it before they start to work: an answer without the slow part beats a late one.
 const LIMIT: Duration = Duration::from_millis(4500);
@@ -90,8 +90,8 @@ const CHECKS: [Check; 9] = [
 pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     let report = Report::new(examine(&CHECKS, repo, LIMIT));
     match args.format {
-        Format::Human => print!("{}", human(&report)),
-        Format::Json => println!("{}", serde_json::to_string_pretty(&report)?),
+        Format::Human => console::print(&human(&report))?,
+        Format::Json => console::print_json(&report)?,
     }
     Ok(if report.status == Status::Fail { Outcome::Findings } else { Outcome::Clean })
 }

@@ -10,7 +10,6 @@ mod record;
 mod report;
 mod summary;
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -27,7 +26,7 @@ use crate::outcome::Outcome;
 use crate::repo::Repo;
 use crate::warehouse::Warehouse;
 use crate::warehouse::duckdb::DuckDb;
-use crate::{Format, context, interrupt, local, seed};
+use crate::{Format, console, context, interrupt, local, seed};
 
 /// Provision a schema, seed it, build and test the models layer by layer, and sum it up.
 #[derive(clap::Args, Debug)]
@@ -181,13 +180,12 @@ fn conclude(
 ) -> Result<Outcome> {
     let details = failures::details(warehouse, &built);
     let report = report::Report::new(warehouse.target(), built, details);
-    let mut out = std::io::stdout().lock();
     match format {
-        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?,
+        Format::Json => console::print_json(&report)?,
         Format::Human => {
             let database = repo.relative(&place.database).display().to_string();
             let project = repo.relative(&place.project).display().to_string();
-            summary::write(&mut out, &report, &database, &project)?;
+            console::print(&summary::text(&report, &database, &project)?)?;
         }
     }
     if report.status == Status::Success && report.nodes.is_empty() {

@@ -8,6 +8,7 @@ use anyhow::Result;
 use crate::dbt::python::{self, Set};
 use crate::outcome::Outcome;
 use crate::repo::Repo;
+use crate::{console, interrupt};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -62,16 +63,17 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
 }
 
 fn sync_sets(args: &Sync, repo: &Repo) -> Result<Outcome> {
+    interrupt::listen()?;
     let sets = if args.sets.is_empty() { python::installed(repo)? } else { args.sets.clone() };
     let ready = python::ensure(repo, &sets)?;
-    println!("{}", ready.interpreter().display());
+    console::print(&ready.interpreter().display().to_string())?;
     Ok(Outcome::Clean)
 }
 
 fn check(repo: &Repo) -> Result<Outcome> {
     let complaints = python::complaints(repo)?;
     for complaint in &complaints {
-        println!("{complaint}; run `cargo xtask python lock`");
+        console::print(&format!("{complaint}; run `cargo xtask python lock`"))?;
     }
     Ok(if complaints.is_empty() { Outcome::Clean } else { Outcome::Findings })
 }
@@ -79,7 +81,7 @@ fn check(repo: &Repo) -> Result<Outcome> {
 fn relock(args: &Lock, repo: &Repo) -> Result<Outcome> {
     let changes = python::relock(repo, args.upgrade)?;
     for change in &changes {
-        println!("{change}");
+        console::print(change)?;
     }
     if changes.is_empty() {
         tracing::info!("no version changed");

@@ -3,8 +3,6 @@
 //! A drop takes a proof (see `environment.rs`): the name, the mark in the schema and the registry must
 //! agree. What a person may not drop by accident, no flag here can drop either.
 
-use std::io::Write as _;
-
 use anyhow::{Context as _, Result, bail};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -132,15 +130,13 @@ fn change(
     let _lock = local.lock(&holder)?;
     let mut warehouse = local.warehouse();
     let statements = decide(&mut warehouse)?;
-    let mut out = std::io::stdout().lock();
     if dry_run {
-        for statement in &statements {
-            writeln!(out, "{statement}")?;
-        }
+        let statements: Vec<String> = statements.iter().map(ToString::to_string).collect();
+        console::print(&statements.join("\n"))?;
     } else {
         interrupt::check()?;
         warehouse.apply(&statements)?;
-        writeln!(out, "{done} ({})", warehouse.describe())?;
+        console::print(&format!("{done} ({})", warehouse.describe()))?;
     }
     Ok(Outcome::Clean)
 }
@@ -171,13 +167,12 @@ impl List {
     fn run(&self, local: &Local) -> Result<Outcome> {
         let mut warehouse = local.warehouse();
         let listed = listed(&mut warehouse)?;
-        let mut out = std::io::stdout().lock();
         match self.format {
-            Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&listed)?)?,
+            Format::Json => console::print_json(&listed)?,
             Format::Human if listed.is_empty() => {
-                writeln!(out, "no environments yet; `cargo xtask elt --schema dev` makes one")?;
+                console::print("no environments yet; `cargo xtask elt --schema dev` makes one")?;
             }
-            Format::Human => writeln!(out, "{}", table(&listed))?,
+            Format::Human => console::print(&table(&listed))?,
         }
         Ok(Outcome::Clean)
     }

@@ -32,14 +32,15 @@ use self::options::Spec;
 use self::simulation::{Files, Simulation};
 use self::staging::{FILES, Staging};
 use self::summary::Summary;
-use crate::console;
 use crate::outcome::Outcome;
 use crate::repo::Repo;
+use crate::{console, interrupt};
 
 /// How often a log without a live line hears of a long run.
 const NEWS_EVERY: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
+    interrupt::listen()?;
     let spec = args.spec()?;
     let out = args.out.clone().map_or_else(|| seeds_folder(repo), Ok)?;
     let began = Instant::now();
@@ -47,7 +48,7 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     // A folder is named as the user named it, so that the next command can be pasted.
     let shown = args.out.as_deref().unwrap_or(repo.relative(&out));
     let summary = Summary { spec: &spec, out: shown, own_folder: args.out.is_some() };
-    summary.print(&sizes, began.elapsed());
+    console::print(&summary.text(&sizes, began.elapsed()))?;
     Ok(Outcome::Clean)
 }
 
@@ -73,7 +74,7 @@ fn write(spec: &Spec, out: &Path) -> Result<[Size; 5]> {
     let mut progress = Progress::new(spec);
     Simulation::new(spec, &catalogue, &mut files).run(|rows| {
         progress.day_done(rows);
-        Ok(())
+        Ok(interrupt::check()?)
     })?;
     drop(progress);
     let sizes = [suppliers, products, warehouses, files.orders.finish()?, files.movements.finish()?];
@@ -96,11 +97,11 @@ impl Progress {
     fn day_done(&mut self, rows: u64) {
         self.bar.inc(1);
         if console::is_live() {
-            self.bar.set_message(summary::grouped(rows));
+            self.bar.set_message(console::grouped(rows));
         } else if self.news.elapsed() >= NEWS_EVERY {
             self.news = Instant::now();
             let (done, all) = (self.bar.position(), self.bar.length().unwrap_or(0));
-            tracing::info!("seed: day {done} of {all}, {} rows", summary::grouped(rows));
+            tracing::info!("seed: day {done} of {all}, {} rows", console::grouped(rows));
         }
     }
 }

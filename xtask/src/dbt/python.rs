@@ -140,13 +140,15 @@ fn work(found: &Condition, locks: &[Lock], uses_uv: bool, has_pip: bool) -> Work
     } else {
         format!("{} changed", changed.join(", "))
     };
+    if uses_uv {
+        return Work::Extend { why };
+    }
     // uv takes out what a new lock no longer has. pip does not, and what it leaves behind would be
     // found by nobody: then only an environment made from nothing is exactly the lock.
-    if uses_uv || (changed.is_empty() && has_pip) {
-        Work::Extend { why }
-    } else {
-        Work::Build { why: Some(why) }
+    if !has_pip {
+        return Work::Build { why: Some(format!("{why}, and uv, which made it, is not here")) };
     }
+    if changed.is_empty() { Work::Extend { why } } else { Work::Build { why: Some(why) } }
 }
 
 /// Bring the environment to what the locks say. On failure it is left marked as unfinished, unless

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 
 use super::events::Event;
+use crate::console::shell_word;
 use crate::interrupt;
 
 /// See the file itself for why dbt is not started directly.
@@ -138,27 +139,5 @@ fn push_line(text: &mut String, line: &str) {
     if !line.is_empty() {
         text.push_str(line);
         text.push('\n');
-    }
-}
-
-/// `word` as a POSIX shell reads it back; for showing only, nothing here is run by a shell.
-fn shell_word(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_shown_can_be_pasted() {
-        for (word, shown) in [("a_b/c.d", "a_b/c.d"), ("", "''"), ("a b", "'a b'"), ("it's", r"'it'\''s'")] {
-            assert_eq!(shell_word(word), shown);
-        }
     }
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Verdict;
+use crate::local;
 use crate::repo::Repo;
 
 /// Below this, a build is likely to fail half way.
@@ -52,11 +53,11 @@ fn unreadable(path: &Path) -> Option<String> {
 
 /// The place of the embedded warehouse: writable, and with room.
 pub(super) fn storage(repo: &Repo) -> Verdict {
-    let file = std::env::var_os("DBT_DUCKDB_PATH").filter(|value| !value.is_empty()).map(PathBuf::from);
-    let folder = match &file {
-        Some(path) => path.parent().unwrap_or(Path::new(".")).to_path_buf(),
-        None => repo.root().join(".xtask"),
+    let file = match local::database(repo) {
+        Ok(file) => file,
+        Err(error) => return Verdict::from_error(&error),
     };
+    let folder = file.parent().unwrap_or(repo.root());
     // The folder itself is made by the first run; until then its nearest parent decides.
     let Some(existing) = folder.ancestors().find(|dir| dir.is_dir()) else {
         return Verdict::fail(format!("{} does not exist", folder.display()), "create the folder");
@@ -68,11 +69,11 @@ pub(super) fn storage(repo: &Repo) -> Verdict {
             "make it writable, or set DBT_DUCKDB_PATH to a file elsewhere (an absolute path)",
         );
     }
-    if let Some(path) = file.filter(|path| path.exists())
-        && let Err(error) = std::fs::OpenOptions::new().append(true).open(&path)
+    if file.exists()
+        && let Err(error) = std::fs::OpenOptions::new().append(true).open(&file)
     {
         return Verdict::fail(
-            format!("{} cannot be written to: {error}", path.display()),
+            format!("{} cannot be written to: {error}", file.display()),
             "make it writable",
         );
     }

@@ -1,17 +1,17 @@
 //! What a run will do, decided before it does any of it, and printed by `--dry-run`.
 
-use std::io::Write as _;
+use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::Result;
 use serde::Serialize;
 
 use super::Args;
-use crate::Format;
 use crate::dbt::runner::Invocation;
 use crate::environment::Name;
 use crate::ledger::{self, Run, Status};
 use crate::warehouse::{Statement, Warehouse};
+use crate::{Format, console};
 
 /// The decision about one run.
 #[derive(Debug)]
@@ -114,17 +114,16 @@ impl Plan {
             },
             dbt: (!unchanged).then(|| self.invocation.describe()),
         };
-        let mut out = std::io::stdout().lock();
         match format {
-            Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&shown)?)?,
-            Format::Human => shown.write(&mut out, &self.invocation.project)?,
+            Format::Json => console::print_json(&shown),
+            Format::Human => Ok(console::print(&shown.text(&self.invocation.project)?)?),
         }
-        Ok(())
     }
 }
 
 impl Shown<'_> {
-    fn write(&self, out: &mut impl std::io::Write, project: &Path) -> Result<()> {
+    fn text(&self, project: &Path) -> std::result::Result<String, std::fmt::Error> {
+        let mut out = String::new();
         if self.install {
             writeln!(out, "-- would install the Python environment first (cargo xtask python sync)")?;
         }
@@ -134,7 +133,7 @@ impl Shown<'_> {
                 "-- {} is up to date: nothing would be done (--force builds it anyway)",
                 self.schema
             )?;
-            return Ok(());
+            return Ok(out);
         };
         writeln!(out, "-- would provision {}", self.schema)?;
         for statement in &self.statements {
@@ -143,6 +142,6 @@ impl Shown<'_> {
         writeln!(out, "-- would run in {}", project.display())?;
         writeln!(out, "{dbt}")?;
         writeln!(out, "-- would then record the run, its nodes, queries and relations in the ledger")?;
-        Ok(())
+        Ok(out)
     }
 }

@@ -1,8 +1,6 @@
 //! The summary for people: what was built and tested by layer, what went wrong and why, what was slow.
 
-use std::io::Write;
-
-use anyhow::Result;
+use std::fmt::{Result, Write};
 
 use super::report::{Node, Report, Totals};
 use crate::console::{self, Align};
@@ -18,8 +16,18 @@ const MESSAGE_LINES: usize = 12;
 /// Skipped nodes that are named; the rest are counted.
 const NAMED: usize = 6;
 
-/// Write `report`; `project` is the dbt project's folder as people name it.
-pub(super) fn write(out: &mut impl Write, report: &Report, place: &str, project: &str) -> Result<()> {
+/// `report` for people; `project` is the dbt project's folder as they name it.
+pub(super) fn text(
+    report: &Report,
+    place: &str,
+    project: &str,
+) -> std::result::Result<String, std::fmt::Error> {
+    let mut text = String::new();
+    write(&mut text, report, place, project)?;
+    Ok(text)
+}
+
+fn write(out: &mut impl Write, report: &Report, place: &str, project: &str) -> Result {
     if report.up_to_date {
         writeln!(
             out,
@@ -65,7 +73,7 @@ fn line(name: &str, totals: &Totals) -> Vec<String> {
     cells
 }
 
-fn write_failure(out: &mut impl Write, node: &Node, project: &str) -> Result<()> {
+fn write_failure(out: &mut impl Write, node: &Node, project: &str) -> Result {
     let path = node.path.as_deref().map(|path| format!("  {project}/{path}")).unwrap_or_default();
     writeln!(out, "\n{} {} {}{path}", node.status.to_uppercase(), node.kind, node.name)?;
     if let Some(message) = &node.message {
@@ -107,7 +115,7 @@ fn sample(rows: &[Row]) -> String {
 }
 
 /// What did not run because of the failures above: consequences, so they are counted, not explained.
-fn write_stopped(out: &mut impl Write, report: &Report) -> Result<()> {
+fn write_stopped(out: &mut impl Write, report: &Report) -> Result {
     let stopped: Vec<&str> = report
         .nodes
         .iter()
@@ -124,7 +132,7 @@ fn write_stopped(out: &mut impl Write, report: &Report) -> Result<()> {
     Ok(())
 }
 
-fn write_slowest(out: &mut impl Write, report: &Report) -> Result<()> {
+fn write_slowest(out: &mut impl Write, report: &Report) -> Result {
     if report.up_to_date {
         return Ok(());
     }

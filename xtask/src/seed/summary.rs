@@ -1,13 +1,13 @@
 //! What is printed when the files are in place: how much, how fast, and what to do next.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
 use super::csv_out::Size;
 use super::options::Spec;
 use super::staging::FILES;
+use crate::console::{self, Align, grouped, shell_word};
 
 pub(super) struct Summary<'a> {
     pub(super) spec: &'a Spec,
@@ -17,12 +17,7 @@ pub(super) struct Summary<'a> {
 }
 
 impl Summary<'_> {
-    pub(super) fn print(&self, sizes: &[Size; 5], took: Duration) {
-        // A reader that closed the pipe has seen what it wanted, and the data is written.
-        drop(std::io::stdout().lock().write_all(self.text(sizes, took).as_bytes()));
-    }
-
-    fn text(&self, sizes: &[Size; 5], took: Duration) -> String {
+    pub(super) fn text(&self, sizes: &[Size; 5], took: Duration) -> String {
         let rows: u64 = sizes.iter().map(|size| size.rows).sum();
         let bytes: u64 = sizes.iter().map(|size| size.bytes).sum();
         let spec = self.spec;
@@ -30,19 +25,15 @@ impl Summary<'_> {
             "{} to {}: {} products in {} warehouses, {} orders a day, seed {}\n\n",
             spec.first, spec.last, spec.products, spec.warehouses, spec.orders_per_day, spec.seed
         );
-        let all = [("file", "rows".to_owned(), "bytes".to_owned())]
-            .into_iter()
-            .chain(
-                FILES
-                    .into_iter()
-                    .zip(sizes)
-                    .map(|(name, size)| (name, grouped(size.rows), grouped(size.bytes))),
-            )
-            .chain([("total", grouped(rows), grouped(bytes))]);
-        for (name, rows, bytes) in all {
-            // Writing to a string cannot fail.
-            let _ = writeln!(text, "  {name:<28}{rows:>15}{bytes:>18}");
-        }
+        let files = FILES.into_iter().zip(sizes).map(|(name, size)| (name, size.rows, size.bytes));
+        let lines: Vec<Vec<String>> = files
+            .chain([("total", rows, bytes)])
+            .map(|(name, rows, bytes)| vec![name.to_owned(), grouped(rows), grouped(bytes)])
+            .collect();
+        let table =
+            console::table(&["file", "rows", "bytes"], &[Align::Left, Align::Right, Align::Right], &lines);
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{table}");
         let seconds = took.as_secs_f64().max(0.001);
         let a_second = super::dice::whole(float(rows) / seconds);
         let memory = peak_memory_mib().map(|mib| format!(", {mib} MiB of memory")).unwrap_or_default();
@@ -61,25 +52,6 @@ impl Summary<'_> {
     }
 }
 
-/// 1234567 as `1,234,567`.
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// `text` such that a shell takes it as one word, so that the printed command can be pasted.
-fn shell_word(text: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "/._-+@:".contains(c);
-    if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
-}
-
 /// The most memory this process ever held, in MiB, where the system tells (Linux).
 fn peak_memory_mib() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
@@ -91,18 +63,4 @@ fn peak_memory_mib() -> Option<u64> {
 #[expect(clippy::cast_precision_loss, reason = "a rate is shown, not computed with")]
 fn float(count: u64) -> f64 {
     count as f64
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_and_words_read_well() {
-        assert_eq!(grouped(0), "0");
-        assert_eq!(grouped(999), "999");
-        assert_eq!(grouped(1_234_567), "1,234,567");
-        assert_eq!(shell_word("/tmp/a-b_c"), "/tmp/a-b_c");
-        assert_eq!(shell_word("it's here"), r"'it'\''s here'");
-    }
 }

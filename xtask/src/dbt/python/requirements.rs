@@ -16,7 +16,7 @@ use crate::repo::Repo;
 /// A set of pinned packages: one lock file `dbt/requirements/<set>.txt`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub(crate) enum Set {
-    /// dbt with `DuckDB`: all that a laptop needs.
+    /// dbt with DuckDB: all that a laptop needs.
     Local,
     /// dbt and the driver for Snowflake.
     Snowflake,

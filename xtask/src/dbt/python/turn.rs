@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use super::failure;
-use crate::console;
+use crate::{console, interrupt};
 
 const FILE: &str = ".xtask-lock";
 
@@ -72,6 +72,7 @@ fn wait(file: &mut File, venv: &Path) -> Result<()> {
             Err(TryLockError::Error(error)) => break Err(error),
             Err(TryLockError::WouldBlock) => {}
         }
+        interrupt::check()?;
         // Read again: the installer may have been started, or another process have had its turn.
         Holder::read(file).end_if_orphaned(venv);
         std::thread::sleep(Duration::from_millis(100));

@@ -1,0 +1,138 @@
+//! `cargo xtask schema`: what may be made, what may be dropped, and what must be refused.
+
+use serde_json::json;
+
+use crate::support::{BUILT, Checkout, Ended};
+
+fn create(checkout: &Checkout, name: &str) -> Ended {
+    checkout.run(&["schema", "create", "--schema", name])
+}
+
+fn drop(checkout: &Checkout, name: &str) -> Ended {
+    checkout.run(&["schema", "drop", "--schema", name])
+}
+
+fn schemas(checkout: &Checkout) -> Vec<String> {
+    let sql = "select schema_name from duckdb_schemas()
+               where database_name = current_database() and not internal order by 1";
+    checkout.sql(sql).iter().map(|row| row["schema_name"].as_str().expect("a name").to_owned()).collect()
+}
+
+#[test]
+fn an_environment_is_made_listed_and_dropped() {
+    let checkout = Checkout::new();
+    create(&checkout, "ISSUE_5").expect(0);
+    create(&checkout, "issue_5").expect(0);
+    assert_eq!(schemas(&checkout), ["issue_5", "xtask_registry"]);
+    assert_eq!(checkout.sql("select * from issue_5.ledger_environment").len(), 1, "marked once");
+
+    let listed = checkout.run(&["schema", "list", "--format", "json"]).expect(0).json();
+    let entry = &listed[0];
+    assert_eq!(listed.as_array().map(Vec::len), Some(1));
+    assert_eq!((&entry["schema_name"], &entry["kind"]), (&json!("issue_5"), &json!("issue")));
+    assert_eq!((&entry["issue_number"], &entry["droppable"]), (&json!(5), &json!(true)));
+    assert!(checkout.run(&["schema", "list"]).expect(0).stdout.contains("never built"));
+
+    drop(&checkout, "issue_5").expect(0);
+    assert_eq!(schemas(&checkout), ["xtask_registry"]);
+    assert!(checkout.run(&["schema", "list"]).expect(0).stdout.contains("no environments yet"));
+    assert!(drop(&checkout, "issue_5").expect(2).stderr.contains("does not exist"));
+}
+
+#[test]
+fn a_drop_takes_all_that_was_built() {
+    let checkout = Checkout::built();
+    let listed = checkout.run(&["schema", "list", "--format", "json"]).expect(0).json();
+    assert_eq!(listed[0]["last_status"], "success");
+    assert!(listed[0]["bytes"].as_i64() > Some(0));
+    let planned = checkout.run(&["schema", "drop", "--schema", BUILT, "--dry-run"]).expect(0).stdout;
+    assert!(planned.contains("drop schema \"issue_42\" cascade;"), "{planned}");
+    assert_eq!(schemas(&checkout), [BUILT, "xtask_registry"], "a dry run drops nothing");
+    drop(&checkout, BUILT).expect(0);
+    assert_eq!(schemas(&checkout), ["xtask_registry"]);
+}
+
+#[test]
+fn prod_and_dev_are_not_droppable() {
+    let checkout = Checkout::new();
+    for name in ["prod", "dev", "PROD", "Dev"] {
+        create(&checkout, name).expect(0);
+        assert!(drop(&checkout, name).expect(2).stderr.contains("never dropped"));
+    }
+    assert_eq!(schemas(&checkout), ["dev", "prod", "xtask_registry"]);
+}
+
+#[test]
+fn a_drop_without_every_proof_is_refused() {
+    let checkout = Checkout::new();
+    for name in ["issue_1", "issue_2", "issue_3", "scratch"] {
+        create(&checkout, name).expect(0);
+    }
+    checkout.sql(
+        "drop table issue_1.ledger_environment;
+         update issue_2.ledger_environment set schema_name = 'issue_20';
+         delete from xtask_registry.environments where schema_name = 'issue_3';
+         create schema issue_4",
+    );
+    let before = schemas(&checkout);
+    for (name, why) in [
+        ("issue_1", "carries no ownership mark"),
+        ("issue_2", "carries the ownership mark of \"issue_20\""),
+        ("issue_3", "does not stand in the registry"),
+        ("issue_4", "carries no ownership mark"),
+        ("scratch", "only those are dropped"),
+    ] {
+        let said = drop(&checkout, name).expect(2).stderr;
+        assert!(said.contains(why), "{name}: {said}");
+    }
+    assert_eq!(schemas(&checkout), before);
+
+    create(&checkout, "issue_3").expect(0);
+    drop(&checkout, "issue_3").expect(0);
+}
+
+#[test]
+fn a_schema_of_somebody_else_is_only_taken_over_when_asked() {
+    let checkout = Checkout::new();
+    create(&checkout, "dev").expect(0);
+    checkout.sql("create schema issue_6; create table issue_6.precious as select 1 as a");
+    assert!(create(&checkout, "issue_6").expect(2).stderr.contains("--adopt"));
+    checkout.run(&["schema", "create", "--schema", "issue_6", "--adopt"]).expect(0);
+    assert_eq!(checkout.sql("select * from issue_6.precious").len(), 1);
+}
+
+#[test]
+fn what_was_dropped_by_hand_is_made_anew() {
+    let checkout = Checkout::new();
+    create(&checkout, "issue_8").expect(0);
+    checkout.sql("drop schema issue_8 cascade");
+    assert!(checkout.run(&["schema", "list"]).expect(0).stdout.contains("missing"));
+    create(&checkout, "issue_8").expect(0);
+    checkout.sql("drop schema issue_8 cascade");
+    drop(&checkout, "issue_8").expect(0);
+    assert!(checkout.run(&["schema", "list"]).expect(0).stdout.contains("no environments yet"));
+}
+
+#[test]
+fn hostile_names_are_refused_before_anything_is_sent() {
+    let checkout = Checkout::new();
+    create(&checkout, "issue_1").expect(0);
+    let long = "x".repeat(10_000);
+    for name in [
+        "\"; drop schema issue_1 cascade; --",
+        "issue_1\" cascade; drop schema \"dev",
+        "issue_1;",
+        "issue_1--",
+        "GOLD CASCADE //",
+        "issue\u{202e}_1",
+        "issue_1\n",
+        "${HOME}",
+        "$(id)",
+        "'",
+        &long,
+    ] {
+        drop(&checkout, name).expect(2);
+        create(&checkout, name).expect(2);
+    }
+    assert_eq!(schemas(&checkout), ["issue_1", "xtask_registry"]);
+}
