@@ -9,6 +9,7 @@ mod dbt;
 mod doctor;
 mod elt;
 mod environment;
+mod finding;
 mod interrupt;
 mod ledger;
 mod local;
@@ -18,7 +19,9 @@ mod policy;
 mod probe;
 mod python;
 mod repo;
+mod report;
 mod schema;
+mod secrets;
 mod seed;
 mod warehouse;
 
@@ -53,6 +56,7 @@ enum Command {
     Elt(elt::Args),
     Schema(schema::Args),
     Seed(seed::Args),
+    Secrets(secrets::Args),
     Doctor(doctor::Args),
     Python(python::Args),
 }
@@ -85,6 +89,7 @@ fn run(command: &Command) -> anyhow::Result<Outcome> {
         Command::Elt(args) => elt::run(args, &repo),
         Command::Schema(args) => schema::run(args, &repo),
         Command::Seed(args) => seed::run(args, &repo),
+        Command::Secrets(args) => secrets::run(args, &repo),
         Command::Doctor(args) => doctor::run(args, &repo),
         Command::Python(args) => python::run(args, &repo),
     }

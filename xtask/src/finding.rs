@@ -1,0 +1,120 @@
+//! One result of a check: what `secrets` and `lint` have in common, and all that a report may show.
+//!
+//! A finding never holds the secret itself: whoever makes one puts in a redacted message, so no
+//! report, log or baseline written from it can leak.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+/// How much a finding matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Severity {
+    /// Worth a look.
+    Low,
+    /// Wrong, but not dangerous by itself.
+    Medium,
+    /// Dangerous.
+    High,
+    /// A working credential by all that can be told offline.
+    Critical,
+}
+
+impl Severity {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// Where something is. Lines and columns start at 1; columns count characters; the end is exclusive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Span {
+    pub(crate) line: usize,
+    pub(crate) column: usize,
+    pub(crate) end_line: usize,
+    pub(crate) end_column: usize,
+}
+
+/// One result of a check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Finding {
+    /// The rule's name, as policies and waivers write it.
+    pub(crate) rule: String,
+    /// The part of the toolkit that found it: `secrets`, `sql`, `yaml`, `dbt`, `workflow`.
+    pub(crate) group: &'static str,
+    pub(crate) severity: Severity,
+    /// Relative to the root, or as given for files outside it. Slashes on every system.
+    pub(crate) path: String,
+    pub(crate) span: Span,
+    /// What is wrong, without the value it is about.
+    pub(crate) message: String,
+    /// What to do about it.
+    pub(crate) remedy: String,
+    /// The same for the same thing in every mode, also when lines move.
+    pub(crate) fingerprint: String,
+    /// The commit that brought it, where a history was read.
+    pub(crate) commit: Option<String>,
+    /// The line it is on, redacted; for people only.
+    pub(crate) excerpt: Option<String>,
+}
+
+impl Finding {
+    /// The order of every report: by place, then by rule, so that two runs print the same bytes.
+    pub(crate) fn sort(findings: &mut [Self]) {
+        findings.sort_by(|a, b| {
+            (&a.path, a.span, &a.rule, &a.commit, &a.fingerprint).cmp(&(&b.path, b.span, &b.rule, &b.commit, &b.fingerprint))
+        });
+    }
+}
+
+/// `path` as findings write it.
+pub(crate) fn display_path(root: &Path, path: &Path) -> String {
+    let shown: PathBuf = path.strip_prefix(root).unwrap_or(path).components().collect();
+    let text = shown.to_string_lossy();
+    if std::path::MAIN_SEPARATOR == '/' { text.into_owned() } else { text.replace('\\', "/") }
+}
+
+/// Finds lines and columns in a text; made once a file, asked many times.
+pub(crate) struct Lines<'a> {
+    bytes: &'a [u8],
+    starts: Vec<usize>,
+}
+
+impl<'a> Lines<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        let starts = std::iter::once(0).chain(memchr::memchr_iter(b'\n', bytes).map(|at| at + 1)).collect();
+        Self { bytes, starts }
+    }
+
+    /// Line and column of a byte offset, both from 1. A BOM takes no column; broken UTF-8 counts a
+    /// character a byte.
+    pub(crate) fn position(&self, offset: usize) -> (usize, usize) {
+        let line = self.starts.partition_point(|start| *start <= offset).max(1);
+        let mut before = &self.bytes[self.starts[line - 1]..offset.min(self.bytes.len())];
+        if line == 1 {
+            before = before.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(before);
+        }
+        let column = String::from_utf8_lossy(before).chars().count() + 1;
+        (line, column)
+    }
+
+    pub(crate) fn span(&self, start: usize, end: usize) -> Span {
+        let (line, column) = self.position(start);
+        let (end_line, end_column) = self.position(end);
+        Span { line, column, end_line, end_column }
+    }
+
+    /// The bounds of the line that `offset` is on, without its end.
+    pub(crate) fn line_bounds(&self, offset: usize) -> (usize, usize) {
+        let line = self.starts.partition_point(|start| *start <= offset).max(1);
+        let start = self.starts[line - 1];
+        let end = self.starts.get(line).map_or(self.bytes.len(), |next| next - 1);
+        (start, end.max(start))
+    }
+}

@@ -1,0 +1,51 @@
+//! The format for people: place, what and what to do, the line with a caret, and a summary.
+
+use std::io::{self, Write};
+
+use super::Report;
+use crate::finding::Finding;
+
+pub(super) fn write(report: &Report<'_>, out: &mut impl Write) -> io::Result<()> {
+    for finding in report.findings {
+        one(finding, out)?;
+    }
+    summary(report, out)
+}
+
+fn one(finding: &Finding, out: &mut impl Write) -> io::Result<()> {
+    let span = finding.span;
+    write!(out, "{}:{}:{}: {} [{}] {}", finding.path, span.line, span.column, finding.severity.name(), finding.rule, finding.message)?;
+    if let Some(commit) = &finding.commit {
+        write!(out, " (commit {})", commit.get(..12).unwrap_or(commit))?;
+    }
+    writeln!(out)?;
+    if let Some(excerpt) = &finding.excerpt {
+        let shown: String = excerpt.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        writeln!(out, "  {:>5} | {}", span.line, shown)?;
+    }
+    writeln!(out, "        = {}", finding.remedy)
+}
+
+fn summary(report: &Report<'_>, out: &mut impl Write) -> io::Result<()> {
+    let mut groups: Vec<(&str, usize)> = Vec::new();
+    for finding in report.findings {
+        match groups.iter_mut().find(|(group, _)| *group == finding.group) {
+            Some((_, count)) => *count += 1,
+            None => groups.push((finding.group, 1)),
+        }
+    }
+    let found = match report.findings.len() {
+        0 => "no findings".to_owned(),
+        count => {
+            let by: Vec<String> = groups.iter().map(|(group, count)| format!("{count} {group}")).collect();
+            format!("{count} finding{} ({})", if count == 1 { "" } else { "s" }, by.join(", "))
+        }
+    };
+    let rest: Vec<String> = report
+        .summary
+        .iter()
+        .filter(|(_, value)| value.as_u64().is_some_and(|count| count > 0))
+        .map(|(name, value)| format!("{} {value}", name.replace('_', " ")))
+        .collect();
+    writeln!(out, "{}: {found}; {}", report.command, rest.join(", "))
+}

@@ -1,0 +1,56 @@
+//! The JSON format: a type of its own, so that its names stay when ours change.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::Report;
+use crate::finding::Finding;
+
+#[derive(Serialize)]
+struct Document<'a> {
+    findings: Vec<Entry<'a>>,
+    summary: &'a serde_json::Map<String, serde_json::Value>,
+}
+
+#[derive(Serialize)]
+struct Entry<'a> {
+    rule: &'a str,
+    group: &'a str,
+    severity: &'a str,
+    path: &'a str,
+    line: usize,
+    column: usize,
+    end_line: usize,
+    end_column: usize,
+    message: &'a str,
+    remedy: &'a str,
+    fingerprint: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commit: Option<&'a str>,
+}
+
+impl<'a> From<&'a Finding> for Entry<'a> {
+    fn from(finding: &'a Finding) -> Self {
+        Self {
+            rule: &finding.rule,
+            group: finding.group,
+            severity: finding.severity.name(),
+            path: &finding.path,
+            line: finding.span.line,
+            column: finding.span.column,
+            end_line: finding.span.end_line,
+            end_column: finding.span.end_column,
+            message: &finding.message,
+            remedy: &finding.remedy,
+            fingerprint: &finding.fingerprint,
+            commit: finding.commit.as_deref(),
+        }
+    }
+}
+
+pub(super) fn write(report: &Report<'_>, out: &mut impl Write) -> io::Result<()> {
+    let document = Document { findings: report.findings.iter().map(Entry::from).collect(), summary: report.summary };
+    serde_json::to_writer_pretty(&mut *out, &document)?;
+    writeln!(out)
+}

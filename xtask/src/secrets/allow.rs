@@ -1,0 +1,18 @@
+//! Inline waivers: a comment on the line of a finding, or on the line before.
+
+use super::assignment::{line_end, line_start};
+
+/// Marks on the finding's own line: ours, gitleaks', and detect-secrets'.
+const HERE: &[&[u8]] = &[b"xtask:allow", b"gitleaks:allow", b"pragma: allowlist secret", b"pragma: whitelist secret"];
+
+/// The mark on the line before.
+const NEXT: &[u8] = b"pragma: allowlist nextline secret";
+
+/// Whether the line or lines of a finding carry a waiver.
+pub(super) fn allowed(bytes: &[u8], start: usize, end: usize) -> bool {
+    let line = line_start(bytes, start);
+    let first = &bytes[line..line_end(bytes, start)];
+    let last = &bytes[line_start(bytes, end)..line_end(bytes, end)];
+    let has = |text: &[u8], mark: &[u8]| memchr::memmem::find(text, mark).is_some();
+    HERE.iter().any(|mark| has(first, mark) || has(last, mark)) || line > 0 && has(&bytes[line_start(bytes, line - 1)..line], NEXT)
+}

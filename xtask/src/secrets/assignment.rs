@@ -1,0 +1,261 @@
+//! Finds what is assigned to a name: `name = "value"` in any of the ways files write it.
+//!
+//! Code, YAML, JSON, TOML, dotenv, properties, XML elements and attributes, SQL, command lines, log
+//! lines and netrc differ in what stands between a name and its value; all of it is read here by
+//! hand, from one word of the name outwards and a bounded number of bytes.
+
+use std::ops::Range;
+
+/// The longest name and value looked at, and the widest gap between them, in bytes.
+const NAME_MOST: usize = 64;
+const VALUE_MOST: usize = 1024;
+const GAP_MOST: usize = 24;
+
+/// A value and the name it is assigned to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Assigned {
+    pub(super) name: Range<usize>,
+    pub(super) value: Range<usize>,
+    pub(super) quoted: bool,
+    /// How firmly the two are tied.
+    pub(super) tie: Tie,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tie {
+    /// `=`, `:`, `=>`, an XML element or attribute.
+    Operator,
+    /// Next argument or next word: `"password", "x"`, `--password x`, `PASSWORD 'x'`.
+    Beside,
+    /// A dash or a word between: `token - 'x'`, `key is 'x'`.
+    Loose,
+}
+
+/// The whole name around the word at `word`.
+pub(super) fn name_around(bytes: &[u8], word: &Range<usize>) -> Range<usize> {
+    let part = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'$');
+    let floor = word.start.saturating_sub(NAME_MOST);
+    let mut start = word.start;
+    while start > floor && part(bytes[start - 1]) {
+        start -= 1;
+    }
+    let ceiling = (word.end + NAME_MOST).min(bytes.len());
+    let mut end = word.end;
+    while end < ceiling && part(bytes[end]) {
+        end += 1;
+    }
+    // `token -` and `token.`: the mark is not part of the name.
+    while end > word.end && matches!(bytes[end - 1], b'-' | b'.') {
+        end -= 1;
+    }
+    start..end
+}
+
+/// The value assigned to the name, if there is one.
+pub(super) fn assigned(bytes: &[u8], name: Range<usize>) -> Option<Assigned> {
+    let mut at = name.end;
+    let quoted_name = matches!(bytes.get(at), Some(b'"' | b'\'' | b'`'));
+    at += count(bytes, at, 3, |b| matches!(b, b'"' | b'\'' | b'`' | b']' | b')' | b'}' | b'\\'));
+    let gap = blanks(bytes, at);
+    at += gap;
+    let (mut operator, mut tie) = operator(bytes, at);
+    if operator == 0 {
+        (at, operator, tie) = no_operator(bytes, &name, at, gap, quoted_name)?;
+    }
+    at += operator;
+    let (value, quoted) = value_at(bytes, at, tie)?;
+    // `name: Type = value`: what was read is the type.
+    if !quoted && bytes.get(at.saturating_sub(1)) == Some(&b':') {
+        let after = value.end + blanks(bytes, value.end);
+        if bytes.get(after) == Some(&b'=') && bytes.get(after + 1) != Some(&b'=') {
+            let (value, quoted) = value_at(bytes, after + 1, tie)?;
+            return Some(Assigned { name, value, quoted, tie });
+        }
+    }
+    Some(Assigned { name, value, quoted, tie })
+}
+
+/// The operator at `at`: how many bytes it takes, and how it ties.
+fn operator(bytes: &[u8], at: usize) -> (usize, Tie) {
+    let length = count(bytes, at, 4, |b| matches!(b, b'=' | b':' | b'>' | b'?' | b'+' | b'~' | b'|' | b'.'));
+    let text = &bytes[at..at + length];
+    if text.iter().any(|b| matches!(b, b'=' | b':' | b'>')) && text != b"::" && text != b".." {
+        return (length, Tie::Operator);
+    }
+    if text == b"|" {
+        return (1, Tie::Loose);
+    }
+    (0, Tie::Operator)
+}
+
+/// What ties a name to a value without an operator.
+fn no_operator(bytes: &[u8], name: &Range<usize>, at: usize, gap: usize, quoted_name: bool) -> Option<(usize, usize, Tie)> {
+    let rest = &bytes[at..];
+    match rest.first()? {
+        b',' if quoted_name => return Some((at, 1, Tie::Beside)),
+        b'-' if gap > 0 && rest.get(1) == Some(&b' ') => return Some((at, 1, Tie::Loose)),
+        b'"' | b'\'' if gap > 0 => return Some((at, 0, Tie::Beside)),
+        _ => {}
+    }
+    if gap == 0 {
+        return None;
+    }
+    let word = count(bytes, at, 12, |b| b.is_ascii_alphanumeric());
+    let after = at + word + blanks(bytes, at + word);
+    let text = &bytes[at..at + word];
+    if text == b"is" || text == b"value" {
+        return Some((after, 0, Tie::Loose));
+    }
+    let (operator, _) = operator(bytes, after);
+    let filler = text.iter().all(u8::is_ascii_digit)
+        || [&b"string"[..], b"String", b"str", b"key", b"Key", b"token", b"id", b"ID", b"value", b"secret", b"Secret", b"Token"].contains(&text);
+    if operator > 0 && filler {
+        return Some((after, operator, Tie::Operator));
+    }
+    if filler && bytes.get(after) == Some(&b'-') && bytes.get(after + 1) == Some(&b' ') {
+        return Some((after, 1, Tie::Loose));
+    }
+    let flag = bytes[name.clone()].starts_with(b"-");
+    let netrc = memchr::memmem::find(&bytes[name.start.saturating_sub(120)..name.start], b"login ").is_some();
+    (flag || netrc).then_some((at, 0, Tie::Beside))
+}
+
+/// The value at `at`, without its quotes.
+pub(super) fn value_at(bytes: &[u8], at: usize, tie: Tie) -> Option<(Range<usize>, bool)> {
+    let mut at = at + blanks(bytes, at);
+    // A value may stand on the next line when it is quoted.
+    if bytes.get(at) == Some(&b'\r') || bytes.get(at) == Some(&b'\n') {
+        let next = at + count(bytes, at, 80, |b| matches!(b, b'\r' | b'\n' | b' ' | b'\t'));
+        let element = bytes[..at].trim_ascii_end().ends_with(b">");
+        if !matches!(bytes.get(next), Some(b'"' | b'\'')) && !element {
+            return None;
+        }
+        at = next;
+    }
+    // `b"…"`, `r#"…"`, `String.raw`…: a prefix of a letter or two before a quote.
+    let prefix = count(bytes, at, 3, |b| b.is_ascii_alphabetic() || matches!(b, b'#' | b'@'));
+    if prefix > 0 && matches!(bytes.get(at + prefix), Some(b'"' | b'\'')) {
+        at += prefix;
+    }
+    if bytes.get(at) == Some(&b'\\') && matches!(bytes.get(at + 1), Some(b'"' | b'\'')) {
+        at += 1;
+        return quoted(bytes, at, true);
+    }
+    match bytes.get(at)? {
+        b'"' | b'\'' | b'`' => quoted(bytes, at, false),
+        b'{' if tie == Tie::Operator => {
+            let end = at + 1 + count(bytes, at + 1, VALUE_MOST, |b| (b.is_ascii_graphic() || b == b' ') && b != b'}');
+            // `{AES abc…}`: the last word is the value.
+            let word = memchr::memrchr(b' ', &bytes[at + 1..end]).map_or(at + 1, |blank| at + 1 + blank + 1);
+            (bytes.get(end) == Some(&b'}')).then_some((word..end, true)).filter(|(range, _)| range.len() >= 12)
+        }
+        _ => {
+            let end = at
+                + count(bytes, at, VALUE_MOST, |b| {
+                    b > b' ' && b < 0x7F && !matches!(b, b',' | b';' | b'"' | b'\'' | b'`' | b'<' | b'>' | b'&' | b'|' | b'\\')
+                });
+            let end = trim_closers(bytes, at, end);
+            (end > at).then_some((at..end, false))
+        }
+    }
+}
+
+fn trim_closers(bytes: &[u8], start: usize, mut end: usize) -> usize {
+    while end > start && matches!(bytes[end - 1], b')' | b']' | b'}') {
+        let (open, close) = match bytes[end - 1] {
+            b')' => (b'(', b')'),
+            b']' => (b'[', b']'),
+            _ => (b'{', b'}'),
+        };
+        let of = |wanted: u8| bytes[start..end].iter().filter(|b| **b == wanted).count();
+        if of(open) >= of(close) {
+            break;
+        }
+        end -= 1;
+    }
+    end
+}
+
+fn quoted(bytes: &[u8], at: usize, escaped: bool) -> Option<(Range<usize>, bool)> {
+    let quote = bytes[at];
+    let mut start = at + 1;
+    if bytes.get(start) == Some(&quote) && bytes.get(start + 1) == Some(&quote) {
+        start += 2;
+    }
+    let ceiling = (start + VALUE_MOST).min(bytes.len());
+    let mut end = start;
+    while end < ceiling {
+        match bytes[end] {
+            b if b == quote => break,
+            b'\\' if escaped && bytes.get(end + 1) == Some(&quote) => break,
+            b'\\' => end += 1,
+            b'\n' | b'\r' => return None,
+            _ => {}
+        }
+        end += 1;
+    }
+    let mut end = end.min(bytes.len());
+    if end >= ceiling && ceiling < bytes.len() {
+        return None;
+    }
+    while start < end && bytes[start] == b' ' {
+        start += 1;
+    }
+    while end > start && bytes[end - 1] == b' ' {
+        end -= 1;
+    }
+    (end > start).then_some((start..end, true))
+}
+
+/// Where the line that `at` is on starts; at most 512 bytes back, so that a file of one line is
+/// not read again for every word in it.
+pub(super) fn line_start(bytes: &[u8], at: usize) -> usize {
+    let floor = at.saturating_sub(512);
+    memchr::memrchr(b'\n', &bytes[floor..at]).map_or(floor, |found| floor + found + 1)
+}
+
+/// Where the line that `at` is on ends; at most 512 bytes on.
+pub(super) fn line_end(bytes: &[u8], at: usize) -> usize {
+    let ceiling = (at + 512).min(bytes.len());
+    memchr::memchr(b'\n', &bytes[at..ceiling]).map_or(ceiling, |found| at + found)
+}
+
+fn blanks(bytes: &[u8], at: usize) -> usize {
+    count(bytes, at, GAP_MOST, |b| b == b' ' || b == b'\t')
+}
+
+fn count(bytes: &[u8], at: usize, most: usize, wanted: impl Fn(u8) -> bool) -> usize {
+    bytes[at.min(bytes.len())..].iter().take(most).take_while(|b| wanted(**b)).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(text: &str, word: &str) -> Option<String> {
+        let start = text.find(word).expect("the word is there");
+        let name = name_around(text.as_bytes(), &(start..start + word.len()));
+        let found = assigned(text.as_bytes(), name)?;
+        Some(text[found.value].to_owned())
+    }
+
+    #[test]
+    fn reads_every_way_to_assign() {
+        for text in [
+            "password = 'v4lue'", "password: v4lue", "\"password\": \"v4lue\"", "password := \"v4lue\"", "PASSWORD=v4lue",
+            "<password>v4lue</password>", "password => 'v4lue'", "let password: &str = \"v4lue\";", "--password v4lue",
+            "login x password v4lue", "('password', 'v4lue')", "CREATE USER u PASSWORD 'v4lue'", "password - 'v4lue'",
+            "password ?= v4lue", "{\\\"password\\\":\\\"v4lue\\\"}", "var password string = \"v4lue\"", "url?password=v4lue&x=1",
+        ] {
+            let word = if text.contains("PASSWORD") { "PASSWORD" } else { "password" };
+            assert_eq!(value(text, word).as_deref(), Some("v4lue"), "{text}");
+        }
+    }
+
+    #[test]
+    fn prose_and_calls_assign_nothing() {
+        for text in ["the password must be long", "password()", "password", "password\n"] {
+            assert_eq!(value(text, "password"), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The baseline: findings that were looked at and accepted, one sorted entry each, without the value.
+//!
+//! An entry says why, and may say until when. One that has expired, or that no finding needs any more,
+//! is a finding itself: a baseline only shrinks by being read.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use serde::Deserialize;
+
+use crate::finding::{Finding, Severity, Span, display_path};
+
+/// Where a baseline lies when none is named.
+pub(super) const FILE: &str = "secrets-baseline.toml";
+
+/// The reason that `--update-baseline` writes until somebody gives a better one.
+const UNEXPLAINED: &str = "found when the baseline was made; say why it is no danger, or revoke it";
+
+const HEADER: &str = "\
+# Findings of `cargo xtask secrets` that were looked at and accepted. Written by --update-baseline;
+# reasons and expiry dates are yours. No entry holds a secret: the fingerprint is a keyed hash.
+";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    accepted: Vec<Entry>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    fingerprint: String,
+    rule: String,
+    path: String,
+    #[serde(default)]
+    reason: String,
+    expires: Option<String>,
+}
+
+pub(super) struct Baseline {
+    path: PathBuf,
+    entries: BTreeMap<String, (Entry, usize)>,
+}
+
+impl Baseline {
+    /// Reads a baseline; an absent file is an empty one, unless it was asked for by name.
+    pub(super) fn load(path: &Path, required: bool) -> Result<Self> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !required => String::new(),
+            Err(error) => return Err(error).with_context(|| format!("failed to read the baseline {}", path.display())),
+        };
+        let file: File = toml::from_str(&text).with_context(|| format!("failed to read {} as a baseline", path.display()))?;
+        let mut entries = BTreeMap::new();
+        for entry in file.accepted {
+            if let Some(date) = &entry.expires {
+                date.parse::<jiff::civil::Date>()
+                    .with_context(|| format!("{}: `expires = \"{date}\"` is no date such as 2027-01-31", path.display()))?;
+            }
+            let line = text.find(&entry.fingerprint).map_or(1, |at| text[..at].matches('\n').count() + 1);
+            entries.insert(entry.fingerprint.clone(), (entry, line));
+        }
+        Ok(Self { path: path.to_path_buf(), entries })
+    }
+
+    /// Takes out what is accepted and not expired; returns how many. Adds what is wrong with the
+    /// baseline itself; unused entries only when everything was looked at (`whole`).
+    pub(super) fn apply(&self, findings: &mut Vec<Finding>, today: jiff::civil::Date, root: &Path, whole: bool) -> usize {
+        let before = findings.len();
+        let mut used = std::collections::BTreeSet::new();
+        findings.retain(|finding| match self.entries.get(&finding.fingerprint) {
+            Some((entry, _)) => {
+                used.insert(finding.fingerprint.clone());
+                expired(entry, today)
+            }
+            None => true,
+        });
+        let accepted = before - findings.len();
+        for (fingerprint, (entry, line)) in &self.entries {
+            let unused = whole && !used.contains(fingerprint);
+            if unused || expired(entry, today) {
+                findings.push(self.complaint(entry, *line, unused, root));
+            }
+        }
+        accepted
+    }
+
+    fn complaint(&self, entry: &Entry, line: usize, unused: bool, root: &Path) -> Finding {
+        let (rule, message, remedy) = if unused {
+            ("baseline-unused", format!("accepted finding of `{}` in {} is not there any more", entry.rule, entry.path), "remove the entry, or run with --update-baseline")
+        } else {
+            let date = entry.expires.as_deref().unwrap_or_default();
+            ("baseline-expired", format!("accepted finding of `{}` in {} expired on {date}", entry.rule, entry.path), "revoke the secret, or give the entry a new reason and date")
+        };
+        Finding {
+            rule: rule.to_owned(),
+            group: "secrets",
+            severity: Severity::Medium,
+            path: display_path(root, &self.path),
+            span: Span { line, column: 1, end_line: line, end_column: 1 },
+            message,
+            remedy: remedy.to_owned(),
+            fingerprint: format!("{rule}:{}", entry.fingerprint),
+            commit: None,
+            excerpt: None,
+        }
+    }
+
+    /// Writes a baseline that accepts exactly these findings, and keeps what people wrote before.
+    pub(super) fn update(&self, findings: &[Finding]) -> Result<usize> {
+        let mut lines: BTreeMap<(&str, &str, &str), String> = BTreeMap::new();
+        for finding in findings {
+            let known = self.entries.get(&finding.fingerprint).map(|(entry, _)| entry);
+            let reason = known.map_or(UNEXPLAINED, |entry| entry.reason.as_str());
+            let mut text = format!(
+                "\n[[accepted]]\nfingerprint = {}\nrule = {}\npath = {}\nreason = {}\n",
+                quoted(&finding.fingerprint), quoted(&finding.rule), quoted(&finding.path), quoted(reason)
+            );
+            if let Some(date) = known.and_then(|entry| entry.expires.as_deref()) {
+                text.push_str(&format!("expires = {}\n", quoted(date)));
+            }
+            lines.insert((&finding.path, &finding.rule, &finding.fingerprint), text);
+        }
+        let text = format!("{HEADER}{}", lines.values().map(String::as_str).collect::<String>());
+        if let Some(folder) = self.path.parent() {
+            std::fs::create_dir_all(folder).with_context(|| format!("failed to create {}", folder.display()))?;
+        }
+        std::fs::write(&self.path, text).with_context(|| format!("failed to write the baseline {}", self.path.display()))?;
+        Ok(lines.len())
+    }
+}
+
+fn expired(entry: &Entry, today: jiff::civil::Date) -> bool {
+    entry.expires.as_deref().and_then(|date| date.parse().ok()).is_some_and(|date: jiff::civil::Date| date < today)
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}

@@ -1,0 +1,365 @@
+//! Reads the index and the history through git's plumbing.
+//!
+//! git itself is the library: it knows every object format, work tree, submodule and partial clone.
+//! One process each for a few hundred commits, several at a time, reads a history faster than one
+//! `git log -p` can, as unpacking objects is the slow part and that runs side by side.
+
+use std::collections::HashSet;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::{Context as _, Result, bail};
+use sha2::{Digest as _, Sha256};
+
+use super::scanner::{Scanner, count};
+use crate::finding::Finding;
+use crate::repo::Repo;
+
+/// Commits a process is given at once: enough to pay for its start, few enough to share out evenly.
+const BATCH: usize = 400;
+
+/// The tree that every repository has: nothing. What a first commit is compared with.
+const EMPTY_TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
+
+/// What a git command prints, or an error with what it said.
+pub(super) fn output(command: &mut Command) -> Result<Vec<u8>> {
+    let output = command.stdin(Stdio::null()).output().context("failed to run git; is it installed and on PATH?")?;
+    if !output.status.success() {
+        bail!("git failed: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(output.stdout)
+}
+
+/// A path as git printed it.
+#[cfg(unix)]
+pub(super) fn path(name: &[u8]) -> PathBuf {
+    use std::os::unix::ffi::OsStrExt as _;
+    PathBuf::from(std::ffi::OsStr::from_bytes(name))
+}
+
+/// A path as git printed it.
+#[cfg(not(unix))]
+pub(super) fn path(name: &[u8]) -> PathBuf {
+    PathBuf::from(String::from_utf8_lossy(name).into_owned())
+}
+
+fn git(root: &Path) -> Command {
+    let mut command = Command::new("git");
+    command.arg("-C").arg(root).args(["-c", "core.quotePath=false", "-c", "diff.noprefix=false", "-c", "diff.mnemonicPrefix=false"]);
+    command
+}
+
+/// Scans what the next commit would hold: blobs of the index that differ from `HEAD`.
+pub(super) fn staged(scanner: &Scanner, repo: &Repo) -> Result<Vec<Finding>> {
+    let has_head = output(git(repo.root()).args(["rev-parse", "--verify", "--quiet", "HEAD"])).is_ok();
+    let against = if has_head { "HEAD" } else { EMPTY_TREE };
+    let raw = output(git(repo.root()).args(["diff-index", "--cached", "--raw", "-z", "--no-renames", "--no-abbrev", "--diff-filter=ACMT", against]))
+        .context("failed to read the index")?;
+    let mut fields = raw.split(|byte| *byte == 0).filter(|field| !field.is_empty());
+    let mut blobs = Vec::new();
+    while let (Some(meta), Some(name)) = (fields.next(), fields.next()) {
+        let meta: Vec<&str> = std::str::from_utf8(meta).unwrap_or_default().split(' ').collect();
+        // `:100644 100755 old new M`; links and submodules hold no text.
+        if let [_, mode, _, blob, _] = meta[..]
+            && mode.starts_with("100")
+        {
+            blobs.push((blob.to_owned(), String::from_utf8_lossy(name).into_owned()));
+        }
+    }
+    scan_blobs(scanner, repo, &blobs)
+}
+
+/// Scans blobs by their names, through one long-lived process.
+fn scan_blobs(scanner: &Scanner, repo: &Repo, blobs: &[(String, String)]) -> Result<Vec<Finding>> {
+    if blobs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut child = Command::new("git")
+        .arg("-C")
+        .arg(repo.root())
+        .args(["cat-file", "--batch"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("failed to run git cat-file; is git installed and on PATH?")?;
+    let mut ask = child.stdin.take().context("git cat-file has no stdin")?;
+    let mut answer = BufReader::new(child.stdout.take().context("git cat-file has no stdout")?);
+    let mut findings = Vec::new();
+    let mut buffer = Vec::new();
+    for (blob, path) in blobs {
+        if scanner.skips(path) {
+            continue;
+        }
+        writeln!(ask, "{blob}").and_then(|()| ask.flush()).context("failed to ask git cat-file")?;
+        let mut header = String::new();
+        answer.read_line(&mut header).context("failed to read from git cat-file")?;
+        let size = header.trim_end().rsplit(' ').next().and_then(|size| size.parse::<u64>().ok());
+        let Some(size) = size else {
+            // A partial clone may lack it: say so, and go on.
+            tracing::warn!("not scanned: {path}: {}", header.trim_end());
+            count(&scanner.counts.unreadable, 1);
+            continue;
+        };
+        let mut body = answer.by_ref().take(size);
+        findings.extend(scanner.read(path, &mut body, &mut buffer).with_context(|| format!("failed to read {path} from the index"))?);
+        std::io::copy(&mut body, &mut std::io::sink())?;
+        answer.read_exact(&mut [0])?;
+    }
+    drop(ask);
+    child.wait().context("git cat-file did not end")?;
+    Ok(findings)
+}
+
+/// Scans what every commit added: `since..HEAD`, or all that any ref reaches.
+pub(super) fn history(scanner: &Scanner, repo: &Repo, since: Option<&str>, messages: bool) -> Result<Vec<Finding>> {
+    let mut list = git(repo.root());
+    list.args(["rev-list", "--topo-order", "--reverse"]);
+    match since {
+        Some(revision) => list.args(["--end-of-options", &format!("{revision}..HEAD")]),
+        None => list.args(["--all"]),
+    };
+    let commits = output(&mut list).with_context(|| match since {
+        Some(revision) => format!("failed to list the commits since {revision}; is that a revision here (shallow clones lack old ones)?"),
+        None => "failed to list the commits; --history needs a git repository".to_owned(),
+    })?;
+    let commits: Vec<&str> = std::str::from_utf8(&commits)?.lines().collect();
+    count(&scanner.counts.commits, commits.len() as u64);
+    let workers = std::thread::available_parallelism().map_or(2, usize::from);
+    let size = commits.len().div_ceil(workers * 4).clamp(1, BATCH);
+    let batches: Vec<&[&str]> = commits.chunks(size).collect();
+    let next = AtomicUsize::new(0);
+    let seen = Mutex::new(HashSet::new());
+    let results: Mutex<Vec<(usize, Vec<Finding>)>> = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        let work = || -> Result<()> {
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                let Some(batch) = batches.get(at) else { return Ok(()) };
+                let found = scan_batch(scanner, repo, batch, &seen)?;
+                results.lock().ok().context("a scanning thread failed")?.push((at, found));
+            }
+        };
+        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|_| bail!("a scanning thread failed")))
+    })?;
+    let mut results = results.into_inner().ok().context("a scanning thread failed")?;
+    results.sort_by_key(|(at, _)| *at);
+    let mut findings: Vec<Finding> = results.into_iter().flat_map(|(_, found)| found).collect();
+    if messages {
+        findings.extend(scan_messages(scanner, repo, since)?);
+    }
+    // One finding a secret and path: the commit that brought it first.
+    let mut known = HashSet::new();
+    findings.retain(|finding| known.insert(finding.fingerprint.clone()));
+    Ok(findings)
+}
+
+type Seen = Mutex<HashSet<[u8; 16]>>;
+
+fn scan_batch(scanner: &Scanner, repo: &Repo, commits: &[&str], seen: &Seen) -> Result<Vec<Finding>> {
+    let mut child = git(repo.root())
+        .args(["diff-tree", "--stdin", "--root", "-r", "-p", "-U0", "--cc", "--no-renames", "--no-color", "--no-ext-diff", "--no-textconv"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .context("failed to run git diff-tree; is git installed and on PATH?")?;
+    let mut ask = child.stdin.take().context("git diff-tree has no stdin")?;
+    let text = commits.join("\n") + "\n";
+    let writer = std::thread::spawn(move || ask.write_all(text.as_bytes()));
+    let answer = child.stdout.take().context("git diff-tree has no stdout")?;
+    let findings = Patch::new(scanner, seen).read(BufReader::with_capacity(256 << 10, answer));
+    if findings.is_err() {
+        drop(child.kill());
+    }
+    drop(writer.join());
+    child.wait().context("git diff-tree did not end")?;
+    findings
+}
+
+/// Reads a stream of patches: collects what each file gained, and scans that.
+struct Patch<'a> {
+    scanner: &'a Scanner,
+    seen: &'a Seen,
+    findings: Vec<Finding>,
+    commit: String,
+    path: Option<String>,
+    added: Vec<u8>,
+    /// For each added line, its number in the new file.
+    numbers: Vec<usize>,
+    next_number: usize,
+    /// Lines left of the hunk that is being read, and in how many columns it marks changes.
+    columns: usize,
+    in_hunk: bool,
+}
+
+impl<'a> Patch<'a> {
+    fn new(scanner: &'a Scanner, seen: &'a Seen) -> Self {
+        Self {
+            scanner,
+            seen,
+            findings: Vec::new(),
+            commit: String::new(),
+            path: None,
+            added: Vec::new(),
+            numbers: Vec::new(),
+            next_number: 1,
+            columns: 1,
+            in_hunk: false,
+        }
+    }
+
+    fn read(mut self, mut reader: impl std::io::BufRead) -> Result<Vec<Finding>> {
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            if reader.read_until(b'\n', &mut line).context("failed to read from git diff-tree")? == 0 {
+                self.flush();
+                return Ok(self.findings);
+            }
+            self.line(&line);
+        }
+    }
+
+    fn line(&mut self, line: &[u8]) {
+        if self.in_hunk && self.hunk_line(line) {
+            return;
+        }
+        self.in_hunk = false;
+        let text = line.trim_ascii_end();
+        if line.starts_with(b"@@") {
+            self.hunk(text);
+        } else if let Some(name) = text.strip_prefix(b"+++ ") {
+            self.path = (name != b"/dev/null").then(|| unquoted(name));
+        } else if text.starts_with(b"diff --") {
+            self.flush();
+        } else if matches!(text.len(), 40 | 64) && text.iter().all(u8::is_ascii_hexdigit) {
+            self.flush();
+            self.commit = String::from_utf8_lossy(text).into_owned();
+        }
+    }
+
+    /// Whether the line belongs to the hunk that is being read.
+    fn hunk_line(&mut self, line: &[u8]) -> bool {
+        if line.len() < self.columns {
+            return false;
+        }
+        let (marks, rest) = line.split_at(self.columns);
+        if line.starts_with(b"\\") {
+            return true;
+        }
+        if !marks.iter().all(|mark| matches!(mark, b'+' | b'-' | b' ')) {
+            return false;
+        }
+        if marks.contains(&b'-') {
+            return true;
+        }
+        if marks.iter().all(|mark| *mark == b'+') {
+            self.added.extend_from_slice(rest);
+            self.numbers.push(self.next_number);
+        }
+        self.next_number += 1;
+        true
+    }
+
+    /// `@@ -1,2 +3,4 @@`, or `@@@ … @@@` for a merge of two.
+    fn hunk(&mut self, text: &[u8]) {
+        let marks = text.iter().take_while(|byte| **byte == b'@').count();
+        self.columns = marks.max(2) - 1;
+        let start = text.split(|byte| *byte == b' ').find_map(|field| field.strip_prefix(b"+"));
+        let start = start.and_then(|field| std::str::from_utf8(field.split(|b| *b == b',').next()?).ok()?.parse().ok());
+        self.next_number = start.unwrap_or(1);
+        self.in_hunk = true;
+    }
+
+    /// Scans what one file gained in one commit, if the same was not scanned before.
+    fn flush(&mut self) {
+        let path = self.path.take();
+        if let Some(path) = path
+            && !self.added.is_empty()
+            && self.fresh(&path)
+            && !self.scanner.skips(&path)
+        {
+            count(&self.scanner.counts.bytes, self.added.len() as u64);
+            for mut finding in self.scanner.text(&path, &self.added) {
+                let real = |line: usize| self.numbers.get(line - 1).copied().unwrap_or(line);
+                finding.span.line = real(finding.span.line);
+                finding.span.end_line = real(finding.span.end_line);
+                finding.commit = Some(self.commit.clone());
+                self.findings.push(finding);
+            }
+        }
+        self.added.clear();
+        self.numbers.clear();
+    }
+
+    fn fresh(&self, path: &str) -> bool {
+        let digest = Sha256::new().chain_update(path).chain_update([0]).chain_update(&self.added).finalize();
+        let mut short = [0; 16];
+        short.copy_from_slice(&digest[..16]);
+        self.seen.lock().map_or(true, |mut seen| seen.insert(short))
+    }
+}
+
+/// A path from a patch header: without `b/`, and without the quotes that odd names get.
+fn unquoted(name: &[u8]) -> String {
+    let name = name.strip_suffix(b"\t").unwrap_or(name);
+    let Some(inner) = name.strip_prefix(b"\"").and_then(|name| name.strip_suffix(b"\"")) else {
+        return String::from_utf8_lossy(name.strip_prefix(b"b/").unwrap_or(name)).into_owned();
+    };
+    let mut out = Vec::new();
+    let mut bytes = inner.iter().copied();
+    while let Some(byte) = bytes.next() {
+        if byte != b'\\' {
+            out.push(byte);
+            continue;
+        }
+        match bytes.next() {
+            Some(b'n') => out.push(b'\n'),
+            Some(b't') => out.push(b'\t'),
+            Some(digit @ b'0'..=b'3') => {
+                let rest = [bytes.next().unwrap_or(b'0'), bytes.next().unwrap_or(b'0')];
+                out.push(rest.iter().fold(digit - b'0', |value, d| value.wrapping_mul(8).wrapping_add(d.wrapping_sub(b'0'))));
+            }
+            Some(other) => out.push(other),
+            None => {}
+        }
+    }
+    String::from_utf8_lossy(out.strip_prefix(b"b/").unwrap_or(&out)).into_owned()
+}
+
+/// Scans commit messages, and the messages of annotated tags.
+fn scan_messages(scanner: &Scanner, repo: &Repo, since: Option<&str>) -> Result<Vec<Finding>> {
+    let mut log = git(repo.root());
+    log.args(["log", "--format=%H%n%B%x00"]);
+    match since {
+        Some(revision) => log.args(["--end-of-options", &format!("{revision}..HEAD")]),
+        None => log.arg("--all"),
+    };
+    let mut texts = output(&mut log).context("failed to read the commit messages")?;
+    texts.extend(output(git(repo.root()).args(["for-each-ref", "--format=%(objectname)%0a%(contents)%00", "refs/tags"])).context("failed to read the tags")?);
+    let mut findings = Vec::new();
+    for text in texts.split(|byte| *byte == 0).map(<[u8]>::trim_ascii_start) {
+        let Some(end) = memchr::memchr(b'\n', text) else { continue };
+        let (commit, message) = text.split_at(end);
+        for mut finding in scanner.text("(message)", &message[1..]) {
+            finding.commit = Some(String::from_utf8_lossy(commit).into_owned());
+            findings.push(finding);
+        }
+    }
+    Ok(findings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoted_paths_are_read_back() {
+        assert_eq!(unquoted(b"b/a file.txt\t"), "a file.txt");
+        assert_eq!(unquoted(br#""b/a\"b\303\244.txt""#), "a\"b\u{e4}.txt");
+    }
+}

@@ -1,0 +1,209 @@
+//! Who gave a token out: looks for providers' names around it.
+//!
+//! A random value beside the name of a service is that service's credential far more often than not.
+//! The names are searched only around tokens that already look random, so knowing thousands of them
+//! costs nothing on ordinary text.
+
+use std::ops::Range;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+
+use super::assignment::{line_end, line_start};
+use super::engine::Source;
+use super::generic::{self, Kind, Language};
+use super::judge::{self, Shape};
+use super::rules::RuleSet;
+
+/// How far before a token its provider's name may stand.
+const BEFORE: usize = 160;
+
+pub(super) struct Names {
+    search: Option<AhoCorasick>,
+    /// For each name: its providers with shapes of their own.
+    owners: Vec<Vec<usize>>,
+    shapes: Vec<Vec<super::shape::TokenShape>>,
+}
+
+impl Names {
+    pub(super) fn new(set: &RuleSet) -> Self {
+        let mut index: std::collections::BTreeMap<String, Vec<usize>> = std::collections::BTreeMap::new();
+        for (at, provider) in set.providers.iter().enumerate() {
+            index.entry(provider.id.replace('-', "")).or_default().push(at);
+            for keyword in &provider.keywords {
+                index.entry(keyword.to_ascii_lowercase()).or_default().push(at);
+            }
+        }
+        for name in &set.names {
+            index.entry(name.to_ascii_lowercase()).or_default();
+        }
+        let (names, owners): (Vec<String>, Vec<Vec<usize>>) = index.into_iter().unzip();
+        let search = AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .match_kind(MatchKind::Standard)
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
+            .build(&names)
+            .ok();
+        Self { search, owners, shapes: set.providers.iter().map(|p| p.tokens.clone()).collect() }
+    }
+
+    /// Whose the token at `token` is, if it is a credential.
+    pub(super) fn around(&self, bytes: &[u8], token: &Range<usize>, shape: &Shape, language: Language) -> Option<Source> {
+        let value = &bytes[token.clone()];
+        let search = self.search.as_ref()?;
+        let line = line_start(bytes, token.start);
+        let mut line = line;
+        // Alone on its line: the name is on the one before.
+        if line > 0 && !bytes[line..token.start].iter().any(u8::is_ascii_alphanumeric) {
+            line = line_start(bytes, line - 1);
+        }
+        let before = line.max(token.start.saturating_sub(BEFORE))..token.start;
+        let mut random = None;
+        let mut is_random = || *random.get_or_insert_with(|| judge::random(value, shape));
+        let mut named = false;
+        let mut misfit = false;
+        let apart = boundaries(bytes, token);
+        if !apart {
+            return None;
+        }
+        for found in search.find_overlapping_iter(&bytes[before.clone()]) {
+            let name = before.start + found.start()..before.start + found.end();
+            if !stands_alone(bytes, &name) {
+                continue;
+            }
+            let owners = &self.owners[found.pattern().as_usize()];
+            if !in_place(bytes, token, &name) {
+                continue;
+            }
+            for &owner in owners {
+                if self.shapes[owner].iter().any(|shape| shape.fits(value)) && shape.distinct > 5 && !judge::placeholder(value) && !judge::masked(value) && !judge::code(value) && !about(bytes, token) {
+                    return Some(Source::Provider(owner));
+                }
+            }
+            named = true;
+            misfit |= !owners.is_empty();
+        }
+        if named && !misfit && usual_length(value, shape) && language == Language::Other && is_random() && unlike_other(bytes, token, value) {
+            return Some(Source::Generic(Kind::Named));
+        }
+        None
+    }
+}
+
+impl Names {
+    /// Whether a provider's name is in a name, or right before it.
+    pub(super) fn any(&self, bytes: &[u8], name: &Range<usize>) -> bool {
+        let from = line_start(bytes, name.start).max(name.start.saturating_sub(24));
+        self.search.as_ref().is_some_and(|search| {
+            search
+                .find_overlapping_iter(&bytes[from..name.end])
+                .any(|found| stands_alone(bytes, &(from + found.start()..from + found.end())))
+        })
+    }
+
+    /// The name around a value belongs to a provider whose credentials we know, and this is none:
+    /// cut off, of another kind, or made up.
+    pub(super) fn misfit(&self, bytes: &[u8], name: &Range<usize>, value: &Range<usize>) -> bool {
+        let Some(search) = &self.search else { return false };
+        let from = line_start(bytes, name.start).max(name.start.saturating_sub(24));
+        let mut known = false;
+        for found in search.find_overlapping_iter(&bytes[from..name.end]) {
+            let owners = &self.owners[found.pattern().as_usize()];
+            if owners.is_empty() || !stands_alone(bytes, &(from + found.start()..from + found.end())) {
+                continue;
+            }
+            if owners.iter().any(|owner| self.shapes[*owner].iter().any(|shape| shape.fits_length(value.len()))) {
+                return false;
+            }
+            known = true;
+        }
+        known
+    }
+}
+
+/// The name is a word of its own or the start of a name: not `front` in `frontend`.
+fn stands_alone(bytes: &[u8], name: &Range<usize>) -> bool {
+    let first = bytes[name.start];
+    let before = name.start.checked_sub(1).map_or(b' ', |at| bytes[at]);
+    let starts = !before.is_ascii_alphabetic() || before.is_ascii_lowercase() && first.is_ascii_uppercase();
+    if !starts {
+        return false;
+    }
+    let rest = &bytes[name.end..(name.end + 12).min(bytes.len())];
+    let Some(&next) = rest.first() else { return true };
+    if !next.is_ascii_alphabetic() {
+        return true;
+    }
+    let last = bytes[name.end - 1];
+    if last.is_ascii_lowercase() && next.is_ascii_uppercase() {
+        return true;
+    }
+    const TAILS: &[&[u8]] = &[
+        b"api", b"key", b"token", b"secret", b"access", b"auth", b"client", b"app", b"personal", b"oauth", b"io", b"hq", b"bot", b"id", b"user", b"pass",
+        b"private", b"webhook", b"account", b"sdk", b"service",
+    ];
+    TAILS.iter().any(|tail| rest.len() >= tail.len() && rest[..tail.len()].eq_ignore_ascii_case(tail))
+}
+
+/// Between a name and its token stands what ties them, not another sentence or value.
+fn in_place(bytes: &[u8], token: &Range<usize>, name: &Range<usize>) -> bool {
+    let between = &bytes[name.end..token.start];
+    let Some(&last) = between.last() else { return false };
+    if !matches!(last, b'"' | b'\'' | b'`' | b' ' | b'=' | b':' | b'>' | b'{' | b'(' | b',' | b'\t' | b'\n' | b'|') {
+        return false;
+    }
+    // A URL that goes on to the token is an address, not a credential.
+    memchr::memmem::find(between, b"://").is_none() || memchr::memchr2(b' ', b'"', between).is_some() || memchr::memchr(b'=', between).is_some()
+}
+
+/// The token is a whole value: nothing that no token contains touches it.
+fn boundaries(bytes: &[u8], token: &Range<usize>) -> bool {
+    let next = bytes.get(token.end).copied().unwrap_or(b'\n');
+    let previous = token.start.checked_sub(1).map_or(b'\n', |at| bytes[at]);
+    if matches!(next, b'@' | b':' | b'(' | b'[' | b'?' | b'%' | b'*' | b'!' | b'^' | b'#' | b'$' | b'{' | b'=' | b'~') {
+        return false;
+    }
+    if matches!(previous, b'?' | b'@' | b'%' | b'#' | b'$' | b'*' | b'!' | b'^' | b')' | b']' | b'~') {
+        return false;
+    }
+    if matches!(previous, b'"' | b'\'') && next != previous && next != b'\\' {
+        return false;
+    }
+    // `name=token`, but not one half of a value with a `=` in it.
+    previous != b'=' || {
+        let name = last_name(bytes, token.start);
+        let shape = Shape::of(name);
+        name.is_empty() || name.len() < 12 || !judge::random(name, &shape)
+    }
+}
+
+/// Lengths that random bytes have in hexadecimal, base64 and what providers like; others beside a
+/// bare name are more often cut or made up.
+pub(super) fn usual_length(value: &[u8], shape: &Shape) -> bool {
+    if shape.hex {
+        return matches!(shape.len, 24 | 32 | 40 | 48 | 64 | 96 | 128);
+    }
+    judge::uuid(value) || shape.len > 64 || matches!(shape.len, 16 | 20 | 22 | 24 | 30 | 32 | 40 | 43 | 44 | 48 | 50 | 60 | 64)
+}
+
+/// The name right before the token says that it is about a secret, not one.
+fn about(bytes: &[u8], token: &Range<usize>) -> bool {
+    let words = generic::words(last_name(bytes, token.start));
+    !words.is_empty() && !generic::may_name_secret(&words)
+}
+
+/// Nothing else that looks random: a digest, an address, a path, part of a longer value.
+fn unlike_other(bytes: &[u8], token: &Range<usize>, value: &[u8]) -> bool {
+    if judge::code(value) || judge::other_kind(value) || about(bytes, token) {
+        return false;
+    }
+    let line = &bytes[line_start(bytes, token.start)..line_end(bytes, token.end)];
+    memchr::memmem::find(line, b"sha256").is_none() && memchr::memmem::find(line, b"sha512").is_none()
+}
+
+/// The name that the text before a token ends with: `"api_id": "`.
+fn last_name(bytes: &[u8], at: usize) -> &[u8] {
+    let line = &bytes[line_start(bytes, at)..at];
+    let end = line.iter().rposition(u8::is_ascii_alphanumeric).map_or(0, |at| at + 1);
+    let start = line[..end].iter().rposition(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))).map_or(0, |at| at + 1);
+    &line[start..end]
+}

@@ -1,0 +1,228 @@
+//! Turns texts into findings: decodes them, asks the engine, drops what is waived, redacts the rest.
+//!
+//! Every mode goes through here, so a secret planted in a file, the index, stdin or a commit gives
+//! the same finding.
+
+use std::io::{self, Read};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::allow;
+use super::decode;
+use super::engine::{Engine, Hit, Source};
+use super::fingerprint::Fingerprints;
+use super::rules;
+use crate::finding::{Finding, Lines, Severity};
+
+/// Texts are read in pieces of this size, so that memory does not follow the largest file.
+const PIECE: usize = 4 << 20;
+/// The end of a piece that is scanned again with the next one: no secret is longer.
+const OVERLAP: usize = 64 << 10;
+/// How much of a file decides whether it is binary.
+const HEAD: usize = 8000;
+/// How much of a line an excerpt shows on each side of the secret, in bytes.
+const EXCERPT: usize = 60;
+
+pub(super) struct Scanner {
+    pub(super) engine: Engine,
+    prints: Fingerprints,
+    pub(super) counts: Counts,
+}
+
+/// What was looked at and what was not; all of it is in the summary.
+#[derive(Default)]
+pub(super) struct Counts {
+    pub(super) files: AtomicU64,
+    pub(super) bytes: AtomicU64,
+    pub(super) commits: AtomicU64,
+    pub(super) binary: AtomicU64,
+    pub(super) unreadable: AtomicU64,
+    pub(super) allowed_paths: AtomicU64,
+    pub(super) allowed_inline: AtomicU64,
+}
+
+/// Counting is no synchronisation.
+pub(super) fn count(counter: &AtomicU64, by: u64) {
+    counter.fetch_add(by, Ordering::Relaxed);
+}
+
+impl Scanner {
+    pub(super) fn new(engine: Engine) -> Self {
+        Self { engine, prints: Fingerprints::from_environment(), counts: Counts::default() }
+    }
+
+    /// Whether the rules leave a path out altogether.
+    pub(super) fn skips(&self, path: &str) -> bool {
+        let skipped = self.engine.set.allowlists.iter().any(|list| list.rules.is_empty() && list.allows_path(path));
+        if skipped {
+            tracing::debug!("skipped {path}: an allowlist of the rules names it");
+            count(&self.counts.allowed_paths, 1);
+        }
+        skipped
+    }
+
+    /// Scans all that a reader gives, with the same memory however much that is.
+    pub(super) fn read(&self, path: &str, mut reader: impl Read, buffer: &mut Vec<u8>) -> io::Result<Vec<Finding>> {
+        buffer.clear();
+        let mut findings = Vec::new();
+        let mut base = Base::default();
+        loop {
+            let before = buffer.len();
+            let read = reader.by_ref().take((PIECE - before.min(PIECE / 2)) as u64).read_to_end(buffer)?;
+            let last = read < PIECE - before.min(PIECE / 2);
+            count(&self.counts.bytes, read as u64);
+            if base.first && self.unreadable(path, buffer) {
+                return Ok(findings);
+            }
+            if let Some(text) = base.first.then(|| decode::utf16(buffer)).flatten() {
+                reader.read_to_end(buffer)?;
+                let text = if last { text } else { decode::utf16(buffer).unwrap_or(text) };
+                return Ok(self.text(path, &text));
+            }
+            let keep = if last { 0 } else { buffer.len().min(OVERLAP) };
+            let until = buffer.len() - keep;
+            findings.extend(self.piece(path, buffer, &base, until));
+            if last {
+                return Ok(findings);
+            }
+            base.advance(&buffer[..until]);
+            buffer.drain(..until);
+        }
+    }
+
+    fn unreadable(&self, path: &str, head: &[u8]) -> bool {
+        let wide = head.starts_with(b"\xFF\xFE") || head.starts_with(b"\xFE\xFF");
+        if wide || memchr::memchr(0, &head[..head.len().min(HEAD)]).is_none() {
+            count(&self.counts.files, 1);
+            return false;
+        }
+        tracing::debug!("skipped {path}: binary");
+        count(&self.counts.binary, 1);
+        true
+    }
+
+    /// Scans a whole text.
+    pub(super) fn text(&self, path: &str, bytes: &[u8]) -> Vec<Finding> {
+        self.piece(path, bytes, &Base::default(), bytes.len())
+    }
+
+    /// The findings of a piece that start before `until`.
+    fn piece(&self, path: &str, bytes: &[u8], base: &Base, until: usize) -> Vec<Finding> {
+        let hits = self.engine.scan(path, bytes);
+        if hits.is_empty() {
+            return Vec::new();
+        }
+        let lines = Lines::new(bytes);
+        let mut findings = Vec::new();
+        for hit in hits.iter().filter(|hit| hit.range.start < until) {
+            if allow::allowed(bytes, hit.range.start, hit.range.end) {
+                count(&self.counts.allowed_inline, 1);
+                continue;
+            }
+            let mut finding = self.finding(path, &lines, hit);
+            finding.excerpt = Some(excerpt(bytes, &lines, hit, &hits));
+            base.shift(&mut finding.span);
+            findings.push(finding);
+        }
+        findings
+    }
+
+    /// A hit as a finding: all about the secret but the secret.
+    fn finding(&self, path: &str, lines: &Lines<'_>, hit: &Hit) -> Finding {
+        let (rule, what, revoke, mut severity, reveal) = match hit.source {
+            Source::Rule(at) => {
+                let rule = self.engine.rule(at);
+                (rule.id.clone(), rule.description.clone(), rule.revoke.as_str(), rule.severity, rule.reveal)
+            }
+            Source::Provider(at) => {
+                let provider = &self.engine.set.providers[at];
+                (provider.id.clone(), format!("{} credential", provider.name), provider.revoke.as_str(), Severity::High, 0)
+            }
+            Source::Generic(kind) => (kind.id().to_owned(), kind.description().to_owned(), "", Severity::Medium, 0),
+        };
+        let proof = match hit.checksum {
+            Some(true) => {
+                severity = severity.max(Severity::Critical);
+                ", its checksum holds"
+            }
+            Some(false) => ", its checksum does not hold",
+            None => "",
+        };
+        let shown = hit.secret.get(..reveal.min(hit.secret.len() / 4)).map(String::from_utf8_lossy).unwrap_or_default();
+        let shown = if shown.is_empty() { String::new() } else { format!(" {shown}…") };
+        Finding {
+            fingerprint: self.prints.of(&rule, path, &hit.secret),
+            remedy: rules::remedy(&what, revoke),
+            message: format!("{what}{shown} of {} characters{proof}", hit.secret.len()),
+            rule,
+            group: "secrets",
+            severity,
+            path: path.to_owned(),
+            span: lines.span(hit.range.start, hit.range.end),
+            commit: None,
+            excerpt: None,
+        }
+    }
+}
+
+/// Where a piece lies in its text.
+struct Base {
+    first: bool,
+    /// Lines before the piece.
+    lines: usize,
+    /// Characters of the piece's first line that are before the piece.
+    columns: usize,
+}
+
+impl Default for Base {
+    fn default() -> Self {
+        Self { first: true, lines: 0, columns: 0 }
+    }
+}
+
+impl Base {
+    fn advance(&mut self, passed: &[u8]) {
+        let tail = match memchr::memrchr(b'\n', passed) {
+            Some(at) => {
+                self.columns = 0;
+                &passed[at + 1..]
+            }
+            None => passed,
+        };
+        self.first = false;
+        self.lines += memchr::memchr_iter(b'\n', passed).count();
+        self.columns += tail.iter().filter(|byte| (**byte & 0xC0) != 0x80).count();
+    }
+
+    fn shift(&self, span: &mut crate::finding::Span) {
+        if span.line == 1 {
+            span.column += self.columns;
+        }
+        if span.end_line == 1 {
+            span.end_column += self.columns;
+        }
+        span.line += self.lines;
+        span.end_line += self.lines;
+    }
+}
+
+/// The line of a hit with every secret on it blotted out.
+fn excerpt(bytes: &[u8], lines: &Lines<'_>, hit: &Hit, hits: &[Hit]) -> String {
+    let (line_start, line_end) = lines.line_bounds(hit.range.start);
+    let start = line_start.max(hit.range.start.saturating_sub(EXCERPT));
+    let end = line_end.min(hit.range.end + EXCERPT).max(start);
+    let mut out = Vec::new();
+    let mut at = start;
+    for other in hits.iter().filter(|other| other.range.end > start && other.range.start < end) {
+        if other.range.start > at {
+            out.extend_from_slice(&bytes[at..other.range.start]);
+        }
+        if other.range.end > at {
+            out.extend_from_slice(b"********");
+            at = other.range.end;
+        }
+    }
+    out.extend_from_slice(bytes.get(at..end).unwrap_or_default());
+    let text = String::from_utf8_lossy(&out).trim().to_owned();
+    let (before, after) = (if start > line_start { "…" } else { "" }, if end < line_end { "…" } else { "" });
+    format!("{before}{text}{after}")
+}

@@ -1,0 +1,101 @@
+//! Finds random-looking tokens by themselves, then asks what stands around them.
+//!
+//! Most credentials carry no mark: they are random, and somewhere before them stands the name of
+//! who gave them out. So this goes from the value to the name. The scan looks at every tenth byte
+//! or so only: a byte that no token contains proves that none crosses it.
+
+use std::ops::Range;
+
+/// The shortest token that is looked for by itself.
+pub(super) const LEAST: usize = 14;
+
+const CORE: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let b = byte as u8;
+        table[byte] = b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+        byte += 1;
+    }
+    table
+};
+
+/// Runs of at least `LEAST` token characters, with the base64 and JWT characters around them.
+pub(super) struct Tokens<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Tokens<'a> {
+    pub(super) fn of(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+}
+
+impl Iterator for Tokens<'_> {
+    type Item = Range<usize>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let bytes = self.bytes;
+        loop {
+            let probe = self.at + LEAST - 1;
+            if probe >= bytes.len() {
+                return None;
+            }
+            // Boyer and Moore's step: walk back from the far end; any other byte on the way moves
+            // the next possible start behind it.
+            let window = &bytes[self.at..=probe];
+            if let Some(broken) = window.iter().rposition(|b| !CORE[usize::from(*b)]) {
+                self.at += broken + 1;
+                continue;
+            }
+            let start = self.at;
+            let mut end = probe + 1;
+            while end < bytes.len() && CORE[usize::from(bytes[end])] {
+                end += 1;
+            }
+            let token = widen(bytes, start, end);
+            self.at = token.end.max(end) + 1;
+            return Some(token);
+        }
+    }
+}
+
+/// Takes in `+ / . ~` on both sides and `=` behind: base64, JWTs and the like.
+fn widen(bytes: &[u8], mut start: usize, mut end: usize) -> Range<usize> {
+    let joint = |b: u8| CORE[usize::from(b)] || matches!(b, b'+' | b'/' | b'.' | b'~');
+    while start > 0 && joint(bytes[start - 1]) && end - start < 4096 {
+        start -= 1;
+    }
+    while end < bytes.len() && joint(bytes[end]) {
+        end += 1;
+    }
+    let mut padding = 0;
+    while padding < 2 && bytes.get(end) == Some(&b'=') {
+        end += 1;
+        padding += 1;
+    }
+    // A full stop or dash after a token ends a sentence.
+    while end > start && matches!(bytes[end - 1], b'.' | b'-' | b'/') {
+        end -= 1;
+    }
+    start..end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_what_a_plain_loop_finds() {
+        let texts = ["", "short", "0123456789abcdef", "a b c 0123456789abcdef d", "x=\"abcdefghijklmnopq\" y", "aaaaaaaaaaaaa aaaaaaaaaaaaaa"];
+        for text in texts {
+            let expected: Vec<&str> = text
+                .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-'))
+                .filter(|run| run.len() >= LEAST)
+                .collect();
+            let found: Vec<&str> = Tokens::of(text.as_bytes()).map(|range| &text[range]).collect();
+            assert_eq!(found, expected, "{text}");
+        }
+    }
+}
