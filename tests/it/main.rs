@@ -1,11 +1,12 @@
 //! The integration tests: one binary, one file a command.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test says no")]
-#![expect(clippy::print_stdout, reason = "a test that could not run here says so")]
 
+#![expect(clippy::print_stdout, reason = "a test that could not run here says so")]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test says no")]
 mod doctor;
 mod elt;
 mod python;
 mod schema;
+mod secrets;
 mod seed;
 mod support;

@@ -3,6 +3,7 @@
 //! A finding never holds the secret itself: whoever makes one puts in a redacted message, so no
 //! report, log or baseline written from it can leak.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -68,7 +69,13 @@ impl Finding {
     /// The order of every report: by place, then by rule, so that two runs print the same bytes.
     pub(crate) fn sort(findings: &mut [Self]) {
         findings.sort_by(|a, b| {
-            (&a.path, a.span, &a.rule, &a.commit, &a.fingerprint).cmp(&(&b.path, b.span, &b.rule, &b.commit, &b.fingerprint))
+            (&a.path, a.span, &a.rule, &a.commit, &a.fingerprint).cmp(&(
+                &b.path,
+                b.span,
+                &b.rule,
+                &b.commit,
+                &b.fingerprint,
+            ))
         });
     }
 }
@@ -84,23 +91,30 @@ pub(crate) fn display_path(root: &Path, path: &Path) -> String {
 pub(crate) struct Lines<'a> {
     bytes: &'a [u8],
     starts: Vec<usize>,
+    /// The position asked for last: the next one on the same long line is counted from there.
+    last: Cell<(usize, usize)>,
 }
 
 impl<'a> Lines<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
         let starts = std::iter::once(0).chain(memchr::memchr_iter(b'\n', bytes).map(|at| at + 1)).collect();
-        Self { bytes, starts }
+        Self { bytes, starts, last: Cell::new((0, 1)) }
     }
 
     /// Line and column of a byte offset, both from 1. A BOM takes no column; broken UTF-8 counts a
     /// character a byte.
     pub(crate) fn position(&self, offset: usize) -> (usize, usize) {
         let line = self.starts.partition_point(|start| *start <= offset).max(1);
-        let mut before = &self.bytes[self.starts[line - 1]..offset.min(self.bytes.len())];
-        if line == 1 {
-            before = before.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(before);
+        let offset = offset.min(self.bytes.len());
+        let start = self.starts[line - 1];
+        let (known, counted) = self.last.get();
+        let (from, before) = if (start..=offset).contains(&known) { (known, counted) } else { (start, 1) };
+        let mut passed = &self.bytes[from..offset];
+        if from == 0 {
+            passed = passed.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(passed);
         }
-        let column = String::from_utf8_lossy(before).chars().count() + 1;
+        let column = before + String::from_utf8_lossy(passed).chars().count();
+        self.last.set((offset, column));
         (line, column)
     }
 

@@ -37,6 +37,7 @@ use crate::repo::Repo;
 use crate::report::{Format, Report};
 
 #[derive(clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Args {
     /// Files and folders to look at, `-` for stdin; default: what git tracks or would track.
     paths: Vec<PathBuf>,

@@ -15,7 +15,11 @@ pub(super) fn write(report: &Report<'_>, out: &mut impl Write) -> io::Result<()>
     }
     for finding in report.findings.iter().skip(SHOWN) {
         let span = finding.span;
-        writeln!(out, "{}:{}:{}: [{}] {}", finding.path, span.line, span.column, finding.rule, finding.message)?;
+        writeln!(
+            out,
+            "{}:{}:{}: [{}] {}",
+            finding.path, span.line, span.column, finding.rule, finding.message
+        )?;
     }
     writeln!(out, "::endgroup::")?;
     if report.findings.len() > SHOWN {
@@ -31,7 +35,12 @@ fn annotation(finding: &Finding, out: &mut impl Write) -> io::Result<()> {
     if span.line == span.end_line {
         write!(out, ",col={},endColumn={}", span.column, span.end_column)?;
     }
-    writeln!(out, ",title={}::{}", property(&finding.rule), data(&format!("{}; {}", finding.message, finding.remedy)))
+    writeln!(
+        out,
+        ",title={}::{}",
+        property(&finding.rule),
+        data(&format!("{}; {}", finding.message, finding.remedy))
+    )
 }
 
 /// Escapes what would end a command's message.

@@ -14,7 +14,16 @@ pub(super) fn write(report: &Report<'_>, out: &mut impl Write) -> io::Result<()>
 
 fn one(finding: &Finding, out: &mut impl Write) -> io::Result<()> {
     let span = finding.span;
-    write!(out, "{}:{}:{}: {} [{}] {}", finding.path, span.line, span.column, finding.severity.name(), finding.rule, finding.message)?;
+    write!(
+        out,
+        "{}:{}:{}: {} [{}] {}",
+        finding.path,
+        span.line,
+        span.column,
+        finding.severity.name(),
+        finding.rule,
+        finding.message
+    )?;
     if let Some(commit) = &finding.commit {
         write!(out, " (commit {})", commit.get(..12).unwrap_or(commit))?;
     }

@@ -50,7 +50,8 @@ impl<'a> From<&'a Finding> for Entry<'a> {
 }
 
 pub(super) fn write(report: &Report<'_>, out: &mut impl Write) -> io::Result<()> {
-    let document = Document { findings: report.findings.iter().map(Entry::from).collect(), summary: report.summary };
+    let document =
+        Document { findings: report.findings.iter().map(Entry::from).collect(), summary: report.summary };
     serde_json::to_writer_pretty(&mut *out, &document)?;
     writeln!(out)
 }

@@ -3,7 +3,8 @@
 use super::assignment::{line_end, line_start};
 
 /// Marks on the finding's own line: ours, gitleaks', and detect-secrets'.
-const HERE: &[&[u8]] = &[b"xtask:allow", b"gitleaks:allow", b"pragma: allowlist secret", b"pragma: whitelist secret"];
+const HERE: &[&[u8]] =
+    &[b"xtask:allow", b"gitleaks:allow", b"pragma: allowlist secret", b"pragma: whitelist secret"];
 
 /// The mark on the line before.
 const NEXT: &[u8] = b"pragma: allowlist nextline secret";
@@ -14,5 +15,6 @@ pub(super) fn allowed(bytes: &[u8], start: usize, end: usize) -> bool {
     let first = &bytes[line..line_end(bytes, start)];
     let last = &bytes[line_start(bytes, end)..line_end(bytes, end)];
     let has = |text: &[u8], mark: &[u8]| memchr::memmem::find(text, mark).is_some();
-    HERE.iter().any(|mark| has(first, mark) || has(last, mark)) || line > 0 && has(&bytes[line_start(bytes, line - 1)..line], NEXT)
+    HERE.iter().any(|mark| has(first, mark) || has(last, mark))
+        || line > 0 && has(&bytes[line_start(bytes, line - 1)..line], NEXT)
 }

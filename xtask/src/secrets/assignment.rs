@@ -63,15 +63,18 @@ pub(super) fn assigned(bytes: &[u8], name: Range<usize>) -> Option<Assigned> {
         (at, operator, tie) = no_operator(bytes, &name, at, gap, quoted_name)?;
     }
     at += operator;
-    let (value, quoted) = value_at(bytes, at, tie)?;
-    // `name: Type = value`: what was read is the type.
-    if !quoted && bytes.get(at.saturating_sub(1)) == Some(&b':') {
-        let after = value.end + blanks(bytes, value.end);
-        if bytes.get(after) == Some(&b'=') && bytes.get(after + 1) != Some(&b'=') {
-            let (value, quoted) = value_at(bytes, after + 1, tie)?;
-            return Some(Assigned { name, value, quoted, tie });
+    // `name: Type = value`: what stands there is the type.
+    if bytes.get(at.saturating_sub(1)) == Some(&b':') {
+        let start = at + blanks(bytes, at);
+        let kind = count(bytes, start, GAP_MOST, |b| {
+            b.is_ascii_alphanumeric() || matches!(b, b'_' | b'&' | b'<' | b'>' | b'?' | b'\'')
+        });
+        let after = start + kind + blanks(bytes, start + kind);
+        if kind > 0 && bytes.get(after) == Some(&b'=') && bytes.get(after + 1) != Some(&b'=') {
+            at = after + 1;
         }
     }
+    let (value, quoted) = value_at(bytes, at, tie)?;
     Some(Assigned { name, value, quoted, tie })
 }
 
@@ -89,7 +92,13 @@ fn operator(bytes: &[u8], at: usize) -> (usize, Tie) {
 }
 
 /// What ties a name to a value without an operator.
-fn no_operator(bytes: &[u8], name: &Range<usize>, at: usize, gap: usize, quoted_name: bool) -> Option<(usize, usize, Tie)> {
+fn no_operator(
+    bytes: &[u8],
+    name: &Range<usize>,
+    at: usize,
+    gap: usize,
+    quoted_name: bool,
+) -> Option<(usize, usize, Tie)> {
     let rest = &bytes[at..];
     match rest.first()? {
         b',' if quoted_name => return Some((at, 1, Tie::Beside)),
@@ -108,7 +117,21 @@ fn no_operator(bytes: &[u8], name: &Range<usize>, at: usize, gap: usize, quoted_
     }
     let (operator, _) = operator(bytes, after);
     let filler = text.iter().all(u8::is_ascii_digit)
-        || [&b"string"[..], b"String", b"str", b"key", b"Key", b"token", b"id", b"ID", b"value", b"secret", b"Secret", b"Token"].contains(&text);
+        || [
+            &b"string"[..],
+            b"String",
+            b"str",
+            b"key",
+            b"Key",
+            b"token",
+            b"id",
+            b"ID",
+            b"value",
+            b"secret",
+            b"Secret",
+            b"Token",
+        ]
+        .contains(&text);
     if operator > 0 && filler {
         return Some((after, operator, Tie::Operator));
     }
@@ -144,15 +167,21 @@ pub(super) fn value_at(bytes: &[u8], at: usize, tie: Tie) -> Option<(Range<usize
     match bytes.get(at)? {
         b'"' | b'\'' | b'`' => quoted(bytes, at, false),
         b'{' if tie == Tie::Operator => {
-            let end = at + 1 + count(bytes, at + 1, VALUE_MOST, |b| (b.is_ascii_graphic() || b == b' ') && b != b'}');
+            let end = at
+                + 1
+                + count(bytes, at + 1, VALUE_MOST, |b| (b.is_ascii_graphic() || b == b' ') && b != b'}');
             // `{AES abc…}`: the last word is the value.
             let word = memchr::memrchr(b' ', &bytes[at + 1..end]).map_or(at + 1, |blank| at + 1 + blank + 1);
-            (bytes.get(end) == Some(&b'}')).then_some((word..end, true)).filter(|(range, _)| range.len() >= 12)
+            (bytes.get(end) == Some(&b'}'))
+                .then_some((word..end, true))
+                .filter(|(range, _)| range.len() >= 12)
         }
         _ => {
             let end = at
                 + count(bytes, at, VALUE_MOST, |b| {
-                    b > b' ' && b < 0x7F && !matches!(b, b',' | b';' | b'"' | b'\'' | b'`' | b'<' | b'>' | b'&' | b'|' | b'\\')
+                    b > b' '
+                        && b < 0x7F
+                        && !matches!(b, b',' | b';' | b'"' | b'\'' | b'`' | b'<' | b'>' | b'&' | b'|' | b'\\')
                 });
             let end = trim_closers(bytes, at, end);
             (end > at).then_some((at..end, false))
@@ -167,7 +196,7 @@ fn trim_closers(bytes: &[u8], start: usize, mut end: usize) -> usize {
             b']' => (b'[', b']'),
             _ => (b'{', b'}'),
         };
-        let of = |wanted: u8| bytes[start..end].iter().filter(|b| **b == wanted).count();
+        let of = |wanted: u8| memchr::memchr_iter(wanted, &bytes[start..end]).count();
         if of(open) >= of(close) {
             break;
         }
@@ -242,10 +271,23 @@ mod tests {
     #[test]
     fn reads_every_way_to_assign() {
         for text in [
-            "password = 'v4lue'", "password: v4lue", "\"password\": \"v4lue\"", "password := \"v4lue\"", "PASSWORD=v4lue",
-            "<password>v4lue</password>", "password => 'v4lue'", "let password: &str = \"v4lue\";", "--password v4lue",
-            "login x password v4lue", "('password', 'v4lue')", "CREATE USER u PASSWORD 'v4lue'", "password - 'v4lue'",
-            "password ?= v4lue", "{\\\"password\\\":\\\"v4lue\\\"}", "var password string = \"v4lue\"", "url?password=v4lue&x=1",
+            "password = 'v4lue'",
+            "password: v4lue",
+            "\"password\": \"v4lue\"",
+            "password := \"v4lue\"",
+            "PASSWORD=v4lue",
+            "<password>v4lue</password>",
+            "password => 'v4lue'",
+            "let password: &str = \"v4lue\";",
+            "--password v4lue",
+            "login x password v4lue",
+            "('password', 'v4lue')",
+            "CREATE USER u PASSWORD 'v4lue'",
+            "password - 'v4lue'",
+            "password ?= v4lue",
+            "{\\\"password\\\":\\\"v4lue\\\"}",
+            "var password string = \"v4lue\"",
+            "url?password=v4lue&x=1",
         ] {
             let word = if text.contains("PASSWORD") { "PASSWORD" } else { "password" };
             assert_eq!(value(text, word).as_deref(), Some("v4lue"), "{text}");

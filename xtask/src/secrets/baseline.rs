@@ -51,14 +51,18 @@ impl Baseline {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && !required => String::new(),
-            Err(error) => return Err(error).with_context(|| format!("failed to read the baseline {}", path.display())),
+            Err(error) => {
+                return Err(error).with_context(|| format!("failed to read the baseline {}", path.display()));
+            }
         };
-        let file: File = toml::from_str(&text).with_context(|| format!("failed to read {} as a baseline", path.display()))?;
+        let file: File = toml::from_str(&text)
+            .with_context(|| format!("failed to read {} as a baseline", path.display()))?;
         let mut entries = BTreeMap::new();
         for entry in file.accepted {
             if let Some(date) = &entry.expires {
-                date.parse::<jiff::civil::Date>()
-                    .with_context(|| format!("{}: `expires = \"{date}\"` is no date such as 2027-01-31", path.display()))?;
+                date.parse::<jiff::civil::Date>().with_context(|| {
+                    format!("{}: `expires = \"{date}\"` is no date such as 2027-01-31", path.display())
+                })?;
             }
             let line = text.find(&entry.fingerprint).map_or(1, |at| text[..at].matches('\n').count() + 1);
             entries.insert(entry.fingerprint.clone(), (entry, line));
@@ -68,7 +72,13 @@ impl Baseline {
 
     /// Takes out what is accepted and not expired; returns how many. Adds what is wrong with the
     /// baseline itself; unused entries only when everything was looked at (`whole`).
-    pub(super) fn apply(&self, findings: &mut Vec<Finding>, today: jiff::civil::Date, root: &Path, whole: bool) -> usize {
+    pub(super) fn apply(
+        &self,
+        findings: &mut Vec<Finding>,
+        today: jiff::civil::Date,
+        root: &Path,
+        whole: bool,
+    ) -> usize {
         let before = findings.len();
         let mut used = std::collections::BTreeSet::new();
         findings.retain(|finding| match self.entries.get(&finding.fingerprint) {
@@ -90,10 +100,18 @@ impl Baseline {
 
     fn complaint(&self, entry: &Entry, line: usize, unused: bool, root: &Path) -> Finding {
         let (rule, message, remedy) = if unused {
-            ("baseline-unused", format!("accepted finding of `{}` in {} is not there any more", entry.rule, entry.path), "remove the entry, or run with --update-baseline")
+            (
+                "baseline-unused",
+                format!("accepted finding of `{}` in {} is not there any more", entry.rule, entry.path),
+                "remove the entry, or run with --update-baseline",
+            )
         } else {
             let date = entry.expires.as_deref().unwrap_or_default();
-            ("baseline-expired", format!("accepted finding of `{}` in {} expired on {date}", entry.rule, entry.path), "revoke the secret, or give the entry a new reason and date")
+            (
+                "baseline-expired",
+                format!("accepted finding of `{}` in {} expired on {date}", entry.rule, entry.path),
+                "revoke the secret, or give the entry a new reason and date",
+            )
         };
         Finding {
             rule: rule.to_owned(),
@@ -117,24 +135,33 @@ impl Baseline {
             let reason = known.map_or(UNEXPLAINED, |entry| entry.reason.as_str());
             let mut text = format!(
                 "\n[[accepted]]\nfingerprint = {}\nrule = {}\npath = {}\nreason = {}\n",
-                quoted(&finding.fingerprint), quoted(&finding.rule), quoted(&finding.path), quoted(reason)
+                quoted(&finding.fingerprint),
+                quoted(&finding.rule),
+                quoted(&finding.path),
+                quoted(reason)
             );
             if let Some(date) = known.and_then(|entry| entry.expires.as_deref()) {
-                text.push_str(&format!("expires = {}\n", quoted(date)));
+                text = format!("{text}expires = {}\n", quoted(date));
             }
             lines.insert((&finding.path, &finding.rule, &finding.fingerprint), text);
         }
         let text = format!("{HEADER}{}", lines.values().map(String::as_str).collect::<String>());
         if let Some(folder) = self.path.parent() {
-            std::fs::create_dir_all(folder).with_context(|| format!("failed to create {}", folder.display()))?;
+            std::fs::create_dir_all(folder)
+                .with_context(|| format!("failed to create {}", folder.display()))?;
         }
-        std::fs::write(&self.path, text).with_context(|| format!("failed to write the baseline {}", self.path.display()))?;
+        std::fs::write(&self.path, text)
+            .with_context(|| format!("failed to write the baseline {}", self.path.display()))?;
         Ok(lines.len())
     }
 }
 
 fn expired(entry: &Entry, today: jiff::civil::Date) -> bool {
-    entry.expires.as_deref().and_then(|date| date.parse().ok()).is_some_and(|date: jiff::civil::Date| date < today)
+    entry
+        .expires
+        .as_deref()
+        .and_then(|date| date.parse().ok())
+        .is_some_and(|date: jiff::civil::Date| date < today)
 }
 
 fn quoted(text: &str) -> String {

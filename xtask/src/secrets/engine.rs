@@ -18,7 +18,7 @@ use super::generic::{self, Kind, Language, Word};
 use super::judge::{self, Shape};
 use super::names::Names;
 use super::rules::{Candidate, Rule, RuleSet};
-use super::tokens::Tokens;
+use super::tokens::{Token, Tokens};
 use super::verify;
 
 /// How far around its keyword a built-in regex may match, unless the rule says otherwise.
@@ -27,6 +27,9 @@ const REACH: usize = 1024;
 /// How often a text is decoded within a decoded text, and how many bytes that may yield a file.
 const DECODE_DEPTH: usize = 3;
 const DECODE_MOST: usize = 4 << 20;
+
+/// The longest token that is asked whose it is, in bytes.
+const TOKEN_MOST: usize = 1400;
 
 /// From how many bytes on the dense automaton earns its construction.
 const DENSE_FROM: usize = 2 << 20;
@@ -179,19 +182,25 @@ impl Engine {
         if depth >= DECODE_DEPTH {
             return;
         }
-        for range in Tokens::of(bytes) {
+        for Token { range, .. } in Tokens::of(bytes) {
             let token = &bytes[range.clone()];
             if token.len() < 24 || token.len() > *budget {
                 continue;
             }
-            let Some(inner) = decode::hex(token).or_else(|| decode::base64(token)).filter(|d| decode::printable(d)) else {
+            let Some(inner) =
+                decode::hex(token).or_else(|| decode::base64(token)).filter(|d| decode::printable(d))
+            else {
                 continue;
             };
             *budget -= token.len();
             let mut found = Vec::new();
             self.scan_into(path, &inner, &mut found);
             self.decoded(path, &inner, depth + 1, budget, &mut found);
-            hits.extend(found.into_iter().map(|hit| Hit { range: range.clone(), matched: range.clone(), ..hit }));
+            hits.extend(found.into_iter().map(|hit| Hit {
+                range: range.clone(),
+                matched: range.clone(),
+                ..hit
+            }));
         }
     }
 
@@ -244,9 +253,16 @@ impl Scan<'_> {
         let (start, end) = if whole {
             (0, self.bytes.len())
         } else {
-            (keyword.start.saturating_sub(rule.reach.max(REACH / 4)).max(done), (keyword.end + rule.reach.max(REACH)).min(self.bytes.len()))
+            (
+                keyword.start.saturating_sub(rule.reach.max(REACH / 4)).max(done),
+                (keyword.end + rule.reach.max(REACH)).min(self.bytes.len()),
+            )
         };
-        if rule.path.as_ref().is_some_and(|path| !path.get().is_some_and(|p| p.is_match(self.path.as_bytes()))) {
+        if rule
+            .path
+            .as_ref()
+            .is_some_and(|path| !path.get().is_some_and(|p| p.is_match(self.path.as_bytes())))
+        {
             return;
         }
         let Some(regex) = regex.get() else { return };
@@ -282,8 +298,10 @@ impl Scan<'_> {
         if judge::masked(secret) || rule.random && !judge::random(secret, &Shape::of(secret)) {
             return;
         }
-        let line = &self.bytes[assignment::line_start(self.bytes, range.start)..assignment::line_end(self.bytes, matched.end)];
-        let candidate = Candidate { path: self.path, commit: None, secret, matched: &self.bytes[matched.clone()], line };
+        let line = &self.bytes
+            [assignment::line_start(self.bytes, range.start)..assignment::line_end(self.bytes, matched.end)];
+        let candidate =
+            Candidate { path: self.path, commit: None, secret, matched: &self.bytes[matched.clone()], line };
         if rule.allowlists.iter().any(|list| list.allows(&candidate)) || self.allowed(&rule.id, &candidate) {
             return;
         }
@@ -296,7 +314,9 @@ impl Scan<'_> {
 
     fn allowed(&self, rule: &str, candidate: &Candidate<'_>) -> bool {
         let mut lists = self.engine.set.allowlists.iter();
-        lists.any(|list| (list.rules.is_empty() || list.rules.iter().any(|own| own == rule)) && list.allows(candidate))
+        lists.any(|list| {
+            (list.rules.is_empty() || list.rules.iter().any(|own| own == rule)) && list.allows(candidate)
+        })
     }
 
     fn word(&mut self, word: Word, at: Range<usize>) {
@@ -308,16 +328,26 @@ impl Scan<'_> {
         let Some(found) = assignment::assigned(self.bytes, name) else { return };
         self.name_end = next;
         let strongest = self.strongest(word, &found.name);
-        if let Some((kind, range)) = generic::in_assignment(self.bytes, &found, strongest, self.language) {
-            let value = &self.bytes[range.clone()];
-            if kind == Kind::Credential && judge::counting(value) && !self.engine.names().any(self.bytes, &found.name) {
+        let names = self.engine.names();
+        let Some((kind, range)) = generic::in_assignment(self.bytes, &found, strongest, self.language) else {
+            if found.value.len() < super::tokens::LEAST
+                && self.language == Language::Other
+                && generic::may_name_secret(&generic::words(&self.bytes[found.name.clone()]))
+                && let Some(owner) = names.owner(self.bytes, &found.name, &found.value)
+            {
+                self.push(Source::Provider(owner), found.value);
+            }
+            return;
+        };
+        if kind == Kind::Credential {
+            let counting = judge::counting(&self.bytes[range.clone()]);
+            if counting && !names.any(self.bytes, &found.name)
+                || names.misfit(self.bytes, &found.name, &range)
+            {
                 return;
             }
-            if kind == Kind::Credential && self.engine.names().misfit(self.bytes, &found.name, &range) {
-                return;
-            }
-            self.generic(kind, range);
         }
+        self.generic(kind, range);
     }
 
     /// The strongest word in a name: `password_key` is about a password.
@@ -337,7 +367,8 @@ impl Scan<'_> {
 
     fn push(&mut self, source: Source, range: Range<usize>) {
         let secret = &self.bytes[range.clone()];
-        let line = &self.bytes[assignment::line_start(self.bytes, range.start)..assignment::line_end(self.bytes, range.end)];
+        let line = &self.bytes
+            [assignment::line_start(self.bytes, range.start)..assignment::line_end(self.bytes, range.end)];
         let candidate = Candidate { path: self.path, commit: None, secret, matched: line, line };
         let id = match source {
             Source::Rule(at) => self.engine.set.rules[at].id.as_str(),
@@ -345,7 +376,13 @@ impl Scan<'_> {
             Source::Generic(kind) => kind.id(),
         };
         if !self.allowed(id, &candidate) {
-            self.hits.push(Hit { source, matched: range.clone(), secret: secret.to_vec(), range, checksum: None });
+            self.hits.push(Hit {
+                source,
+                matched: range.clone(),
+                secret: secret.to_vec(),
+                range,
+                checksum: None,
+            });
         }
     }
 
@@ -360,7 +397,9 @@ impl Scan<'_> {
             let Some(regex) = rule.regex.as_ref().and_then(|regex| regex.get()) else { continue };
             let end = (start + rule.reach.max(REACH)).min(self.bytes.len());
             // From one byte before, so that the regex may ask what stands there.
-            let Some(captures) = regex.captures_at(&self.bytes[..end], start.saturating_sub(1)) else { continue };
+            let Some(captures) = regex.captures_at(&self.bytes[..end], start.saturating_sub(1)) else {
+                continue;
+            };
             let Some(whole) = captures.get(0) else { continue };
             let secret = captures.iter().skip(1).flatten().find(|group| !group.is_empty()).unwrap_or(whole);
             if secret.start() == start {
@@ -370,10 +409,13 @@ impl Scan<'_> {
     }
 
     /// A long token: whose is it?
-    fn token(&mut self, range: Range<usize>) {
+    fn token(&mut self, Token { range, core }: Token) {
         self.bare(range.start);
+        if core != range.start {
+            self.bare(core);
+        }
         let value = &self.bytes[range.clone()];
-        if value.len() > 600 || !value.iter().any(u8::is_ascii_digit) && value.len() < 20 {
+        if value.len() > TOKEN_MOST || !value.iter().any(u8::is_ascii_digit) && value.len() < 20 {
             return;
         }
         let shape = Shape::of(value);
@@ -392,10 +434,8 @@ fn settle(mut hits: Vec<Hit>) -> Vec<Hit> {
     let mut kept: Vec<Hit> = Vec::with_capacity(hits.len());
     let mut taken: std::collections::BTreeMap<usize, usize> = std::collections::BTreeMap::new();
     for hit in hits {
-        let overlaps = taken
-            .range(..hit.range.end)
-            .next_back()
-            .is_some_and(|(_, end)| *end > hit.range.start);
+        let overlaps =
+            taken.range(..hit.range.end).next_back().is_some_and(|(_, end)| *end > hit.range.start);
         if !overlaps {
             taken.insert(hit.range.start, hit.range.end);
             kept.push(hit);
@@ -403,4 +443,108 @@ fn settle(mut hits: Vec<Hit>) -> Vec<Hit> {
     }
     kept.sort_by_key(|hit| hit.range.start);
     kept
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn engine() -> &'static Engine {
+        static ENGINE: OnceLock<Engine> = OnceLock::new();
+        ENGINE.get_or_init(|| {
+            Engine::new(RuleSet::built_in().expect("our own rules are valid")).expect("they build")
+        })
+    }
+
+    /// Secrets of many rules, and the noise that files put around them.
+    fn pieces() -> impl Strategy<Value = Vec<String>> {
+        let examples: Vec<String> = {
+            let set = RuleSet::parse(super::super::rules::BUILT_IN, std::path::Path::new("x"), 0, false)
+                .expect("valid");
+            let all = set.rules.iter().flat_map(|rule| rule.examples.secret.iter());
+            all.map(|example| super::super::rules::Examples::join(example)).collect()
+        };
+        let piece = prop_oneof![
+            proptest::sample::select(examples),
+            "[ -~]{0,40}",
+            Just("\n".to_owned()),
+            Just("key = \"".to_owned()),
+            Just("\u{e4}\u{20ac}".to_owned()),
+        ];
+        proptest::collection::vec(piece, 1..12)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// The prefilter never loses what the regexes alone find within their reach.
+        #[test]
+        fn the_prefilter_loses_nothing(pieces in pieces()) {
+            let text = pieces.concat();
+            let hits = engine().scan("x.txt", text.as_bytes());
+            for (at, rule) in engine().set.rules.iter().enumerate().filter(|(_, rule)| !rule.keywords.is_empty() && rule.bare.is_empty()) {
+                let Some(regex) = rule.regex.as_ref().and_then(|regex| regex.get()) else { continue };
+                let lower = text.as_bytes().to_ascii_lowercase();
+                for found in regex.captures_iter(text.as_bytes()) {
+                    let group = found.iter().skip(1).flatten().find(|g| !g.is_empty()).or(found.get(0)).expect("a match");
+                    let near = found.get(0).expect("a match").range();
+                    let keyword = rule.keywords.iter().any(|k| memchr::memmem::find(&lower[near.clone()], k.as_bytes()).is_some());
+                    let mut alone = Vec::new();
+                    let mut scan = Scan { engine: engine(), path: "x.txt", bytes: text.as_bytes(), language: Language::Other, hits: &mut alone, done: Vec::new(), name_end: 0 };
+                    scan.matched(at, group.range(), near.clone());
+                    if keyword && !alone.is_empty() {
+                        prop_assert!(
+                            hits.iter().any(|hit| hit.range.start < group.end() && group.start() < hit.range.end),
+                            "{} at {:?}", rule.id, group.range()
+                        );
+                    }
+                }
+            }
+        }
+
+        /// Whatever the bytes, a scan ends, and its hits lie in the text and in order.
+        #[test]
+        fn any_bytes_are_scanned(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+            let hits = engine().scan("x", &bytes);
+            prop_assert!(hits.iter().all(|hit| hit.range.start < hit.range.end && hit.range.end <= bytes.len()));
+            prop_assert!(hits.windows(2).all(|pair| pair[0].range.start <= pair[1].range.start));
+        }
+
+        /// Text made of what the readers look for, in any order, breaks none of them.
+        #[test]
+        fn any_syntax_is_scanned(parts in proptest::collection::vec(proptest::sample::select(vec![
+            "password", "token", "key", "=", ":", "\"", "'", "\\", "\n", " ", "://", "@", "{", "}", "curl -u ", "Authorization: Basic ", "<", ">", "%3D",
+            "a1B2c3D4e5F6g7H8", "eyJhbGciOi", "-----BEGIN PRIVATE KEY-----", "\u{e4}", "login ", "|", "`", "secret_",
+        ]), 0..60)) {
+            let text = parts.concat();
+            engine().scan("x", text.as_bytes());
+        }
+    }
+
+    #[test]
+    fn time_is_linear_on_hostile_text() {
+        let one = [
+            "a=",
+            "key=",
+            "password:",
+            "://",
+            "token ",
+            "eyJ",
+            "AKIA",
+            "sk-",
+            "{",
+            "\"",
+            "A1b2C3d4",
+            "curl -u :",
+            "%41",
+        ];
+        for piece in one {
+            let text = piece.repeat((2 << 20) / piece.len());
+            let start = std::time::Instant::now();
+            engine().scan("x.txt", text.as_bytes());
+            assert!(start.elapsed().as_secs() < 8, "{piece}: {:?} for 2 MB", start.elapsed());
+        }
+    }
 }

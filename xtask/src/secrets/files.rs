@@ -61,7 +61,9 @@ fn walk(scanner: &Scanner, repo: &Repo, folder: &Path) -> Result<Vec<Finding>> {
             match entry {
                 Ok(entry) if entry.file_type().is_some_and(|kind| kind.is_file()) => {
                     let found = scan_file(scanner, repo, entry.path(), &mut buffer);
-                    if !found.is_empty() && let Ok(mut all) = findings.lock() {
+                    if !found.is_empty()
+                        && let Ok(mut all) = findings.lock()
+                    {
                         all.extend(found);
                     }
                 }
@@ -96,19 +98,31 @@ fn unreadable(scanner: &Scanner, what: &str) {
 /// What git tracks or would track below `folder`; None outside of a work tree. Submodules are work
 /// trees of their own and are listed too.
 fn tracked(repo: &Repo, folder: &Path, depth: usize) -> Option<Vec<PathBuf>> {
-    if depth > 8 || !repo.root().join(".git").exists() || !folder.canonicalize().ok()?.starts_with(repo.root().canonicalize().ok()?) {
+    if depth > 8
+        || !repo.root().join(".git").exists()
+        || !folder.canonicalize().ok()?.starts_with(repo.root().canonicalize().ok()?)
+    {
         return None;
     }
-    let listed = super::git::output(
-        Command::new("git").arg("-C").arg(folder).args(["ls-files", "--cached", "--others", "--exclude-standard", "--deduplicate", "-z", "--", "."]),
-    );
+    let listed = super::git::output(Command::new("git").arg("-C").arg(folder).args([
+        "ls-files",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+        "--deduplicate",
+        "-z",
+        "--",
+        ".",
+    ]));
     let listed = listed.inspect_err(|error| tracing::debug!("git ls-files: {error:#}")).ok()?;
     let mut files = Vec::new();
     for name in listed.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
         let path = folder.join(super::git::path(name));
         match path.symlink_metadata() {
             Ok(meta) if meta.is_file() => files.push(path),
-            Ok(meta) if meta.is_dir() => files.extend(tracked(&Repo::discover(&path), &path, depth + 1).unwrap_or_default()),
+            Ok(meta) if meta.is_dir() => {
+                files.extend(tracked(&Repo::discover(&path), &path, depth + 1).unwrap_or_default());
+            }
             // A link's target is scanned where it lies; a deleted file is not there to be scanned.
             _ => {}
         }

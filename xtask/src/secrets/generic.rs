@@ -20,6 +20,9 @@ pub(super) enum Word {
     Password,
 }
 
+/// The longest value that is judged: credentials of unknown kinds are short, and judging is not free.
+const VALUE_MOST: usize = 512;
+
 /// Words looked for in every text, in lower case; the automaton ignores case.
 pub(super) const WORDS: &[(&str, Word)] = &[
     ("passw", Word::Password),
@@ -84,9 +87,9 @@ impl Language {
     pub(super) fn of(path: &str) -> Self {
         let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension);
         match extension {
-            "rs" | "go" | "py" | "js" | "jsx" | "ts" | "tsx" | "mjs" | "cjs" | "java" | "kt" | "scala" | "c" | "h" | "cc"
-            | "cpp" | "hpp" | "cs" | "swift" | "rb" | "php" | "lua" | "zig" | "ex" | "exs" | "m" | "mm" | "md" | "html" | "css"
-            | "S" | "asm" | "rst" => Self::Code,
+            "rs" | "go" | "py" | "js" | "jsx" | "ts" | "tsx" | "mjs" | "cjs" | "java" | "kt" | "scala"
+            | "c" | "h" | "cc" | "cpp" | "hpp" | "cs" | "swift" | "rb" | "php" | "lua" | "zig" | "ex"
+            | "exs" | "m" | "mm" | "md" | "html" | "css" | "S" | "asm" | "rst" => Self::Code,
             _ => Self::Other,
         }
     }
@@ -94,24 +97,177 @@ impl Language {
 
 /// Last words of names whose values are about a secret, not the secret.
 const ABOUT: &[&str] = &[
-    "id", "ids", "name", "names", "path", "file", "filename", "dir", "url", "uri", "endpoint", "host", "type", "kind", "length",
-    "len", "size", "count", "limit", "expiry", "expires", "expiration", "ttl", "label", "field", "column", "pattern", "regex",
-    "prefix", "suffix", "policy", "arn", "version", "class", "method", "mode", "format", "hash", "hashed", "digest", "checksum",
-    "fingerprint", "thumbprint", "hint", "placeholder", "error", "message", "description", "prompt", "text", "title", "table",
-    "provider", "algorithm", "alg", "ref", "selector", "location", "store", "index", "range", "date", "time", "created", "updated",
-    "input", "header", "var", "env", "variable", "code", "codes", "usage", "scope", "role", "status", "enabled", "required", "uid",
-    "username", "user", "email", "domain", "server", "vault", "manager", "rotation", "icon", "image", "button", "component",
-    "reference", "resource", "space", "frame", "press", "up", "down", "board", "word", "words", "chain", "stroke", "bindings",
-    "oid", "size_t", "alias", "blob", "md5", "sha1", "sha256", "sha512", "sha",
+    "id",
+    "ids",
+    "name",
+    "names",
+    "path",
+    "file",
+    "filename",
+    "dir",
+    "url",
+    "uri",
+    "endpoint",
+    "host",
+    "type",
+    "kind",
+    "length",
+    "len",
+    "size",
+    "count",
+    "limit",
+    "expiry",
+    "expires",
+    "expiration",
+    "ttl",
+    "label",
+    "field",
+    "column",
+    "pattern",
+    "regex",
+    "prefix",
+    "suffix",
+    "policy",
+    "arn",
+    "version",
+    "class",
+    "method",
+    "mode",
+    "format",
+    "hash",
+    "hashed",
+    "digest",
+    "checksum",
+    "fingerprint",
+    "thumbprint",
+    "hint",
+    "placeholder",
+    "error",
+    "message",
+    "description",
+    "prompt",
+    "text",
+    "title",
+    "table",
+    "provider",
+    "algorithm",
+    "alg",
+    "ref",
+    "selector",
+    "location",
+    "store",
+    "index",
+    "range",
+    "date",
+    "time",
+    "created",
+    "updated",
+    "input",
+    "header",
+    "var",
+    "env",
+    "variable",
+    "code",
+    "codes",
+    "usage",
+    "scope",
+    "role",
+    "status",
+    "enabled",
+    "required",
+    "uid",
+    "username",
+    "user",
+    "email",
+    "domain",
+    "server",
+    "vault",
+    "manager",
+    "rotation",
+    "icon",
+    "image",
+    "button",
+    "component",
+    "reference",
+    "resource",
+    "space",
+    "frame",
+    "press",
+    "up",
+    "down",
+    "board",
+    "word",
+    "words",
+    "chain",
+    "stroke",
+    "bindings",
+    "oid",
+    "size_t",
+    "alias",
+    "blob",
+    "md5",
+    "sha1",
+    "sha256",
+    "sha512",
+    "sha",
 ];
 
 /// Words anywhere in a name that make its value public or a digest.
 const PUBLIC: &[&str] = &[
-    "public", "pub", "publishable", "hash", "sha", "sha1", "sha256", "sha512", "md5", "checksum", "digest", "integrity", "etag",
-    "commit", "revision", "rev", "csrf", "xsrf", "cache", "idempotency", "primary", "foreign", "partition", "sort", "dummy",
-    "fake", "example", "sample", "mock", "placeholder", "expected", "nonce", "salt", "fingerprint", "thumbprint", "cursor",
-    "next", "page", "continuation", "pagination", "keyword", "keyboard", "monkey", "turkey", "hotkey", "author", "authors",
-    "authority", "lookup", "sitekey", "site", "host", "known", "ssh",
+    "public",
+    "pub",
+    "publishable",
+    "hash",
+    "sha",
+    "sha1",
+    "sha256",
+    "sha512",
+    "md5",
+    "checksum",
+    "digest",
+    "integrity",
+    "etag",
+    "commit",
+    "revision",
+    "rev",
+    "csrf",
+    "xsrf",
+    "cache",
+    "idempotency",
+    "primary",
+    "foreign",
+    "partition",
+    "sort",
+    "dummy",
+    "fake",
+    "example",
+    "sample",
+    "mock",
+    "placeholder",
+    "expected",
+    "nonce",
+    "salt",
+    "fingerprint",
+    "thumbprint",
+    "cursor",
+    "next",
+    "page",
+    "continuation",
+    "pagination",
+    "keyword",
+    "keyboard",
+    "monkey",
+    "turkey",
+    "hotkey",
+    "author",
+    "authors",
+    "authority",
+    "lookup",
+    "sitekey",
+    "site",
+    "host",
+    "known",
+    "ssh",
 ];
 
 /// Names as words, in lower case: `dbPassword`, `DB_PASSWORD` and `db.password` are the same two.
@@ -142,7 +298,9 @@ pub(super) fn words(name: &[u8]) -> Vec<String> {
 pub(super) fn may_name_secret(words: &[String]) -> bool {
     let Some(last) = words.last() else { return false };
     let stem = last.trim_end_matches(|c: char| c.is_ascii_digit());
-    !ABOUT.contains(&stem) && !ABOUT.contains(&last.as_str()) && !words.iter().any(|word| PUBLIC.contains(&word.as_str()))
+    !ABOUT.contains(&stem)
+        && !ABOUT.contains(&last.as_str())
+        && !words.iter().any(|word| PUBLIC.contains(&word.as_str()))
 }
 
 /// How strongly `key` in a name means a credential: alone it does not.
@@ -150,23 +308,58 @@ fn strengthen(word: Word, words: &[String]) -> Word {
     let strong = |w: &String| {
         matches!(
             w.as_str(),
-            "api" | "access" | "private" | "client" | "signing" | "encryption" | "auth" | "account" | "master" | "secret" | "service"
-                | "shared" | "app" | "application" | "license" | "admin" | "server" | "consumer" | "deploy" | "storage" | "subscription"
-                | "authorization" | "function" | "write" | "ingest" | "personal"
+            "api"
+                | "access"
+                | "private"
+                | "client"
+                | "signing"
+                | "encryption"
+                | "auth"
+                | "account"
+                | "master"
+                | "secret"
+                | "service"
+                | "shared"
+                | "app"
+                | "application"
+                | "license"
+                | "admin"
+                | "server"
+                | "consumer"
+                | "deploy"
+                | "storage"
+                | "subscription"
+                | "authorization"
+                | "function"
+                | "write"
+                | "ingest"
+                | "personal"
         )
     };
     if word == Word::Key && words.len() > 1 && words.iter().any(strong) { Word::Credential } else { word }
 }
 
 /// The secret in what is assigned to a name with one of `WORDS` in it.
-pub(super) fn in_assignment(bytes: &[u8], found: &Assigned, word: Word, language: Language) -> Option<(Kind, Range<usize>)> {
+pub(super) fn in_assignment(
+    bytes: &[u8],
+    found: &Assigned,
+    word: Word,
+    language: Language,
+) -> Option<(Kind, Range<usize>)> {
+    if found.value.len() > VALUE_MOST {
+        return None;
+    }
     let name = &bytes[found.name.clone()];
     let words = words(name);
     if !may_name_secret(&words) {
         return None;
     }
     let word = strengthen(word, &words);
-    if word == Word::Key && !words.iter().any(|w| ["key", "keys", "auth", "webhook"].iter().any(|end| w.ends_with(end)) || w == "authorization") {
+    if word == Word::Key
+        && !words.iter().any(|w| {
+            ["key", "keys", "auth", "webhook"].iter().any(|end| w.ends_with(end)) || w == "authorization"
+        })
+    {
         return None;
     }
     let (value_range, header) = after_scheme(bytes, found.value.clone());
@@ -174,13 +367,23 @@ pub(super) fn in_assignment(bytes: &[u8], found: &Assigned, word: Word, language
     if word == Word::Credential && name.to_ascii_lowercase().ends_with(b"_path") {
         return None;
     }
-    if words.last().is_some_and(|w| w == "authorization") && !header && !judge::uuid(value) && value.len() < 32 {
+    if words.last().is_some_and(|w| w == "authorization")
+        && !header
+        && !judge::uuid(value)
+        && value.len() < 32
+    {
         return None;
     }
     if header && value_range.start > found.value.start && basic(bytes, &found.value, &value_range) {
         return Some((Kind::Header, value_range));
     }
-    let kind = if word == Word::Password { Kind::Password } else if header { Kind::Header } else { Kind::Credential };
+    let kind = if word == Word::Password {
+        Kind::Password
+    } else if header {
+        Kind::Header
+    } else {
+        Kind::Credential
+    };
     let plain_header = header && value_range.start > found.value.start && header_token(value);
     (plain_header || accepts(value, word, found, language)).then_some((kind, value_range))
 }
@@ -188,40 +391,72 @@ pub(super) fn in_assignment(bytes: &[u8], found: &Assigned, word: Word, language
 /// What an authorisation header may carry although it is too short to be proven random.
 fn header_token(value: &[u8]) -> bool {
     let shape = Shape::of(value);
-    shape.len >= 12 && shape.digits >= 2 && shape.letters() >= 4 && token_like(value) && !shape.dull() && !judge::placeholder(value)
-        && !judge::template(value) && !judge::code(value)
+    shape.len >= 12
+        && shape.digits >= 2
+        && shape.letters() >= 4
+        && token_like(value)
+        && !shape.dull()
+        && !judge::placeholder(value)
+        && !judge::template(value)
+        && !judge::code(value)
 }
 
 fn accepts(value: &[u8], word: Word, found: &Assigned, language: Language) -> bool {
-    if value.len() < 4 || judge::template(value) || judge::placeholder(value) || judge::other_kind(value) {
+    if value.len() < 4
+        || value.len() > VALUE_MOST
+        || judge::template(value)
+        || judge::placeholder(value)
+        || judge::other_kind(value)
+    {
         return false;
     }
     if value.iter().any(|b| b.is_ascii_whitespace() || *b < b' ') {
         return false;
     }
     let shape = Shape::of(value);
-    let firm = found.quoted || found.tie == Tie::Operator && language == Language::Other || found.tie == Tie::Beside;
+    let firm =
+        found.quoted || found.tie == Tie::Operator && language == Language::Other || found.tie == Tie::Beside;
     let lenient = language == Language::Other && found.tie != Tie::Loose;
     let random = if lenient { judge::as_if_random(value, &shape) } else { judge::random(value, &shape) };
     let tokens = token_like(value) || found.quoted && long_token(value);
     match word {
-        Word::Password => firm && !shape.dull() && (random || !call(value) && !judge::code(value.split(|b| matches!(b, b'(' | b')' | b'[' | b']')).next().unwrap_or(value)) && judge::chosen(value, &shape) && language == Language::Other),
+        Word::Password => {
+            firm && !shape.dull()
+                && (random
+                    || !call(value)
+                        && !judge::code(
+                            value.split(|b| matches!(b, b'(' | b')' | b'[' | b']')).next().unwrap_or(value),
+                        )
+                        && judge::chosen(value, &shape)
+                        && language == Language::Other)
+        }
         Word::Credential | Word::Key if !tokens => false,
         Word::Credential if found.tie == Tie::Loose && !found.quoted => random && shape.len >= 16,
-        Word::Credential => firm && (random || short_credential(value, &shape) && language == Language::Other),
-        Word::Key => firm && random && shape.len >= 16 && super::names::usual_length(value, &shape) && (shape.hex || shape.surprise > 4.0),
+        Word::Credential => {
+            firm && (random || short_credential(value, &shape) && language == Language::Other)
+        }
+        Word::Key => {
+            firm && random
+                && shape.len >= 16
+                && super::names::usual_length(value, &shape)
+                && (shape.hex || shape.surprise > 4.0)
+        }
     }
 }
 
 /// Starts like a call or an index: `get_password("x")`, `args[0]`.
 fn call(value: &[u8]) -> bool {
-    let name = value.iter().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':')).count();
+    let name =
+        value.iter().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':')).count();
     matches!(value.get(name), Some(b'(' | b'[')) && name >= 3 && judge::code(&value[..name])
 }
 
 /// Long and of token characters, with `=` and `%` anywhere, as some providers have it.
 fn long_token(value: &[u8]) -> bool {
-    value.len() >= 32 && value.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'+' | b'/' | b'=' | b'%'))
+    value.len() >= 32
+        && value
+            .iter()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'+' | b'/' | b'=' | b'%'))
 }
 
 /// A credential too short to be proven random, but nothing else either.
@@ -239,15 +474,36 @@ fn short_credential(value: &[u8], shape: &Shape) -> bool {
 pub(super) fn token_like(value: &[u8]) -> bool {
     let end = value.iter().rposition(|b| *b != b'=').map_or(0, |at| at + 1);
     value.len() - end <= 3
-        && value[..end].iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'+' | b'/' | b'~' | b':' | b'|'))
+        && value[..end].iter().all(|b| {
+            b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'+' | b'/' | b'~' | b':' | b'|')
+        })
         && value.first().is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'+' | b'/'))
 }
 
 /// Skips `Bearer ` and its like; says whether there was one.
 fn after_scheme(bytes: &[u8], value: Range<usize>) -> (Range<usize>, bool) {
     const SCHEMES: &[&[u8]] = &[
-        b"bearer", b"token", b"basic", b"bot", b"apikey", b"api-key", b"key", b"digest", b"splunk", b"sso-key", b"oauth", b"aqaaabaaa",
-        b"apitoken", b"api-token", b"genie-key", b"pat", b"jwt", b"zoho-oauthtoken", b"ssws", b"dop", b"authorization:",
+        b"bearer",
+        b"token",
+        b"basic",
+        b"bot",
+        b"apikey",
+        b"api-key",
+        b"key",
+        b"digest",
+        b"splunk",
+        b"sso-key",
+        b"oauth",
+        b"aqaaabaaa",
+        b"apitoken",
+        b"api-token",
+        b"genie-key",
+        b"pat",
+        b"jwt",
+        b"zoho-oauthtoken",
+        b"ssws",
+        b"dop",
+        b"authorization:",
     ];
     let text = &bytes[value.clone()];
     // An unquoted value ended at the blank behind the scheme: go on from there.
@@ -281,8 +537,10 @@ fn basic(bytes: &[u8], whole: &Range<usize>, value: &Range<usize>) -> bool {
         && scheme[..5].eq_ignore_ascii_case(b"basic")
         && super::decode::base64(&bytes[value.clone()]).is_some_and(|decoded| {
             let colon = memchr::memchr(b':', &decoded);
-            colon.is_some_and(|at| at + 1 < decoded.len()) && decoded.iter().all(|b| (b' '..0x7F).contains(b))
-                && !judge::placeholder(&decoded) && !judge::template(&decoded)
+            colon.is_some_and(|at| at + 1 < decoded.len())
+                && decoded.iter().all(|b| (b' '..0x7F).contains(b))
+                && !judge::placeholder(&decoded)
+                && !judge::template(&decoded)
         })
 }
 
@@ -292,15 +550,25 @@ pub(super) fn in_url(bytes: &[u8], at: usize, language: Language) -> Option<Rang
     let ceiling = (start + 400).min(bytes.len());
     let length = bytes[start..ceiling]
         .iter()
-        .take_while(|b| **b > b' ' && **b < 0x7F && !matches!(**b, b'/' | b'"' | b'\'' | b'<' | b'>' | b'`' | b'\\' | b'|' | b'^'))
+        .take_while(|b| {
+            **b > b' '
+                && **b < 0x7F
+                && !matches!(**b, b'/' | b'"' | b'\'' | b'<' | b'>' | b'`' | b'\\' | b'|' | b'^')
+        })
         .count();
     let authority = &bytes[start..start + length];
     let host = memchr::memrchr(b'@', authority)?;
     let colon = memchr::memchr(b':', &authority[..host])?;
     let password = start + colon + 1..start + host;
-    let scheme_length = bytes[..at].iter().rev().take(24).take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.' | b':')).count();
+    let scheme_length = bytes[..at]
+        .iter()
+        .rev()
+        .take(24)
+        .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.' | b':'))
+        .count();
     let scheme = &bytes[at - scheme_length..at];
-    if !authority.get(host + 1).is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'[' | b'*' | b'/')) {
+    if !authority.get(host + 1).is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'[' | b'*' | b'/'))
+    {
         return None;
     }
     if at > scheme_length && matches!(bytes[at - scheme_length - 1], b'?' | b'*') {
@@ -309,7 +577,13 @@ pub(super) fn in_url(bytes: &[u8], at: usize, language: Language) -> Option<Rang
     let value = &bytes[password.clone()];
     let user = &authority[..colon];
     let host = authority.get(host + 1..)?;
-    if scheme.is_empty() || value.len() < 2 || host.is_empty() || judge::template(value) || judge::template(user) || judge::template(host) {
+    if scheme.is_empty()
+        || value.len() < 2
+        || host.is_empty()
+        || judge::template(value)
+        || judge::template(user)
+        || judge::template(host)
+    {
         return None;
     }
     if memchr::memchr2(b'{', b'*', value).is_some() || memchr::memchr(b'(', value).is_some() {
@@ -320,7 +594,8 @@ pub(super) fn in_url(bytes: &[u8], at: usize, language: Language) -> Option<Rang
         return None;
     }
     let proven = !judge::placeholder(value) && (judge::random(value, &shape) || judge::chosen(value, &shape));
-    let web = scheme.to_ascii_lowercase().ends_with(b"http") || scheme.to_ascii_lowercase().ends_with(b"https");
+    let web =
+        scheme.to_ascii_lowercase().ends_with(b"http") || scheme.to_ascii_lowercase().ends_with(b"https");
     let plausible = if language == Language::Code {
         proven && shape.len >= 8 && !value.starts_with(b"pass")
     } else if web {
@@ -333,13 +608,16 @@ pub(super) fn in_url(bytes: &[u8], at: usize, language: Language) -> Option<Rang
 
 /// A shell variable somewhere in it: `$TOKEN`, but not the `$1` at the end of a password.
 fn variable(value: &[u8]) -> bool {
-    value.windows(2).any(|pair| pair[0] == b'$' && (pair[1].is_ascii_alphabetic() || matches!(pair[1], b'{' | b'(' | b'_'))) || value.first() == Some(&b'$')
+    value.windows(2).any(|pair| {
+        pair[0] == b'$' && (pair[1].is_ascii_alphabetic() || matches!(pair[1], b'{' | b'(' | b'_'))
+    }) || value.first() == Some(&b'$')
 }
 
 /// The secret in `curl -u user:password`, from the flag's end at `at`.
 pub(super) fn in_user_flag(bytes: &[u8], at: usize) -> Option<Range<usize>> {
     memchr::memmem::find(&bytes[at.saturating_sub(400)..at], b"curl")?;
-    let (value, _) = assignment::value_at(bytes, at + usize::from(bytes.get(at) == Some(&b'=')), Tie::Beside)?;
+    let (value, _) =
+        assignment::value_at(bytes, at + usize::from(bytes.get(at) == Some(&b'=')), Tie::Beside)?;
     let text = &bytes[value.clone()];
     let colon = memchr::memchr(b':', text)?;
     let password = value.start + colon + 1..value.end;
@@ -354,20 +632,24 @@ pub(super) fn in_user_flag(bytes: &[u8], at: usize) -> Option<Range<usize>> {
     if secret.is_empty() && matches!(bytes.get(value.end), Some(b'"' | b'\'')) {
         let (range, _) = assignment::value_at(bytes, value.end, Tie::Beside)?;
         let shape = Shape::of(&bytes[range.clone()]);
-        return (judge::chosen(&bytes[range.clone()], &shape) && !judge::template(&bytes[range.clone()])).then_some(range);
+        return (judge::chosen(&bytes[range.clone()], &shape) && !judge::template(&bytes[range.clone()]))
+            .then_some(range);
     }
     if secret.is_empty() {
         let user = value.start..value.start + colon;
         let shape = Shape::of(&bytes[user.clone()]);
-        return (judge::random(&bytes[user.clone()], &shape) && !judge::template(&bytes[user.clone()])).then_some(user);
+        return (judge::random(&bytes[user.clone()], &shape) && !judge::template(&bytes[user.clone()]))
+            .then_some(user);
     }
     let shape = Shape::of(secret);
     let lower = secret.to_ascii_lowercase();
-    let sample = [&b"password"[..], b"pass", b"passwd", b"secret", b"token"].contains(&lower.as_slice()) || text[..colon] == *secret;
+    let sample = [&b"password"[..], b"pass", b"passwd", b"secret", b"token"].contains(&lower.as_slice())
+        || text[..colon] == *secret;
     let good = secret.len() >= 3
         && !judge::template(secret)
         && !judge::template(&text[..colon])
-        && !memchr::memchr2(b'*', b'<', secret).is_some() && !variable(secret)
+        && memchr::memchr2(b'*', b'<', secret).is_none()
+        && !variable(secret)
         && !sample
         && shape.distinct > 1
         && !lower.starts_with(b"xxx")

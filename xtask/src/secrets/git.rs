@@ -26,7 +26,8 @@ const EMPTY_TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
 
 /// What a git command prints, or an error with what it said.
 pub(super) fn output(command: &mut Command) -> Result<Vec<u8>> {
-    let output = command.stdin(Stdio::null()).output().context("failed to run git; is it installed and on PATH?")?;
+    let output =
+        command.stdin(Stdio::null()).output().context("failed to run git; is it installed and on PATH?")?;
     if !output.status.success() {
         bail!("git failed: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
@@ -48,7 +49,14 @@ pub(super) fn path(name: &[u8]) -> PathBuf {
 
 fn git(root: &Path) -> Command {
     let mut command = Command::new("git");
-    command.arg("-C").arg(root).args(["-c", "core.quotePath=false", "-c", "diff.noprefix=false", "-c", "diff.mnemonicPrefix=false"]);
+    command.arg("-C").arg(root).args([
+        "-c",
+        "core.quotePath=false",
+        "-c",
+        "diff.noprefix=false",
+        "-c",
+        "diff.mnemonicPrefix=false",
+    ]);
     command
 }
 
@@ -56,8 +64,17 @@ fn git(root: &Path) -> Command {
 pub(super) fn staged(scanner: &Scanner, repo: &Repo) -> Result<Vec<Finding>> {
     let has_head = output(git(repo.root()).args(["rev-parse", "--verify", "--quiet", "HEAD"])).is_ok();
     let against = if has_head { "HEAD" } else { EMPTY_TREE };
-    let raw = output(git(repo.root()).args(["diff-index", "--cached", "--raw", "-z", "--no-renames", "--no-abbrev", "--diff-filter=ACMT", against]))
-        .context("failed to read the index")?;
+    let raw = output(git(repo.root()).args([
+        "diff-index",
+        "--cached",
+        "--raw",
+        "-z",
+        "--no-renames",
+        "--no-abbrev",
+        "--diff-filter=ACMT",
+        against,
+    ]))
+    .context("failed to read the index")?;
     let mut fields = raw.split(|byte| *byte == 0).filter(|field| !field.is_empty());
     let mut blobs = Vec::new();
     while let (Some(meta), Some(name)) = (fields.next(), fields.next()) {
@@ -104,7 +121,11 @@ fn scan_blobs(scanner: &Scanner, repo: &Repo, blobs: &[(String, String)]) -> Res
             continue;
         };
         let mut body = answer.by_ref().take(size);
-        findings.extend(scanner.read(path, &mut body, &mut buffer).with_context(|| format!("failed to read {path} from the index"))?);
+        findings.extend(
+            scanner
+                .read(path, &mut body, &mut buffer)
+                .with_context(|| format!("failed to read {path} from the index"))?,
+        );
         std::io::copy(&mut body, &mut std::io::sink())?;
         answer.read_exact(&mut [0])?;
     }
@@ -114,7 +135,12 @@ fn scan_blobs(scanner: &Scanner, repo: &Repo, blobs: &[(String, String)]) -> Res
 }
 
 /// Scans what every commit added: `since..HEAD`, or all that any ref reaches.
-pub(super) fn history(scanner: &Scanner, repo: &Repo, since: Option<&str>, messages: bool) -> Result<Vec<Finding>> {
+pub(super) fn history(
+    scanner: &Scanner,
+    repo: &Repo,
+    since: Option<&str>,
+    messages: bool,
+) -> Result<Vec<Finding>> {
     let mut list = git(repo.root());
     list.args(["rev-list", "--topo-order", "--reverse"]);
     match since {
@@ -143,7 +169,9 @@ pub(super) fn history(scanner: &Scanner, repo: &Repo, since: Option<&str>, messa
             }
         };
         let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-        threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|_| bail!("a scanning thread failed")))
+        threads
+            .into_iter()
+            .try_for_each(|thread| thread.join().unwrap_or_else(|_| bail!("a scanning thread failed")))
     })?;
     let mut results = results.into_inner().ok().context("a scanning thread failed")?;
     results.sort_by_key(|(at, _)| *at);
@@ -161,7 +189,19 @@ type Seen = Mutex<HashSet<[u8; 16]>>;
 
 fn scan_batch(scanner: &Scanner, repo: &Repo, commits: &[&str], seen: &Seen) -> Result<Vec<Finding>> {
     let mut child = git(repo.root())
-        .args(["diff-tree", "--stdin", "--root", "-r", "-p", "-U0", "--cc", "--no-renames", "--no-color", "--no-ext-diff", "--no-textconv"])
+        .args([
+            "diff-tree",
+            "--stdin",
+            "--root",
+            "-r",
+            "-p",
+            "-U0",
+            "--cc",
+            "--no-renames",
+            "--no-color",
+            "--no-ext-diff",
+            "--no-textconv",
+        ])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -270,7 +310,8 @@ impl<'a> Patch<'a> {
         let marks = text.iter().take_while(|byte| **byte == b'@').count();
         self.columns = marks.max(2) - 1;
         let start = text.split(|byte| *byte == b' ').find_map(|field| field.strip_prefix(b"+"));
-        let start = start.and_then(|field| std::str::from_utf8(field.split(|b| *b == b',').next()?).ok()?.parse().ok());
+        let start = start
+            .and_then(|field| std::str::from_utf8(field.split(|b| *b == b',').next()?).ok()?.parse().ok());
         self.next_number = start.unwrap_or(1);
         self.in_hunk = true;
     }
@@ -322,7 +363,11 @@ fn unquoted(name: &[u8]) -> String {
             Some(b't') => out.push(b'\t'),
             Some(digit @ b'0'..=b'3') => {
                 let rest = [bytes.next().unwrap_or(b'0'), bytes.next().unwrap_or(b'0')];
-                out.push(rest.iter().fold(digit - b'0', |value, d| value.wrapping_mul(8).wrapping_add(d.wrapping_sub(b'0'))));
+                out.push(
+                    rest.iter().fold(digit - b'0', |value, d| {
+                        value.wrapping_mul(8).wrapping_add(d.wrapping_sub(b'0'))
+                    }),
+                );
             }
             Some(other) => out.push(other),
             None => {}
@@ -340,7 +385,14 @@ fn scan_messages(scanner: &Scanner, repo: &Repo, since: Option<&str>) -> Result<
         None => log.arg("--all"),
     };
     let mut texts = output(&mut log).context("failed to read the commit messages")?;
-    texts.extend(output(git(repo.root()).args(["for-each-ref", "--format=%(objectname)%0a%(contents)%00", "refs/tags"])).context("failed to read the tags")?);
+    texts.extend(
+        output(git(repo.root()).args([
+            "for-each-ref",
+            "--format=%(objectname)%0a%(contents)%00",
+            "refs/tags",
+        ]))
+        .context("failed to read the tags")?,
+    );
     let mut findings = Vec::new();
     for text in texts.split(|byte| *byte == 0).map(<[u8]>::trim_ascii_start) {
         let Some(end) = memchr::memchr(b'\n', text) else { continue };

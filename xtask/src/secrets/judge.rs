@@ -117,7 +117,10 @@ pub(super) fn as_if_random(value: &[u8], shape: &Shape) -> bool {
         return true;
     }
     if shape.hex {
-        return shape.len >= 16 && shape.digits * 8 >= shape.len && shape.letters() >= 2 && shape.distinct >= 7;
+        return shape.len >= 16
+            && shape.digits * 8 >= shape.len
+            && shape.letters() >= 2
+            && shape.distinct >= 7;
     }
     if shape.symbols * 4 > shape.len {
         return false;
@@ -151,20 +154,74 @@ pub(super) fn uuid(value: &[u8]) -> bool {
 
 /// Words that people write where a secret would go: they settle it wherever they stand.
 const PLACEHOLDERS: &[&str] = &[
-    "xxxx", "****", "....", "____", "----", "your", "<", "example", "placeholder", "changeme", "change_me", "change-me", "redacted",
-    "insert", "foobar", "mysecret", "my-secret", "my_secret", "notreal", "not-a", "not_a", "goes here", "goes_here", "goes-here",
-    "lorem", "token_here", "%s", "{}", "put_",
+    "xxxx",
+    "****",
+    "....",
+    "____",
+    "----",
+    "your",
+    "<",
+    "example",
+    "placeholder",
+    "changeme",
+    "change_me",
+    "change-me",
+    "redacted",
+    "insert",
+    "foobar",
+    "mysecret",
+    "my-secret",
+    "my_secret",
+    "notreal",
+    "not-a",
+    "not_a",
+    "goes here",
+    "goes_here",
+    "goes-here",
+    "lorem",
+    "token_here",
+    "%s",
+    "{}",
+    "put_",
 ];
 
 /// Words that may stand in a secret by chance or as a mark: they settle it when they are most of it.
 const FILLERS: &[&str] = &[
-    "sample", "dummy", "replace", "todo", "fixme", "testtest", "undefined", "default", "yyyy", "zzzz", "asdfgh", "qwerty",
-    "deadbeef", "masked", "hidden", "encrypted", "secret_key", "secret-key", "api_key", "api-key", "apikey", "password",
-    "access_token", "access-token", "00000000", "ffffffff", "11111111", "short", "invalid", "test",
+    "sample",
+    "dummy",
+    "replace",
+    "todo",
+    "fixme",
+    "testtest",
+    "undefined",
+    "default",
+    "yyyy",
+    "zzzz",
+    "asdfgh",
+    "qwerty",
+    "deadbeef",
+    "masked",
+    "hidden",
+    "encrypted",
+    "secret_key",
+    "secret-key",
+    "api_key",
+    "api-key",
+    "apikey",
+    "password",
+    "access_token",
+    "access-token",
+    "00000000",
+    "ffffffff",
+    "11111111",
+    "short",
+    "invalid",
+    "test",
 ];
 
 /// Counting, which examples do for length's sake: a secret only where the name beside it is firm.
-const COUNTING: &[&str] = &["abcdefghijkl", "abcd1234", "0123456789", "1234567890", "123456789", "abcdef12", "12345678"];
+const COUNTING: &[&str] =
+    &["abcdefghijkl", "abcd1234", "0123456789", "1234567890", "123456789", "abcdef12", "12345678"];
 
 /// Counts up instead of being drawn.
 pub(super) fn counting(value: &[u8]) -> bool {
@@ -176,7 +233,9 @@ pub(super) fn counting(value: &[u8]) -> bool {
 /// itself that this would be a secret.
 pub(super) fn masked(value: &[u8]) -> bool {
     let filler = |b: u8| matches!(b.to_ascii_lowercase(), b'x' | b'*' | b'.' | b'0' | b'#');
-    let run = |length: usize| value.windows(length).any(|w| filler(w[0]) && w.iter().all(|b| b.eq_ignore_ascii_case(&w[0])));
+    let run = |length: usize| {
+        value.windows(length).any(|w| filler(w[0]) && w.iter().all(|b| b.eq_ignore_ascii_case(&w[0])))
+    };
     run(6) && (value.len() < 40 || run(8))
 }
 
@@ -184,7 +243,8 @@ pub(super) fn masked(value: &[u8]) -> bool {
 pub(super) fn placeholder(value: &[u8]) -> bool {
     let lower = value.to_ascii_lowercase();
     let holds = |word: &str| memchr::memmem::find(&lower, word.as_bytes()).is_some();
-    PLACEHOLDERS.iter().any(|word| holds(word)) || FILLERS.iter().any(|word| word.len() * 5 >= lower.len() * 2 && holds(word))
+    PLACEHOLDERS.iter().any(|word| holds(word))
+        || FILLERS.iter().any(|word| word.len() * 5 >= lower.len() * 2 && holds(word))
 }
 
 /// Filled in later by a shell, a template engine or a formatter.
@@ -206,7 +266,13 @@ pub(super) fn template(value: &[u8]) -> bool {
 /// A reference in code rather than a literal: calls, member paths, indexing, operators.
 pub(super) fn code(value: &[u8]) -> bool {
     let has = |byte: u8| memchr::memchr(byte, value).is_some();
-    if has(b'(') || has(b')') || has(b'[') || has(b']') || memchr::memmem::find(value, b"::").is_some() || memchr::memmem::find(value, b"->").is_some() {
+    if has(b'(')
+        || has(b')')
+        || has(b'[')
+        || has(b']')
+        || memchr::memmem::find(value, b"::").is_some()
+        || memchr::memmem::find(value, b"->").is_some()
+    {
         return true;
     }
     // `os.environ`, `self.token`, `config/secret.yml`: words joined by dots or slashes.
@@ -229,7 +295,9 @@ pub(super) fn wordy(word: &[u8]) -> bool {
 /// A value of another known kind: number, version, date, path, address, MIME type, colour, digest.
 pub(super) fn other_kind(value: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(value) else { return true };
-    let numeric = text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b':' | b'-' | b'/' | b'+' | b',' | b'_' | b' '));
+    let numeric = text
+        .bytes()
+        .all(|b| b.is_ascii_digit() || matches!(b, b'.' | b':' | b'-' | b'/' | b'+' | b',' | b'_' | b' '));
     numeric
         || text.starts_with("http://")
         || text.starts_with("https://")
@@ -237,7 +305,7 @@ pub(super) fn other_kind(value: &[u8]) -> bool {
         || text.starts_with("./")
         || text.starts_with("../")
         || text.starts_with("~/")
-        || text.starts_with("#")
+        || text.starts_with('#')
         || text.starts_with("sha256:")
         || text.starts_with("sha1-")
         || text.starts_with("sha256-")
@@ -248,7 +316,9 @@ pub(super) fn other_kind(value: &[u8]) -> bool {
         || text.starts_with("data:")
         || text.starts_with("ssh-")
         || text.starts_with("0x")
-        || (text.starts_with('/') && text.bytes().filter(|b| *b == b'/').count() >= 2 && !text.contains(['+', '=']))
+        || (text.starts_with('/')
+            && text.bytes().filter(|b| *b == b'/').count() >= 2
+            && !text.contains(['+', '=']))
         || (text.starts_with('^') || text.ends_with('$') && text.contains('\\'))
 }
 
@@ -275,8 +345,15 @@ mod tests {
     #[test]
     fn words_and_counting_are_not_random() {
         for value in [
-            "getElementById", "application_name_2", "some-long-package-name-v2", "abcdefghijklmnop123", "aaaaaaaaaaaaaaaaaaaa",
-            "content-type-header", "2026-11-23T04:29:05Z", "x86_64-unknown-linux-gnu", "useStateCallbackRef12",
+            "getElementById",
+            "application_name_2",
+            "some-long-package-name-v2",
+            "abcdefghijklmnop123",
+            "aaaaaaaaaaaaaaaaaaaa",
+            "content-type-header",
+            "2026-11-23T04:29:05Z",
+            "x86_64-unknown-linux-gnu",
+            "useStateCallbackRef12",
         ] {
             assert!(!is_random(value), "{value}");
         }
@@ -284,7 +361,11 @@ mod tests {
 
     #[test]
     fn drawn_values_are_random() {
-        for pieces in [["k7Fq2", "Zx9Lm", "4Tn8W", "pR3vB"], ["9f8e2", "b7a61", "c04d3", "e5f12"], ["zq81h", "w0x7c", "9v2m4", "k6j3b"]] {
+        for pieces in [
+            ["k7Fq2", "Zx9Lm", "4Tn8W", "pR3vB"],
+            ["9f8e2", "b7a61", "c04d3", "e5f12"],
+            ["zq81h", "w0x7c", "9v2m4", "k6j3b"],
+        ] {
             assert!(is_random(&pieces.concat()), "{pieces:?}");
         }
     }

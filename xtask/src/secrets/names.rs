@@ -47,7 +47,13 @@ impl Names {
     }
 
     /// Whose the token at `token` is, if it is a credential.
-    pub(super) fn around(&self, bytes: &[u8], token: &Range<usize>, shape: &Shape, language: Language) -> Option<Source> {
+    pub(super) fn around(
+        &self,
+        bytes: &[u8],
+        token: &Range<usize>,
+        shape: &Shape,
+        language: Language,
+    ) -> Option<Source> {
         let value = &bytes[token.clone()];
         let search = self.search.as_ref()?;
         let line = line_start(bytes, token.start);
@@ -75,14 +81,26 @@ impl Names {
                 continue;
             }
             for &owner in owners {
-                if self.shapes[owner].iter().any(|shape| shape.fits(value)) && shape.distinct > 5 && !judge::placeholder(value) && !judge::masked(value) && !judge::code(value) && !about(bytes, token) {
+                if self.shapes[owner].iter().any(|shape| shape.fits(value))
+                    && shape.distinct > 5
+                    && !judge::placeholder(value)
+                    && !judge::masked(value)
+                    && !judge::code(value)
+                    && !about(bytes, token)
+                {
                     return Some(Source::Provider(owner));
                 }
             }
             named = true;
             misfit |= !owners.is_empty();
         }
-        if named && !misfit && usual_length(value, shape) && language == Language::Other && is_random() && unlike_other(bytes, token, value) {
+        if named
+            && !misfit
+            && usual_length(value, shape)
+            && language == Language::Other
+            && is_random()
+            && unlike_other(bytes, token, value)
+        {
             return Some(Source::Generic(Kind::Named));
         }
         None
@@ -100,6 +118,30 @@ impl Names {
         })
     }
 
+    /// The provider whose name is in a name, and whose shape the value has: for credentials too short
+    /// to stand out by themselves.
+    pub(super) fn owner(&self, bytes: &[u8], name: &Range<usize>, value: &Range<usize>) -> Option<usize> {
+        let from = line_start(bytes, name.start).max(name.start.saturating_sub(24));
+        let text = &bytes[value.clone()];
+        let shape = Shape::of(text);
+        if shape.distinct <= 3
+            || shape.digits == 0 && shape.upper == 0
+            || judge::placeholder(text)
+            || judge::masked(text)
+            || judge::code(text)
+        {
+            return None;
+        }
+        self.search.as_ref()?.find_overlapping_iter(&bytes[from..name.end]).find_map(|found| {
+            let owners = &self.owners[found.pattern().as_usize()];
+            let owner = owners
+                .iter()
+                .copied()
+                .find(|owner| self.shapes[*owner].iter().any(|shape| shape.fits(text)))?;
+            stands_alone(bytes, &(from + found.start()..from + found.end())).then_some(owner)
+        })
+    }
+
     /// The name around a value belongs to a provider whose credentials we know, and this is none:
     /// cut off, of another kind, or made up.
     pub(super) fn misfit(&self, bytes: &[u8], name: &Range<usize>, value: &Range<usize>) -> bool {
@@ -111,7 +153,10 @@ impl Names {
             if owners.is_empty() || !stands_alone(bytes, &(from + found.start()..from + found.end())) {
                 continue;
             }
-            if owners.iter().any(|owner| self.shapes[*owner].iter().any(|shape| shape.fits_length(value.len()))) {
+            if owners
+                .iter()
+                .any(|owner| self.shapes[*owner].iter().any(|shape| shape.fits_length(value.len())))
+            {
                 return false;
             }
             known = true;
@@ -119,6 +164,31 @@ impl Names {
         known
     }
 }
+
+/// What a name may be grown together with: `twitchtoken`.
+const TAILS: &[&[u8]] = &[
+    b"api",
+    b"key",
+    b"token",
+    b"secret",
+    b"access",
+    b"auth",
+    b"client",
+    b"app",
+    b"personal",
+    b"oauth",
+    b"io",
+    b"hq",
+    b"bot",
+    b"id",
+    b"user",
+    b"pass",
+    b"private",
+    b"webhook",
+    b"account",
+    b"sdk",
+    b"service",
+];
 
 /// The name is a word of its own or the start of a name: not `front` in `frontend`.
 fn stands_alone(bytes: &[u8], name: &Range<usize>) -> bool {
@@ -137,10 +207,6 @@ fn stands_alone(bytes: &[u8], name: &Range<usize>) -> bool {
     if last.is_ascii_lowercase() && next.is_ascii_uppercase() {
         return true;
     }
-    const TAILS: &[&[u8]] = &[
-        b"api", b"key", b"token", b"secret", b"access", b"auth", b"client", b"app", b"personal", b"oauth", b"io", b"hq", b"bot", b"id", b"user", b"pass",
-        b"private", b"webhook", b"account", b"sdk", b"service",
-    ];
     TAILS.iter().any(|tail| rest.len() >= tail.len() && rest[..tail.len()].eq_ignore_ascii_case(tail))
 }
 
@@ -148,18 +214,26 @@ fn stands_alone(bytes: &[u8], name: &Range<usize>) -> bool {
 fn in_place(bytes: &[u8], token: &Range<usize>, name: &Range<usize>) -> bool {
     let between = &bytes[name.end..token.start];
     let Some(&last) = between.last() else { return false };
-    if !matches!(last, b'"' | b'\'' | b'`' | b' ' | b'=' | b':' | b'>' | b'{' | b'(' | b',' | b'\t' | b'\n' | b'|') {
+    if !matches!(
+        last,
+        b'"' | b'\'' | b'`' | b' ' | b'=' | b':' | b'>' | b'{' | b'(' | b',' | b'\t' | b'\n' | b'|'
+    ) {
         return false;
     }
     // A URL that goes on to the token is an address, not a credential.
-    memchr::memmem::find(between, b"://").is_none() || memchr::memchr2(b' ', b'"', between).is_some() || memchr::memchr(b'=', between).is_some()
+    memchr::memmem::find(between, b"://").is_none()
+        || memchr::memchr2(b' ', b'"', between).is_some()
+        || memchr::memchr(b'=', between).is_some()
 }
 
 /// The token is a whole value: nothing that no token contains touches it.
 fn boundaries(bytes: &[u8], token: &Range<usize>) -> bool {
     let next = bytes.get(token.end).copied().unwrap_or(b'\n');
     let previous = token.start.checked_sub(1).map_or(b'\n', |at| bytes[at]);
-    if matches!(next, b'@' | b':' | b'(' | b'[' | b'?' | b'%' | b'*' | b'!' | b'^' | b'#' | b'$' | b'{' | b'=' | b'~') {
+    if matches!(
+        next,
+        b'@' | b':' | b'(' | b'[' | b'?' | b'%' | b'*' | b'!' | b'^' | b'#' | b'$' | b'{' | b'=' | b'~'
+    ) {
         return false;
     }
     if matches!(previous, b'?' | b'@' | b'%' | b'#' | b'$' | b'*' | b'!' | b'^' | b')' | b']' | b'~') {
@@ -182,7 +256,9 @@ pub(super) fn usual_length(value: &[u8], shape: &Shape) -> bool {
     if shape.hex {
         return matches!(shape.len, 24 | 32 | 40 | 48 | 64 | 96 | 128);
     }
-    judge::uuid(value) || shape.len > 64 || matches!(shape.len, 16 | 20 | 22 | 24 | 30 | 32 | 40 | 43 | 44 | 48 | 50 | 60 | 64)
+    judge::uuid(value)
+        || shape.len > 64
+        || matches!(shape.len, 16 | 20 | 22 | 24 | 30 | 32 | 40 | 43 | 44 | 48 | 50 | 60 | 64)
 }
 
 /// The name right before the token says that it is about a secret, not one.
@@ -204,6 +280,9 @@ fn unlike_other(bytes: &[u8], token: &Range<usize>, value: &[u8]) -> bool {
 fn last_name(bytes: &[u8], at: usize) -> &[u8] {
     let line = &bytes[line_start(bytes, at)..at];
     let end = line.iter().rposition(u8::is_ascii_alphanumeric).map_or(0, |at| at + 1);
-    let start = line[..end].iter().rposition(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))).map_or(0, |at| at + 1);
+    let start = line[..end]
+        .iter()
+        .rposition(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-')))
+        .map_or(0, |at| at + 1);
     &line[start..end]
 }

@@ -19,6 +19,7 @@ use crate::finding::Severity;
 pub(crate) const BUILT_IN: &str = include_str!("../../../policies/secrets.toml");
 
 /// Pieces of an example are joined with this, so that the rule file itself holds no credential.
+#[cfg(test)]
 pub(crate) const JOINT: &str = "<>";
 
 /// How deep `[extend]` may nest: gitleaks' own limit.
@@ -55,6 +56,7 @@ pub(crate) struct Rule {
     pub(crate) reveal: usize,
     /// Bytes around a keyword that the regex may need; 0 for the whole file, as gitleaks does it.
     pub(crate) reach: usize,
+    #[cfg_attr(not(test), expect(dead_code, reason = "examples are for the tests"))]
     pub(crate) examples: Examples,
 }
 
@@ -72,6 +74,7 @@ pub(crate) struct Provider {
     #[serde(default)]
     pub(crate) revoke: String,
     #[serde(default)]
+    #[cfg_attr(not(test), expect(dead_code, reason = "examples are for the tests"))]
     pub(crate) examples: Examples,
 }
 
@@ -79,11 +82,14 @@ pub(crate) struct Provider {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Examples {
     #[serde(default)]
+    #[cfg_attr(not(test), expect(dead_code, reason = "examples are for the tests"))]
     pub(crate) secret: Vec<String>,
     #[serde(default)]
+    #[cfg_attr(not(test), expect(dead_code, reason = "examples are for the tests"))]
     pub(crate) clean: Vec<String>,
 }
 
+#[cfg(test)]
 impl Examples {
     /// An example as it would stand in a file.
     pub(crate) fn join(example: &str) -> String {
@@ -130,14 +136,21 @@ impl Allowlist {
         };
         let lower = candidate.secret.to_ascii_lowercase();
         let checks = [
-            (!self.commits.is_empty()).then(|| candidate.commit.is_some_and(|c| self.commits.iter().any(|own| own == c))),
-            (!self.paths.is_empty()).then(|| self.paths.iter().any(|p| p.is_match(candidate.path.as_bytes()))),
+            (!self.commits.is_empty())
+                .then(|| candidate.commit.is_some_and(|c| self.commits.iter().any(|own| own == c))),
+            (!self.paths.is_empty())
+                .then(|| self.paths.iter().any(|p| p.is_match(candidate.path.as_bytes()))),
             (!self.regexes.is_empty()).then(|| self.regexes.iter().any(|r| r.is_match(target))),
-            (!self.stopwords.is_empty())
-                .then(|| self.stopwords.iter().any(|word| memchr::memmem::find(&lower, word.as_bytes()).is_some())),
+            (!self.stopwords.is_empty()).then(|| {
+                self.stopwords.iter().any(|word| memchr::memmem::find(&lower, word.as_bytes()).is_some())
+            }),
         ];
         let mut asked = checks.into_iter().flatten();
-        if self.all { asked.next().is_some_and(|first| first && asked.all(|check| check)) } else { asked.any(|check| check) }
+        if self.all {
+            asked.next().is_some_and(|first| first && asked.all(|check| check))
+        } else {
+            asked.any(|check| check)
+        }
     }
 
     /// Whether a whole file may be left out unread.
@@ -348,7 +361,8 @@ impl RuleSet {
 
     /// Adds the rules and allowlists of another file, as a repository's `.gitleaks.toml` has them.
     pub(crate) fn add(&mut self, path: &Path) -> Result<()> {
-        let text = std::fs::read_to_string(path).with_context(|| format!("failed to read the secret rules {}", path.display()))?;
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("failed to read the secret rules {}", path.display()))?;
         let mut raw: RawFile = toml::from_str(&text)
             .with_context(|| format!("failed to read {} as rules in gitleaks' format", path.display()))?;
         // What it extends is here already: our own rules stand for gitleaks' default ones.
@@ -489,7 +503,9 @@ impl RawAllowlist {
 pub(crate) fn remedy(what: &str, revoke: &str) -> String {
     let at = if revoke.is_empty() { "at its provider".to_owned() } else { format!("at {revoke}") };
     let what = if what.is_empty() { "credential" } else { what };
-    format!("revoke this {what} {at}, make a new one and keep it in a secret store; removing the line is not enough, as the history keeps it")
+    format!(
+        "revoke this {what} {at}, make a new one and keep it in a secret store; removing the line is not enough, as the history keeps it"
+    )
 }
 
 fn lower(mut words: Vec<String>) -> Vec<String> {
@@ -497,4 +513,142 @@ fn lower(mut words: Vec<String>) -> Vec<String> {
         word.make_ascii_lowercase();
     }
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secrets::engine::{Engine, Source};
+
+    fn found(engine: &Engine, text: &str) -> Vec<String> {
+        let hits = engine.scan("example.txt", text.as_bytes());
+        hits.iter()
+            .map(|hit| match hit.source {
+                Source::Rule(at) => engine.set.rules[at].id.clone(),
+                Source::Provider(at) => engine.set.providers[at].id.clone(),
+                Source::Generic(kind) => kind.id().to_owned(),
+            })
+            .collect()
+    }
+
+    fn with_examples() -> Engine {
+        let set = RuleSet::parse(BUILT_IN, Path::new("policies/secrets.toml"), 0, true)
+            .expect("our own rules are valid");
+        Engine::new(set).expect("our own rules build")
+    }
+
+    #[test]
+    fn every_example_of_every_rule_holds() {
+        let engine = with_examples();
+        let rules = engine.set.rules.iter().map(|rule| (&rule.id, &rule.examples));
+        let providers = engine.set.providers.iter().map(|provider| (&provider.id, &provider.examples));
+        let mut wrong = Vec::new();
+        for (id, examples) in rules.chain(providers) {
+            if examples.clean.is_empty() {
+                wrong.push(format!("{id}: no clean example"));
+            }
+            for example in &examples.secret {
+                if found(&engine, &Examples::join(example)).is_empty() {
+                    wrong.push(format!("{id}: not found: {example}"));
+                }
+            }
+            for example in &examples.clean {
+                let ids = found(&engine, &Examples::join(example));
+                if !ids.is_empty() {
+                    wrong.push(format!("{id}: found by {ids:?}: {example}"));
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{} examples:\n{}", wrong.len(), wrong.join("\n"));
+    }
+
+    #[test]
+    fn every_regex_finds_its_own_example() {
+        let engine = with_examples();
+        let mut wrong = Vec::new();
+        for rule in &engine.set.rules {
+            for example in &rule.examples.secret {
+                let text = Examples::join(example);
+                let matched = rule
+                    .regex
+                    .as_ref()
+                    .and_then(LazyRegex::get)
+                    .is_some_and(|regex| regex.is_match(text.as_bytes()));
+                if !matched {
+                    wrong.push(format!("{}: {example}", rule.id));
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{} rules:\n{}", wrong.len(), wrong.join("\n"));
+    }
+
+    #[test]
+    fn ids_are_unique_and_many() {
+        let set = RuleSet::built_in().expect("our own rules are valid");
+        let mut ids: Vec<&str> = set
+            .rules
+            .iter()
+            .map(|r| r.id.as_str())
+            .chain(set.providers.iter().map(|p| p.id.as_str()))
+            .collect();
+        let all = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), all);
+        assert!(all >= 450, "{all}");
+    }
+
+    #[test]
+    fn go_syntax_is_taken() {
+        for (go, text) in [
+            (r"a{b", "a{b"),
+            (r"[[a]", "["),
+            (r"[a&&b]", "&"),
+            (r"\Qa.b\E+", "a.b"),
+            (r"x\Z", "x"),
+            (r"[]a]+", "]a"),
+            (r"[[:alnum:]_]+", "a_1"),
+            (r"[a-z]{2,3}", "abc"),
+            (r"\<x\>", "<x>"),
+            (r"(?i)AbC", "aBc"),
+        ] {
+            let regex = LazyRegex::new(go);
+            regex.check().unwrap_or_else(|error| panic!("{go}: {error}"));
+            assert!(regex.is_match(text.as_bytes()), "{go} as {}", regex.text);
+        }
+    }
+
+    #[test]
+    fn a_broken_regex_is_named_by_its_rule() {
+        let text = "[[rules]]\nid = \"mine\"\nregex = '(' \n";
+        let error = RuleSet::parse(text, Path::new("own.toml"), 0, true).expect_err("`(` is no regex");
+        assert!(format!("{error:#}").contains("own.toml: rule `mine`"), "{error:#}");
+    }
+
+    #[test]
+    fn allowlists_combine_as_gitleaks_does() {
+        let text = r"
+            [[rules]]
+            id = 'mine'
+            regex = 'tok-([a-z0-9]{8})'
+            keywords = ['tok-']
+            [[rules.allowlists]]
+            condition = 'AND'
+            paths = ['^docs/']
+            regexes = ['^abc']
+            [[rules.allowlists]]
+            regexTarget = 'line'
+            regexes = ['sample']
+            stopwords = ['stop']
+        ";
+        let engine =
+            Engine::new(RuleSet::parse(text, Path::new("x.toml"), 0, true).expect("valid")).expect("builds");
+        let count = |path: &str, text: &str| engine.scan(path, text.as_bytes()).len();
+        let (abc, xyz) = (["tok-", "abc12345"].concat(), ["tok-", "xyz12345"].concat());
+        assert_eq!(count("src/a", &abc), 1);
+        assert_eq!(count("docs/a", &abc), 0);
+        assert_eq!(count("docs/a", &xyz), 1);
+        assert_eq!(count("src/a", &format!("{xyz} sample")), 0);
+        assert_eq!(count("src/a", &["tok-", "xystop12"].concat()), 0);
+    }
 }

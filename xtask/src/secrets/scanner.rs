@@ -52,7 +52,8 @@ impl Scanner {
 
     /// Whether the rules leave a path out altogether.
     pub(super) fn skips(&self, path: &str) -> bool {
-        let skipped = self.engine.set.allowlists.iter().any(|list| list.rules.is_empty() && list.allows_path(path));
+        let skipped =
+            self.engine.set.allowlists.iter().any(|list| list.rules.is_empty() && list.allows_path(path));
         if skipped {
             tracing::debug!("skipped {path}: an allowlist of the rules names it");
             count(&self.counts.allowed_paths, 1);
@@ -61,7 +62,12 @@ impl Scanner {
     }
 
     /// Scans all that a reader gives, with the same memory however much that is.
-    pub(super) fn read(&self, path: &str, mut reader: impl Read, buffer: &mut Vec<u8>) -> io::Result<Vec<Finding>> {
+    pub(super) fn read(
+        &self,
+        path: &str,
+        mut reader: impl Read,
+        buffer: &mut Vec<u8>,
+    ) -> io::Result<Vec<Finding>> {
         buffer.clear();
         let mut findings = Vec::new();
         let mut base = Base::default();
@@ -135,9 +141,17 @@ impl Scanner {
             }
             Source::Provider(at) => {
                 let provider = &self.engine.set.providers[at];
-                (provider.id.clone(), format!("{} credential", provider.name), provider.revoke.as_str(), Severity::High, 0)
+                (
+                    provider.id.clone(),
+                    format!("{} credential", provider.name),
+                    provider.revoke.as_str(),
+                    Severity::High,
+                    0,
+                )
             }
-            Source::Generic(kind) => (kind.id().to_owned(), kind.description().to_owned(), "", Severity::Medium, 0),
+            Source::Generic(kind) => {
+                (kind.id().to_owned(), kind.description().to_owned(), "", Severity::Medium, 0)
+            }
         };
         let proof = match hit.checksum {
             Some(true) => {
@@ -147,7 +161,11 @@ impl Scanner {
             Some(false) => ", its checksum does not hold",
             None => "",
         };
-        let shown = hit.secret.get(..reveal.min(hit.secret.len() / 4)).map(String::from_utf8_lossy).unwrap_or_default();
+        let shown = hit
+            .secret
+            .get(..reveal.min(hit.secret.len() / 4))
+            .map(String::from_utf8_lossy)
+            .unwrap_or_default();
         let shown = if shown.is_empty() { String::new() } else { format!(" {shown}…") };
         Finding {
             fingerprint: self.prints.of(&rule, path, &hit.secret),
@@ -212,7 +230,9 @@ fn excerpt(bytes: &[u8], lines: &Lines<'_>, hit: &Hit, hits: &[Hit]) -> String {
     let end = line_end.min(hit.range.end + EXCERPT).max(start);
     let mut out = Vec::new();
     let mut at = start;
-    for other in hits.iter().filter(|other| other.range.end > start && other.range.start < end) {
+    // Hits do not overlap and are in order: those on the excerpt are neighbours.
+    let first = hits.partition_point(|other| other.range.end <= start);
+    for other in hits[first..].iter().take_while(|other| other.range.start < end) {
         if other.range.start > at {
             out.extend_from_slice(&bytes[at..other.range.start]);
         }

@@ -49,7 +49,9 @@ impl TokenShape {
             "url" => Alphabet::Url,
             "base" => Alphabet::Base64,
             "any" => Alphabet::Any,
-            "uuid" => return length.is_empty().then_some(Self { alphabet: Alphabet::Uuid, least: 36, most: 36 }),
+            "uuid" => {
+                return length.is_empty().then_some(Self { alphabet: Alphabet::Uuid, least: 36, most: 36 });
+            }
             _ => return None,
         };
         let (least, most) = length.split_once('-').unwrap_or((length, length));
@@ -81,7 +83,10 @@ impl TokenShape {
             Alphabet::Uuid => value.iter().enumerate().all(|(at, b)| {
                 if matches!(at, 8 | 13 | 18 | 23) { *b == b'-' } else { b.is_ascii_hexdigit() }
             }),
-            Alphabet::Any => all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'=' | b'+' | b'/' | b'~' | b':')),
+            Alphabet::Any => all(|b| {
+                b.is_ascii_alphanumeric()
+                    || matches!(b, b'_' | b'-' | b'.' | b'=' | b'+' | b'/' | b'~' | b':')
+            }),
         }
     }
 }
@@ -89,7 +94,8 @@ impl TokenShape {
 impl<'de> Deserialize<'de> for TokenShape {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Self::parse(&text)
-            .ok_or_else(|| D::Error::custom(format!("`{text}` is no token shape such as hex32, alnum20-40 or uuid")))
+        Self::parse(&text).ok_or_else(|| {
+            D::Error::custom(format!("`{text}` is no token shape such as hex32, alnum20-40 or uuid"))
+        })
     }
 }

@@ -11,10 +11,9 @@ pub(super) const LEAST: usize = 14;
 
 const CORE: [bool; 256] = {
     let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        let b = byte as u8;
-        table[byte] = b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    let mut byte = 0_u8;
+    while byte < 128 {
+        table[byte as usize] = byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
         byte += 1;
     }
     table
@@ -32,8 +31,15 @@ impl<'a> Tokens<'a> {
     }
 }
 
+/// A token, and where its first run of letters and digits starts: behind `Bearer/`, for instance.
+#[derive(Clone, Debug)]
+pub(super) struct Token {
+    pub(super) range: Range<usize>,
+    pub(super) core: usize,
+}
+
 impl Iterator for Tokens<'_> {
-    type Item = Range<usize>;
+    type Item = Token;
 
     fn next(&mut self) -> Option<Self::Item> {
         let bytes = self.bytes;
@@ -56,7 +62,7 @@ impl Iterator for Tokens<'_> {
             }
             let token = widen(bytes, start, end);
             self.at = token.end.max(end) + 1;
-            return Some(token);
+            return Some(Token { range: token, core: start });
         }
     }
 }
@@ -88,13 +94,20 @@ mod tests {
 
     #[test]
     fn finds_what_a_plain_loop_finds() {
-        let texts = ["", "short", "0123456789abcdef", "a b c 0123456789abcdef d", "x=\"abcdefghijklmnopq\" y", "aaaaaaaaaaaaa aaaaaaaaaaaaaa"];
+        let texts = [
+            "",
+            "short",
+            "0123456789abcdef",
+            "a b c 0123456789abcdef d",
+            "x=\"abcdefghijklmnopq\" y",
+            "aaaaaaaaaaaaa aaaaaaaaaaaaaa",
+        ];
         for text in texts {
             let expected: Vec<&str> = text
                 .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-'))
                 .filter(|run| run.len() >= LEAST)
                 .collect();
-            let found: Vec<&str> = Tokens::of(text.as_bytes()).map(|range| &text[range]).collect();
+            let found: Vec<&str> = Tokens::of(text.as_bytes()).map(|token| &text[token.range]).collect();
             assert_eq!(found, expected, "{text}");
         }
     }

@@ -42,7 +42,13 @@ fn jwt(secret: &[u8]) -> bool {
     let header = secret.split(|b| *b == b'.').next().unwrap_or(secret);
     decode::base64(header)
         .and_then(|json| serde_json::from_slice::<serde_json::Value>(&json).ok())
-        .is_some_and(|json| json.get("alg").or_else(|| json.get("typ")).or_else(|| json.get("kid")).or_else(|| json.get("enc")).is_some())
+        .is_some_and(|json| {
+            json.get("alg")
+                .or_else(|| json.get("typ"))
+                .or_else(|| json.get("kid"))
+                .or_else(|| json.get("enc"))
+                .is_some()
+        })
 }
 
 /// The body of a private key is there, and is base64.
@@ -59,5 +65,5 @@ fn luhn(secret: &[u8]) -> bool {
         .enumerate()
         .map(|(at, digit)| if at % 2 == 1 { (digit * 2) / 10 + (digit * 2) % 10 } else { *digit })
         .sum();
-    digits.len() >= 12 && sum % 10 == 0
+    digits.len() >= 12 && sum.is_multiple_of(10)
 }
