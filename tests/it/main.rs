@@ -1,8 +1,8 @@
 //! The integration tests: one binary, one file a command.
 
-
-#![expect(clippy::print_stdout, reason = "a test that could not run here says so")]
 #![expect(clippy::unwrap_used, reason = "a panic is how a test says no")]
+#![expect(clippy::print_stdout, reason = "a test that could not run here says so")]
+
 mod doctor;
 mod elt;
 mod python;

@@ -52,6 +52,7 @@ pub(crate) enum Kind {
     Url,
     Header,
     Named,
+    Marked,
 }
 
 impl Kind {
@@ -62,6 +63,7 @@ impl Kind {
             Self::Url => "generic-url-password",
             Self::Header => "generic-authorization-header",
             Self::Named => "generic-provider-token",
+            Self::Marked => "generic-token",
         }
     }
 
@@ -72,6 +74,7 @@ impl Kind {
             Self::Url => "password in a URL",
             Self::Header => "credential in an authorisation header",
             Self::Named => "random value beside a provider's name",
+            Self::Marked => "random value with a token's mark",
         }
     }
 }
@@ -212,6 +215,12 @@ const ABOUT: &[&str] = &[
     "sha",
 ];
 
+/// Words of names whose UUIDs are credentials: a mere `token` is often an idempotency or request token.
+const UUID_NAMES: &[&str] = &[
+    "api", "auth", "access", "secret", "key", "pass", "pwd", "client", "private", "bearer", "service", "app",
+    "deploy", "personal",
+];
+
 /// Words anywhere in a name that make its value public or a digest.
 const PUBLIC: &[&str] = &[
     "public",
@@ -262,6 +271,7 @@ const PUBLIC: &[&str] = &[
     "author",
     "authors",
     "authority",
+    "recv",
     "lookup",
     "sitekey",
     "site",
@@ -385,7 +395,7 @@ pub(super) fn in_assignment(
         Kind::Credential
     };
     let plain_header = header && value_range.start > found.value.start && header_token(value);
-    (plain_header || accepts(value, word, found, language)).then_some((kind, value_range))
+    (plain_header || accepts(value, word, found, language, &words)).then_some((kind, value_range))
 }
 
 /// What an authorisation header may carry although it is too short to be proven random.
@@ -401,7 +411,7 @@ fn header_token(value: &[u8]) -> bool {
         && !judge::code(value)
 }
 
-fn accepts(value: &[u8], word: Word, found: &Assigned, language: Language) -> bool {
+fn accepts(value: &[u8], word: Word, found: &Assigned, language: Language, words_of_name: &[String]) -> bool {
     if value.len() < 4
         || value.len() > VALUE_MOST
         || judge::template(value)
@@ -417,6 +427,9 @@ fn accepts(value: &[u8], word: Word, found: &Assigned, language: Language) -> bo
     let firm =
         found.quoted || found.tie == Tie::Operator && language == Language::Other || found.tie == Tie::Beside;
     let lenient = language == Language::Other && found.tie != Tie::Loose;
+    if judge::uuid(value) && !words_of_name.iter().any(|w| UUID_NAMES.iter().any(|name| w.contains(name))) {
+        return false;
+    }
     let random = if lenient { judge::as_if_random(value, &shape) } else { judge::random(value, &shape) };
     let tokens = token_like(value) || found.quoted && long_token(value);
     match word {

@@ -20,6 +20,9 @@ pub(super) struct Shape {
     pub(super) surprise: f32,
     /// Neighbours that count up or down by one, or repeat: `abcd`, `4321`, `aaaa`.
     pub(super) runs: usize,
+    /// Letters right after letters, and their mean surprise: how words look, whatever is between them.
+    pub(super) pairs: usize,
+    pub(super) pair_surprise: f32,
     pub(super) hex: bool,
 }
 
@@ -29,6 +32,7 @@ impl Shape {
         let mut shape = Self { len: value.len(), hex: true, ..Self::default() };
         let mut seen = [false; 256];
         let mut quarters = 0_u32;
+        let mut pair_quarters = 0_u32;
         let mut previous = b' ';
         for &byte in value {
             match byte {
@@ -46,9 +50,17 @@ impl Shape {
                 shape.runs += 1;
             }
             quarters += step(previous, byte);
+            if byte.is_ascii_alphabetic()
+                && previous.is_ascii_alphabetic()
+                && !(previous.is_ascii_lowercase() && byte.is_ascii_uppercase())
+            {
+                shape.pairs += 1;
+                pair_quarters += step(previous, byte);
+            }
             previous = byte;
         }
         shape.hex &= shape.len > 0 && !(shape.lower_hex_and_upper(value));
+        shape.pair_surprise = pair_quarters as f32 / 4.0 / shape.pairs.max(1) as f32;
         shape.surprise = quarters as f32 / 4.0 / value.len().max(1) as f32;
         shape
     }
@@ -132,7 +144,8 @@ pub(super) fn as_if_random(value: &[u8], shape: &Shape) -> bool {
             16..24 => 4.0,
             _ => 3.8,
         };
-        return shape.surprise >= need && pieces(value) > 8;
+        let words = shape.pairs >= 6 && shape.pair_surprise < 4.3;
+        return shape.surprise >= need && !words && pieces(value) > 8;
     }
     // Letters only: base62 without a digit is rare, prose is not. Ask for much more.
     shape.digits == 0 && shape.len >= 16 && shape.surprise >= 4.9 && pieces(value) >= 14
@@ -331,7 +344,9 @@ pub(super) fn chosen(value: &[u8], shape: &Shape) -> bool {
         + usize::from(shape.upper > 0)
         + usize::from(shape.digits > 0)
         + usize::from(shape.symbols > 0);
-    classes >= 2 && shape.digits > 0 && shape.letters() > 0 || classes >= 3 && !value.contains(&b' ')
+    classes >= 2 && shape.digits > 0 && shape.letters() > 0
+        || classes >= 3
+            && value.iter().any(|b| matches!(b, b'!' | b'@' | b'#' | b'$' | b'%' | b'^' | b'&' | b'*'))
 }
 
 #[cfg(test)]

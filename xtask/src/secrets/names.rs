@@ -58,8 +58,14 @@ impl Names {
         let search = self.search.as_ref()?;
         let line = line_start(bytes, token.start);
         let mut line = line;
-        // Alone on its line: the name is on the one before.
-        if line > 0 && !bytes[line..token.start].iter().any(u8::is_ascii_alphanumeric) {
+        // Alone on its line, and the one before ends open: the name is there.
+        let open = |at: usize| {
+            bytes[..at]
+                .trim_ascii_end()
+                .last()
+                .is_some_and(|b| matches!(b, b'=' | b':' | b'(' | b'{' | b'[' | b'>' | b'|' | b',' | b'\\'))
+        };
+        if line > 0 && !bytes[line..token.start].iter().any(u8::is_ascii_alphanumeric) && open(line - 1) {
             line = line_start(bytes, line - 1);
         }
         let before = line.max(token.start.saturating_sub(BEFORE))..token.start;
@@ -77,14 +83,17 @@ impl Names {
                 continue;
             }
             let owners = &self.owners[found.pattern().as_usize()];
-            if !in_place(bytes, token, &name) {
+            if !in_place(bytes, token, &name)
+                || (shape.hex || language == Language::Code) && !tied(&bytes[name.end..token.start])
+            {
                 continue;
             }
             for &owner in owners {
-                if self.shapes[owner].iter().any(|shape| shape.fits(value))
+                let random =
+                    shape.len < 16 && !judge::placeholder(value) || judge::as_if_random(value, shape);
+                if random
+                    && self.shapes[owner].iter().any(|shape| shape.fits(value))
                     && shape.distinct > 5
-                    && !judge::placeholder(value)
-                    && !judge::masked(value)
                     && !judge::code(value)
                     && !about(bytes, token)
                 {
@@ -103,7 +112,8 @@ impl Names {
         {
             return Some(Source::Generic(Kind::Named));
         }
-        None
+        let marked = language == Language::Other && marked(value) && !about(bytes, token);
+        marked.then_some(Source::Generic(Kind::Marked))
     }
 }
 
@@ -224,6 +234,59 @@ fn in_place(bytes: &[u8], token: &Range<usize>, name: &Range<usize>) -> bool {
     memchr::memmem::find(between, b"://").is_none()
         || memchr::memchr2(b' ', b'"', between).is_some()
         || memchr::memchr(b'=', between).is_some()
+}
+
+/// The name, or a name it is part of, is assigned the token, or a word for secrets stands between:
+/// digests and identifiers stand near names too, but not so.
+fn tied(between: &[u8]) -> bool {
+    let rest = between
+        .iter()
+        .position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.')))
+        .unwrap_or(between.len());
+    let tail = &between[rest..];
+    let mark = |b: &u8| {
+        matches!(
+            b,
+            b' ' | b'\t'
+                | b'\n'
+                | b'"'
+                | b'\''
+                | b'`'
+                | b'='
+                | b':'
+                | b'>'
+                | b'{'
+                | b'('
+                | b'['
+                | b','
+                | b'|'
+                | b'-'
+                | b'\\'
+        )
+    };
+    let assigned =
+        tail.iter().all(mark) && tail.iter().any(|b| matches!(b, b'=' | b':' | b'"' | b'\'' | b'>' | b'|'));
+    let lower = between.to_ascii_lowercase();
+    let says = |word: &str| memchr::memmem::find(&lower, word.as_bytes()).is_some();
+    assigned
+        || between.len() < 48 && ["key", "token", "secret", "auth", "password"].iter().any(|word| says(word))
+}
+
+/// Carries a mark as modern tokens do: a short lower-case prefix, a bar, and a long random rest.
+fn marked(value: &[u8]) -> bool {
+    let Some(bar) = value.iter().rposition(|b| *b == b'_') else { return false };
+    let (mark, rest) = (&value[..bar], &value[bar + 1..]);
+    let short = (2..=14).contains(&mark.len())
+        && mark.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'_');
+    let shape = Shape::of(rest);
+    let alphabet = rest.iter().all(u8::is_ascii_alphanumeric);
+    let mixed = shape.lower > 2 && shape.upper > 2 && shape.digits > 1 && !shape.hex;
+    short
+        && mark[0].is_ascii_lowercase()
+        && alphabet
+        && matches!(rest.len(), 24 | 28 | 30 | 32 | 36 | 40 | 43 | 48 | 56 | 60 | 64)
+        && mixed
+        && judge::random(rest, &shape)
 }
 
 /// The token is a whole value: nothing that no token contains touches it.
