@@ -350,3 +350,16 @@ fn this_repository_is_clean() {
     let (code, found) = findings(root, &[]);
     assert_eq!(code, 0, "{found:#?}");
 }
+
+#[test]
+fn percent_and_unicode_escapes_are_undone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let percent = token().bytes().fold(String::new(), |text, byte| format!("{text}%{byte:02X}"));
+    let unicode = token().bytes().fold(String::new(), |text, byte| format!("{text}\\u00{byte:02x}"));
+    for text in [percent, unicode] {
+        write(folder.path(), "a.txt", format!("first\nx = {text}\n"));
+        let (_, found) = findings(folder.path(), &["a.txt"]);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!((&found[0]["rule"], &found[0]["line"]), (&Value::from("github-token"), &Value::from(2)));
+    }
+}

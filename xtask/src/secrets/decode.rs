@@ -1,5 +1,7 @@
 //! Undoes the encodings that secrets hide in, a bounded number of bytes at a time.
 
+use std::ops::Range;
+
 /// Standard or URL-safe base64, with or without padding. None where it is not.
 pub(super) fn base64(text: &[u8]) -> Option<Vec<u8>> {
     let text = text.strip_suffix(b"==").or_else(|| text.strip_suffix(b"=")).unwrap_or(text);
@@ -40,6 +42,59 @@ pub(super) fn hex(text: &[u8]) -> Option<Vec<u8>> {
             u8::try_from(high << 4 | low).ok()
         })
         .collect()
+}
+
+/// The runs of a text that hold percent or `\\u00` escapes, with what they say.
+///
+/// A run ends at a blank or quote; one escape alone is no encoding, and a run is decoded once only.
+pub(super) fn escaped(text: &[u8]) -> Vec<(Range<usize>, Vec<u8>)> {
+    let mut runs = Vec::new();
+    let mut until = 0;
+    for at in memchr::memchr2_iter(b'%', b'\\', text) {
+        if at < until || escape(&text[at..]).is_none() {
+            continue;
+        }
+        let ends = |b: &u8| *b <= b' ' || matches!(b, b'"' | b'\'' | b'`' | b'<' | b'>');
+        let floor = at.saturating_sub(RUN_MOST).max(until);
+        let start = text[floor..at].iter().rposition(ends).map_or(floor, |found| floor + found + 1);
+        let ceiling = (at + RUN_MOST).min(text.len());
+        let end = text[at..ceiling].iter().position(ends).map_or(ceiling, |found| at + found);
+        until = end;
+        let (decoded, escapes) = unescape(&text[start..end]);
+        if escapes > 1 {
+            runs.push((start..end, decoded));
+        }
+    }
+    runs
+}
+
+/// How far on each side of an escape its run is looked at, in bytes.
+const RUN_MOST: usize = 1024;
+
+/// The byte that `%41` or `\\u0041` at the start of a text stands for, and how long it is.
+fn escape(text: &[u8]) -> Option<(u8, usize)> {
+    let (digits, length) = match text {
+        [b'%', high, low, ..] => ([*high, *low], 3),
+        [b'\\', b'u', b'0', b'0', high, low, ..] => ([*high, *low], 6),
+        _ => return None,
+    };
+    hex(&digits).map(|byte| (byte[0], length))
+}
+
+fn unescape(run: &[u8]) -> (Vec<u8>, usize) {
+    let mut out = Vec::with_capacity(run.len());
+    let (mut at, mut escapes) = (0, 0);
+    while at < run.len() {
+        if let Some((byte, length)) = escape(&run[at..]) {
+            out.push(byte);
+            at += length;
+            escapes += 1;
+        } else {
+            out.push(run[at]);
+            at += 1;
+        }
+    }
+    (out, escapes)
 }
 
 /// Mostly printable ASCII: what a decoded secret or configuration looks like.

@@ -192,16 +192,30 @@ impl Engine {
             else {
                 continue;
             };
-            *budget -= token.len();
-            let mut found = Vec::new();
-            self.scan_into(path, &inner, &mut found);
-            self.decoded(path, &inner, depth + 1, budget, &mut found);
-            hits.extend(found.into_iter().map(|hit| Hit {
-                range: range.clone(),
-                matched: range.clone(),
-                ..hit
-            }));
+            self.inner(path, &range, &inner, depth, budget, hits);
         }
+        for (range, inner) in decode::escaped(bytes) {
+            if range.len() <= *budget {
+                self.inner(path, &range, &inner, depth, budget, hits);
+            }
+        }
+    }
+
+    /// Scans what a part of a text decodes to; its hits stand where the encoded part stands.
+    fn inner(
+        &self,
+        path: &str,
+        range: &Range<usize>,
+        inner: &[u8],
+        depth: usize,
+        budget: &mut usize,
+        hits: &mut Vec<Hit>,
+    ) {
+        *budget -= range.len();
+        let mut found = Vec::new();
+        self.scan_into(path, inner, &mut found);
+        self.decoded(path, inner, depth + 1, budget, &mut found);
+        hits.extend(found.into_iter().map(|hit| Hit { range: range.clone(), matched: range.clone(), ..hit }));
     }
 
     pub(crate) fn rule(&self, at: usize) -> &Rule {
@@ -458,6 +472,11 @@ mod tests {
         })
     }
 
+    /// How many cases a property gets; `PROPTEST_CASES` asks for a long run.
+    fn cases() -> u32 {
+        std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(96)
+    }
+
     /// Secrets of many rules, and the noise that files put around them.
     fn pieces() -> impl Strategy<Value = Vec<String>> {
         let examples: Vec<String> = {
@@ -477,7 +496,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
         /// The prefilter never loses what the regexes alone find within their reach.
         #[test]
@@ -510,6 +529,20 @@ mod tests {
             let hits = engine().scan("x", &bytes);
             prop_assert!(hits.iter().all(|hit| hit.range.start < hit.range.end && hit.range.end <= bytes.len()));
             prop_assert!(hits.windows(2).all(|pair| pair[0].range.start <= pair[1].range.start));
+        }
+
+        /// Whatever a rule file says, loading it ends in rules or in an error.
+        #[test]
+        fn any_rule_file_is_loaded_or_refused(parts in proptest::collection::vec(proptest::sample::select(vec![
+            "[[rules]]\n", "[extend]\n", "useDefault = true\n", "id = 'a'\n", "regex = '''", "'''\n", "(a", "[", "]", "{2,", "}", "\\Q", "\\E", "\\",
+            "keywords = ['", "']\n", "[[rules.allowlists]]\n", "condition = 'AND'\n", "regexes = ['x']\n", "[[providers]]\n", "tokens = ['hex32']\n",
+            "name = 'b'\n", "entropy = 3\n", "secretGroup = 9\n", "[^]", "&&", "--", "(?i)", "\u{e4}", "disabledRules = ['a']\n", "bare = ['q']\n",
+        ]), 0..24)) {
+            let text = parts.concat();
+            if let Ok(set) = RuleSet::parse(&text, std::path::Path::new("x.toml"), 0, true) {
+                let engine = Engine::new(set).expect("checked rules build");
+                engine.scan("x", b"aab a2 qqqqqqqqqqqqqqqqq x");
+            }
         }
 
         /// Text made of what the readers look for, in any order, breaks none of them.
