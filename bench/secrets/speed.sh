@@ -18,10 +18,11 @@ one="$(mktemp)"
 trap 'rm -f "$one"' EXIT
 echo 'a = 1' >"$one"
 
+# Findings are no failure here: only the time counts.
 timed() {
     local name="$1"
     shift
-    /usr/bin/time -f "$name %e s %U user %S system %M KiB" "$@" 2>&1 >/dev/null | tail -n 1
+    { /usr/bin/time -f "$name %e s %U user %S system %M KiB" "$@" 2>&1 >/dev/null || true; } | tail -n 1
 }
 
 for _ in $(seq "$rounds"); do
