@@ -21,8 +21,8 @@ use super::rules::{Candidate, Rule, RuleSet};
 use super::tokens::{Token, Tokens};
 use super::verify;
 
-/// How far around its keyword a built-in regex may match, unless the rule says otherwise.
-const REACH: usize = 1024;
+/// How far before its keyword a regex with a `reach` may start to match, in bytes.
+const BEHIND: usize = 256;
 
 /// How often a text is decoded within a decoded text, and how many bytes that may yield a file.
 const DECODE_DEPTH: usize = 3;
@@ -268,8 +268,8 @@ impl Scan<'_> {
             (0, self.bytes.len())
         } else {
             (
-                keyword.start.saturating_sub(rule.reach.max(REACH / 4)).max(done),
-                (keyword.end + rule.reach.max(REACH)).min(self.bytes.len()),
+                keyword.start.saturating_sub(rule.reach.min(BEHIND)).max(done),
+                (keyword.end + rule.reach).min(self.bytes.len()),
             )
         };
         if rule
@@ -409,7 +409,7 @@ impl Scan<'_> {
             }
             let rule = &engine.set.rules[*at];
             let Some(regex) = rule.regex.as_ref().and_then(|regex| regex.get()) else { continue };
-            let end = (start + rule.reach.max(REACH)).min(self.bytes.len());
+            let end = (start + rule.reach.max(BEHIND)).min(self.bytes.len());
             // From one byte before, so that the regex may ask what stands there.
             let Some(captures) = regex.captures_at(&self.bytes[..end], start.saturating_sub(1)) else {
                 continue;
