@@ -36,6 +36,9 @@ use crate::outcome::Outcome;
 use crate::repo::Repo;
 use crate::report::{Format, Report};
 
+/// Find leaked credentials in files, the index, stdin and the history.
+///
+/// Exit code 0: none; 1: some; 2: could not look. No output holds a secret.
 #[derive(clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Args {

@@ -16,7 +16,6 @@ pub(super) fn write(report: &Report<'_>, out: &mut impl Write) -> io::Result<()>
         "runs": [{
             "tool": {"driver": {
                 "name": format!("xtask {}", report.command),
-                "informationUri": "https://github.com/features/actions",
                 "semanticVersion": env!("CARGO_PKG_VERSION"),
                 "rules": rules.iter().map(|finding| rule(finding)).collect::<Vec<_>>(),
             }},

@@ -297,6 +297,8 @@ struct RawRule {
     entropy: f64,
     #[serde(default)]
     keywords: Vec<String>,
+    /// gitleaks' composite rules, which are refused: half a condition would be another rule.
+    required: Option<toml::Value>,
     #[serde(default)]
     bare: Vec<String>,
     #[serde(default)]
@@ -417,6 +419,9 @@ impl RuleSet {
     /// Adds a rule, or changes the one of that name that was extended.
     fn take(&mut self, raw: RawRule, path: &Path, check: bool) -> Result<()> {
         let place = |what: &str| format!("{}: rule `{}`: {what}", path.display(), raw.id);
+        if raw.required.is_some() {
+            bail!(place("`required` (a composite rule) is not supported; leave it out or split the rule"));
+        }
         let mut allowlists = Vec::new();
         for list in raw.allowlist.into_iter().chain(raw.allowlists) {
             allowlists.push(list.build(path, &raw.id, check)?);
