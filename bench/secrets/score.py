@@ -22,18 +22,16 @@ def xtask(binary, folder, config=None):
 def gitleaks(binary, folder):
     with tempfile.NamedTemporaryFile(suffix=".json") as out:
         subprocess.run([binary, "dir", folder, "-f", "json", "-r", out.name, "--exit-code", "0"], capture_output=True, check=True)
-        for finding in json.load(out):
+        for finding in json.load(open(out.name, encoding="utf-8")):
             yield finding["File"], finding["RuleID"]
 
 
 def kingfisher(binary, folder):
     run = subprocess.run([binary, "scan", folder, "--format", "json", "--no-validate", "--no-update-check"], capture_output=True, text=True, check=False)
     for line in run.stdout.splitlines():
-        if not line.startswith(("{", "[")):
-            continue
-        data = json.loads(line)
-        for finding in data.get("findings", []) if isinstance(data, dict) else data:
-            yield finding["finding"]["path"], finding["rule"]["id"]
+        if line.startswith("{"):
+            for finding in json.loads(line).get("findings", []):
+                yield finding["finding"]["path"], finding["rule"]["id"]
 
 
 def main():
