@@ -30,7 +30,8 @@ def kingfisher(binary, folder):
     run = subprocess.run([binary, "scan", folder, "--format", "json", "--no-validate", "--no-update-check"], capture_output=True, text=True, check=False)
     for line in run.stdout.splitlines():
         if line.startswith("{"):
-            for finding in json.loads(line).get("findings", []):
+            found = json.loads(line).get("findings")
+            for finding in found if isinstance(found, list) else []:
                 yield finding["finding"]["path"], finding["rule"]["id"]
 
 

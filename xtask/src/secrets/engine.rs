@@ -342,18 +342,18 @@ impl Scan<'_> {
         let Some(found) = assignment::assigned(self.bytes, name) else { return };
         self.name_end = next;
         let strongest = self.strongest(word, &found.name);
-        let names = self.engine.names();
         let Some((kind, range)) = generic::in_assignment(self.bytes, &found, strongest, self.language) else {
-            if found.value.len() < super::tokens::LEAST
+            if (6..super::tokens::LEAST).contains(&found.value.len())
                 && self.language == Language::Other
                 && generic::may_name_secret(&generic::words(&self.bytes[found.name.clone()]))
-                && let Some(owner) = names.owner(self.bytes, &found.name, &found.value)
+                && let Some(owner) = self.engine.names().owner(self.bytes, &found.name, &found.value)
             {
                 self.push(Source::Provider(owner), found.value);
             }
             return;
         };
         if kind == Kind::Credential {
+            let names = self.engine.names();
             let counting = judge::counting(&self.bytes[range.clone()]);
             if counting && !names.any(self.bytes, &found.name)
                 || names.misfit(self.bytes, &found.name, &range)
