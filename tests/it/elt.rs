@@ -208,6 +208,40 @@ impl Ended {
 }
 
 #[test]
+fn an_artifacts_folder_that_cannot_be_made_is_named() {
+    let checkout = Checkout::built();
+    std::fs::remove_dir_all(checkout.path("dbt/target")).expect("removed");
+    std::fs::write(checkout.path("dbt/target"), "in the way").expect("written");
+    let ended = checkout.run(&elt(BUILT, &[])).expect(2);
+    assert!(ended.stderr.contains("dbt/target/issue_42"), "{}", ended.stderr);
+    let runs =
+        checkout.sql(&format!("select status from {BUILT}.ledger_runs order by started_at desc limit 1"));
+    assert_eq!(runs[0]["status"], "error");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_is_told() {
+    // Mounts need a privilege that not every machine grants; where it does not, this proves nothing.
+    let mount = |script: &str| {
+        let mut command = std::process::Command::new("unshare");
+        command.args(["-m", "sh", "-ec", script]);
+        command
+    };
+    if !mount("mount -t tmpfs none /mnt").output().is_ok_and(|probe| probe.status.success()) {
+        println!("skipped: this machine grants no mounts");
+        return;
+    }
+    let checkout = Checkout::new();
+    std::fs::create_dir(checkout.path(".xtask")).expect("created");
+    let mut command = mount("mount -t tmpfs -o size=3m none .xtask && exec \"$0\" elt --schema issue_1");
+    command.current_dir(checkout.root()).arg(crate::support::program());
+    command.env("XTASK_VENV", crate::support::environment()).env("CI", "true");
+    let ended = Ended::of(command).expect(2);
+    assert!(ended.stderr.contains("the disk is full"), "{}", ended.stderr);
+}
+
+#[test]
 fn a_place_that_cannot_be_written_is_named() {
     let checkout = Checkout::new();
     let mut command = checkout.command(&elt("issue_1", &[]));

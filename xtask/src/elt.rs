@@ -159,7 +159,7 @@ fn build(
     interrupt::check()?;
     warehouse.apply(&plan.provision).with_context(|| format!("failed to provision {}", run.schema_name))?;
     let mut follower = follow::Follower::new();
-    let ended = artifacts::forget(artifacts_folder)
+    let ended = artifacts::prepare(artifacts_folder)
         .and_then(|()| plan.invocation.run(python.interpreter(), |event| follower.follow(event)));
     let seen = follower.finish();
     match ended {

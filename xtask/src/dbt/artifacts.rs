@@ -57,8 +57,11 @@ impl Node {
     }
 }
 
-/// Forget what an earlier run left in `target`, so that it cannot be taken for what the next one leaves.
-pub(crate) fn forget(target: &Path) -> Result<()> {
+/// Make `target` ready for a run: a folder that can be written to, without what an earlier run left there
+/// and could be taken for what this one leaves.
+pub(crate) fn prepare(target: &Path) -> Result<()> {
+    std::fs::create_dir_all(target)
+        .with_context(|| format!("failed to create {}, where dbt puts what it compiles", target.display()))?;
     for file in ["manifest.json", "run_results.json"] {
         let path = target.join(file);
         match std::fs::remove_file(&path) {
