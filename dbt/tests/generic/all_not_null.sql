@@ -1,11 +1,17 @@
-{# Rows in which any of these columns is null: one test for many columns, since each test costs dbt its overhead. #}
+{# Rows in which one of these columns is null, and which: one test for many columns, as in `rules_hold`. #}
 {% test all_not_null(model, columns) %}
 
 select *
-from {{ model }}
-where
-    {%- for column in columns %}
-    {{ 'or ' if not loop.first }}{{ column }} is null
-    {%- endfor %}
+from (
+    select
+        case
+            {%- for column in columns %}
+            when {{ column }} is null then '{{ column }} is not null'
+            {%- endfor %}
+        end as broken_rule,
+        *
+    from {{ model }}
+) as judged
+where broken_rule is not null
 
 {% endtest %}
