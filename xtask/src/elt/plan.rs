@@ -74,10 +74,19 @@ pub(super) fn invocation(
         ("DBT_DUCKDB_PATH", database.to_string_lossy().into_owned()),
         ("XTASK_RUN_ID", run_id.to_owned()),
     ];
+    if std::env::var_os("DBT_THREADS").is_none() {
+        environment.push(("DBT_THREADS", threads().to_string()));
+    }
     if let Some(seeds) = seeds {
         environment.push(("DBT_SEED_DIR", seeds.to_string_lossy().into_owned()));
     }
     Invocation { project: project.to_path_buf(), args: words, environment }
+}
+
+/// Nodes that dbt builds at once. dbt's own work holds Python's lock, so more threads than processors
+/// only wait for each other; DuckDB spreads a large query over all of them by itself.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(4)
 }
 
 #[derive(Serialize)]
