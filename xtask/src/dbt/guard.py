@@ -57,12 +57,29 @@ def keep_type_testers():
     agate_helper.build_type_tester = build_type_tester
 
 
+def parse_no_deeper_than_needed():
+    """dbt looks for a WITH outside all parentheses; for that, sqlparse builds the whole syntax tree."""
+    import types
+
+    import sqlparse
+    from dbt import compilation
+    from sqlparse.engine import FilterStack, grouping
+
+    def parse(sql):
+        statements = tuple(FilterStack().run(sql))
+        for statement in statements:
+            grouping.group_parenthesis(statement)
+        return statements
+
+    compilation.sqlparse = types.SimpleNamespace(parse=parse, sql=sqlparse.sql, tokens=sqlparse.tokens)
+
+
 threading.Thread(target=follow_parent, daemon=True).start()
 
 # Importing and parsing make a great many objects that all live on: looking for garbage among them is
 # wasted.
 gc.disable()
-for make_leaner in (build_no_event_that_nobody_hears, keep_type_testers):
+for make_leaner in (build_no_event_that_nobody_hears, keep_type_testers, parse_no_deeper_than_needed):
     with contextlib.suppress(ImportError, AttributeError):
         make_leaner()
 
