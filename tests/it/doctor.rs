@@ -70,3 +70,13 @@ fn broken_policies_and_an_unwritable_warehouse_are_found() {
     assert_eq!(status_of(&report, "policies"), "fail");
     assert_eq!(status_of(&report, "storage"), "fail");
 }
+
+#[test]
+fn every_command_says_in_the_help_what_it_is_for() {
+    let assert = support::xtask(support::root()).arg("--help").assert().success();
+    let help = String::from_utf8_lossy(&assert.get_output().stdout).into_owned();
+    let commands = help.split("Commands:").nth(1).unwrap().split("Options:").next().unwrap();
+    for line in commands.lines().filter(|line| !line.trim().is_empty()) {
+        assert!(line.split_whitespace().count() > 2, "{line:?} has no text");
+    }
+}

@@ -22,6 +22,7 @@ use crate::{Format, console};
 /// People wait for it before they start to work: an answer without the slow part beats a late one.
 const LIMIT: Duration = Duration::from_millis(4500);
 
+/// Check that everything the toolkit needs is here, and say how to mend what is not.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// How to print the result.

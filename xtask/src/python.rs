@@ -10,6 +10,7 @@ use crate::outcome::Outcome;
 use crate::repo::Repo;
 use crate::{console, interrupt};
 
+/// Install or re-pin the Python packages that dbt runs on.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]

@@ -37,7 +37,7 @@ pub(super) struct Follower {
 
 impl Follower {
     pub(super) fn new() -> Self {
-        let bar = console::bar(0, "{spinner} [{bar:30}] {pos}/{len} {elapsed:.dim} {wide_msg}");
+        let bar = console::bar(1, "{spinner} [{bar:30}] {pos}/{len} {elapsed:.dim} {wide_msg}");
         bar.set_message("dbt is starting");
         Self { bar, running: BTreeMap::new(), seen: Seen::default() }
     }
@@ -45,7 +45,7 @@ impl Follower {
     pub(super) fn follow(&mut self, event: &Event) {
         match event.progress() {
             Progress::Started { node, total } => {
-                self.bar.set_length(total);
+                self.expect(total);
                 self.running.insert(node.unique_id.clone(), node.node_name.clone());
             }
             Progress::Finished(finished) => self.finished(&finished),
@@ -65,10 +65,17 @@ impl Follower {
         self.seen
     }
 
+    /// Not every event says how many nodes there are.
+    fn expect(&self, total: u64) {
+        if total > 0 {
+            self.bar.set_length(total);
+        }
+    }
+
     fn finished(&mut self, finished: &Finished<'_>) {
         let node = finished.node;
         self.running.remove(&node.unique_id);
-        self.bar.set_length(finished.total);
+        self.expect(finished.total);
         self.bar.inc(1);
         tell(node, finished);
         self.seen.reported.push(Reported {
