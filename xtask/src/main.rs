@@ -10,6 +10,7 @@ mod doctor;
 mod elt;
 mod environment;
 mod finding;
+mod hex;
 mod interrupt;
 mod ledger;
 mod local;

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use sha2::{Digest as _, Sha256};
 
+use crate::hex;
+
 /// Folders that dbt writes, by their default names: never part of what a build is made from.
 const WRITTEN_BY_DBT: [&str; 3] = ["target", "logs", ".git"];
 
@@ -50,7 +52,7 @@ pub(crate) fn fingerprint(project: &Path, seeds: Option<&Path>, facts: &[String]
             add(&mut hash, &of_content.finalize());
         }
     }
-    Ok(hex(&hash.finalize()))
+    Ok(hex::encode(&hash.finalize()))
 }
 
 fn add(hash: &mut Sha256, bytes: &[u8]) {
@@ -69,15 +71,6 @@ impl std::io::Write for HashWriter<'_> {
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

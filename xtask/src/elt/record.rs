@@ -101,8 +101,7 @@ pub(super) fn close_killed_run(warehouse: &mut dyn Warehouse, killed: &Holder, b
         run_url: None,
         ..blank.clone()
     };
-    let change = ledger::record(&warehouse.database(), &run, &[], &[])?;
-    warehouse.apply(&change).context("failed to record the run that was killed")
+    keep(warehouse, &run, &[], &[])
 }
 
 /// Record a run that found nothing to do.
@@ -117,8 +116,7 @@ pub(super) fn up_to_date(
     finish(&mut run, begun);
     let name: Name = run.schema_name.parse()?;
     let nodes = ledger::nodes_of(warehouse, &name, &same_as.run_id)?;
-    let change = ledger::record(&warehouse.database(), &run, &[], &[])?;
-    warehouse.apply(&change).context("failed to record the run")?;
+    keep(warehouse, &run, &[], &[])?;
     Ok(Built { run, nodes, compiled: BTreeMap::new() })
 }
 
@@ -132,8 +130,7 @@ pub(super) fn could_not_start(
     run.status = Status::Error;
     run.message = Some(format!("{error:#}"));
     finish(&mut run, begun);
-    let change = ledger::record(&warehouse.database(), &run, &[], &[])?;
-    warehouse.apply(&change).context("failed to record the run")
+    keep(warehouse, &run, &[], &[])
 }
 
 /// Record a run in which dbt has ended, however it did.
@@ -171,10 +168,20 @@ pub(super) fn ended(
     finish(&mut run, begun);
 
     let relations = relations(&run, &nodes, &standing);
-    let change = ledger::record(&warehouse.database(), &run, &nodes, &relations)?;
-    warehouse.apply(&change).context("failed to record the run in the ledger")?;
+    keep(warehouse, &run, &nodes, &relations)?;
     let compiled = results.map(|results| compiled(results, &manifest)).unwrap_or_default();
     Ok(Built { run, nodes, compiled })
+}
+
+/// Write a run with all that belongs to it, whole or not at all.
+fn keep(
+    warehouse: &mut dyn Warehouse,
+    run: &Run,
+    nodes: &[Node],
+    relations: &[MeasuredRelation],
+) -> Result<()> {
+    let change = ledger::record(&warehouse.database(), run, nodes, relations)?;
+    warehouse.apply(&change).with_context(|| format!("failed to record run {} in the ledger", run.run_id))
 }
 
 fn finish(run: &mut Run, begun: Instant) {

@@ -23,11 +23,7 @@ impl Fingerprints {
     pub(super) fn of(&self, rule: &str, path: &str, secret: &[u8]) -> String {
         let value = keyed(&self.key, &[secret.trim_ascii()]);
         let whole = keyed(&self.key, &[rule.as_bytes(), path.as_bytes(), &value]);
-        whole[..16].iter().fold(String::with_capacity(32), |mut text, byte| {
-            use std::fmt::Write as _;
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        crate::hex::encode(&whole[..16])
     }
 }
 

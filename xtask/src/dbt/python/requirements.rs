@@ -5,12 +5,12 @@
 //! resolved together, so any of them can be installed side by side.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use sha2::{Digest as _, Sha256};
 
+use crate::hex;
 use crate::repo::Repo;
 
 /// A set of pinned packages: one lock file `dbt/requirements/<set>.txt`.
@@ -186,10 +186,5 @@ pub(crate) fn requirements(text: &str) -> impl Iterator<Item = &str> {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    let digest = Sha256::digest(bytes);
-    digest.iter().fold(String::with_capacity(64), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hex::encode(&Sha256::digest(bytes))
 }
