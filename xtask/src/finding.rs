@@ -34,7 +34,7 @@ impl Severity {
 }
 
 /// Where something is. Lines and columns start at 1; columns count characters; the end is exclusive.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, serde::Deserialize)]
 pub(crate) struct Span {
     pub(crate) line: usize,
     pub(crate) column: usize,

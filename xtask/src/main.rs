@@ -13,6 +13,8 @@ mod finding;
 mod hex;
 mod interrupt;
 mod ledger;
+#[allow(dead_code)]
+mod lint;
 mod local;
 mod lock;
 mod outcome;

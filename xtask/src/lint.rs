@@ -1,0 +1,3 @@
+//! `cargo xtask lint`: one pass over secrets, SQL, YAML, dbt and workflows.
+
+pub(crate) mod rule;

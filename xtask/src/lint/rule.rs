@@ -1,0 +1,84 @@
+//! What the groups of `lint` have in common: a rule and its words, an offence against it, a file to
+//! look at, and the parameters that a repository gives a rule.
+//!
+//! Rules find and say; severities, scopes and waivers are applied afterwards to all of them alike, so
+//! that no rule can forget to.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result};
+use serde::de::DeserializeOwned;
+
+use crate::finding::{Severity, Span};
+
+/// A rule of this toolkit, with what `--explain` and `policies/RULES.md` print of it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Rule {
+    /// As policies and waivers write it: kebab-case, and it reads after "allow".
+    pub(crate) name: &'static str,
+    /// `sql`, `yaml`, `dbt` or `workflow`.
+    pub(crate) group: &'static str,
+    /// Unless `policies/lint.toml` says otherwise.
+    pub(crate) severity: Severity,
+    /// What it does, in one line.
+    pub(crate) summary: &'static str,
+    /// Why that is bad.
+    pub(crate) why: &'static str,
+    /// What it objects to, and what to write instead, in Markdown.
+    pub(crate) example: &'static str,
+    /// How to mend it, in one line; an offence may know better.
+    pub(crate) remedy: &'static str,
+}
+
+/// One place that a rule objects to.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Offence {
+    /// The rule's name: one of ours, or one of the style libraries' (`layout.indent`, `line-length`).
+    pub(crate) rule: Cow<'static, str>,
+    /// The file, as [`Source::path`] writes it.
+    pub(crate) path: String,
+    pub(crate) span: Span,
+    pub(crate) message: String,
+    /// Where the general remedy of the rule is not the best that can be said.
+    pub(crate) remedy: Option<String>,
+}
+
+impl Rule {
+    pub(crate) fn offence(&self, path: &str, span: Span, message: impl Into<String>) -> Offence {
+        Offence {
+            rule: Cow::Borrowed(self.name),
+            path: path.to_owned(),
+            span,
+            message: message.into(),
+            remedy: None,
+        }
+    }
+}
+
+/// A file to look at, read once for all groups.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    /// Relative to the repository's root, with slashes on every system.
+    pub(crate) path: String,
+    /// What stands in the work tree, or in the index with `--staged`.
+    pub(crate) text: String,
+}
+
+/// The parameters of `policies/lint.toml`: `[rules.<name>.parameters]`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Parameters(pub(crate) BTreeMap<String, toml::Table>);
+
+impl Parameters {
+    /// The parameters of `rule`; each has a default, so that a repository without a policy is linted too.
+    pub(crate) fn of<T: DeserializeOwned + Default>(&self, rule: &Rule) -> Result<T> {
+        self.0.get(rule.name).map_or_else(
+            || Ok(T::default()),
+            |table| {
+                table.clone().try_into().with_context(|| {
+                    format!("failed to understand [rules.{}.parameters] of policies/lint.toml", rule.name)
+                })
+            },
+        )
+    }
+}
