@@ -6,7 +6,6 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Mutex;
 
 use anyhow::{Context as _, Result, bail};
@@ -15,6 +14,7 @@ use rayon::prelude::*;
 
 use super::scanner::{Scanner, count};
 use crate::finding::{Finding, display_path};
+use crate::git;
 use crate::repo::Repo;
 
 /// Scans the paths that were given, or the repository.
@@ -104,20 +104,10 @@ fn tracked(repo: &Repo, folder: &Path, depth: usize) -> Option<Vec<PathBuf>> {
     {
         return None;
     }
-    let listed = super::git::output(Command::new("git").arg("-C").arg(folder).args([
-        "ls-files",
-        "--cached",
-        "--others",
-        "--exclude-standard",
-        "--deduplicate",
-        "-z",
-        "--",
-        ".",
-    ]));
-    let listed = listed.inspect_err(|error| tracing::debug!("git ls-files: {error:#}")).ok()?;
+    let listed = git::files(folder).inspect_err(|error| tracing::debug!("git ls-files: {error:#}")).ok()?;
     let mut files = Vec::new();
-    for name in listed.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-        let path = folder.join(super::git::path(name));
+    for name in listed {
+        let path = folder.join(name);
         match path.symlink_metadata() {
             Ok(meta) if meta.is_file() => files.push(path),
             Ok(meta) if meta.is_dir() => {
