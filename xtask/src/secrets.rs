@@ -4,6 +4,7 @@
 //! secret at all, `scanner` turns hits into findings, `files` and `git` fetch what is scanned.
 
 mod allow;
+mod archive;
 mod assignment;
 mod baseline;
 mod bigrams;
@@ -63,6 +64,10 @@ pub(crate) struct Args {
     #[arg(long, requires = "history")]
     messages: bool,
 
+    /// Look into zip, tar and gzip files too.
+    #[arg(long, conflicts_with_all = ["staged", "history", "since"])]
+    archives: bool,
+
     /// Findings that were accepted; default: policies/secrets-baseline.toml where it exists.
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
@@ -86,7 +91,8 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
         Some(file) => RuleSet::load(file)?,
         None => rules(repo)?,
     };
-    let scanner = Scanner::new(Engine::new(rules)?);
+    let mut scanner = Scanner::new(Engine::new(rules)?);
+    scanner.archives = args.archives;
     let mut findings = if args.staged {
         git::staged(&scanner, repo)?
     } else if args.history || args.since.is_some() {

@@ -4,7 +4,7 @@
 //! out while a tracked file never does; in any other folder it is everything but `.git`.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use ignore::{WalkBuilder, WalkState};
 use rayon::prelude::*;
 
+use super::archive;
 use super::scanner::{Scanner, count};
 use crate::finding::{Finding, display_path};
 use crate::git;
@@ -81,7 +82,15 @@ fn scan_file(scanner: &Scanner, repo: &Repo, path: &Path, buffer: &mut Vec<u8>) 
     if scanner.skips(&shown) {
         return Vec::new();
     }
-    match File::open(path).and_then(|file| scanner.read(&shown, file, buffer)) {
+    let open = File::open(path);
+    if let Some(kind) = archive::kind(&shown).filter(|_| scanner.archives) {
+        match open {
+            Ok(file) => return archive::scan(scanner, &shown, kind, BufReader::new(file)),
+            Err(error) => unreadable(scanner, &format!("{shown}: {error}")),
+        }
+        return Vec::new();
+    }
+    match open.and_then(|file| scanner.read(&shown, file, buffer)) {
         Ok(findings) => findings,
         Err(error) => {
             unreadable(scanner, &format!("{shown}: {error}"));

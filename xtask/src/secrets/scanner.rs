@@ -26,6 +26,8 @@ const EXCERPT: usize = 60;
 pub(super) struct Scanner {
     pub(super) engine: Arc<Engine>,
     prints: Fingerprints,
+    /// Whether archives are unfolded.
+    pub(super) archives: bool,
     pub(super) counts: Counts,
 }
 
@@ -48,12 +50,22 @@ pub(super) fn count(counter: &AtomicU64, by: u64) {
 
 impl Scanner {
     pub(super) fn new(engine: Engine) -> Self {
-        Self { engine: Arc::new(engine), prints: Fingerprints::from_environment(), counts: Counts::default() }
+        Self {
+            engine: Arc::new(engine),
+            prints: Fingerprints::from_environment(),
+            archives: false,
+            counts: Counts::default(),
+        }
     }
 
     /// The same scanner with counts of its own.
     pub(super) fn counting_anew(&self) -> Self {
-        Self { engine: Arc::clone(&self.engine), prints: self.prints, counts: Counts::default() }
+        Self {
+            engine: Arc::clone(&self.engine),
+            prints: self.prints,
+            archives: self.archives,
+            counts: Counts::default(),
+        }
     }
 
     /// Whether the rules leave a path out altogether.
