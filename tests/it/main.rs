@@ -5,6 +5,7 @@
 
 mod doctor;
 mod elt;
+mod lint;
 mod python;
 mod schema;
 mod secrets;

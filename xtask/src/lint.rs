@@ -109,7 +109,7 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     }
     Finding::sort(&mut findings);
     let summary = summary(&counts, accepted + waived, &findings);
-    Report { command: "lint", findings: &findings, summary: &summary }.print(args.format)
+    Report { command: "lint", findings: &findings, describe: catalogue::describe, summary: &summary }.print(args.format)
 }
 
 fn groups(only: &[Group]) -> BTreeSet<Group> {

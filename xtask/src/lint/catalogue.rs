@@ -49,6 +49,11 @@ pub(super) fn knows(rule: &str) -> bool {
     ALL.contains_key(rule)
 }
 
+/// What a rule is about, in one line.
+pub(super) fn describe(rule: &str) -> Option<String> {
+    ALL.get(rule).map(|entry| entry.summary.to_string())
+}
+
 /// What is known of a rule. A library may report under a name that it does not list: that is style.
 pub(super) fn entry(rule: &str) -> Entry {
     ALL.get(rule).cloned().unwrap_or_else(|| Entry {
