@@ -11,6 +11,7 @@ mod inputs;
 mod pass;
 pub(crate) mod rule;
 mod settings;
+pub(crate) mod sql;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
