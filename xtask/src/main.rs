@@ -27,6 +27,8 @@ mod schema;
 mod secrets;
 mod seed;
 mod warehouse;
+#[allow(dead_code)]
+mod yaml;
 
 use std::process::ExitCode;
 
