@@ -4,4 +4,5 @@
 mod cases;
 pub(crate) mod dbt;
 pub(crate) mod rule;
+pub(crate) mod workflow;
 pub(crate) mod yaml;
