@@ -44,8 +44,16 @@ fn repository() -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let at = folder.path();
     git(at, &["init", "-q", "-b", "main"]);
-    write(at, "dbt/dbt_project.yml", "---\nname: shop\nversion: \"1.0\"\nprofile: shop\nmodel-paths: [models]\n");
-    write(at, "dbt/models/orders.sql", "select\n    order_id,\n    placed_on\nfrom {{ ref('raw_orders') }}\n");
+    write(
+        at,
+        "dbt/dbt_project.yml",
+        "---\nname: shop\nversion: \"1.0\"\nprofile: shop\nmodel-paths: [models]\n",
+    );
+    write(
+        at,
+        "dbt/models/orders.sql",
+        "select\n    order_id,\n    placed_on\nfrom {{ ref('raw_orders') }}\n",
+    );
     write(at, "dbt/models/raw_orders.sql", "select\n    1 as order_id,\n    '2026-01-01' as placed_on\n");
     folder
 }
@@ -161,7 +169,9 @@ fn a_waiver_needs_a_rule_a_reason_and_a_day() {
     assert_eq!(found, set(&["trailing-semicolon dbt/models/bad.sql:2"]));
 
     let waiver = |rule: &str, until: &str| {
-        format!("[[waivers]]\nrule = \"{rule}\"\npath = \"dbt/models/*.sql\"\nreason = \"old\"\nuntil = {until}\n")
+        format!(
+            "[[waivers]]\nrule = \"{rule}\"\npath = \"dbt/models/*.sql\"\nreason = \"old\"\nuntil = {until}\n"
+        )
     };
     write(at, "policies/lint.toml", waiver("trailing-semicolon", "2999-12-31"));
     assert_eq!(findings(at, &["--only", "sql"]), (0, set(&[])));
@@ -177,7 +187,11 @@ fn a_waiver_needs_a_rule_a_reason_and_a_day() {
     write(at, "policies/lint.toml", "[rules.trailing-semicolon]\nseverity = \"off\"\n");
     assert_eq!(findings(at, &["--only", "sql"]), (0, set(&[])));
     fs::remove_file(at.join("policies/lint.toml")).expect("removed");
-    write(at, "dbt/models/bad.sql", "select order_id\nfrom {{ ref('orders') }}; -- xtask:allow(trailing-semicolon)\n");
+    write(
+        at,
+        "dbt/models/bad.sql",
+        "select order_id\nfrom {{ ref('orders') }}; -- xtask:allow(trailing-semicolon)\n",
+    );
     let (code, document) = document(at, &["--only", "sql"]);
     assert_eq!((code, &document["summary"]["allowed_inline"]), (0, &1.into()));
 }
@@ -202,7 +216,10 @@ fn every_format_holds_the_same_findings() {
 fn rules_explain_themselves_and_their_document_is_current() {
     let said = |options: &[&str]| String::from_utf8(lint(support::root(), options).stdout).expect("text");
     let explained = said(&["--explain", "trailing-semicolon"]);
-    assert!(explained.contains("**Why:**") && explained.contains("xtask:allow(trailing-semicolon)"), "{explained}");
+    assert!(
+        explained.contains("**Why:**") && explained.contains("xtask:allow(trailing-semicolon)"),
+        "{explained}"
+    );
     assert!(said(&["--explain", "github-token"]).contains("xtask:allow"));
     let output = lint(support::root(), &["--explain", "semicolon"]);
     assert_eq!(output.status.code(), Some(2));
@@ -268,7 +285,10 @@ fn the_installed_hook_guards_commits() {
     assert!(code == Some(2) && said.contains("--force"), "{said}");
     assert_eq!(install(&["--force"]).0, Some(0));
     assert!(fs::read_to_string(&hook).expect("a hook").contains("cargo xtask lint --staged"));
-    assert_eq!(fs::read_to_string(at.join(".git/hooks/pre-commit.before-xtask")).expect("kept").lines().count(), 2);
+    assert_eq!(
+        fs::read_to_string(at.join(".git/hooks/pre-commit.before-xtask")).expect("kept").lines().count(),
+        2
+    );
 }
 
 #[test]
@@ -276,7 +296,8 @@ fn pre_commit_and_prek_run_the_same_hook() {
     for tool in ["pre-commit", "prek"] {
         let (repo, shims) = (repository(), tempfile::tempdir().expect("a folder"));
         let at = repo.path();
-        fs::copy(support::root().join(".pre-commit-config.yaml"), at.join(".pre-commit-config.yaml")).expect("copied");
+        fs::copy(support::root().join(".pre-commit-config.yaml"), at.join(".pre-commit-config.yaml"))
+            .expect("copied");
         let output = Command::new(support::environment().join("bin").join(tool))
             .current_dir(at)
             .args(["install"])
@@ -338,5 +359,8 @@ fn a_fix_mends_once_and_twice_the_same() {
     assert_eq!(once.0, "select order_id\nfrom {{ ref('orders') }}\n");
     assert_eq!(once.1, "---\nmodels:\n  - name: loud\n");
     lint(at, &["--fix"]);
-    assert_eq!(once, (fs::read_to_string(&model).expect("a model"), fs::read_to_string(&yaml).expect("properties")));
+    assert_eq!(
+        once,
+        (fs::read_to_string(&model).expect("a model"), fs::read_to_string(&yaml).expect("properties"))
+    );
 }

@@ -29,6 +29,8 @@ mod schema;
 mod secrets;
 mod seed;
 mod warehouse;
+#[allow(dead_code)]
+mod yaml;
 
 use std::process::ExitCode;
 

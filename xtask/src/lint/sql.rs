@@ -151,7 +151,8 @@ impl Project {
     /// What the file at `path` is for.
     pub(crate) fn role(&self, path: &str) -> Role {
         let above = |folder: &str| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
-        let nearest = self.folders.iter().filter(|(folder, _)| above(folder)).max_by_key(|(folder, _)| folder.len());
+        let nearest =
+            self.folders.iter().filter(|(folder, _)| above(folder)).max_by_key(|(folder, _)| folder.len());
         nearest.map_or(Role::Script, |(_, role)| *role)
     }
 
@@ -293,7 +294,12 @@ fn unread(error: &anyhow::Error) -> Violation {
 }
 
 /// What the template renders to: once, and again as an incremental run if that may differ.
-fn renderings(source: &str, pieces: &[Piece], path: &str, project: &Project) -> Vec<Result<Rendering, Fault>> {
+fn renderings(
+    source: &str,
+    pieces: &[Piece],
+    path: &str,
+    project: &Project,
+) -> Vec<Result<Rendering, Fault>> {
     let name = path.rsplit('/').next().unwrap_or(path).trim_end_matches(".sql");
     let first = project.renderer.render(source, pieces, name, false);
     let mut all = vec![first];

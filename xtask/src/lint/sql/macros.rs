@@ -101,9 +101,8 @@ pub(crate) fn closes(keyword: &str) -> Option<&str> {
 /// The piece that closes the definition which `open` opens: definitions do not nest.
 fn closing(source: &str, pieces: &[Piece], open: usize) -> Option<usize> {
     let wanted = pieces[open].keyword(source);
-    (open + 1..pieces.len()).find(|&at| {
-        pieces[at].kind == Kind::Statement && closes(pieces[at].keyword(source)) == Some(wanted)
-    })
+    (open + 1..pieces.len())
+        .find(|&at| pieces[at].kind == Kind::Statement && closes(pieces[at].keyword(source)) == Some(wanted))
 }
 
 /// The name that a definition has among the macros.
@@ -223,7 +222,8 @@ pub(crate) fn is_macro_file(source: &str, pieces: &[Piece]) -> bool {
             defines = true;
         } else {
             let blank = source[piece.range.clone()].trim().is_empty();
-            if piece.kind == Kind::Expression || (matches!(piece.kind, Kind::Text | Kind::RawText) && !blank) {
+            if piece.kind == Kind::Expression || (matches!(piece.kind, Kind::Text | Kind::RawText) && !blank)
+            {
                 return false;
             }
         }

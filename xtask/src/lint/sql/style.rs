@@ -66,8 +66,8 @@ impl Styles {
             texts.sort_by_key(|(folder, _)| folder.len());
             let mut texts: Vec<&str> = texts.into_iter().map(|(_, text)| text).collect();
             texts.push(text);
-            let style = Style::new(&texts)
-                .with_context(|| format!("failed to understand {}", display(folder)))?;
+            let style =
+                Style::new(&texts).with_context(|| format!("failed to understand {}", display(folder)))?;
             folders.insert(folder.clone(), style);
         }
         Ok(Self { folders })
@@ -174,7 +174,9 @@ impl Style {
             bail!("no rule of layout or capitalisation is on");
         }
         for (section, values) in only {
-            if let (Some(known), Some(values)) = (raw.get_mut(&section).and_then(|known| known.as_map_mut()), values.as_map()) {
+            if let (Some(known), Some(values)) =
+                (raw.get_mut(&section).and_then(|known| known.as_map_mut()), values.as_map())
+            {
                 known.extend(values.iter().map(|(key, value)| (key.clone(), value.clone())));
             }
         }
@@ -191,7 +193,12 @@ fn linter(config: FluffConfig) -> Result<Linter> {
 }
 
 fn violation(rule: &'static str, error: sqruff_lib_core::errors::SQLBaseError) -> Violation {
-    Violation { start: error.source_slice.start, end: error.source_slice.end, rule, message: error.description }
+    Violation {
+        start: error.source_slice.start,
+        end: error.source_slice.end,
+        rule,
+        message: error.description,
+    }
 }
 
 fn unparsable(segment: &ErasedSegment) -> Violation {
@@ -312,8 +319,14 @@ fn templated(source: &str, rendering: &Rendering) -> Result<TemplatedFile> {
         }
     }
     push(at..source.len(), TemplateSliceKind::Templated);
-    TemplatedFile::new(source.to_owned(), "file".to_owned(), Some(rendering.text.clone()), Some(slices), Some(raw))
-        .map_err(|error| anyhow!("{error}"))
+    TemplatedFile::new(
+        source.to_owned(),
+        "file".to_owned(),
+        Some(rendering.text.clone()),
+        Some(slices),
+        Some(raw),
+    )
+    .map_err(|error| anyhow!("{error}"))
 }
 
 thread_local! {

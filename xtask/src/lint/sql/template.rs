@@ -127,7 +127,8 @@ fn tag(source: &str, start: usize, kind: Kind) -> Result<Tag, Fault> {
     };
     let (code_end, end) = match kind {
         Kind::Comment => {
-            let end = source[start + 2..].find("#}").map(|at| start + 2 + at).ok_or_else(|| unclosed("#}"))?;
+            let end =
+                source[start + 2..].find("#}").map(|at| start + 2 + at).ok_or_else(|| unclosed("#}"))?;
             (end, end + 2)
         }
         Kind::Expression => end_of_code(source, start + 2, b"}}").ok_or_else(|| unclosed("}}"))?,
@@ -283,17 +284,15 @@ mod tests {
     fn raw_text_is_not_cut() {
         assert_eq!(
             texts("{% raw %} {{ x }} {% endraw %}"),
-            [
-                (Kind::Statement, "{% raw %}"),
-                (Kind::RawText, " {{ x }} "),
-                (Kind::Statement, "{% endraw %}")
-            ]
+            [(Kind::Statement, "{% raw %}"), (Kind::RawText, " {{ x }} "), (Kind::Statement, "{% endraw %}")]
         );
     }
 
     #[test]
     fn what_is_never_closed_is_a_fault_at_its_place() {
-        for (source, range) in [("ab {{ x", 3..7), ("{% if x\nselect", 0..7), ("a {# b", 2..6), ("{{ 'a }}", 0..8)] {
+        for (source, range) in
+            [("ab {{ x", 3..7), ("{% if x\nselect", 0..7), ("a {# b", 2..6), ("{{ 'a }}", 0..8)]
+        {
             assert_eq!(cut(source).expect_err("it is unclosed").range, range, "{source}");
         }
     }
