@@ -14,7 +14,7 @@
 use std::path::{Path, PathBuf};
 
 use super::rule::{Offence, Parameters, Source};
-use crate::yaml::{self, Node, Value};
+use crate::yaml::{self, Node, Style, Value};
 
 /// One case: files, and what stands against them.
 pub(crate) struct Case {
@@ -60,9 +60,9 @@ impl Case {
 
 fn to_toml(node: &Node) -> toml::Value {
     match &node.value {
-        Value::Scalar { text, plain } => match (plain, node.truth(), text.parse()) {
-            (true, Some(truth), _) => truth.into(),
-            (true, None, Ok(number)) => toml::Value::Integer(number),
+        Value::Scalar { text, style } => match (style, node.truth(), text.parse()) {
+            (Style::Plain, Some(truth), _) => truth.into(),
+            (Style::Plain, None, Ok(number)) => toml::Value::Integer(number),
             _ => text.as_str().into(),
         },
         Value::Sequence(items) => items.iter().map(to_toml).collect::<Vec<_>>().into(),

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::expression::{Error, Expression};
 use crate::finding::{Lines, Span};
 use crate::lint::rule::{Offence, Rule, Source};
-use crate::yaml::{Node, Value};
+use crate::yaml::{Node, Style, Value};
 
 /// What the repository holds, by path.
 pub(crate) struct Context<'a> {
@@ -169,17 +169,16 @@ impl<'a> View<'a> {
     /// line that a backslash continues is one with the next.
     pub(crate) fn script(&self, run: &Node) -> Vec<ScriptLine<'a>> {
         let whole = &self.text[run.bytes.clone()];
-        let is_block = whole.starts_with(['|', '>']);
+        let Value::Scalar { style, .. } = run.value else { return Vec::new() };
+        let quotes: &[char] = if style == Style::Quoted { &['"', '\''] } else { &[] };
+        // The shell sees the lines of anything but a literal block as one.
+        let folds = style != Style::Literal;
         let mut start = run.bytes.start;
         let mut lines: Vec<ScriptLine<'a>> = Vec::new();
         let mut continued = false;
-        for (at, raw) in whole.split_inclusive('\n').enumerate() {
+        for raw in whole.split_inclusive('\n') {
             let begin = start;
             start += raw.len();
-            if is_block && at == 0 {
-                continue;
-            }
-            let quotes: &[char] = if is_block { &[] } else { &['"', '\''] };
             let text = raw.trim().trim_matches(quotes);
             let offset = begin + raw.find(text).unwrap_or_default();
             if let Some(last) = lines.last_mut().filter(|_| continued) {
@@ -187,7 +186,7 @@ impl<'a> View<'a> {
             } else if !text.is_empty() && !text.starts_with('#') {
                 lines.push(ScriptLine { text, start: offset });
             }
-            continued = text.ends_with('\\') && !text.starts_with('#');
+            continued = !text.is_empty() && !text.starts_with('#') && (folds || text.ends_with('\\'));
         }
         lines
     }
