@@ -242,7 +242,7 @@ impl Blanked {
             |at: usize| row(at).map(str::trim).is_some_and(|text| text.is_empty() || text.starts_with('#'));
         let here = (line.saturating_sub(3)..line + 2).find(|&at| passes(at))?;
         let first = (0..=here).rev().take_while(|&at| passes(at)).last()?;
-        let last = (here..).take_while(|&at| passes(at)).last()?;
+        let last = (here..starts.len()).take_while(|&at| passes(at)).last()?;
         let (from, to) = (starts[first], starts[last + 1]);
         if !self.text[from..to].contains('#') {
             return None;
@@ -502,7 +502,7 @@ mod tests {
             let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
             for i in 1..12 {
                 let alias = format!("*a{},", i - 1).repeat(9);
-                text.push_str(&format!("a{i}: &a{i} [{alias}]\n"));
+                text = format!("{text}a{i}: &a{i} [{alias}]\n");
             }
             text
         };

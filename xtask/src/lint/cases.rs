@@ -144,6 +144,11 @@ pub(crate) fn repository(wanted: impl Fn(&str) -> bool) -> Vec<Source> {
     sources
 }
 
+/// Whether the path ends in one of these extensions.
+pub(crate) fn is_one(path: &str, extensions: &[&str]) -> bool {
+    path.rsplit_once('.').is_some_and(|(_, extension)| extensions.contains(&extension))
+}
+
 /// What stands against files that should be clean, to read in a failed test.
 pub(crate) fn told(offences: &[Offence]) -> String {
     let line =

@@ -54,7 +54,7 @@ pub(crate) enum Kind {
 /// What GitHub takes the file for.
 pub(crate) fn kind(path: &str) -> Option<Kind> {
     let (folder, file) = path.rsplit_once('/').unwrap_or(("", path));
-    let is_yaml = file.ends_with(".yml") || file.ends_with(".yaml");
+    let is_yaml = matches!(file.rsplit_once('.'), Some((_, "yml" | "yaml")));
     match () {
         () if folder == ".github/workflows" && is_yaml => Some(Kind::Workflow),
         () if matches!(file, "action.yml" | "action.yaml")
@@ -213,10 +213,13 @@ impl<'a> View<'a> {
             Value::Scalar { .. } => self.collect_scalar(node, found),
             Value::Sequence(items) => items.iter().for_each(|item| self.collect(item, found)),
             Value::Mapping(entries) => {
+                let conditional =
+                    ["run", "uses", "runs-on", "steps", "needs"].iter().any(|key| node.get(key).is_some());
                 for (key, value) in entries {
                     self.collect(key, found);
-                    // An `if` is an expression with or without the marks.
-                    if key.text() == Some("if")
+                    // The `if` of a step or job is an expression with or without the marks.
+                    if conditional
+                        && key.text() == Some("if")
                         && let Some(text) = value.text()
                         && !text.contains("${{")
                     {
