@@ -37,12 +37,23 @@ pub(crate) struct Node {
 pub(crate) enum Value {
     Scalar {
         text: String,
-        /// Neither quoted nor a block: only such a scalar can be null, a number or a truth value.
-        plain: bool,
+        style: Style,
     },
     Sequence(Vec<Node>),
     /// In the order of the file; what `<<` merges in comes after what the mapping says itself.
     Mapping(Vec<(Node, Node)>),
+}
+
+/// How a scalar is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// Only such a scalar can be null, a number or a truth value.
+    Plain,
+    Quoted,
+    /// `|`: the place is that of its lines.
+    Literal,
+    /// `>`: the same, and its lines are one.
+    Folded,
 }
 
 /// A file's documents, and the keys that stand in one mapping twice.
@@ -89,8 +100,8 @@ pub(crate) enum Kind {
 impl PartialEq for Node {
     fn eq(&self, other: &Self) -> bool {
         match (&self.value, &other.value) {
-            (Value::Scalar { text, plain }, Value::Scalar { text: theirs, plain: so }) => {
-                text == theirs && plain == so
+            (Value::Scalar { text, style }, Value::Scalar { text: theirs, style: so }) => {
+                text == theirs && (*style == Style::Plain) == (*so == Style::Plain)
             }
             (Value::Sequence(ours), Value::Sequence(theirs)) => ours == theirs,
             (Value::Mapping(ours), Value::Mapping(theirs)) => ours == theirs,
@@ -109,13 +120,13 @@ impl Node {
     }
 
     pub(crate) fn is_null(&self) -> bool {
-        matches!(&self.value, Value::Scalar { text, plain: true }
+        matches!(&self.value, Value::Scalar { text, style: Style::Plain }
             if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
     }
 
     /// A truth value, as YAML 1.1 writes it: dbt's reader takes `yes` and `on` too.
     pub(crate) fn truth(&self) -> Option<bool> {
-        let Value::Scalar { text, plain: true } = &self.value else { return None };
+        let Value::Scalar { text, style: Style::Plain } = &self.value else { return None };
         match text.to_ascii_lowercase().as_str() {
             "true" | "yes" | "on" => Some(true),
             "false" | "no" | "off" => Some(false),
@@ -231,7 +242,7 @@ impl Blanked {
             |at: usize| row(at).map(str::trim).is_some_and(|text| text.is_empty() || text.starts_with('#'));
         let here = (line.saturating_sub(3)..line + 2).find(|&at| passes(at))?;
         let first = (0..=here).rev().take_while(|&at| passes(at)).last()?;
-        let last = (here..).take_while(|&at| passes(at)).last()?;
+        let last = (here..starts.len()).take_while(|&at| passes(at)).last()?;
         let (from, to) = (starts[first], starts[last + 1]);
         if !self.text[from..to].contains('#') {
             return None;
@@ -300,7 +311,13 @@ impl Reader {
         match event {
             Event::Scalar(text, style, anchor, _) => {
                 let weight = 1 + text.len() / BYTES_A_NODE;
-                let value = Value::Scalar { text: Cow::into_owned(text), plain: style == ScalarStyle::Plain };
+                let style = match style {
+                    ScalarStyle::Plain => Style::Plain,
+                    ScalarStyle::Literal => Style::Literal,
+                    ScalarStyle::Folded => Style::Folded,
+                    _ => Style::Quoted,
+                };
+                let value = Value::Scalar { text: Cow::into_owned(text), style };
                 self.complete(Node { value, span: place, bytes }, anchor, weight)
             }
             Event::SequenceStart(_, anchor, _) => {
@@ -407,7 +424,8 @@ impl Reader {
 /// Replaces `<<` by what it merges in: keys that the mapping does not have itself, the first one named
 /// winning. Returns how many entries that added.
 fn merge(entries: &mut Vec<(Node, Node)>) -> usize {
-    let is_merge = |key: &Node| matches!(&key.value, Value::Scalar { text, plain: true } if text == "<<");
+    let is_merge =
+        |key: &Node| matches!(&key.value, Value::Scalar { text, style: Style::Plain } if text == "<<");
     if !entries.iter().any(|(key, _)| is_merge(key)) {
         return 0;
     }
@@ -447,7 +465,7 @@ mod tests {
         assert_eq!((value.span.line, value.span.column, value.span.end_column), (2, 8, 11));
         let block = item.get("b").expect("b");
         assert_eq!(block.text(), Some("one\ntwo\n"));
-        assert_eq!(&text[block.bytes.clone()], "|\n      one\n      two\n");
+        assert_eq!(&text[block.bytes.clone()], "one\n      two\n");
         assert_eq!(value.text(), Some("x"));
     }
 
@@ -484,7 +502,7 @@ mod tests {
             let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
             for i in 1..12 {
                 let alias = format!("*a{},", i - 1).repeat(9);
-                text.push_str(&format!("a{i}: &a{i} [{alias}]\n"));
+                text = format!("{text}a{i}: &a{i} [{alias}]\n");
             }
             text
         };

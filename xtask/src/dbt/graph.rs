@@ -415,7 +415,7 @@ impl<'a> Project<'a> {
         match parsed {
             Parsed::Template(place, template, text) => self.take_template(&place, template, text),
             Parsed::Properties(root, path) => self.take_properties(root, path),
-            Parsed::Packages(root, path) => self.take_packages(root, path),
+            Parsed::Packages(root, path) => self.take_packages(&root, path),
             Parsed::Docs(docs) => self.docs.extend(docs),
             Parsed::Nothing => {}
         }
@@ -609,9 +609,15 @@ impl<'a> Project<'a> {
                 self.mention(Role::Test, node, path);
             }
             Value::Scalar { .. } => {}
-            Value::Sequence(items) => items.iter().for_each(|item| self.mention_within(item, path)),
+            Value::Sequence(items) => {
+                for item in items {
+                    self.mention_within(item, path);
+                }
+            }
             Value::Mapping(entries) => {
-                entries.iter().for_each(|(_, value)| self.mention_within(value, path));
+                for (_, value) in entries {
+                    self.mention_within(value, path);
+                }
             }
         }
     }
@@ -628,7 +634,7 @@ impl<'a> Project<'a> {
         }));
     }
 
-    fn take_packages(&mut self, root: Yaml, path: &'a str) {
+    fn take_packages(&mut self, root: &Yaml, path: &'a str) {
         for package in root.get("packages").map(Yaml::items).unwrap_or_default() {
             let name = ["package", "git", "local", "tarball", "private", "name"]
                 .iter()
@@ -667,6 +673,12 @@ impl<'a> Parsed<'a> {
             }
             _ => Self::Nothing,
         }
+    }
+}
+
+impl Node<'_> {
+    pub(crate) fn is_sql(&self) -> bool {
+        extension(self.path) == "sql"
     }
 }
 

@@ -14,7 +14,7 @@
 use std::path::{Path, PathBuf};
 
 use super::rule::{Offence, Parameters, Source};
-use crate::yaml::{self, Node, Value};
+use crate::yaml::{self, Node, Style, Value};
 
 /// One case: files, and what stands against them.
 pub(crate) struct Case {
@@ -60,9 +60,9 @@ impl Case {
 
 fn to_toml(node: &Node) -> toml::Value {
     match &node.value {
-        Value::Scalar { text, plain } => match (plain, node.truth(), text.parse()) {
-            (true, Some(truth), _) => truth.into(),
-            (true, None, Ok(number)) => toml::Value::Integer(number),
+        Value::Scalar { text, style } => match (style, node.truth(), text.parse()) {
+            (Style::Plain, Some(truth), _) => truth.into(),
+            (Style::Plain, None, Ok(number)) => toml::Value::Integer(number),
             _ => text.as_str().into(),
         },
         Value::Sequence(items) => items.iter().map(to_toml).collect::<Vec<_>>().into(),
@@ -142,6 +142,11 @@ pub(crate) fn repository(wanted: impl Fn(&str) -> bool) -> Vec<Source> {
         .collect();
     sources.sort_by(|a, b| a.path.cmp(&b.path));
     sources
+}
+
+/// Whether the path ends in one of these extensions.
+pub(crate) fn is_one(path: &str, extensions: &[&str]) -> bool {
+    path.rsplit_once('.').is_some_and(|(_, extension)| extensions.contains(&extension))
 }
 
 /// What stands against files that should be clean, to read in a failed test.

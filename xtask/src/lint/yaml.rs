@@ -75,7 +75,7 @@ mod tests {
     fn this_repository_is_clean() {
         let settings = cases::repository(|path| path == ".yamllint.yml");
         let config = Config::load(&settings[0].text, std::path::Path::new(".")).expect("settings");
-        let sources = cases::repository(|path| path.ends_with(".yml") || path.ends_with(".yaml"));
+        let sources = cases::repository(|path| cases::is_one(path, &["yml", "yaml"]));
         let offences: Vec<Offence> = sources.iter().flat_map(|source| check(source, &config)).collect();
         assert!(sources.len() > 10);
         assert!(offences.is_empty(), "{}", cases::told(&offences));

@@ -369,9 +369,8 @@ impl<'a> Reader<'_, 'a> {
         while let Some(token) = self.peek() {
             match token {
                 Token::Mark('(' | '[' | '{') => depth += 1,
-                Token::Mark(')' | ']' | '}') if depth == 0 => break,
+                Token::Mark(')' | ']' | '}' | ',') if depth == 0 => break,
                 Token::Mark(')' | ']' | '}') => depth -= 1,
-                Token::Mark(',') if depth == 0 => break,
                 _ => {}
             }
             if self.patience == 0 {

@@ -2,11 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::Result;
-
 use crate::dbt::graph::Project;
 use crate::finding::{Group, Severity};
-use crate::lint::rule::{Offence, Parameters, Rule};
+use crate::lint::rule::{Offence, Rule};
 
 pub(crate) const RULE: Rule = Rule {
     name: "custom-schema",
@@ -21,9 +19,9 @@ pub(crate) const RULE: Rule = Rule {
     remedy: "remove the setting, or add a generate_schema_name that returns target.schema",
 };
 
-pub(super) fn check(project: &Project<'_>, _: &Parameters) -> Result<Vec<Offence>> {
+pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {
     if project.macros.iter().any(|each| each.keyword == "macro" && each.name == "generate_schema_name") {
-        return Ok(Vec::new());
+        return Vec::new();
     }
     // A folder's setting is told once, where it is made.
     let mut seen = BTreeSet::new();
@@ -35,5 +33,5 @@ pub(super) fn check(project: &Project<'_>, _: &Parameters) -> Result<Vec<Offence
             let message = "this schema lies beside the environment's, not in it";
             RULE.offence(&setting.path, setting.span, message)
         });
-    Ok(offences.collect())
+    offences.collect()
 }

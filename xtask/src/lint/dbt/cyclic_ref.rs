@@ -1,10 +1,8 @@
 //! Models that are built from each other.
 
-use anyhow::Result;
-
 use crate::dbt::graph::{Found, Project};
 use crate::finding::{Group, Severity};
-use crate::lint::rule::{Offence, Parameters, Rule};
+use crate::lint::rule::{Offence, Rule};
 
 pub(crate) const RULE: Rule = Rule {
     name: "cyclic-ref",
@@ -26,7 +24,7 @@ enum State {
 
 /// One offence a ring, at the ref that closes it. Depth first, with a stack of its own: a chain of models
 /// may be longer than the stack of a thread.
-pub(super) fn check(project: &Project<'_>, _: &Parameters) -> Result<Vec<Offence>> {
+pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {
     let mut state = vec![State::New; project.nodes.len()];
     let mut offences = Vec::new();
     for start in 0..project.nodes.len() {
@@ -59,7 +57,7 @@ pub(super) fn check(project: &Project<'_>, _: &Parameters) -> Result<Vec<Offence
             }
         }
     }
-    Ok(offences)
+    offences
 }
 
 fn told(ring: &[&str]) -> String {

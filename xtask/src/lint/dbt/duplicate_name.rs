@@ -2,11 +2,9 @@
 
 use std::collections::HashMap;
 
-use anyhow::Result;
-
 use crate::dbt::graph::Project;
 use crate::finding::{Group, Severity};
-use crate::lint::rule::{Offence, Parameters, Rule};
+use crate::lint::rule::{Offence, Rule};
 
 pub(crate) const RULE: Rule = Rule {
     name: "duplicate-name",
@@ -20,7 +18,7 @@ pub(crate) const RULE: Rule = Rule {
     remedy: "rename one, or join the two entries",
 };
 
-pub(super) fn check(project: &Project<'_>, _: &Parameters) -> Result<Vec<Offence>> {
+pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {
     let mut offences = Vec::new();
     let mut known: HashMap<&str, (&str, &str)> = HashMap::new();
     for (_, node) in project.relations() {
@@ -46,5 +44,5 @@ pub(super) fn check(project: &Project<'_>, _: &Parameters) -> Result<Vec<Offence
             }
         }
     }
-    Ok(offences)
+    offences
 }

@@ -1,11 +1,12 @@
 //! A `generate_schema_name` that builds outside the environment.
 
-use anyhow::Result;
+use std::collections::HashSet;
+use std::ops::Range;
 
 use crate::dbt::graph::jinja::{Piece, Token, keyword, pieces, tokens};
 use crate::dbt::graph::{Macro, Project};
 use crate::finding::{Group, Lines, Severity};
-use crate::lint::rule::{Offence, Parameters, Rule};
+use crate::lint::rule::{Offence, Rule};
 
 pub(crate) const RULE: Rule = Rule {
     name: "ignored-target-schema",
@@ -25,12 +26,15 @@ pub(crate) const RULE: Rule = Rule {
 const GOOD: [&str; 4] =
     ["target.schema", "target['schema']", "default__generate_schema_name", "generate_schema_name_for_env"];
 
-pub(super) fn check(project: &Project<'_>, _: &Parameters) -> Result<Vec<Offence>> {
+/// What a branch for one environment asks.
+const ASKS: [&str; 4] = ["target.name", "target.profile", "env_var", "target['name']"];
+
+pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {
     let of_name = |each: &&Macro<'_>| {
         each.keyword == "macro"
             && (each.name == "generate_schema_name" || each.name.ends_with("__generate_schema_name"))
     };
-    Ok(project.macros.iter().filter(of_name).flat_map(judge).collect())
+    project.macros.iter().filter(of_name).flat_map(judge).collect()
 }
 
 fn judge(each: &Macro<'_>) -> Vec<Offence> {
@@ -40,66 +44,107 @@ fn judge(each: &Macro<'_>) -> Vec<Offence> {
         return vec![RULE.offence(each.path, each.span, message)];
     }
     let Some(custom) = each.parameters.first() else { return Vec::new() };
-    let lines = Lines::new(each.text.as_bytes());
-    let mut offences = Vec::new();
-    // Whether each `if` around asks for the target or the environment; and the outputs since the last tag.
-    let mut asks: Vec<bool> = Vec::new();
-    let mut branch: Vec<(std::ops::Range<usize>, bool)> = Vec::new();
-    let mut has_schema = false;
-    let found: Vec<Piece> = pieces(body);
-    for piece in found.iter().map(Some).chain([None]) {
-        match piece {
-            Some(Piece::Output(range)) => {
-                let words = tokens(body, range.clone(), false);
-                let is_custom = words.iter().any(|(token, _)| *token == Token::Name(custom));
-                branch.push((range.clone(), is_custom));
-                // A variable may hold the schema: `{%- set default_schema = target.schema -%}`.
-                has_schema |= GOOD.iter().any(|good| body[range.clone()].contains(good))
-                    || words.iter().any(|(token, _)| matches!(token, Token::Name(name) if *name != *custom && is_schema(body, name)));
-                continue;
-            }
-            Some(Piece::Text(_) | Piece::Comment(_)) => continue,
-            Some(Piece::Statement(_)) | None => {}
-        }
-        let statement = match piece {
-            Some(Piece::Statement(range)) => &body[range.clone()],
-            _ => "",
-        };
-        if matches!(keyword(statement), "set" | "do") {
-            continue;
-        }
-        if !has_schema && !asks.contains(&true) {
-            offences.extend(branch.iter().filter(|(_, is_custom)| *is_custom).map(|(range, _)| {
-                let (start, end) = (each.body.start + range.start, each.body.start + range.end);
-                let message = format!("in this branch the schema is `{custom}` alone, in every environment");
-                RULE.offence(each.path, lines.span(start, end), message)
-            }));
-        }
-        branch.clear();
-        has_schema = false;
-        let environment = ["target.name", "target.profile", "env_var", "target['name']"];
-        let asking = environment.iter().any(|text| statement.contains(text));
-        match keyword(statement) {
-            "if" => asks.push(asking),
-            "elif" => {
-                if let Some(last) = asks.last_mut() {
-                    *last |= asking;
-                }
-            }
-            "endif" => drop(asks.pop()),
-            _ => {}
-        }
-    }
-    offences
+    Branches::new(each, body, custom).judge()
 }
 
-/// Whether the macro sets the variable `name` from the target's schema.
-fn is_schema(body: &str, name: &str) -> bool {
-    body.match_indices("set ").any(|(at, _)| {
-        let rest = body[at + 4..].trim_start();
-        let statement = rest.split("%}").next().unwrap_or_default();
-        statement.strip_prefix(name).is_some_and(|value| {
-            value.trim_start().starts_with('=') && GOOD.iter().any(|good| value.contains(good))
-        })
-    })
+/// A walk through the macro's branches: each must say the schema, or ask which environment it is for.
+struct Branches<'m, 'a> {
+    each: &'m Macro<'a>,
+    body: &'m str,
+    custom: &'m str,
+    /// Variables that hold the schema: `{%- set default_schema = target.schema -%}`.
+    holders: HashSet<&'m str>,
+    /// Whether each `if` around asks for the environment, and how many do.
+    asks: Vec<bool>,
+    asking: usize,
+    /// Outputs of the branch with the custom name in them; and whether the schema stands beside.
+    outputs: Vec<Range<usize>>,
+    has_schema: bool,
+    offences: Vec<Offence>,
+}
+
+impl<'m, 'a> Branches<'m, 'a> {
+    fn new(each: &'m Macro<'a>, body: &'m str, custom: &'m str) -> Self {
+        let (asks, asking, outputs, offences) = (Vec::new(), 0, Vec::new(), Vec::new());
+        let holders = HashSet::new();
+        Self { each, body, custom, holders, asks, asking, outputs, has_schema: false, offences }
+    }
+
+    fn judge(mut self) -> Vec<Offence> {
+        for piece in pieces(self.body) {
+            match piece {
+                Piece::Output(range) => self.output(range),
+                Piece::Statement(range) => self.statement(range),
+                Piece::Text(_) | Piece::Comment(_) => {}
+            }
+        }
+        self.end_branch();
+        self.offences
+    }
+
+    fn output(&mut self, range: Range<usize>) {
+        let body = self.body;
+        let mut is_custom = false;
+        for (token, _) in tokens(body, range.clone(), false) {
+            if let Token::Name(name) = token {
+                is_custom |= name == self.custom;
+                self.has_schema |= self.holders.contains(name);
+            }
+        }
+        self.has_schema |= GOOD.iter().any(|good| body[range.clone()].contains(good));
+        if is_custom {
+            self.outputs.push(range);
+        }
+    }
+
+    fn statement(&mut self, range: Range<usize>) {
+        let body = self.body;
+        let statement = &body[range.clone()];
+        match keyword(statement) {
+            "set" => {
+                let words = tokens(body, range, false);
+                if let Some((Token::Name(name), _)) = words.get(1).or(words.first())
+                    && GOOD.iter().any(|good| statement.contains(good))
+                {
+                    self.holders.insert(name);
+                }
+                return;
+            }
+            "do" => return,
+            _ => {}
+        }
+        self.end_branch();
+        let asks = ASKS.iter().any(|text| statement.contains(text));
+        match keyword(statement) {
+            "if" => self.asks.push(asks),
+            "elif" => {
+                if let Some(last) = self.asks.last_mut().filter(|last| !**last && asks) {
+                    *last = true;
+                } else {
+                    return;
+                }
+            }
+            "endif" => {
+                self.asking -= usize::from(self.asks.pop() == Some(true));
+                return;
+            }
+            _ => return,
+        }
+        self.asking += usize::from(asks);
+    }
+
+    fn end_branch(&mut self) {
+        if !self.has_schema && self.asking == 0 {
+            let lines = Lines::new(self.each.text.as_bytes());
+            let start = self.each.body.start;
+            for range in &self.outputs {
+                let message =
+                    format!("in this branch the schema is `{}` alone, in every environment", self.custom);
+                let span = lines.span(start + range.start, start + range.end);
+                self.offences.push(RULE.offence(self.each.path, span, message));
+            }
+        }
+        self.outputs.clear();
+        self.has_schema = false;
+    }
 }

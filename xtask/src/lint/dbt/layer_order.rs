@@ -23,22 +23,22 @@ pub(crate) const RULE: Rule = Rule {
 };
 
 pub(super) fn check(project: &Project<'_>, parameters: &Parameters) -> Result<Vec<Offence>> {
-    let layers = Layers::load(parameters)?;
+    let order = Layers::load(parameters)?;
     let mut offences = Vec::new();
     for (_, node) in project.models() {
-        let Some((layer, folder)) = layers.folder(node) else { continue };
+        let Some((layer, folder)) = order.folder(node) else { continue };
         for parent in &node.parents {
             let Found::Node(at) = parent.found else { continue };
             let read = &project.nodes[at];
-            let later = match layers.folder(read) {
+            let behind = match order.folder(read) {
                 Some((other, name)) if other > layer => name,
-                None if layers.is_free(read) => read.folders.first().copied().unwrap_or_default(),
+                None if order.is_free(read) => read.folders.first().copied().unwrap_or_default(),
                 _ => continue,
             };
             offences.push(RULE.offence(
                 node.path,
                 parent.span,
-                format!("a model of {folder} reads `{}` of {later}", read.name),
+                format!("a model of {folder} reads `{}` of {behind}", read.name),
             ));
         }
     }

@@ -1,10 +1,8 @@
 //! A source that may grow old unnoticed.
 
-use anyhow::Result;
-
 use crate::dbt::graph::{Project, SourceTable};
 use crate::finding::{Group, Severity};
-use crate::lint::rule::{Offence, Parameters, Rule};
+use crate::lint::rule::{Offence, Rule};
 use crate::yaml::Node as Yaml;
 
 pub(crate) const RULE: Rule = Rule {
@@ -20,7 +18,7 @@ pub(crate) const RULE: Rule = Rule {
     remedy: "give it an `error_after` with count and period",
 };
 
-pub(super) fn check(project: &Project<'_>, _: &Parameters) -> Result<Vec<Offence>> {
+pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {
     let offences = project.sources.iter().filter_map(|table| {
         let own = setting(&table.node, "freshness");
         let (path, name) = (table.path, format!("{}.{}", table.source, table.name));
@@ -38,7 +36,7 @@ pub(super) fn check(project: &Project<'_>, _: &Parameters) -> Result<Vec<Offence
             _ => None,
         }
     });
-    Ok(offences.collect())
+    offences.collect()
 }
 
 /// Under `config:` since dbt 1.10, and as before beside the name.

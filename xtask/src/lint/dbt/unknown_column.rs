@@ -2,11 +2,9 @@
 
 use std::collections::HashSet;
 
-use anyhow::Result;
-
 use crate::dbt::graph::{Kind, Project, columns};
 use crate::finding::{Group, Severity};
-use crate::lint::rule::{Offence, Parameters, Rule};
+use crate::lint::rule::{Offence, Rule};
 
 pub(crate) const RULE: Rule = Rule {
     name: "unknown-column",
@@ -20,11 +18,9 @@ pub(crate) const RULE: Rule = Rule {
     remedy: "rename or delete the entry, or select the column",
 };
 
-pub(super) fn check(project: &Project<'_>, _: &Parameters) -> Result<Vec<Offence>> {
+pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {
     let mut offences = Vec::new();
-    for (_, node) in
-        project.relations().filter(|(_, node)| node.kind == Kind::Model && node.path.ends_with(".sql"))
-    {
+    for (_, node) in project.relations().filter(|(_, node)| node.kind == Kind::Model && node.is_sql()) {
         let Some(entry) = project.entry(node).filter(|entry| !entry.columns().is_empty()) else { continue };
         // With versions, each version has columns of its own.
         if entry.about.len() > 1 || entry.node.get("versions").is_some() {
@@ -40,5 +36,5 @@ pub(super) fn check(project: &Project<'_>, _: &Parameters) -> Result<Vec<Offence
             }
         }
     }
-    Ok(offences)
+    offences
 }

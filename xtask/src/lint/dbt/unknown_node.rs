@@ -1,10 +1,8 @@
 //! Properties of something that does not exist.
 
-use anyhow::Result;
-
 use crate::dbt::graph::{Kind, Project};
 use crate::finding::{Group, Severity};
-use crate::lint::rule::{Offence, Parameters, Rule};
+use crate::lint::rule::{Offence, Rule};
 
 pub(crate) const RULE: Rule = Rule {
     name: "unknown-node",
@@ -18,7 +16,7 @@ pub(crate) const RULE: Rule = Rule {
     remedy: "mend the name, or delete the entry with the model",
 };
 
-pub(super) fn check(project: &Project<'_>, _: &Parameters) -> Result<Vec<Offence>> {
+pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {
     let offences = project
         .entries
         .iter()
@@ -32,5 +30,5 @@ pub(super) fn check(project: &Project<'_>, _: &Parameters) -> Result<Vec<Offence
                 format!("no {} is named `{}`", entry.kind.word(), entry.name),
             )
         });
-    Ok(offences.collect())
+    offences.collect()
 }

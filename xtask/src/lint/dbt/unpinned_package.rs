@@ -1,10 +1,8 @@
 //! A package whose version is left open.
 
-use anyhow::Result;
-
 use crate::dbt::graph::{Package, Project};
 use crate::finding::{Group, Severity};
-use crate::lint::rule::{Offence, Parameters, Rule};
+use crate::lint::rule::{Offence, Rule};
 use crate::yaml::Node as Yaml;
 
 pub(crate) const RULE: Rule = Rule {
@@ -21,12 +19,12 @@ pub(crate) const RULE: Rule = Rule {
     remedy: "write a version with an upper bound; for git, a tag or, safer, a full commit",
 };
 
-pub(super) fn check(project: &Project<'_>, _: &Parameters) -> Result<Vec<Offence>> {
+pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {
     let offences = project.packages.iter().filter_map(|package| {
         let (message, node) = judge(package)?;
         Some(RULE.offence(package.path, node.span, message))
     });
-    Ok(offences.collect())
+    offences.collect()
 }
 
 fn judge<'p>(package: &'p Package<'_>) -> Option<(String, &'p Yaml)> {

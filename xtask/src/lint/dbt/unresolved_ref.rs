@@ -2,11 +2,9 @@
 
 use std::collections::HashSet;
 
-use anyhow::Result;
-
 use crate::dbt::graph::{Found, Owned, Project, Target};
 use crate::finding::{Group, Severity};
-use crate::lint::rule::{Offence, Parameters, Rule};
+use crate::lint::rule::{Offence, Rule};
 
 pub(crate) const RULE: Rule = Rule {
     name: "unresolved-ref",
@@ -21,8 +19,8 @@ pub(crate) const RULE: Rule = Rule {
     remedy: "mend the name, or add what is missing",
 };
 
-pub(super) fn check(project: &Project<'_>, _: &Parameters) -> Result<Vec<Offence>> {
-    let mut offences = Vec::new();
+pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {
+    let mut offences: Vec<Offence> = Vec::new();
     let of_nodes = project
         .nodes
         .iter()
@@ -31,9 +29,9 @@ pub(super) fn check(project: &Project<'_>, _: &Parameters) -> Result<Vec<Offence
     let of_macros = project.macros.iter().flat_map(|each| each.uses.iter().map(|used| (each.path, used)));
     for (path, each) in of_nodes.chain(of_macros) {
         let told = match each.target {
-            Target::Ref { name, .. } => named(project, each.found, name),
+            Target::Ref { name, .. } => named(project, each.found, name, offences.len()),
             Target::Source { source, table } if each.found == Found::Nothing => {
-                Some(sourced(project, source, table))
+                Some(sourced(project, source, table, offences.len()))
             }
             _ => None,
         };
@@ -41,21 +39,21 @@ pub(super) fn check(project: &Project<'_>, _: &Parameters) -> Result<Vec<Offence
     }
     for mention in &project.mentions {
         let told = match &mention.target {
-            Owned::Ref { name, .. } => named(project, mention.found, name),
+            Owned::Ref { name, .. } => named(project, mention.found, name, offences.len()),
             Owned::Source { source, table } if mention.found == Found::Nothing => {
-                Some(sourced(project, source, table))
+                Some(sourced(project, source, table, offences.len()))
             }
             _ => None,
         };
         offences.extend(told.map(|message| RULE.offence(mention.path, mention.span, message)));
     }
-    Ok(offences)
+    offences
 }
 
-fn named(project: &Project<'_>, found: Found, name: &str) -> Option<String> {
+fn named(project: &Project<'_>, found: Found, name: &str, before: usize) -> Option<String> {
     match found {
         Found::Nothing => {
-            let near = nearest(name, project.relations().map(|(_, node)| node.name));
+            let near = nearest(name, before, project.relations().map(|(_, node)| node.name));
             Some(format!("no model, seed or snapshot is named `{name}`{near}"))
         }
         Found::Node(at) if !project.nodes[at].is_enabled => {
@@ -65,18 +63,24 @@ fn named(project: &Project<'_>, found: Found, name: &str) -> Option<String> {
     }
 }
 
-fn sourced(project: &Project<'_>, source: &str, table: &str) -> String {
+fn sourced(project: &Project<'_>, source: &str, table: &str, before: usize) -> String {
     let tables: HashSet<&str> =
         project.sources.iter().filter(|each| each.source == source).map(|each| each.name.as_str()).collect();
     if tables.is_empty() {
         let sources = project.sources.iter().map(|each| each.source.as_str());
-        return format!("no source is named `{source}`{}", nearest(source, sources));
+        return format!("no source is named `{source}`{}", nearest(source, before, sources));
     }
-    format!("the source `{source}` has no table `{table}`{}", nearest(table, tables.into_iter()))
+    format!("the source `{source}` has no table `{table}`{}", nearest(table, before, tables.into_iter()))
 }
 
+/// Names that are compared with all others. When more are wrong, it is not their spelling.
+const MOST_GUESSES: usize = 50;
+
 /// A guess at what was meant, worth a line only when it is close.
-fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> String {
+fn nearest<'n>(name: &str, before: usize, names: impl Iterator<Item = &'n str>) -> String {
+    if before >= MOST_GUESSES {
+        return String::new();
+    }
     let most = (name.chars().count() / 4).clamp(1, 3);
     names
         .filter_map(|each| Some((distance(name, each, most)?, each)))

@@ -115,11 +115,9 @@ impl Expression {
     /// Look-ups that can become part of the result's text. What is only compared or tested cannot.
     pub(crate) fn results(&self) -> Vec<Vec<String>> {
         match self {
-            Self::Null | Self::Truth(_) | Self::Number(_) | Self::Text(_) | Self::Not(_) => Vec::new(),
             Self::Binary(Operator::Or, left, right) => [left.results(), right.results()].concat(),
             // The left side comes out only when it is empty, zero or false.
             Self::Binary(Operator::And, _, right) => right.results(),
-            Self::Binary(..) => Vec::new(),
             Self::Call(name, arguments) => match name.as_str() {
                 "format" | "join" | "tojson" | "fromjson" => {
                     arguments.iter().flat_map(Self::results).collect()
@@ -136,6 +134,8 @@ impl Expression {
             Self::Context(_) | Self::Property(..) | Self::Index(..) | Self::All(_) => {
                 self.path().into_iter().collect()
             }
+            // Comparisons give true or false.
+            _ => Vec::new(),
         }
     }
 

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde::Deserialize;
 
-use super::view::{Context, View};
+use super::view::{Context, Step, View};
 use crate::finding::{Group, Severity};
 use crate::lint::rule::{Offence, Parameters, Rule};
 
@@ -45,7 +45,7 @@ pub(super) fn check(view: &View<'_>, repo: &Context<'_>, parameters: &Parameters
         })
     };
     let mut offences = Vec::new();
-    for run in view.steps.iter().filter_map(|step| step.run()) {
+    for run in view.steps.iter().filter_map(Step::run) {
         // The first line says what the step is.
         if let Some(line) = view.script(run).into_iter().find(|line| !is_allowed(line.text)) {
             let first = line.text.split_whitespace().next().unwrap_or_default();

@@ -1,10 +1,8 @@
 //! A job's `if` that does not do what it says.
 
-use anyhow::Result;
-
-use super::view::{Context, View};
+use super::view::View;
 use crate::finding::{Group, Severity};
-use crate::lint::rule::{Offence, Parameters, Rule};
+use crate::lint::rule::{Offence, Rule};
 
 pub(crate) const RULE: Rule = Rule {
     name: "if-without-status",
@@ -18,7 +16,7 @@ pub(crate) const RULE: Rule = Rule {
     remedy: "write `!cancelled() && needs.x.result == 'success' && …`, or `success() && …` if that is what is meant",
 };
 
-pub(super) fn check(view: &View<'_>, _: &Context<'_>, _: &Parameters) -> Result<Vec<Offence>> {
+pub(super) fn check(view: &View<'_>) -> Vec<Offence> {
     let mut offences = Vec::new();
     for job in view.jobs.iter().filter(|job| job.node.get("needs").is_some()) {
         let Some(condition) = job.node.get("if") else { continue };
@@ -29,5 +27,5 @@ pub(super) fn check(view: &View<'_>, _: &Context<'_>, _: &Parameters) -> Result<
             offences.push(view.offence(&RULE, condition.span, message));
         }
     }
-    Ok(offences)
+    offences
 }

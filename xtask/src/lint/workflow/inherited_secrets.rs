@@ -1,10 +1,8 @@
 //! `secrets: inherit`.
 
-use anyhow::Result;
-
-use super::view::{Context, View};
+use super::view::View;
 use crate::finding::{Group, Severity};
-use crate::lint::rule::{Offence, Parameters, Rule};
+use crate::lint::rule::{Offence, Rule};
 
 pub(crate) const RULE: Rule = Rule {
     name: "inherited-secrets",
@@ -18,11 +16,11 @@ pub(crate) const RULE: Rule = Rule {
     remedy: "name the secrets that it needs",
 };
 
-pub(super) fn check(view: &View<'_>, _: &Context<'_>, _: &Parameters) -> Result<Vec<Offence>> {
+pub(super) fn check(view: &View<'_>) -> Vec<Offence> {
     let offences = view
         .jobs
         .iter()
         .filter_map(|job| job.node.get("secrets").filter(|secrets| secrets.text() == Some("inherit")))
         .map(|secrets| view.offence(&RULE, secrets.span, "the called workflow is given every secret"));
-    Ok(offences.collect())
+    offences.collect()
 }

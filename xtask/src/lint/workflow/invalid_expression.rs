@@ -1,12 +1,10 @@
 //! An expression that GitHub does not understand, or that means nothing.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use anyhow::Result;
-
-use super::view::{Context, Found, Kind, View};
+use super::view::{Found, Kind, View};
 use crate::finding::{Group, Severity};
-use crate::lint::rule::{Offence, Parameters, Rule};
+use crate::lint::rule::{Offence, Rule};
 use crate::yaml::Node;
 
 pub(crate) const RULE: Rule = Rule {
@@ -21,7 +19,7 @@ pub(crate) const RULE: Rule = Rule {
     remedy: "mend it; put a whole `if` into one `${{ … }}`",
 };
 
-pub(super) fn check(view: &View<'_>, _: &Context<'_>, _: &Parameters) -> Result<Vec<Offence>> {
+pub(super) fn check(view: &View<'_>) -> Vec<Offence> {
     let mut offences = Vec::new();
     for found in &view.expressions {
         if let Err(error) = &found.parsed {
@@ -42,7 +40,7 @@ pub(super) fn check(view: &View<'_>, _: &Context<'_>, _: &Parameters) -> Result<
         }
     }
     unknown_look_ups(view, &mut offences);
-    Ok(offences)
+    offences
 }
 
 fn conditions<'a>(view: &'a View<'_>) -> impl Iterator<Item = &'a Node> {
@@ -58,25 +56,23 @@ fn covers(view: &View<'_>, value: &Node, found: &Found) -> bool {
 }
 
 fn unknown_look_ups(view: &View<'_>, offences: &mut Vec<Offence>) {
+    let mut steps: HashMap<Option<usize>, HashSet<String>> = HashMap::new();
+    for step in &view.steps {
+        let id = step.node.get("id").and_then(Node::text).map(str::to_lowercase);
+        steps.entry(step.job).or_default().extend(id);
+    }
+    let none = HashSet::new();
     for (at, job) in view.jobs.iter().enumerate() {
-        let steps: HashSet<String> = view
-            .steps
-            .iter()
-            .filter(|step| step.job == Some(at))
-            .filter_map(|step| Some(step.node.get("id")?.text()?.to_lowercase()))
-            .collect();
         let needs = job.node.get("needs").map(Node::one_or_many).unwrap_or_default();
         let needs: HashSet<String> =
             needs.iter().filter_map(|need| Some(need.text()?.to_lowercase())).collect();
         for found in view.within(job.node) {
-            judge(view, found, Some(&steps), Some(&needs), offences);
+            judge(view, found, steps.get(&Some(at)).unwrap_or(&none), Some(&needs), offences);
         }
     }
     if view.kind == Kind::Action {
-        let steps: HashSet<String> =
-            view.steps.iter().filter_map(|step| Some(step.node.get("id")?.text()?.to_lowercase())).collect();
         for found in &view.expressions {
-            judge(view, found, Some(&steps), None, offences);
+            judge(view, found, steps.get(&None).unwrap_or(&none), None, offences);
         }
     }
 }
@@ -84,7 +80,7 @@ fn unknown_look_ups(view: &View<'_>, offences: &mut Vec<Offence>) {
 fn judge(
     view: &View<'_>,
     found: &Found,
-    steps: Option<&HashSet<String>>,
+    steps: &HashSet<String>,
     needs: Option<&HashSet<String>>,
     offences: &mut Vec<Offence>,
 ) {
@@ -93,7 +89,7 @@ fn judge(
         let [context, name, ..] = path.as_slice() else { continue };
         let message = match context.as_str() {
             _ if name == "*" => continue,
-            "steps" if steps.is_some_and(|known| !known.contains(name)) => {
+            "steps" if !steps.contains(name) => {
                 format!("no step of this job has the id `{name}`")
             }
             "needs" if needs.is_some_and(|known| !known.contains(name)) => {

@@ -2,11 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use anyhow::Result;
-
-use super::view::{Context, Kind, Step, View};
+use super::view::{Kind, Step, View};
 use crate::finding::{Group, Severity, Span};
-use crate::lint::rule::{Offence, Parameters, Rule};
+use crate::lint::rule::{Offence, Rule};
 use crate::yaml::Node;
 
 pub(crate) const RULE: Rule = Rule {
@@ -116,7 +114,7 @@ const EVENTS: [&str; 36] = [
     "workflow_run",
 ];
 
-pub(super) fn check(view: &View<'_>, _: &Context<'_>, _: &Parameters) -> Result<Vec<Offence>> {
+pub(super) fn check(view: &View<'_>) -> Vec<Offence> {
     let mut judge = Judge { view, offences: Vec::new() };
     match view.kind {
         Kind::Workflow => judge.workflow(),
@@ -126,7 +124,7 @@ pub(super) fn check(view: &View<'_>, _: &Context<'_>, _: &Parameters) -> Result<
         judge.step(step);
     }
     judge.ids();
-    Ok(judge.offences)
+    judge.offences
 }
 
 struct Judge<'v, 'a> {
@@ -244,24 +242,30 @@ impl Judge<'_, '_> {
             }
         }
         // Jobs without open needs are taken off until none is left; what remains goes round.
-        let mut left: HashSet<usize> = (0..edges.len()).collect();
-        loop {
-            let free: Vec<usize> = left
-                .iter()
-                .copied()
-                .filter(|at| edges[*at].iter().all(|(to, _)| !left.contains(to)))
-                .collect();
-            if free.is_empty() {
-                break;
+        let mut waits: Vec<usize> = edges.iter().map(Vec::len).collect();
+        let mut needed_by: Vec<Vec<usize>> = vec![Vec::new(); edges.len()];
+        for (at, needs) in edges.iter().enumerate() {
+            for (to, _) in needs {
+                needed_by[*to].push(at);
             }
-            left.retain(|at| !free.contains(at));
         }
-        let mut ring: Vec<usize> = left.into_iter().collect();
-        ring.sort_unstable();
-        let place = ring.iter().find_map(|at| edges[*at].iter().find(|(to, _)| ring.contains(to)));
-        if let Some((_, span)) = place {
-            let names: Vec<&str> = ring.iter().map(|at| view.jobs[*at].id).collect();
-            self.say(*span, format!("jobs wait for each other: {}", names.join(", ")));
+        let mut free: Vec<usize> = (0..edges.len()).filter(|at| waits[*at] == 0).collect();
+        while let Some(done) = free.pop() {
+            for &at in &needed_by[done] {
+                waits[at] -= 1;
+                if waits[at] == 0 {
+                    free.push(at);
+                }
+            }
+        }
+        let ring: HashSet<usize> = (0..edges.len()).filter(|at| waits[*at] > 0).collect();
+        let first = (0..edges.len()).find_map(|at| {
+            let (to, span) = edges[at].iter().find(|(to, _)| ring.contains(&at) && ring.contains(to))?;
+            Some((at, *to, *span))
+        });
+        if let Some((at, to, span)) = first {
+            let (waiting, for_whom) = (view.jobs[at].id, view.jobs[to].id);
+            self.say(span, format!("`{waiting}` waits for `{for_whom}`, and that in the end for itself"));
         }
     }
 

@@ -1,10 +1,8 @@
 //! A workflow that leaves its token's rights to the repository's settings.
 
-use anyhow::Result;
-
-use super::view::{Context, Kind, View};
+use super::view::{Kind, View};
 use crate::finding::{Group, Severity};
-use crate::lint::rule::{Offence, Parameters, Rule};
+use crate::lint::rule::{Offence, Rule};
 
 pub(crate) const RULE: Rule = Rule {
     name: "missing-permissions",
@@ -19,20 +17,20 @@ pub(crate) const RULE: Rule = Rule {
     remedy: "write `permissions: {}` at the top, and in each job what it needs",
 };
 
-pub(super) fn check(view: &View<'_>, _: &Context<'_>, _: &Parameters) -> Result<Vec<Offence>> {
+pub(super) fn check(view: &View<'_>) -> Vec<Offence> {
     if view.kind != Kind::Workflow || view.root.get("permissions").is_some() {
-        return Ok(Vec::new());
+        return Vec::new();
     }
     // A workflow in which every job says it has nothing left to say.
     let silent: Vec<&str> =
         view.jobs.iter().filter(|job| job.node.get("permissions").is_none()).map(|job| job.id).collect();
     if silent.is_empty() && !view.jobs.is_empty() {
-        return Ok(Vec::new());
+        return Vec::new();
     }
     let place = view.root.entries().first().map_or(view.root.span, |(key, _)| key.span);
     let message = match silent.as_slice() {
         [] => "no permissions are stated".to_owned(),
         jobs => format!("no permissions are stated, here or in {}", jobs.join(", ")),
     };
-    Ok(vec![view.offence(&RULE, place, message)])
+    vec![view.offence(&RULE, place, message)]
 }

@@ -1,13 +1,13 @@
 //! A step that runs something that is not there.
 
+use std::collections::HashSet;
 use std::sync::LazyLock;
 
-use anyhow::Result;
 use regex::Regex;
 
 use super::view::{Context, Step, View};
 use crate::finding::{Group, Severity};
-use crate::lint::rule::{Offence, Parameters, Rule};
+use crate::lint::rule::{Offence, Rule};
 use crate::yaml::Node;
 
 pub(crate) const RULE: Rule = Rule {
@@ -30,10 +30,17 @@ static SCRIPT: LazyLock<Regex> = LazyLock::new(|| {
     .expect("a regular expression")
 });
 
-pub(super) fn check(view: &View<'_>, repo: &Context<'_>, _: &Parameters) -> Result<Vec<Offence>> {
+/// A script's name, wherever it stands.
+static NAME: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"[A-Za-z0-9_.-]+\.(?:sh|bash|py|js|mjs|rb|ps1)\b").expect("a regular expression")
+});
+
+pub(super) fn check(view: &View<'_>, repo: &Context<'_>) -> Vec<Offence> {
     let mut offences = Vec::new();
+    // Other repositories that a step checks out lie in folders that this one does not have.
+    let checked_out = view.steps.iter().any(|step| step.node.at(&["with", "path"]).is_some());
     for uses in view.steps.iter().filter_map(Step::uses) {
-        offences.extend(missing_action(view, repo, uses));
+        offences.extend(missing_action(view, repo, uses, checked_out));
     }
     for uses in view.jobs.iter().filter_map(|job| job.node.get("uses")) {
         if let Some(path) = uses.text().and_then(|text| text.strip_prefix("./"))
@@ -43,7 +50,7 @@ pub(super) fn check(view: &View<'_>, repo: &Context<'_>, _: &Parameters) -> Resu
         }
     }
     // Scripts that an earlier line has made or fetched are named there.
-    let mut mentioned = String::new();
+    let mut mentioned: HashSet<&str> = HashSet::new();
     for step in &view.steps {
         let Some(run) = step.run() else { continue };
         for line in view.script(run) {
@@ -60,21 +67,18 @@ pub(super) fn check(view: &View<'_>, repo: &Context<'_>, _: &Parameters) -> Resu
                     offences.push(view.offence(&RULE, span, format!("no file is at {path}")));
                 }
             }
-            mentioned.push_str(line.text);
-            mentioned.push('\n');
+            mentioned.extend(NAME.find_iter(line.text).map(|found| found.as_str()));
         }
     }
-    Ok(offences)
+    offences
 }
 
-fn missing_action(view: &View<'_>, repo: &Context<'_>, uses: &Node) -> Option<Offence> {
+fn missing_action(view: &View<'_>, repo: &Context<'_>, uses: &Node, checked_out: bool) -> Option<Offence> {
     let path = uses.text()?.strip_prefix("./")?.trim_end_matches('/');
     let path = normal(path)?;
     let has = ["action.yml", "action.yaml", "Dockerfile"].iter().any(|file| {
         repo.has_file(&if path.is_empty() { (*file).to_owned() } else { format!("{path}/{file}") })
     });
-    // Other repositories that a step checks out lie in folders that this one does not have.
-    let checked_out = view.steps.iter().any(|step| step.node.at(&["with", "path"]).is_some());
     let is_known = repo.has_folder(&path) || !checked_out;
     (!has && is_known).then(|| {
         let shown = if path.is_empty() { "the root" } else { &path };

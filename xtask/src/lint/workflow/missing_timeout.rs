@@ -1,10 +1,8 @@
 //! A job that may hang for six hours.
 
-use anyhow::Result;
-
-use super::view::{Context, Kind, View};
+use super::view::{Kind, View};
 use crate::finding::{Group, Severity};
-use crate::lint::rule::{Offence, Parameters, Rule};
+use crate::lint::rule::{Offence, Rule};
 
 pub(crate) const RULE: Rule = Rule {
     name: "missing-timeout",
@@ -17,7 +15,7 @@ pub(crate) const RULE: Rule = Rule {
     remedy: "set `timeout-minutes` to about three times what the job takes",
 };
 
-pub(super) fn check(view: &View<'_>, _: &Context<'_>, _: &Parameters) -> Result<Vec<Offence>> {
+pub(super) fn check(view: &View<'_>) -> Vec<Offence> {
     let offences = view
         .jobs
         .iter()
@@ -25,5 +23,5 @@ pub(super) fn check(view: &View<'_>, _: &Context<'_>, _: &Parameters) -> Result<
         .filter(|job| view.kind == Kind::Workflow && job.node.get("uses").is_none() && job.node.is_mapping())
         .filter(|job| job.node.get("timeout-minutes").is_none())
         .map(|job| view.offence(&RULE, job.key.span, format!("`{}` has no timeout-minutes", job.id)));
-    Ok(offences.collect())
+    offences.collect()
 }

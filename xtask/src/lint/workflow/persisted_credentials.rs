@@ -1,10 +1,10 @@
 //! A token that is left on disk.
 
-use anyhow::Result;
+use std::collections::HashSet;
 
-use super::view::{Context, View};
+use super::view::View;
 use crate::finding::{Group, Severity};
-use crate::lint::rule::{Offence, Parameters, Rule};
+use crate::lint::rule::{Offence, Rule};
 
 pub(crate) const RULE: Rule = Rule {
     name: "persisted-credentials",
@@ -20,8 +20,8 @@ pub(crate) const RULE: Rule = Rule {
 
 const UPLOADS: [&str; 2] = ["actions/upload-artifact", "actions/upload-pages-artifact"];
 
-pub(super) fn check(view: &View<'_>, _: &Context<'_>, _: &Parameters) -> Result<Vec<Offence>> {
-    let uploads: Vec<_> = view
+pub(super) fn check(view: &View<'_>) -> Vec<Offence> {
+    let uploads: HashSet<Option<usize>> = view
         .steps
         .iter()
         .filter(|step| step.action().is_some_and(|action| UPLOADS.contains(&action)))
@@ -36,5 +36,5 @@ pub(super) fn check(view: &View<'_>, _: &Context<'_>, _: &Parameters) -> Result<
             offences.push(view.offence(&RULE, uses.span, message));
         }
     }
-    Ok(offences)
+    offences
 }

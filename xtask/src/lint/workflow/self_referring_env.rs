@@ -1,10 +1,8 @@
 //! A variable that is set to itself.
 
-use anyhow::Result;
-
-use super::view::{Context, View};
+use super::view::View;
 use crate::finding::{Group, Severity};
-use crate::lint::rule::{Offence, Parameters, Rule};
+use crate::lint::rule::{Offence, Rule};
 use crate::yaml::Node;
 
 pub(crate) const RULE: Rule = Rule {
@@ -19,7 +17,7 @@ pub(crate) const RULE: Rule = Rule {
     remedy: "leave it out, or take it from `vars`, `secrets` or `inputs`",
 };
 
-pub(super) fn check(view: &View<'_>, _: &Context<'_>, _: &Parameters) -> Result<Vec<Offence>> {
+pub(super) fn check(view: &View<'_>) -> Vec<Offence> {
     let levels = std::iter::once(view.root)
         .chain(view.jobs.iter().map(|job| job.node))
         .chain(view.steps.iter().map(|step| step.node));
@@ -33,5 +31,5 @@ pub(super) fn check(view: &View<'_>, _: &Context<'_>, _: &Parameters) -> Result<
             }
         }
     }
-    Ok(offences)
+    offences
 }

@@ -2,12 +2,11 @@
 
 use std::sync::LazyLock;
 
-use anyhow::Result;
 use regex::Regex;
 
-use super::view::{Context, View};
+use super::view::{Step, View};
 use crate::finding::{Group, Severity};
-use crate::lint::rule::{Offence, Parameters, Rule};
+use crate::lint::rule::{Offence, Rule};
 
 pub(crate) const RULE: Rule = Rule {
     name: "swallowed-failure",
@@ -28,7 +27,7 @@ static SWALLOWS: LazyLock<Regex> = LazyLock::new(|| {
         .expect("a regular expression")
 });
 
-pub(super) fn check(view: &View<'_>, _: &Context<'_>, _: &Parameters) -> Result<Vec<Offence>> {
+pub(super) fn check(view: &View<'_>) -> Vec<Offence> {
     let mut offences = Vec::new();
     let nodes = view.jobs.iter().map(|job| job.node).chain(view.steps.iter().map(|step| step.node));
     for (key, value) in nodes.filter_map(|node| node.entry("continue-on-error")) {
@@ -36,7 +35,7 @@ pub(super) fn check(view: &View<'_>, _: &Context<'_>, _: &Parameters) -> Result<
             offences.push(view.offence(&RULE, key.span, "whatever happens here, the run stays green"));
         }
     }
-    for run in view.steps.iter().filter_map(|step| step.run()) {
+    for run in view.steps.iter().filter_map(Step::run) {
         for line in view.script(run) {
             for found in SWALLOWS.find_iter(line.text) {
                 let shown = found.as_str().trim_matches([' ', ';', ')', '&', '#', '}']);
@@ -47,5 +46,5 @@ pub(super) fn check(view: &View<'_>, _: &Context<'_>, _: &Parameters) -> Result<
             }
         }
     }
-    Ok(offences)
+    offences
 }

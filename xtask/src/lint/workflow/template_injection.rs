@@ -22,7 +22,7 @@ pub(crate) const RULE: Rule = Rule {
 };
 
 /// What only GitHub or the workflow's author can have written.
-const SAFE: [&str; 33] = [
+const SAFE: [&str; 34] = [
     "github.action",
     "github.action_path",
     "github.api_url",
@@ -42,6 +42,7 @@ const SAFE: [&str; 33] = [
     "github.run_number",
     "github.server_url",
     "github.sha",
+    "github.workflow",
     "github.workflow_sha",
     "github.workspace",
     "github.actor_id",
@@ -94,9 +95,11 @@ fn who_writes(path: &[String], settings: &Settings) -> Option<&'static str> {
     }
     let fields: Vec<&str> = path.iter().map(String::as_str).collect();
     match fields.as_slice() {
-        // Secrets have a rule of their own.
-        ["secrets", ..] | ["github", "token"] => None,
-        ["needs", _, "result"] | ["steps", _, "outcome" | "conclusion"] => None,
+        // Secrets have a rule of their own; results are words of GitHub's.
+        ["secrets", ..]
+        | ["github", "token"]
+        | ["needs", _, "result"]
+        | ["steps", _, "outcome" | "conclusion"] => None,
         ["github", "event", "inputs", ..] => Some("whoever starts the workflow writes it"),
         ["github", "event", .., last] if SAFE_FIELDS.contains(last) => None,
         [

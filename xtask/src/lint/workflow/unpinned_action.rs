@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde::Deserialize;
 
-use super::view::{Context, View};
+use super::view::{Context, Step, View};
 use crate::finding::{Group, Severity};
 use crate::lint::rule::{Offence, Parameters, Rule};
 use crate::yaml::Node;
@@ -30,7 +30,7 @@ struct Settings {
 
 pub(super) fn check(view: &View<'_>, _: &Context<'_>, parameters: &Parameters) -> Result<Vec<Offence>> {
     let settings: Settings = parameters.of(&RULE)?;
-    let of_steps = view.steps.iter().filter_map(|step| step.uses());
+    let of_steps = view.steps.iter().filter_map(Step::uses);
     let of_jobs = view.jobs.iter().filter_map(|job| job.node.get("uses"));
     let of_action = view.root.at(&["runs", "image"]).filter(|image| is_docker(image)).into_iter();
     let offences = of_steps.chain(of_jobs).chain(of_action).filter_map(|uses| {

@@ -1,10 +1,8 @@
 //! A stranger's code that runs with our secrets.
 
-use anyhow::Result;
-
-use super::view::{Context, View};
+use super::view::View;
 use crate::finding::{Group, Severity};
-use crate::lint::rule::{Offence, Parameters, Rule};
+use crate::lint::rule::{Offence, Rule};
 use crate::yaml::Node;
 
 pub(crate) const RULE: Rule = Rule {
@@ -22,9 +20,9 @@ pub(crate) const RULE: Rule = Rule {
 
 const PRIVILEGED: [&str; 2] = ["pull_request_target", "workflow_run"];
 
-pub(super) fn check(view: &View<'_>, _: &Context<'_>, _: &Parameters) -> Result<Vec<Offence>> {
+pub(super) fn check(view: &View<'_>) -> Vec<Offence> {
     let Some(event) = PRIVILEGED.iter().find(|event| events(view.root).contains(*event)) else {
-        return Ok(Vec::new());
+        return Vec::new();
     };
     let mut offences = Vec::new();
     for step in view.steps.iter().filter(|step| step.action() == Some("actions/checkout")) {
@@ -38,7 +36,7 @@ pub(super) fn check(view: &View<'_>, _: &Context<'_>, _: &Parameters) -> Result<
             }
         }
     }
-    Ok(offences)
+    offences
 }
 
 /// The events of `on`, in each of its three forms.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::expression::{Error, Expression};
 use crate::finding::{Lines, Span};
 use crate::lint::rule::{Offence, Rule, Source};
-use crate::yaml::{Node, Value};
+use crate::yaml::{Node, Style, Value};
 
 /// What the repository holds, by path.
 pub(crate) struct Context<'a> {
@@ -54,7 +54,7 @@ pub(crate) enum Kind {
 /// What GitHub takes the file for.
 pub(crate) fn kind(path: &str) -> Option<Kind> {
     let (folder, file) = path.rsplit_once('/').unwrap_or(("", path));
-    let is_yaml = file.ends_with(".yml") || file.ends_with(".yaml");
+    let is_yaml = matches!(file.rsplit_once('.'), Some((_, "yml" | "yaml")));
     match () {
         () if folder == ".github/workflows" && is_yaml => Some(Kind::Workflow),
         () if matches!(file, "action.yml" | "action.yaml")
@@ -169,17 +169,16 @@ impl<'a> View<'a> {
     /// line that a backslash continues is one with the next.
     pub(crate) fn script(&self, run: &Node) -> Vec<ScriptLine<'a>> {
         let whole = &self.text[run.bytes.clone()];
-        let is_block = whole.starts_with(['|', '>']);
+        let Value::Scalar { style, .. } = run.value else { return Vec::new() };
+        let quotes: &[char] = if style == Style::Quoted { &['"', '\''] } else { &[] };
+        // The shell sees the lines of anything but a literal block as one.
+        let folds = style != Style::Literal;
         let mut start = run.bytes.start;
         let mut lines: Vec<ScriptLine<'a>> = Vec::new();
         let mut continued = false;
-        for (at, raw) in whole.split_inclusive('\n').enumerate() {
+        for raw in whole.split_inclusive('\n') {
             let begin = start;
             start += raw.len();
-            if is_block && at == 0 {
-                continue;
-            }
-            let quotes: &[char] = if is_block { &[] } else { &['"', '\''] };
             let text = raw.trim().trim_matches(quotes);
             let offset = begin + raw.find(text).unwrap_or_default();
             if let Some(last) = lines.last_mut().filter(|_| continued) {
@@ -187,7 +186,7 @@ impl<'a> View<'a> {
             } else if !text.is_empty() && !text.starts_with('#') {
                 lines.push(ScriptLine { text, start: offset });
             }
-            continued = text.ends_with('\\') && !text.starts_with('#');
+            continued = !text.is_empty() && !text.starts_with('#') && (folds || text.ends_with('\\'));
         }
         lines
     }
@@ -214,10 +213,13 @@ impl<'a> View<'a> {
             Value::Scalar { .. } => self.collect_scalar(node, found),
             Value::Sequence(items) => items.iter().for_each(|item| self.collect(item, found)),
             Value::Mapping(entries) => {
+                let conditional =
+                    ["run", "uses", "runs-on", "steps", "needs"].iter().any(|key| node.get(key).is_some());
                 for (key, value) in entries {
                     self.collect(key, found);
-                    // An `if` is an expression with or without the marks.
-                    if key.text() == Some("if")
+                    // The `if` of a step or job is an expression with or without the marks.
+                    if conditional
+                        && key.text() == Some("if")
                         && let Some(text) = value.text()
                         && !text.contains("${{")
                     {

@@ -1,10 +1,8 @@
 //! A token that may do more than its jobs need.
 
-use anyhow::Result;
-
-use super::view::{Context, View};
+use super::view::View;
 use crate::finding::{Group, Severity};
-use crate::lint::rule::{Offence, Parameters, Rule};
+use crate::lint::rule::{Offence, Rule};
 use crate::yaml::Node;
 
 pub(crate) const RULE: Rule = Rule {
@@ -19,7 +17,7 @@ pub(crate) const RULE: Rule = Rule {
     remedy: "move the right to write into the job that needs it",
 };
 
-pub(super) fn check(view: &View<'_>, _: &Context<'_>, _: &Parameters) -> Result<Vec<Offence>> {
+pub(super) fn check(view: &View<'_>) -> Vec<Offence> {
     let mut offences = Vec::new();
     let levels = std::iter::once(view.root).chain(view.jobs.iter().map(|job| job.node));
     for permissions in levels.filter_map(|level| level.get("permissions")) {
@@ -37,5 +35,5 @@ pub(super) fn check(view: &View<'_>, _: &Context<'_>, _: &Parameters) -> Result<
             offences.push(view.offence(&RULE, value.span, message));
         }
     }
-    Ok(offences)
+    offences
 }

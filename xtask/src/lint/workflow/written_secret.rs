@@ -1,14 +1,14 @@
 //! A secret that leaves the process it was meant for.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 use std::sync::LazyLock;
 
-use anyhow::Result;
 use regex::Regex;
 
-use super::view::{Context, ScriptLine, Step, View};
+use super::view::{ScriptLine, Step, View};
 use crate::finding::{Group, Severity};
-use crate::lint::rule::{Offence, Parameters, Rule};
+use crate::lint::rule::{Offence, Rule};
 use crate::yaml::Node;
 
 pub(crate) const RULE: Rule = Rule {
@@ -39,8 +39,9 @@ static PRINTS: LazyLock<Regex> =
 static HEREDOC: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r#"<<-?\s*["']?([A-Za-z_][A-Za-z0-9_]*)"#).expect("a regular expression"));
 
-pub(super) fn check(view: &View<'_>, _: &Context<'_>, _: &Parameters) -> Result<Vec<Offence>> {
+pub(super) fn check(view: &View<'_>) -> Vec<Offence> {
     let mut offences = Vec::new();
+    let mut known = Known::new();
     for (step, script) in view.scripts() {
         for found in view.within(script) {
             let Ok(expression) = &found.parsed else { continue };
@@ -49,12 +50,12 @@ pub(super) fn check(view: &View<'_>, _: &Context<'_>, _: &Parameters) -> Result<
                 offences.push(view.offence(&RULE, found.span, message));
             }
         }
-        let secret = variables(view, step);
+        let secret = variables(view, step, &mut known);
         if !secret.is_empty() && step.run().is_some() {
             written(view, &view.script(script), &secret, &mut offences);
         }
     }
-    Ok(offences)
+    offences
 }
 
 /// The token of the run is a secret too, by both its names.
@@ -62,25 +63,33 @@ fn is_secret(path: &[String]) -> bool {
     path.first().is_some_and(|context| context == "secrets") || path == ["github", "token"]
 }
 
-/// Names of variables that hold a secret in this step.
-fn variables(view: &View<'_>, step: &Step<'_>) -> HashSet<String> {
-    let mut names = HashSet::new();
-    for (key, value) in
-        view.levels(step).into_iter().filter_map(|level| level.get("env")).flat_map(Node::entries)
-    {
-        let holds = |path: &Vec<String>| is_secret(path);
-        let secret = view
-            .within(value)
-            .filter_map(|found| found.parsed.as_ref().ok())
-            .any(|expression| expression.results().iter().any(holds));
-        if let Some(name) = key.text().filter(|_| secret) {
-            names.insert(name.to_owned());
-        }
-    }
-    names
+/// Variables that hold a secret, by the value that sets them: the top's are read once for all steps.
+type Known = HashMap<usize, Rc<HashSet<String>>>;
+
+/// Those of this step, its job and the top.
+fn variables(view: &View<'_>, step: &Step<'_>, known: &mut Known) -> Vec<Rc<HashSet<String>>> {
+    let levels = view.levels(step).into_iter().filter_map(|level| level.get("env"));
+    levels
+        .map(|env| Rc::clone(known.entry(env.bytes.start).or_insert_with(|| Rc::new(secrets_in(view, env)))))
+        .filter(|names| !names.is_empty())
+        .collect()
 }
 
-fn written(view: &View<'_>, lines: &[ScriptLine<'_>], secret: &HashSet<String>, offences: &mut Vec<Offence>) {
+fn secrets_in(view: &View<'_>, env: &Node) -> HashSet<String> {
+    let holds = |value: &Node| {
+        let mut parsed = view.within(value).filter_map(|found| found.parsed.as_ref().ok());
+        parsed.any(|expression| expression.results().iter().any(|path| is_secret(path)))
+    };
+    let entries = env.entries().iter().filter(|(_, value)| holds(value));
+    entries.filter_map(|(key, _)| key.text().map(str::to_owned)).collect()
+}
+
+fn written(
+    view: &View<'_>,
+    lines: &[ScriptLine<'_>],
+    secret: &[Rc<HashSet<String>>],
+    offences: &mut Vec<Offence>,
+) {
     // What a here-document goes to, and the word that ends it.
     let mut document: Option<(String, String)> = None;
     for line in lines {
@@ -118,12 +127,12 @@ fn target(line: &str) -> Option<String> {
 fn told(
     view: &View<'_>,
     line: &ScriptLine<'_>,
-    secret: &HashSet<String>,
+    secret: &[Rc<HashSet<String>>],
     what: &str,
     offences: &mut Vec<Offence>,
 ) {
     let variable = VARIABLE.captures_iter(line.text).find_map(|found| {
-        let name = found.get(1).filter(|name| secret.contains(name.as_str()))?;
+        let name = found.get(1).filter(|name| secret.iter().any(|names| names.contains(name.as_str())))?;
         Some((name.as_str().to_owned(), found.get(0)?.range()))
     });
     if let Some((name, range)) = variable {
