@@ -15,7 +15,6 @@ mod interrupt;
 mod ledger;
 #[allow(dead_code)]
 mod lint;
-mod local;
 mod lock;
 mod outcome;
 mod policy;
@@ -26,6 +25,7 @@ mod report;
 mod schema;
 mod secrets;
 mod seed;
+mod target;
 mod warehouse;
 
 use std::process::ExitCode;
