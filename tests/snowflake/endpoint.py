@@ -45,9 +45,11 @@ from pathlib import Path
 from typing import Any, Callable
 
 import duckdb
+import pyarrow
+import pyarrow.compute
 import sqlglot
 import uvicorn
-from fakesnow import info_schema, macros
+from fakesnow import arrow, info_schema, macros
 from fakesnow.conn import FakeSnowflakeConnection
 from fakesnow.cursor import FakeSnowflakeCursor
 from fakesnow.expr import normalise_ident
@@ -599,9 +601,25 @@ def history_arguments(call: exp.Anonymous) -> list[exp.Expression]:
     return arguments
 
 
+def with_nulls(encode: Callable[[Any], pyarrow.StructArray]) -> Callable[[Any], pyarrow.StructArray]:
+    """fakesnow's encoding of timestamps, in which a null would be the first second of 1970."""
+
+    def encode_with_nulls(timestamps: Any) -> pyarrow.StructArray:
+        if isinstance(timestamps, pyarrow.ChunkedArray):
+            timestamps = timestamps.combine_chunks()
+        struct = encode(timestamps)
+        return pyarrow.StructArray.from_arrays(
+            [pyarrow.compute.fill_null(child, 0) for child in struct.flatten()],
+            fields=list(struct.type),
+            mask=pyarrow.compute.is_null(timestamps),
+        )
+
+    return encode_with_nulls
+
+
 def in_snowflakes_words(error: ProgrammingError) -> ProgrammingError:
     """DuckDB's words for a name that exists already, or does not, as Snowflake says it: clients look for both."""
-    found = re.match(r"Catalog Error: \w+ with name \"?(\w+)\"? (already exists|does not exist)", error.raw_msg or "")
+    found = re.match(r"Catalog Error: \w+ with name \"?([\w.]+)\"? (already exists|does not exist)", error.raw_msg or "")
     if not found:
         return error
     if found[2] == "already exists":
@@ -871,6 +889,7 @@ def main() -> None:
     given = arguments.parse_args()
     # what a statement did wrong is told to its client and stands in the history
     logging.disable(logging.CRITICAL)
+    arrow.timestamp_to_sf_struct = with_nulls(arrow.timestamp_to_sf_struct)
     threading.Thread(target=end_with_parent, daemon=True).start()
     asyncio.run(serve(given.port, given.database or ["LOGISTICS_DEMO"], given.data))
 
