@@ -9,4 +9,5 @@ mod python;
 mod schema;
 mod secrets;
 mod seed;
+mod snowflake;
 mod support;
