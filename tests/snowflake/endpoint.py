@@ -49,7 +49,7 @@ import pyarrow
 import pyarrow.compute
 import sqlglot
 import uvicorn
-from fakesnow import arrow, info_schema, macros
+from fakesnow import arrow, info_schema, macros, transforms
 from fakesnow.conn import FakeSnowflakeConnection
 from fakesnow.cursor import FakeSnowflakeCursor
 from fakesnow.expr import normalise_ident
@@ -631,6 +631,16 @@ def history_arguments(call: exp.Anonymous) -> list[exp.Expression]:
     return arguments
 
 
+def mend_fakesnow() -> None:
+    """What fakesnow does otherwise than Snowflake, or slowly, and cannot be told to leave."""
+    arrow.timestamp_to_sf_struct = with_nulls(arrow.timestamp_to_sf_struct)
+    # it sums numbers as doubles in case they are text; on Snowflake a sum of exact numbers is exact
+    transforms.numeric_agg_implicit_cast = lambda expression: expression
+    # its seventy rewrites of a statement copy the whole of it each time, two thirds of the time that it takes
+    in_place = exp.Expression.transform
+    exp.Expression.transform = lambda self, *args, copy=False, **kwargs: in_place(self, *args, copy=copy, **kwargs)
+
+
 def with_nulls(encode: Callable[[Any], pyarrow.StructArray]) -> Callable[[Any], pyarrow.StructArray]:
     """fakesnow's encoding of timestamps, in which a null would be the first second of 1970."""
 
@@ -926,7 +936,7 @@ def main() -> None:
     given = arguments.parse_args()
     # what a statement did wrong is told to its client and stands in the history
     logging.disable(logging.CRITICAL)
-    arrow.timestamp_to_sf_struct = with_nulls(arrow.timestamp_to_sf_struct)
+    mend_fakesnow()
     threading.Thread(target=end_with_parent, daemon=True).start()
     asyncio.run(serve(given.port, given.database or ["LOGISTICS_DEMO"], given.data))
 
