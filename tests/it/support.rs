@@ -59,7 +59,16 @@ pub(crate) fn scratch() -> TempDir {
 pub(crate) fn environment() -> &'static Path {
     static VENV: LazyLock<PathBuf> = LazyLock::new(|| {
         let mut command = StdCommand::new(program());
-        command.current_dir(root()).args(["python", "sync", "--set", "local", "--set", "test"]);
+        command.current_dir(root()).args([
+            "python",
+            "sync",
+            "--set",
+            "local",
+            "--set",
+            "snowflake",
+            "--set",
+            "test",
+        ]);
         let output = command.output().expect("the program under test starts");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let python = String::from_utf8(output.stdout).expect("a path in UTF-8");
