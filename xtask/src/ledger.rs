@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use crate::environment::{self, Comment, Droppable, Evidence, Name, REGISTRY, Refusal};
 use crate::warehouse::snowflake::marked_for;
-use crate::warehouse::{self, Contents, Row, Statement, Table, Warehouse, literal};
+use crate::warehouse::{self, Contents, Row, Statement, Surveyed, Table, Warehouse, literal};
 
 /// The ownership mark of an environment; the registry keeps the same columns.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,11 +178,16 @@ impl State {
         self.mark.as_ref().is_some_and(|mark| mark.schema_name == name.as_str())
     }
 
-    /// Whether there is nothing left to provision.
-    pub(crate) fn is_complete(&self, name: &Name) -> bool {
-        let has = |table: &&str| self.relations.iter().flatten().any(|relation| relation == table);
-        let is_commented = self.comment.as_ref().is_none_or(|marked| marked.as_deref() == Some(name.as_str()));
-        self.is_ours(name) && is_commented && self.registered && self.has_registry && TABLES.iter().all(has)
+    /// Whether there is nothing left to make of it.
+    pub(crate) fn is_provisioned(&self, name: &Name) -> bool {
+        let is_commented =
+            self.comment.as_ref().is_none_or(|marked| marked.as_deref() == Some(name.as_str()));
+        self.is_ours(name) && is_commented && self.registered && self.has_registry
+    }
+
+    /// Whether a run can be recorded in it.
+    fn has_ledger(&self) -> bool {
+        TABLES.iter().all(|table| self.relations.iter().flatten().any(|relation| relation == table))
     }
 
     pub(crate) fn prove_droppable(&self, name: Name) -> Result<Droppable, Refusal> {
@@ -256,11 +261,12 @@ pub(crate) fn provision(
     origin: &Origin,
     adopt: bool,
 ) -> Result<Vec<Statement>> {
-    if state.is_complete(name) {
+    if state.is_provisioned(name) {
         return Ok(Vec::new());
     }
     // A copy that was cut short carries our comment and still the base's mark: it is gone on with.
-    let is_half_copied = state.comment.as_ref().is_some_and(|marked| marked.as_deref() == Some(name.as_str()));
+    let is_half_copied =
+        state.comment.as_ref().is_some_and(|marked| marked.as_deref() == Some(name.as_str()));
     if let Some(mark) = &state.mark
         && mark.schema_name != name.as_str()
         && !is_half_copied
@@ -286,6 +292,11 @@ pub(crate) fn provision(
     change.extend(warehouse.grant(name));
     change.extend(marking(warehouse, name, state, base, origin)?);
     Ok(change)
+}
+
+/// What a run needs of the ledger's tables and is missing.
+pub(crate) fn provision_ledger(warehouse: &dyn Warehouse, name: &Name, state: &State) -> Vec<Statement> {
+    if state.has_ledger() { Vec::new() } else { warehouse.provision_ledger(name) }
 }
 
 /// The base, if there is such a schema; a new environment without it is plain.
@@ -401,14 +412,11 @@ pub(crate) struct LastRun {
 }
 
 impl Overview {
-    /// Of `names`, whose schemas hold what `contents` says.
-    pub(crate) fn read(
-        warehouse: &mut dyn Warehouse,
-        contents: &BTreeMap<String, Contents>,
-    ) -> Result<Self> {
+    /// Of the schemas in `found`.
+    pub(crate) fn read(warehouse: &mut dyn Warehouse, found: &BTreeMap<String, Surveyed>) -> Result<Self> {
         let holding = |table: &str| -> Vec<&str> {
-            let holds = |contents: &Contents| contents.relations.iter().any(|relation| relation == table);
-            contents.iter().filter(|(_, of)| holds(of)).map(|(name, _)| name.as_str()).collect()
+            let holds = |of: &Surveyed| of.contents.relations.iter().any(|relation| relation == table);
+            found.iter().filter(|(_, of)| holds(of)).map(|(name, _)| name.as_str()).collect()
         };
         let mark = |schema: &str, warehouse: &dyn Warehouse| {
             format!(
@@ -430,7 +438,8 @@ impl Overview {
         for (of_schema, row) in keyed(warehouse, &marks)? {
             overview.marks.insert(of_schema, serde_json::from_value(row["marked_for"].clone())?);
         }
-        let runs: Vec<String> = holding("ledger_runs").into_iter().map(|schema| run(schema, warehouse)).collect();
+        let runs: Vec<String> =
+            holding("ledger_runs").into_iter().map(|schema| run(schema, warehouse)).collect();
         for (of_schema, row) in keyed(warehouse, &runs)? {
             let last = LastRun {
                 last_run_id: serde_json::from_value(row["run_id"].clone())?,
@@ -467,7 +476,8 @@ fn keyed(warehouse: &mut dyn Warehouse, selects: &[String]) -> Result<Vec<(Strin
         return Ok(Vec::new());
     }
     let rows = warehouse.query(&selects.join("\nunion all\n"))?;
-    let schema = |row: &Row| row.get("of_schema").and_then(|value| value.as_str()).unwrap_or_default().to_owned();
+    let schema =
+        |row: &Row| row.get("of_schema").and_then(|value| value.as_str()).unwrap_or_default().to_owned();
     Ok(rows.into_iter().map(|row| (schema(&row), row)).collect())
 }
 
@@ -480,9 +490,8 @@ fn newest(warehouse: &mut dyn Warehouse, name: &Name, condition: &str) -> Result
     let runs = warehouse.qualified(&ledger(name.as_str(), "ledger_runs"));
     // A copy carries the runs of its base along: they are history, not runs of this environment.
     let own = literal(name.as_str());
-    let sql = format!(
-        "select * from {runs} where schema_name = {own}{condition} order by started_at desc limit 1"
-    );
+    let sql =
+        format!("select * from {runs} where schema_name = {own}{condition} order by started_at desc limit 1");
     Ok(warehouse::records(warehouse, &sql)?.into_iter().next())
 }
 

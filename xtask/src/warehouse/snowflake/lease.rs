@@ -168,7 +168,9 @@ fn read(warehouse: &Snowflake, name: &Name) -> Result<Option<Found>> {
 fn retire(warehouse: &Snowflake, name: &Name, found: &Found) -> Result<bool> {
     // The token becomes a part of a name.
     if found.token.is_empty() || !found.token.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-        bail!("the lock of {name} was not made by this toolkit; drop the table LOCK_{name} of the registry by hand");
+        bail!(
+            "the lock of {name} was not made by this toolkit; drop the table LOCK_{name} of the registry by hand"
+        );
     }
     match warehouse.send(&bury(&warehouse.database, name, &found.token), None) {
         Ok(_) => Ok(true),
@@ -217,7 +219,10 @@ pub(super) fn acquire(database: &Database, name: &Name, token: &str, holder: &st
 }
 
 pub(super) fn look(database: &Database, name: &Name) -> String {
-    format!("select holder, token, expires_at < current_timestamp() as is_stale from {}", table(database, name))
+    format!(
+        "select holder, token, expires_at < current_timestamp() as is_stale from {}",
+        table(database, name)
+    )
 }
 
 pub(super) fn prolong(database: &Database, name: &Name, token: &str) -> String {

@@ -76,8 +76,11 @@ order by 1, 3",
         format!("create schema if not exists {}", self.schema(REGISTRY))
     }
 
-    pub(super) fn ledger_tables(&self, name: &Name) -> Vec<String> {
-        tables(LEDGER, &self.schema(name.as_str()))
+    /// The table of the ownership mark, which is the first of the file, and the others.
+    pub(super) fn ledger_tables(&self, name: &Name) -> (String, Vec<String>) {
+        let mut all = tables(LEDGER, &self.schema(name.as_str()));
+        let mark = all.remove(0);
+        (mark, all)
     }
 
     pub(super) fn registry_tables(&self) -> Vec<String> {
@@ -100,7 +103,8 @@ order by 1, 3",
     /// What the policy gives, for what is there and for what dbt will make.
     pub(super) fn grants(&self, name: &Name, grants: &[Grant]) -> Vec<String> {
         let schema = self.schema(name.as_str());
-        let fitting = grants.iter().filter(|grant| grant.kinds.is_empty() || grant.kinds.contains(&name.kind()));
+        let fitting =
+            grants.iter().filter(|grant| grant.kinds.is_empty() || grant.kinds.contains(&name.kind()));
         let mut all = Vec::new();
         for Grant { role, access, .. } in fitting {
             let role = quote(role.as_str());
@@ -166,7 +170,8 @@ fn list(names: &[&str]) -> String {
 fn tables(file: &str, schema: &str) -> Vec<String> {
     let lines: Vec<&str> = file.lines().filter(|line| !line.starts_with("--")).collect();
     let statements = lines.join("\n");
-    let statements = statements.split(";\n").map(|text| text.trim().trim_end_matches(';')).filter(|text| !text.is_empty());
+    let statements =
+        statements.split(";\n").map(|text| text.trim().trim_end_matches(';')).filter(|text| !text.is_empty());
     statements
         .map(|text| text.replacen("table if not exists ", &format!("table if not exists {schema}."), 1))
         .collect()
