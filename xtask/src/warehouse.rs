@@ -59,7 +59,8 @@ impl Statement {
 
 /// Rows as `--dry-run` shows them: in a comment, since they are never part of the SQL.
 fn as_comments(rows: &[Row]) -> String {
-    rows.iter().map(|row| format!("\n-- {}", Value::Object(row.clone()))).collect()
+    let lines = rows.iter().map(|row| Value::Object(row.clone()).to_string());
+    lines.flat_map(|line| ["\n-- ".to_owned(), line]).collect()
 }
 
 /// What stands in a schema, by name.
@@ -156,6 +157,11 @@ pub(crate) trait Warehouse {
 
     /// Drop a schema with all that is in it.
     fn drop_schema(&self, doomed: &Droppable) -> Statement;
+
+    /// Drop what locks that were taken over have left in the registry.
+    fn sweep(&mut self) -> Result<Vec<Statement>> {
+        Ok(Vec::new())
+    }
 
     /// Create the registry, where it is missing.
     fn provision_registry(&self) -> Vec<Statement>;

@@ -23,9 +23,8 @@ pub(super) fn settings(repo: &Repo) -> Verdict {
 
 pub(super) fn driver(repo: &Repo) -> Verdict {
     let by_itself = "the next command with `--target snowflake` installs it, or `cargo xtask python sync --set snowflake`";
-    let packages = match Args::snowflake().place(repo).and_then(|place| place.packages(repo)) {
-        Ok(packages) => packages,
-        Err(_) => return Verdict::warn("unknown until the settings are right", "see settings"),
+    let Ok(packages) = Args::snowflake().place(repo).and_then(|place| place.packages(repo)) else {
+        return Verdict::warn("unknown until the settings are right", "see settings");
     };
     let Some(library) = packages.map(|folder| snowflake::library(&folder)) else {
         return Verdict::warn("not installed yet", by_itself);

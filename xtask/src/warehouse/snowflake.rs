@@ -25,7 +25,7 @@ use self::failure::{Failure, Kind};
 use self::session::{Limits, Session};
 use self::statements::Database;
 use super::{Contents, Relation, Row, Statement, Surveyed, Table, Warehouse, as_comments};
-use crate::environment::{Droppable, Identifier, Name};
+use crate::environment::{Droppable, Identifier, Name, REGISTRY};
 use crate::interrupt;
 use crate::policy::Grant;
 
@@ -109,7 +109,7 @@ impl Snowflake {
             );
             match opened {
                 Err(error) if is_passing(&error) && attempt < self.settings.patience.attempts => {
-                    pause(attempt, &error)?
+                    pause(attempt, &error)?;
                 }
                 opened => return opened,
             }
@@ -427,6 +427,12 @@ impl Warehouse for Snowflake {
         Statement::Sql(self.database.drop_schema(doomed.name()))
     }
 
+    fn sweep(&mut self) -> Result<Vec<Statement>> {
+        let found = self.relation_names(REGISTRY)?.unwrap_or_default();
+        let tables = found.iter().filter_map(|relation| lease::sweep(&self.database, relation));
+        Ok(tables.map(Statement::Sql).collect())
+    }
+
     fn provision_registry(&self) -> Vec<Statement> {
         let tables = self.database.registry_tables();
         std::iter::once(self.database.create_registry()).chain(tables).map(Statement::Sql).collect()
@@ -459,7 +465,7 @@ pub(crate) fn probe(settings: Settings) -> Result<String> {
     let rows = warehouse.query(
         "select current_user() as user_name, current_role() as role_name, current_warehouse() as warehouse",
     )?;
-    warehouse.contents(&[crate::environment::REGISTRY])?;
+    warehouse.contents(&[REGISTRY])?;
     let told = |key: &str| rows.first().and_then(|row| text(row, key)).unwrap_or_else(|| "none".to_owned());
     Ok(format!(
         "{}: user {}, role {}, warehouse {}, with {} ({:.1} s)",

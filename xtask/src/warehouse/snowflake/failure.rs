@@ -128,11 +128,10 @@ fn kind(code: i32, status: Status, message: &str) -> Kind {
     match (code, status) {
         (604 | 630, _) => Kind::Timeout,
         (_, Status::Cancelled) => Kind::Interrupted,
-        // Throttled: too many statements wait already.
-        (610, _) => Kind::Passing,
         // The driver calls everything about a login an error of the way; only its words tell.
         (0 | 260_000..=269_999, _) if on_the_way.iter().any(|part| message.contains(part)) => Kind::Passing,
-        (261_000..=261_010, _) => Kind::Passing,
+        // Throttled (too many statements wait already), or no answer over HTTP.
+        (610 | 261_000..=261_010, _) => Kind::Passing,
         _ => Kind::Refused,
     }
 }

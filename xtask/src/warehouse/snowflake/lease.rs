@@ -23,13 +23,13 @@ use crate::warehouse::quote;
 /// A killed runner keeps others waiting for so long.
 const LEASE_SECONDS: u64 = 300;
 /// How often a living one puts the end off.
-const RENEW: Duration = Duration::from_secs(60);
+const RENEW: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_secs(2);
-const REMIND: Duration = Duration::from_secs(60);
+const REMIND: Duration = Duration::from_mins(1);
 
 /// Names of the tables that leases which ran out are kept under, until `schema gc` sweeps them: a slow
 /// second runner must find the name taken.
-pub(crate) const TOMBSTONE: &str = "stale_";
+const TOMBSTONE: &str = "stale_";
 
 /// The lock, held until dropped.
 pub(crate) struct Lease {
@@ -241,6 +241,16 @@ pub(super) fn bury(database: &Database, name: &Name, token: &str) -> String {
         database.schema(REGISTRY),
         quote(&tombstone)
     )
+}
+
+/// Drop what leases that ran out were renamed to.
+pub(super) fn sweep(database: &Database, relation: &str) -> Option<String> {
+    let token = relation.strip_prefix(TOMBSTONE)?;
+    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return None;
+    }
+    let table = quote(&relation.to_uppercase());
+    Some(format!("drop table if exists {}.{table}", database.schema(REGISTRY)))
 }
 
 pub(super) fn release(database: &Database, name: &Name) -> String {

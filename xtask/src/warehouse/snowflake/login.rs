@@ -225,12 +225,12 @@ impl Settings<'_> {
 
     fn address(&mut self) -> (Option<String>, Option<u16>, bool) {
         let host = self.get("SNOWFLAKE_HOST");
-        let port = self.get("SNOWFLAKE_PORT").and_then(|text| match text.trim().parse() {
-            Ok(port) => Some(port),
-            Err(_) => {
+        let port = self.get("SNOWFLAKE_PORT").and_then(|text| {
+            let port = text.trim().parse().ok();
+            if port.is_none() {
                 self.complain(format!("SNOWFLAKE_PORT is {text:?}: it takes a number up to 65535"));
-                None
             }
+            port
         });
         let protocol = self.get("SNOWFLAKE_PROTOCOL").map(|text| text.trim().to_ascii_lowercase());
         let plain_http = match protocol.as_deref() {

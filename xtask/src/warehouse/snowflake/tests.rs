@@ -120,6 +120,7 @@ fn everything() -> Vec<String> {
         lease::look(database, &issue),
         lease::prolong(database, &issue, "01af"),
         lease::bury(database, &issue, "01af"),
+        lease::sweep(database, "stale_01af").expect("a tombstone"),
         lease::release(database, &issue),
         "rollback".to_owned(),
     ]);
@@ -173,6 +174,14 @@ fn environments_reach_snowflake_in_upper_case_and_quoted() {
         database.create_schema(&name("prod")).starts_with("create schema if not exists "),
         "no transient prod"
     );
+}
+
+#[test]
+fn only_tombstones_are_swept() {
+    let database = Database::new(&identifier("DB"));
+    for other in ["environments", "lock_issue_1", "stale_", "stale_x y", "stale_\"x"] {
+        assert_eq!(lease::sweep(&database, other), None, "{other}");
+    }
 }
 
 #[test]
