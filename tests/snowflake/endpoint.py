@@ -29,14 +29,16 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
+import gzip
 import hashlib
 import json
-import gzip
 import logging
 import os
 import re
 import secrets
 import socket
+import sys
 import threading
 import uuid
 from collections import OrderedDict
@@ -49,7 +51,7 @@ import pyarrow
 import pyarrow.compute
 import sqlglot
 import uvicorn
-from fakesnow import arrow, info_schema, macros, transforms
+from fakesnow import arrow, dialect, info_schema, macros, transforms
 from fakesnow.conn import FakeSnowflakeConnection
 from fakesnow.cursor import FakeSnowflakeCursor
 from fakesnow.expr import normalise_ident
@@ -189,11 +191,16 @@ def query_type(statement: exp.Expression | None) -> str:
     return "UNKNOWN" if statement is None else statement.key.upper()
 
 
+@functools.lru_cache(maxsize=256)
+def parsed_once(sql: str) -> exp.Expression:
+    return dialect.parse_one(sql)
+
+
 def parse(sql: str) -> exp.Expression | None:
     """The statement, or none when it is not one; execution then says what is wrong with it."""
     try:
-        return sqlglot.parse_one(sql, read="snowflake")
-    except sqlglot.errors.SqlglotError:
+        return parsed_once(sql).copy()
+    except ProgrammingError:
         return None
 
 
@@ -636,6 +643,9 @@ def mend_fakesnow() -> None:
     arrow.timestamp_to_sf_struct = with_nulls(arrow.timestamp_to_sf_struct)
     # it sums numbers as doubles in case they are text; on Snowflake a sum of exact numbers is exact
     transforms.numeric_agg_implicit_cast = lambda expression: expression
+    # it parses a statement twice, and so would this file
+    for module in ("fakesnow.cursor", "fakesnow.server"):
+        sys.modules[module].parse_one = lambda sql: parsed_once(sql).copy()
     # its seventy rewrites of a statement copy the whole of it each time, two thirds of the time that it takes
     in_place = exp.Expression.transform
     exp.Expression.transform = lambda self, *args, copy=False, **kwargs: in_place(self, *args, copy=copy, **kwargs)
