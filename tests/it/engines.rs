@@ -4,10 +4,12 @@
 //! table is compared with DuckDB's row by row. A difference is of a known kind or fails the test.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
+use base64::Engine as _;
 use serde_json::Value;
 
 use crate::support::{self, BUILT, Checkout, Ended, environment, root};
@@ -17,46 +19,47 @@ struct Endpoint {
     process: Child,
     stdin: Option<ChildStdin>,
     port: u64,
-    data: PathBuf,
 }
 
 impl Endpoint {
-    fn start(data: PathBuf) -> Self {
-        let mut process = Command::new(environment().join("bin/python"))
-            .arg(root().join("tests/snowflake/endpoint.py"))
-            .args(["--port", "0", "--data"])
-            .arg(&data)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the endpoint starts");
+    /// `data`: the DuckDB file to leave the data in.
+    fn start(data: Option<&Path>) -> Self {
+        let mut command = Command::new(environment().join("bin/python"));
+        command.arg(root().join("tests/snowflake/endpoint.py")).args(["--port", "0"]);
+        if let Some(data) = data {
+            command.arg("--data").arg(data);
+        }
+        let mut process =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the endpoint starts");
         let mut ready = String::new();
         let stdout = process.stdout.take().expect("a pipe");
         BufReader::new(stdout).read_line(&mut ready).expect("the line that says it is ready");
         let ready: Value = serde_json::from_str(&ready).expect("a line of JSON");
         let stdin = process.stdin.take();
-        Self { process, stdin, port: ready["port"].as_u64().expect("a port"), data }
+        Self { process, stdin, port: ready["port"].as_u64().expect("a port") }
+    }
+
+    /// Where it is, and what every login needs beside its credentials.
+    fn variables(&self) -> Vec<(&'static str, String)> {
+        let port = self.port.to_string();
+        [
+            ("SNOWFLAKE_HOST", "127.0.0.1"),
+            ("SNOWFLAKE_PORT", port.as_str()),
+            ("SNOWFLAKE_PROTOCOL", "http"),
+            ("SNOWFLAKE_ACCOUNT", "ORG-ACCOUNT"),
+            ("SNOWFLAKE_ROLE", "LOGISTICS_BUILDER"),
+            ("SNOWFLAKE_WAREHOUSE", "LOGISTICS_WH"),
+            ("DBT_TARGET_SCHEMA", BUILT),
+            ("DBT_SNOWFLAKE_QUERY_TAG", r#"{"tool":"xtask"}"#),
+        ]
+        .map(|(name, value)| (name, value.to_owned()))
+        .to_vec()
     }
 
     /// dbt itself, on the checkout's project and against this endpoint.
     fn dbt(&self, checkout: &Checkout, args: &[&str]) -> Command {
-        let mut command = support::scrubbed(checkout.root());
-        let variables: Vec<(String, Option<String>)> = command
-            .get_envs()
-            .map(|(name, value)| {
-                let text = |part: &std::ffi::OsStr| part.to_string_lossy().into_owned();
-                (text(name), value.map(text))
-            })
-            .collect();
-        command = Command::new(environment().join("bin/dbt"));
-        for (name, value) in variables {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
+        let mut command = support::scrubbed_program(&environment().join("bin/dbt"), checkout.root());
         command
-            .current_dir(checkout.root())
             .args(args)
             .args([
                 "--target",
@@ -67,48 +70,68 @@ impl Endpoint {
                 "dbt",
                 "--no-use-colors",
             ])
-            .env("SNOWFLAKE_HOST", "127.0.0.1")
-            .env("SNOWFLAKE_PORT", self.port.to_string())
-            .env("SNOWFLAKE_PROTOCOL", "http")
-            .env("SNOWFLAKE_ACCOUNT", "ORG-ACCOUNT")
+            .envs(self.variables())
             .env("SNOWFLAKE_USER", "builder")
             .env("SNOWFLAKE_PASSWORD", "any")
-            .env("SNOWFLAKE_ROLE", "LOGISTICS_BUILDER")
-            .env("SNOWFLAKE_WAREHOUSE", "LOGISTICS_WH")
-            .env("DBT_TARGET_SCHEMA", BUILT)
-            .env("DBT_SEND_ANONYMOUS_USAGE_STATS", "false")
             .env("DBT_TARGET_PATH", checkout.path("dbt/target-snowflake"))
             .env("DBT_LOG_PATH", checkout.path("dbt/logs-snowflake"));
         command
     }
 
-    /// Stop, and leave the data in its file.
-    fn stop(mut self) -> PathBuf {
-        self.end();
-        std::mem::take(&mut self.data)
+    /// What came of logging in by `dbt/profiles.yml` with each set of variables.
+    fn profile_logins(&self, ways: &[(&str, Vec<(&str, String)>)]) -> Vec<String> {
+        let sets: Vec<serde_json::Map<String, Value>> = ways
+            .iter()
+            .map(|(_, more)| {
+                let all = self.variables().into_iter().chain(more.iter().cloned());
+                all.map(|(name, value)| (name.to_owned(), Value::from(value))).collect()
+            })
+            .collect();
+        let mut process = support::scrubbed_program(&environment().join("bin/python"), root())
+            .arg(root().join("tests/snowflake/profile_logins.py"))
+            .env("HTTP_PROXY", format!("http://127.0.0.1:{}", self.port))
+            .env("NO_PROXY", "127.0.0.1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("python starts");
+        let stdin = process.stdin.take().expect("a pipe");
+        serde_json::to_writer(stdin, &sets).expect("a reader");
+        let ended = Ended::from(process.wait_with_output().expect("python ends")).expect(0);
+        ended.stdout.lines().map(str::to_owned).collect()
     }
 
-    fn end(&mut self) {
-        self.stdin.take();
-        self.process.wait().expect("the endpoint ends with its standard input");
+    /// Who has logged in here, and how.
+    fn logins(&self) -> Vec<Value> {
+        let mut stream =
+            TcpStream::connect(format!("127.0.0.1:{}", self.port)).expect("the endpoint listens");
+        write!(stream, "GET /__control/logins HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            .expect("a reader");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        let body = answer.split_once("\r\n\r\n").expect("a body").1;
+        serde_json::from_str(body).expect("JSON")
     }
 }
 
 impl Drop for Endpoint {
     fn drop(&mut self) {
-        self.end();
+        self.stdin.take();
+        self.process.wait().expect("the endpoint ends with its standard input");
     }
 }
 
 #[test]
 fn gold_is_the_same_on_duckdb_and_snowflake() {
     let checkout = Checkout::built();
-    let endpoint = Endpoint::start(checkout.path("snowflake.duckdb"));
+    let data = checkout.path("snowflake.duckdb");
+    let endpoint = Endpoint::start(Some(&data));
     Ended::of(endpoint.dbt(&checkout, &["build"])).expect(0);
 
     seeds_of_another_folder_are_checked(&checkout, &endpoint);
 
-    let data = endpoint.stop();
+    // only when it has ended is the file whole
+    drop(endpoint);
     let gold = gold_models(&checkout);
     assert!(gold.len() >= 4, "{gold:?}");
     for model in gold {
@@ -299,6 +322,85 @@ fn compare_values(
 fn last_digits(text: &str) -> Option<(i128, usize)> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     format!("{whole}{fraction}").parse().ok().map(|units| (units, fraction.len()))
+}
+
+/// Each way to log in that the README names, by `dbt/profiles.yml` and the unmodified connector.
+#[test]
+fn the_profile_logs_in_in_every_way() {
+    let endpoint = Endpoint::start(None);
+    let keys = private_keys();
+    let key = |name: &str| keys[name].as_str().expect("a key").to_owned();
+    let folder = support::scratch();
+    let file = folder.path().join("rsa_key.p8");
+    fs::write(&file, key("encrypted")).expect("a writable folder");
+    let file = file.to_str().expect("a path in UTF-8").to_owned();
+    let user = ("SNOWFLAKE_USER", "builder".to_owned());
+    let asks = |way: &str| ("SNOWFLAKE_AUTHENTICATOR", way.to_owned());
+    let token = ("SNOWFLAKE_TOKEN", unsigned_token());
+
+    let ways: Vec<(&str, Vec<(&str, String)>)> = vec![
+        ("SNOWFLAKE", vec![user.clone(), ("SNOWFLAKE_PASSWORD", "12345".into())]),
+        ("SNOWFLAKE_JWT", vec![user.clone(), ("SNOWFLAKE_PRIVATE_KEY", key("plain").replace('\n', "\\n"))]),
+        (
+            "SNOWFLAKE_JWT",
+            vec![
+                user.clone(),
+                asks("snowflake_jwt"),
+                ("SNOWFLAKE_PRIVATE_KEY_PATH", file),
+                ("SNOWFLAKE_PRIVATE_KEY_PASSPHRASE", key("passphrase")),
+            ],
+        ),
+        ("OAUTH", vec![asks("oauth"), token.clone()]),
+        ("PROGRAMMATIC_ACCESS_TOKEN", vec![user, asks("programmatic_access_token"), token.clone()]),
+        // The connector gives its identity to hosts of Snowflake's domain only, so it gets there by a proxy.
+        (
+            "WORKLOAD_IDENTITY",
+            vec![
+                asks("workload_identity"),
+                token,
+                ("SNOWFLAKE_HOST", "org-account.snowflakecomputing.com".into()),
+                ("SNOWFLAKE_PORT", "80".into()),
+            ],
+        ),
+    ];
+    let said = endpoint.profile_logins(&ways);
+    assert_eq!(said, vec!["ok"; ways.len()]);
+
+    let logins = endpoint.logins();
+    for (login, (authenticator, variables)) in logins.iter().zip(&ways) {
+        assert_eq!(login["authenticator"], **authenticator, "{login}");
+        let user =
+            variables.iter().find(|(name, _)| *name == "SNOWFLAKE_USER").map(|(_, user)| user.to_uppercase());
+        assert_eq!(login["user"].as_str(), user.as_deref(), "{login}");
+        assert_eq!(login["role"], "LOGISTICS_BUILDER", "{login}");
+        assert_eq!(login["schema"], BUILT.to_uppercase(), "{login}");
+        assert_eq!(login["parameters"]["QUERY_TAG"], r#"{"tool":"xtask"}"#, "{login}");
+    }
+    assert_eq!(logins.len(), ways.len());
+    assert_eq!(logins.last().unwrap()["provider"], "OIDC");
+}
+
+/// A new key, plain and encrypted, by the library that the connector reads keys with.
+fn private_keys() -> Value {
+    const MAKE: &str = "
+import json, secrets
+from cryptography.hazmat.primitives import serialization as s
+from cryptography.hazmat.primitives.asymmetric import rsa
+key, passphrase = rsa.generate_private_key(65537, 2048), secrets.token_hex(8)
+pem = lambda e: key.private_bytes(s.Encoding.PEM, s.PrivateFormat.PKCS8, e).decode()
+encrypted = pem(s.BestAvailableEncryption(passphrase.encode()))
+print(json.dumps({'plain': pem(s.NoEncryption()), 'encrypted': encrypted, 'passphrase': passphrase}))
+";
+    let mut python = Command::new(environment().join("bin/python"));
+    python.args(["-c", MAKE]);
+    Ended::of(python).expect(0).json()
+}
+
+/// What looks like an OIDC token, and is signed by nobody.
+fn unsigned_token() -> String {
+    let part = |json: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(json);
+    let claims = r#"{"iss":"https://token.actions.githubusercontent.com","sub":"repo:o/r:environment:e"}"#;
+    [part(r#"{"alg":"none"}"#), part(claims), part("signature")].join(".")
 }
 
 #[test]

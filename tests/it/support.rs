@@ -29,7 +29,12 @@ pub(crate) fn xtask(folder: &Path) -> Command {
 
 /// The same for tests that follow or kill the process.
 pub(crate) fn scrubbed(folder: &Path) -> StdCommand {
-    let mut command = StdCommand::new(program());
+    scrubbed_program(program(), folder)
+}
+
+/// The same for another program.
+pub(crate) fn scrubbed_program(program: &Path, folder: &Path) -> StdCommand {
+    let mut command = StdCommand::new(program);
     command.current_dir(folder);
     for (name, _) in std::env::vars_os() {
         if is_scrubbed(&name.to_string_lossy()) {

@@ -8,8 +8,9 @@ their user, role, warehouse and query tag; and, on demand, the ways in which a w
 
     python tests/snowflake/endpoint.py --port 0 [--data FILE.duckdb] [--database NAME]...
 
-It serves 127.0.0.1, prints one line `{"port": N}` when it is ready, and ends when its standard input is closed, so
-that it never outlives the process that started it. Any user, password, key, token, role and warehouse is right.
+It serves 127.0.0.1, also as an HTTP proxy, prints one line `{"port": N}` when it is ready, and ends when its standard
+input is closed, so that it never outlives the process that started it. Any user, password, key, token, role and
+warehouse is right.
 
     GET  /__control/statements  the statements that were run, oldest first
     GET  /__control/logins      who logged in, and how; of a secret only the SHA-256
@@ -29,27 +30,31 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
+import gzip
 import hashlib
 import json
-import gzip
 import logging
 import os
 import re
 import secrets
 import socket
+import sys
 import threading
 import uuid
 from collections import OrderedDict
+from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
+from urllib.parse import urlsplit
 
 import duckdb
 import pyarrow
 import pyarrow.compute
 import sqlglot
 import uvicorn
-from fakesnow import arrow, info_schema, macros, transforms
+from fakesnow import arrow, dialect, info_schema, macros, transforms
 from fakesnow.conn import FakeSnowflakeConnection
 from fakesnow.cursor import FakeSnowflakeCursor
 from fakesnow.expr import normalise_ident
@@ -98,7 +103,8 @@ create or replace macro {META}._ep_query_history(range_start, range_end, result_
 create or replace macro {META}._ep_schemata(of_database) as table
     select
         s.database_name as catalog_name,
-        case s.schema_name when '_fs_information_schema' then 'INFORMATION_SCHEMA' else s.schema_name end as schema_name,
+        case s.schema_name when '_fs_information_schema' then 'INFORMATION_SCHEMA' else s.schema_name end
+            as schema_name,
         coalesce(e.owner, 'SYSADMIN') as schema_owner,
         case when e.is_transient then 'YES' else 'NO' end as is_transient,
         'NO' as is_managed_access,
@@ -157,7 +163,9 @@ LOGIN_FAILURES = {
     "394400": "Programmatic access token is invalid.",
 }
 
-NO_WAREHOUSE = "No active warehouse selected in the current session.  Select an active warehouse with the 'use warehouse' command."
+NO_WAREHOUSE = (
+    "No active warehouse selected in the current session.  Select an active warehouse with the 'use warehouse' command."
+)
 NEEDS_WAREHOUSE = {"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "CREATE_TABLE_AS_SELECT"}
 
 
@@ -189,11 +197,16 @@ def query_type(statement: exp.Expression | None) -> str:
     return "UNKNOWN" if statement is None else statement.key.upper()
 
 
+@functools.lru_cache(maxsize=256)
+def parsed_once(sql: str) -> exp.Expression:
+    return dialect.parse_one(sql)
+
+
 def parse(sql: str) -> exp.Expression | None:
     """The statement, or none when it is not one; execution then says what is wrong with it."""
     try:
-        return sqlglot.parse_one(sql, read="snowflake")
-    except sqlglot.errors.SqlglotError:
+        return parsed_once(sql).copy()
+    except ProgrammingError:
         return None
 
 
@@ -226,7 +239,9 @@ class SchemaStatement:
 
     def next(self) -> sqlglot.tokens.Token:
         if self.at >= len(self.tokens):
-            raise ProgrammingError(msg="SQL compilation error:\nunexpected end of statement", errno=1003, sqlstate="42000")
+            raise ProgrammingError(
+                msg="SQL compilation error:\nunexpected end of statement", errno=1003, sqlstate="42000"
+            )
         self.at += 1
         return self.tokens[self.at - 1]
 
@@ -240,8 +255,12 @@ class SchemaStatement:
     def option(self) -> None:
         word = self.next()
         key = word.text.upper()
-        if key not in {"COMMENT", "DATA_RETENTION_TIME_IN_DAYS", "MAX_DATA_EXTENSION_TIME_IN_DAYS"} or not self.takes("="):
-            raise ProgrammingError(msg=f"SQL compilation error:\nunexpected '{word.text}'.", errno=1003, sqlstate="42000")
+        if key not in {"COMMENT", "DATA_RETENTION_TIME_IN_DAYS", "MAX_DATA_EXTENSION_TIME_IN_DAYS"} or not self.takes(
+            "="
+        ):
+            raise ProgrammingError(
+                msg=f"SQL compilation error:\nunexpected '{word.text}'.", errno=1003, sqlstate="42000"
+            )
         self.options[key] = self.next().text
         self.takes(",")
 
@@ -268,14 +287,20 @@ class Cursor(FakeSnowflakeCursor):
         if "SCHEMA" in words and words[0] in {"CREATE", "ALTER"}:
             ddl = SchemaStatement(command)
             if ddl.is_schema:
-                self.create_schema(ddl) if ddl.verb == "CREATE" else self.alter_schema(ddl.name, ddl.options, ddl.if_exists)
+                self.create_schema(ddl) if ddl.verb == "CREATE" else self.alter_schema(
+                    ddl.name, ddl.options, ddl.if_exists
+                )
                 return True
         if isinstance(statement, exp.Comment) and str(statement.args["kind"]).upper() == "SCHEMA":
             name = [identifier(part) for part in statement.this.parts]
             self.alter_schema(name, {"COMMENT": statement.expression.this}, bool(statement.args.get("exists")))
             return True
         # there are no privileges here, and no other objects of an account than databases
-        if words and (words[0] in {"GRANT", "REVOKE"} or {"WAREHOUSE", "ROLE", "USER"} & set(words[1:2]) and words[0] in {"CREATE", "ALTER", "DROP"}):
+        if words and (
+            words[0] in {"GRANT", "REVOKE"}
+            or {"WAREHOUSE", "ROLE", "USER"} & set(words[1:2])
+            and words[0] in {"CREATE", "ALTER", "DROP"}
+        ):
             self.answer("Statement executed successfully.")
             return True
         if isinstance(statement, exp.Alter) and statement.kind == "SESSION":
@@ -390,13 +415,16 @@ class Cursor(FakeSnowflakeCursor):
                 "cast(retention_time as varchar) as retention_time, 'ROLE' as owner_role_type"
             )
             if statement.args.get("terse"):
-                columns = "created as created_on, schema_name as name, null as kind, catalog_name as database_name, null as schema_name"
+                columns = (
+                    "created as created_on, schema_name as name, null as kind, catalog_name as database_name, "
+                    "null as schema_name"
+                )
             sql = f"select {columns} from {META}._ep_schemata({text(database)})"
         else:
             state = "SUSPENDED" if self._conn.account.faults.demands.get("suspend_warehouse") else "STARTED"
             sql = (
-                f"select {text(self._conn.warehouse)} as name, '{state}' as state, 'STANDARD' as type, 'X-Small' as size, "
-                "60 as auto_suspend, 'true' as auto_resume where name is not null"
+                f"select {text(self._conn.warehouse)} as name, '{state}' as state, 'STANDARD' as type, "
+                "'X-Small' as size, 60 as auto_suspend, 'true' as auto_resume where name is not null"
             )
         sql = f"select * from ({sql}) as shown"
         if like := statement.args.get("like"):
@@ -421,7 +449,10 @@ class Cursor(FakeSnowflakeCursor):
         session = self._conn
         if isinstance(node, exp.Create) and node.kind == "TABLE":
             self.hide_temporary(node)
-        if isinstance(node, exp.TryCast) and node.to.this in (exp.DataType.Type.TIMESTAMP, exp.DataType.Type.TIMESTAMPNTZ):
+        if isinstance(node, exp.TryCast) and node.to.this in (
+            exp.DataType.Type.TIMESTAMP,
+            exp.DataType.Type.TIMESTAMPNTZ,
+        ):
             # fakesnow takes it for a cast, which fails where this gives null
             node.set("to", exp.DataType(this=exp.DataType.Type.DATETIME))
             return node
@@ -474,7 +505,9 @@ class Cursor(FakeSnowflakeCursor):
             if table.db and table.db.upper() != "INFORMATION_SCHEMA":
                 database = identifier(table.args["catalog"]) if table.catalog else self._conn.database or ""
                 schema = identifier(table.args["db"])
-                if self._conn.account.has_schema(database, schema, any_case=True) and not self._conn.account.has_schema(database, schema):
+                if self._conn.account.has_schema(database, schema, any_case=True) and not self._conn.account.has_schema(
+                    database, schema
+                ):
                     raise missing("Schema", f"{database}.{schema}")
 
     def remember(self, statement: exp.Expression | None) -> None:
@@ -482,8 +515,15 @@ class Cursor(FakeSnowflakeCursor):
         account = self._conn.account
         self._conn.rows_written = None
         if isinstance(statement, exp.Drop) and statement.kind == "SCHEMA":
-            account.meta(f"delete from {META}._ep_schemas where (database_name, schema_name) not in (select (database_name, schema_name) from duckdb_schemas())")
-        changed = statement.this if isinstance(statement, (exp.Create, exp.Insert, exp.Update, exp.Delete, exp.Merge)) else None
+            account.meta(
+                f"delete from {META}._ep_schemas where (database_name, schema_name) not in "
+                "(select (database_name, schema_name) from duckdb_schemas())"
+            )
+        changed = (
+            statement.this
+            if isinstance(statement, (exp.Create, exp.Insert, exp.Update, exp.Delete, exp.Merge))
+            else None
+        )
         table = changed.this if isinstance(changed, exp.Schema) else changed
         if not isinstance(table, exp.Table) or not table.name:
             return
@@ -492,7 +532,9 @@ class Cursor(FakeSnowflakeCursor):
         transient = statement.find(exp.TransientProperty) is not None
         account.altered(database, schema, name, transient)
         if query_type(statement) == "CREATE_TABLE_AS_SELECT":
-            (self._conn.rows_written,) = self._duck_conn.cursor().execute(f"select count(*) from {quoted(database, schema, name)}").fetchone()
+            (self._conn.rows_written,) = (
+                self._duck_conn.cursor().execute(f"select count(*) from {quoted(database, schema, name)}").fetchone()
+            )
 
 
 class Session(FakeSnowflakeConnection):
@@ -558,9 +600,13 @@ class Account(FakeSnow):
 
     def has_schema(self, database: str, schema: str, any_case: bool = False) -> bool:
         column, value = ("upper(schema_name)", schema.upper()) if any_case else ("schema_name", schema)
-        return bool(self.meta(f"select 1 from duckdb_schemas() where database_name = ? and {column} = ?", [database, value]))
+        return bool(
+            self.meta(f"select 1 from duckdb_schemas() where database_name = ? and {column} = ?", [database, value])
+        )
 
-    def record(self, session: Session, sql: str, statement: exp.Expression | None, start: datetime, answer: dict[str, Any]) -> None:
+    def record(
+        self, session: Session, sql: str, statement: exp.Expression | None, start: datetime, answer: dict[str, Any]
+    ) -> None:
         """Write a statement into the history, as the client was told that it went."""
         data, end = answer.get("data") or {}, now()
         elapsed = int((end - start).total_seconds() * 1000)
@@ -636,6 +682,9 @@ def mend_fakesnow() -> None:
     arrow.timestamp_to_sf_struct = with_nulls(arrow.timestamp_to_sf_struct)
     # it sums numbers as doubles in case they are text; on Snowflake a sum of exact numbers is exact
     transforms.numeric_agg_implicit_cast = lambda expression: expression
+    # it parses a statement twice, and so would this file
+    for module in ("fakesnow.cursor", "fakesnow.server"):
+        sys.modules[module].parse_one = lambda sql: parsed_once(sql).copy()
     # its seventy rewrites of a statement copy the whole of it each time, two thirds of the time that it takes
     in_place = exp.Expression.transform
     exp.Expression.transform = lambda self, *args, copy=False, **kwargs: in_place(self, *args, copy=copy, **kwargs)
@@ -659,7 +708,9 @@ def with_nulls(encode: Callable[[Any], pyarrow.StructArray]) -> Callable[[Any], 
 
 def in_snowflakes_words(error: ProgrammingError) -> ProgrammingError:
     """DuckDB's words for a name that exists already, or does not, as Snowflake says it: clients look for both."""
-    found = re.match(r"Catalog Error: \w+ with name \"?([\w.]+)\"? (already exists|does not exist)", error.raw_msg or "")
+    found = re.match(
+        r"Catalog Error: \w+ with name \"?([\w.]+)\"? (already exists|does not exist)", error.raw_msg or ""
+    )
     if not found:
         return error
     if found[2] == "already exists":
@@ -703,6 +754,10 @@ class Faults:
 
     def wrap(self, app: Callable) -> Callable:
         async def faulty(scope: dict, receive: Callable, send: Callable) -> None:
+            if scope.get("path", "").startswith("http://"):
+                # asked as a proxy: some clients give their identity to hosts of Snowflake's own domain only
+                path = urlsplit(scope["path"]).path
+                scope = {**scope, "path": path, "raw_path": path.encode()}
             kinds = {"/session/v1/login-request": "login", "/queries/v1/query-request": "query"}
             kind = kinds.get(scope.get("path", ""), "other")
             while self.takes("hang", kind):
@@ -774,7 +829,9 @@ class Endpoint:
         self.account.logins.append(login)
         if failure := self.login_failure(login):
             code, message = failure
-            return JSONResponse({"data": {"authnMethod": "USERNAME_PASSWORD"}, "code": code, "message": message, "success": False})
+            return JSONResponse(
+                {"data": {"authnMethod": "USERNAME_PASSWORD"}, "code": code, "message": message, "success": False}
+            )
         autocommit = login["parameters"].get("AUTOCOMMIT", True)
         session = Session(self.account, login, autocommit=autocommit)
         token = secrets.token_urlsafe(32)
@@ -837,7 +894,12 @@ class Endpoint:
         statement = parse(sql)
         session = sessions.get(request.headers.get("Authorization", "")[17:-1])
         if session is None:
-            return {"data": None, "code": "390104", "message": "User must login again to access the service.", "success": False}, 401
+            return {
+                "data": None,
+                "code": "390104",
+                "message": "User must login again to access the service.",
+                "success": False,
+            }, 401
         session.parameters.update({key.upper(): value for key, value in (body.get("parameters") or {}).items()})
         failure = await self.statement_failure(sql, statement, request_id)
         if failure:
@@ -864,7 +926,9 @@ class Endpoint:
             return failed("000603", f"SQL execution internal error:\n{answer.get('message')}", "XX000")
         return answer
 
-    async def statement_failure(self, sql: str, statement: exp.Expression | None, request_id: str) -> tuple[str, ...] | None:
+    async def statement_failure(
+        self, sql: str, statement: exp.Expression | None, request_id: str
+    ) -> tuple[str, ...] | None:
         demands = self.faults.demands
         if demands.get("delay"):
             cancelled = self.cancelled.setdefault(request_id, asyncio.Event())
@@ -876,7 +940,11 @@ class Endpoint:
         wanted = demands.get("fail_statement")
         if wanted and wanted.get("times", 1) > 0 and wanted.get("containing", "").lower() in sql.lower():
             wanted["times"] = wanted.get("times", 1) - 1
-            return wanted.get("code", "003001"), wanted.get("message", "SQL access control error:\nInsufficient privileges"), "42501"
+            return (
+                wanted.get("code", "003001"),
+                wanted.get("message", "SQL access control error:\nInsufficient privileges"),
+                "42501",
+            )
         if demands.get("suspend_warehouse") and query_type(statement) in NEEDS_WAREHOUSE and statement.find(exp.Table):
             return "000606", NO_WAREHOUSE, "57P03"
         return None
