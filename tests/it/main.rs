@@ -6,8 +6,10 @@
 mod doctor;
 mod elt;
 mod lint;
+mod engines;
 mod python;
 mod schema;
 mod secrets;
 mod seed;
+mod snowflake;
 mod support;

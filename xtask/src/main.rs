@@ -17,7 +17,6 @@ mod hooks;
 mod interrupt;
 mod ledger;
 mod lint;
-mod local;
 mod lock;
 mod outcome;
 mod policy;
@@ -28,6 +27,7 @@ mod report;
 mod schema;
 mod secrets;
 mod seed;
+mod target;
 mod warehouse;
 #[allow(dead_code)]
 mod yaml;
