@@ -32,11 +32,12 @@ pub(crate) fn active() -> bool {
 /// Set outputs of the current step: names of this program, values of any origin.
 pub(crate) fn set_outputs(outputs: &[(&str, String)]) -> Result<()> {
     let Some(path) = file("GITHUB_OUTPUT") else { return Ok(()) };
-    let mut text = String::new();
-    for (name, value) in outputs {
-        text.push_str(&record(name, value)?);
-    }
-    append(&path, "GITHUB_OUTPUT", &text)
+    append(&path, "GITHUB_OUTPUT", &records(outputs)?)
+}
+
+/// Outputs as the runner's file holds them.
+pub(crate) fn records(outputs: &[(&str, String)]) -> Result<String> {
+    outputs.iter().map(|(name, value)| record(name, value)).collect()
 }
 
 /// Add Markdown to the job's summary, cut where GitHub would refuse the whole of it.
@@ -198,21 +199,22 @@ fn fitting(markdown: &str, room: usize) -> String {
     format!("{kept}{fence}{}{NOTE}", "\n\n</details>".repeat(open.min(8)))
 }
 
+/// Reads an output file as the runner does: `name<<DELIMITER`, lines, the delimiter alone on a line.
+#[cfg(test)]
+pub(crate) fn read_records(text: &str) -> Vec<(String, String)> {
+    let mut lines = text.split('\n');
+    let mut read = Vec::new();
+    while let Some(head) = lines.next().filter(|line| !line.is_empty()) {
+        let (name, delimiter) = head.split_once("<<").expect("a heredoc");
+        let value: Vec<&str> = lines.by_ref().take_while(|line| *line != delimiter).collect();
+        read.push((name.to_owned(), value.join("\n")));
+    }
+    read
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Reads an output file as the runner does: `name<<DELIMITER`, lines, the delimiter alone on a line.
-    fn outputs(text: &str) -> Vec<(String, String)> {
-        let mut lines = text.split('\n');
-        let mut read = Vec::new();
-        while let Some(head) = lines.next().filter(|line| !line.is_empty()) {
-            let (name, delimiter) = head.split_once("<<").expect("a heredoc");
-            let value: Vec<&str> = lines.by_ref().take_while(|line| *line != delimiter).collect();
-            read.push((name.to_owned(), value.join("\n")));
-        }
-        read
-    }
 
     #[test]
     fn a_value_cannot_forge_another_output() {
@@ -221,7 +223,7 @@ mod tests {
         for value in hostile {
             let text = record("title", value).expect("an output") + &record("next", "1").expect("an output");
             let expected = [("title".to_owned(), value.to_owned()), ("next".to_owned(), "1".to_owned())];
-            assert_eq!(outputs(&text), expected);
+            assert_eq!(read_records(&text), expected);
         }
         let (first, second) = (record("a", "1").expect("one"), record("a", "1").expect("two"));
         assert_ne!(first, second, "delimiters are never the same");

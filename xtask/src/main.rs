@@ -11,6 +11,7 @@ mod dbt;
 mod doctor;
 mod elt;
 mod environment;
+mod event;
 mod finding;
 mod hex;
 mod interrupt;
@@ -20,6 +21,7 @@ mod lint;
 mod local;
 mod lock;
 mod outcome;
+mod plan;
 mod policy;
 mod probe;
 mod python;
@@ -62,6 +64,7 @@ enum Command {
     Schema(schema::Args),
     Seed(seed::Args),
     Secrets(secrets::Args),
+    Plan(plan::Args),
     Doctor(doctor::Args),
     Python(python::Args),
 }
@@ -95,6 +98,7 @@ fn run(command: &Command) -> anyhow::Result<Outcome> {
         Command::Schema(args) => schema::run(args, &repo),
         Command::Seed(args) => seed::run(args, &repo),
         Command::Secrets(args) => secrets::run(args, &repo),
+        Command::Plan(args) => plan::run(args, &repo),
         Command::Doctor(args) => doctor::run(args, &repo),
         Command::Python(args) => python::run(args, &repo),
     }
