@@ -156,6 +156,7 @@ fn sarif_has_positions_and_fingerprints() {
     let folder = tempfile::tempdir().expect("a folder");
     write(folder.path(), "a b.txt", format!("\u{e4}\u{20ac} {}\n", token()));
     let output = xtask(folder.path()).args(["a b.txt", "--format", "sarif"]).output().expect("xtask starts");
+    crate::support::assert_valid_sarif(&output.stdout);
     let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let result = &document["runs"][0]["results"][0];
     let place = &result["locations"][0]["physicalLocation"];
@@ -362,4 +363,79 @@ fn percent_and_unicode_escapes_are_undone() {
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!((&found[0]["rule"], &found[0]["line"]), (&Value::from("github-token"), &Value::from(2)));
     }
+}
+
+/// A zip and a tar.gz, made by Python's own modules.
+const PACK: &str = "
+import io, sys, tarfile, zipfile
+text = sys.stdin.read().encode()
+inner = io.BytesIO()
+with tarfile.open(fileobj=inner, mode='w:gz') as tar:
+    entry = tarfile.TarInfo('etc/app.env'); entry.size = len(text); tar.addfile(entry, io.BytesIO(text))
+with zipfile.ZipFile('outer.zip', 'w', zipfile.ZIP_DEFLATED) as zip:
+    zip.writestr('plain.env', text); zip.writestr('in/inner.tgz', inner.getvalue()); zip.writestr('broken.zip', 'no zip')
+";
+
+#[test]
+fn archives_are_unfolded_on_request() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut pack = std::process::Command::new("python3")
+        .args(["-c", PACK])
+        .current_dir(folder.path())
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("Python starts");
+    let text = format!("API_TOKEN={}\n", token());
+    pack.stdin.take().expect("stdin").write_all(text.as_bytes()).expect("written");
+    assert!(pack.wait().expect("it ends").success());
+
+    assert_eq!(findings(folder.path(), &["outer.zip"]).0, 0);
+    let output = xtask(folder.path())
+        .args(["outer.zip", "--archives", "--format", "json"])
+        .output()
+        .expect("xtask starts");
+    let (code, found) = parsed(&output);
+    let paths: Vec<&str> = found.iter().filter_map(|finding| finding["path"].as_str()).collect();
+    assert_eq!((code, paths), (1, vec!["outer.zip!in/inner.tgz!etc/app.env", "outer.zip!plain.env"]));
+    // What could not be unfolded is named, not passed over.
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("outer.zip!broken.zip"), "{said}");
+    let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(document["summary"]["skipped_unreadable"], 1);
+}
+
+#[test]
+fn a_submodule_a_worktree_a_shallow_and_a_sparse_clone_are_read_as_they_lie_there() {
+    let library = repository();
+    write(library.path(), "lib/config.env", format!("API_TOKEN={}\n", token()));
+    git(library.path(), &["add", "-A"]);
+    git(library.path(), &["commit", "-q", "-m", "one"]);
+    write(library.path(), "docs/readme.txt", "clean\n");
+    git(library.path(), &["add", "-A"]);
+    git(library.path(), &["commit", "-q", "-m", "two"]);
+    let source = library.path().to_str().expect("text");
+    let paths = |folder: &Path, options: &[&str]| -> Vec<String> {
+        let found = findings(folder, options).1;
+        found.iter().filter_map(|finding| finding["path"].as_str().map(str::to_owned)).collect()
+    };
+
+    let parent = repository();
+    git(parent.path(), &["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", source, "vendor"]);
+    assert_eq!(paths(parent.path(), &[]), ["vendor/lib/config.env"]);
+    assert_eq!(paths(&parent.path().join("vendor"), &[]), ["lib/config.env"]);
+
+    let place = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| place.path().join(name);
+    git(library.path(), &["worktree", "add", "-q", "-b", "side", at("tree").to_str().expect("text")]);
+    assert_eq!(paths(&at("tree"), &[]), ["lib/config.env"]);
+    assert_eq!(paths(&at("tree"), &["--history"]), ["lib/config.env"]);
+
+    let url = format!("file://{source}");
+    git(place.path(), &["clone", "-q", "--depth", "1", &url, "shallow"]);
+    assert_eq!(paths(&at("shallow"), &["--history"]), ["lib/config.env"]);
+
+    git(place.path(), &["clone", "-q", "--sparse", &url, "sparse"]);
+    assert!(!at("sparse").join("lib").exists());
+    assert!(paths(&at("sparse"), &[]).is_empty());
+    assert_eq!(paths(&at("sparse"), &["--history"]), ["lib/config.env"]);
 }

@@ -8,6 +8,40 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+/// The part of the toolkit that found something.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, serde::Deserialize, clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Group {
+    /// Leaked credentials.
+    Secrets,
+    /// SQL: whether it renders and parses, its style, and what models and scripts must not do.
+    Sql,
+    /// YAML: syntax and style.
+    Yaml,
+    /// The dbt project as a whole: references, layers, names, tests, contracts.
+    Dbt,
+    /// GitHub workflows, actions and issue forms.
+    Workflow,
+    /// The policies themselves: waivers that expired or that nothing needs.
+    #[value(skip)]
+    Policy,
+}
+
+impl Group {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Secrets => "secrets",
+            Self::Sql => "sql",
+            Self::Yaml => "yaml",
+            Self::Dbt => "dbt",
+            Self::Workflow => "workflow",
+            Self::Policy => "policy",
+        }
+    }
+}
+
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -42,13 +76,21 @@ pub(crate) struct Span {
     pub(crate) end_column: usize,
 }
 
+/// The line that a finding is on, for people: redacted, and cut where it is long.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub(crate) struct Excerpt {
+    pub(crate) text: String,
+    /// Where in the text the finding starts, and how far it goes on it, in characters.
+    pub(crate) start: usize,
+    pub(crate) width: usize,
+}
+
 /// One result of a check.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub(crate) struct Finding {
     /// The rule's name, as policies and waivers write it.
     pub(crate) rule: String,
-    /// The part of the toolkit that found it: `secrets`, `sql`, `yaml`, `dbt`, `workflow`.
-    pub(crate) group: &'static str,
+    pub(crate) group: Group,
     pub(crate) severity: Severity,
     /// Relative to the root, or as given for files outside it. Slashes on every system.
     pub(crate) path: String,
@@ -61,8 +103,7 @@ pub(crate) struct Finding {
     pub(crate) fingerprint: String,
     /// The commit that brought it, where a history was read.
     pub(crate) commit: Option<String>,
-    /// The line it is on, redacted; for people only.
-    pub(crate) excerpt: Option<String>,
+    pub(crate) excerpt: Option<Excerpt>,
 }
 
 impl Finding {
@@ -126,7 +167,12 @@ impl<'a> Lines<'a> {
 
     /// The bounds of the line that `offset` is on, without its end.
     pub(crate) fn line_bounds(&self, offset: usize) -> (usize, usize) {
-        let line = self.starts.partition_point(|start| *start <= offset).max(1);
+        self.bounds_of_line(self.starts.partition_point(|start| *start <= offset).max(1))
+    }
+
+    /// The bounds of a line by its number from 1, without its end; those of the last one past it.
+    pub(crate) fn bounds_of_line(&self, number: usize) -> (usize, usize) {
+        let line = number.clamp(1, self.starts.len());
         let start = self.starts[line - 1];
         let end = self.starts.get(line).map_or(self.bytes.len(), |next| next - 1);
         (start, end.max(start))

@@ -8,15 +8,17 @@ mod actions;
 mod console;
 mod context;
 mod dbt;
+mod digest;
 mod doctor;
 mod elt;
 mod environment;
 mod event;
 mod finding;
+mod git;
 mod hex;
+mod hooks;
 mod interrupt;
 mod ledger;
-#[allow(dead_code)]
 mod lint;
 mod local;
 mod lock;
@@ -63,9 +65,11 @@ enum Command {
     Elt(elt::Args),
     Schema(schema::Args),
     Seed(seed::Args),
+    Lint(lint::Args),
     Secrets(secrets::Args),
     Plan(plan::Args),
     Doctor(doctor::Args),
+    Hooks(hooks::Args),
     Python(python::Args),
 }
 
@@ -97,9 +101,11 @@ fn run(command: &Command) -> anyhow::Result<Outcome> {
         Command::Elt(args) => elt::run(args, &repo),
         Command::Schema(args) => schema::run(args, &repo),
         Command::Seed(args) => seed::run(args, &repo),
+        Command::Lint(args) => lint::run(args, &repo),
         Command::Secrets(args) => secrets::run(args, &repo),
         Command::Plan(args) => plan::run(args, &repo),
         Command::Doctor(args) => doctor::run(args, &repo),
+        Command::Hooks(args) => hooks::run(args, &repo),
         Command::Python(args) => python::run(args, &repo),
     }
 }

@@ -4,6 +4,7 @@
 //! secret at all, `scanner` turns hits into findings, `files` and `git` fetch what is scanned.
 
 mod allow;
+mod archive;
 mod assignment;
 mod baseline;
 mod bigrams;
@@ -21,6 +22,7 @@ mod shape;
 mod tokens;
 mod verify;
 
+use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
@@ -29,6 +31,7 @@ use serde_json::{Map, Value};
 
 use self::baseline::Baseline;
 use self::engine::Engine;
+use self::fingerprint::Fingerprints;
 use self::rules::RuleSet;
 use self::scanner::Scanner;
 use crate::finding::Finding;
@@ -61,6 +64,10 @@ pub(crate) struct Args {
     #[arg(long, requires = "history")]
     messages: bool,
 
+    /// Look into zip, tar and gzip files too.
+    #[arg(long, conflicts_with_all = ["staged", "history", "since"])]
+    archives: bool,
+
     /// Findings that were accepted; default: policies/secrets-baseline.toml where it exists.
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
@@ -80,7 +87,12 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     files::check(&args.paths)?;
-    let scanner = Scanner::new(Engine::new(rules(args, repo)?)?);
+    let rules = match &args.config {
+        Some(file) => RuleSet::load(file)?,
+        None => rules(repo)?,
+    };
+    let mut scanner = Scanner::new(Engine::new(rules)?);
+    scanner.archives = args.archives;
     let mut findings = if args.staged {
         git::staged(&scanner, repo)?
     } else if args.history || args.since.is_some() {
@@ -90,7 +102,7 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     };
     Finding::sort(&mut findings);
     let named = args.baseline.as_deref();
-    let default = repo.policies().join(baseline::FILE);
+    let default = default_baseline(repo);
     let baseline = Baseline::load(named.unwrap_or(&default), named.is_some() && !args.update_baseline)?;
     let mut summary = summary(&scanner);
     if args.update_baseline {
@@ -114,19 +126,84 @@ fn whole(args: &Args) -> bool {
     args.paths.is_empty() && !args.staged && args.since.is_none()
 }
 
-/// The rules: the named file, the repository's own, or those built in; with a `.gitleaks.toml` the
-/// allowlists and rules in it come on top.
-fn rules(args: &Args, repo: &Repo) -> Result<RuleSet> {
-    if let Some(file) = &args.config {
-        return RuleSet::load(file);
-    }
-    let own = repo.policies().join("secrets.toml");
+/// The rules: the repository's own, or those built in; with a `.gitleaks.toml` the allowlists and rules
+/// in it come on top.
+fn rules(repo: &Repo) -> Result<RuleSet> {
+    let [own, gitleaks] = rule_files(repo);
     let mut set = if own.is_file() { RuleSet::load(&own)? } else { RuleSet::built_in()? };
-    let gitleaks = repo.root().join(".gitleaks.toml");
     if gitleaks.is_file() {
         set.add(&gitleaks)?;
     }
     Ok(set)
+}
+
+fn rule_files(repo: &Repo) -> [PathBuf; 2] {
+    [repo.policies().join("secrets.toml"), repo.root().join(".gitleaks.toml")]
+}
+
+fn default_baseline(repo: &Repo) -> PathBuf {
+    repo.policies().join(baseline::FILE)
+}
+
+/// The scanner as `lint` uses it: one file after the other, with its counts.
+pub(crate) struct FileScanner(Scanner);
+
+/// What one file held.
+#[derive(Debug, Default)]
+pub(crate) struct Scanned {
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) allowed_inline: u64,
+}
+
+impl FileScanner {
+    pub(crate) fn open(repo: &Repo) -> Result<Self> {
+        Ok(Self(Scanner::new(Engine::new(rules(repo)?)?)))
+    }
+
+    /// Everything but the file that decides what [`FileScanner::scan`] finds: rules and key.
+    pub(crate) fn configuration(repo: &Repo) -> Vec<u8> {
+        let mut bytes = Fingerprints::from_environment().key_digest().to_vec();
+        for file in rule_files(repo) {
+            bytes.extend(std::fs::read(&file).unwrap_or_default());
+            bytes.push(0);
+        }
+        bytes
+    }
+
+    /// The findings of one file; memory does not follow its size.
+    pub(crate) fn scan(&self, path: &str, reader: impl Read) -> io::Result<Scanned> {
+        let scanner = self.0.counting_anew();
+        if scanner.skips(path) {
+            return Ok(Scanned::default());
+        }
+        let findings = scanner.read(path, reader, &mut Vec::new())?;
+        Ok(Scanned { findings, allowed_inline: scanner.counts.allowed_inline.load(Ordering::Relaxed) })
+    }
+}
+
+/// What a rule for leaked credentials looks for, and what to do about a hit; `None` where no rule or
+/// provider has that name.
+pub(crate) fn explain(id: &str, repo: &Repo) -> Result<Option<String>> {
+    let rules = rules(repo)?;
+    let rule = rules.rules.iter().find(|rule| rule.id == id);
+    let rule = rule.map(|rule| (rule.description.clone(), rule.revoke.as_str()));
+    let provider = rules.providers.iter().find(|provider| provider.id == id);
+    let provider =
+        provider.map(|provider| (format!("{} credential", provider.name), provider.revoke.as_str()));
+    Ok(rule.or(provider).map(|(what, revoke)| {
+        format!(
+            "### {id}\n\nA leaked credential: {what}.\n\n**What to do:** {}\n\nTo accept one place, end its line with \
+             a comment `xtask:allow`, or run `cargo xtask secrets --update-baseline` and give the entry a reason.\n",
+            rules::remedy(&what, revoke)
+        )
+    }))
+}
+
+/// Takes out the findings that the repository's baseline accepts, and adds what is wrong with the
+/// baseline; returns how many were accepted. `whole` says that the whole repository was looked at.
+pub(crate) fn apply_baseline(findings: &mut Vec<Finding>, repo: &Repo, whole: bool) -> Result<usize> {
+    let baseline = Baseline::load(&default_baseline(repo), false)?;
+    Ok(baseline.apply(findings, jiff::Zoned::now().date(), repo.root(), whole))
 }
 
 fn summary(scanner: &Scanner) -> Map<String, Value> {

@@ -4,9 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use sha2::{Digest as _, Sha256};
 
-use crate::hex;
+use crate::digest::{self, Digest};
 
 /// Folders that dbt writes, by their default names: never part of what a build is made from.
 const WRITTEN_BY_DBT: [&str; 3] = ["target", "logs", ".git"];
@@ -37,40 +36,15 @@ pub(crate) fn files(project: &Path) -> Result<Vec<PathBuf>> {
 /// A hash that changes whenever something a build is made from changes: files, and `facts` such as
 /// options and variables. Names and lengths go in too, so that no two sets of inputs run together.
 pub(crate) fn fingerprint(project: &Path, seeds: Option<&Path>, facts: &[String]) -> Result<String> {
-    let mut hash = Sha256::new();
-    for fact in facts {
-        add(&mut hash, fact.as_bytes());
-    }
+    let mut digest = facts.iter().fold(Digest::default(), Digest::with);
     for root in std::iter::once(project).chain(seeds) {
         for file in files(root)? {
-            add(&mut hash, file.strip_prefix(root).unwrap_or(&file).to_string_lossy().as_bytes());
-            let mut content =
-                fs::File::open(&file).with_context(|| format!("failed to read {}", file.display()))?;
-            let mut of_content = Sha256::new();
-            std::io::copy(&mut content, &mut HashWriter(&mut of_content))
-                .with_context(|| format!("failed to read {}", file.display()))?;
-            add(&mut hash, &of_content.finalize());
+            digest.add(file.strip_prefix(root).unwrap_or(&file).to_string_lossy().as_bytes());
+            let content = fs::File::open(&file).and_then(digest::of_content);
+            digest.add(content.with_context(|| format!("failed to read {}", file.display()))?);
         }
     }
-    Ok(hex::encode(&hash.finalize()))
-}
-
-fn add(hash: &mut Sha256, bytes: &[u8]) {
-    hash.update((bytes.len() as u64).to_le_bytes());
-    hash.update(bytes);
-}
-
-struct HashWriter<'a>(&'a mut Sha256);
-
-impl std::io::Write for HashWriter<'_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
+    Ok(digest.finish())
 }
 
 #[cfg(test)]

@@ -10,15 +10,14 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result};
 use serde::de::DeserializeOwned;
 
-use crate::finding::{Severity, Span};
+use crate::finding::{Group, Severity, Span};
 
 /// A rule of this toolkit, with what `--explain` and `policies/RULES.md` print of it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Rule {
     /// As policies and waivers write it: kebab-case, and it reads after "allow".
     pub(crate) name: &'static str,
-    /// `sql`, `yaml`, `dbt` or `workflow`.
-    pub(crate) group: &'static str,
+    pub(crate) group: Group,
     /// Unless `policies/lint.toml` says otherwise.
     pub(crate) severity: Severity,
     /// What it does, in one line.

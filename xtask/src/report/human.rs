@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::Report;
-use crate::finding::Finding;
+use crate::finding::{Finding, Group};
 
 pub(super) fn write(report: &Report<'_>, out: &mut impl Write) -> io::Result<()> {
     for finding in report.findings {
@@ -29,14 +29,18 @@ fn one(finding: &Finding, out: &mut impl Write) -> io::Result<()> {
     }
     writeln!(out)?;
     if let Some(excerpt) = &finding.excerpt {
-        let shown: String = excerpt.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        writeln!(out, "  {:>5} | {}", span.line, shown)?;
+        // A tab is a space here, so that the caret stands under what it means.
+        let shown: String = excerpt.text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let indent = shown.chars().take(excerpt.start).take_while(|c| c.is_whitespace()).count();
+        writeln!(out, "  {:>5} | {}", span.line, shown.chars().skip(indent).collect::<String>().trim_end())?;
+        let caret = "^".repeat(excerpt.width.max(1));
+        writeln!(out, "        | {:width$}{caret}", "", width = excerpt.start - indent)?;
     }
     writeln!(out, "        = {}", finding.remedy)
 }
 
 fn summary(report: &Report<'_>, out: &mut impl Write) -> io::Result<()> {
-    let mut groups: Vec<(&str, usize)> = Vec::new();
+    let mut groups: Vec<(Group, usize)> = Vec::new();
     for finding in report.findings {
         match groups.iter_mut().find(|(group, _)| *group == finding.group) {
             Some((_, count)) => *count += 1,
@@ -46,7 +50,8 @@ fn summary(report: &Report<'_>, out: &mut impl Write) -> io::Result<()> {
     let found = match report.findings.len() {
         0 => "no findings".to_owned(),
         count => {
-            let by: Vec<String> = groups.iter().map(|(group, count)| format!("{count} {group}")).collect();
+            let by: Vec<String> =
+                groups.iter().map(|(group, count)| format!("{count} {}", group.name())).collect();
             format!("{count} finding{} ({})", if count == 1 { "" } else { "s" }, by.join(", "))
         }
     };

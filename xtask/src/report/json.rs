@@ -34,7 +34,7 @@ impl<'a> From<&'a Finding> for Entry<'a> {
     fn from(finding: &'a Finding) -> Self {
         Self {
             rule: &finding.rule,
-            group: finding.group,
+            group: finding.group.name(),
             severity: finding.severity.name(),
             path: &finding.path,
             line: finding.span.line,

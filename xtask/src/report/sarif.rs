@@ -43,7 +43,7 @@ fn rule(finding: &Finding) -> Value {
         "shortDescription": {"text": finding.rule.replace('-', " ")},
         "help": {"text": finding.remedy},
         "defaultConfiguration": {"level": level(finding.severity)},
-        "properties": {"tags": [finding.group], "security-severity": score(finding.severity)},
+        "properties": {"tags": [finding.group.name()], "security-severity": score(finding.severity)},
     })
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
-use crate::finding::{Finding, Severity, Span, display_path};
+use crate::finding::{Finding, Group, Severity, Span, display_path};
 
 /// Where a baseline lies when none is named.
 pub(super) const FILE: &str = "secrets-baseline.toml";
@@ -115,7 +115,7 @@ impl Baseline {
         };
         Finding {
             rule: rule.to_owned(),
-            group: "secrets",
+            group: Group::Secrets,
             severity: Severity::Medium,
             path: display_path(root, &self.path),
             span: Span { line, column: 1, end_line: line, end_column: 1 },

@@ -4,17 +4,18 @@
 //! out while a tracked file never does; in any other folder it is everything but `.git`.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Mutex;
 
 use anyhow::{Context as _, Result, bail};
 use ignore::{WalkBuilder, WalkState};
 use rayon::prelude::*;
 
+use super::archive;
 use super::scanner::{Scanner, count};
 use crate::finding::{Finding, display_path};
+use crate::git;
 use crate::repo::Repo;
 
 /// Scans the paths that were given, or the repository.
@@ -81,7 +82,15 @@ fn scan_file(scanner: &Scanner, repo: &Repo, path: &Path, buffer: &mut Vec<u8>) 
     if scanner.skips(&shown) {
         return Vec::new();
     }
-    match File::open(path).and_then(|file| scanner.read(&shown, file, buffer)) {
+    let open = File::open(path);
+    if let Some(kind) = archive::kind(&shown).filter(|_| scanner.archives) {
+        match open {
+            Ok(file) => return archive::scan(scanner, &shown, kind, BufReader::new(file)),
+            Err(error) => unreadable(scanner, &format!("{shown}: {error}")),
+        }
+        return Vec::new();
+    }
+    match open.and_then(|file| scanner.read(&shown, file, buffer)) {
         Ok(findings) => findings,
         Err(error) => {
             unreadable(scanner, &format!("{shown}: {error}"));
@@ -104,20 +113,10 @@ fn tracked(repo: &Repo, folder: &Path, depth: usize) -> Option<Vec<PathBuf>> {
     {
         return None;
     }
-    let listed = super::git::output(Command::new("git").arg("-C").arg(folder).args([
-        "ls-files",
-        "--cached",
-        "--others",
-        "--exclude-standard",
-        "--deduplicate",
-        "-z",
-        "--",
-        ".",
-    ]));
-    let listed = listed.inspect_err(|error| tracing::debug!("git ls-files: {error:#}")).ok()?;
+    let listed = git::files(folder).inspect_err(|error| tracing::debug!("git ls-files: {error:#}")).ok()?;
     let mut files = Vec::new();
-    for name in listed.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-        let path = folder.join(super::git::path(name));
+    for name in listed {
+        let path = folder.join(name);
         match path.symlink_metadata() {
             Ok(meta) if meta.is_file() => files.push(path),
             Ok(meta) if meta.is_dir() => {

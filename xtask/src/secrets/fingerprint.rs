@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 const FIXED_KEY: &str = "xtask secrets fingerprint, version 1";
 
+#[derive(Clone, Copy)]
 pub(super) struct Fingerprints {
     key: [u8; 32],
 }
@@ -17,6 +18,11 @@ impl Fingerprints {
         let key = std::env::var("XTASK_SECRETS_KEY").unwrap_or_default();
         let key = if key.is_empty() { FIXED_KEY } else { &key };
         Self { key: Sha256::digest(key.as_bytes()).into() }
+    }
+
+    /// Tells this key from another without telling the key.
+    pub(super) fn key_digest(&self) -> [u8; 32] {
+        keyed(&self.key, &[b"key"])
     }
 
     /// 32 hexadecimal digits.

@@ -1,13 +1,11 @@
 //! Reads the index and the history through git's plumbing.
 //!
-//! git itself is the library: it knows every object format, work tree, submodule and partial clone.
 //! One process each for a few hundred commits, several at a time, reads a history faster than one
 //! `git log -p` can, as unpacking objects is the slow part and that runs side by side.
 
 use std::collections::HashSet;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::io::{BufReader, Write as _};
+use std::process::Stdio;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -16,121 +14,29 @@ use sha2::{Digest as _, Sha256};
 
 use super::scanner::{Scanner, count};
 use crate::finding::Finding;
+use crate::git;
 use crate::repo::Repo;
 
 /// Commits a process is given at once: enough to pay for its start, few enough to share out evenly.
 const BATCH: usize = 400;
 
-/// The tree that every repository has: nothing. What a first commit is compared with.
-const EMPTY_TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
-
-/// What a git command prints, or an error with what it said.
-pub(super) fn output(command: &mut Command) -> Result<Vec<u8>> {
-    let output =
-        command.stdin(Stdio::null()).output().context("failed to run git; is it installed and on PATH?")?;
-    if !output.status.success() {
-        bail!("git failed: {}", String::from_utf8_lossy(&output.stderr).trim());
-    }
-    Ok(output.stdout)
-}
-
-/// A path as git printed it.
-#[cfg(unix)]
-pub(super) fn path(name: &[u8]) -> PathBuf {
-    use std::os::unix::ffi::OsStrExt as _;
-    PathBuf::from(std::ffi::OsStr::from_bytes(name))
-}
-
-/// A path as git printed it.
-#[cfg(not(unix))]
-pub(super) fn path(name: &[u8]) -> PathBuf {
-    PathBuf::from(String::from_utf8_lossy(name).into_owned())
-}
-
-fn git(root: &Path) -> Command {
-    let mut command = Command::new("git");
-    command.arg("-C").arg(root).args([
-        "-c",
-        "core.quotePath=false",
-        "-c",
-        "diff.noprefix=false",
-        "-c",
-        "diff.mnemonicPrefix=false",
-    ]);
-    command
-}
-
 /// Scans what the next commit would hold: blobs of the index that differ from `HEAD`.
 pub(super) fn staged(scanner: &Scanner, repo: &Repo) -> Result<Vec<Finding>> {
-    let has_head = output(git(repo.root()).args(["rev-parse", "--verify", "--quiet", "HEAD"])).is_ok();
-    let against = if has_head { "HEAD" } else { EMPTY_TREE };
-    let raw = output(git(repo.root()).args([
-        "diff-index",
-        "--cached",
-        "--raw",
-        "-z",
-        "--no-renames",
-        "--no-abbrev",
-        "--diff-filter=ACMT",
-        against,
-    ]))
-    .context("failed to read the index")?;
-    let mut fields = raw.split(|byte| *byte == 0).filter(|field| !field.is_empty());
-    let mut blobs = Vec::new();
-    while let (Some(meta), Some(name)) = (fields.next(), fields.next()) {
-        let meta: Vec<&str> = std::str::from_utf8(meta).unwrap_or_default().split(' ').collect();
-        // `:100644 100755 old new M`; links and submodules hold no text.
-        if let [_, mode, _, blob, _] = meta[..]
-            && mode.starts_with("100")
-        {
-            blobs.push((blob.to_owned(), String::from_utf8_lossy(name).into_owned()));
-        }
-    }
-    scan_blobs(scanner, repo, &blobs)
-}
-
-/// Scans blobs by their names, through one long-lived process.
-fn scan_blobs(scanner: &Scanner, repo: &Repo, blobs: &[(String, String)]) -> Result<Vec<Finding>> {
-    if blobs.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut child = Command::new("git")
-        .arg("-C")
-        .arg(repo.root())
-        .args(["cat-file", "--batch"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("failed to run git cat-file; is git installed and on PATH?")?;
-    let mut ask = child.stdin.take().context("git cat-file has no stdin")?;
-    let mut answer = BufReader::new(child.stdout.take().context("git cat-file has no stdout")?);
+    let blobs = git::staged(repo.root())?;
     let mut findings = Vec::new();
     let mut buffer = Vec::new();
-    for (blob, path) in blobs {
-        if scanner.skips(path) {
-            continue;
-        }
-        writeln!(ask, "{blob}").and_then(|()| ask.flush()).context("failed to ask git cat-file")?;
-        let mut header = String::new();
-        answer.read_line(&mut header).context("failed to read from git cat-file")?;
-        let size = header.trim_end().rsplit(' ').next().and_then(|size| size.parse::<u64>().ok());
-        let Some(size) = size else {
-            // A partial clone may lack it: say so, and go on.
-            tracing::warn!("not scanned: {path}: {}", header.trim_end());
+    git::read_blobs(
+        repo.root(),
+        blobs.iter().filter(|blob| !scanner.skips(&blob.path)),
+        |blob, body| {
+            findings.extend(scanner.read(&blob.path, body, &mut buffer)?);
+            Ok(())
+        },
+        |blob, why| {
+            tracing::warn!("not scanned: {}: {why}", blob.path);
             count(&scanner.counts.unreadable, 1);
-            continue;
-        };
-        let mut body = answer.by_ref().take(size);
-        findings.extend(
-            scanner
-                .read(path, &mut body, &mut buffer)
-                .with_context(|| format!("failed to read {path} from the index"))?,
-        );
-        std::io::copy(&mut body, &mut std::io::sink())?;
-        answer.read_exact(&mut [0])?;
-    }
-    drop(ask);
-    child.wait().context("git cat-file did not end")?;
+        },
+    )?;
     Ok(findings)
 }
 
@@ -141,13 +47,13 @@ pub(super) fn history(
     since: Option<&str>,
     messages: bool,
 ) -> Result<Vec<Finding>> {
-    let mut list = git(repo.root());
+    let mut list = git::command(repo.root());
     list.args(["rev-list", "--topo-order", "--reverse"]);
     match since {
         Some(revision) => list.args(["--end-of-options", &format!("{revision}..HEAD")]),
         None => list.args(["--all"]),
     };
-    let commits = output(&mut list).with_context(|| match since {
+    let commits = git::output(&mut list).with_context(|| match since {
         Some(revision) => format!("failed to list the commits since {revision}; is that a revision here (shallow clones lack old ones)?"),
         None => "failed to list the commits; --history needs a git repository".to_owned(),
     })?;
@@ -188,7 +94,7 @@ pub(super) fn history(
 type Seen = Mutex<HashSet<[u8; 16]>>;
 
 fn scan_batch(scanner: &Scanner, repo: &Repo, commits: &[&str], seen: &Seen) -> Result<Vec<Finding>> {
-    let mut child = git(repo.root())
+    let mut child = git::command(repo.root())
         .args([
             "diff-tree",
             "--stdin",
@@ -273,7 +179,7 @@ impl<'a> Patch<'a> {
         if line.starts_with(b"@@") {
             self.hunk(text);
         } else if let Some(name) = text.strip_prefix(b"+++ ") {
-            self.path = (name != b"/dev/null").then(|| unquoted(name));
+            self.path = (name != b"/dev/null").then(|| git::unquoted(name));
         } else if text.starts_with(b"diff --") {
             self.flush();
         } else if matches!(text.len(), 40 | 64) && text.iter().all(u8::is_ascii_hexdigit) {
@@ -345,48 +251,17 @@ impl<'a> Patch<'a> {
     }
 }
 
-/// A path from a patch header: without `b/`, and without the quotes that odd names get.
-fn unquoted(name: &[u8]) -> String {
-    let name = name.strip_suffix(b"\t").unwrap_or(name);
-    let Some(inner) = name.strip_prefix(b"\"").and_then(|name| name.strip_suffix(b"\"")) else {
-        return String::from_utf8_lossy(name.strip_prefix(b"b/").unwrap_or(name)).into_owned();
-    };
-    let mut out = Vec::new();
-    let mut bytes = inner.iter().copied();
-    while let Some(byte) = bytes.next() {
-        if byte != b'\\' {
-            out.push(byte);
-            continue;
-        }
-        match bytes.next() {
-            Some(b'n') => out.push(b'\n'),
-            Some(b't') => out.push(b'\t'),
-            Some(digit @ b'0'..=b'3') => {
-                let rest = [bytes.next().unwrap_or(b'0'), bytes.next().unwrap_or(b'0')];
-                out.push(
-                    rest.iter().fold(digit - b'0', |value, d| {
-                        value.wrapping_mul(8).wrapping_add(d.wrapping_sub(b'0'))
-                    }),
-                );
-            }
-            Some(other) => out.push(other),
-            None => {}
-        }
-    }
-    String::from_utf8_lossy(out.strip_prefix(b"b/").unwrap_or(&out)).into_owned()
-}
-
 /// Scans commit messages, and the messages of annotated tags.
 fn scan_messages(scanner: &Scanner, repo: &Repo, since: Option<&str>) -> Result<Vec<Finding>> {
-    let mut log = git(repo.root());
+    let mut log = git::command(repo.root());
     log.args(["log", "--format=%H%n%B%x00"]);
     match since {
         Some(revision) => log.args(["--end-of-options", &format!("{revision}..HEAD")]),
         None => log.arg("--all"),
     };
-    let mut texts = output(&mut log).context("failed to read the commit messages")?;
+    let mut texts = git::output(&mut log).context("failed to read the commit messages")?;
     texts.extend(
-        output(git(repo.root()).args([
+        git::output(git::command(repo.root()).args([
             "for-each-ref",
             "--format=%(objectname)%0a%(contents)%00",
             "refs/tags",
@@ -403,15 +278,4 @@ fn scan_messages(scanner: &Scanner, repo: &Repo, since: Option<&str>) -> Result<
         }
     }
     Ok(findings)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quoted_paths_are_read_back() {
-        assert_eq!(unquoted(b"b/a file.txt\t"), "a file.txt");
-        assert_eq!(unquoted(br#""b/a\"b\303\244.txt""#), "a\"b\u{e4}.txt");
-    }
 }

@@ -4,6 +4,7 @@
 //! the same finding.
 
 use std::io::{self, Read};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::allow;
@@ -11,7 +12,7 @@ use super::decode;
 use super::engine::{Engine, Hit, Source};
 use super::fingerprint::Fingerprints;
 use super::rules;
-use crate::finding::{Finding, Lines, Severity};
+use crate::finding::{Excerpt, Finding, Group, Lines, Severity};
 
 /// Texts are read in pieces of this size, so that memory does not follow the largest file.
 const PIECE: usize = 4 << 20;
@@ -23,8 +24,10 @@ const HEAD: usize = 8000;
 const EXCERPT: usize = 60;
 
 pub(super) struct Scanner {
-    pub(super) engine: Engine,
+    pub(super) engine: Arc<Engine>,
     prints: Fingerprints,
+    /// Whether archives are unfolded.
+    pub(super) archives: bool,
     pub(super) counts: Counts,
 }
 
@@ -47,7 +50,22 @@ pub(super) fn count(counter: &AtomicU64, by: u64) {
 
 impl Scanner {
     pub(super) fn new(engine: Engine) -> Self {
-        Self { engine, prints: Fingerprints::from_environment(), counts: Counts::default() }
+        Self {
+            engine: Arc::new(engine),
+            prints: Fingerprints::from_environment(),
+            archives: false,
+            counts: Counts::default(),
+        }
+    }
+
+    /// The same scanner with counts of its own.
+    pub(super) fn counting_anew(&self) -> Self {
+        Self {
+            engine: Arc::clone(&self.engine),
+            prints: self.prints,
+            archives: self.archives,
+            counts: Counts::default(),
+        }
     }
 
     /// Whether the rules leave a path out altogether.
@@ -172,7 +190,7 @@ impl Scanner {
             remedy: rules::remedy(&what, revoke),
             message: format!("{what}{shown} of {} characters{proof}", hit.secret.len()),
             rule,
-            group: "secrets",
+            group: Group::Secrets,
             severity,
             path: path.to_owned(),
             span: lines.span(hit.range.start, hit.range.end),
@@ -223,26 +241,32 @@ impl Base {
     }
 }
 
+/// What stands in an excerpt for a secret.
+const BLOT: &str = "********";
+
 /// The line of a hit with every secret on it blotted out.
-fn excerpt(bytes: &[u8], lines: &Lines<'_>, hit: &Hit, hits: &[Hit]) -> String {
+fn excerpt(bytes: &[u8], lines: &Lines<'_>, hit: &Hit, hits: &[Hit]) -> Excerpt {
     let (line_start, line_end) = lines.line_bounds(hit.range.start);
     let start = line_start.max(hit.range.start.saturating_sub(EXCERPT));
     let end = line_end.min(hit.range.end + EXCERPT).max(start);
-    let mut out = Vec::new();
+    let mut text = if start > line_start { "…".to_owned() } else { String::new() };
     let mut at = start;
+    let mut caret = 0;
     // Hits do not overlap and are in order: those on the excerpt are neighbours.
     let first = hits.partition_point(|other| other.range.end <= start);
     for other in hits[first..].iter().take_while(|other| other.range.start < end) {
         if other.range.start > at {
-            out.extend_from_slice(&bytes[at..other.range.start]);
+            text.push_str(&String::from_utf8_lossy(&bytes[at..other.range.start]));
+        }
+        if other.range == hit.range {
+            caret = text.chars().count();
         }
         if other.range.end > at {
-            out.extend_from_slice(b"********");
+            text.push_str(BLOT);
             at = other.range.end;
         }
     }
-    out.extend_from_slice(bytes.get(at..end).unwrap_or_default());
-    let text = String::from_utf8_lossy(&out).trim().to_owned();
-    let (before, after) = (if start > line_start { "…" } else { "" }, if end < line_end { "…" } else { "" });
-    format!("{before}{text}{after}")
+    text.push_str(&String::from_utf8_lossy(bytes.get(at..end).unwrap_or_default()));
+    text.push_str(if end < line_end { "…" } else { "" });
+    Excerpt { text, start: caret, width: BLOT.len() }
 }

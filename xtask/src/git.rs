@@ -1,0 +1,300 @@
+//! Asks git what a repository holds: its files, its index, its blobs, the lines that changed.
+//!
+//! git itself is the library: it knows every object format, work tree, submodule and partial clone.
+//! Names come with `-z` or unquoted, so that any file name arrives as it is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, BufRead as _, BufReader, Read, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+/// The tree that every repository has: nothing. What a first commit is compared with.
+const EMPTY_TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
+
+/// git in `root`, with the settings of the user that change its output put aside.
+pub(crate) fn command(root: &Path) -> Command {
+    let mut command = Command::new("git");
+    command.arg("-C").arg(root).args([
+        "-c",
+        "core.quotePath=false",
+        "-c",
+        "diff.noprefix=false",
+        "-c",
+        "diff.mnemonicPrefix=false",
+    ]);
+    command
+}
+
+/// What a git command prints, or an error with what it said.
+pub(crate) fn output(command: &mut Command) -> Result<Vec<u8>> {
+    let output =
+        command.stdin(Stdio::null()).output().context("failed to run git; is it installed and on PATH?")?;
+    if !output.status.success() {
+        bail!("git failed: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(output.stdout)
+}
+
+/// A path as git printed it.
+#[cfg(unix)]
+pub(crate) fn path(name: &[u8]) -> PathBuf {
+    use std::os::unix::ffi::OsStrExt as _;
+    PathBuf::from(std::ffi::OsStr::from_bytes(name))
+}
+
+/// A path as git printed it.
+#[cfg(not(unix))]
+pub(crate) fn path(name: &[u8]) -> PathBuf {
+    PathBuf::from(String::from_utf8_lossy(name).into_owned())
+}
+
+/// The paths below `folder`, relative to it, that git tracks or would track; submodules stand in it
+/// as folders, deleted files may too.
+pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let listed = output(Command::new("git").arg("-C").arg(folder).args([
+        "ls-files",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+        "--deduplicate",
+        "-z",
+        "--",
+        ".",
+    ]))?;
+    Ok(fields(&listed).map(path).collect())
+}
+
+fn fields(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    bytes.split(|byte| *byte == 0).filter(|field| !field.is_empty())
+}
+
+/// A file of the index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Blob {
+    pub(crate) id: String,
+    pub(crate) path: String,
+}
+
+/// The files of the index that differ from `HEAD`; links and submodules hold no text and are left out.
+pub(crate) fn staged(root: &Path) -> Result<Vec<Blob>> {
+    let has_head = output(command(root).args(["rev-parse", "--verify", "--quiet", "HEAD"])).is_ok();
+    let against = if has_head { "HEAD" } else { EMPTY_TREE };
+    let raw = output(command(root).args([
+        "diff-index",
+        "--cached",
+        "--raw",
+        "-z",
+        "--no-renames",
+        "--no-abbrev",
+        "--diff-filter=ACMT",
+        against,
+    ]))
+    .context("failed to read the index")?;
+    let mut fields = fields(&raw);
+    let mut blobs = Vec::new();
+    while let (Some(meta), Some(name)) = (fields.next(), fields.next()) {
+        let meta: Vec<&str> = std::str::from_utf8(meta).unwrap_or_default().split(' ').collect();
+        // `:100644 100755 old new M`
+        if let [_, mode, _, id, _] = meta[..]
+            && mode.starts_with("100")
+        {
+            blobs.push(Blob { id: id.to_owned(), path: String::from_utf8_lossy(name).into_owned() });
+        }
+    }
+    Ok(blobs)
+}
+
+/// Every file of the index.
+pub(crate) fn index(root: &Path) -> Result<Vec<Blob>> {
+    let listed =
+        output(command(root).args(["ls-files", "--stage", "-z"])).context("failed to read the index")?;
+    Ok(fields(&listed)
+        .filter_map(|entry| {
+            // `100644 id 0<TAB>path`
+            let tab = memchr::memchr(b'\t', entry)?;
+            let meta: Vec<&str> = std::str::from_utf8(&entry[..tab]).ok()?.split(' ').collect();
+            let [mode, id, "0"] = meta[..] else { return None };
+            let path = String::from_utf8_lossy(&entry[tab + 1..]).into_owned();
+            mode.starts_with("100").then(|| Blob { id: id.to_owned(), path })
+        })
+        .collect())
+}
+
+/// The files whose work tree differs from the index.
+pub(crate) fn unstaged(root: &Path) -> Result<BTreeSet<String>> {
+    // Without a refresh a file that was only touched would count as different: harmless, and cheaper.
+    let listed = output(command(root).args(["diff-files", "--name-only", "-z"]))
+        .context("failed to compare the work tree with the index")?;
+    Ok(fields(&listed).map(|name| String::from_utf8_lossy(name).into_owned()).collect())
+}
+
+/// Gives each blob that `wanted` accepts to `read`, through one long-lived process. A blob that is not
+/// here (a partial clone may lack it) goes to `absent` with git's words.
+pub(crate) fn read_blobs<'a>(
+    root: &Path,
+    blobs: impl IntoIterator<Item = &'a Blob>,
+    mut read: impl FnMut(&Blob, &mut dyn Read) -> io::Result<()>,
+    mut absent: impl FnMut(&Blob, &str),
+) -> Result<()> {
+    let mut blobs = blobs.into_iter().peekable();
+    if blobs.peek().is_none() {
+        return Ok(());
+    }
+    let mut child = command(root)
+        .args(["cat-file", "--batch"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("failed to run git cat-file; is git installed and on PATH?")?;
+    let mut ask = child.stdin.take().context("git cat-file has no stdin")?;
+    let mut answer = BufReader::new(child.stdout.take().context("git cat-file has no stdout")?);
+    for blob in blobs {
+        writeln!(ask, "{}", blob.id).and_then(|()| ask.flush()).context("failed to ask git cat-file")?;
+        let mut header = String::new();
+        answer.read_line(&mut header).context("failed to read from git cat-file")?;
+        let size = header.trim_end().rsplit(' ').next().and_then(|size| size.parse::<u64>().ok());
+        let Some(size) = size else {
+            absent(blob, header.trim_end());
+            continue;
+        };
+        let mut body = answer.by_ref().take(size);
+        read(blob, &mut body).with_context(|| format!("failed to read {} from the index", blob.path))?;
+        io::copy(&mut body, &mut io::sink())?;
+        answer.read_exact(&mut [0])?;
+    }
+    drop(ask);
+    child.wait().context("git cat-file did not end")?;
+    Ok(())
+}
+
+/// Which lines changed: for each file its new or changed lines, as ranges of line numbers.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changes(BTreeMap<String, Vec<std::ops::Range<usize>>>);
+
+impl Changes {
+    /// What changed since `revision`: in the index with `staged`, else in the work tree, where files
+    /// that git does not know yet count as changed from first to last line.
+    pub(crate) fn since(root: &Path, revision: &str, staged: bool) -> Result<Self> {
+        // Resolved first: a revision that begins with a dash must not become an option of `diff`.
+        let commit = output(command(root).args([
+            "rev-parse",
+            "--verify",
+            "--quiet",
+            "--end-of-options",
+            &format!("{revision}^{{commit}}"),
+        ]))
+        .with_context(|| {
+            format!("`{revision}` is no revision of this repository (shallow clones lack old ones)")
+        })?;
+        let commit = String::from_utf8(commit).context("git printed no revision")?;
+        let mut diff = command(root);
+        diff.args(["diff", "-U0", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames"]);
+        if staged {
+            diff.arg("--cached");
+        }
+        let patch = output(diff.args([commit.trim(), "--"])).context("failed to list what changed")?;
+        let mut changes = Self::parse(&patch);
+        if !staged {
+            let others = output(command(root).args(["ls-files", "--others", "--exclude-standard", "-z"]))?;
+            for name in fields(&others) {
+                changes.0.insert(path(name).to_string_lossy().into_owned(), vec![1..usize::MAX]);
+            }
+        }
+        Ok(changes)
+    }
+
+    fn parse(patch: &[u8]) -> Self {
+        let mut changes = BTreeMap::new();
+        let mut file: Option<String> = None;
+        for line in patch.split(|byte| *byte == b'\n') {
+            if let Some(name) = line.strip_prefix(b"+++ ") {
+                file = (name != b"/dev/null").then(|| unquoted(name));
+                if let Some(file) = &file {
+                    changes.entry(file.clone()).or_insert_with(Vec::new);
+                }
+            } else if line.starts_with(b"@@ ")
+                && let Some(range) = hunk(line)
+                && let Some(ranges) = file.as_ref().and_then(|file| changes.get_mut(file))
+            {
+                ranges.push(range);
+            }
+        }
+        Self(changes)
+    }
+
+    pub(crate) fn paths(&self) -> BTreeSet<&str> {
+        self.0.keys().map(String::as_str).collect()
+    }
+
+    /// Whether any line from `first` to `last` changed.
+    pub(crate) fn touch(&self, path: &str, first: usize, last: usize) -> bool {
+        self.0
+            .get(path)
+            .is_some_and(|ranges| ranges.iter().any(|range| range.start <= last && first < range.end))
+    }
+}
+
+/// The new lines of `@@ -1,2 +3,4 @@`.
+fn hunk(line: &[u8]) -> Option<std::ops::Range<usize>> {
+    let field = line.split(|byte| *byte == b' ').find_map(|field| field.strip_prefix(b"+"))?;
+    let mut numbers = std::str::from_utf8(field).ok()?.split(',');
+    let start: usize = numbers.next()?.parse().ok()?;
+    let count: usize = numbers.next().map_or(Some(1), |count| count.parse().ok())?;
+    Some(start..start + count)
+}
+
+/// A path from a patch header: without `b/`, and without the quotes that odd names get.
+pub(crate) fn unquoted(name: &[u8]) -> String {
+    let name = name.strip_suffix(b"\t").unwrap_or(name);
+    let Some(inner) = name.strip_prefix(b"\"").and_then(|name| name.strip_suffix(b"\"")) else {
+        return String::from_utf8_lossy(name.strip_prefix(b"b/").unwrap_or(name)).into_owned();
+    };
+    let mut out = Vec::new();
+    let mut bytes = inner.iter().copied();
+    while let Some(byte) = bytes.next() {
+        if byte != b'\\' {
+            out.push(byte);
+            continue;
+        }
+        match bytes.next() {
+            Some(b'n') => out.push(b'\n'),
+            Some(b't') => out.push(b'\t'),
+            Some(digit @ b'0'..=b'3') => {
+                let rest = [bytes.next().unwrap_or(b'0'), bytes.next().unwrap_or(b'0')];
+                out.push(
+                    rest.iter().fold(digit - b'0', |value, d| {
+                        value.wrapping_mul(8).wrapping_add(d.wrapping_sub(b'0'))
+                    }),
+                );
+            }
+            Some(other) => out.push(other),
+            None => {}
+        }
+    }
+    String::from_utf8_lossy(out.strip_prefix(b"b/").unwrap_or(&out)).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoted_paths_are_read_back() {
+        assert_eq!(unquoted(b"b/a file.txt\t"), "a file.txt");
+        assert_eq!(unquoted(br#""b/a\"b\303\244.txt""#), "a\"b\u{e4}.txt");
+    }
+
+    #[test]
+    fn changed_lines_are_read_from_a_patch() {
+        let patch =
+            b"diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -3,0 +4,2 @@ fn\n+a\n+b\n@@ -9 +11 @@\n-a\n+b\n\
+                      --- a/gone\n+++ /dev/null\n@@ -1 +0,0 @@\n-x\n";
+        let changes = Changes::parse(patch);
+        assert_eq!(changes.paths().into_iter().collect::<Vec<_>>(), ["x"]);
+        let touched: Vec<usize> = (1..20).filter(|line| changes.touch("x", *line, *line)).collect();
+        assert_eq!(touched, [4, 5, 11]);
+        assert!(changes.touch("x", 1, 4) && !changes.touch("x", 6, 10) && !changes.touch("y", 1, 9));
+    }
+}

