@@ -12,13 +12,16 @@ mod doctor;
 mod elt;
 mod environment;
 mod finding;
+mod github;
 mod hex;
+mod http;
 mod interrupt;
 mod ledger;
 #[allow(dead_code)]
 mod lint;
 mod local;
 mod lock;
+mod notify;
 mod outcome;
 mod policy;
 mod probe;
@@ -62,6 +65,7 @@ enum Command {
     Schema(schema::Args),
     Seed(seed::Args),
     Secrets(secrets::Args),
+    Notify(notify::Args),
     Doctor(doctor::Args),
     Python(python::Args),
 }
@@ -95,6 +99,7 @@ fn run(command: &Command) -> anyhow::Result<Outcome> {
         Command::Schema(args) => schema::run(args, &repo),
         Command::Seed(args) => seed::run(args, &repo),
         Command::Secrets(args) => secrets::run(args, &repo),
+        Command::Notify(args) => notify::run(args),
         Command::Doctor(args) => doctor::run(args, &repo),
         Command::Python(args) => python::run(args, &repo),
     }
