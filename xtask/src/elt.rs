@@ -5,6 +5,8 @@
 
 mod failures;
 mod follow;
+mod locate;
+mod on_actions;
 mod plan;
 mod record;
 mod report;
@@ -178,8 +180,10 @@ fn conclude(
     warehouse: &mut dyn Warehouse,
     built: Built,
 ) -> Result<Outcome> {
-    let details = failures::details(warehouse, &built);
+    let project = locate::Project { folder: &place.project, name: repo.relative(&place.project) };
+    let details = failures::details(warehouse, &built, &project);
     let report = report::Report::new(warehouse.target(), built, details);
+    on_actions::tell(&report)?;
     match format {
         Format::Json => console::print_json(&report)?,
         Format::Human => {

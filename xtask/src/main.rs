@@ -15,13 +15,16 @@ mod environment;
 mod event;
 mod finding;
 mod git;
+mod github;
 mod hex;
 mod hooks;
+mod http;
 mod interrupt;
 mod ledger;
 mod lint;
 mod local;
 mod lock;
+mod notify;
 mod outcome;
 mod plan;
 mod policy;
@@ -68,6 +71,7 @@ enum Command {
     Lint(lint::Args),
     Secrets(secrets::Args),
     Plan(plan::Args),
+    Notify(notify::Args),
     Doctor(doctor::Args),
     Hooks(hooks::Args),
     Python(python::Args),
@@ -104,6 +108,7 @@ fn run(command: &Command) -> anyhow::Result<Outcome> {
         Command::Lint(args) => lint::run(args, &repo),
         Command::Secrets(args) => secrets::run(args, &repo),
         Command::Plan(args) => plan::run(args, &repo),
+        Command::Notify(args) => notify::run(args),
         Command::Doctor(args) => doctor::run(args, &repo),
         Command::Hooks(args) => hooks::run(args, &repo),
         Command::Python(args) => python::run(args, &repo),
