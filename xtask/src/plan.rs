@@ -150,6 +150,7 @@ fn outputs(plan: &Plan) -> Result<Vec<(&'static str, String)>> {
         ("elt", plan.stages.elt.to_string()),
         ("observability", plan.stages.observability.to_string()),
         ("target", plan.target.label().to_owned()),
+        ("trusted", plan.trusted.to_string()),
         ("deployment", plan.deployment.clone()),
         ("drop_on_failure", plan.drop_on_failure.to_string()),
         ("publish", plan.publish.to_string()),

@@ -4,7 +4,10 @@
 //! `author_association` speaks of the issue's author, while the one who put the label on is the sender, so
 //! GitHub's own answer about the sender comes first wherever a token lets us ask for it.
 
+use anyhow::{Context as _, Result};
+
 use super::{Event, Issue, Sender};
+use crate::github::{self, GitHub};
 
 /// What an account may do in a repository, least first; GitHub's own words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -30,7 +33,7 @@ pub(crate) fn judge(
     issue: &Issue,
     trust: Trust<'_>,
     known: Option<Permission>,
-) -> Result<String, String> {
+) -> std::result::Result<String, String> {
     let sender = event.sender.as_ref();
     if let Some(bot) = sender.filter(|sender| sender.is_bot) {
         return judge_bot(bot, trust);
@@ -66,7 +69,7 @@ pub(crate) fn judge(
     ))
 }
 
-fn judge_bot(bot: &Sender, trust: Trust<'_>) -> Result<String, String> {
+fn judge_bot(bot: &Sender, trust: Trust<'_>) -> std::result::Result<String, String> {
     let who = super::shown(&bot.login);
     if trust.bots.contains(&bot.login) {
         Ok(format!("{who} is a trusted bot of policies/pipeline.toml"))
@@ -78,9 +81,31 @@ fn judge_bot(bot: &Sender, trust: Trust<'_>) -> Result<String, String> {
     }
 }
 
-/// What GitHub says of the sender, where a token lets us ask.
-pub(crate) fn ask(_event: &Event) -> anyhow::Result<Option<Permission>> {
-    Ok(None)
+/// What GitHub says of the sender, where a workflow's token lets us ask. An answer that cannot be had is an
+/// error: nobody is let in, or turned away, because GitHub was down.
+pub(crate) fn ask(event: &Event) -> Result<Option<Permission>> {
+    let Some(sender) = event.sender.as_ref().filter(|sender| !sender.is_bot) else { return Ok(None) };
+    let is_set = |name: &str| std::env::var(name).is_ok_and(|value| !value.trim().is_empty());
+    if !is_set("GITHUB_TOKEN") || !is_set("GITHUB_REPOSITORY") {
+        return Ok(None);
+    }
+    let answer = GitHub::from_env().and_then(|github| github.permission(&sender.login));
+    let permission = answer.with_context(|| {
+        format!("failed to ask GitHub what {} may do in the repository", super::shown(&sender.login))
+    })?;
+    Ok(Some(permission.into()))
+}
+
+/// GitHub answers with the four roles that there have always been: triage counts as read, maintain as write.
+impl From<github::Permission> for Permission {
+    fn from(answer: github::Permission) -> Self {
+        match answer {
+            github::Permission::None => Self::None,
+            github::Permission::Read => Self::Read,
+            github::Permission::Write => Self::Write,
+            github::Permission::Admin => Self::Admin,
+        }
+    }
 }
 
 impl Permission {

@@ -102,7 +102,6 @@ impl GitHub {
     }
 
     /// What `user` may do in the repository; who is no collaborator may do nothing.
-    #[allow(dead_code, reason = "`plan` asks")]
     pub(crate) fn permission(&self, user: &str) -> Result<Permission> {
         #[derive(Deserialize)]
         struct Granted {

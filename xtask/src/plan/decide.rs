@@ -86,6 +86,7 @@ impl Decision {
             stages: self.stages,
             reasons: self.reasons,
             target: self.target.unwrap_or(circumstances.target),
+            trusted: !gets_no_secrets(event),
             deployment: deployment.clone(),
             observed,
             event: About::of(event),
@@ -303,9 +304,7 @@ fn environment_of(branch: &str, policy: &Policy) -> Name {
 fn on_pull_request(event: &Event, request: &PullRequest, policy: &Policy) -> Decision {
     let number = request.number;
     let environment = numbered("pr", number);
-    // GitHub treats what Dependabot triggers as it treats a fork.
-    let is_dependabot = event.actor() == Some("dependabot[bot]");
-    let without_secrets = request.is_fork || is_dependabot;
+    let without_secrets = gets_no_secrets(event);
     let whose = if request.is_fork { "from a fork" } else { "of Dependabot" };
     match request.action.as_str() {
         "opened" | "synchronize" | "reopened" if without_secrets => match policy.pull_request.forks {
@@ -326,6 +325,14 @@ fn on_pull_request(event: &Event, request: &PullRequest, policy: &Policy) -> Dec
         }
         "closed" => clean_up(environment).because(format!("pull request {number} was closed")),
         other => nothing(format!("a pull request that is {} asks for nothing", shown(other))),
+    }
+}
+
+/// GitHub treats what Dependabot triggers as it treats a fork.
+fn gets_no_secrets(event: &Event) -> bool {
+    match &event.subject {
+        Subject::PullRequest(request) => request.is_fork || event.actor() == Some("dependabot[bot]"),
+        _ => false,
     }
 }
 

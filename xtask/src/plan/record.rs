@@ -20,6 +20,8 @@ pub(crate) struct Plan {
     /// In words, for people.
     pub(crate) reasons: Vec<String>,
     pub(crate) target: Target,
+    /// Whether the run gets secrets and a token that may write: not for a fork, nor for Dependabot.
+    pub(crate) trusted: bool,
     /// The GitHub environment whose secrets, reviewers and OIDC subject apply.
     pub(crate) deployment: String,
     /// The environment that observability looks at.
