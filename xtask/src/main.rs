@@ -22,7 +22,6 @@ mod http;
 mod interrupt;
 mod ledger;
 mod lint;
-mod local;
 mod lock;
 mod notify;
 mod outcome;
@@ -35,6 +34,7 @@ mod report;
 mod schema;
 mod secrets;
 mod seed;
+mod target;
 mod warehouse;
 
 use std::process::ExitCode;
