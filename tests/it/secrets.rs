@@ -420,7 +420,10 @@ fn a_submodule_a_worktree_a_shallow_and_a_sparse_clone_are_read_as_they_lie_ther
     };
 
     let parent = repository();
-    git(parent.path(), &["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", source, "vendor"]);
+    git(
+        parent.path(),
+        &["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", source, "vendor"],
+    );
     assert_eq!(paths(parent.path(), &[]), ["vendor/lib/config.env"]);
     assert_eq!(paths(&parent.path().join("vendor"), &[]), ["lib/config.env"]);
 

@@ -183,8 +183,8 @@ fn conclude(
     warehouse: &mut dyn Warehouse,
     built: Built,
 ) -> Result<Outcome> {
-    let project = locate::Project { folder: &place.project, name: repo.relative(&place.project) };
-    let details = failures::details(warehouse, &built, &project);
+    let located = locate::Project { folder: project, name: repo.relative(project) };
+    let details = failures::details(warehouse, &built, &located);
     let report = report::Report::new(warehouse.target(), built, details);
     on_actions::tell(&report)?;
     match format {

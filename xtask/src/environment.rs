@@ -271,7 +271,8 @@ mod tests {
 
     #[test]
     fn a_drop_takes_all_three_proofs() {
-        let whole = Evidence { marked_for: Some("issue_42"), comment: Comment::For("ISSUE_42"), registered: true };
+        let whole =
+            Evidence { marked_for: Some("issue_42"), comment: Comment::For("ISSUE_42"), registered: true };
         assert!(prove_droppable(name("issue_42"), whole).is_ok());
 
         let unmarked = Evidence { marked_for: None, ..whole };

@@ -181,7 +181,8 @@ impl State {
     /// Whether there is nothing left to provision.
     pub(crate) fn is_complete(&self, name: &Name) -> bool {
         let has = |table: &&str| self.relations.iter().flatten().any(|relation| relation == table);
-        let is_commented = self.comment.as_ref().is_none_or(|marked| marked.as_deref() == Some(name.as_str()));
+        let is_commented =
+            self.comment.as_ref().is_none_or(|marked| marked.as_deref() == Some(name.as_str()));
         self.is_ours(name) && is_commented && self.registered && self.has_registry && TABLES.iter().all(has)
     }
 
@@ -260,7 +261,8 @@ pub(crate) fn provision(
         return Ok(Vec::new());
     }
     // A copy that was cut short carries our comment and still the base's mark: it is gone on with.
-    let is_half_copied = state.comment.as_ref().is_some_and(|marked| marked.as_deref() == Some(name.as_str()));
+    let is_half_copied =
+        state.comment.as_ref().is_some_and(|marked| marked.as_deref() == Some(name.as_str()));
     if let Some(mark) = &state.mark
         && mark.schema_name != name.as_str()
         && !is_half_copied
@@ -402,10 +404,7 @@ pub(crate) struct LastRun {
 
 impl Overview {
     /// Of `names`, whose schemas hold what `contents` says.
-    pub(crate) fn read(
-        warehouse: &mut dyn Warehouse,
-        contents: &BTreeMap<String, Contents>,
-    ) -> Result<Self> {
+    pub(crate) fn read(warehouse: &mut dyn Warehouse, contents: &BTreeMap<String, Contents>) -> Result<Self> {
         let holding = |table: &str| -> Vec<&str> {
             let holds = |contents: &Contents| contents.relations.iter().any(|relation| relation == table);
             contents.iter().filter(|(_, of)| holds(of)).map(|(name, _)| name.as_str()).collect()
@@ -430,7 +429,8 @@ impl Overview {
         for (of_schema, row) in keyed(warehouse, &marks)? {
             overview.marks.insert(of_schema, serde_json::from_value(row["marked_for"].clone())?);
         }
-        let runs: Vec<String> = holding("ledger_runs").into_iter().map(|schema| run(schema, warehouse)).collect();
+        let runs: Vec<String> =
+            holding("ledger_runs").into_iter().map(|schema| run(schema, warehouse)).collect();
         for (of_schema, row) in keyed(warehouse, &runs)? {
             let last = LastRun {
                 last_run_id: serde_json::from_value(row["run_id"].clone())?,
@@ -467,7 +467,8 @@ fn keyed(warehouse: &mut dyn Warehouse, selects: &[String]) -> Result<Vec<(Strin
         return Ok(Vec::new());
     }
     let rows = warehouse.query(&selects.join("\nunion all\n"))?;
-    let schema = |row: &Row| row.get("of_schema").and_then(|value| value.as_str()).unwrap_or_default().to_owned();
+    let schema =
+        |row: &Row| row.get("of_schema").and_then(|value| value.as_str()).unwrap_or_default().to_owned();
     Ok(rows.into_iter().map(|row| (schema(&row), row)).collect())
 }
 
@@ -480,9 +481,8 @@ fn newest(warehouse: &mut dyn Warehouse, name: &Name, condition: &str) -> Result
     let runs = warehouse.qualified(&ledger(name.as_str(), "ledger_runs"));
     // A copy carries the runs of its base along: they are history, not runs of this environment.
     let own = literal(name.as_str());
-    let sql = format!(
-        "select * from {runs} where schema_name = {own}{condition} order by started_at desc limit 1"
-    );
+    let sql =
+        format!("select * from {runs} where schema_name = {own}{condition} order by started_at desc limit 1");
     Ok(warehouse::records(warehouse, &sql)?.into_iter().next())
 }
 

@@ -3,7 +3,6 @@
 //! Parse, hand over to one command, turn its result into an exit code. Everything else lives in the
 //! file that carries the command's name.
 
-#[allow(dead_code)]
 mod actions;
 mod console;
 mod context;
@@ -29,6 +28,7 @@ mod plan;
 mod policy;
 mod probe;
 mod python;
+mod replay;
 mod repo;
 mod report;
 mod schema;
@@ -71,6 +71,7 @@ enum Command {
     Lint(lint::Args),
     Secrets(secrets::Args),
     Plan(plan::Args),
+    Replay(replay::Args),
     Notify(notify::Args),
     Doctor(doctor::Args),
     Hooks(hooks::Args),
@@ -101,16 +102,21 @@ fn main() -> ExitCode {
 
 fn run(command: &Command) -> anyhow::Result<Outcome> {
     let repo = Repo::discover(&std::env::current_dir().context("failed to read the current folder")?);
+    run_command(command, &repo)
+}
+
+fn run_command(command: &Command, repo: &Repo) -> anyhow::Result<Outcome> {
     match command {
-        Command::Elt(args) => elt::run(args, &repo),
-        Command::Schema(args) => schema::run(args, &repo),
-        Command::Seed(args) => seed::run(args, &repo),
-        Command::Lint(args) => lint::run(args, &repo),
-        Command::Secrets(args) => secrets::run(args, &repo),
-        Command::Plan(args) => plan::run(args, &repo),
+        Command::Elt(args) => elt::run(args, repo),
+        Command::Schema(args) => schema::run(args, repo),
+        Command::Seed(args) => seed::run(args, repo),
+        Command::Lint(args) => lint::run(args, repo),
+        Command::Secrets(args) => secrets::run(args, repo),
+        Command::Plan(args) => plan::run(args, repo),
+        Command::Replay(args) => replay::run(args, repo),
         Command::Notify(args) => notify::run(args),
-        Command::Doctor(args) => doctor::run(args, &repo),
-        Command::Hooks(args) => hooks::run(args, &repo),
-        Command::Python(args) => python::run(args, &repo),
+        Command::Doctor(args) => doctor::run(args, repo),
+        Command::Hooks(args) => hooks::run(args, repo),
+        Command::Python(args) => python::run(args, repo),
     }
 }

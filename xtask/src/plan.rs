@@ -16,13 +16,13 @@ use anyhow::{Context as _, Result, bail};
 
 use self::decide::Circumstances;
 pub(crate) use self::policy::Policy;
-pub(crate) use self::record::{Plan, Target};
+pub(crate) use self::record::{Action, Plan};
 use crate::console::{self, Align};
 use crate::event::Event;
 use crate::event::permission::Permission;
 use crate::outcome::Outcome;
 use crate::repo::Repo;
-use crate::{Format, actions};
+use crate::{Format, actions, context, target};
 
 /// Tell what an event of GitHub asks for, and why; on Actions, as step outputs too.
 #[derive(clap::Args, Debug)]
@@ -50,9 +50,8 @@ pub(crate) struct Source {
     #[arg(long, value_name = "REF")]
     r#ref: Option<String>,
 
-    /// Where environments live.
-    #[arg(long, value_enum, env = "XTASK_TARGET", default_value_t)]
-    target: Target,
+    #[command(flatten)]
+    target: target::Args,
 
     /// What the sender may do in the repository, instead of asking GitHub.
     #[arg(long, value_enum, value_name = "PERMISSION")]
@@ -83,9 +82,12 @@ impl Source {
             None if decide::needs_permission(&event, &policy) => crate::event::permission::ask(&event)?,
             None => None,
         };
-        let reference = self.r#ref.clone();
-        let run_reference = std::env::var("GITHUB_REF").ok().filter(|reference| !reference.is_empty());
-        let circumstances = Circumstances { reference, run_reference, target: self.target, permission };
+        let circumstances = Circumstances {
+            reference: self.r#ref.clone(),
+            run_reference: context::variable("GITHUB_REF"),
+            permission,
+            ..Circumstances::new(self.target.target())
+        };
         Ok(decide::decide(&event, &policy, &circumstances))
     }
 
@@ -111,7 +113,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 }
 
 /// The plan for people: a table and the reasons.
-fn text(plan: &Plan) -> Result<String> {
+pub(crate) fn text(plan: &Plan) -> Result<String> {
     let mut out = console::table(&["what", "plan"], &[Align::Left, Align::Left], &rows(plan));
     out.push('\n');
     for reason in &plan.reasons {
@@ -171,6 +173,7 @@ mod tests {
 
     use super::*;
     use crate::environment::Name;
+    use crate::target::Target;
 
     /// Pieces that break what they are put into without care, in any order.
     fn hostile() -> impl Strategy<Value = String> {
@@ -245,7 +248,7 @@ mod tests {
     fn plan_of(name: &str, payload: &serde_json::Value) -> Plan {
         let payload = serde_json::to_vec(payload).expect("JSON");
         let event = Event::parse(name, &payload).expect("an event of the documented shape");
-        decide::decide(&event, &Policy::default(), &Circumstances::default())
+        decide::decide(&event, &Policy::default(), &Circumstances::new(Target::Local))
     }
 
     /// No plan leaves the grammar of names, and nothing that is printed is more than was meant.

@@ -141,7 +141,10 @@ mod tests {
         let policy: Environments = toml::from_str(text).expect("a policy");
         let grant = Grant { role: "R".into(), access: Access::Read, kinds: vec![Kind::Prod] };
         assert_eq!(policy.snowflake.grants, [grant]);
-        assert_eq!((policy.lifetime.days(Kind::Issue), policy.lifetime.days(Kind::Branch)), (Some(3), Some(7)));
+        assert_eq!(
+            (policy.lifetime.days(Kind::Issue), policy.lifetime.days(Kind::Branch)),
+            (Some(3), Some(7))
+        );
         assert_eq!((policy.lifetime.days(Kind::Prod), policy.lifetime.grace_hours), (None, 24));
     }
 }

@@ -55,7 +55,8 @@ pub(super) fn invocation(
     seeds: Option<&Path>,
     run_id: &str,
 ) -> Invocation {
-    let mut words: Vec<String> = ["build", "--target", place.label(), "--target-path"].map(str::to_owned).into();
+    let mut words: Vec<String> =
+        ["build", "--target", place.label(), "--target-path"].map(str::to_owned).into();
     words.push(format!("target/{}", args.schema));
     if project.join("profiles.yml").is_file() {
         words.extend(["--profiles-dir", "."].map(str::to_owned));
@@ -70,10 +71,8 @@ pub(super) fn invocation(
     if args.full_refresh {
         words.push("--full-refresh".to_owned());
     }
-    let mut environment = vec![
-        ("DBT_TARGET_SCHEMA", args.schema.to_string()),
-        ("XTASK_RUN_ID", run_id.to_owned()),
-    ];
+    let mut environment =
+        vec![("DBT_TARGET_SCHEMA", args.schema.to_string()), ("XTASK_RUN_ID", run_id.to_owned())];
     let tag = ledger::query_tag(Some(args.schema.as_str()), Some(run_id), "elt");
     environment.extend(place.dbt_variables(&tag));
     if std::env::var_os("DBT_THREADS").is_none() {
@@ -122,11 +121,7 @@ impl Plan {
             dry_run: true,
             up_to_date: unchanged,
             install: !installed,
-            statements: if unchanged {
-                Vec::new()
-            } else {
-                warehouse.script(&self.provision)
-            },
+            statements: if unchanged { Vec::new() } else { warehouse.script(&self.provision) },
             dbt: (!unchanged).then(|| self.invocation.describe()),
         };
         match format {

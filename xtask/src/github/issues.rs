@@ -88,7 +88,6 @@ impl GitHub {
     }
 
     /// Whether an issue (or a pull request, which is one) is open. For who drops what nobody needs.
-    #[allow(dead_code, reason = "`schema gc` asks")]
     pub(crate) fn issue_state(&self, number: u64) -> Result<State> {
         #[derive(Deserialize)]
         struct Issue {

@@ -5,13 +5,14 @@
 
 use super::branch;
 use super::policy::{BeforeElt, Failed, Forks, MergedCommits, Policy};
-use super::record::{About, Action, Plan, Stages, Target, short_ref};
+use super::record::{About, Action, Plan, Stages, short_ref};
 use crate::environment::{Kind, Name};
 use crate::event::permission::{self, Permission, Trust};
 use crate::event::{Delete, Dispatch, Event, Issue, PullRequest, Push, Stage, Subject, Tags, shown};
+use crate::target::Target;
 
 /// What is known beside the event.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Circumstances {
     /// The branch that was asked for on the command line.
     pub(crate) reference: Option<String>,
@@ -20,6 +21,12 @@ pub(crate) struct Circumstances {
     pub(crate) target: Target,
     /// What GitHub says of the sender, where it was asked.
     pub(crate) permission: Option<Permission>,
+}
+
+impl Circumstances {
+    pub(crate) fn new(target: Target) -> Self {
+        Self { reference: None, run_reference: None, target, permission: None }
+    }
 }
 
 /// Whether the plan depends on what the sender may do, so that GitHub should be asked.

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::environment::Name;
 use crate::event::{Event, Stage, Subject};
+use crate::target::Target;
 
 /// What an event asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -47,25 +48,6 @@ impl Action {
             Self::Build => "build",
             Self::Cleanup => "cleanup",
             Self::None => "none",
-        }
-    }
-}
-
-/// Where environments live.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Target {
-    /// DuckDB on this machine.
-    #[default]
-    Local,
-    Snowflake,
-}
-
-impl Target {
-    pub(crate) fn label(self) -> &'static str {
-        match self {
-            Self::Local => "local",
-            Self::Snowflake => "snowflake",
         }
     }
 }

@@ -129,10 +129,15 @@ impl Snowflake {
                 Err(failure) if failure.kind == Kind::Passing && attempt < attempts => {
                     pause(attempt, &failure.into())?;
                 }
-                Err(failure) if failure.kind == Kind::Interrupted => return Err(interrupt::Interrupted.into()),
+                Err(failure) if failure.kind == Kind::Interrupted => {
+                    return Err(interrupt::Interrupted.into());
+                }
                 Err(failure) => {
                     return Err(failure).with_context(|| {
-                        format!("failed to send a statement to Snowflake ({})\n{sql}", self.settings.login.tried())
+                        format!(
+                            "failed to send a statement to Snowflake ({})\n{sql}",
+                            self.settings.login.tried()
+                        )
                     });
                 }
             }
@@ -258,7 +263,10 @@ impl Warehouse for Snowflake {
     }
 
     fn describe(&self) -> String {
-        format!("Snowflake account {}, database {}", self.settings.login.account, self.settings.login.database)
+        format!(
+            "Snowflake account {}, database {}",
+            self.settings.login.account, self.settings.login.database
+        )
     }
 
     fn database(&self) -> String {

@@ -111,8 +111,19 @@ fn tidy(message: &str) -> String {
 /// The driver's own numbers begin at 260000; among them are those of a broken way to Snowflake.
 fn kind(code: i32, status: Status, message: &str) -> Kind {
     let message = message.to_ascii_lowercase();
-    let on_the_way = ["connection reset", "connection refused", "broken pipe", "eof", "no such host", "http status",
-        "i/o timeout", "deadline exceeded", "server closed", "too many requests", "service unavailable"];
+    let on_the_way = [
+        "connection reset",
+        "connection refused",
+        "broken pipe",
+        "eof",
+        "no such host",
+        "http status",
+        "i/o timeout",
+        "deadline exceeded",
+        "server closed",
+        "too many requests",
+        "service unavailable",
+    ];
     match (code, status) {
         (604 | 630, _) => Kind::Timeout,
         (_, Status::Cancelled) => Kind::Interrupted,

@@ -191,7 +191,10 @@ pub(super) fn acquire(database: &Database, name: &Name, token: &str, holder: &st
 }
 
 pub(super) fn look(database: &Database, name: &Name) -> String {
-    format!("select holder, token, expires_at < current_timestamp() as is_stale from {}", table(database, name))
+    format!(
+        "select holder, token, expires_at < current_timestamp() as is_stale from {}",
+        table(database, name)
+    )
 }
 
 pub(super) fn prolong(database: &Database, name: &Name, token: &str) -> String {

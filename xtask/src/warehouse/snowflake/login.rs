@@ -255,9 +255,7 @@ impl Settings<'_> {
             Asked::AccessToken => {
                 self.needed(TOKEN, "the programmatic access token").map(Secret::new).map(Way::AccessToken)
             }
-            Asked::Password => {
-                self.needed(PASSWORD, "the password").map(Secret::new).map(Way::Password)
-            }
+            Asked::Password => self.needed(PASSWORD, "the password").map(Secret::new).map(Way::Password),
         }
     }
 
@@ -407,7 +405,9 @@ fn pem(text: &str, has_passphrase: bool) -> Result<String, String> {
     }
     let body: String = body.split_whitespace().collect();
     if body.is_empty() || STANDARD.decode(&body).is_err() {
-        return Err("holds no private key in PEM; make one with `openssl genrsa 2048 | openssl pkcs8 -topk8`".into());
+        return Err(
+            "holds no private key in PEM; make one with `openssl genrsa 2048 | openssl pkcs8 -topk8`".into(),
+        );
     }
     let lines: Vec<&str> = (0..body.len()).step_by(64).map(|at| &body[at..body.len().min(at + 64)]).collect();
     Ok(format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n")))
@@ -490,7 +490,9 @@ mod tests {
     #[test]
     fn everything_missing_is_named_at_once() {
         let Wrong(all) = Login::decide(&|_| None, &|_| Ok(String::new())).expect_err("nothing is set");
-        for name in [ACCOUNT, "SNOWFLAKE_ROLE", "SNOWFLAKE_WAREHOUSE", "SNOWFLAKE_DATABASE", KEY_PATH, PASSWORD] {
+        for name in
+            [ACCOUNT, "SNOWFLAKE_ROLE", "SNOWFLAKE_WAREHOUSE", "SNOWFLAKE_DATABASE", KEY_PATH, PASSWORD]
+        {
             assert!(all.iter().any(|line| line.contains(name)), "{name}: {all:?}");
         }
         assert_eq!(complaints(&[(PASSWORD, "p"), (USER, " ")]).len(), 1, "blank is unset");
@@ -503,8 +505,15 @@ mod tests {
         let pem = key(PLAIN);
         let values =
             [(KEY, pem.as_str()), (KEY_PATH, "/key.p8"), (PASSPHRASE, "x"), (TOKEN, "t"), (PASSWORD, "p")];
-        let asked =
-            ["", "workload_identity", "snowflake_jwt", "oauth", "programmatic_access_token", "snowflake", "x"];
+        let asked = [
+            "",
+            "workload_identity",
+            "snowflake_jwt",
+            "oauth",
+            "programmatic_access_token",
+            "snowflake",
+            "x",
+        ];
         for authenticator in asked {
             for chosen in 0..1_u32 << values.len() {
                 let mut more = vec![(USER, "u"), (AUTHENTICATOR, authenticator)];
@@ -517,7 +526,11 @@ mod tests {
                     "snowflake" => &[&[PASSWORD]],
                     _ => &[],
                 };
-                assert_eq!(decide(&more).is_ok(), fitting.contains(&set.as_slice()), "{authenticator} {set:?}");
+                assert_eq!(
+                    decide(&more).is_ok(),
+                    fitting.contains(&set.as_slice()),
+                    "{authenticator} {set:?}"
+                );
             }
         }
     }
@@ -526,7 +539,11 @@ mod tests {
     fn addresses_and_protocols_are_checked() {
         let ok = [(USER, "u"), (PASSWORD, "p")];
         let with = |more: &[(&str, &str)]| decide(&[&ok, more].concat());
-        assert!(with(&[("SNOWFLAKE_HOST", "127.0.0.1"), ("SNOWFLAKE_PROTOCOL", "http")]).expect("local").plain_http);
+        assert!(
+            with(&[("SNOWFLAKE_HOST", "127.0.0.1"), ("SNOWFLAKE_PROTOCOL", "http")])
+                .expect("local")
+                .plain_http
+        );
         for wrong in [
             ("SNOWFLAKE_PROTOCOL", "http"),
             ("SNOWFLAKE_PROTOCOL", "ftp"),

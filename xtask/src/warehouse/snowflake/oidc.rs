@@ -36,16 +36,14 @@ fn mint(url: &str, bearer: &Secret, limit: Duration) -> Result<Secret> {
     let mut address: reqwest::Url = url.parse().context("ACTIONS_ID_TOKEN_REQUEST_URL is no address")?;
     address.query_pairs_mut().append_pair("audience", AUDIENCE);
     // The address may carry what should not be shown.
-    let response = client
-        .get(address)
-        .bearer_auth(bearer.reveal())
-        .send()
-        .map_err(reqwest::Error::without_url)?;
+    let response =
+        client.get(address).bearer_auth(bearer.reveal()).send().map_err(reqwest::Error::without_url)?;
     let status = response.status();
     if !status.is_success() {
         bail!("GitHub answered {status}");
     }
-    let minted: Minted = response.json().map_err(reqwest::Error::without_url).context("GitHub sent no token")?;
+    let minted: Minted =
+        response.json().map_err(reqwest::Error::without_url).context("GitHub sent no token")?;
     if context::on_actions() {
         console::line(&format!("::add-mask::{}", minted.value));
     }

@@ -125,9 +125,7 @@ fn timestamp(column: &dyn Array, index: usize, is_instant: bool) -> Option<Strin
         DataType::Timestamp(TimeUnit::Microsecond, _) => {
             Timestamp::from_microsecond(column.as_primitive::<TimestampMicrosecondType>().value(index))
         }
-        _ => Timestamp::from_nanosecond(
-            column.as_primitive::<TimestampNanosecondType>().value(index).into(),
-        ),
+        _ => Timestamp::from_nanosecond(column.as_primitive::<TimestampNanosecondType>().value(index).into()),
     };
     let civil = instant.ok()?.to_zoned(TimeZone::UTC).datetime();
     let text = civil.to_string().replacen('T', " ", 1);

@@ -100,7 +100,8 @@ order by 1, 3",
     /// What the policy gives, for what is there and for what dbt will make.
     pub(super) fn grants(&self, name: &Name, grants: &[Grant]) -> Vec<String> {
         let schema = self.schema(name.as_str());
-        let fitting = grants.iter().filter(|grant| grant.kinds.is_empty() || grant.kinds.contains(&name.kind()));
+        let fitting =
+            grants.iter().filter(|grant| grant.kinds.is_empty() || grant.kinds.contains(&name.kind()));
         let mut all = Vec::new();
         for Grant { role, access, .. } in fitting {
             let role = quote(role);
@@ -169,7 +170,8 @@ fn list(names: &[&str]) -> String {
 fn tables(file: &str, schema: &str) -> Vec<String> {
     let lines: Vec<&str> = file.lines().filter(|line| !line.starts_with("--")).collect();
     let statements = lines.join("\n");
-    let statements = statements.split(";\n").map(|text| text.trim().trim_end_matches(';')).filter(|text| !text.is_empty());
+    let statements =
+        statements.split(";\n").map(|text| text.trim().trim_end_matches(';')).filter(|text| !text.is_empty());
     statements
         .map(|text| text.replacen("table if not exists ", &format!("table if not exists {schema}."), 1))
         .collect()
