@@ -11,3 +11,4 @@ mod schema;
 mod secrets;
 mod seed;
 mod support;
+mod workflows;
