@@ -26,6 +26,7 @@ use crate::{Format, actions, context, target};
 
 /// Tell what an event of GitHub asks for, and why; on Actions, as step outputs too.
 #[derive(clap::Args, Debug)]
+#[group(skip)]
 pub(crate) struct Args {
     #[command(flatten)]
     source: Source,
