@@ -5,11 +5,13 @@
 
 mod doctor;
 mod elt;
-mod lint;
 mod engines;
+mod lint;
+mod plan;
 mod python;
 mod schema;
 mod secrets;
 mod seed;
 mod snowflake;
 mod support;
+mod workflows;

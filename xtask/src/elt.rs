@@ -5,6 +5,8 @@
 
 mod failures;
 mod follow;
+mod locate;
+mod on_actions;
 mod plan;
 mod record;
 mod report;
@@ -188,8 +190,10 @@ fn conclude(
     warehouse: &mut dyn Warehouse,
     built: Built,
 ) -> Result<Outcome> {
-    let details = failures::details(warehouse, &built);
+    let located = locate::Project { folder: project, name: repo.relative(project) };
+    let details = failures::details(warehouse, &built, &located);
     let report = report::Report::new(warehouse.target(), built, details);
+    on_actions::tell(&report)?;
     match format {
         Format::Json => console::print_json(&report)?,
         Format::Human => {

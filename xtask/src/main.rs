@@ -3,6 +3,7 @@
 //! Parse, hand over to one command, turn its result into an exit code. Everything else lives in the
 //! file that carries the command's name.
 
+mod actions;
 mod console;
 mod context;
 mod dbt;
@@ -10,18 +11,24 @@ mod digest;
 mod doctor;
 mod elt;
 mod environment;
+mod event;
 mod finding;
 mod git;
+mod github;
 mod hex;
 mod hooks;
+mod http;
 mod interrupt;
 mod ledger;
 mod lint;
 mod lock;
+mod notify;
 mod outcome;
+mod plan;
 mod policy;
 mod probe;
 mod python;
+mod replay;
 mod repo;
 mod report;
 mod schema;
@@ -65,6 +72,9 @@ enum Command {
     Seed(seed::Args),
     Lint(lint::Args),
     Secrets(secrets::Args),
+    Plan(plan::Args),
+    Replay(replay::Args),
+    Notify(notify::Args),
     Doctor(doctor::Args),
     Hooks(hooks::Args),
     Python(python::Args),
@@ -94,14 +104,21 @@ fn main() -> ExitCode {
 
 fn run(command: &Command) -> anyhow::Result<Outcome> {
     let repo = Repo::discover(&std::env::current_dir().context("failed to read the current folder")?);
+    run_command(command, &repo)
+}
+
+fn run_command(command: &Command, repo: &Repo) -> anyhow::Result<Outcome> {
     match command {
-        Command::Elt(args) => elt::run(args, &repo),
-        Command::Schema(args) => schema::run(args, &repo),
-        Command::Seed(args) => seed::run(args, &repo),
-        Command::Lint(args) => lint::run(args, &repo),
-        Command::Secrets(args) => secrets::run(args, &repo),
-        Command::Doctor(args) => doctor::run(args, &repo),
-        Command::Hooks(args) => hooks::run(args, &repo),
-        Command::Python(args) => python::run(args, &repo),
+        Command::Elt(args) => elt::run(args, repo),
+        Command::Schema(args) => schema::run(args, repo),
+        Command::Seed(args) => seed::run(args, repo),
+        Command::Lint(args) => lint::run(args, repo),
+        Command::Secrets(args) => secrets::run(args, repo),
+        Command::Plan(args) => plan::run(args, repo),
+        Command::Replay(args) => replay::run(args, repo),
+        Command::Notify(args) => notify::run(args),
+        Command::Doctor(args) => doctor::run(args, repo),
+        Command::Hooks(args) => hooks::run(args, repo),
+        Command::Python(args) => python::run(args, repo),
     }
 }

@@ -67,6 +67,10 @@ struct Drop {
     #[arg(long, value_name = "NAME")]
     schema: Name,
 
+    /// Be content where there is no such environment: a clean-up may come twice.
+    #[arg(long)]
+    if_exists: bool,
+
     /// Print the statements without running them.
     #[arg(long)]
     dry_run: bool,
@@ -115,6 +119,9 @@ impl Drop {
         let opened = self.target.open(repo, Some(&self.schema), "schema drop")?;
         let decide = |warehouse: &mut dyn Warehouse| {
             let state = State::read(warehouse, &self.schema)?;
+            if self.if_exists && state.relations.is_none() && !state.registered {
+                return Ok(Vec::new());
+            }
             decide_drop(warehouse, &self.schema, &state)
                 .with_context(|| format!("refused to drop {}", self.schema))
         };

@@ -27,10 +27,21 @@ pub(crate) struct Args {
     target: Target,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Target {
     Local,
     Snowflake,
+}
+
+impl Target {
+    /// As `--target` takes it.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Snowflake => "snowflake",
+        }
+    }
 }
 
 /// An empty variable is what a workflow makes of one that is not set.

@@ -30,6 +30,8 @@ pub(crate) struct Node {
     config: NodeConfig,
     attached_node: Option<String>,
     depends_on: DependsOn,
+    column_name: Option<String>,
+    test_metadata: Option<TestMetadata>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -42,6 +44,20 @@ struct NodeConfig {
 #[serde(default)]
 struct DependsOn {
     nodes: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct TestMetadata {
+    name: String,
+}
+
+/// A test that properties ask for: which one, and of what.
+#[derive(Debug)]
+pub(crate) struct GenericTest {
+    pub(crate) name: String,
+    pub(crate) model: String,
+    pub(crate) column: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -106,6 +122,22 @@ impl Manifest {
             }
             _ => None,
         }
+    }
+
+    /// `None` for what is no test, or one with a file of its own.
+    pub(crate) fn generic_test(&self, id: &str) -> Option<GenericTest> {
+        let node = self.node(id)?;
+        let attached = self.node(node.attached_node.as_deref()?)?;
+        Some(GenericTest {
+            name: node.test_metadata.as_ref()?.name.clone(),
+            model: attached.name.clone(),
+            column: node.column_name.clone(),
+        })
+    }
+
+    /// The nodes that a node is built from, or looks at.
+    pub(crate) fn depends_on(&self, id: &str) -> &[String] {
+        self.node(id).map_or(&[], |node| &node.depends_on.nodes)
     }
 
     fn model(&self, id: &str) -> Option<&Node> {

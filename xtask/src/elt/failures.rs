@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 
+use super::locate::{Location, Project};
 use super::record::Built;
 use crate::warehouse::{Row, Warehouse};
 
@@ -18,17 +19,29 @@ pub(super) struct Detail {
     pub(super) compiled_path: Option<String>,
     /// The first rows that a failing test found.
     pub(super) sample: Vec<Row>,
+    /// Where a person has to look.
+    pub(super) location: Option<Location>,
+    /// The nodes that it is built from: a failure that follows from another one is told as such.
+    pub(super) depends_on: Vec<String>,
 }
 
 /// Details of every failed node, in the order of `built.nodes`; `None` for the others.
-pub(super) fn details(warehouse: &mut dyn Warehouse, built: &Built) -> Vec<Option<Detail>> {
+pub(super) fn details(
+    warehouse: &mut dyn Warehouse,
+    built: &Built,
+    project: &Project<'_>,
+) -> Vec<Option<Detail>> {
     let mut budget = SAMPLED_TESTS;
     let detail = |node: &crate::ledger::Node| {
         if !matches!(node.status.as_str(), "error" | "fail" | "warn") {
             return None;
         }
-        let Some(compiled) = built.compiled.get(&node.node_id) else {
-            return Some(Detail::default());
+        let compiled = built.compiled.get(&node.node_id);
+        let test = compiled.and_then(|compiled| compiled.test.as_ref());
+        let message = node.message.as_deref();
+        let location = node.path.as_ref().map(|path| project.locate(path, &node.name, test, message));
+        let Some(compiled) = compiled else {
+            return Some(Detail { location, ..Detail::default() });
         };
         let is_data_test = node.kind == "test" && node.status != "error";
         let sql = compiled.sql.as_deref().filter(|_| is_data_test && budget > 0);
@@ -36,6 +49,8 @@ pub(super) fn details(warehouse: &mut dyn Warehouse, built: &Built) -> Vec<Optio
         Some(Detail {
             compiled_path: compiled.path.clone(),
             sample: sql.map(|sql| sample(warehouse, sql)).unwrap_or_default(),
+            location,
+            depends_on: compiled.depends_on.clone(),
         })
     };
     built.nodes.iter().map(detail).collect()

@@ -15,7 +15,7 @@ use super::Args;
 use super::follow::{Reported, Seen};
 use super::plan::Plan;
 use crate::context::{self, Commit};
-use crate::dbt::artifacts::{Manifest, RunResult, RunResults};
+use crate::dbt::artifacts::{GenericTest, Manifest, RunResult, RunResults};
 use crate::dbt::runner::Ended;
 use crate::environment::Name;
 use crate::ledger::{self, MeasuredRelation, Node, Run, State, Status};
@@ -36,6 +36,8 @@ pub(super) struct Built {
 pub(super) struct Compiled {
     pub(super) sql: Option<String>,
     pub(super) path: Option<String>,
+    pub(super) test: Option<GenericTest>,
+    pub(super) depends_on: Vec<String>,
 }
 
 /// A run as it is known before it has begun: the ledger's row with nothing in it of how it went.
@@ -310,8 +312,14 @@ fn reads_outside(manifest: &Manifest, name: &Name) -> bool {
 
 fn compiled(results: RunResults, manifest: &Manifest) -> BTreeMap<String, Compiled> {
     let of = |result: RunResult| {
-        let path = manifest.node(&result.unique_id).and_then(|node| node.compiled_path.clone());
-        (result.unique_id, Compiled { sql: result.compiled_code, path })
+        let id = result.unique_id.as_str();
+        let compiled = Compiled {
+            sql: result.compiled_code,
+            path: manifest.node(id).and_then(|node| node.compiled_path.clone()),
+            test: manifest.generic_test(id),
+            depends_on: manifest.depends_on(id).to_vec(),
+        };
+        (result.unique_id, compiled)
     };
     results.results.into_iter().map(of).collect()
 }

@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::{Listed, decide_drop, listed};
 use crate::console::{self, Align};
 use crate::environment::{Kind, Name};
+use crate::github::{self, GitHub};
 use crate::ledger::{self, Condemned, State};
 use crate::lock::Holder;
 use crate::outcome::Outcome;
@@ -32,6 +33,10 @@ pub(super) struct Args {
     /// Numbers of issues and pull requests that are closed.
     #[arg(long, value_name = "N", value_delimiter = ',')]
     closed_issues: Vec<u64>,
+
+    /// Ask GitHub which issues and pull requests are closed, with GITHUB_TOKEN and GITHUB_REPOSITORY.
+    #[arg(long)]
+    ask_github: bool,
 
     /// Do it. On GitHub Actions it is done without being asked for; elsewhere it is only told.
     #[arg(long, conflicts_with = "dry_run")]
@@ -116,7 +121,10 @@ impl Args {
     fn judge(&self, warehouse: &mut dyn Warehouse, lifetime: &Lifetime) -> Result<Judged> {
         let environments = listed(warehouse)?;
         let noted = ledger::condemned(warehouse)?;
-        let closed: BTreeSet<u64> = self.closed_issues.iter().copied().collect();
+        let mut closed: BTreeSet<u64> = self.closed_issues.iter().copied().collect();
+        if self.ask_github {
+            closed.extend(closed_on_github(&environments)?);
+        }
         let now = ledger::now();
         let verdicts = decide(&environments, &noted, &closed, lifetime, now);
         Ok(Judged { verdicts, noted, now })
@@ -161,6 +169,23 @@ impl Judged {
         let doomed = self.verdicts.iter().filter(|verdict| verdict.action == Action::Drop);
         doomed.map(|verdict| Ok(verdict.schema.parse()?)).collect()
     }
+}
+
+/// The numbers behind `environments` that GitHub says are closed or deleted. One that GitHub does not tell
+/// of counts as open: its environment still goes when its time is up.
+fn closed_on_github(environments: &[Listed]) -> Result<Vec<u64>> {
+    let github = GitHub::from_env()?;
+    let numbers: BTreeSet<u64> =
+        environments.iter().filter_map(|environment| environment.mark.issue_number).collect();
+    let is_closed = |number: &u64| match github.issue_state(*number) {
+        Ok(state) => state == github::State::Closed,
+        Err(github::Error::NotFound(410)) => true,
+        Err(error) => {
+            tracing::warn!("failed to ask GitHub whether #{number} is closed: {error}");
+            false
+        }
+    };
+    Ok(numbers.into_iter().filter(is_closed).collect())
 }
 
 /// What becomes of each environment, in the order of the registry.

@@ -1,0 +1,292 @@
+//! `.github/workflows/`: that the jobs which GitHub would run for an event are those that the plan asks for,
+//! and that the files keep the rules which make them safe.
+
+mod expression;
+mod run;
+mod yaml;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+
+use self::run::{Job, World};
+use crate::plan::{event_name, events, read_outputs};
+use crate::support::{Ended, environment, root, scratch, scrubbed};
+
+fn orchestrator() -> PathBuf {
+    root().join(".github/workflows/orchestrator.yml")
+}
+
+/// The variables of a repository that is set up for Snowflake and Pages, or for nothing.
+fn vars(snowflake: bool) -> Value {
+    if snowflake {
+        json!({"SNOWFLAKE_ACCOUNT": "ab12345", "PUBLISH_PAGES": "true", "CODE_SCANNING": "true"})
+    } else {
+        json!({})
+    }
+}
+
+/// What the step `plan` writes for an event: the program's own outputs, and the plan.
+fn planned(case: &str, event: &Path, snowflake: bool) -> (BTreeMap<String, String>, Value) {
+    let folder = scratch();
+    let output = folder.path().join("output");
+    let mut command = scrubbed(root());
+    command
+        .env("GITHUB_ACTIONS", "true")
+        .env("GITHUB_OUTPUT", &output)
+        .env("XTASK_TARGET", if snowflake { "snowflake" } else { "local" })
+        .args(["plan", "--format", "json", "--event-name", event_name(case), "--event"])
+        .arg(event);
+    let plan = Ended::of(command).expect(0).json();
+    (read_outputs(&fs::read_to_string(&output).unwrap()).into_iter().collect(), plan)
+}
+
+fn world(case: &str, event: &Path, snowflake: bool, run_id: u64) -> (World, Value) {
+    let payload: Value = serde_json::from_str(&fs::read_to_string(event).unwrap()).unwrap();
+    let (outputs, plan) = planned(case, event, snowflake);
+    let github = json!({
+        "event_name": event_name(case), "event": payload, "run_id": run_id, "token": "<token>",
+        "ref": payload["ref"].as_str().unwrap_or("refs/heads/main"), "repository": "octo-lab/inventory",
+    });
+    let world =
+        World { github, vars: vars(snowflake), plan: outputs, failing: BTreeSet::new(), cancelled: false };
+    (world, plan)
+}
+
+fn simulate(world: &World) -> BTreeMap<String, Job> {
+    run::run(&orchestrator(), world, &Map::new())
+}
+
+fn ran(jobs: &BTreeMap<String, Job>) -> BTreeSet<&str> {
+    jobs.iter().filter(|(_, job)| job.result != "skipped").map(|(name, _)| name.as_str()).collect()
+}
+
+/// The jobs that a plan asks for, if all goes well.
+fn asked(plan: &Value, snowflake: bool) -> BTreeSet<&'static str> {
+    let on_snowflake = plan["target"] == "snowflake";
+    let is_cleanup = plan["action"] == "cleanup" && on_snowflake;
+    let stages = &plan["stages"];
+    let mut jobs = BTreeSet::from(["plan"]);
+    let mut ask = |job: &'static str, wanted: bool| wanted.then(|| jobs.insert(job));
+    let observes = stages["observability"] == true && (stages["elt"] == true || on_snowflake);
+    ask("security", stages["security"] == true);
+    ask("elt", stages["elt"] == true);
+    ask("observability", observes);
+    ask("pages", observes && plan["publish"] == true && snowflake);
+    ask("cleanup", is_cleanup && plan["schema"].is_string());
+    ask("janitor", is_cleanup && plan["schema"].is_null());
+    ask("tell", plan["action"] != "none");
+    jobs
+}
+
+#[test]
+fn the_jobs_that_run_are_those_that_the_plan_asks_for() {
+    let workflow = yaml::read(&orchestrator());
+    for snowflake in [false, true] {
+        for (case, event) in events() {
+            let (world, plan) = world(&case, &event, snowflake, 1);
+            if !run::triggers(&workflow, event_name(&case), &world.github["event"]) {
+                assert_eq!(plan["action"], "none", "{case} asks for something and starts nothing");
+                continue;
+            }
+            let jobs = simulate(&world);
+            assert_eq!(ran(&jobs), asked(&plan, snowflake), "{case} {plan}");
+            inputs_are_the_plans(&case, &jobs, &plan);
+        }
+    }
+}
+
+/// What jobs are called with is what the plan says, and they run in its GitHub environment.
+fn inputs_are_the_plans(case: &str, jobs: &BTreeMap<String, Job>, plan: &Value) {
+    let text = |key: &str| Value::from(plan[key].as_str().unwrap_or_default());
+    for (name, schema) in [
+        ("elt", text("schema")),
+        ("observability", text("observed")),
+        ("cleanup", text("schema")),
+        ("janitor", "".into()),
+    ] {
+        let job = &jobs[name];
+        if job.result == "skipped" {
+            continue;
+        }
+        assert_eq!(job.inputs["schema"], schema, "{case} {name}");
+        assert_eq!(job.inputs["target"], plan["target"], "{case} {name}");
+        assert_eq!(job.environments, [plan["deployment"].as_str().unwrap()], "{case} {name}");
+    }
+    if jobs["elt"].result != "skipped" {
+        assert_eq!(jobs["elt"].inputs["base"], text("base"), "{case}");
+    }
+    if jobs["security"].result != "skipped" {
+        let shown = plan["trusted"] == true && plan["target"] == "snowflake";
+        assert_eq!(jobs["security"].inputs["upload_sarif"], shown, "{case}: a fork's token cannot upload");
+    }
+}
+
+#[test]
+fn a_gate_that_fails_stops_what_comes_after_it_and_people_are_told() {
+    let case = "push.run-all-main";
+    let event = root().join("tests/events/push.run-all-main.json");
+    for (failing, expected) in [
+        ("plan", vec!["plan", "tell"]),
+        ("security", vec!["plan", "security", "tell"]),
+        ("elt", vec!["elt", "plan", "security", "tell"]),
+        ("observability", vec!["elt", "observability", "plan", "security", "tell"]),
+        ("pages", vec!["elt", "observability", "pages", "plan", "security", "tell"]),
+    ] {
+        let (mut world, _) = world(case, &event, true, 1);
+        world.failing.insert(failing);
+        let jobs = simulate(&world);
+        assert_eq!(ran(&jobs), BTreeSet::from_iter(expected), "{failing} fails");
+        assert_eq!(jobs["tell"].lines.len(), 2, "both are told: {:?}", jobs["tell"].lines);
+    }
+    let (mut world, _) = world(case, &event, true, 1);
+    world.cancelled = true;
+    assert_eq!(ran(&simulate(&world)), BTreeSet::from(["plan", "tell"]), "cancelled");
+}
+
+#[test]
+fn an_environment_whose_build_failed_is_dropped_only_if_the_policy_says_so() {
+    let event = root().join("tests/events/issues.labeled-feature.json");
+    for (drops, snowflake) in [("false", true), ("true", true), ("true", false)] {
+        let (mut world, _) = world("issues.labeled-feature", &event, snowflake, 1);
+        world.failing.insert("elt");
+        world.plan.insert("drop_on_failure".to_owned(), drops.to_owned());
+        let jobs = simulate(&world);
+        let expected = if drops == "true" && snowflake { "success" } else { "skipped" };
+        assert_eq!(jobs["discard"].result, expected, "{drops} {snowflake}");
+        if expected == "success" {
+            assert_eq!(jobs["discard"].inputs["schema"], "issue_42");
+            assert_eq!(jobs["discard"].lines, ["cargo xtask schema drop --schema \"$SCHEMA\" --if-exists"]);
+        }
+    }
+}
+
+#[test]
+fn a_clean_up_waits_for_nothing_and_nothing_takes_its_place() {
+    let workflow = yaml::read(&orchestrator());
+    let mut builds: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut drops: BTreeSet<String> = BTreeSet::new();
+    for run_id in [1, 2] {
+        for (case, event) in events() {
+            let (mut world, _) = world(&case, &event, true, run_id);
+            // Every run has a number of its own.
+            world.github["run_id"] = (run_id * 1000 + u64::try_from(drops.len()).unwrap()).into();
+            if !run::triggers(&workflow, event_name(&case), &world.github["event"]) {
+                continue;
+            }
+            for (name, job) in simulate(&world) {
+                let Some(group) = job.group else { continue };
+                assert!(!job.cancels_in_progress, "{case}: {name} is never cancelled for another");
+                if name == "elt" {
+                    let schema = job.inputs["schema"].as_str().unwrap().to_owned();
+                    builds.entry(group.to_lowercase()).or_default().insert(schema);
+                } else {
+                    assert!(drops.insert(group.to_lowercase()), "{case}: {group} is another run's, too");
+                }
+            }
+        }
+    }
+    assert!(drops.len() > 10 && builds.len() > 5, "{drops:?} {builds:?}");
+    for (group, schemas) in &builds {
+        assert_eq!(schemas.len(), 1, "{group} is one environment's");
+        assert!(!drops.contains(group));
+    }
+    let own = yaml::read(&orchestrator())["concurrency"].clone();
+    assert_eq!(own["cancel-in-progress"], false);
+    assert!(own["group"].as_str().unwrap().contains("github.run_id"), "runs do not wait for each other");
+}
+
+/// Every job and step of every workflow, with where it stands.
+fn each_step(mut look: impl FnMut(&str, &Value, &Value)) {
+    for path in run::workflows() {
+        let workflow = yaml::read(&path);
+        for (name, job) in workflow["jobs"].as_object().unwrap() {
+            let place = format!("{}: {name}", path.file_name().unwrap().to_string_lossy());
+            for step in job["steps"].as_array().into_iter().flatten() {
+                look(&place, job, step);
+            }
+        }
+    }
+    let action = yaml::read(&root().join(".github/actions/setup/action.yml"));
+    for step in action["runs"]["steps"].as_array().unwrap() {
+        look("setup", &action, step);
+    }
+}
+
+#[test]
+fn workflows_take_no_more_than_they_need() {
+    for path in run::workflows() {
+        let (workflow, name) = (yaml::read(&path), path.display().to_string());
+        assert_eq!(workflow["permissions"], json!({}), "{name}: nothing unless a job says so");
+        assert!(workflow["concurrency"].is_object(), "{name}");
+        for (job_name, job) in workflow["jobs"].as_object().unwrap() {
+            let place = format!("{name}: {job_name}");
+            assert!(job["permissions"].is_object(), "{place} says what it may do");
+            assert_ne!(job["secrets"], "inherit", "{place}");
+            assert!(job["uses"].is_string() || job["timeout-minutes"].is_number(), "{place} has a time-out");
+            let text = job["env"].to_string();
+            assert!(!text.contains("secrets."), "{place}: secrets go to the steps that need them");
+            // A job that needs others names the results it wants: a skip travels on unnoticed otherwise.
+            let condition = job["if"].as_str().unwrap_or_default();
+            let explicit = condition.contains("cancelled()") || condition.contains("always()");
+            assert!(run::needs(job).is_empty() || explicit, "{place} has an `if` with a status function");
+        }
+    }
+    each_step(|place, _, step| {
+        if let Some(action) = step["uses"].as_str().filter(|action| !action.starts_with("$/")) {
+            let commit = action.split_once('@').unwrap_or_else(|| panic!("{place}: {action}")).1;
+            assert!(commit.len() == 40 && commit.bytes().all(|b| b.is_ascii_hexdigit()), "{place}: {action}");
+        }
+        if step["uses"].as_str().is_some_and(|action| action.starts_with("actions/checkout")) {
+            assert_eq!(step["with"]["persist-credentials"], false, "{place} leaves no token behind");
+        }
+        let line = step["run"].as_str().unwrap_or_default();
+        assert!(!line.contains("${{"), "{place}: outside text goes through `env`: {line}");
+        assert!(!line.contains("|| true") && step["continue-on-error"].is_null(), "{place}: {line}");
+        assert!(!line.trim().contains('\n'), "{place}: one line a step");
+    });
+}
+
+#[test]
+fn ci_runs_the_lines_of_dot_ci_run() {
+    let script = fs::read_to_string(root().join(".ci/run")).unwrap();
+    let expected: Vec<&str> = script.lines().filter(|line| line.starts_with("cargo ")).collect();
+    let ci = yaml::read(&root().join(".github/workflows/ci.yml"));
+    let steps = ci["jobs"]["toolkit"]["steps"].as_array().unwrap();
+    let lines: Vec<&str> = steps.iter().filter_map(|step| step["run"].as_str()).collect();
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn forms_and_labels_are_the_ones_that_the_plan_reads() {
+    let form = |name: &str| yaml::read(&root().join(".github/ISSUE_TEMPLATE").join(name));
+    let labels = |form: &Value| -> Vec<String> {
+        form["body"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|part| part["attributes"]["label"].as_str())
+            .map(str::to_owned)
+            .collect()
+    };
+    let (feature, cleanup) = (form("feature.yml"), form("cleanup.yml"));
+    assert_eq!((&feature["labels"], &cleanup["labels"]), (&json!(["feature"]), &json!(["cleanup"])));
+    // What decides stands before free text, in which anybody can write a heading.
+    assert_eq!(labels(&feature)[..3], ["Object name", "Base", "Options"]);
+    assert_eq!(labels(&cleanup)[0], "Environment");
+    let defined = fs::read_to_string(root().join(".github/labels.toml")).unwrap();
+    for label in ["feature", "cleanup"] {
+        assert!(defined.contains(&format!("name = \"{label}\"")), "{label}");
+    }
+}
+
+#[test]
+fn zizmor_has_nothing_to_say() {
+    let zizmor = environment().join("bin/zizmor");
+    let mut command = std::process::Command::new(&zizmor);
+    command.args(["--offline", "--persona", "pedantic", "--no-progress"]).arg(root().join(".github"));
+    let ended = Ended::of(command).expect(0);
+    assert!(ended.stdout.contains("No findings to report"), "{}", ended.stdout);
+}

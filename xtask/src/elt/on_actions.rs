@@ -1,0 +1,60 @@
+//! What a run tells GitHub Actions: outputs for the jobs behind it, a summary for people, and what failed at
+//! the lines it is written at. Elsewhere it tells nothing.
+
+use anyhow::{Context as _, Result};
+
+use super::report::{Node, Report};
+use crate::actions::{self, Annotation, Level};
+use crate::notify;
+
+/// GitHub shows so many annotations of each level a step.
+const SHOWN: usize = 10;
+
+/// Characters of a message in an annotation.
+const MESSAGE: usize = 2000;
+
+pub(super) fn tell(report: &Report) -> Result<()> {
+    if !actions::active() {
+        return Ok(());
+    }
+    let run =
+        serde_json::to_value(report).and_then(serde_json::from_value).context("failed to sum up the run")?;
+    let told = notify::of_run(run);
+    actions::set_outputs(&outputs(report, told.tests.unwrap_or_default()))?;
+    actions::append_summary(&told.markdown)?;
+    annotate(report, Level::Error, |node| node.went_wrong());
+    annotate(report, Level::Warning, |node| node.status == "warn");
+    Ok(())
+}
+
+fn outputs(report: &Report, tests: notify::Tests) -> Vec<(&'static str, String)> {
+    let totals = &report.totals;
+    vec![
+        ("status", report.status.label().to_owned()),
+        ("run_id", report.run_id.clone()),
+        ("schema", report.schema.clone()),
+        ("target", report.target.to_owned()),
+        ("up_to_date", report.up_to_date.to_string()),
+        ("tests_passed", tests.passed.to_string()),
+        ("tests_failed", tests.failed.to_string()),
+        ("tests_warned", tests.warned.to_string()),
+        ("nodes_built", totals.built.to_string()),
+        ("nodes_failed", (totals.failed + totals.errored).to_string()),
+        ("nodes_skipped", totals.skipped.to_string()),
+        ("seconds", format!("{:.3}", report.seconds)),
+    ]
+}
+
+fn annotate(report: &Report, level: Level, wanted: impl Fn(&Node) -> bool) {
+    for node in report.nodes.iter().filter(|node| wanted(node)).take(SHOWN) {
+        let location = node.detail.as_ref().and_then(|detail| detail.location.as_ref());
+        let message = node.message.as_deref().unwrap_or("dbt gives no message");
+        actions::annotate(&Annotation {
+            level,
+            title: &format!("{} {}: {}", node.kind.replace('_', " "), node.status, node.name),
+            message: &message.trim().chars().take(MESSAGE).collect::<String>(),
+            file: location.map(|location| location.path.as_str()),
+            line: location.map(|location| location.line),
+        });
+    }
+}

@@ -1,0 +1,235 @@
+//! The part of GitHub's REST API that the pipeline speaks: comments, checks, and the state of issues.
+//!
+//! Everything is about one repository, the workflow's own. The token goes to the API's address and to no
+//! other: pages that an answer links to are followed only there.
+
+mod checks;
+mod issues;
+
+use reqwest::{Method, Url};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+pub(crate) use self::checks::{Annotation, Check, CommitState, Conclusion, Level, Status};
+pub(crate) use self::issues::{Permission, PullRequest, State};
+use crate::http::{self, Answer, Failure, Http, Patience};
+
+/// Of one list, a hundred entries each.
+const MOST_PAGES: usize = 100;
+
+const DEFAULT_API: &str = "https://api.github.com";
+
+/// Why something could not be done, in the words of who has to mend it.
+#[derive(Debug, Error)]
+pub(crate) enum Error {
+    #[error("GITHUB_TOKEN is not set; in a workflow, `env: GITHUB_TOKEN: ${{{{ github.token }}}}` sets it")]
+    NoToken,
+    #[error("GITHUB_REPOSITORY is not set; it names the repository as owner/name")]
+    NoRepository,
+    #[error("GITHUB_REPOSITORY is {0:?}, which is not owner/name")]
+    NotARepository(String),
+    #[error("GITHUB_API_URL is no https address")]
+    NotAnApi,
+    #[error("failed to reach GitHub: {0}")]
+    Http(#[from] Failure),
+    #[error("GitHub does not know the token (401): it has expired, or is of another server")]
+    Unauthorized,
+    #[error("the token may not do this (403: {0}); give the job the permission it needs")]
+    Forbidden(String),
+    #[error("GitHub finds no such thing, or the token may not see it ({0})")]
+    NotFound(u16),
+    #[error("GitHub asks to slow down ({0}), for longer than this waits")]
+    RateLimited(u16),
+    #[error("GitHub refuses the request ({0}: {1})")]
+    Refused(u16, String),
+    #[error("GitHub is not well ({0}); https://www.githubstatus.com tells more")]
+    Unwell(u16),
+    #[error("GitHub's answer is not what it should be: {0}")]
+    Malformed(String),
+}
+
+type Result<T> = std::result::Result<T, Error>;
+
+/// The API of one repository.
+pub(crate) struct GitHub {
+    http: Http,
+    api: Url,
+    /// Owner and name.
+    repository: (String, String),
+    token: String,
+}
+
+impl GitHub {
+    /// As Actions sets it up: `GITHUB_TOKEN`, `GITHUB_REPOSITORY` and, on GitHub Enterprise,
+    /// `GITHUB_API_URL`.
+    pub(crate) fn from_env() -> Result<Self> {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+        Self::new(
+            variable("GITHUB_TOKEN").ok_or(Error::NoToken)?,
+            &variable("GITHUB_REPOSITORY").ok_or(Error::NoRepository)?,
+            &variable("GITHUB_API_URL").unwrap_or_else(|| DEFAULT_API.to_owned()),
+            Patience::default(),
+        )
+    }
+
+    fn new(token: String, repository: &str, api: &str, patience: Patience) -> Result<Self> {
+        let named = |part: &str| {
+            let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+            !part.is_empty() && part.chars().all(plain) && !part.chars().all(|c| c == '.')
+        };
+        let repository = match repository.trim().split_once('/') {
+            Some((owner, name)) if named(owner) && named(name) => (owner.to_owned(), name.to_owned()),
+            _ => return Err(Error::NotARepository(repository.to_owned())),
+        };
+        let api = http::address(api).map_err(|_| Error::NotAnApi)?;
+        Ok(Self { http: Http::new(patience)?, api, repository, token: token.trim().to_owned() })
+    }
+
+    /// The address of something in the repository. Each part becomes one segment, whatever stands in it.
+    fn url(&self, parts: &[&str]) -> Result<Url> {
+        let mut url = self.api.clone();
+        let (owner, name) = &self.repository;
+        url.path_segments_mut()
+            .map_err(|()| Error::NotAnApi)?
+            .pop_if_empty()
+            .extend(["repos", owner, name])
+            .extend(parts);
+        Ok(url)
+    }
+
+    fn get<T: DeserializeOwned>(&self, url: Url) -> Result<T> {
+        decode(&self.call(Method::GET, url, None::<&()>)?)
+    }
+
+    fn send<B: Serialize, T: DeserializeOwned>(&self, method: Method, url: Url, body: &B) -> Result<T> {
+        decode(&self.call(method, url, Some(body))?)
+    }
+
+    fn call<B: Serialize>(&self, method: Method, url: Url, body: Option<&B>) -> Result<Answer> {
+        let mut request = self
+            .http
+            .request(method, url)
+            .bearer_auth(&self.token)
+            .header("accept", "application/vnd.github+json")
+            .header("x-github-api-version", "2022-11-28");
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let answer = self.http.send(request)?;
+        if answer.is_success() { Ok(answer) } else { Err(refusal(&answer)) }
+    }
+
+    /// The first entry of a list that `wanted` picks, asking for one page after the other.
+    fn find<T: DeserializeOwned>(&self, first: Url, wanted: impl Fn(&T) -> bool) -> Result<Option<T>> {
+        let mut next = Some(first);
+        for _ in 0..MOST_PAGES {
+            let Some(url) = next else { return Ok(None) };
+            let answer = self.call(Method::GET, url, None::<&()>)?;
+            let page: Vec<T> = decode(&answer)?;
+            if let Some(found) = page.into_iter().find(&wanted) {
+                return Ok(Some(found));
+            }
+            next = self.next_page(&answer);
+        }
+        Ok(None)
+    }
+
+    /// The `rel="next"` of the `Link` header, if it leads to the API.
+    fn next_page(&self, answer: &Answer) -> Option<Url> {
+        let next = answer.header("link")?.split(',').find_map(|link| {
+            let (target, attributes) = link.split_once(';')?;
+            let is_next = attributes.split(';').any(|attribute| attribute.trim() == "rel=\"next\"");
+            is_next.then(|| target.trim().trim_start_matches('<').trim_end_matches('>').to_owned())
+        })?;
+        Url::parse(&next).ok().filter(|url| url.origin() == self.api.origin())
+    }
+}
+
+fn decode<T: DeserializeOwned>(answer: &Answer) -> Result<T> {
+    serde_json::from_slice(&answer.body).map_err(|error| Error::Malformed(error.to_string()))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Problem {
+    message: String,
+}
+
+fn refusal(answer: &Answer) -> Error {
+    let problem: Problem = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let message = if problem.message.is_empty() { "no reason given".to_owned() } else { problem.message };
+    match answer.status {
+        status if answer.is_rate_limit() => Error::RateLimited(status),
+        401 => Error::Unauthorized,
+        403 => Error::Forbidden(message),
+        status @ (404 | 410) => Error::NotFound(status),
+        status if status >= 500 => Error::Unwell(status),
+        status => Error::Refused(status, message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn github(repository: &str, api: &str) -> Result<GitHub> {
+        GitHub::new("t".to_owned(), repository, api, Patience::default())
+    }
+
+    fn answer(status: u16, headers: &[(&'static str, &str)], body: &str) -> Answer {
+        let headers = headers.iter().map(|(name, value)| {
+            ((*name).parse().expect("a header's name"), value.parse().expect("a header's value"))
+        });
+        Answer { status, headers: headers.collect(), body: body.as_bytes().to_vec() }
+    }
+
+    #[test]
+    fn addresses_stay_in_the_repository() {
+        let github = github("octo/lab", "https://ghe.example.com/api/v3").expect("a client");
+        let url = |parts: &[&str]| github.url(parts).expect("a URL").to_string();
+        let root = "https://ghe.example.com/api/v3/repos/octo/lab/";
+        assert_eq!(url(&["issues", "7"]), format!("{root}issues/7"));
+        let hostile = url(&["collaborators", "a/../../x?y#z", "permission"]);
+        assert_eq!(hostile, format!("{root}collaborators/a%2F..%2F..%2Fx%3Fy%23z/permission"));
+    }
+
+    #[test]
+    fn what_is_no_repository_is_refused() {
+        for text in ["", "lab", "a/b/c", "../x", "a/..", "a b/c", "a/b?c"] {
+            assert!(matches!(github(text, DEFAULT_API), Err(Error::NotARepository(_))), "{text}");
+        }
+        assert!(matches!(github("a/b", "http://api.example.com"), Err(Error::NotAnApi)));
+    }
+
+    #[test]
+    fn pages_of_other_places_are_not_followed() {
+        let github = github("octo/lab", "https://api.github.com").expect("a client");
+        let next = |link: &str| {
+            let found = github.next_page(&answer(200, &[("link", link)], "[]"));
+            found.map(|url| url.to_string())
+        };
+        let last = r#"<https://api.github.com/x?page=9>; rel="last""#;
+        let page = r#"<https://api.github.com/x?page=2>; rel="next""#;
+        assert_eq!(next(&format!("{last}, {page}")).as_deref(), Some("https://api.github.com/x?page=2"));
+        assert_eq!(next(last), None);
+        assert_eq!(next(r#"<https://evil.example.com/x?page=2>; rel="next""#), None);
+        assert_eq!(next("nonsense"), None);
+    }
+
+    #[test]
+    fn refusals_say_what_to_do() {
+        let said = |status, headers: &[(&'static str, &str)], body| {
+            refusal(&answer(status, headers, body)).to_string()
+        };
+        assert!(said(401, &[], "").contains("expired"));
+        assert!(
+            said(403, &[], r#"{"message": "Resource not accessible"}"#).contains("Resource not accessible")
+        );
+        assert!(said(403, &[("retry-after", "60")], "{}").contains("slow down"));
+        assert!(said(403, &[("x-ratelimit-remaining", "0")], "{}").contains("slow down"));
+        assert!(said(404, &[], "<html>").contains("404"));
+        assert!(said(422, &[], "{").contains("no reason given"));
+        assert!(said(502, &[], "").contains("not well"));
+    }
+}

@@ -1,0 +1,167 @@
+//! `cargo xtask notify`: tell people how a pipeline went, in Slack and on GitHub.
+//!
+//! One message a pipeline, made from what its stages left: the plan, the run, the metrics and the results of
+//! the jobs, whichever of them there are. Telling is not the work itself: whatever goes wrong here is said as
+//! a warning, and the pipeline goes on.
+
+mod facts;
+#[cfg(test)]
+mod hostile;
+mod markdown;
+mod message;
+mod post;
+mod slack;
+
+use anyhow::Result;
+
+use self::facts::{Facts, Origin, Reader, Run, Stage};
+pub(crate) use self::message::Tests;
+use self::message::Verdict;
+use crate::outcome::Outcome;
+use crate::{actions, console};
+
+/// Tell people how a pipeline went; never fails it.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    to: To,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum To {
+    /// Send one message to the channel of the incoming webhook in SLACK_WEBHOOK_URL.
+    Slack(Inputs),
+    /// Keep one comment up to date on the issue or pull request, write the job's summary, and set a check.
+    ///
+    /// Takes GITHUB_TOKEN with `issues: write`, `pull-requests: write` and `checks: write` (or, in place of
+    /// checks, `statuses: write`), GITHUB_REPOSITORY and GITHUB_SHA.
+    Github(GithubArgs),
+}
+
+/// What is known of the pipeline. All of it may be missing.
+#[derive(clap::Args, Debug)]
+struct Inputs {
+    /// The result of a run, as `elt --format json` printed it; may be given again.
+    #[arg(long, value_name = "FILE")]
+    run: Vec<String>,
+
+    /// The plan, as `plan --format json` printed it: a file, or the JSON itself.
+    #[arg(long, value_name = "FILE|JSON")]
+    plan: Option<String>,
+
+    /// Metrics, as `metrics --format json` printed them.
+    #[arg(long, value_name = "FILE")]
+    metrics: Option<String>,
+
+    /// How a stage ended, such as `security=success`; may be given again.
+    #[arg(long, value_name = "NAME=RESULT")]
+    stage: Vec<Stage>,
+
+    /// How the jobs ended: GitHub's `toJSON(needs)`, as a file or as such.
+    #[arg(long, value_name = "FILE|JSON")]
+    needs: Option<String>,
+
+    /// Where the report of the metrics can be read.
+    #[arg(long, value_name = "URL", env = "XTASK_REPORT_URL")]
+    report_url: Option<String>,
+
+    /// Print the message instead of sending it.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(clap::Args, Debug)]
+struct GithubArgs {
+    #[command(flatten)]
+    inputs: Inputs,
+
+    /// The issue or pull request to comment on; by default the plan's, or the one that the environment is
+    /// named after.
+    #[arg(long, value_name = "NUMBER")]
+    number: Option<u64>,
+}
+
+pub(crate) fn run(args: &Args) -> Result<Outcome> {
+    match &args.to {
+        To::Slack(inputs) => {
+            let facts = inputs.facts();
+            let message = message::compose(&facts);
+            let rendered = slack::render(&message);
+            if inputs.dry_run {
+                console::print_json(&rendered)?;
+            } else if is_quiet(&facts, &message) {
+                say_nothing();
+            } else if let Err(error) = post::to_slack(&rendered) {
+                warn("Slack", &error);
+            }
+        }
+        To::Github(args) => {
+            let facts = args.inputs.facts();
+            let message = message::compose(&facts);
+            let number = args.number.or_else(|| message::number(&facts));
+            if args.inputs.dry_run {
+                console::print(&markdown::comment(&message))?;
+            } else if is_quiet(&facts, &message) {
+                say_nothing();
+            } else {
+                post::to_github(&message, &facts, number);
+            }
+        }
+    }
+    Ok(Outcome::Clean)
+}
+
+/// What the job that made a run tells of it, by itself.
+pub(crate) struct OfRun {
+    pub(crate) markdown: String,
+    pub(crate) tests: Option<Tests>,
+}
+
+pub(crate) fn of_run(run: Run) -> OfRun {
+    let facts = Facts { runs: vec![run], ..Facts::default() };
+    let message = message::compose(&facts);
+    OfRun { markdown: markdown::render(&message), tests: message.tests }
+}
+
+impl Inputs {
+    fn facts(&self) -> Facts {
+        let mut reader = Reader::new();
+        let mut stages = self.needs.as_ref().map(|given| reader.stages(given)).unwrap_or_default();
+        stages.extend(self.stage.iter().cloned());
+        Facts {
+            plan: self.plan.as_ref().and_then(|given| reader.read("the plan (--plan)", given)),
+            runs: self
+                .run
+                .iter()
+                .filter_map(|given| reader.read("the result of the run (--run)", given))
+                .collect(),
+            metrics: self.metrics.as_ref().and_then(|given| reader.read("the metrics (--metrics)", given)),
+            stages,
+            origin: Origin::from_env(),
+            report_url: self.report_url.clone(),
+            gaps: reader.gaps,
+        }
+    }
+}
+
+/// Nobody is told of an event that asked for nothing and got it.
+fn is_quiet(facts: &Facts, message: &message::Message) -> bool {
+    facts.asks_for_nothing() && message.verdict == Verdict::Nothing
+}
+
+fn say_nothing() {
+    tracing::info!("the event asked for nothing, so nobody is told");
+}
+
+/// Say that somebody could not be told, and why.
+fn warn(whom: &str, error: &anyhow::Error) {
+    let text = actions::harmless(&format!("{whom} was not told: {error:#}"));
+    tracing::warn!("{text}");
+    actions::annotate(&actions::Annotation {
+        level: actions::Level::Warning,
+        title: "notify",
+        message: &text,
+        file: None,
+        line: None,
+    });
+}

@@ -1,0 +1,304 @@
+//! What is known of a pipeline when it has ended: read from what its stages wrote, whatever of it exists.
+//!
+//! Every input may be missing or broken, most of all when the run went wrong; then people are told that too,
+//! instead of nothing. Values of this process's secret variables are taken out here, before anything is made
+//! of them: GitHub masks its logs, but neither a comment nor a Slack message.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::str::FromStr;
+
+use anyhow::{Context as _, Result, bail};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::{actions, context};
+
+/// The stages of a pipeline in the order in which they run.
+pub(super) const STAGES: [&str; 3] = ["security", "elt", "observability"];
+
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    pub(super) plan: Option<Plan>,
+    pub(super) runs: Vec<Run>,
+    pub(super) metrics: Option<Metrics>,
+    pub(super) stages: Vec<Stage>,
+    pub(super) origin: Origin,
+    pub(super) report_url: Option<String>,
+    /// What should have been there and could not be read.
+    pub(super) gaps: Vec<String>,
+}
+
+impl Facts {
+    pub(super) fn asks_for_nothing(&self) -> bool {
+        self.plan.as_ref().is_some_and(|plan| plan.action.as_deref() == Some("none"))
+    }
+}
+
+/// The plan, as `plan --format json` writes it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Plan {
+    pub(super) action: Option<String>,
+    pub(super) schema: Option<String>,
+    pub(super) base: Option<String>,
+    pub(super) target: Option<String>,
+    pub(super) stages: BTreeMap<String, bool>,
+    pub(super) reasons: Vec<String>,
+    pub(super) event: Value,
+}
+
+/// A run, as `elt --format json` writes it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Run {
+    pub(super) schema: String,
+    pub(super) target: Option<String>,
+    pub(super) run_id: String,
+    pub(super) status: String,
+    pub(super) up_to_date: bool,
+    pub(super) message: Option<String>,
+    pub(super) nodes: Vec<Node>,
+    pub(super) seconds: Option<f64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Node {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) kind: String,
+    pub(super) status: String,
+    pub(super) seconds: Option<f64>,
+    pub(super) message: Option<String>,
+    pub(super) location: Option<Location>,
+    pub(super) depends_on: Option<Vec<String>>,
+}
+
+impl Node {
+    pub(super) fn is_test(&self) -> bool {
+        matches!(self.kind.as_str(), "test" | "unit_test")
+    }
+
+    pub(super) fn went_wrong(&self) -> bool {
+        matches!(self.status.as_str(), "error" | "fail")
+    }
+}
+
+/// A line of a file of the repository.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub(crate) struct Location {
+    pub(super) path: String,
+    pub(super) line: usize,
+}
+
+/// Metrics, as `metrics --format json` writes them.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Metrics {
+    pub(super) figures: Vec<Figure>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Figure {
+    pub(super) name: String,
+    /// Null where it could not be read; `status` says why.
+    pub(super) value: Value,
+    pub(super) unit: Option<String>,
+    pub(super) status: Option<String>,
+    pub(super) reason: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stage {
+    pub(super) name: String,
+    pub(super) result: StageResult,
+}
+
+/// GitHub's words for how a job ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum StageResult {
+    Success,
+    Failure,
+    Cancelled,
+    Skipped,
+}
+
+impl FromStr for Stage {
+    type Err = String;
+
+    /// `elt=success`
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, result) =
+            text.split_once('=').ok_or("it is written as NAME=RESULT, such as elt=success")?;
+        let result = match result.trim() {
+            "success" => StageResult::Success,
+            "failure" => StageResult::Failure,
+            "cancelled" => StageResult::Cancelled,
+            "skipped" => StageResult::Skipped,
+            other => return Err(format!("{other:?} is none of success, failure, cancelled, skipped")),
+        };
+        if name.trim().is_empty() {
+            return Err("the name of the stage is missing".to_owned());
+        }
+        Ok(Self { name: name.trim().to_owned(), result })
+    }
+}
+
+/// Where the pipeline runs and who set it off, as GitHub's variables tell it.
+#[derive(Debug, Default)]
+pub(super) struct Origin {
+    pub(super) event: Option<String>,
+    pub(super) actor: Option<String>,
+    pub(super) git_ref: Option<String>,
+    pub(super) sha: Option<String>,
+    pub(super) run_url: Option<String>,
+}
+
+impl Origin {
+    pub(super) fn from_env() -> Self {
+        Self {
+            event: variable("GITHUB_EVENT_NAME"),
+            actor: context::triggered_by(),
+            git_ref: variable("GITHUB_REF_NAME").or_else(|| variable("GITHUB_REF")),
+            sha: variable("GITHUB_SHA"),
+            run_url: context::run_url(),
+        }
+    }
+}
+
+pub(super) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.trim().is_empty())
+}
+
+/// Reads inputs and remembers which it could not read.
+pub(super) struct Reader {
+    secrets: Vec<String>,
+    pub(super) gaps: Vec<String>,
+}
+
+impl Reader {
+    pub(super) fn new() -> Self {
+        Self { secrets: secrets(std::env::vars()), gaps: Vec::new() }
+    }
+
+    /// JSON that is given as such, or as the file that holds it. What cannot be read becomes a gap.
+    pub(super) fn read<T: DeserializeOwned>(&mut self, what: &str, given: &str) -> Option<T> {
+        let read = || {
+            let mut value = json(given)?;
+            redact(&mut value, &self.secrets);
+            serde_json::from_value(value).context("it has not the expected fields")
+        };
+        match read() {
+            Ok(value) => Some(value),
+            Err(error) => {
+                tracing::warn!("{}", actions::harmless(&format!("failed to read {what}: {error:#}")));
+                self.gaps.push(format!("{what} could not be read"));
+                None
+            }
+        }
+    }
+
+    /// Stages from `toJSON(needs)`: every job with its result.
+    pub(super) fn stages(&mut self, given: &str) -> Vec<Stage> {
+        #[derive(Deserialize)]
+        struct Job {
+            result: StageResult,
+        }
+        let jobs: BTreeMap<String, Job> =
+            self.read("the results of the stages (--needs)", given).unwrap_or_default();
+        jobs.into_iter().map(|(name, job)| Stage { name, result: job.result }).collect()
+    }
+}
+
+fn json(given: &str) -> Result<Value> {
+    let text = if given.trim_start().starts_with('{') {
+        given.to_owned()
+    } else {
+        let path = Path::new(given);
+        std::fs::read_to_string(path).with_context(|| format!("failed to open {}", path.display()))?
+    };
+    if text.trim().is_empty() {
+        bail!("it is empty: the command that should have written it ended before");
+    }
+    serde_json::from_str(&text).context("it is no JSON")
+}
+
+/// Values of variables that hold secrets by their names.
+fn secrets(variables: impl Iterator<Item = (String, String)>) -> Vec<String> {
+    const ENDS: [&str; 7] =
+        ["PASSWORD", "TOKEN", "SECRET", "PASSPHRASE", "PRIVATE_KEY", "API_KEY", "WEBHOOK_URL"];
+    /// Shorter values would tear holes into ordinary words.
+    const SHORTEST: usize = 6;
+    let of_secret =
+        variables.filter(|(name, _)| ENDS.iter().any(|end| name.to_ascii_uppercase().ends_with(end)));
+    // A key of several lines may be quoted line by line.
+    of_secret
+        .flat_map(|(_, value)| {
+            let lines: Vec<String> = value.lines().map(|line| line.trim().to_owned()).collect();
+            std::iter::once(value.trim().to_owned()).chain(lines)
+        })
+        .filter(|value| value.len() >= SHORTEST)
+        .collect()
+}
+
+fn redact(value: &mut Value, secrets: &[String]) {
+    match value {
+        Value::String(text) => {
+            for secret in secrets {
+                if text.contains(secret.as_str()) {
+                    *text = text.replace(secret.as_str(), "***");
+                }
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(|value| redact(value, secrets)),
+        Value::Object(map) => map.values_mut().for_each(|value| redact(value, secrets)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reader(secrets: &[&str]) -> Reader {
+        Reader { secrets: secrets.iter().map(|&secret| secret.to_owned()).collect(), gaps: Vec::new() }
+    }
+
+    #[test]
+    fn what_is_missing_or_broken_is_a_gap_and_no_error() {
+        let mut reader = reader(&[]);
+        assert!(reader.read::<Run>("the run", "/no/such/file.json").is_none());
+        assert!(reader.read::<Run>("the plan", "{broken").is_none());
+        assert!(reader.read::<Run>("the metrics", r#"{"nodes": 7}"#).is_none());
+        assert_eq!(reader.gaps.len(), 3);
+        let run: Run = reader.read("the run", r#"{"schema": "issue_1", "new": [1]}"#).expect("a run");
+        assert_eq!((run.schema.as_str(), run.nodes.len()), ("issue_1", 0));
+    }
+
+    #[test]
+    fn secrets_are_taken_out_wherever_they_stand() {
+        let password = ["hunter", "2hunter"].concat();
+        let variables = [("SNOWFLAKE_PASSWORD", password.as_str()), ("MY_TOKEN", "x"), ("HOME", "/home/me")];
+        let secrets = secrets(variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let mut value = serde_json::json!({"nodes": [{"message": format!("login with {password} failed")}]});
+        redact(&mut value, &secrets);
+        assert_eq!(value["nodes"][0]["message"], "login with *** failed");
+    }
+
+    #[test]
+    fn stages_are_read_from_jobs_and_from_options() {
+        let needs =
+            r#"{"elt": {"result": "failure", "outputs": {"x": "y"}}, "security": {"result": "success"}}"#;
+        let stages = reader(&[]).stages(needs);
+        let expected =
+            ["elt=failure", "security=success"].map(|text| text.parse::<Stage>().expect("a stage"));
+        assert_eq!(stages, expected);
+        for wrong in ["elt", "elt=fine", "=success"] {
+            assert!(wrong.parse::<Stage>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! The message as GitHub shows it: in a comment, in a job's summary and in a check.
+//!
+//! Text from outside becomes character references or stands in `<pre>`, so it can be no markup. GitHub looks
+//! for `@name`, `#12` and addresses in the finished page, references or not, so an invisible space parts those.
+
+use std::fmt::Write as _;
+
+use super::message::{Cause, Message};
+
+/// GitHub's limit of a comment is 65,536 characters, of a check's summary 65,535. Bytes are never fewer.
+const LONGEST: usize = 65_535;
+
+/// Bytes for the parts that may be long.
+const FOR_CAUSES: usize = 24_000;
+const FOR_WARNINGS: usize = 6_000;
+const FOR_LISTS: usize = 4_000;
+
+/// Bytes that the rest takes at most: every text in it is bounded, and a character takes up to eight.
+const FOR_REST: usize = 22_000;
+
+const _: () = assert!(FOR_CAUSES + FOR_WARNINGS + 3 * FOR_LISTS + FOR_REST <= LONGEST);
+
+/// Stages that are shown: those of a pipeline, and as many other jobs as may go wrong in it.
+const STAGES: usize = 8;
+
+/// The line that a comment of ours begins with. One comment an environment: a second pipeline of the same
+/// issue in another environment has its own.
+pub(crate) fn marker(message: &Message) -> String {
+    let key: String = message.subject.chars().filter(|&c| c.is_ascii_alphanumeric() || c == '_').collect();
+    format!("<!-- cargo-xtask environment={key} -->")
+}
+
+pub(crate) fn comment(message: &Message) -> String {
+    format!("{}\n{}", marker(message), render(message))
+}
+
+/// The whole content, the important first and the long folded away.
+pub(crate) fn render(message: &Message) -> String {
+    let mut text = format!("### {} {}\n\n", message.verdict.symbol(), inline(&message.headline));
+    text.push_str(&overview(message));
+    if let Some(first) = message.causes.first() {
+        let _ = write!(text, "**Cause:** {}\n\n", cause(first));
+        if message.skipped > 0 {
+            let _ = write!(text, "{} nodes were skipped because of failures.\n\n", message.skipped);
+        }
+    }
+    text.push_str(&causes("failed", &message.causes, FOR_CAUSES));
+    text.push_str(&causes("warned", &message.warnings, FOR_WARNINGS));
+    let slowest =
+        message.slowest.iter().map(|(name, seconds)| format!("| {} | {seconds:.2} |\n", code(name)));
+    text.push_str(&folded("Slowest nodes", "| Node | Seconds |\n| --- | ---: |\n", slowest));
+    let figures =
+        message.figures.iter().map(|(name, value)| format!("| {} | {} |\n", inline(name), inline(value)));
+    text.push_str(&folded("Metrics", "| Figure | Value |\n| --- | --- |\n", figures));
+    let reasons = message.reasons.iter().map(|reason| format!("- {}\n", inline(reason)));
+    text.push_str(&folded("Why this ran", "", reasons));
+    for gap in message.gaps.iter().take(5) {
+        let _ = write!(text, "_{}_\n\n", inline(gap));
+    }
+    if let Some(line) = &message.reproduce {
+        // Made of a name of the grammar and words of our own, so it needs no escape.
+        let _ = write!(text, "Run the same locally:\n\n```sh\n{line}\n```\n\n");
+    }
+    let links = [("Run", &message.run_url), ("Report", &message.report_url)];
+    let links = links.iter().filter_map(|(label, url)| Some(format!("[{label}]({})", url.as_ref()?)));
+    text.push_str(&links.collect::<Vec<_>>().join(" · "));
+    text.trim_end().to_owned()
+}
+
+fn overview(message: &Message) -> String {
+    let mut rows: Vec<(&str, String)> = Vec::new();
+    for (name, state) in message.stages.iter().take(STAGES) {
+        rows.push(("Stage", format!("{} {} {}", state.symbol(), code(name), state.words())));
+    }
+    if let Some(environment) = &message.environment {
+        let target = environment.target.as_ref().map(|target| format!(" on {}", code(target)));
+        let base = environment.base.as_ref().map(|base| format!(", from {}", code(base)));
+        let (target, base) = (target.unwrap_or_default(), base.unwrap_or_default());
+        rows.push(("Environment", format!("{}{target}{base}", environment.kind)));
+        rows.push(("Schema", code(&environment.schema)));
+    }
+    rows.extend(message.trigger.what.as_ref().map(|what| ("Triggered by", inline(what))));
+    rows.extend(message.trigger.who.as_ref().map(|who| ("Who", code(who))));
+    rows.extend(message.trigger.commit.as_ref().map(|commit| ("Commit", code(commit))));
+    rows.extend(message.tests.map(|tests| ("Tests", tests.words())));
+    rows.extend(message.seconds.map(|seconds| ("Seconds", format!("{seconds:.1}"))));
+    if rows.is_empty() {
+        return String::new();
+    }
+    let mut table = "| | |\n| --- | --- |\n".to_owned();
+    for (name, value) in rows {
+        let _ = writeln!(table, "| {name} | {value} |");
+    }
+    table.push('\n');
+    table
+}
+
+fn cause(cause: &Cause) -> String {
+    let place = cause
+        .location
+        .as_ref()
+        .map(|place| format!(" in {}", code(&format!("{}:{}", place.path, place.line))));
+    let line = cause.line.as_ref().map(|line| format!(": {}", inline(line)));
+    format!(
+        "{} {} {}{}{}",
+        inline(&cause.kind),
+        inline(&cause.status),
+        code(&cause.name),
+        place.unwrap_or_default(),
+        line.unwrap_or_default()
+    )
+}
+
+/// All of `causes` with their messages, folded, as many as fit.
+fn causes(what: &str, causes: &[Cause], room: usize) -> String {
+    if causes.is_empty() {
+        return String::new();
+    }
+    let mut text = format!("<details><summary>{} {what}</summary>\n\n", causes.len());
+    let mut shown = 0;
+    for one in causes {
+        let detail = one.detail.as_ref().map(|detail| format!("<pre>{}</pre>\n\n", preformatted(detail)));
+        let entry = format!("{}\n\n{}", cause(one), detail.unwrap_or_default());
+        if text.len() + entry.len() > room {
+            break;
+        }
+        text.push_str(&entry);
+        shown += 1;
+    }
+    close(&mut text, causes.len() - shown);
+    text
+}
+
+fn folded(title: &str, head: &str, lines: impl Iterator<Item = String>) -> String {
+    let lines: Vec<String> = lines.collect();
+    if lines.is_empty() {
+        return String::new();
+    }
+    let mut text = format!("<details><summary>{title}</summary>\n\n{head}");
+    let mut shown = 0;
+    for line in &lines {
+        if text.len() + line.len() > FOR_LISTS {
+            break;
+        }
+        text.push_str(line);
+        shown += 1;
+    }
+    text.push('\n');
+    close(&mut text, lines.len() - shown);
+    text
+}
+
+fn close(text: &mut String, hidden: usize) {
+    if hidden > 0 {
+        let _ = write!(text, "… and {hidden} more\n\n");
+    }
+    text.push_str("</details>\n\n");
+}
+
+fn code(text: &str) -> String {
+    format!("<code>{}</code>", inline(text))
+}
+
+/// `text` within a line: letters, digits and spaces as they are, all that could be markup as references.
+fn inline(text: &str) -> String {
+    let mut escaped = String::new();
+    for c in parted(text).chars() {
+        if c.is_ascii_punctuation() && !matches!(c, '.' | ',' | '/' | '-') {
+            let _ = write!(escaped, "&#{};", c as u32);
+        } else if c.is_control() {
+            escaped.push(' ');
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
+}
+
+/// `text` in `<pre>`, where lines stay lines and only HTML has a meaning.
+fn preformatted(text: &str) -> String {
+    let text = parted(text);
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('\r', "")
+}
+
+/// `text` with an invisible space in what GitHub would make a mention, a reference or a link of.
+fn parted(text: &str) -> String {
+    let mut parted = String::with_capacity(text.len());
+    let mut last = ['\0'; 3];
+    for c in text.chars() {
+        let splits = match c {
+            '-' => matches!(last, [_, 'g', 'h']),
+            '.' => last == ['w'; 3],
+            '/' => last[2] == ':',
+            _ => false,
+        };
+        if splits {
+            parted.push('\u{200B}');
+        }
+        parted.push(c);
+        if matches!(c, '@' | '#') {
+            parted.push('\u{200B}');
+        }
+        last = [last[1], last[2], c.to_ascii_lowercase()];
+    }
+    parted
+}

@@ -1,0 +1,166 @@
+//! From a plan to the lines that carry it out. Pure; the workflows run the same lines.
+
+use crate::plan::{Action, Plan};
+
+/// What a step belongs to. A failed gate stops what comes after it; telling comes whatever happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Stage {
+    Security,
+    Elt,
+    Observability,
+    Cleanup,
+    Notify,
+}
+
+impl Stage {
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::Security => "security",
+            Self::Elt => "elt",
+            Self::Observability => "observability",
+            Self::Cleanup => "cleanup",
+            Self::Notify => "notify",
+        }
+    }
+}
+
+/// One `cargo xtask` line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Step {
+    pub(super) stage: Stage,
+    /// What follows `cargo xtask`.
+    pub(super) argv: Vec<String>,
+}
+
+impl Step {
+    fn new(stage: Stage, words: &[&str]) -> Self {
+        Self { stage, argv: words.iter().map(|word| (*word).to_owned()).collect() }
+    }
+}
+
+/// The steps of a plan before anybody is told, in their order.
+pub(super) fn of(plan: &Plan) -> Vec<Step> {
+    let target = plan.target.label();
+    let mut steps = Vec::new();
+    if plan.action == Action::Cleanup {
+        steps.push(match &plan.environment {
+            Some(name) => Step::new(
+                Stage::Cleanup,
+                &["schema", "drop", "--schema", name.as_str(), "--if-exists", "--target", target],
+            ),
+            None => Step::new(Stage::Cleanup, &["schema", "gc", "--target", target, "--yes"]),
+        });
+    }
+    if plan.stages.security {
+        steps.push(Step::new(Stage::Security, &["lint"]));
+    }
+    if let Some(name) = plan.environment.as_ref().filter(|_| plan.stages.elt) {
+        let mut words = vec!["elt", "--schema", name.as_str(), "--target", target];
+        words.extend(plan.base.iter().flat_map(|base| ["--base", base.as_str()]));
+        steps.push(Step::new(Stage::Elt, &words));
+    }
+    if let Some(name) = plan.observed.as_ref().filter(|_| plan.stages.observability) {
+        let words = ["metrics", "--schema", name.as_str(), "--target", target, "--gate"];
+        steps.push(Step::new(Stage::Observability, &words));
+    }
+    steps
+}
+
+/// How the stages ended, in GitHub's words for the results of jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    Success,
+    Failure,
+    Skipped,
+}
+
+impl Ended {
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+/// The steps that tell people, once it is known how the others ended.
+pub(super) fn telling(plan: &str, results: &[(Stage, Ended)]) -> Vec<Step> {
+    let with = |to: &str| {
+        let mut argv: Vec<String> = ["notify", to, "--plan", plan].map(str::to_owned).into();
+        for (stage, ended) in results {
+            argv.extend(["--stage".to_owned(), format!("{}={}", stage.label(), ended.label())]);
+        }
+        Step { stage: Stage::Notify, argv }
+    };
+    vec![with("github"), with("slack")]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Event;
+    use crate::plan::Policy;
+    use crate::plan::decide::{Circumstances, decide};
+    use crate::target::Target;
+
+    /// The lines of a saved event's plan.
+    fn lines(case: &str, target: Target) -> Vec<String> {
+        let path = format!("{}/../tests/events/{case}.json", env!("CARGO_MANIFEST_DIR"));
+        let payload = std::fs::read(path).expect("a saved event");
+        let (name, _) = case.split_once('.').expect("<event>.<case>");
+        let event = Event::parse(name, &payload).expect("an event");
+        let plan = decide(&event, &Policy::default(), &Circumstances::new(target));
+        of(&plan).into_iter().map(|step| format!("{}: {}", step.stage.label(), step.argv.join(" "))).collect()
+    }
+
+    #[test]
+    fn stages_come_in_the_order_of_their_gates() {
+        assert_eq!(
+            lines("issues.labeled-feature", Target::Local),
+            [
+                "security: lint",
+                "elt: elt --schema issue_42 --target local --base dev",
+                "observability: metrics --schema issue_42 --target local --gate",
+            ]
+        );
+        assert_eq!(
+            lines("push.skip-obs", Target::Snowflake),
+            ["security: lint", "elt: elt --schema prod --target snowflake"]
+        );
+        assert_eq!(
+            lines("issues.closed", Target::Snowflake),
+            ["cleanup: schema drop --schema issue_42 --if-exists --target snowflake"]
+        );
+        assert_eq!(
+            lines("schedule.nightly", Target::Local),
+            [
+                "cleanup: schema gc --target local --yes",
+                "observability: metrics --schema prod --target local --gate"
+            ]
+        );
+        assert_eq!(
+            lines("pull_request.opened-fork", Target::Snowflake)[1],
+            "elt: elt --schema pr_18 --target local --base dev",
+            "what gets no secrets is built here, wherever environments live"
+        );
+        assert!(lines("push.without-tag", Target::Local).is_empty());
+    }
+
+    #[test]
+    fn people_are_told_how_every_stage_ended() {
+        let results = [
+            (Stage::Security, Ended::Success),
+            (Stage::Elt, Ended::Failure),
+            (Stage::Observability, Ended::Skipped),
+        ];
+        let lines: Vec<String> =
+            telling("{}", &results).into_iter().map(|step| step.argv.join(" ")).collect();
+        let stages = "--stage security=success --stage elt=failure --stage observability=skipped";
+        assert_eq!(
+            lines,
+            [format!("notify github --plan {{}} {stages}"), format!("notify slack --plan {{}} {stages}")]
+        );
+    }
+}
