@@ -5,6 +5,7 @@
 
 mod doctor;
 mod elt;
+mod notify;
 mod python;
 mod schema;
 mod secrets;

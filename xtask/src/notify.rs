@@ -29,12 +29,12 @@ pub(crate) struct Args {
 
 #[derive(clap::Subcommand, Debug)]
 enum To {
-    /// Send one message to the channel of the incoming webhook in SLACK_WEBHOOK_URL.
+    /// Send one message to the channel of the incoming webhook in `SLACK_WEBHOOK_URL`.
     Slack(Inputs),
     /// Keep one comment up to date on the issue or pull request, write the job's summary, and set a check.
     ///
-    /// Takes GITHUB_TOKEN with `issues: write`, `pull-requests: write` and `checks: write` (or, in place of
-    /// checks, `statuses: write`), GITHUB_REPOSITORY and GITHUB_SHA.
+    /// Takes `GITHUB_TOKEN` with `issues: write`, `pull-requests: write` and `checks: write` (or, in place of
+    /// checks, `statuses: write`), `GITHUB_REPOSITORY` and `GITHUB_SHA`.
     Github(GithubArgs),
 }
 

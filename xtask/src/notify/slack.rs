@@ -125,7 +125,7 @@ fn causes(message: &Message) -> Vec<String> {
         rest.push(format!("{} skipped because of that", message.skipped));
     }
     match texts.first_mut() {
-        Some(first) if !rest.is_empty() => first.push_str(&format!("\n{}", rest.join("; "))),
+        Some(first) if !rest.is_empty() => *first = format!("{first}\n{}", rest.join("; ")),
         _ => {}
     }
     texts
