@@ -190,15 +190,15 @@ fn the_first_run_comments_and_the_next_ones_change_the_comment() {
     let told = body(&fake);
     assert!(told.starts_with(MARKER), "{told}");
     for part in [
-        "### ❌ issue&#95;42&#58; elt failed, 2 of 4 tests failed",
+        "### ❌ issue_42: elt failed, 2 of 4 tests failed",
         "<code>elt</code> failed",
-        "**Cause:** test fail <code>orders&#95;are&#95;unique</code>",
+        "**Cause:** test fail <code>orders_are_unique</code>",
         "7 nodes were skipped",
         "<details><summary>2 failed</summary>",
         "<pre>Runtime Error in model stock",
         "```sh\ncargo xtask elt --schema issue_42\n```",
         "DuckDB costs none",
-        "Slow movers &#60;&#33;channel&#62;",
+        "Slow movers &#60;!channel&#62;",
     ] {
         assert!(told.contains(part), "{part} is missing in\n{told}");
     }
@@ -210,7 +210,7 @@ fn the_first_run_comments_and_the_next_ones_change_the_comment() {
     left.write("run.json", &run);
     left.write("needs.json", &json!({"security": {"result": "success"}, "elt": {"result": "success"}}));
     ended(fake.notify(&left));
-    assert!(body(&fake).contains("✅ issue&#95;42&#58; built, 1 of 1 tests passed"), "{}", body(&fake));
+    assert!(body(&fake).contains("✅ issue_42: built, 1 of 1 tests passed"), "{}", body(&fake));
     assert_eq!(fake.repository.lock().unwrap().comments.len(), 1);
 }
 
@@ -309,10 +309,9 @@ fn a_clean_up_is_reported_and_leaves_the_commits_check_alone() {
     left.write("plan.json", &asked);
     let mut command = fake.notify(&left);
     command.args(["--stage", "cleanup=success"]);
-    let ended = ended(command);
-    assert!(ended.stderr.contains("failed to read the result of the run"), "{}", ended.stderr);
+    ended(command);
     let repository = fake.repository.lock().unwrap();
-    assert!(repository.comments[0]["body"].as_str().unwrap().contains("issue&#95;42&#58; cleaned up"));
+    assert!(repository.comments[0]["body"].as_str().unwrap().contains("issue_42: cleaned up"));
     assert!(repository.checks.is_empty());
 }
 

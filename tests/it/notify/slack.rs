@@ -157,7 +157,7 @@ fn a_slack_that_does_not_take_it_never_fails_the_pipeline() {
 #[test]
 fn what_is_missing_or_broken_is_told_too() {
     let (left, server) = (Left::failed(), webhook(vec![]));
-    std::fs::write(left.path().join("run.json"), "").unwrap();
+    std::fs::write(left.path().join("run.json"), "{\"nodes\": ").unwrap();
     std::fs::write(left.path().join("metrics.json"), "{\"figures\": [{]}").unwrap();
     std::fs::remove_file(left.path().join("plan.json")).unwrap();
     ended(send(&left, &server));
@@ -172,19 +172,40 @@ fn what_is_missing_or_broken_is_told_too() {
     }
     assert!(!text.contains("Tests"), "no tests are known, which is not that none failed\n{text}");
 
+    // Neither is there anything of a pipeline whose first job failed.
     let mut bare = left.bare("slack");
-    bare.env("SLACK_WEBHOOK_URL", format!("{}{PATH}", server.url));
+    bare.env("XTASK_PLAN", "").env("SLACK_WEBHOOK_URL", format!("{}{PATH}", server.url));
     ended(bare);
     assert!(shown(&server.requests()[1].json()).contains("no stage left a result"));
 }
 
 #[test]
+fn what_a_stage_could_not_leave_is_not_missed() {
+    let (left, server) = (Left::failed(), webhook(vec![]));
+    left.write(
+        "needs.json",
+        &json!({"security": {"result": "failure"}, "elt": {"result": "skipped"},
+        "observability": {"result": "skipped"}}),
+    );
+    std::fs::write(left.path().join("run.json"), "").unwrap();
+    std::fs::remove_file(left.path().join("metrics.json")).unwrap();
+    ended(send(&left, &server));
+    let text = shown(&server.requests()[0].json());
+    assert!(text.contains("issue_42: security failed") && text.contains("its log tells why"), "{text}");
+    assert!(!text.contains("could not be read"), "{text}");
+
+    left.write("needs.json", &json!({"elt": {"result": "success"}}));
+    ended(send(&left, &server));
+    let text = shown(&server.requests()[1].json());
+    assert!(text.contains("result of the run (--run) could not be read"), "{text}");
+}
+
+#[test]
 fn an_event_that_asks_for_nothing_is_no_news() {
     let (left, server) = (Left::failed(), webhook(vec![]));
-    left.write("plan.json", &json!({"action": "none", "stages": {}, "reasons": ["no run-tag"]}));
     left.write("needs.json", &json!({"plan": {"result": "success"}, "elt": {"result": "skipped"}}));
     let mut command = left.bare("slack");
-    command.args(["--plan", "plan.json", "--needs", "needs.json"]);
+    command.env("XTASK_PLAN", json!({"action": "none"}).to_string()).args(["--needs", "needs.json"]);
     command.env("SLACK_WEBHOOK_URL", format!("{}{PATH}", server.url));
     assert!(ended(command).stderr.contains("asked for nothing"));
     assert_eq!(server.requests().len(), 0);

@@ -86,11 +86,15 @@ fn facts(texts: &[String], many: usize) -> Facts {
     let figures: Vec<Value> = (0..many)
         .map(|at| json!({"name": text(at), "value": at.is_multiple_of(2).then(|| text(at)), "unit": text(at), "reason": text(at)}))
         .collect();
+    let alerts: Vec<Value> =
+        (0..many).map(|at| json!({"state": "firing", "changed": true, "message": text(at)})).collect();
     let stages = (0..20).map(|at| format!("{}{at}=failure", text(at).replace('=', "-")));
     Facts {
         plan: Some(serde_json::from_value(plan).expect("a plan")),
         runs: vec![serde_json::from_value(run).expect("a run")],
-        metrics: Some(serde_json::from_value(json!({"figures": figures})).expect("metrics")),
+        metrics: Some(
+            serde_json::from_value(json!({"figures": figures, "alerts": alerts})).expect("metrics"),
+        ),
         stages: stages.map(|stage| stage.parse().expect("a stage")).collect(),
         origin: Origin {
             run_url: Some(RUN_URL.to_owned()),
@@ -186,7 +190,13 @@ fn judge_markdown(text: &str, message: &Message) {
     let links: Vec<&str> = outside.split("](").skip(1).collect();
     assert!(links.first().is_some_and(|link| link.starts_with(RUN_URL)) && links.len() <= 2);
     assert_eq!(outside.matches(['[', ']', '*']).count(), 4 + 2 * links.len(), "no markup but ours");
-    let plain = outside.replace("&#35;", "#").replace("&#58;", ":").to_ascii_lowercase();
+    let letters = |c: char| c.is_ascii_alphanumeric();
+    assert!(
+        outside
+            .match_indices('_')
+            .all(|(at, _)| { outside[..at].ends_with(letters) && outside[at + 1..].starts_with(letters) })
+    );
+    let plain = outside.replace("&#35;", "#").to_ascii_lowercase();
     let digits = |c: char| c.is_ascii_digit();
     assert!(
         !plain
