@@ -1,5 +1,7 @@
 //! What tests share: a scrubbed command, a scratch checkout, and the repository's own root.
 
+pub(crate) mod server;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command as StdCommand;
