@@ -3,6 +3,8 @@
 //! Parse, hand over to one command, turn its result into an exit code. Everything else lives in the
 //! file that carries the command's name.
 
+#[allow(dead_code)]
+mod actions;
 mod console;
 mod context;
 mod dbt;

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use super::Report;
+use crate::actions::{escape, escape_property};
 use crate::finding::{Finding, Severity};
 
 /// GitHub shows ten annotations of each kind a step; more are written to the log only.
@@ -31,24 +32,20 @@ pub(super) fn write(report: &Report<'_>, out: &mut impl Write) -> io::Result<()>
 fn annotation(finding: &Finding, out: &mut impl Write) -> io::Result<()> {
     let kind = if finding.severity >= Severity::Medium { "error" } else { "warning" };
     let span = finding.span;
-    write!(out, "::{kind} file={},line={},endLine={}", property(&finding.path), span.line, span.end_line)?;
+    write!(
+        out,
+        "::{kind} file={},line={},endLine={}",
+        escape_property(&finding.path),
+        span.line,
+        span.end_line
+    )?;
     if span.line == span.end_line {
         write!(out, ",col={},endColumn={}", span.column, span.end_column)?;
     }
     writeln!(
         out,
         ",title={}::{}",
-        property(&finding.rule),
-        data(&format!("{}; {}", finding.message, finding.remedy))
+        escape_property(&finding.rule),
+        escape(&format!("{}; {}", finding.message, finding.remedy))
     )
-}
-
-/// Escapes what would end a command's message.
-fn data(text: &str) -> String {
-    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
-}
-
-/// Escapes what would end a command's property.
-fn property(text: &str) -> String {
-    data(text).replace(':', "%3A").replace(',', "%2C")
 }
