@@ -19,6 +19,7 @@ mod ledger;
 mod lint;
 mod local;
 mod lock;
+mod metrics;
 mod outcome;
 mod policy;
 mod probe;
