@@ -3,7 +3,7 @@ select
     as_of as date_day,
     name,
     value
-from {{ registry }}.metrics_history
+from {{ figures }}
 where
     scope = {{ scope }}
     and days = {{ days }}

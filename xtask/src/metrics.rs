@@ -124,9 +124,8 @@ fn report(args: &Args, repo: &Repo, warehouse: &mut dyn Warehouse) -> Result<Rep
     let window = Window::ending(args.until.unwrap_or(now), args.days)?;
     let prefix = args.schema_prefix.as_deref().filter(|prefix| !prefix.is_empty());
     let request = Request { schema: args.schema.as_ref(), prefix, window, now };
-    let dialect = sql::dialect(warehouse);
-    let found = Found::read(warehouse, dialect, &request)?;
-    let mut report = collect::collect(warehouse, dialect, &request, &found)?;
+    let found = Found::read(warehouse, &request)?;
+    let mut report = collect::collect(warehouse, &request, &found)?;
     let policy = alerts::Policy::load(repo, &report.figures)?;
     let scope = Scope { name: scope_name(&request), days: args.days };
     let past = Past::read(warehouse, &found.registry, &scope, window)?;
@@ -134,8 +133,8 @@ fn report(args: &Args, repo: &Repo, warehouse: &mut dyn Warehouse) -> Result<Rep
     report.alerts = policy.judge(&report, &past);
     if !found.environments.is_empty() {
         let states = history::states(&scope, &report, &past);
-        let kept =
-            history::keep(warehouse, &scope, &report, &states).and_then(|change| warehouse.apply(&change));
+        let kept = history::keep(warehouse, &found.registry, &scope, &report, &states)
+            .and_then(|change| warehouse.apply(&change));
         // A report that cannot be kept is still worth reading: a role may be allowed no more than that.
         if let Err(error) = kept {
             tracing::warn!("the figures could not be kept in the registry: {error:#}");

@@ -17,7 +17,7 @@ use super::model::{
     Cost, Day, Group, Layer, Lifetime, Load, NodeStats, Relation, Report, Run, RunNode, Status, Storage,
     Table, Window,
 };
-use super::sql::{self, Dialect, Templates};
+use super::sql::{self, Templates};
 use crate::environment::{Name, REGISTRY};
 use crate::warehouse::{Row, Warehouse};
 
@@ -50,17 +50,13 @@ pub(super) struct Found {
 
 impl Found {
     /// Look, in one call.
-    pub(super) fn read(
-        warehouse: &mut dyn Warehouse,
-        dialect: &Dialect,
-        request: &Request<'_>,
-    ) -> Result<Self> {
+    pub(super) fn read(warehouse: &mut dyn Warehouse, request: &Request<'_>) -> Result<Self> {
         #[derive(Deserialize)]
         struct Standing {
             schema_name: String,
             table_name: String,
         }
-        let standing: Vec<Standing> = records(warehouse.query(&Templates::tables(dialect)?)?)?;
+        let standing: Vec<Standing> = records(warehouse.query(&sql::dialect(warehouse).tables()?)?)?;
         let tables = |schema: &str| -> BTreeSet<String> {
             let of_schema = standing.iter().filter(|table| table.schema_name.eq_ignore_ascii_case(schema));
             of_schema.map(|table| table.table_name.to_ascii_lowercase()).collect()
@@ -89,25 +85,27 @@ impl Request<'_> {
 }
 
 /// Everything but alerts and history.
-pub(super) fn collect(
-    warehouse: &mut dyn Warehouse,
-    dialect: &Dialect,
-    request: &Request<'_>,
-    found: &Found,
-) -> Result<Report> {
+pub(super) fn collect(warehouse: &mut dyn Warehouse, request: &Request<'_>, found: &Found) -> Result<Report> {
     let before = request.window.previous()?;
     let mut read = if found.environments.is_empty() {
         Ledger::default()
     } else {
-        read_ledger(warehouse, dialect, request, found, before)?
+        read_ledger(warehouse, request, found, before)?
     };
     let empty = found.environments.is_empty();
     let storage = storage(&read.now.relations, empty);
     let cost = no_cost();
     let facts = Facts { empty, log: &read.log, latest: &read.now, storage: &storage, cost: &cost };
     let earlier_storage = self::storage(&read.before.relations, empty);
-    let earlier =
-        Facts { empty, log: &read.log_before, latest: &read.before, storage: &earlier_storage, cost: &cost };
+    // Before the first run there was nothing that could have been counted: that is no zero.
+    let begun = read.lifetime.iter().any(|row| row.first_started_at < before.end);
+    let earlier = Facts {
+        empty: empty || !begun,
+        log: &read.log_before,
+        latest: &read.before,
+        storage: &earlier_storage,
+        cost: &cost,
+    };
     let mut figures = figures::figures(&facts, request.window);
     figures::compare(&mut figures, &figures::figures(&earlier, before));
     let log = std::mem::take(&mut read.log);
@@ -184,12 +182,11 @@ const COMPARED: [&str; 5] = [sql::RELATIONS, sql::RUN_TOTALS, sql::RECOVERY, sql
 
 fn read_ledger(
     warehouse: &mut dyn Warehouse,
-    dialect: &Dialect,
     request: &Request<'_>,
     found: &Found,
     before: Window,
 ) -> Result<Ledger> {
-    let (templates, window) = (Templates::new(dialect, &found.environments, request.now), request.window);
+    let (templates, window) = (Templates::new(warehouse, &found.environments, request.now), request.window);
     let of_window = |template: &&str| templates.fill(template, window);
     let of_before = |template: &&str| templates.fill(template, before);
     let statements: Vec<String> = (COMPARED.iter().map(of_window))
