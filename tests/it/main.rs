@@ -5,6 +5,7 @@
 
 mod doctor;
 mod elt;
+mod metrics;
 mod python;
 mod schema;
 mod secrets;

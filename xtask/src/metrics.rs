@@ -91,8 +91,9 @@ fn utc_time(text: &str) -> Result<DateTime, String> {
     if let Ok(instant) = text.parse::<Timestamp>() {
         return Ok(ledger::utc(instant));
     }
-    let day = text.parse::<jiff::civil::Date>();
-    day.map(|day| day.to_datetime(jiff::civil::Time::midnight())).map_err(|_| {
+    // A day alone: a bare time of that day would be read as one too.
+    let day = text.parse::<jiff::civil::Date>().ok().filter(|day| day.to_string() == text);
+    day.map(|day| day.to_datetime(jiff::civil::Time::midnight())).ok_or_else(|| {
         "write a day (2026-03-08, which begins at midnight UTC) or a time with Z or an offset".to_owned()
     })
 }
