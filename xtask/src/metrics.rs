@@ -12,6 +12,7 @@ mod history;
 pub(crate) mod model;
 mod outputs;
 mod prometheus;
+mod snowflake;
 mod sql;
 mod tables;
 mod text;
@@ -28,12 +29,12 @@ use self::collect::{Found, Request};
 use self::history::{Past, Scope};
 use self::model::{AlertState, Report, Window};
 use crate::environment::Name;
-use crate::local::Local;
-use crate::lock::Holder;
+use crate::lock::{Holder, Lock};
 use crate::outcome::Outcome;
 use crate::repo::Repo;
+use crate::target::Place;
 use crate::warehouse::Warehouse;
-use crate::{console, interrupt, ledger};
+use crate::{console, interrupt, ledger, target};
 
 /// Which environments a report is about, where none is named: those whose schemas begin with this.
 const PREFIX: &str = "OBSERVABILITY_SCHEMA_PREFIX";
@@ -56,6 +57,9 @@ pub(crate) struct Args {
     /// End of the window, in UTC, such as `2026-03-08` or `2026-03-08T12:30:00Z`; now, if not given.
     #[arg(long, value_name = "TIME", value_parser = utc_time)]
     until: Option<DateTime>,
+
+    #[command(flatten)]
+    target: target::Args,
 
     /// How to print the report.
     #[arg(long, value_enum, default_value_t)]
@@ -99,10 +103,14 @@ fn utc_time(text: &str) -> Result<DateTime, String> {
 }
 
 pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
-    let local = Local::open(repo)?;
+    let opened = args.target.open(repo, args.schema.as_ref(), "metrics")?;
     interrupt::listen()?;
-    let _lock = local.database.exists().then(|| local.lock(&holder(args))).transpose()?;
-    let report = report(args, repo, &mut local.warehouse())?;
+    // DuckDB lets one process write. Snowflake needs no lock: what is kept twice is read once.
+    let _lock = match &opened.place {
+        Place::Local { database } if database.exists() => Some(Lock::take(database, &holder(args))?),
+        _ => None,
+    };
+    let report = report(args, repo, opened.warehouse().as_mut())?;
     write(args, &report)?;
     outputs::tell(&report)?;
     let fires = report.alerts.iter().any(|alert| alert.state == AlertState::Firing);
@@ -114,6 +122,7 @@ fn holder(args: &Args) -> Holder {
         command: "metrics".to_owned(),
         schema: args.schema.as_ref().map_or_else(|| "all environments".to_owned(), ToString::to_string),
         run_id: None,
+        run_url: crate::context::run_url(),
         pid: std::process::id(),
         since: Timestamp::now(),
     }

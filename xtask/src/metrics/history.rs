@@ -205,7 +205,7 @@ pub(super) fn states(scope: &Scope, report: &Report, past: &Past) -> Vec<AlertRo
 
 /// The tables of the history, as the templates call them.
 fn tables(warehouse: &dyn Warehouse) -> [(&'static str, String); 2] {
-    let table = |name| sql::qualified(warehouse, &warehouse::Table::new(REGISTRY, name));
+    let table = |name| warehouse.qualified(&warehouse::Table::new(REGISTRY, name));
     [("figures", table(FIGURES)), ("alerts", table(ALERTS))]
 }
 

@@ -26,9 +26,19 @@ static DUCKDB: Dialect = Dialect {
     timestamp_type: "timestamp",
 };
 
+static SNOWFLAKE: Dialect = Dialect {
+    tables: include_str!("../../../sql/snowflake/metrics/tables.sql"),
+    rows_column: "\"ROWS\"",
+    timestamp_type: "timestamp_ntz",
+};
+
 /// The dialect of a warehouse.
-pub(super) fn dialect(_warehouse: &dyn Warehouse) -> &'static Dialect {
-    &DUCKDB
+pub(super) fn dialect(warehouse: &dyn Warehouse) -> &'static Dialect {
+    if is_snowflake(warehouse) { &SNOWFLAKE } else { &DUCKDB }
+}
+
+pub(super) fn is_snowflake(warehouse: &dyn Warehouse) -> bool {
+    warehouse.target() == "snowflake"
 }
 
 /// The query log of DuckDB environments is a table of their ledgers.
@@ -59,7 +69,7 @@ pub(super) struct Templates {
 
 impl Templates {
     pub(super) fn new(warehouse: &dyn Warehouse, environments: &[Name], now: DateTime) -> Self {
-        let table = |name: &Name, table| qualified(warehouse, &Table::new(name.as_str(), table));
+        let table = |name: &Name, table| warehouse.qualified(&Table::new(name.as_str(), table));
         let schema = |name: &Name| {
             context! {
                 runs => table(name, "ledger_runs"),
@@ -94,8 +104,8 @@ impl Templates {
 
 impl Dialect {
     /// The statement that lists what there is to read.
-    pub(super) fn tables(&self) -> Result<String> {
-        render(self.tables, context! { registry => literal(REGISTRY) })
+    pub(super) fn tables(&self, database: &str) -> Result<String> {
+        render(self.tables, context! { registry => literal(REGISTRY), database })
     }
 
     /// A statement about what earlier calls kept in the registry.
@@ -112,11 +122,6 @@ impl Dialect {
     fn timestamp(&self, time: DateTime) -> String {
         format!("cast('{}' as {})", time.strftime("%F %T%.f"), self.timestamp_type)
     }
-}
-
-/// A table of ours with its schema, as the warehouse takes it.
-pub(super) fn qualified(_warehouse: &dyn Warehouse, table: &Table) -> String {
-    table.quoted()
 }
 
 /// A template with its values. A name that the template misspells is an error, not an empty text.
