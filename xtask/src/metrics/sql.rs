@@ -163,7 +163,7 @@ mod tests {
         for template in all {
             let sql = templates.fill(template, window).expect("filled in");
             assert!(!sql.contains("{{") && !sql.contains("{%"), "{sql}");
-            assert!(sql.contains("\"issue_42\".ledger_"), "{sql}");
+            assert!(sql.contains("\"issue_42\".\"ledger_"), "{sql}");
         }
         let sql = templates.fill(QUERIES, window).expect("filled in");
         assert!(sql.contains("start_time < cast('2026-03-08 12:30:00.5' as timestamp)"), "{sql}");
