@@ -48,7 +48,7 @@ create table if not exists ledger_nodes (
     status varchar not null,
     started_at timestamp_ntz,
     seconds double,
-    rows bigint,
+    "ROWS" bigint, -- quoted, because the word is reserved
     failures bigint,
     message varchar,
     path varchar

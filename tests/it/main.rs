@@ -5,9 +5,11 @@
 
 mod doctor;
 mod elt;
+mod engines;
 mod metrics;
 mod python;
 mod schema;
 mod secrets;
 mod seed;
+mod snowflake;
 mod support;

@@ -49,12 +49,12 @@ import pyarrow
 import pyarrow.compute
 import sqlglot
 import uvicorn
-from fakesnow import arrow, info_schema, macros
+from fakesnow import arrow, info_schema, macros, transforms
 from fakesnow.conn import FakeSnowflakeConnection
 from fakesnow.cursor import FakeSnowflakeCursor
 from fakesnow.expr import normalise_ident
 from fakesnow.instance import FakeSnow
-from fakesnow.server import SERVER_VERSION, query_request, routes, sessions
+from fakesnow.server import SERVER_VERSION, query_request, routes, session, sessions
 from snowflake.connector.errors import ProgrammingError
 from sqlglot import TokenType, exp
 from starlette.applications import Starlette
@@ -132,7 +132,8 @@ create or replace macro {META}._ep_tables(of_database) as table
     left join {META}._fs_tables_ext as x
         on r.database_name = x.ext_table_catalog and r.schema_name = x.ext_table_schema
         and r.relation_name = x.ext_table_name
-    where r.database_name = of_database and r.schema_name not in ('main', '_fs_information_schema');
+    where r.database_name = of_database and r.schema_name not in ('main', '_fs_information_schema')
+        and r.relation_name not like '%$%';
 
 create or replace macro {META}._ep_table_storage_metrics(of_database, of_role) as table
     select
@@ -418,6 +419,15 @@ class Cursor(FakeSnowflakeCursor):
     def rewrite(self, node: exp.Expression) -> exp.Expression:
         """What reads the session or INFORMATION_SCHEMA, as DuckDB can answer it."""
         session = self._conn
+        if isinstance(node, exp.Create) and node.kind == "TABLE":
+            self.hide_temporary(node)
+        if isinstance(node, exp.TryCast) and node.to.this in (exp.DataType.Type.TIMESTAMP, exp.DataType.Type.TIMESTAMPNTZ):
+            # fakesnow takes it for a cast, which fails where this gives null
+            node.set("to", exp.DataType(this=exp.DataType.Type.DATETIME))
+            return node
+        if isinstance(node, exp.Table) and self.path_of(node) in session.temporary:
+            node.set("this", exp.to_identifier(session.temporary[self.path_of(node)], quoted=True))
+            return node
         context = {
             exp.CurrentRole: session.role,
             exp.CurrentUser: session.user,
@@ -443,6 +453,21 @@ class Cursor(FakeSnowflakeCursor):
                 return meta_table(name.lower(), [database, exp.Literal.string(session.role or "")], alias)
         return node
 
+    def hide_temporary(self, create: exp.Create) -> None:
+        """A temporary table is its session's own, and DuckDB's may not stand in a schema: a name nobody else uses."""
+        properties = create.args.get("properties")
+        temporary = properties and properties.find(exp.TemporaryProperty)
+        if temporary:
+            temporary.pop()
+            table = create.this.this if isinstance(create.this, exp.Schema) else create.this
+            path = self.path_of(table)
+            self._conn.temporary[path] = f"{path[-1]}${self._conn.number}"
+
+    def path_of(self, table: exp.Table) -> tuple[str | None, str | None, str]:
+        database = identifier(table.args["catalog"]) if table.catalog else self._conn.database
+        schema = identifier(table.args["db"]) if table.db else self._conn.schema
+        return database, schema, identifier(table.this) if isinstance(table.this, exp.Identifier) else ""
+
     def check_case(self, expression: exp.Expression) -> None:
         """DuckDB takes "dev" for "DEV", Snowflake does not: refuse what only the case of a schema makes work."""
         for table in expression.find_all(exp.Table):
@@ -462,9 +487,8 @@ class Cursor(FakeSnowflakeCursor):
         table = changed.this if isinstance(changed, exp.Schema) else changed
         if not isinstance(table, exp.Table) or not table.name:
             return
-        database = identifier(table.args["catalog"]) if table.catalog else self._conn.database
-        schema = identifier(table.args["db"]) if table.db else self._conn.schema
-        name = identifier(table.this)
+        database, schema, name = self.path_of(table)
+        name = self._conn.temporary.get((database, schema, name), name)
         transient = statement.find(exp.TransientProperty) is not None
         account.altered(database, schema, name, transient)
         if query_type(statement) == "CREATE_TABLE_AS_SELECT":
@@ -489,6 +513,12 @@ class Session(FakeSnowflakeConnection):
         self.user, self.role, self.warehouse = login["user"], login["role"], login["warehouse"]
         self.parameters: dict[str, Any] = dict(login["parameters"])
         self.rows_written: int | None = None
+        self.temporary: dict[tuple[str | None, str | None, str], str] = {}
+
+    def end(self) -> None:
+        """Temporary tables go with their session."""
+        for (database, schema, _), name in self.temporary.items():
+            self._duck_conn.execute(f"drop table if exists {quoted(database or '', schema or '', name)}")
 
     def cursor(self, cursor_class: Any = None) -> Cursor:
         return Cursor(conn=self, duck_conn=self._duck_conn)
@@ -601,6 +631,16 @@ def history_arguments(call: exp.Anonymous) -> list[exp.Expression]:
     return arguments
 
 
+def mend_fakesnow() -> None:
+    """What fakesnow does otherwise than Snowflake, or slowly, and cannot be told to leave."""
+    arrow.timestamp_to_sf_struct = with_nulls(arrow.timestamp_to_sf_struct)
+    # it sums numbers as doubles in case they are text; on Snowflake a sum of exact numbers is exact
+    transforms.numeric_agg_implicit_cast = lambda expression: expression
+    # its seventy rewrites of a statement copy the whole of it each time, two thirds of the time that it takes
+    in_place = exp.Expression.transform
+    exp.Expression.transform = lambda self, *args, copy=False, **kwargs: in_place(self, *args, copy=copy, **kwargs)
+
+
 def with_nulls(encode: Callable[[Any], pyarrow.StructArray]) -> Callable[[Any], pyarrow.StructArray]:
     """fakesnow's encoding of timestamps, in which a null would be the first second of 1970."""
 
@@ -704,6 +744,7 @@ class Endpoint:
     def app(self) -> Callable:
         own = [
             Route("/session/v1/login-request", self.login, methods=["POST"]),
+            Route("/session", self.session, methods=["POST"]),
             Route("/queries/v1/query-request", self.query, methods=["POST"]),
             Route("/queries/v1/abort-request", self.abort, methods=["POST"]),
             Route("/__control", self.control, methods=["POST"]),
@@ -774,6 +815,12 @@ class Endpoint:
         if validates and login["database"] and not self.account.has_database(login["database"]):
             return "390201", LOGIN_FAILURES["390201"]
         return None
+
+    async def session(self, request: Request) -> Response:
+        ending = sessions.get(request.headers.get("Authorization", "")[17:-1])
+        if ending and request.query_params.get("delete"):
+            ending.end()
+        return await session(request)
 
     async def query(self, request: Request) -> Response:
         request_id = request.query_params.get("requestId", str(uuid.uuid4()))
@@ -889,7 +936,7 @@ def main() -> None:
     given = arguments.parse_args()
     # what a statement did wrong is told to its client and stands in the history
     logging.disable(logging.CRITICAL)
-    arrow.timestamp_to_sf_struct = with_nulls(arrow.timestamp_to_sf_struct)
+    mend_fakesnow()
     threading.Thread(target=end_with_parent, daemon=True).start()
     asyncio.run(serve(given.port, given.database or ["LOGISTICS_DEMO"], given.data))
 

@@ -18,29 +18,24 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow, bail};
 use serde_json::Value;
 
 use self::failure::{Failure, Kind};
 use self::session::{Limits, Session};
 use self::statements::Database;
 use super::{Contents, Relation, Row, Statement, Table, Warehouse, as_comments};
-use crate::environment::{Droppable, Name};
+use crate::environment::{Droppable, Identifier, Name};
 use crate::interrupt;
 use crate::policy::Grant;
 
 pub(crate) use self::lease::Lease;
+pub(crate) use self::session::library;
 pub(crate) use self::login::{Login, Secret, Way};
 pub(crate) use self::statements::marked_for;
 
-/// Seconds that one statement of the toolkit may take; a clone of a large schema takes minutes.
-const STATEMENT_SECONDS: u64 = 600;
-
 /// Seconds that a login may take.
 const LOGIN_SECONDS: u64 = 30;
-
-/// Sends of a statement that is safe to repeat.
-const ATTEMPTS: u32 = 4;
 
 /// The first pause before a repetition; each further one is twice as long.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -57,8 +52,23 @@ pub(crate) struct Settings {
     pub(crate) grants: Vec<Grant>,
     /// What every statement is tagged with: JSON.
     pub(crate) tag: String,
-    /// Seconds that a statement may take, where somebody said.
-    pub(crate) timeout_seconds: Option<u64>,
+    pub(crate) patience: Patience,
+}
+
+/// How long to wait, and how often to try again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// Seconds that one statement may take; a login gets at most half a minute of them.
+    pub(crate) statement_seconds: u64,
+    /// Sends of what is safe to repeat.
+    pub(crate) attempts: u32,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        // A clone of a large schema takes minutes.
+        Self { statement_seconds: 600, attempts: 4 }
+    }
 }
 
 /// A handle on the one session of a command; clones share it.
@@ -77,7 +87,7 @@ impl Snowflake {
     }
 
     fn limits(&self) -> Limits {
-        let statement = self.settings.timeout_seconds.unwrap_or(STATEMENT_SECONDS);
+        let statement = self.settings.patience.statement_seconds;
         Limits {
             login: Duration::from_secs(statement.min(LOGIN_SECONDS)),
             statement: Duration::from_secs(statement),
@@ -87,16 +97,16 @@ impl Snowflake {
     /// Log in, and set the session up. A login changes nothing, so a broken way there is tried again.
     fn connect(&self) -> Result<Session> {
         let limits = self.limits();
-        let library = session::library(&self.settings.packages);
+        let driver = library(&self.settings.packages);
         let mut attempt = 1;
         loop {
-            let opened = Session::open(&library, &self.settings.login, limits).and_then(|session| {
-                let begin = statements::begin_session(&self.settings.tag, limits.statement.as_secs());
+            let opened = Session::open(&driver, &self.settings.login, &self.settings.tag, limits).and_then(|session| {
+                let begin = statements::begin_session(limits.statement.as_secs());
                 session.run(&begin, None).context("failed to set up the session at Snowflake")?;
                 Ok(session)
             });
             match opened {
-                Err(error) if is_passing(&error) && attempt < ATTEMPTS => pause(attempt, &error)?,
+                Err(error) if is_passing(&error) && attempt < self.settings.patience.attempts => pause(attempt, &error)?,
                 opened => return opened,
             }
             attempt += 1;
@@ -105,7 +115,19 @@ impl Snowflake {
 
     /// Send one statement, and again where that is safe.
     fn send(&self, sql: &str, bound: Option<&str>) -> Result<Vec<Row>> {
-        let attempts = if is_repeatable(sql) { ATTEMPTS } else { 1 };
+        let attempts = if is_repeatable(sql) { self.settings.patience.attempts } else { 1 };
+        self.deliver(sql, bound, attempts, true)
+    }
+
+    /// Send a statement of a transaction that is open: only in its own session, and once.
+    fn send_within(&self, sql: &str, bound: Option<&str>) -> Result<Vec<Row>> {
+        if self.held().is_none() {
+            bail!("the session at Snowflake ended in the middle of a transaction, which is undone; run this again");
+        }
+        self.deliver(sql, bound, 1, false)
+    }
+
+    fn deliver(&self, sql: &str, bound: Option<&str>, attempts: u32, may_reconnect: bool) -> Result<Vec<Row>> {
         let mut attempt = 1;
         let mut held = self.held();
         loop {
@@ -125,19 +147,14 @@ impl Snowflake {
                     return Err(failure).with_context(|| format!("Snowflake refused a statement\n{sql}"));
                 }
                 // A session that has ended has run nothing: a new one may, once.
-                Err(failure) if failure.is_logged_out() && attempt == 1 => {}
+                Err(failure) if failure.is_logged_out() && attempt == 1 && may_reconnect => {}
                 Err(failure) if failure.kind == Kind::Passing && attempt < attempts => {
                     pause(attempt, &failure.into())?;
                 }
-                Err(failure) if failure.kind == Kind::Interrupted => {
-                    return Err(interrupt::Interrupted.into());
-                }
+                Err(failure) if failure.kind == Kind::Interrupted => return Err(interrupt::Interrupted.into()),
                 Err(failure) => {
                     return Err(failure).with_context(|| {
-                        format!(
-                            "failed to send a statement to Snowflake ({})\n{sql}",
-                            self.settings.login.tried()
-                        )
+                        format!("failed to send a statement to Snowflake ({})\n{sql}", self.settings.login.tried())
                     });
                 }
             }
@@ -265,12 +282,13 @@ impl Warehouse for Snowflake {
     fn describe(&self) -> String {
         format!(
             "Snowflake account {}, database {}",
-            self.settings.login.account, self.settings.login.database
+            self.settings.login.account,
+            self.settings.login.database.as_str()
         )
     }
 
     fn database(&self) -> String {
-        self.settings.login.database.clone()
+        self.settings.login.database.as_str().to_owned()
     }
 
     fn keeps_comments(&self) -> bool {
@@ -292,11 +310,18 @@ impl Warehouse for Snowflake {
     fn apply(&mut self, change: &[Statement]) -> Result<()> {
         let mut is_open = false;
         for step in self.steps(change) {
-            interrupt::check()?;
-            let sent = step.bound().and_then(|bound| self.send(&step.sql, bound.as_deref()));
+            if !is_open {
+                interrupt::check()?;
+            }
+            let bound = step.bound()?;
+            let sent = if is_open {
+                self.send_within(&step.sql, bound.as_deref())
+            } else {
+                self.send(&step.sql, bound.as_deref())
+            };
             if let Err(error) = sent {
-                if is_open && let Err(again) = self.send("rollback", None) {
-                    // A session that is gone has rolled back by itself.
+                // A session that is gone has rolled back by itself.
+                if is_open && let Err(again) = self.send_within("rollback", None) {
                     tracing::debug!("failed to roll back: {again:#}");
                 }
                 return Err(error);
@@ -362,6 +387,8 @@ impl Warehouse for Snowflake {
         for row in self.query(&self.database.contents(&[base.as_str()]))? {
             let is_view = text(&row, "table_type").is_some_and(|kind| kind.contains("VIEW"));
             if let (true, Some(view)) = (is_view, text(&row, "table_name")) {
+                let view: Identifier =
+                    view.try_into().map_err(|why: String| anyhow!("failed to copy a view of {base}: {why}"))?;
                 change.push(Statement::Sql(self.database.drop_view(schema, &view)));
             }
         }
@@ -405,4 +432,23 @@ pub(crate) fn dbt_secrets(login: &Login) -> Result<Vec<(&'static str, Secret)>> 
         // As they are in our own environment.
         Way::OAuth(_) | Way::AccessToken(_) | Way::Password(_) => Vec::new(),
     })
+}
+
+/// Log in and look around, for `doctor`: what the session may use, in words.
+pub(crate) fn probe(settings: Settings) -> Result<String> {
+    let mut warehouse = Snowflake::new(settings);
+    let begun = std::time::Instant::now();
+    let rows = warehouse
+        .query("select current_user() as user_name, current_role() as role_name, current_warehouse() as warehouse")?;
+    warehouse.contents(&[crate::environment::REGISTRY])?;
+    let told = |key: &str| rows.first().and_then(|row| text(row, key)).unwrap_or_else(|| "none".to_owned());
+    Ok(format!(
+        "{}: user {}, role {}, warehouse {}, with {} ({:.1} s)",
+        warehouse.describe(),
+        told("user_name"),
+        told("role_name"),
+        told("warehouse"),
+        warehouse.settings.login.way.label(),
+        begun.elapsed().as_secs_f32()
+    ))
 }

@@ -144,7 +144,7 @@ fn advice(code: i32, kind: Kind, message: &str, login: &Login) -> Option<String>
         390_110..=390_115 | 390_195 | 390_318 => format!("{} has expired: get a new one", credential(&login.way)),
         390_144 | 390_145 => "the key does not belong to the user: compare `desc user` RSA_PUBLIC_KEY_FP with the fingerprint of SNOWFLAKE_PRIVATE_KEY, and check SNOWFLAKE_ACCOUNT".to_owned(),
         390_186 | 390_189 => format!("the role {} does not exist, or is not granted to the user: check SNOWFLAKE_ROLE", login.role),
-        390_201 => format!("the database {} or the warehouse {} does not exist, or the role may not use it", login.database, login.warehouse),
+        390_201 => format!("the database {} or the warehouse {} does not exist, or the role may not use it", login.database.as_str(), login.warehouse),
         390_303 | 394_300..=394_600 => format!("{} is not valid for this user: check SNOWFLAKE_TOKEN and SNOWFLAKE_AUTHENTICATOR", credential(&login.way)),
         390_420..=390_433 => "a network policy keeps this address out: an administrator can allow it".to_owned(),
         606 | 607 | 609 | 90_064 | 90_069 | 90_073 => format!("the warehouse {} is missing, suspended or out of credits: check SNOWFLAKE_WAREHOUSE, `alter warehouse … resume`, and its resource monitor", login.warehouse),
