@@ -2,6 +2,7 @@
 
 mod alerts;
 mod exports;
+mod snowflake;
 
 use serde_json::{Value, json};
 
