@@ -141,7 +141,11 @@ mod tests {
     fn grants_and_lifetimes_are_read() {
         let text = "[lifetime]\nissue_days = 3\n\n[[snowflake.grants]]\nrole = 'R'\naccess = 'read'\nkinds = ['prod']\n";
         let policy: Environments = toml::from_str(text).expect("a policy");
-        let grant = Grant { role: "R".to_owned().try_into().expect("a role"), access: Access::Read, kinds: vec![Kind::Prod] };
+        let grant = Grant {
+            role: "R".to_owned().try_into().expect("a role"),
+            access: Access::Read,
+            kinds: vec![Kind::Prod],
+        };
         assert_eq!(policy.snowflake.grants, [grant]);
         assert_eq!(
             (policy.lifetime.days(Kind::Issue), policy.lifetime.days(Kind::Branch)),

@@ -20,6 +20,7 @@ use crate::{context, ledger};
 
 /// Where environments live.
 #[derive(clap::Args, Clone, Copy, Debug)]
+#[group(skip)]
 pub(crate) struct Args {
     /// `local` (DuckDB, no account) or `snowflake` (an account, see the SNOWFLAKE_ variables).
     #[arg(long, value_name = "TARGET", env = "XTASK_TARGET", default_value = "local", value_parser = parse)]
@@ -169,7 +170,9 @@ impl Place {
     pub(crate) fn describe(&self, repo: &Repo) -> String {
         match self {
             Self::Local { database } => repo.relative(database).display().to_string(),
-            Self::Snowflake { login, .. } => format!("Snowflake {} {}", login.account, login.database.as_str()),
+            Self::Snowflake { login, .. } => {
+                format!("Snowflake {} {}", login.account, login.database.as_str())
+            }
         }
     }
 

@@ -7,14 +7,17 @@ use crate::target::{Args, Place};
 use crate::warehouse::snowflake::{self, Patience};
 
 /// A person waits: one try, and an answer of our own before the checks' limit is over.
-const PATIENCE: Patience = Patience { statement_seconds: 3, attempts: 1 };
+const PATIENCE: Patience = Patience { statement_seconds: 2, attempts: 1 };
 
 /// The variables, without asking anybody.
 pub(super) fn settings(repo: &Repo) -> Verdict {
     match Args::snowflake().place(repo) {
         Ok(Place::Snowflake { login, .. }) => Verdict::ok(login.tried()),
         Ok(Place::Local { .. }) => Verdict::fail("the target is local", "use `--target snowflake`"),
-        Err(error) => Verdict::fail(format!("{error:#}"), "set the variables; the README says which for each way to log in"),
+        Err(error) => Verdict::fail(
+            format!("{error:#}"),
+            "set the variables; the README says which for each way to log in",
+        ),
     }
 }
 

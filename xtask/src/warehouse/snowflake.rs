@@ -24,14 +24,14 @@ use serde_json::Value;
 use self::failure::{Failure, Kind};
 use self::session::{Limits, Session};
 use self::statements::Database;
-use super::{Contents, Relation, Row, Statement, Table, Warehouse, as_comments};
+use super::{Contents, Relation, Row, Statement, Surveyed, Table, Warehouse, as_comments};
 use crate::environment::{Droppable, Identifier, Name};
 use crate::interrupt;
 use crate::policy::Grant;
 
 pub(crate) use self::lease::Lease;
-pub(crate) use self::session::library;
 pub(crate) use self::login::{Login, Secret, Way};
+pub(crate) use self::session::library;
 pub(crate) use self::statements::marked_for;
 
 /// Seconds that a login may take.
@@ -100,13 +100,17 @@ impl Snowflake {
         let driver = library(&self.settings.packages);
         let mut attempt = 1;
         loop {
-            let opened = Session::open(&driver, &self.settings.login, &self.settings.tag, limits).and_then(|session| {
-                let begin = statements::begin_session(limits.statement.as_secs());
-                session.run(&begin, None).context("failed to set up the session at Snowflake")?;
-                Ok(session)
-            });
+            let opened = Session::open(&driver, &self.settings.login, &self.settings.tag, limits).and_then(
+                |session| {
+                    let begin = statements::begin_session(limits.statement.as_secs());
+                    session.run(&begin, None).context("failed to set up the session at Snowflake")?;
+                    Ok(session)
+                },
+            );
             match opened {
-                Err(error) if is_passing(&error) && attempt < self.settings.patience.attempts => pause(attempt, &error)?,
+                Err(error) if is_passing(&error) && attempt < self.settings.patience.attempts => {
+                    pause(attempt, &error)?
+                }
                 opened => return opened,
             }
             attempt += 1;
@@ -122,12 +126,20 @@ impl Snowflake {
     /// Send a statement of a transaction that is open: only in its own session, and once.
     fn send_within(&self, sql: &str, bound: Option<&str>) -> Result<Vec<Row>> {
         if self.held().is_none() {
-            bail!("the session at Snowflake ended in the middle of a transaction, which is undone; run this again");
+            bail!(
+                "the session at Snowflake ended in the middle of a transaction, which is undone; run this again"
+            );
         }
         self.deliver(sql, bound, 1, false)
     }
 
-    fn deliver(&self, sql: &str, bound: Option<&str>, attempts: u32, may_reconnect: bool) -> Result<Vec<Row>> {
+    fn deliver(
+        &self,
+        sql: &str,
+        bound: Option<&str>,
+        attempts: u32,
+        may_reconnect: bool,
+    ) -> Result<Vec<Row>> {
         let mut attempt = 1;
         let mut held = self.held();
         loop {
@@ -151,10 +163,15 @@ impl Snowflake {
                 Err(failure) if failure.kind == Kind::Passing && attempt < attempts => {
                     pause(attempt, &failure.into())?;
                 }
-                Err(failure) if failure.kind == Kind::Interrupted => return Err(interrupt::Interrupted.into()),
+                Err(failure) if failure.kind == Kind::Interrupted => {
+                    return Err(interrupt::Interrupted.into());
+                }
                 Err(failure) => {
                     return Err(failure).with_context(|| {
-                        format!("failed to send a statement to Snowflake ({})\n{sql}", self.settings.login.tried())
+                        format!(
+                            "failed to send a statement to Snowflake ({})\n{sql}",
+                            self.settings.login.tried()
+                        )
                     });
                 }
             }
@@ -351,35 +368,35 @@ impl Warehouse for Snowflake {
     }
 
     fn measure(&mut self, schema: &Name) -> Result<Vec<Relation>> {
-        Ok(self.measure_all(std::slice::from_ref(schema))?.remove(schema).unwrap_or_default())
+        let found = self.survey(std::slice::from_ref(schema))?.remove(schema.as_str());
+        Ok(found.unwrap_or_default().relations)
     }
 
-    fn measure_all(&mut self, schemas: &[Name]) -> Result<BTreeMap<Name, Vec<Relation>>> {
-        if schemas.is_empty() {
-            return Ok(BTreeMap::new());
-        }
+    fn survey(&mut self, schemas: &[Name]) -> Result<BTreeMap<String, Surveyed>> {
         let names: Vec<&str> = schemas.iter().map(Name::as_str).collect();
-        let mut all: BTreeMap<Name, Vec<Relation>> = BTreeMap::new();
+        let mut all: BTreeMap<String, Surveyed> = BTreeMap::new();
         for row in self.query(&self.database.contents(&names))? {
-            let schema = text(&row, "schema_name").unwrap_or_default();
-            let (Ok(schema), Some(name)) = (schema.parse::<Name>(), text(&row, "table_name")) else {
-                continue;
-            };
+            let schema = text(&row, "schema_name").unwrap_or_default().to_lowercase();
+            let surveyed = all.entry(schema).or_default();
+            surveyed.contents.comment = text(&row, "comment").filter(|comment| !comment.is_empty());
+            let Some(name) = text(&row, "table_name").map(|name| rows::folded(&name)) else { continue };
             let is_view = text(&row, "table_type").is_some_and(|kind| kind.contains("VIEW"));
             let number = |key: &str| row.get(key).and_then(Value::as_i64).filter(|_| !is_view);
-            all.entry(schema).or_default().push(Relation {
-                name: rows::folded(&name),
-                is_view,
-                rows: number("row_count"),
-                bytes: number("bytes"),
-            });
+            let (rows, bytes) = (number("row_count"), number("bytes"));
+            surveyed.contents.relations.push(name.clone());
+            surveyed.relations.push(Relation { name, is_view, rows, bytes });
         }
         Ok(all)
     }
 
     fn provision(&self, schema: &Name) -> Vec<Statement> {
-        let tables = self.database.ledger_tables(schema);
-        std::iter::once(self.database.create_schema(schema)).chain(tables).map(Statement::Sql).collect()
+        let (mark, _) = self.database.ledger_tables(schema);
+        vec![Statement::Sql(self.database.create_schema(schema)), Statement::Sql(mark)]
+    }
+
+    fn provision_ledger(&self, schema: &Name) -> Vec<Statement> {
+        let (_, others) = self.database.ledger_tables(schema);
+        others.into_iter().map(Statement::Sql).collect()
     }
 
     fn copy(&mut self, base: &Name, schema: &Name) -> Result<Vec<Statement>> {
@@ -387,12 +404,13 @@ impl Warehouse for Snowflake {
         for row in self.query(&self.database.contents(&[base.as_str()]))? {
             let is_view = text(&row, "table_type").is_some_and(|kind| kind.contains("VIEW"));
             if let (true, Some(view)) = (is_view, text(&row, "table_name")) {
-                let view: Identifier =
-                    view.try_into().map_err(|why: String| anyhow!("failed to copy a view of {base}: {why}"))?;
+                let view: Identifier = view
+                    .try_into()
+                    .map_err(|why: String| anyhow!("failed to copy a view of {base}: {why}"))?;
                 change.push(Statement::Sql(self.database.drop_view(schema, &view)));
             }
         }
-        change.extend(self.database.ledger_tables(schema).into_iter().map(Statement::Sql));
+        change.push(Statement::Sql(self.database.ledger_tables(schema).0));
         Ok(change)
     }
 
@@ -438,8 +456,9 @@ pub(crate) fn dbt_secrets(login: &Login) -> Result<Vec<(&'static str, Secret)>> 
 pub(crate) fn probe(settings: Settings) -> Result<String> {
     let mut warehouse = Snowflake::new(settings);
     let begun = std::time::Instant::now();
-    let rows = warehouse
-        .query("select current_user() as user_name, current_role() as role_name, current_warehouse() as warehouse")?;
+    let rows = warehouse.query(
+        "select current_user() as user_name, current_role() as role_name, current_warehouse() as warehouse",
+    )?;
     warehouse.contents(&[crate::environment::REGISTRY])?;
     let told = |key: &str| rows.first().and_then(|row| text(row, key)).unwrap_or_else(|| "none".to_owned());
     Ok(format!(

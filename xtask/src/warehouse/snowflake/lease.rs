@@ -168,7 +168,9 @@ fn read(warehouse: &Snowflake, name: &Name) -> Result<Option<Found>> {
 fn retire(warehouse: &Snowflake, name: &Name, found: &Found) -> Result<bool> {
     // The token becomes a part of a name.
     if found.token.is_empty() || !found.token.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-        bail!("the lock of {name} was not made by this toolkit; drop the table LOCK_{name} of the registry by hand");
+        bail!(
+            "the lock of {name} was not made by this toolkit; drop the table LOCK_{name} of the registry by hand"
+        );
     }
     match warehouse.send(&bury(&warehouse.database, name, &found.token), None) {
         Ok(_) => Ok(true),

@@ -40,9 +40,8 @@ fn parse(sql: &str) -> Parsed {
         let parsed = grammar.parse_string(&tables, sql, None).expect("the text is read");
         assert!(parsed.violations.is_empty(), "{:?}\n{sql}", parsed.violations);
         let tree = parsed.tree.expect("a tree");
-        let of = |kind: SyntaxKind| {
-            tree.recursive_crawl(&SyntaxSet::new(&[kind]), true, &SyntaxSet::EMPTY, true)
-        };
+        let of =
+            |kind: SyntaxKind| tree.recursive_crawl(&SyntaxSet::new(&[kind]), true, &SyntaxSet::EMPTY, true);
         assert!(of(SyntaxKind::Unparsable).is_empty(), "{sql}");
         let kind = |statement: &ErasedSegment| statement.segments().first().map(ErasedSegment::get_type);
         Parsed {
@@ -103,6 +102,7 @@ fn everything() -> Vec<String> {
     );
     let mut all = warehouse.provision_registry();
     all.extend(warehouse.provision(&issue));
+    all.extend(warehouse.provision_ledger(&issue));
     all.extend(warehouse.provision(&name("prod")));
     all.extend(warehouse.comment(&issue));
     all.extend(warehouse.grant(&issue));
@@ -133,7 +133,10 @@ fn all_that_is_sent_is_snowflakes_sql() {
         let parts = match (sql.find(" clone "), sql.find(" with managed access")) {
             (Some(clone), Some(options)) => {
                 let made = sql[..clone].replace("transient ", "");
-                vec![format!("{made}{}", &sql[clone..options]), format!("{}{}", &sql[..clone], &sql[options..])]
+                vec![
+                    format!("{made}{}", &sql[clone..options]),
+                    format!("{}{}", &sql[..clone], &sql[options..]),
+                ]
             }
             _ => vec![sql],
         };
@@ -166,14 +169,19 @@ fn environments_reach_snowflake_in_upper_case_and_quoted() {
         "create transient schema \"LOGISTICS_DEMO\".\"ISSUE_42\" clone \"LOGISTICS_DEMO\".\"DEV\" with managed access \
          data_retention_time_in_days = 0 comment = '{\"environment\":\"issue_42\",\"tool\":\"xtask\"}'"
     );
-    assert!(database.create_schema(&name("prod")).starts_with("create schema if not exists "), "no transient prod");
+    assert!(
+        database.create_schema(&name("prod")).starts_with("create schema if not exists "),
+        "no transient prod"
+    );
 }
 
 #[test]
 fn a_comment_names_its_environment_again() {
     let ours = statements::comment(&name("issue_42"));
     assert_eq!(marked_for(&ours).as_deref(), Some("issue_42"));
-    for other in ["", "hello", "{}", "{\"tool\":\"dbt\",\"environment\":\"issue_42\"}", "{\"tool\":\"xtask\"}"] {
+    for other in
+        ["", "hello", "{}", "{\"tool\":\"dbt\",\"environment\":\"issue_42\"}", "{\"tool\":\"xtask\"}"]
+    {
         assert_eq!(marked_for(other), None, "{other}");
     }
 }
@@ -205,7 +213,12 @@ fn rows_that_belong_together_are_one_transaction() {
 
 #[test]
 fn only_what_does_nothing_twice_is_sent_twice() {
-    for sql in ["select 1", "SHOW schemas", "create table if not exists a.b (c int)", "create transient schema if not exists x"] {
+    for sql in [
+        "select 1",
+        "SHOW schemas",
+        "create table if not exists a.b (c int)",
+        "create transient schema if not exists x",
+    ] {
         assert!(is_repeatable(sql), "{sql}");
     }
     for sql in [
