@@ -7,6 +7,7 @@ mod doctor;
 mod elt;
 mod engines;
 mod lint;
+mod metrics;
 mod notify;
 mod plan;
 mod python;
