@@ -6,6 +6,7 @@
 mod doctor;
 mod elt;
 mod python;
+mod report_page;
 mod schema;
 mod secrets;
 mod seed;

@@ -51,6 +51,7 @@ struct Page {
     alerts: Vec<Alert>,
     overview: Vec<Card>,
     sections: Vec<Section>,
+    watched: Table,
     provenance: Table,
     style: &'static str,
     script: &'static str,
@@ -145,6 +146,7 @@ pub(crate) fn render(report: &Report, extra: &Extra) -> Result<String> {
         alerts: alerts(report),
         overview: overview(report, words),
         sections,
+        watched: Table::of(&watched(report), words),
         provenance: Table::of(&provenance(report, words), words),
         style: STYLE,
         script: SCRIPT,
@@ -192,26 +194,45 @@ fn health(report: &Report) -> Health {
 struct Alert {
     name: String,
     severity: String,
-    state: &'static str,
-    tone: &'static str,
     message: String,
     since: Option<String>,
 }
 
-/// The alerts that want somebody's eye: those firing, then those nobody can judge.
+/// The alerts that want somebody's eye.
 fn alerts(report: &Report) -> Vec<Alert> {
-    let mut shown: Vec<&model::Alert> =
-        report.alerts.iter().filter(|alert| alert.state != AlertState::Ok).collect();
-    shown.sort_by_key(|alert| alert.state != AlertState::Firing);
-    let alert = |alert: &model::Alert| Alert {
+    let firing = report.alerts.iter().filter(|alert| alert.state == AlertState::Firing);
+    let shown = firing.map(|alert| Alert {
         name: alert.name.clone(),
         severity: alert.severity.clone(),
-        state: alert.state.label(),
-        tone: tone(alert.state.label()),
         message: alert.message.clone(),
         since: alert.since.map(moment),
-    };
-    shown.into_iter().map(alert).collect()
+    });
+    shown.collect()
+}
+
+/// Every alert that is watched for, with what it said.
+fn watched(report: &Report) -> Grid {
+    let mut grid = Grid::new(&[
+        ("Alert", Unit::Text),
+        ("State", Unit::Status),
+        ("Severity", Unit::Text),
+        ("Since", Unit::Moment),
+        ("What it says", Unit::Text),
+    ]);
+    grid.rows.extend(report.alerts.iter().map(|alert| {
+        let since = alert.since.map_or_else(
+            || Cell::Unknown("judged for the first time".to_owned()),
+            |at| Cell::text(moment(at)),
+        );
+        vec![
+            Cell::text(alert.name.clone()),
+            Cell::text(alert.state.label()),
+            Cell::text(alert.severity.clone()),
+            since,
+            Cell::text(alert.message.clone()),
+        ]
+    }));
+    grid
 }
 
 /// What stands on the first cards: figure, label, what it is, and whether more of it is better.
@@ -253,7 +274,7 @@ fn headline(
     let days = report.window.days;
     let since = match figure.span {
         Span::Window => format!("on the {days} days before"),
-        Span::Latest => format!("on {days} days ago"),
+        Span::Latest => format!("in {days} days"),
     };
     let before = figure.previous.as_ref().and_then(model::Value::number);
     let qualified = match figure.status {

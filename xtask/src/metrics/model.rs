@@ -205,7 +205,7 @@ pub(crate) struct Load {
     pub(crate) max_seconds: Option<f64>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Day {
     pub(crate) date_day: Date,
     #[serde(flatten)]
@@ -305,6 +305,8 @@ pub(crate) struct RunNode {
     pub(crate) status: String,
     pub(crate) started_at: Option<DateTime>,
     pub(crate) seconds: Option<f64>,
+    /// `row_count` in the metrics SQL: `rows` is a reserved word on Snowflake.
+    #[serde(alias = "row_count")]
     pub(crate) rows: Option<i64>,
     pub(crate) failures: Option<i64>,
     pub(crate) message: Option<String>,

@@ -36,20 +36,18 @@ fn card(answer: &Answer, words: &Words) -> Card {
     let unit = grid.columns[1].unit;
     let values = grid.values(1);
     let when = grid.labels(0, words).pop().unwrap_or_default();
+    let when = when.parse::<jiff::civil::Date>().map_or(when, |day| day.strftime("%-d %b %Y").to_string());
     let Some(value) = values.last().copied().flatten() else {
         return Card::unknown(&panel.title, format!("The latest row ({when}) has no value."));
     };
     let before = values.len().checked_sub(panel.compare_rows + 1).and_then(|at| values[at]);
     let better = panel.better.map(|better| better == Better::Higher);
-    let since = if panel.compare_rows == 1 {
-        "the row before".to_owned()
-    } else if grid.columns[0].unit == Unit::Day {
-        format!("{} days before", panel.compare_rows)
-    } else {
-        format!("{} rows before", panel.compare_rows)
+    let since = match grid.columns[0].unit {
+        Unit::Day => format!("in {} days", panel.compare_rows),
+        _ => format!("in {} rows", panel.compare_rows),
     };
     Card::new(&panel.title, words.parts(value, unit))
-        .noting(format!("{} · {when}", panel.note))
+        .noting(format!("{}, {when}", panel.note))
         .change(card::change(value, before, unit, better, &since))
         .trend(&values)
 }

@@ -62,7 +62,7 @@ pub(super) fn change(
     since: &str,
 ) -> Change {
     let Some(before) = before else {
-        return Change { arrow: "", text: format!("nothing known of {since}"), tone: "" };
+        return Change { arrow: "", text: "nothing to compare with yet".to_owned(), tone: "" };
     };
     let difference = value - before;
     let said = match unit {
@@ -71,7 +71,7 @@ pub(super) fn change(
             let was = Words::default().figure(before, unit);
             return Change {
                 arrow: "",
-                text: format!("from {was}, {since}"),
+                text: format!("from {was} {since}"),
                 tone: toned(difference, higher_is_better),
             };
         }
@@ -79,10 +79,10 @@ pub(super) fn change(
         _ => format!("{:.1}\u{a0}%", (difference / before * 100.0).abs()),
     };
     if said.starts_with("0.0") {
-        return Change { arrow: "", text: format!("unchanged, {since}"), tone: "" };
+        return Change { arrow: "", text: format!("unchanged {since}"), tone: "" };
     }
     let (arrow, direction) = if difference > 0.0 { ("▲", "up") } else { ("▼", "down") };
-    Change { arrow, text: format!("{direction} {said}, {since}"), tone: toned(difference, higher_is_better) }
+    Change { arrow, text: format!("{direction} {said} {since}"), tone: toned(difference, higher_is_better) }
 }
 
 fn toned(difference: f64, higher_is_better: Option<bool>) -> &'static str {
@@ -100,14 +100,14 @@ mod tests {
     #[test]
     fn a_change_says_how_much_since_when_and_whether_it_is_good() {
         for (value, before, unit, better, text, tone) in [
-            (110.0, Some(100.0), Unit::Count, None, "up 10.0\u{a0}%, 7 days before", ""),
-            (0.9, Some(0.95), Unit::Ratio, Some(true), "down 5.0 points, 7 days before", "is-bad"),
-            (2.0, Some(4.0), Unit::Seconds, Some(false), "down 50.0\u{a0}%, 7 days before", "is-good"),
-            (3.0, Some(3.0), Unit::Count, Some(false), "unchanged, 7 days before", ""),
-            (3.0, Some(0.0), Unit::Count, Some(false), "from 0, 7 days before", "is-bad"),
-            (3.0, None, Unit::Count, Some(false), "nothing known of 7 days before", ""),
+            (110.0, Some(100.0), Unit::Count, None, "up 10.0\u{a0}% in 7 days", ""),
+            (0.9, Some(0.95), Unit::Ratio, Some(true), "down 5.0 points in 7 days", "is-bad"),
+            (2.0, Some(4.0), Unit::Seconds, Some(false), "down 50.0\u{a0}% in 7 days", "is-good"),
+            (3.0, Some(3.0), Unit::Count, Some(false), "unchanged in 7 days", ""),
+            (3.0, Some(0.0), Unit::Count, Some(false), "from 0 in 7 days", "is-bad"),
+            (3.0, None, Unit::Count, Some(false), "nothing to compare with yet", ""),
         ] {
-            let change = change(value, before, unit, better, "7 days before");
+            let change = change(value, before, unit, better, "in 7 days");
             assert_eq!((change.text.as_str(), change.tone), (text, tone));
         }
     }

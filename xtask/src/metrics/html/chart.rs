@@ -30,26 +30,35 @@ pub(super) struct Series {
 pub(super) enum Shape {
     /// Columns, the series on top of each other.
     Columns,
-    /// A line for each series, the first one filled below.
+    /// A line for each series; one alone is filled below.
     Lines,
 }
 
-/// Round marks of an axis that holds `highest`: 1, 2 or 5 times a power of ten apart, from zero.
-fn ticks(highest: f64, unit: Unit) -> (f64, Vec<f64>) {
+/// Round marks of an axis that holds all from `lowest` to `highest`: 1, 2, 2.5 or 5 times a power of ten apart.
+pub(super) fn ticks(lowest: f64, highest: f64, unit: Unit) -> (f64, Vec<f64>) {
     let highest = if highest > 0.0 { highest } else { 1.0 };
-    // Shares never exceed a whole by rounding up the axis; whole things are not halved.
-    let rough = highest / 4.0;
+    let rough = (highest - lowest) / 4.0;
     let power = 10_f64.powf(rough.log10().floor());
     let factor = [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().find(|f| f * power >= rough - 1e-12).unwrap_or(10.0);
     let mut step = factor * power;
+    // Whole things are not halved.
     if unit == Unit::Count && step < 1.0 {
         step = 1.0;
     }
-    let mut marks = vec![0.0];
+    let first = (lowest / step).floor();
+    let mut marks = vec![first * step];
     while marks.last().is_some_and(|last| *last < highest - step * 1e-9) {
-        marks.push(step * many(marks.len()));
+        marks.push(step * (first + many(marks.len())));
     }
     (step, marks)
+}
+
+/// Where the axis of lines begins: at zero, unless all of them run far above it. Columns always stand on
+/// zero, since their length is what is read.
+fn floor(series: &[Series]) -> f64 {
+    let known = || series.iter().flat_map(|s| &s.values).filter_map(|value| *value);
+    let (low, high) = known().fold((f64::INFINITY, 0.0_f64), |(low, high), v| (low.min(v), high.max(v)));
+    if low > high / 2.0 && low < high { low } else { 0.0 }
 }
 
 /// Columns or lines over `labels`, with axes. `tones` colours each column by itself, where it is given.
@@ -62,18 +71,20 @@ pub(super) fn steps(
     words: &Words,
 ) -> String {
     let total = |i: usize| series.iter().filter_map(|s| s.values.get(i).copied().flatten()).sum::<f64>();
-    let highest = match shape {
-        Shape::Columns => (0..labels.len()).map(total).fold(0.0, f64::max),
-        Shape::Lines => series.iter().flat_map(|s| &s.values).filter_map(|v| *v).fold(0.0, f64::max),
+    let (lowest, highest) = match shape {
+        Shape::Columns => (0.0, (0..labels.len()).map(total).fold(0.0, f64::max)),
+        Shape::Lines => {
+            (floor(series), series.iter().flat_map(|s| &s.values).filter_map(|v| *v).fold(0.0, f64::max))
+        }
     };
-    let (step, marks) = ticks(highest, unit);
-    let top = marks.last().copied().unwrap_or(1.0);
-    let y = |value: f64| HEIGHT - value / top * HEIGHT;
+    let (step, marks) = ticks(lowest, highest, unit);
+    let (bottom, top) = (marks[0], marks.last().copied().unwrap_or(1.0));
+    let y = |value: f64| HEIGHT - (value - bottom) / (top - bottom) * HEIGHT;
 
     let mut svg = String::new();
     for mark in &marks {
         let at = c(y(*mark));
-        let class = if *mark == 0.0 { "axis" } else { "rule" };
+        let class = if *mark <= bottom { "axis" } else { "rule" };
         let _infallible = write!(svg, r#"<line class="{class}" x1="0" x2="100%" y1="{at}" y2="{at}"/>"#);
     }
     match shape {
@@ -141,7 +152,8 @@ fn lines(svg: &mut String, count: usize, series: &[Series], y: impl Fn(f64) -> f
             let points: Vec<String> =
                 run.iter().map(|(i, value)| format!("{} {}", c(x(*i)), c(y(*value)))).collect();
             let path = points.join("L");
-            if let ([(first, _), ..], [.., (last, _)], true) = (&run[..], &run[..], nth == 0 && run.len() > 1)
+            if let ([(first, _), ..], [.., (last, _)], true) =
+                (&run[..], &run[..], nth == 0 && series.len() == 1 && run.len() > 1)
             {
                 let _infallible = write!(
                     svg,
@@ -195,14 +207,20 @@ fn frame(svg: &str, marks: &[(f64, String)], labels: &[String]) -> String {
     html
 }
 
-/// At most eight words below an axis, and every other of them gone on a phone.
+/// At most eight words below an axis, fewer of long ones, and every other of them gone on a phone.
 fn axis_words(labels: &[String]) -> String {
-    let every = labels.len().div_ceil(8).max(1);
+    let longest = labels.iter().map(|label| label.chars().count()).max().unwrap_or(1);
+    let every = labels.len().div_ceil((64 / (longest + 2)).clamp(2, 8)).max(1);
     let mut html = String::new();
     let shown = labels.iter().enumerate().filter(|(i, _)| (labels.len() - 1 - i).is_multiple_of(every));
     for (nth, (i, label)) in shown.enumerate() {
         let at = (many(i) + 0.5) * 100.0 / many(labels.len());
-        let class = if nth.is_multiple_of(2) { "" } else { r#" class="minor""# };
+        // The last word ends where the axis does: it would stand out of the page on a phone.
+        let class = match (nth.is_multiple_of(2), at > if longest > 8 { 85.0 } else { 95.0 }) {
+            (_, true) => r#" class="last""#,
+            (true, _) => "",
+            (false, _) => r#" class="minor""#,
+        };
         let _infallible = write!(html, r#"<span{class} style="left:{}%">{}</span>"#, c(at), escape(label));
     }
     html
@@ -289,13 +307,14 @@ mod tests {
 
     #[test]
     fn axes_have_round_marks_that_hold_the_highest_value() {
-        for (highest, unit, marks) in [
-            (7.0, Unit::Seconds, vec![0.0, 2.0, 4.0, 6.0, 8.0]),
-            (100.0, Unit::Count, vec![0.0, 25.0, 50.0, 75.0, 100.0]),
-            (2.0, Unit::Count, vec![0.0, 1.0, 2.0]),
-            (0.0, Unit::Count, vec![0.0, 1.0]),
+        for (lowest, highest, unit, marks) in [
+            (0.0, 7.0, Unit::Seconds, vec![0.0, 2.0, 4.0, 6.0, 8.0]),
+            (0.0, 100.0, Unit::Count, vec![0.0, 25.0, 50.0, 75.0, 100.0]),
+            (0.0, 2.0, Unit::Count, vec![0.0, 1.0, 2.0]),
+            (0.0, 0.0, Unit::Count, vec![0.0, 1.0]),
+            (70.0, 100.0, Unit::Days, vec![70.0, 80.0, 90.0, 100.0]),
         ] {
-            assert_eq!(ticks(highest, unit).1, marks, "{highest}");
+            assert_eq!(ticks(lowest, highest, unit).1, marks, "{highest}");
         }
     }
 
@@ -333,6 +352,13 @@ mod tests {
         let series = [series(&[Some(10_000.0)]), Series { tone: "is-fail", ..series(&[Some(1.0)]) }];
         let drawn = steps(Shape::Columns, &labels(1), &series, None, Unit::Count, &Words::default());
         assert!(drawn.contains(r#"height="2" rx"#), "{drawn}");
+    }
+
+    #[test]
+    fn only_lines_far_above_zero_leave_it_out() {
+        assert!((floor(&[series(&[Some(90.0), Some(100.0)])]) - 90.0).abs() < f64::EPSILON);
+        assert!(floor(&[series(&[Some(90.0)]), series(&[Some(10.0)])]).abs() < f64::EPSILON);
+        assert!(floor(&[series(&[Some(5.0), Some(5.0)])]).abs() < f64::EPSILON);
     }
 
     #[test]

@@ -248,14 +248,22 @@ impl Figure {
     }
 }
 
-/// What stands below the axis: days without their year, anything else as it is.
+/// What stands below the axis: days and moments without their year, anything else as it is.
 fn short_labels(grid: &Grid, words: &Words) -> Vec<String> {
     let mut labels = grid.labels(0, words);
-    if grid.columns.first().is_some_and(|column| column.unit == Unit::Day) {
-        for label in &mut labels {
-            if let Ok(day) = label.parse::<jiff::civil::Date>() {
-                *label = day.strftime("%-d %b").to_string();
+    for label in &mut labels {
+        match grid.columns.first().map(|column| column.unit) {
+            Some(Unit::Day) => {
+                if let Ok(day) = label.parse::<jiff::civil::Date>() {
+                    *label = day.strftime("%-d %b").to_string();
+                }
             }
+            Some(Unit::Moment) => {
+                if let Ok(moment) = label.parse::<jiff::civil::DateTime>() {
+                    *label = moment.strftime("%-d %b %H:%M").to_string();
+                }
+            }
+            _ => {}
         }
     }
     labels

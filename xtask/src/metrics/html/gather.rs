@@ -14,6 +14,7 @@ use super::policy::{Panel, Policy};
 use crate::dbt::artifacts::{Manifest, RunResults};
 use crate::environment::Name;
 use crate::metrics::model::{Report, RunNode};
+use crate::metrics::sql;
 use crate::repo::Repo;
 use crate::warehouse::{Row, Warehouse, quote};
 
@@ -183,7 +184,8 @@ fn ask(
             "{missing} does not stand in {name}: `cargo xtask elt --schema {name}` builds it."
         ));
     }
-    let sql = panel.sql.replace("{schema}", &quote(name.as_str()));
+    let schema = (sql::dialect(warehouse).schema_case)(name.as_str());
+    let sql = panel.sql.replace("{schema}", &quote(&schema));
     match warehouse.query(&sql) {
         Ok(rows) => grid_of(panel, &rows),
         Err(error) => {

@@ -128,11 +128,12 @@ impl Words {
             Unit::Seconds => seconds(value),
             Unit::Bytes => bytes(value),
             Unit::Ratio => (decimals(value * 100.0, percent_places(value)), "%".to_owned()),
-            Unit::Days => {
-                (decimals(value, places(value)), if value == 1.0 { "day" } else { "days" }.to_owned())
-            }
+            Unit::Days => (
+                decimals(value, whole_or_places(value)),
+                if value == 1.0 { "day" } else { "days" }.to_owned(),
+            ),
             Unit::Money => (decimals(value, 0), self.currency.clone().unwrap_or_default()),
-            _ => (decimals(value, if value.fract() == 0.0 { 0 } else { places(value) }), String::new()),
+            _ => (decimals(value, whole_or_places(value)), String::new()),
         }
     }
 
@@ -144,7 +145,9 @@ impl Words {
                 format!("{}\u{a0}%", decimals(value * 100.0, places))
             }
             Unit::Bytes | Unit::Seconds | Unit::Days if value == 0.0 => "0".to_owned(),
-            Unit::Bytes | Unit::Seconds | Unit::Days => self.figure(value, unit),
+            Unit::Bytes | Unit::Seconds | Unit::Days => {
+                self.figure(value, unit).replace(".0\u{a0}", "\u{a0}")
+            }
             _ if value.abs() >= 10_000.0 => short(value),
             _ => decimals(value, if step < 1.0 { 1 + usize::from(step < 0.1) } else { 0 }),
         }
@@ -161,21 +164,20 @@ fn short(value: f64) -> String {
     format!("{}{suffix}", decimals(scaled, usize::from(scaled.fract().abs() > 0.04)))
 }
 
+/// In the largest unit of which there are at least two: a decimal point adds up where a colon would not.
 fn seconds(value: f64) -> (String, String) {
-    let split = |value: f64, per: f64| ((value / per).floor(), (value % per).round());
-    match value.abs() {
-        v if v < 10.0 => (decimals(value, if v < 1.0 && v > 0.0 { 2 } else { 1 }), "s".to_owned()),
-        v if v < 120.0 => (decimals(value, usize::from(v < 60.0 && value.fract() != 0.0)), "s".to_owned()),
-        v if v < 7200.0 => {
-            let (minutes, rest) = split(value.round(), 60.0);
-            (format!("{}:{rest:02}", decimals(minutes, 0)), "min".to_owned())
-        }
-        v if v < 172_800.0 => {
-            let (hours, rest) = split((value / 60.0).round(), 60.0);
-            (format!("{}:{rest:02}", decimals(hours, 0)), "h".to_owned())
-        }
-        _ => (decimals(value / 86_400.0, 1), "days".to_owned()),
-    }
+    let (scaled, unit) = match value.abs() {
+        v if v < 120.0 => (value, "s"),
+        v if v < 7200.0 => (value / 60.0, "min"),
+        v if v < 172_800.0 => (value / 3600.0, "h"),
+        _ => (value / 86_400.0, "days"),
+    };
+    let places = match scaled.abs() {
+        v if v < 1.0 && v > 0.0 => 2,
+        v if v < 60.0 => 1,
+        _ => 0,
+    };
+    (decimals(scaled, places), unit.to_owned())
 }
 
 /// Decimal units, as Snowflake bills them.
@@ -197,6 +199,10 @@ fn places(value: f64) -> usize {
         v if v >= 1.0 => 1,
         _ => 2,
     }
+}
+
+fn whole_or_places(value: f64) -> usize {
+    if value.fract() == 0.0 { 0 } else { places(value) }
 }
 
 fn percent_places(ratio: f64) -> usize {
@@ -240,13 +246,14 @@ mod tests {
             (0.0, Unit::Ratio, "0\u{a0}%"),
             (0.084, Unit::Seconds, "0.08\u{a0}s"),
             (7.58, Unit::Seconds, "7.6\u{a0}s"),
-            (125.4, Unit::Seconds, "2:05\u{a0}min"),
-            (7325.0, Unit::Seconds, "2:02\u{a0}h"),
+            (125.4, Unit::Seconds, "2.1\u{a0}min"),
+            (7325.0, Unit::Seconds, "2.0\u{a0}h"),
             (259_200.0, Unit::Seconds, "3.0\u{a0}days"),
             (999.0, Unit::Bytes, "999\u{a0}B"),
             (6_565_888.0, Unit::Bytes, "6.6\u{a0}MB"),
             (999_999.0, Unit::Bytes, "1.0\u{a0}MB"),
-            (1.0, Unit::Days, "1.0\u{a0}day"),
+            (1.0, Unit::Days, "1\u{a0}day"),
+            (8.7, Unit::Days, "8.7\u{a0}days"),
             (4210.5, Unit::Money, "4,210\u{a0}EUR"),
         ] {
             assert_eq!(words.figure(value, unit), shown, "{value} {unit:?}");

@@ -47,13 +47,13 @@ fn queries(report: &Report, words: &Words) -> Figure {
         .rows
         .iter()
         .fold((0, 0), |sum, day| (sum.0 + day.load.queries, sum.1 + day.load.failed_queries));
-    Figure::steps("queries", TITLE, Shape::Columns, &grid, &[(2, "c1"), (3, "is-fail")], words).noting(
-        format!(
+    Figure::steps("queries", TITLE, Shape::Columns, &grid, &[(2, "c1"), (3, "is-fail")], words)
+        .noting(format!(
             "{} queries in UTC days, {} failed",
             words.figure(float(all), Unit::Count),
             words.figure(float(failed), Unit::Count)
-        ),
-    )
+        ))
+        .qualified(&report.daily)
 }
 
 fn durations(report: &Report, words: &Words) -> Figure {
@@ -80,6 +80,7 @@ fn durations(report: &Report, words: &Words) -> Figure {
     }
     Figure::steps("durations", TITLE, Shape::Lines, &grid, &[(1, "c1"), (2, "c2"), (3, "c3")], words)
         .noting("Half of a day's queries took no longer than p50, 95 of 100 no longer than p95")
+        .qualified(&report.daily)
 }
 
 fn storage(report: &Report, words: &Words) -> Figure {
@@ -119,7 +120,8 @@ fn storage(report: &Report, words: &Words) -> Figure {
     }
     let billed = report.storage.rows.iter().any(|row| row.time_travel_bytes.is_some());
     let figure = Figure::bars("storage", TITLE, &grid, &bars, None, words)
-        .noting(format!("As {} says", report.storage.source));
+        .noting(format!("Source: {}", report.storage.source))
+        .qualified(&report.storage);
     if billed {
         figure.legend(&[
             ("Active", "c1"),
@@ -147,7 +149,7 @@ fn groups(id: &str, title: &str, table: &crate::metrics::model::Table<Group>, wo
     ]);
     let mut bars = Vec::new();
     for group in &table.rows {
-        let name = group.key.clone().unwrap_or_else(|| "not said".to_owned());
+        let name = group.key.clone().unwrap_or_else(|| "not recorded".to_owned());
         let load = group.load;
         let mut row = vec![
             Cell::text(name.clone()),
@@ -169,7 +171,9 @@ fn groups(id: &str, title: &str, table: &crate::metrics::model::Table<Group>, wo
             });
         }
     }
-    Figure::bars(id, title, &grid, &bars, None, words).noting("Total time of all queries in the window")
+    Figure::bars(id, title, &grid, &bars, None, words)
+        .noting("Total time of all queries in the window")
+        .qualified(table)
 }
 
 fn cost(report: &Report, words: &Words) -> Figure {
@@ -192,7 +196,7 @@ fn cost(report: &Report, words: &Words) -> Figure {
     }
     Figure::bars("cost", TITLE, &grid, &bars, None, words)
         .noting(report.cost.source.clone())
-        .caveat(report.cost.reason.clone())
+        .qualified(&report.cost)
 }
 
 /// How old the data is, and how many rows there are.

@@ -15,12 +15,16 @@ use crate::dbt::artifacts::layer_rank;
 use crate::metrics::model::{Report, RunNode};
 
 /// The picture's measures, in pixels.
-const NODE_WIDTH: f64 = 200.0;
-const NODE_HEIGHT: f64 = 30.0;
-const ROW: f64 = 38.0;
-const COLUMN: f64 = 234.0;
+const NODE_HEIGHT: f64 = 38.0;
+const ROW: f64 = 46.0;
+/// Between two columns.
+const GAP: f64 = 34.0;
+/// Room that the page gives the picture on a wide screen: columns share it as far as names allow.
+const ROOM: f64 = 1132.0;
+const NARROWEST: f64 = 158.0;
+const WIDEST: f64 = 220.0;
 /// Width of a printed page.
-const PAPER: f64 = 700.0;
+const PAPER: f64 = 640.0;
 /// Room for the layers' names.
 const HEADING: f64 = 36.0;
 /// Characters of a description that the page keeps: the first of them state the grain.
@@ -249,15 +253,15 @@ pub(super) fn figure(nodes: &Nodes, project: &Project, words: &Words) -> Figure 
             ("Built", "is-ok"),
             ("Warned", "is-warn"),
             ("Failed", "is-fail"),
-            ("Skipped", "is-skip"),
-            ("Not run", "is-none"),
+            ("Skipped or not run", "is-skip"),
         ])
         .noting("What is made from what, by layer. Choose one to see its SQL, tests, rows and time.")
         .caveat(project.reason.clone())
 }
 
 fn draw(nodes: &Nodes, layout: &Layout) -> String {
-    let x = |column: usize| many(column) * COLUMN;
+    let node = ((ROOM + GAP) / many(layout.columns.max(1)) - GAP).clamp(NARROWEST, WIDEST).floor();
+    let x = |column: usize| many(column) * (node + GAP);
     // Short columns stand in the middle of the tall ones.
     let mut heights = vec![0_usize; layout.columns];
     for place in &layout.places {
@@ -266,13 +270,14 @@ fn draw(nodes: &Nodes, layout: &Layout) -> String {
     let y = |column: usize, row: usize| {
         HEADING + many(layout.rows - heights[column]) * ROW / 2.0 + many(row) * ROW
     };
-    let width = x(layout.columns.max(1) - 1) + NODE_WIDTH;
+    let width = x(layout.columns.max(1) - 1) + node;
     let height = HEADING + many(layout.rows) * ROW;
 
     let mut html = format!(
-        r#"<div class="graph" style="width:{}px;height:{}px;--fit:{}">"#,
+        r#"<div class="graph" style="width:{}px;height:{}px;--node:{}px;--fit:{}">"#,
         c(width),
         c(height),
+        c(node),
         c((PAPER / width).min(1.0))
     );
     for (layer, column) in &layout.layers {
@@ -292,7 +297,7 @@ fn draw(nodes: &Nodes, layout: &Layout) -> String {
     for (i, place) in layout.places.iter().enumerate() {
         for parent in &nodes.records[i].parents {
             let from = layout.places[*parent];
-            let (x1, y1) = (x(from.column) + NODE_WIDTH, y(from.column, from.row) + NODE_HEIGHT / 2.0);
+            let (x1, y1) = (x(from.column) + node, y(from.column, from.row) + NODE_HEIGHT / 2.0);
             let (x2, y2) = (x(place.column), y(place.column, place.row) + NODE_HEIGHT / 2.0);
             let bend = ((x2 - x1) / 2.0).clamp(20.0, 90.0);
             let _infallible = write!(
@@ -325,7 +330,8 @@ fn draw(nodes: &Nodes, layout: &Layout) -> String {
             place.column,
             c(x(place.column)),
             c(y(place.column, place.row)),
-            escape(&nodes.records[i].name),
+            // Long names break after an underscore.
+            escape(&nodes.records[i].name).replace('_', "_<wbr>"),
             escape(&health),
             escape(&said)
         );

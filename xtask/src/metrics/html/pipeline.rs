@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use jiff::civil::DateTime;
 
-use super::chart::{Bar, Shape};
+use super::chart::{self, Bar, Shape};
 use super::figure::{Figure, tone};
 use super::gather::Extra;
 use super::grid::{Cell, Grid, Unit, Words, float, many};
@@ -13,7 +13,8 @@ use super::markup::{coordinate as c, escape};
 use super::models::{Nodes, is_test};
 use super::moment;
 use super::timeline::{self, Lanes, Span};
-use crate::metrics::model::{Report, RunNode, Status};
+use crate::dbt::artifacts::layer_rank;
+use crate::metrics::model::{self, Report, RunNode, Status};
 
 /// Runs that the history shows: a month of a busy environment.
 const MOST_RUNS: usize = 60;
@@ -69,6 +70,7 @@ fn history(report: &Report, words: &Words) -> Figure {
         Figure::toned_steps("runs", TITLE, Shape::Columns, &grid, &[(1, "is-ok")], Some(&tones), words)
             .noting(format!("Each run by its duration, oldest first: {well} of {shown} ended well"))
             .legend(&[("Success", "is-ok"), ("Failed", "is-fail"), ("Up to date or interrupted", "is-skip")]);
+    figure = figure.qualified(&report.runs);
     if report.runs.rows.len() > MOST_RUNS {
         figure = figure.caveat(Some(format!("The newest {MOST_RUNS} of {} runs", report.runs.rows.len())));
     }
@@ -89,7 +91,9 @@ fn tests(report: &Report, words: &Words) -> Figure {
         ("Pass rate", Unit::Ratio),
     ]);
     let mut bars = Vec::new();
-    for layer in &report.tests_by_layer.rows {
+    let mut layers: Vec<&model::Layer> = report.tests_by_layer.rows.iter().collect();
+    layers.sort_by_key(|layer| layer.layer.as_deref().map(|name| (layer_rank(name), name.to_owned())));
+    for layer in layers {
         let name = layer.layer.clone().unwrap_or_else(|| "seeds and sources".to_owned());
         let told = layer.passed + layer.failed;
         bars.push(Bar {
@@ -211,14 +215,14 @@ fn gantt(
         html,
         r#"</div><svg class="marks" width="100%" height="{height}" focusable="false">{svg}</svg><div class="xs">"#
     );
-    for tenth in 0..=5 {
-        let share = f64::from(tenth) / 5.0;
-        let class = if tenth % 2 == 1 { r#" class="minor""# } else { "" };
+    let (step, marks) = chart::ticks(0.0, total, Unit::Seconds);
+    for (nth, mark) in marks.into_iter().filter(|mark| *mark <= total).enumerate() {
+        let class = if nth % 2 == 1 { r#" class="minor""# } else { "" };
         let _infallible = write!(
             html,
             r#"<span{class} style="left:{}%">{}</span>"#,
-            c(share * 100.0),
-            escape(&words.figure(total * share, Unit::Seconds))
+            c(mark / total * 100.0),
+            escape(&words.tick(mark, Unit::Seconds, step))
         );
     }
     html.push_str("</div></div>");
@@ -310,7 +314,7 @@ fn critical_path(run: &[&RunNode], spans: &[Span], path: &[usize], words: &Words
             words.figure(worked, Unit::Seconds),
             words.figure(total, Unit::Seconds)
         ))
-        .legend(&[("Model or seed", "c1"), ("Test", "c3"), ("Waiting for a thread", "is-wait")])
+        .legend(&[("Model or seed", "c1"), ("Test", "c3"), ("Waiting", "is-wait")])
 }
 
 fn slowest(report: &Report, words: &Words) -> Figure {
@@ -356,6 +360,7 @@ fn slowest(report: &Report, words: &Words) -> Figure {
         .collect();
     Figure::bars("slowest", TITLE, &grid, &bars, None, words)
         .noting(format!("The {} nodes with the most time in the window", bars.len()))
+        .qualified(&report.slowest_nodes)
 }
 
 fn failing(report: &Report, words: &Words) -> Figure {
@@ -386,5 +391,5 @@ fn failing(report: &Report, words: &Words) -> Figure {
             Cell::text(node.path.clone().unwrap_or_default()),
         ]);
     }
-    Figure::list("failing", TITLE, &grid, words).noting("Most often first")
+    Figure::list("failing", TITLE, &grid, words).noting("Most often first").qualified(&report.failing_nodes)
 }
