@@ -9,3 +9,10 @@ create table if not exists environments (
     created_by varchar,
     toolkit_version varchar not null
 );
+
+-- Environments that `schema gc` found to be needed no more: noted by one pass, dropped by a later one.
+create table if not exists condemned (
+    schema_name varchar not null,
+    reason varchar not null,
+    noted_at timestamp not null
+);

@@ -6,7 +6,7 @@ select
     state,
     since,
     as_of
-from {{ registry }}.metrics_alerts
+from {{ alerts }}
 where
     scope = {{ scope }}
     and days = {{ days }}

@@ -16,8 +16,8 @@ select
     nodes.failures,
     nodes.message,
     nodes.path
-from {{ schema.quoted }}.ledger_nodes as nodes
-inner join {{ schema.quoted }}.ledger_runs as runs
+from {{ schema.nodes }} as nodes
+inner join {{ schema.runs }} as runs
     on nodes.run_id = runs.run_id
 where runs.schema_name = {{ schema.literal }}
 {% if not loop.last %}

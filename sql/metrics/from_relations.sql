@@ -9,8 +9,8 @@ select
     relations.row_count,
     relations.bytes,
     relations.measured_at
-from {{ schema.quoted }}.ledger_relations as relations
-inner join {{ schema.quoted }}.ledger_runs as runs
+from {{ schema.relations }} as relations
+inner join {{ schema.runs }} as runs
     on relations.run_id = runs.run_id
 where runs.schema_name = {{ schema.literal }}
 {% if not loop.last %}

@@ -15,7 +15,7 @@ select
     triggered_by,
     run_url,
     message
-from {{ schema.quoted }}.ledger_runs
+from {{ schema.runs }}
 where schema_name = {{ schema.literal }}
 {% if not loop.last %}
 union all

@@ -1,5 +1,5 @@
 -- Figures of earlier days, so that trends outlive the query log: one row a figure, scope, length of window and day.
-create table if not exists {{ registry }}.metrics_history (
+create table if not exists {{ figures }} (
     scope varchar not null,
     days bigint not null,
     as_of date not null,
@@ -8,5 +8,5 @@ create table if not exists {{ registry }}.metrics_history (
     unit varchar not null,
     status varchar not null,
     source varchar not null,
-    recorded_at timestamp not null
+    recorded_at {{ timestamp_type }} not null
 )

@@ -3,7 +3,8 @@ select
     environment,
     status,
     count(*) as runs,
-    sum(seconds) as seconds
+    sum(seconds) as seconds,
+    min(started_at) as first_started_at
 from ({{ runs }}) as runs
 group by environment, status
 order by environment, status

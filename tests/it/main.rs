@@ -5,9 +5,12 @@
 
 mod doctor;
 mod elt;
+mod engines;
+mod metrics;
 mod python;
 mod report_page;
 mod schema;
 mod secrets;
 mod seed;
+mod snowflake;
 mod support;

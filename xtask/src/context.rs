@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use xshell::{Shell, cmd};
 
 use crate::dbt::project;
+use crate::environment::Name;
 use crate::ledger::Origin;
 
 /// The commit that a run was made from; all unknown outside git.
@@ -57,11 +58,16 @@ pub(crate) fn run_url() -> Option<String> {
     Some(format!("{server}/{repository}/actions/runs/{id}"))
 }
 
-pub(crate) fn origin() -> Origin {
-    Origin { created_by: triggered_by(), ..Origin::default() }
+pub(crate) fn origin(base: Option<&Name>) -> Origin {
+    Origin { base: base.cloned(), created_by: triggered_by(), ..Origin::default() }
 }
 
-fn variable(name: &str) -> Option<String> {
+/// Whether this is a job of GitHub Actions.
+pub(crate) fn on_actions() -> bool {
+    variable("GITHUB_ACTIONS").as_deref() == Some("true")
+}
+
+pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
@@ -79,8 +85,14 @@ pub(crate) fn fingerprint(project: &Path, seeds: Option<&Path>, options: &[Strin
 
 /// dbt's variables, sorted. Where the environment lives and how many threads build it change no row.
 fn dbt_variables(all: impl Iterator<Item = (String, String)>) -> Vec<String> {
-    const WITHOUT_EFFECT: [&str; 5] =
-        ["DBT_TARGET_SCHEMA", "DBT_DUCKDB_PATH", "DBT_THREADS", "DBT_TARGET_PATH", "DBT_LOG_PATH"];
+    const WITHOUT_EFFECT: [&str; 6] = [
+        "DBT_TARGET_SCHEMA",
+        "DBT_DUCKDB_PATH",
+        "DBT_THREADS",
+        "DBT_TARGET_PATH",
+        "DBT_LOG_PATH",
+        "DBT_SNOWFLAKE_QUERY_TAG",
+    ];
     let mut variables: Vec<String> = all
         .filter(|(name, _)| name.starts_with("DBT_") && !WITHOUT_EFFECT.contains(&name.as_str()))
         .map(|(name, value)| format!("{name}={value}"))

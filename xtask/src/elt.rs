@@ -18,15 +18,14 @@ use anyhow::{Context as _, Result, bail};
 use self::plan::Plan;
 use self::record::Built;
 use crate::dbt::artifacts;
-use crate::dbt::python::{self, Python, Set};
 use crate::environment::Name;
 use crate::ledger::{self, Run, State, Status};
-use crate::local::Local;
+use crate::lock::Holder;
 use crate::outcome::Outcome;
 use crate::repo::Repo;
+use crate::target::{self, Opened, Place};
 use crate::warehouse::Warehouse;
-use crate::warehouse::duckdb::DuckDb;
-use crate::{Format, console, context, interrupt, local, seed};
+use crate::{Format, console, context, interrupt, seed};
 
 /// Provision a schema, seed it, build and test the models layer by layer, and sum it up.
 #[derive(clap::Args, Debug)]
@@ -34,6 +33,13 @@ pub(crate) struct Args {
     /// The environment to build, such as `issue_42`, `pr_7`, `dev` or a name of your own.
     #[arg(long, value_name = "NAME", env = "DBT_TARGET_SCHEMA")]
     schema: Name,
+
+    #[command(flatten)]
+    target: target::Args,
+
+    /// Start a new environment as a copy of this one, such as `dev`; without effect on one that exists.
+    #[arg(long, value_name = "ENV")]
+    base: Option<Name>,
 
     /// Build only these nodes, in dbt's selection syntax, such as `daily_kpis+` or `tag:gold`.
     #[arg(long, short, value_name = "SELECTION", value_parser = for_dbt)]
@@ -79,79 +85,73 @@ fn existing_folder(text: &str) -> Result<PathBuf, String> {
 }
 
 pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
-    let place = Place { project: repo.dbt_project()?, database: local::database(repo)? };
+    let project = repo.dbt_project()?;
+    let place = args.target.place(repo)?;
     if args.dry_run {
-        return dry_run(args, repo, &place);
+        return dry_run(args, repo, &project, &place);
     }
-    let local = Local::open(repo)?;
+    let mut run = record::new_run(args, repo.root());
+    let opened = place.open(repo, record::query_tag(&run))?;
+    run.dbt_version = opened.python.dbt_version().map(str::to_owned);
     interrupt::listen()?;
     let begun = Instant::now();
-    let run = record::new_run(args, repo.root(), local.python.dbt_version());
-    let lock = local.lock(&record::holder(&run))?;
-    let mut warehouse = local.warehouse();
+    let lock = opened.lock(&args.schema, &Holder::this("elt", &args.schema, Some(&run.run_id)))?;
+    let mut warehouse = opened.warehouse();
     if let Some(killed) = &lock.left_by {
-        record::close_killed_run(&mut warehouse, killed, &run)?;
+        record::close_killed_run(warehouse.as_mut(), killed, &run)?;
     }
     // A `seed` that was killed while it put its files in place left the rest of them beside.
-    seed::settle(args.seeds.as_deref().unwrap_or(&place.project.join("seeds")))?;
-    let plan = plan(args, &place, &run.run_id, &mut warehouse)?;
+    seed::settle(args.seeds.as_deref().unwrap_or(&project.join("seeds")))?;
+    let plan = plan(args, &project, &opened.place, &run.run_id, warehouse.as_mut())?;
     let built = match &plan.up_to_date {
-        Some(same) => record::up_to_date(&mut warehouse, run, same, begun)?,
-        None => build(&plan, &place.artifacts(args), &local.python, &mut warehouse, run, begun)?,
+        Some(same) => record::up_to_date(warehouse.as_mut(), run, same, begun)?,
+        None => build(plan, &artifacts_folder(args, &project), &opened, warehouse.as_mut(), run, begun)?,
     };
-    conclude(args.format, repo, &place, &mut warehouse, built)
+    conclude(args.format, repo, &project, &opened.place, warehouse.as_mut(), built)
 }
 
-/// Where the project and its warehouse are.
-struct Place {
-    project: PathBuf,
-    database: PathBuf,
+/// Where dbt puts what it compiles and the artifacts of this environment: a folder each, so that two
+/// environments never read each other's.
+fn artifacts_folder(args: &Args, project: &Path) -> PathBuf {
+    project.join("target").join(args.schema.as_str())
 }
 
-impl Place {
-    /// Where dbt puts what it compiles and the artifacts of this environment: a folder each, so that
-    /// two environments never read each other's.
-    fn artifacts(&self, args: &Args) -> PathBuf {
-        self.project.join("target").join(args.schema.as_str())
-    }
-}
-
-fn dry_run(args: &Args, repo: &Repo, place: &Place) -> Result<Outcome> {
-    // Nothing is installed for a look. Without the engine there is no telling what stands in the file.
-    let python = python::find(repo, &[Set::Local])?;
-    if python.is_none() && place.database.exists() {
-        bail!(
-            "failed to read {}: the Python environment is not installed; `cargo xtask python sync` installs it",
-            place.database.display()
-        );
-    }
-    let program = python.as_ref().map_or(Path::new("duckdb"), Python::duckdb);
-    let mut warehouse = DuckDb::new(program, &place.database);
-    let plan = plan(args, place, "RUN_ID", &mut warehouse)?;
-    plan.print(&args.schema, warehouse.target(), python.is_some(), args.format)?;
+fn dry_run(args: &Args, repo: &Repo, project: &Path, place: &Place) -> Result<Outcome> {
+    let run_id = "RUN_ID";
+    let tag = ledger::query_tag(Some(args.schema.as_str()), Some(run_id), "elt");
+    let (mut warehouse, is_installed) = place.look(repo, tag)?;
+    let plan = plan(args, project, place, run_id, warehouse.as_mut())?;
+    plan.print(&args.schema, warehouse.as_ref(), is_installed, args.format)?;
     Ok(Outcome::Clean)
 }
 
-fn plan(args: &Args, place: &Place, run_id: &str, warehouse: &mut dyn Warehouse) -> Result<Plan> {
+fn plan(
+    args: &Args,
+    project: &Path,
+    place: &Place,
+    run_id: &str,
+    warehouse: &mut dyn Warehouse,
+) -> Result<Plan> {
     let state = State::read(warehouse, &args.schema)?;
     let seeds = args.seeds.as_deref();
     let options = [format!("select {:?}", args.select), format!("vars {:?}", args.vars)];
-    let fingerprint = context::fingerprint(&place.project, seeds, &options)?;
+    let fingerprint = context::fingerprint(project, seeds, &options)?;
     let may_rest = state.is_ours(&args.schema) && !args.force && !args.full_refresh;
     let up_to_date =
         if may_rest { plan::unchanged_since(warehouse, &args.schema, &fingerprint)? } else { None };
+    let origin = context::origin(args.base.as_ref());
     Ok(Plan {
-        provision: ledger::provision(warehouse, &args.schema, &state, &context::origin(), false)?,
-        invocation: plan::invocation(args, &place.project, &place.database, seeds, run_id),
+        provision: ledger::provision(warehouse, &args.schema, &state, &origin, false)?,
+        invocation: plan::invocation(args, project, place, seeds, run_id),
         fingerprint,
         up_to_date,
     })
 }
 
 fn build(
-    plan: &Plan,
+    mut plan: Plan,
     artifacts_folder: &Path,
-    python: &Python,
+    opened: &Opened,
     warehouse: &mut dyn Warehouse,
     run: Run,
     begun: Instant,
@@ -159,11 +159,13 @@ fn build(
     interrupt::check()?;
     warehouse.apply(&plan.provision).with_context(|| format!("failed to provision {}", run.schema_name))?;
     let mut follower = follow::Follower::new();
-    let ended = artifacts::prepare(artifacts_folder)
-        .and_then(|()| plan.invocation.run(python.interpreter(), |event| follower.follow(event)));
+    let ended = artifacts::prepare(artifacts_folder).and_then(|()| {
+        plan.invocation.secrets = opened.place.dbt_secrets()?;
+        plan.invocation.run(opened.python.interpreter(), |event| follower.follow(event))
+    });
     let seen = follower.finish();
     match ended {
-        Ok(ended) => record::ended(warehouse, run, artifacts_folder, plan, &ended, &seen, begun),
+        Ok(ended) => record::ended(warehouse, run, artifacts_folder, &plan, &ended, &seen, begun),
         Err(error) => {
             record::could_not_start(warehouse, run, begun, &error)?;
             Err(error)
@@ -174,6 +176,7 @@ fn build(
 fn conclude(
     format: Format,
     repo: &Repo,
+    project: &Path,
     place: &Place,
     warehouse: &mut dyn Warehouse,
     built: Built,
@@ -183,9 +186,8 @@ fn conclude(
     match format {
         Format::Json => console::print_json(&report)?,
         Format::Human => {
-            let database = repo.relative(&place.database).display().to_string();
-            let project = repo.relative(&place.project).display().to_string();
-            console::print(&summary::text(&report, &database, &project)?)?;
+            let project = repo.relative(project).display().to_string();
+            console::print(&summary::text(&report, &place.describe(repo), &project)?)?;
         }
     }
     if report.status == Status::Success && report.nodes.is_empty() {

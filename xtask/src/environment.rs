@@ -68,6 +68,35 @@ impl fmt::Display for Name {
     }
 }
 
+/// A name from elsewhere (a role of the policy, a database, somebody's view), fit to be quoted: no
+/// control characters, and no backslash, which tools disagree about inside quotes.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Identifier(String);
+
+/// Snowflake's limit.
+const LONGEST_IDENTIFIER: usize = 255;
+
+impl Identifier {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Identifier {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if text.is_empty() || text.chars().count() > LONGEST_IDENTIFIER {
+            return Err(format!("a name has 1 to {LONGEST_IDENTIFIER} characters"));
+        }
+        if text.chars().any(|c| c.is_control() || c == '\\') {
+            return Err(format!("{text:?} is no name: it holds a backslash or a control character"));
+        }
+        Ok(Self(text))
+    }
+}
+
 /// What an environment is for, read off its name alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -82,7 +111,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    fn is_temporary(self) -> bool {
+    pub(crate) fn is_temporary(self) -> bool {
         matches!(self, Self::Issue | Self::PullRequest | Self::Branch)
     }
 
@@ -134,8 +163,21 @@ fn numbered(name: &str, prefix: &str) -> Option<u64> {
 pub(crate) struct Evidence<'a> {
     /// The schema named by the ownership mark that stands in the schema itself.
     pub(crate) marked_for: Option<&'a str>,
+    /// The schema named by the schema's own comment, where the engine keeps one.
+    pub(crate) comment: Comment<'a>,
     /// Whether the registry knows the environment.
     pub(crate) registered: bool,
+}
+
+/// The half of the ownership mark that stands on the schema and not in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Comment<'a> {
+    /// The engine has no comments on schemas.
+    #[default]
+    Unsupported,
+    /// There is none, or it is not ours.
+    Absent,
+    For(&'a str),
 }
 
 /// A schema that may be dropped. Only [`prove_droppable`] makes one.
@@ -164,6 +206,11 @@ pub(crate) enum Refusal {
     #[error("{0} carries the ownership mark of {1:?}, so it is a copy or was renamed; drop it by hand")]
     MarkedForAnother(Name, String),
     #[error(
+        "{0} has lost the comment that marks the schema as this toolkit's; `cargo xtask schema create --schema {0}` \
+         writes it again"
+    )]
+    WithoutComment(Name),
+    #[error(
         "{0} does not stand in the registry; `cargo xtask schema create --schema {0}` registers it again"
     )]
     Unregistered(Name),
@@ -185,6 +232,13 @@ pub(crate) fn prove_droppable(name: Name, evidence: Evidence<'_>) -> Result<Drop
             return Err(Refusal::MarkedForAnother(name, marked.to_owned()));
         }
         Some(_) => {}
+    }
+    match evidence.comment {
+        Comment::Absent => return Err(Refusal::WithoutComment(name)),
+        Comment::For(marked) if !marked.eq_ignore_ascii_case(name.as_str()) => {
+            return Err(Refusal::MarkedForAnother(name, marked.to_owned()));
+        }
+        Comment::For(_) | Comment::Unsupported => {}
     }
     if !evidence.registered {
         return Err(Refusal::Unregistered(name));
@@ -239,27 +293,32 @@ mod tests {
     #[test]
     fn prod_and_dev_stay_whatever_is_shown_for_them() {
         for text in ["prod", "dev"] {
-            let shown = Evidence { marked_for: Some(text), registered: true };
+            let shown = Evidence { marked_for: Some(text), comment: Comment::For(text), registered: true };
             assert_eq!(prove_droppable(name(text), shown), Err(Refusal::Protected(name(text))));
         }
     }
 
     #[test]
     fn a_drop_takes_all_three_proofs() {
-        let whole = Evidence { marked_for: Some("issue_42"), registered: true };
+        let whole =
+            Evidence { marked_for: Some("issue_42"), comment: Comment::For("ISSUE_42"), registered: true };
         assert!(prove_droppable(name("issue_42"), whole).is_ok());
 
         let unmarked = Evidence { marked_for: None, ..whole };
         let foreign = Evidence { marked_for: Some("issue_4"), ..whole };
         let unknown = Evidence { registered: false, ..whole };
+        let bare = Evidence { comment: Comment::Absent, ..whole };
+        let renamed = Evidence { comment: Comment::For("issue_4"), ..whole };
         for (evidence, refusal) in [
             (unmarked, Refusal::Unmarked(name("issue_42"))),
             (foreign, Refusal::MarkedForAnother(name("issue_42"), "issue_4".into())),
             (unknown, Refusal::Unregistered(name("issue_42"))),
+            (bare, Refusal::WithoutComment(name("issue_42"))),
+            (renamed, Refusal::MarkedForAnother(name("issue_42"), "issue_4".into())),
         ] {
             assert_eq!(prove_droppable(name("issue_42"), evidence), Err(refusal));
         }
-        let own = Evidence { marked_for: Some("scratch"), registered: true };
+        let own = Evidence { marked_for: Some("scratch"), registered: true, ..whole };
         assert_eq!(prove_droppable(name("scratch"), own), Err(Refusal::NotTemporary(name("scratch"))));
     }
 }

@@ -5,6 +5,8 @@
 //! clone carries it along and a runner's disk carries nothing that matters. Functions here either read,
 //! or return statements; applying them is the caller's decision.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -12,8 +14,9 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::environment::{self, Droppable, Evidence, Name, REGISTRY, Refusal};
-use crate::warehouse::{self, Statement, Table, Warehouse, literal, quote};
+use crate::environment::{self, Comment, Droppable, Evidence, Name, REGISTRY, Refusal};
+use crate::warehouse::snowflake::marked_for;
+use crate::warehouse::{self, Contents, Row, Statement, Table, Warehouse, literal};
 
 /// The ownership mark of an environment; the registry keeps the same columns.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,21 +144,33 @@ pub(crate) struct State {
     /// `None` where the schema does not exist, else what stands in it.
     pub(crate) relations: Option<Vec<String>>,
     pub(crate) mark: Option<Mark>,
+    /// The half of the mark that stands on the schema; `None` where the engine keeps none.
+    pub(crate) comment: Option<CommentMark>,
     pub(crate) registered: bool,
+    /// Whether the registry has all its tables.
+    pub(crate) has_registry: bool,
 }
+
+/// The environment that a schema's comment names, if it is one of ours.
+pub(crate) type CommentMark = Option<String>;
 
 impl State {
     pub(crate) fn read(warehouse: &mut dyn Warehouse, name: &Name) -> Result<Self> {
-        let relations = warehouse.relation_names(name.as_str())?;
-        let holds = |table: &str| relations.iter().flatten().any(|relation| relation == table);
-        let mark = if holds("ledger_environment") {
-            let sql = format!("select * from {}", ledger(name.as_str(), "ledger_environment").quoted());
+        let mut found = warehouse.contents(&[name.as_str(), REGISTRY])?;
+        let registry_tables = found.remove(REGISTRY).unwrap_or_default().relations;
+        let contents = found.remove(name.as_str());
+        let comment = comment_mark(warehouse, contents.as_ref());
+        let relations = contents.map(|contents| contents.relations);
+        let mark = if relations.iter().flatten().any(|relation| relation == MARK) {
+            let sql = format!("select * from {}", warehouse.qualified(&ledger(name.as_str(), MARK)));
             warehouse::records(warehouse, &sql)?.into_iter().next()
         } else {
             None
         };
-        let registered = environments(warehouse)?.iter().any(|known| known.schema_name == name.as_str());
-        Ok(Self { relations, mark, registered })
+        let has = |table: &str| registry_tables.iter().any(|other| other == table);
+        let registered = has("environments") && is_registered(warehouse, name)?;
+        let has_registry = has("environments") && has("condemned");
+        Ok(Self { relations, mark, comment, registered, has_registry })
     }
 
     /// Whether the environment is ours and whole, so that its ledger can be read.
@@ -163,10 +178,40 @@ impl State {
         self.mark.as_ref().is_some_and(|mark| mark.schema_name == name.as_str())
     }
 
+    /// Whether there is nothing left to provision.
+    pub(crate) fn is_complete(&self, name: &Name) -> bool {
+        let has = |table: &&str| self.relations.iter().flatten().any(|relation| relation == table);
+        let is_commented =
+            self.comment.as_ref().is_none_or(|marked| marked.as_deref() == Some(name.as_str()));
+        self.is_ours(name) && is_commented && self.registered && self.has_registry && TABLES.iter().all(has)
+    }
+
     pub(crate) fn prove_droppable(&self, name: Name) -> Result<Droppable, Refusal> {
         let marked_for = self.mark.as_ref().map(|mark| mark.schema_name.as_str());
-        environment::prove_droppable(name, Evidence { marked_for, registered: self.registered })
+        let comment = evidence(self.comment.as_ref());
+        environment::prove_droppable(name, Evidence { marked_for, comment, registered: self.registered })
     }
+}
+
+fn evidence(comment: Option<&CommentMark>) -> Comment<'_> {
+    match comment {
+        None => Comment::Unsupported,
+        Some(None) => Comment::Absent,
+        Some(Some(marked)) => Comment::For(marked),
+    }
+}
+
+fn comment_mark(warehouse: &dyn Warehouse, contents: Option<&Contents>) -> Option<CommentMark> {
+    warehouse.keeps_comments().then(|| contents.and_then(|contents| marked_for(contents.comment.as_deref()?)))
+}
+
+fn is_registered(warehouse: &mut dyn Warehouse, name: &Name) -> Result<bool> {
+    let sql = format!(
+        "select 1 as found from {} where schema_name = {}",
+        warehouse.qualified(&registry()),
+        literal(name.as_str())
+    );
+    Ok(!warehouse.query(&sql).context("failed to read the registry")?.is_empty())
 }
 
 /// Every environment that the registry knows, by name.
@@ -175,14 +220,15 @@ pub(crate) fn environments(warehouse: &mut dyn Warehouse) -> Result<Vec<Mark>> {
     if !known.iter().any(|table| table == "environments") {
         return Ok(Vec::new());
     }
-    let sql = format!("select * from {} order by schema_name", registry().quoted());
+    let sql = format!("select * from {} order by schema_name", warehouse.qualified(&registry()));
     warehouse::records(warehouse, &sql).context("failed to read the registry")
 }
 
 /// Who made an environment, and for what.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Origin {
-    pub(crate) base: Option<String>,
+    /// The environment to start from as a copy, where it exists.
+    pub(crate) base: Option<Name>,
     pub(crate) object_name: Option<String>,
     pub(crate) created_by: Option<String>,
 }
@@ -200,50 +246,95 @@ pub(crate) enum NotOurs {
     MarkedForAnother(Name, String),
 }
 
-/// The statements that make `name` an environment of ours, whatever of it is there already.
+/// The statements that make `name` an environment of ours, whatever of it is there already; none where
+/// all of it is.
 ///
 /// Somebody else's schema is not taken over silently: that would make it droppable.
 pub(crate) fn provision(
-    warehouse: &dyn Warehouse,
+    warehouse: &mut dyn Warehouse,
     name: &Name,
     state: &State,
     origin: &Origin,
     adopt: bool,
 ) -> Result<Vec<Statement>> {
+    if state.is_complete(name) {
+        return Ok(Vec::new());
+    }
+    // A copy that was cut short carries our comment and still the base's mark: it is gone on with.
+    let is_half_copied =
+        state.comment.as_ref().is_some_and(|marked| marked.as_deref() == Some(name.as_str()));
+    if let Some(mark) = &state.mark
+        && mark.schema_name != name.as_str()
+        && !is_half_copied
+    {
+        return Err(NotOurs::MarkedForAnother(name.clone(), mark.schema_name.clone()).into());
+    }
+    let strangers = state.relations.iter().flatten().filter(|relation| !is_ledger(relation)).count();
+    if state.mark.is_none() && strangers > 0 && !adopt {
+        return Err(NotOurs::Unmarked(name.clone(), strangers).into());
+    }
+    let base = match &origin.base {
+        Some(base) if state.relations.is_none() && base != name => existing(warehouse, base)?,
+        _ => None,
+    };
+    let mut change = if state.has_registry { Vec::new() } else { warehouse.provision_registry() };
+    change.extend(match base {
+        Some(base) => warehouse.copy(base, name)?,
+        None => warehouse.provision(name),
+    });
+    if state.relations.is_some() {
+        change.extend(warehouse.comment(name));
+    }
+    change.extend(warehouse.grant(name));
+    change.extend(marking(warehouse, name, state, base, origin)?);
+    Ok(change)
+}
+
+/// The base, if there is such a schema; a new environment without it is plain.
+fn existing<'a>(warehouse: &mut dyn Warehouse, base: &'a Name) -> Result<Option<&'a Name>> {
+    if warehouse.contents(&[base.as_str()])?.contains_key(base.as_str()) {
+        return Ok(Some(base));
+    }
+    tracing::info!("the base {base} does not exist, so the environment starts empty");
+    Ok(None)
+}
+
+/// The mark in the schema and the entry in the registry, last: what has no mark yet is not ours.
+fn marking(
+    warehouse: &dyn Warehouse,
+    name: &Name,
+    state: &State,
+    base: Option<&Name>,
+    origin: &Origin,
+) -> Result<Vec<Statement>> {
+    let mut change = Vec::new();
     let mark = match &state.mark {
-        Some(mark) if mark.schema_name == name.as_str() => None,
-        Some(mark) => return Err(NotOurs::MarkedForAnother(name.clone(), mark.schema_name.clone()).into()),
-        None => {
-            let strangers = state.relations.iter().flatten().filter(|relation| !is_ledger(relation)).count();
-            if strangers > 0 && !adopt {
-                return Err(NotOurs::Unmarked(name.clone(), strangers).into());
+        Some(mark) if state.is_ours(name) => mark.clone(),
+        foreign => {
+            let mark = new_mark(name, base, origin);
+            let table = ledger(name.as_str(), MARK);
+            if foreign.is_some() || base.is_some() {
+                change.push(Statement::sql(format!("delete from {}", warehouse.qualified(&table))));
             }
-            Some(new_mark(name, origin))
+            change.push(Statement::insert(table, std::slice::from_ref(&mark))?);
+            mark
         }
     };
-    let mut change = warehouse.provision_registry();
-    change.extend(warehouse.provision(name));
-    if let Some(mark) = &mark {
-        change.push(Statement::insert(
-            ledger(name.as_str(), "ledger_environment"),
-            std::slice::from_ref(mark),
-        )?);
+    // The schema may have been dropped behind our back and made anew: the entry follows the mark.
+    if state.registered && !state.is_ours(name) {
+        change.push(forget(warehouse, name));
     }
-    if let (false, Some(entry)) = (state.registered, mark.as_ref().or(state.mark.as_ref())) {
-        change.push(Statement::insert(registry(), std::slice::from_ref(entry))?);
-    } else if let (true, Some(entry)) = (state.registered, &mark) {
-        // The schema was dropped behind our back and is made anew: the entry follows.
-        change.push(forget(name));
-        change.push(Statement::insert(registry(), std::slice::from_ref(entry))?);
+    if !state.registered || !state.is_ours(name) {
+        change.push(Statement::insert(registry(), std::slice::from_ref(&mark))?);
     }
     Ok(change)
 }
 
-fn new_mark(name: &Name, origin: &Origin) -> Mark {
+fn new_mark(name: &Name, base: Option<&Name>, origin: &Origin) -> Mark {
     Mark {
         schema_name: name.to_string(),
         kind: name.kind().label().to_owned(),
-        base: origin.base.clone(),
+        base: base.map(Name::to_string),
         issue_number: name.number(),
         object_name: origin.object_name.clone(),
         created_at: now(),
@@ -253,41 +344,153 @@ fn new_mark(name: &Name, origin: &Origin) -> Mark {
 }
 
 /// The only statements that drop a schema.
-pub(crate) fn drop_environment(doomed: &Droppable) -> Vec<Statement> {
-    let name = doomed.name();
-    vec![Statement::sql(format!("drop schema {} cascade", quote(name.as_str()))), forget(name)]
+pub(crate) fn drop_environment(warehouse: &dyn Warehouse, doomed: &Droppable) -> Vec<Statement> {
+    vec![warehouse.drop_schema(doomed), forget(warehouse, doomed.name())]
 }
 
 /// Take an environment out of the registry.
-pub(crate) fn forget(name: &Name) -> Statement {
+pub(crate) fn forget(warehouse: &dyn Warehouse, name: &Name) -> Statement {
     Statement::sql(format!(
         "delete from {} where schema_name = {}",
-        registry().quoted(),
+        warehouse.qualified(&registry()),
         literal(name.as_str())
     ))
 }
 
-/// The last run of an environment that started dbt.
-pub(crate) fn last_build(warehouse: &mut dyn Warehouse, name: &Name) -> Result<Option<Run>> {
-    newest(warehouse, name, "where dbt_started")
+/// An environment that one pass of `schema gc` found to be needed no more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Condemned {
+    pub(crate) schema_name: String,
+    pub(crate) reason: String,
+    pub(crate) noted_at: DateTime,
 }
 
-/// The last run of an environment, whatever it did.
-pub(crate) fn last_run(warehouse: &mut dyn Warehouse, name: &Name) -> Result<Option<Run>> {
-    newest(warehouse, name, "")
+/// What earlier passes noted.
+pub(crate) fn condemned(warehouse: &mut dyn Warehouse) -> Result<Vec<Condemned>> {
+    let known = warehouse.relation_names(REGISTRY)?.unwrap_or_default();
+    if !known.iter().any(|table| table == "condemned") {
+        return Ok(Vec::new());
+    }
+    let sql = format!("select * from {} order by schema_name", warehouse.qualified(&condemned_table()));
+    warehouse::records(warehouse, &sql).context("failed to read the registry")
+}
+
+pub(crate) fn condemn(entry: &Condemned) -> Result<Statement> {
+    Statement::insert(condemned_table(), std::slice::from_ref(entry))
+}
+
+pub(crate) fn spare(warehouse: &dyn Warehouse, name: &str) -> Statement {
+    Statement::sql(format!(
+        "delete from {} where schema_name = {}",
+        warehouse.qualified(&condemned_table()),
+        literal(name)
+    ))
+}
+
+/// What several environments say of themselves, in as few questions as one does.
+#[derive(Debug, Default)]
+pub(crate) struct Overview {
+    /// The schema that each mark names, by the schema that it stands in.
+    pub(crate) marks: BTreeMap<String, String>,
+    pub(crate) last_runs: BTreeMap<String, LastRun>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LastRun {
+    pub(crate) last_run_id: String,
+    pub(crate) last_run_at: DateTime,
+    pub(crate) last_status: Status,
+}
+
+impl Overview {
+    /// Of `names`, whose schemas hold what `contents` says.
+    pub(crate) fn read(warehouse: &mut dyn Warehouse, contents: &BTreeMap<String, Contents>) -> Result<Self> {
+        let holding = |table: &str| -> Vec<&str> {
+            let holds = |contents: &Contents| contents.relations.iter().any(|relation| relation == table);
+            contents.iter().filter(|(_, of)| holds(of)).map(|(name, _)| name.as_str()).collect()
+        };
+        let mark = |schema: &str, warehouse: &dyn Warehouse| {
+            format!(
+                "select {} as of_schema, schema_name as marked_for from {}",
+                literal(schema),
+                warehouse.qualified(&ledger(schema, MARK))
+            )
+        };
+        let run = |schema: &str, warehouse: &dyn Warehouse| {
+            format!(
+                "select of_schema, run_id, started_at, status from (select {0} as of_schema, run_id, started_at, status \
+                 from {1} where schema_name = {0} order by started_at desc limit 1) as newest",
+                literal(schema),
+                warehouse.qualified(&ledger(schema, "ledger_runs"))
+            )
+        };
+        let mut overview = Self::default();
+        let marks: Vec<String> = holding(MARK).into_iter().map(|schema| mark(schema, warehouse)).collect();
+        for (of_schema, row) in keyed(warehouse, &marks)? {
+            overview.marks.insert(of_schema, serde_json::from_value(row["marked_for"].clone())?);
+        }
+        let runs: Vec<String> =
+            holding("ledger_runs").into_iter().map(|schema| run(schema, warehouse)).collect();
+        for (of_schema, row) in keyed(warehouse, &runs)? {
+            let last = LastRun {
+                last_run_id: serde_json::from_value(row["run_id"].clone())?,
+                last_run_at: serde_json::from_value(row["started_at"].clone())?,
+                last_status: serde_json::from_value(row["status"].clone())?,
+            };
+            overview.last_runs.insert(of_schema, last);
+        }
+        Ok(overview)
+    }
+}
+
+impl Overview {
+    /// Whether an environment of the registry, whose schema holds what `contents` says, could be dropped.
+    pub(crate) fn prove_droppable(
+        &self,
+        warehouse: &dyn Warehouse,
+        name: Name,
+        contents: Option<&Contents>,
+    ) -> Result<Droppable, Refusal> {
+        let comment = comment_mark(warehouse, contents);
+        let shown = Evidence {
+            marked_for: self.marks.get(name.as_str()).map(String::as_str),
+            comment: evidence(comment.as_ref()),
+            registered: true,
+        };
+        environment::prove_droppable(name, shown)
+    }
+}
+
+/// The rows of all `selects` in one query, each with its `of_schema`.
+fn keyed(warehouse: &mut dyn Warehouse, selects: &[String]) -> Result<Vec<(String, Row)>> {
+    if selects.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = warehouse.query(&selects.join("\nunion all\n"))?;
+    let schema =
+        |row: &Row| row.get("of_schema").and_then(|value| value.as_str()).unwrap_or_default().to_owned();
+    Ok(rows.into_iter().map(|row| (schema(&row), row)).collect())
+}
+
+/// The last run of an environment that started dbt.
+pub(crate) fn last_build(warehouse: &mut dyn Warehouse, name: &Name) -> Result<Option<Run>> {
+    newest(warehouse, name, " and dbt_started")
 }
 
 fn newest(warehouse: &mut dyn Warehouse, name: &Name, condition: &str) -> Result<Option<Run>> {
-    let runs = ledger(name.as_str(), "ledger_runs").quoted();
-    let sql = format!("select * from {runs} {condition} order by started_at desc limit 1");
+    let runs = warehouse.qualified(&ledger(name.as_str(), "ledger_runs"));
+    // A copy carries the runs of its base along: they are history, not runs of this environment.
+    let own = literal(name.as_str());
+    let sql =
+        format!("select * from {runs} where schema_name = {own}{condition} order by started_at desc limit 1");
     Ok(warehouse::records(warehouse, &sql)?.into_iter().next())
 }
 
 /// Whether a run stands in the ledger already.
 pub(crate) fn has_run(warehouse: &mut dyn Warehouse, name: &Name, run_id: &str) -> Result<bool> {
     let sql = format!(
-        "select 1 from {} where run_id = {}",
-        ledger(name.as_str(), "ledger_runs").quoted(),
+        "select 1 as found from {} where run_id = {}",
+        warehouse.qualified(&ledger(name.as_str(), "ledger_runs")),
         literal(run_id)
     );
     Ok(!warehouse.query(&sql)?.is_empty())
@@ -296,7 +499,7 @@ pub(crate) fn has_run(warehouse: &mut dyn Warehouse, name: &Name, run_id: &str) 
 pub(crate) fn nodes_of(warehouse: &mut dyn Warehouse, name: &Name, run_id: &str) -> Result<Vec<Node>> {
     let sql = format!(
         "select * from {} where run_id = {} order by started_at, node_id",
-        ledger(name.as_str(), "ledger_nodes").quoted(),
+        warehouse.qualified(&ledger(name.as_str(), "ledger_nodes")),
         literal(run_id)
     );
     warehouse::records(warehouse, &sql)
@@ -309,7 +512,7 @@ pub(crate) fn relations_of(
 ) -> Result<Vec<MeasuredRelation>> {
     let sql = format!(
         "select * from {} where run_id = {}",
-        ledger(name.as_str(), "ledger_relations").quoted(),
+        warehouse.qualified(&ledger(name.as_str(), "ledger_relations")),
         literal(run_id)
     );
     warehouse::records(warehouse, &sql)
@@ -354,7 +557,7 @@ fn query<'a>(database: &'a str, run: &'a Run, node: &'a Node) -> Query<'a> {
         execution_status: if failed { "FAILED_WITH_ERROR" } else { "SUCCESS" },
         error_message: node.message.as_deref().filter(|_| failed),
         rows_produced: node.rows,
-        query_tag: query_tag(&run.schema_name, &run.run_id),
+        query_tag: query_tag(Some(&run.schema_name), Some(&run.run_id), "elt"),
     }
 }
 
@@ -374,14 +577,18 @@ fn query_type(node: &Node) -> &'static str {
 }
 
 /// What every session and dbt run is tagged with, so that cost can be attributed to an environment.
-pub(crate) fn query_tag(schema: &str, run_id: &str) -> String {
-    serde_json::json!({"tool": "xtask", "environment": schema, "run_id": run_id, "stage": "elt"}).to_string()
+pub(crate) fn query_tag(schema: Option<&str>, run_id: Option<&str>, stage: &str) -> String {
+    serde_json::json!({"tool": "xtask", "environment": schema, "run_id": run_id, "stage": stage}).to_string()
 }
+
+/// The table that holds the ownership mark.
+const MARK: &str = "ledger_environment";
+
+const TABLES: [&str; 5] = [MARK, "ledger_runs", "ledger_nodes", "ledger_queries", "ledger_relations"];
 
 /// Whether a relation belongs to the ledger and not to the project.
 pub(crate) fn is_ledger(relation: &str) -> bool {
-    ["ledger_environment", "ledger_runs", "ledger_nodes", "ledger_queries", "ledger_relations"]
-        .contains(&relation)
+    TABLES.contains(&relation)
 }
 
 fn ledger(schema: &str, table: &'static str) -> Table {
@@ -390,4 +597,8 @@ fn ledger(schema: &str, table: &'static str) -> Table {
 
 fn registry() -> Table {
     Table::new(REGISTRY, "environments")
+}
+
+fn condemned_table() -> Table {
+    Table::new(REGISTRY, "condemned")
 }

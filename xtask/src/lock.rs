@@ -13,7 +13,8 @@ use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::interrupt;
+use crate::environment::Name;
+use crate::{context, interrupt};
 
 const POLL: Duration = Duration::from_millis(100);
 const REMIND: Duration = Duration::from_secs(30);
@@ -27,11 +28,27 @@ pub(crate) struct Holder {
     pub(crate) run_id: Option<String>,
     pub(crate) pid: u32,
     pub(crate) since: Timestamp,
+    /// The page of the workflow run, on GitHub Actions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) run_url: Option<String>,
 }
 
 impl Holder {
+    /// This process, as of now.
+    pub(crate) fn this(command: &str, schema: &Name, run_id: Option<&str>) -> Self {
+        Self {
+            command: command.to_owned(),
+            schema: schema.to_string(),
+            run_id: run_id.map(str::to_owned),
+            pid: std::process::id(),
+            since: Timestamp::now(),
+            run_url: context::run_url(),
+        }
+    }
+
     pub(crate) fn describe(&self) -> String {
-        format!("{} of {} (process {}, since {:.0})", self.command, self.schema, self.pid, self.since)
+        let place = self.run_url.clone().unwrap_or_else(|| format!("process {}", self.pid));
+        format!("{} of {} ({place}, since {:.0})", self.command, self.schema, self.since)
     }
 }
 
@@ -148,6 +165,7 @@ mod tests {
             run_id: Some("r".into()),
             pid: 7,
             since: Timestamp::UNIX_EPOCH,
+            run_url: None,
         }
     }
 

@@ -17,7 +17,6 @@ mod interrupt;
 mod ledger;
 #[allow(dead_code)]
 mod lint;
-mod local;
 mod lock;
 mod metrics;
 mod outcome;
@@ -29,6 +28,7 @@ mod report;
 mod schema;
 mod secrets;
 mod seed;
+mod target;
 mod warehouse;
 
 use std::process::ExitCode;

@@ -13,6 +13,7 @@ mod html;
 pub(crate) mod model;
 mod outputs;
 mod prometheus;
+mod snowflake;
 mod sql;
 mod tables;
 mod text;
@@ -29,12 +30,12 @@ use self::collect::{Found, Request};
 use self::history::{Past, Scope};
 use self::model::{AlertState, Report, Window};
 use crate::environment::Name;
-use crate::local::Local;
-use crate::lock::Holder;
+use crate::lock::{Holder, Lock};
 use crate::outcome::Outcome;
 use crate::repo::Repo;
+use crate::target::Place;
 use crate::warehouse::Warehouse;
-use crate::{console, interrupt, ledger};
+use crate::{console, interrupt, ledger, target};
 
 /// Which environments a report is about, where none is named: those whose schemas begin with this.
 const PREFIX: &str = "OBSERVABILITY_SCHEMA_PREFIX";
@@ -57,6 +58,9 @@ pub(crate) struct Args {
     /// End of the window, in UTC, such as `2026-03-08` or `2026-03-08T12:30:00Z`; now, if not given.
     #[arg(long, value_name = "TIME", value_parser = utc_time)]
     until: Option<DateTime>,
+
+    #[command(flatten)]
+    target: target::Args,
 
     /// How to print the report.
     #[arg(long, value_enum, default_value_t)]
@@ -94,19 +98,24 @@ fn utc_time(text: &str) -> Result<DateTime, String> {
     if let Ok(instant) = text.parse::<Timestamp>() {
         return Ok(ledger::utc(instant));
     }
-    let day = text.parse::<jiff::civil::Date>();
-    day.map(|day| day.to_datetime(jiff::civil::Time::midnight())).map_err(|_| {
+    // A day alone: a bare time of that day would be read as one too.
+    let day = text.parse::<jiff::civil::Date>().ok().filter(|day| day.to_string() == text);
+    day.map(|day| day.to_datetime(jiff::civil::Time::midnight())).ok_or_else(|| {
         "write a day (2026-03-08, which begins at midnight UTC) or a time with Z or an offset".to_owned()
     })
 }
 
 pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
-    let local = Local::open(repo)?;
+    let opened = args.target.open(repo, args.schema.as_ref(), "metrics")?;
     interrupt::listen()?;
-    let _lock = local.database.exists().then(|| local.lock(&holder(args))).transpose()?;
-    let mut warehouse = local.warehouse();
-    let report = report(args, repo, &mut warehouse)?;
-    write(args, repo, &mut warehouse, &report)?;
+    // DuckDB lets one process write. Snowflake needs no lock: what is kept twice is read once.
+    let _lock = match &opened.place {
+        Place::Local { database } if database.exists() => Some(Lock::take(database, &holder(args))?),
+        _ => None,
+    };
+    let mut warehouse = opened.warehouse();
+    let report = report(args, repo, warehouse.as_mut())?;
+    write(args, repo, warehouse.as_mut(), &report)?;
     outputs::tell(&report)?;
     let fires = report.alerts.iter().any(|alert| alert.state == AlertState::Firing);
     Ok(if args.gate && fires { Outcome::Findings } else { Outcome::Clean })
@@ -117,6 +126,7 @@ fn holder(args: &Args) -> Holder {
         command: "metrics".to_owned(),
         schema: args.schema.as_ref().map_or_else(|| "all environments".to_owned(), ToString::to_string),
         run_id: None,
+        run_url: crate::context::run_url(),
         pid: std::process::id(),
         since: Timestamp::now(),
     }
@@ -128,9 +138,8 @@ fn report(args: &Args, repo: &Repo, warehouse: &mut dyn Warehouse) -> Result<Rep
     let window = Window::ending(args.until.unwrap_or(now), args.days)?;
     let prefix = args.schema_prefix.as_deref().filter(|prefix| !prefix.is_empty());
     let request = Request { schema: args.schema.as_ref(), prefix, window, now };
-    let dialect = sql::dialect(warehouse);
-    let found = Found::read(warehouse, dialect, &request)?;
-    let mut report = collect::collect(warehouse, dialect, &request, &found)?;
+    let found = Found::read(warehouse, &request)?;
+    let mut report = collect::collect(warehouse, &request, &found)?;
     let policy = alerts::Policy::load(repo, &report.figures)?;
     let scope = Scope { name: scope_name(&request), days: args.days };
     let past = Past::read(warehouse, &found.registry, &scope, window)?;
@@ -138,8 +147,8 @@ fn report(args: &Args, repo: &Repo, warehouse: &mut dyn Warehouse) -> Result<Rep
     report.alerts = policy.judge(&report, &past);
     if !found.environments.is_empty() {
         let states = history::states(&scope, &report, &past);
-        let kept =
-            history::keep(warehouse, &scope, &report, &states).and_then(|change| warehouse.apply(&change));
+        let kept = history::keep(warehouse, &found.registry, &scope, &report, &states)
+            .and_then(|change| warehouse.apply(&change));
         // A report that cannot be kept is still worth reading: a role may be allowed no more than that.
         if let Err(error) = kept {
             tracing::warn!("the figures could not be kept in the registry: {error:#}");

@@ -1,16 +1,75 @@
-//! `policies/environments.toml`: where environments live. Owned by people, so it is data.
+//! `policies/environments.toml`: where environments live, for how long, and who may use them. Owned by
+//! people, so it is data.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
+use crate::environment::{Identifier, Kind};
 use crate::repo::Repo;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Environments {
     local: Local,
+    pub(crate) snowflake: Snowflake,
+    pub(crate) lifetime: Lifetime,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Snowflake {
+    pub(crate) grants: Vec<Grant>,
+}
+
+/// What a role may do in environments.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Grant {
+    /// As Snowflake keeps it: in upper case, unless it was made with quotes.
+    pub(crate) role: Identifier,
+    pub(crate) access: Access,
+    /// The kinds of environments; all where none is named.
+    #[serde(default)]
+    pub(crate) kinds: Vec<Kind>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Access {
+    Read,
+    Write,
+}
+
+/// How long an environment is kept that nobody uses.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Lifetime {
+    issue_days: u32,
+    pull_request_days: u32,
+    branch_days: u32,
+    /// Between the pass that notes an environment and the one that drops it.
+    pub(crate) grace_hours: u32,
+}
+
+impl Default for Lifetime {
+    fn default() -> Self {
+        Self { issue_days: 14, pull_request_days: 7, branch_days: 7, grace_hours: 24 }
+    }
+}
+
+impl Lifetime {
+    /// Days without a run after which an environment of this kind is needed no more; `None` for kinds
+    /// that are never dropped.
+    pub(crate) fn days(&self, kind: Kind) -> Option<u32> {
+        match kind {
+            Kind::Issue => Some(self.issue_days),
+            Kind::PullRequest => Some(self.pull_request_days),
+            Kind::Branch => Some(self.branch_days),
+            Kind::Prod | Kind::Dev | Kind::Custom => None,
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -73,5 +132,25 @@ mod tests {
     #[test]
     fn a_misspelt_key_is_an_error() {
         assert!(toml::from_str::<Environments>("[local]\ndatabse = 'x'\n").is_err());
+        let odd = "[[snowflake.grants]]\nrole = 'a\\b'\naccess = 'read'\n";
+        assert!(toml::from_str::<Environments>(odd).is_err(), "a role that is no name");
+        assert!(toml::from_str::<Environments>("[lifetime]\nisue_days = 1\n").is_err());
+    }
+
+    #[test]
+    fn grants_and_lifetimes_are_read() {
+        let text = "[lifetime]\nissue_days = 3\n\n[[snowflake.grants]]\nrole = 'R'\naccess = 'read'\nkinds = ['prod']\n";
+        let policy: Environments = toml::from_str(text).expect("a policy");
+        let grant = Grant {
+            role: "R".to_owned().try_into().expect("a role"),
+            access: Access::Read,
+            kinds: vec![Kind::Prod],
+        };
+        assert_eq!(policy.snowflake.grants, [grant]);
+        assert_eq!(
+            (policy.lifetime.days(Kind::Issue), policy.lifetime.days(Kind::Branch)),
+            (Some(3), Some(7))
+        );
+        assert_eq!((policy.lifetime.days(Kind::Prod), policy.lifetime.grace_hours), (None, 24));
     }
 }

@@ -1,23 +1,26 @@
-//! `cargo xtask schema`: make an environment, drop one, list them.
+//! `cargo xtask schema`: make an environment, drop one, list them, and clear away what nobody needs.
 //!
 //! A drop takes a proof (see `environment.rs`): the name, the mark in the schema and the registry must
 //! agree. What a person may not drop by accident, no flag here can drop either.
 
+mod gc;
+
+use std::collections::BTreeMap;
+
 use anyhow::{Context as _, Result, bail};
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::console::{self, Align};
 use crate::environment::{Kind, Name};
-use crate::ledger::{self, Mark, Origin, State};
-use crate::local::Local;
+use crate::ledger::{self, LastRun, Mark, Overview, State};
 use crate::lock::Holder;
 use crate::outcome::Outcome;
 use crate::repo::Repo;
-use crate::warehouse::{Statement, Warehouse};
-use crate::{Format, interrupt};
+use crate::target::{self, Opened};
+use crate::warehouse::{Contents, Relation, Statement, Warehouse};
+use crate::{Format, context, interrupt};
 
-/// Make an environment, drop one, or list them.
+/// Make an environment, drop one, list them, or clear away what nobody needs.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -32,13 +35,21 @@ enum Command {
     Drop(Drop),
     /// List the environments of this database.
     List(List),
+    Gc(gc::Args),
 }
 
 #[derive(clap::Args, Debug)]
 struct Create {
+    #[command(flatten)]
+    target: target::Args,
+
     /// The environment to make, such as `issue_42`.
     #[arg(long, value_name = "NAME")]
     schema: Name,
+
+    /// Start as a copy of this environment, such as `dev`; without effect on one that exists.
+    #[arg(long, value_name = "ENV")]
+    base: Option<Name>,
 
     /// Take over a schema that exists and that this toolkit did not make.
     #[arg(long)]
@@ -51,6 +62,9 @@ struct Create {
 
 #[derive(clap::Args, Debug)]
 struct Drop {
+    #[command(flatten)]
+    target: target::Args,
+
     /// The environment to drop. Prod and dev are refused.
     #[arg(long, value_name = "NAME")]
     schema: Name,
@@ -62,82 +76,88 @@ struct Drop {
 
 #[derive(clap::Args, Debug)]
 struct List {
+    #[command(flatten)]
+    target: target::Args,
+
     /// How to print the list.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
 
 pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
-    let local = Local::open(repo)?;
     match &args.command {
-        Command::Create(create) => create.run(&local),
-        Command::Drop(drop) => drop.run(&local),
-        Command::List(list) => list.run(&local),
+        Command::Create(create) => create.run(repo),
+        Command::Drop(drop) => drop.run(repo),
+        Command::List(list) => list.run(repo),
+        Command::Gc(gc) => gc.run(repo),
     }
 }
 
 impl Create {
-    fn run(&self, local: &Local) -> Result<Outcome> {
+    fn run(&self, repo: &Repo) -> Result<Outcome> {
+        let opened = self.target.open(repo, Some(&self.schema), "schema create")?;
         let done = format!("{} is ready", self.schema);
-        change(local, "schema create", &self.schema, self.dry_run, &done, |warehouse| {
+        change(&opened, "schema create", &self.schema, self.dry_run, &done, |warehouse| {
             let state = State::read(warehouse, &self.schema)?;
-            let origin = Origin { created_by: crate::context::triggered_by(), ..Origin::default() };
+            let origin = context::origin(self.base.as_ref());
+            if state.is_complete(&self.schema) {
+                // The policy may have changed since.
+                return Ok(warehouse.grant(&self.schema));
+            }
             ledger::provision(warehouse, &self.schema, &state, &origin, self.adopt)
         })
     }
 }
 
 impl Drop {
-    fn run(&self, local: &Local) -> Result<Outcome> {
+    fn run(&self, repo: &Repo) -> Result<Outcome> {
+        let opened = self.target.open(repo, Some(&self.schema), "schema drop")?;
         let done = format!("{} is gone", self.schema);
-        change(local, "schema drop", &self.schema, self.dry_run, &done, |warehouse| {
+        change(&opened, "schema drop", &self.schema, self.dry_run, &done, |warehouse| {
             let state = State::read(warehouse, &self.schema)?;
-            decide_drop(&self.schema, &state).with_context(|| format!("refused to drop {}", self.schema))
+            decide_drop(warehouse, &self.schema, &state)
+                .with_context(|| format!("refused to drop {}", self.schema))
         })
     }
 }
 
 /// What a drop would send, or why there will be none.
-fn decide_drop(name: &Name, state: &State) -> Result<Vec<Statement>> {
+fn decide_drop(warehouse: &dyn Warehouse, name: &Name, state: &State) -> Result<Vec<Statement>> {
     if state.relations.is_none() && !matches!(name.kind(), Kind::Prod | Kind::Dev) {
         if !state.registered {
             bail!("the schema {name} does not exist; `cargo xtask schema list` shows which do");
         }
         // Somebody dropped it by hand: all that is left of it is its entry.
-        return Ok(vec![ledger::forget(name)]);
+        return Ok(vec![ledger::forget(warehouse, name)]);
     }
     let doomed = state.prove_droppable(name.clone())?;
-    Ok(ledger::drop_environment(&doomed))
+    Ok(ledger::drop_environment(warehouse, &doomed))
 }
 
-/// Decide under the lock, then print or apply.
+/// Decide, and print or apply what was decided. What is refused, or has nothing to do, sends nothing but
+/// reads: the lock is taken only for a change, and the decision is then made again under it.
 fn change(
-    local: &Local,
+    opened: &Opened,
     command: &str,
     name: &Name,
     dry_run: bool,
     done: &str,
-    decide: impl FnOnce(&mut dyn Warehouse) -> Result<Vec<Statement>>,
+    mut decide: impl FnMut(&mut dyn Warehouse) -> Result<Vec<Statement>>,
 ) -> Result<Outcome> {
     interrupt::listen()?;
-    let holder = Holder {
-        command: command.to_owned(),
-        schema: name.to_string(),
-        run_id: None,
-        pid: std::process::id(),
-        since: Timestamp::now(),
-    };
-    let _lock = local.lock(&holder)?;
-    let mut warehouse = local.warehouse();
-    let statements = decide(&mut warehouse)?;
+    let mut warehouse = opened.warehouse();
+    let planned = decide(warehouse.as_mut())?;
     if dry_run {
-        let statements: Vec<String> = statements.iter().map(ToString::to_string).collect();
-        console::print(&statements.join("\n"))?;
-    } else {
+        console::print(&warehouse.script(&planned).join("\n"))?;
+        return Ok(Outcome::Clean);
+    }
+    if !planned.is_empty() {
+        let _lock = opened.lock(name, &Holder::this(command, name, None))?;
+        let statements = decide(warehouse.as_mut())?;
         interrupt::check()?;
         warehouse.apply(&statements)?;
-        console::print(&format!("{done} ({})", warehouse.describe()))?;
     }
+    console::print(&format!("{done} ({})", warehouse.describe()))?;
     Ok(Outcome::Clean)
 }
 
@@ -153,20 +173,21 @@ struct Listed {
     relations: usize,
     #[serde(flatten)]
     last_run: Option<LastRun>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct LastRun {
-    last_run_id: String,
-    last_run_at: jiff::civil::DateTime,
-    last_status: ledger::Status,
+    /// Of the tables; null where one could not be measured.
     bytes: Option<i64>,
 }
 
+impl Listed {
+    /// When somebody last had a use for it.
+    fn last_used(&self) -> jiff::civil::DateTime {
+        self.last_run.as_ref().map_or(self.mark.created_at, |run| run.last_run_at.max(self.mark.created_at))
+    }
+}
+
 impl List {
-    fn run(&self, local: &Local) -> Result<Outcome> {
-        let mut warehouse = local.warehouse();
-        let listed = listed(&mut warehouse)?;
+    fn run(&self, repo: &Repo) -> Result<Outcome> {
+        let opened = self.target.open(repo, None, "schema list")?;
+        let listed = listed(opened.warehouse().as_mut())?;
         match self.format {
             Format::Json => console::print_json(&listed)?,
             Format::Human if listed.is_empty() => {
@@ -178,32 +199,47 @@ impl List {
     }
 }
 
+/// Everything that the registry knows, with what was found of it: as many questions for a hundred
+/// environments as for one.
 fn listed(warehouse: &mut dyn Warehouse) -> Result<Vec<Listed>> {
-    let mut listed = Vec::new();
-    for mark in ledger::environments(warehouse)? {
-        let name: Name = mark.schema_name.parse().context("failed to read the registry")?;
-        let state = State::read(warehouse, &name)?;
-        let last_run = if state.is_ours(&name) { last_run(warehouse, &name)? } else { None };
-        let of_project = state.relations.iter().flatten().filter(|relation| !ledger::is_ledger(relation));
-        listed.push(Listed {
-            exists: state.relations.is_some(),
-            relations: of_project.count(),
-            droppable: state.prove_droppable(name).is_ok(),
-            last_run,
-            mark,
-        });
+    let marks = ledger::environments(warehouse)?;
+    let names: Vec<Name> = marks
+        .iter()
+        .map(|mark| mark.schema_name.parse().context("failed to read the registry"))
+        .collect::<Result<_>>()?;
+    if names.is_empty() {
+        return Ok(Vec::new());
     }
-    Ok(listed)
+    let contents = warehouse.contents(&names.iter().map(Name::as_str).collect::<Vec<_>>())?;
+    let overview = Overview::read(warehouse, &contents)?;
+    let mut measured = warehouse.measure_all(&names)?;
+    let of = |(name, mark): (Name, Mark)| {
+        let measured = measured.remove(&name).unwrap_or_default();
+        tell(warehouse, name, mark, &contents, &overview, &measured)
+    };
+    Ok(names.into_iter().zip(marks).map(of).collect())
 }
 
-fn last_run(warehouse: &mut dyn Warehouse, name: &Name) -> Result<Option<LastRun>> {
-    let Some(run) = ledger::last_run(warehouse, name)? else {
-        return Ok(None);
-    };
-    let measured = warehouse.measure(name)?;
+fn tell(
+    warehouse: &dyn Warehouse,
+    name: Name,
+    mark: Mark,
+    contents: &BTreeMap<String, Contents>,
+    overview: &Overview,
+    measured: &[Relation],
+) -> Listed {
+    let found = contents.get(name.as_str());
+    let of_project = found.iter().flat_map(|found| &found.relations).filter(|name| !ledger::is_ledger(name));
     // Unknown is never zero: one table that could not be measured makes the sum unknown.
     let bytes = measured.iter().filter(|relation| !relation.is_view).map(|relation| relation.bytes).sum();
-    Ok(Some(LastRun { last_run_id: run.run_id, last_run_at: run.started_at, last_status: run.status, bytes }))
+    Listed {
+        exists: found.is_some(),
+        relations: of_project.count(),
+        droppable: overview.prove_droppable(warehouse, name.clone(), found).is_ok(),
+        last_run: overview.last_runs.get(name.as_str()).cloned(),
+        bytes: found.and(bytes),
+        mark,
+    }
 }
 
 fn table(listed: &[Listed]) -> String {
@@ -250,7 +286,7 @@ fn row(listed: &Listed) -> Vec<String> {
         last.map_or_else(unknown, |run| minute(run.last_run_at)),
         status.to_owned(),
         listed.relations.to_string(),
-        last.and_then(|run| run.bytes).map_or_else(unknown, mebibytes),
+        listed.bytes.map_or_else(unknown, mebibytes),
         if listed.droppable { "yes" } else { "no" }.to_owned(),
     ]
 }
@@ -262,15 +298,20 @@ fn mebibytes(bytes: i64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::warehouse::duckdb::DuckDb;
 
     #[test]
     fn what_was_dropped_by_hand_is_only_forgotten() {
         let name: Name = "issue_42".parse().expect("a name");
         let state = State { registered: true, ..State::default() };
-        assert_eq!(decide_drop(&name, &state).expect("forgotten"), [ledger::forget(&name)]);
-        assert!(decide_drop(&name, &State::default()).is_err());
+        let warehouse = DuckDb::new(Path::new("duckdb"), Path::new("none.duckdb"));
+        let forgotten = decide_drop(&warehouse, &name, &state).expect("forgotten");
+        assert_eq!(forgotten, [ledger::forget(&warehouse, &name)]);
+        assert!(decide_drop(&warehouse, &name, &State::default()).is_err());
         let prod: Name = "prod".parse().expect("a name");
-        assert!(decide_drop(&prod, &state).is_err());
+        assert!(decide_drop(&warehouse, &prod, &state).is_err());
     }
 }

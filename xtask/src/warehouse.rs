@@ -4,15 +4,16 @@
 //! things whose SQL differs. Deciding which of them to call is other files' work.
 
 pub(crate) mod duckdb;
+pub(crate) mod snowflake;
 
-use std::fmt;
+use std::collections::BTreeMap;
 
 use anyhow::Result;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::environment::Name;
+use crate::environment::{Droppable, Name};
 
 /// One row, by column name.
 pub(crate) type Row = Map<String, Value>;
@@ -27,10 +28,6 @@ pub(crate) struct Table {
 impl Table {
     pub(crate) fn new(schema: &str, name: &'static str) -> Self {
         Self { schema: schema.to_owned(), name }
-    }
-
-    pub(crate) fn quoted(&self) -> String {
-        format!("{}.{}", quote(&self.schema), quote(self.name))
     }
 }
 
@@ -60,17 +57,17 @@ impl Statement {
     }
 }
 
-/// As `--dry-run` shows it; rows stand as a comment, since they are never part of the SQL.
-impl fmt::Display for Statement {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Sql(sql) => write!(f, "{sql};"),
-            Self::Insert { table, rows } => {
-                write!(f, "insert into {} by name; -- {} row(s) as data", table.quoted(), rows.len())?;
-                rows.iter().try_for_each(|row| write!(f, "\n-- {}", Value::Object(row.clone())))
-            }
-        }
-    }
+/// Rows as `--dry-run` shows them: in a comment, since they are never part of the SQL.
+fn as_comments(rows: &[Row]) -> String {
+    rows.iter().map(|row| format!("\n-- {}", Value::Object(row.clone()))).collect()
+}
+
+/// What stands in a schema, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Contents {
+    pub(crate) relations: Vec<String>,
+    /// The schema's own comment; `None` where there is none, or the engine keeps none.
+    pub(crate) comment: Option<String>,
 }
 
 /// A table or view that stands in a schema.
@@ -94,7 +91,17 @@ pub(crate) trait Warehouse {
     /// The database that environments are schemas of.
     fn database(&self) -> String;
 
-    /// Apply all of `change`, or nothing of it.
+    /// Whether a schema can carry a comment, so that the ownership mark has a second half.
+    fn keeps_comments(&self) -> bool;
+
+    /// A table's name as SQL takes it.
+    fn qualified(&self, table: &Table) -> String;
+
+    /// What [`Warehouse::apply`] would send, statement by statement.
+    fn script(&self, change: &[Statement]) -> Vec<String>;
+
+    /// Apply `change` in its order: all or nothing of it, as far as the engine can undo. Where it cannot
+    /// (Snowflake commits every `create` and `drop`), what was begun can be begun again.
     fn apply(&mut self, change: &[Statement]) -> Result<()>;
 
     /// The rows of one query that writes nothing.
@@ -105,14 +112,37 @@ pub(crate) trait Warehouse {
         statements.iter().map(|sql| self.query(sql)).collect()
     }
 
+    /// Those of `schemas` that exist, with what stands in them.
+    fn contents(&mut self, schemas: &[&str]) -> Result<BTreeMap<String, Contents>>;
+
     /// Whether `schema` exists, and the names of what stands in it.
-    fn relation_names(&mut self, schema: &str) -> Result<Option<Vec<String>>>;
+    fn relation_names(&mut self, schema: &str) -> Result<Option<Vec<String>>> {
+        Ok(self.contents(&[schema])?.remove(schema).map(|contents| contents.relations))
+    }
 
     /// What stands in `schema`, measured: exact row counts of tables, bytes where the engine says.
     fn measure(&mut self, schema: &Name) -> Result<Vec<Relation>>;
 
+    /// The same of several schemas at once.
+    fn measure_all(&mut self, schemas: &[Name]) -> Result<BTreeMap<Name, Vec<Relation>>> {
+        schemas.iter().map(|name| Ok((name.clone(), self.measure(name)?))).collect()
+    }
+
     /// Create the schema and what the toolkit keeps in it, where any of it is missing.
     fn provision(&self, schema: &Name) -> Vec<Statement>;
+
+    /// Create the schema as a copy of `base`, with its tables and their history. Views are left out:
+    /// a copied view would go on reading the base.
+    fn copy(&mut self, base: &Name, schema: &Name) -> Result<Vec<Statement>>;
+
+    /// Write the half of the ownership mark that stands on the schema; nothing where there is none.
+    fn comment(&self, schema: &Name) -> Vec<Statement>;
+
+    /// Give the roles of the policy what they may do in the environment.
+    fn grant(&self, schema: &Name) -> Vec<Statement>;
+
+    /// Drop a schema with all that is in it.
+    fn drop_schema(&self, doomed: &Droppable) -> Statement;
 
     /// Create the registry, where it is missing.
     fn provision_registry(&self) -> Vec<Statement>;
@@ -129,7 +159,23 @@ pub(crate) fn quote(identifier: &str) -> String {
     format!("\"{}\"", identifier.replace('"', "\"\""))
 }
 
-/// A text as a standard SQL string literal.
+/// A text as an SQL expression that means the same on every engine. Snowflake takes a backslash in a
+/// literal for an escape and DuckDB does not, so a text with one is put together without it.
 pub(crate) fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
+    let parts: Vec<String> = text.split('\\').map(|part| format!("'{}'", part.replace('\'', "''"))).collect();
+    match parts.as_slice() {
+        [one] => one.clone(),
+        several => format!("({})", several.join(" || chr(92) || ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_literal_holds_no_backslash() {
+        assert_eq!(literal("it's"), "'it''s'");
+        assert_eq!(literal("a\\'b"), "('a' || chr(92) || '''b')");
+    }
 }

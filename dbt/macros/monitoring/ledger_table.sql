@@ -13,7 +13,9 @@
         {%- set columns = [] -%}
         {%- for node in graph.sources.values() if node.source_name == 'ledger' and node.name == name -%}
             {%- for column in node.columns.values() -%}
-                {%- do columns.append('cast(null as ' ~ column.data_type ~ ') as ' ~ column.name) -%}
+                {#- Quoted, because some names are words of SQL; in upper case where the engine keeps names so. -#}
+                {%- set name = column.name | upper if target.type == 'snowflake' else column.name -%}
+                {%- do columns.append('cast(null as ' ~ column.data_type ~ ') as ' ~ adapter.quote(name)) -%}
             {%- endfor -%}
         {%- endfor -%}
         (select {{ columns | join(', ') }} where false)

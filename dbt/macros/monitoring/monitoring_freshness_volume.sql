@@ -4,17 +4,17 @@
 {%- endmacro %}
 
 
-{% macro duckdb__monitoring_freshness_volume() -%}
+{% macro default__monitoring_freshness_volume() -%}
 with measurements as (
 
     select
         *,
-        lag(row_count) over (partition by relation_name order by measured_at, run_id) as previous_row_count,
-        lag(measured_at) over (partition by relation_name order by measured_at, run_id) as previous_measured_at,
-        row_number() over (partition by relation_name order by measured_at desc, run_id desc) as recency,
+        lag(row_count) over (partition by relation_name order by measured_at nulls first, run_id nulls first) as previous_row_count,
+        lag(measured_at) over (partition by relation_name order by measured_at nulls first, run_id nulls first) as previous_measured_at,
+        row_number() over (partition by relation_name order by measured_at desc nulls last, run_id desc nulls last) as recency,
         max(measured_at) over (partition by run_id) as run_measured_at,
         max(measured_at) over () as last_measured_at
-    from {{ ledger_table('ledger_relations') }}
+    from {{ relation_measurements() }}
 
 ),
 

@@ -4,15 +4,16 @@
 {%- endmacro %}
 
 
-{% macro duckdb__monitoring_query_daily() -%}
+{% macro default__monitoring_query_daily() -%}
 with queries as (
 
     select
         cast(start_time as date) as date_day,
         execution_status,
         rows_produced,
+        is_truncated,
         total_elapsed_time / 1000.0 as elapsed_seconds
-    from {{ ledger_table('ledger_queries') }}
+    from {{ query_log() }}
 
 ),
 
@@ -29,7 +30,8 @@ final as (
         {{ ratio('sum(elapsed_seconds)', 'count(elapsed_seconds)', 3) }} as mean_seconds,
         cast(percentile_cont(0.5) within group (order by elapsed_seconds) as numeric(18, 3)) as p50_seconds,
         cast(percentile_cont(0.95) within group (order by elapsed_seconds) as numeric(18, 3)) as p95_seconds,
-        cast(max(elapsed_seconds) as numeric(18, 3)) as max_seconds
+        cast(max(elapsed_seconds) as numeric(18, 3)) as max_seconds,
+        max(case when is_truncated then 1 else 0 end) = 1 as is_truncated
     from queries
     group by date_day
 

@@ -4,16 +4,16 @@
 {%- endmacro %}
 
 
-{% macro duckdb__monitoring_storage() -%}
+{% macro default__monitoring_storage() -%}
 with measurements as (
 
     select
         *,
-        lag(bytes) over (partition by relation_name order by measured_at, run_id) as previous_bytes,
-        row_number() over (partition by relation_name order by measured_at desc, run_id desc) as recency,
+        lag(bytes) over (partition by relation_name order by measured_at nulls first, run_id nulls first) as previous_bytes,
+        row_number() over (partition by relation_name order by measured_at desc nulls last, run_id desc nulls last) as recency,
         max(measured_at) over (partition by run_id) as run_measured_at,
         max(measured_at) over () as last_measured_at
-    from {{ ledger_table('ledger_relations') }}
+    from {{ relation_measurements() }}
 
 ),
 
@@ -29,7 +29,7 @@ final as (
         bytes - previous_bytes as storage_change_bytes,
         row_count,
         case when row_count > 0 then {{ ratio('bytes', 'row_count', 2) }} end as bytes_per_row,
-        cast('ledger_relations' as varchar) as figure_source,
+        figure_source,
         measured_at,
         run_id
     from measurements

@@ -4,12 +4,12 @@
 {%- endmacro %}
 
 
-{% macro duckdb__monitoring_test_results() -%}
+{% macro default__monitoring_test_results() -%}
 with results as (
 
     select
         *,
-        row_number() over (partition by node_id order by started_at desc, run_id desc) as recency,
+        row_number() over (partition by node_id order by started_at desc nulls last, run_id desc) as recency,
         count(case when status <> 'skipped' then 1 end) over (partition by node_id) as executions,
         count(case when status in ('fail', 'error') then 1 end) over (partition by node_id) as failed_executions,
         max(case when status <> 'skipped' then started_at end) over (partition by node_id) as last_executed_at

@@ -7,7 +7,7 @@ select
     execution_status,
     user_name,
     {{ schema.literal }} as environment
-from {{ schema.quoted }}.ledger_queries
+from {{ schema.queries }}
 where
     coalesce(
         case when json_valid(query_tag) then json_extract_string(query_tag, '$.environment') end,

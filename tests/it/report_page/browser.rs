@@ -178,12 +178,11 @@ impl Browser {
     /// Errors and warnings of the page since it was opened: exceptions, and what the console was told.
     pub(crate) fn complaints(&self) -> Vec<String> {
         let is_complaint = |event: &&Value| match event["method"].as_str() {
-            Some("Runtime.exceptionThrown") => true,
+            Some("Runtime.exceptionThrown" | "Page.javascriptDialogOpening") => true,
             Some("Runtime.consoleAPICalled") => {
                 ["error", "warning"].contains(&event["params"]["type"].as_str().unwrap())
             }
             Some("Log.entryAdded") => event["params"]["entry"]["level"] != "verbose",
-            Some("Page.javascriptDialogOpening") => true,
             _ => false,
         };
         self.events.iter().filter(is_complaint).map(|event| event["params"].to_string()).collect()

@@ -32,6 +32,7 @@ use crate::repo::Repo;
 /// A ready environment.
 #[derive(Debug)]
 pub(crate) struct Python {
+    venv: PathBuf,
     interpreter: PathBuf,
     duckdb: PathBuf,
     dbt_version: Option<String>,
@@ -49,6 +50,11 @@ impl Python {
         &self.duckdb
     }
 
+    /// The folder that its packages are installed in.
+    pub(crate) fn packages(&self) -> Option<PathBuf> {
+        stamp::site_packages(&self.venv)
+    }
+
     /// The version of dbt-core, where an asked-for set pins it.
     pub(crate) fn dbt_version(&self) -> Option<&str> {
         self.dbt_version.as_deref()
@@ -56,6 +62,7 @@ impl Python {
 
     fn new(venv: &Path, ready: &Ready, locks: &[Lock]) -> Self {
         Self {
+            venv: venv.to_path_buf(),
             interpreter: stamp::interpreter(venv),
             // Absent only where no set brings it; whoever runs it then is told this name.
             duckdb: ready.duckdb(venv).unwrap_or_else(|| venv.join("bin").join("duckdb")),

@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result};
 use super::events::Event;
 use crate::console::shell_word;
 use crate::interrupt;
+use crate::warehouse::snowflake::Secret;
 
 /// See the file itself for why dbt is not started directly.
 const GUARD: &str = include_str!("guard.py");
@@ -39,6 +40,8 @@ pub(crate) struct Invocation {
     /// dbt's own arguments, the subcommand first.
     pub(crate) args: Vec<String>,
     pub(crate) environment: Vec<(&'static str, String)>,
+    /// Variables that are never shown; they are filled in just before dbt starts.
+    pub(crate) secrets: Vec<(&'static str, Secret)>,
 }
 
 /// How dbt ended.
@@ -91,6 +94,7 @@ impl Invocation {
         let mut command = Command::new(interpreter);
         command.arg("-c").arg(GUARD).args(&self.args).args(FOR_US).current_dir(&self.project);
         command.envs(self.environment.iter().map(|(name, value)| (*name, value)));
+        command.envs(self.secrets.iter().map(|(name, secret)| (*name, secret.reveal())));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // Ctrl-C reaches every process of the terminal's group: dbt leaves ours, so that there is one
         // way to stop it, and that way is ours.

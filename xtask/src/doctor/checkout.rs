@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::Verdict;
-use crate::local;
 use crate::repo::Repo;
+use crate::target;
 
 /// Below this, a build is likely to fail half way.
 const SCARCE_BYTES: u64 = 1 << 30;
@@ -53,7 +53,7 @@ fn unreadable(path: &Path) -> Option<String> {
 
 /// The place of the embedded warehouse: writable, and with room.
 pub(super) fn storage(repo: &Repo) -> Verdict {
-    let file = match local::database(repo) {
+    let file = match target::database(repo) {
         Ok(file) => file,
         Err(error) => return Verdict::from_error(&error),
     };

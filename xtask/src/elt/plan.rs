@@ -10,6 +10,7 @@ use super::Args;
 use crate::dbt::runner::Invocation;
 use crate::environment::Name;
 use crate::ledger::{self, Run, Status};
+use crate::target::Place;
 use crate::warehouse::{Statement, Warehouse};
 use crate::{Format, console};
 
@@ -50,11 +51,12 @@ pub(super) fn unchanged_since(
 pub(super) fn invocation(
     args: &Args,
     project: &Path,
-    database: &Path,
+    place: &Place,
     seeds: Option<&Path>,
     run_id: &str,
 ) -> Invocation {
-    let mut words: Vec<String> = ["build", "--target", "local", "--target-path"].map(str::to_owned).into();
+    let mut words: Vec<String> =
+        ["build", "--target", place.label(), "--target-path"].map(str::to_owned).into();
     words.push(format!("target/{}", args.schema));
     if project.join("profiles.yml").is_file() {
         words.extend(["--profiles-dir", "."].map(str::to_owned));
@@ -69,24 +71,27 @@ pub(super) fn invocation(
     if args.full_refresh {
         words.push("--full-refresh".to_owned());
     }
-    let mut environment = vec![
-        ("DBT_TARGET_SCHEMA", args.schema.to_string()),
-        ("DBT_DUCKDB_PATH", database.to_string_lossy().into_owned()),
-        ("XTASK_RUN_ID", run_id.to_owned()),
-    ];
+    let mut environment =
+        vec![("DBT_TARGET_SCHEMA", args.schema.to_string()), ("XTASK_RUN_ID", run_id.to_owned())];
+    let tag = ledger::query_tag(Some(args.schema.as_str()), Some(run_id), "elt");
+    environment.extend(place.dbt_variables(&tag));
     if std::env::var_os("DBT_THREADS").is_none() {
-        environment.push(("DBT_THREADS", threads().to_string()));
+        environment.push(("DBT_THREADS", threads(place).to_string()));
     }
     if let Some(seeds) = seeds {
         environment.push(("DBT_SEED_DIR", seeds.to_string_lossy().into_owned()));
     }
-    Invocation { project: project.to_path_buf(), args: words, environment }
+    Invocation { project: project.to_path_buf(), args: words, environment, secrets: Vec::new() }
 }
 
 /// Nodes that dbt builds at once. dbt's own work holds Python's lock, so more threads than processors
-/// only wait for each other; DuckDB spreads a large query over all of them by itself.
-fn threads() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from).min(4)
+/// only wait for each other; DuckDB spreads a large query over all of them by itself. At Snowflake dbt
+/// mostly waits.
+fn threads(place: &Place) -> usize {
+    match place {
+        Place::Local { .. } => std::thread::available_parallelism().map_or(1, usize::from).min(4),
+        Place::Snowflake { .. } => 8,
+    }
 }
 
 #[derive(Serialize)]
@@ -105,22 +110,18 @@ impl Plan {
     pub(super) fn print(
         &self,
         schema: &Name,
-        target: &'static str,
+        warehouse: &dyn Warehouse,
         installed: bool,
         format: Format,
     ) -> Result<()> {
         let unchanged = self.up_to_date.is_some();
         let shown = Shown {
             schema,
-            target,
+            target: warehouse.target(),
             dry_run: true,
             up_to_date: unchanged,
             install: !installed,
-            statements: if unchanged {
-                Vec::new()
-            } else {
-                self.provision.iter().map(ToString::to_string).collect()
-            },
+            statements: if unchanged { Vec::new() } else { warehouse.script(&self.provision) },
             dbt: (!unchanged).then(|| self.invocation.describe()),
         };
         match format {

@@ -39,7 +39,7 @@ pub(super) struct Compiled {
 }
 
 /// A run as it is known before it has begun: the ledger's row with nothing in it of how it went.
-pub(super) fn new_run(args: &Args, root: &Path, dbt_version: Option<&str>) -> Run {
+pub(super) fn new_run(args: &Args, root: &Path) -> Run {
     let commit = Commit::read(root);
     Run {
         run_id: uuid::Uuid::now_v7().to_string(),
@@ -59,21 +59,15 @@ pub(super) fn new_run(args: &Args, root: &Path, dbt_version: Option<&str>) -> Ru
         git_dirty: commit.dirty,
         triggered_by: context::triggered_by(),
         run_url: context::run_url(),
-        dbt_version: dbt_version.map(str::to_owned),
+        dbt_version: None,
         toolkit_version: env!("CARGO_PKG_VERSION").to_owned(),
         message: None,
     }
 }
 
-/// The name that a run puts on the lock.
-pub(super) fn holder(run: &Run) -> Holder {
-    Holder {
-        command: "elt".to_owned(),
-        schema: run.schema_name.clone(),
-        run_id: Some(run.run_id.clone()),
-        pid: std::process::id(),
-        since: Timestamp::now(),
-    }
+/// What the statements of a run are tagged with.
+pub(super) fn query_tag(run: &Run) -> String {
+    ledger::query_tag(Some(&run.schema_name), Some(&run.run_id), "elt")
 }
 
 /// Record a run that was killed before it could do so itself.

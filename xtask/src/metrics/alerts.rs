@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
 
 use super::history::Past;
-use super::model::{Alert, AlertState, Figure, Report, Unit};
+use super::model::{Alert, AlertState, Figure, Report, Status, Unit};
 use crate::finding::Severity;
 use crate::repo::Repo;
 
@@ -97,7 +97,7 @@ impl Policy {
         Ok(policy)
     }
 
-    /// How every alert stands that speaks of this report's scope.
+    /// How every alert stands that speaks of this report's scope, and of what its target has.
     pub(super) fn judge(&self, report: &Report, past: &Past) -> Vec<Alert> {
         let covers = |rule: &&Rule| {
             let environment = report.environment.as_deref();
@@ -105,7 +105,11 @@ impl Policy {
                 environment.is_some_and(|name| only.iter().any(|other| other.eq_ignore_ascii_case(name)))
             })
         };
-        self.alerts.iter().filter(covers).map(|rule| rule.judge(report, past)).collect()
+        let exists = |rule: &&Rule| {
+            let figure = report.figures.iter().find(|figure| figure.name == rule.figure);
+            figure.is_none_or(|figure| figure.status != Status::NotSupported)
+        };
+        self.alerts.iter().filter(covers).filter(exists).map(|rule| rule.judge(report, past)).collect()
     }
 }
 

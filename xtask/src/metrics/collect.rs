@@ -17,9 +17,10 @@ use super::model::{
     Cost, Day, Group, Layer, Lifetime, Load, NodeStats, Relation, Report, Run, RunNode, Status, Storage,
     Table, Window,
 };
-use super::sql::{self, Dialect, Templates};
+use super::snowflake;
+use super::sql::{self, Templates};
 use crate::environment::{Name, REGISTRY};
-use crate::warehouse::{Row, Warehouse};
+use crate::warehouse::{Row, Warehouse, quote};
 
 /// The tables that make a schema an environment.
 const LEDGER: [&str; 5] =
@@ -50,17 +51,14 @@ pub(super) struct Found {
 
 impl Found {
     /// Look, in one call.
-    pub(super) fn read(
-        warehouse: &mut dyn Warehouse,
-        dialect: &Dialect,
-        request: &Request<'_>,
-    ) -> Result<Self> {
+    pub(super) fn read(warehouse: &mut dyn Warehouse, request: &Request<'_>) -> Result<Self> {
         #[derive(Deserialize)]
         struct Standing {
             schema_name: String,
             table_name: String,
         }
-        let standing: Vec<Standing> = records(warehouse.query(&Templates::tables(dialect)?)?)?;
+        let standing: Vec<Standing> =
+            records(warehouse.query(&sql::dialect(warehouse).tables(&quote(&warehouse.database()))?)?)?;
         let tables = |schema: &str| -> BTreeSet<String> {
             let of_schema = standing.iter().filter(|table| table.schema_name.eq_ignore_ascii_case(schema));
             of_schema.map(|table| table.table_name.to_ascii_lowercase()).collect()
@@ -89,28 +87,33 @@ impl Request<'_> {
 }
 
 /// Everything but alerts and history.
-pub(super) fn collect(
-    warehouse: &mut dyn Warehouse,
-    dialect: &Dialect,
-    request: &Request<'_>,
-    found: &Found,
-) -> Result<Report> {
+pub(super) fn collect(warehouse: &mut dyn Warehouse, request: &Request<'_>, found: &Found) -> Result<Report> {
     let before = request.window.previous()?;
-    let mut read = if found.environments.is_empty() {
-        Ledger::default()
-    } else {
-        read_ledger(warehouse, dialect, request, found, before)?
-    };
     let empty = found.environments.is_empty();
-    let storage = storage(&read.now.relations, empty);
-    let cost = no_cost();
-    let facts = Facts { empty, log: &read.log, latest: &read.now, storage: &storage, cost: &cost };
-    let earlier_storage = self::storage(&read.before.relations, empty);
-    let earlier =
-        Facts { empty, log: &read.log_before, latest: &read.before, storage: &earlier_storage, cost: &cost };
+    let mut read = if empty { Ledger::default() } else { read_ledger(warehouse, request, found, before)? };
+    let engine = engine(warehouse, request, found, &mut read)?;
+    let facts = Facts {
+        empty,
+        log: Some(&engine.log),
+        latest: &read.now,
+        storage: &engine.storage,
+        cost: &engine.cost,
+        warehouse_cost: &engine.warehouse_cost,
+    };
     let mut figures = figures::figures(&facts, request.window);
+    // Before the first run there was nothing that could have been counted: that is no zero.
+    let begun = read.lifetime.iter().any(|row| row.first_started_at < before.end);
+    let (nothing, unknown) = (no_cost(), unknown_storage());
+    let earlier = Facts {
+        empty: empty || !begun,
+        log: engine.log_before.as_ref(),
+        latest: &read.before,
+        storage: engine.storage_before.as_ref().unwrap_or(&unknown),
+        cost: &nothing,
+        warehouse_cost: &nothing,
+    };
     figures::compare(&mut figures, &figures::figures(&earlier, before));
-    let log = std::mem::take(&mut read.log);
+    let log = engine.log;
     let days = log.daily(request.window);
     let table = |source: &'static str| Shape { empty, source };
     Ok(Report {
@@ -122,16 +125,14 @@ pub(super) fn collect(
         generated_at: request.now,
         toolkit_version: env!("CARGO_PKG_VERSION").to_owned(),
         figures,
-        daily: table(LEDGER_QUERIES).of(days, "no queries"),
-        by_environment: table(LEDGER_QUERIES).of(log.environments, "no query ran in the window"),
-        by_warehouse: Table {
-            status: Status::NotSupported,
-            source: LEDGER_QUERIES.to_owned(),
-            reason: Some("DuckDB runs in one process and has no warehouses".to_owned()),
-            rows: Vec::new(),
+        daily: of_log(&log, empty, days),
+        by_environment: of_log(&log, empty, log.environments.clone()),
+        by_warehouse: match &log.warehouses {
+            Some(groups) => of_log(&log, empty, groups.clone()),
+            None => not_supported(LEDGER_QUERIES, "DuckDB runs in one process and has no warehouses"),
         },
-        by_user: table(LEDGER_QUERIES).of(log.users, "no query ran in the window"),
-        storage,
+        by_user: of_log(&log, empty, log.users.clone()),
+        storage: engine.storage,
         relations: table(LEDGER_RELATIONS).of(read.now.relations, "no run has measured a relation yet"),
         slowest_nodes: table(LEDGER_NODES).of(read.slowest, "no node was executed in the window"),
         failing_nodes: table(LEDGER_NODES).of(read.failing, "no node failed in the window"),
@@ -139,7 +140,7 @@ pub(super) fn collect(
         latest_run: table(LEDGER_NODES).of(read.latest_run, "no run has started dbt yet"),
         tests_by_layer: table(LEDGER_NODES).of(read.now.tests, "no test has run yet"),
         lifetime: table(LEDGER_RUNS).of(read.lifetime, "there was no run yet"),
-        cost,
+        cost: engine.cost,
         alerts: Vec::new(),
         history: Table { status: Status::NoData, source: String::new(), reason: None, rows: Vec::new() },
     })
@@ -170,8 +171,8 @@ impl Shape {
 struct Ledger {
     now: Latest,
     before: Latest,
-    log: Log,
-    log_before: Log,
+    /// `None` where the engine keeps the log itself.
+    logs: Option<(Log, Log)>,
     slowest: Vec<NodeStats>,
     failing: Vec<NodeStats>,
     runs: Vec<Run>,
@@ -184,19 +185,21 @@ const COMPARED: [&str; 5] = [sql::RELATIONS, sql::RUN_TOTALS, sql::RECOVERY, sql
 
 fn read_ledger(
     warehouse: &mut dyn Warehouse,
-    dialect: &Dialect,
     request: &Request<'_>,
     found: &Found,
     before: Window,
 ) -> Result<Ledger> {
-    let (templates, window) = (Templates::new(dialect, &found.environments, request.now), request.window);
+    let (templates, window) = (Templates::new(warehouse, &found.environments, request.now), request.window);
+    let engine_keeps_log = sql::is_snowflake(warehouse);
+    let (log_now, log_before): (&[&str], &[&str]) =
+        if engine_keeps_log { (&[], &[]) } else { (&[sql::QUERIES, sql::QUERY_BOUNDS], &[sql::QUERIES]) };
     let of_window = |template: &&str| templates.fill(template, window);
     let of_before = |template: &&str| templates.fill(template, before);
     let statements: Vec<String> = (COMPARED.iter().map(of_window))
         .chain(COMPARED.iter().map(of_before))
         .chain([sql::NODES, sql::RUNS, sql::LATEST_RUN, sql::LIFETIME].iter().map(of_window))
-        .chain([sql::QUERIES, sql::QUERY_BOUNDS].iter().map(of_window))
-        .chain([sql::QUERIES].iter().map(of_before))
+        .chain(log_now.iter().map(of_window))
+        .chain(log_before.iter().map(of_before))
         .collect::<Result<_>>()?;
     let read = warehouse.query_many(&statements).context("failed to read the ledgers")?;
     let mut results = Results(read.into_iter());
@@ -210,8 +213,12 @@ fn read_ledger(
         runs: results.next()?,
         latest_run: results.next()?,
         lifetime: results.next()?,
-        log: log(results.next()?, results.next::<Bounds>()?.into_iter().next()),
-        log_before: log(results.next()?, None),
+        logs: if engine_keeps_log {
+            None
+        } else {
+            let now = log(results.next()?, results.next::<Bounds>()?.into_iter().next());
+            Some((now, log(results.next()?, None)))
+        },
     })
 }
 
@@ -342,7 +349,7 @@ struct Bounds {
 }
 
 fn log(rows: Vec<LoadRow>, bounds: Option<Bounds>) -> Log {
-    let mut log = Log::default();
+    let mut log = Log::new(LEDGER_QUERIES);
     for row in rows {
         let load = row.load();
         match row.grouped_by.as_str() {
@@ -383,11 +390,69 @@ fn storage(relations: &[Relation], empty: bool) -> Table<Storage> {
     Shape { empty, source: LEDGER_RELATIONS }.of(rows, "no run has measured a relation yet")
 }
 
-fn no_cost() -> Table<Cost> {
+/// What the engine itself knows, or on DuckDB the ledger.
+struct Engine {
+    log: Log,
+    log_before: Option<Log>,
+    storage: Table<Storage>,
+    storage_before: Option<Table<Storage>>,
+    cost: Table<Cost>,
+    warehouse_cost: Table<Cost>,
+}
+
+fn engine(
+    warehouse: &mut dyn Warehouse,
+    request: &Request<'_>,
+    found: &Found,
+    read: &mut Ledger,
+) -> Result<Engine> {
+    let names = &found.environments;
+    if sql::is_snowflake(warehouse) && !names.is_empty() {
+        let (cost, warehouse_cost) = snowflake::cost(warehouse, request, names)?;
+        return Ok(Engine {
+            log: snowflake::log(warehouse, request, names)?,
+            log_before: None,
+            storage: snowflake::storage(warehouse, names)?,
+            storage_before: None,
+            cost,
+            warehouse_cost,
+        });
+    }
+    let empty = names.is_empty();
+    let (log, log_before) = read.logs.take().unwrap_or((Log::new(LEDGER_QUERIES), Log::new(LEDGER_QUERIES)));
+    Ok(Engine {
+        log,
+        log_before: Some(log_before),
+        storage: storage(&read.now.relations, empty),
+        storage_before: Some(storage(&read.before.relations, empty)),
+        cost: no_cost(),
+        warehouse_cost: no_cost(),
+    })
+}
+
+/// A table of the query log, which may be known in part only.
+fn of_log<T>(log: &Log, empty: bool, rows: Vec<T>) -> Table<T> {
+    let table = Shape { empty, source: log.source }.of(rows, "no query ran in the window");
+    if log.status == Status::Ok || table.rows.is_empty() {
+        return table;
+    }
+    Table { status: log.status, reason: log.reason.clone(), ..table }
+}
+
+fn not_supported<T>(source: &str, reason: &str) -> Table<T> {
     Table {
         status: Status::NotSupported,
-        source: "none".to_owned(),
-        reason: Some("DuckDB runs on your own machine and bills nothing".to_owned()),
+        source: source.to_owned(),
+        reason: Some(reason.to_owned()),
         rows: Vec::new(),
     }
+}
+
+fn no_cost() -> Table<Cost> {
+    not_supported("none", "DuckDB runs on your own machine and bills nothing")
+}
+
+/// Storage of an earlier time, which no view of Snowflake tells: the history does.
+fn unknown_storage() -> Table<Storage> {
+    not_supported("none", "it is only told of now")
 }

@@ -85,15 +85,15 @@ fn table(out: &mut String, name: &str, keys: &[&str], time: Option<&str>, table:
     };
     for row in table["rows"].as_array().into_iter().flatten() {
         let key: Vec<String> = keys.iter().map(|key| text(&row[*key])).collect();
-        let time = time.map(|time| text(&row[time])).unwrap_or_default();
+        let when = time.map(|time| text(&row[time])).unwrap_or_default();
         for (metric, value) in row.as_object().into_iter().flatten() {
-            if keys.contains(&metric.as_str()) || value.is_null() {
+            if keys.contains(&metric.as_str()) || time == Some(metric.as_str()) || value.is_null() {
                 continue;
             }
             out.push_str(&line([
                 name.to_owned(),
                 key.join("/"),
-                time.clone(),
+                when.clone(),
                 metric.clone(),
                 text(value),
                 unit(metric, value).to_owned(),

@@ -4,20 +4,27 @@
 use jiff::civil::{Date, DateTime};
 use serde::Deserialize;
 
-use super::collect::{LEDGER_NODES, LEDGER_QUERIES, LEDGER_RELATIONS, LEDGER_RUNS};
+use super::collect::{LEDGER_NODES, LEDGER_RELATIONS, LEDGER_RUNS};
 use super::model::{
     Cost, Day, Figure, Group, Layer, Load, Relation, Span, Status, Storage, Table, Unit, Value, Window,
 };
+use super::snowflake;
 
 pub(super) const NO_ENVIRONMENT: &str = "no environment has a ledger yet; `cargo xtask elt` makes one";
 
 /// The query log of a window, counted.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Log {
+    pub(super) source: &'static str,
+    /// `Ok`, or `Truncated` where the log holds more than could be read.
+    pub(super) status: Status,
+    pub(super) reason: Option<String>,
     pub(super) total: Load,
     /// Days with queries.
     pub(super) days: Vec<Day>,
     pub(super) environments: Vec<Group>,
+    /// `None` where there are no warehouses.
+    pub(super) warehouses: Option<Vec<Group>>,
     pub(super) users: Vec<Group>,
     pub(super) last_day: Option<Date>,
     /// Queries that begin after now.
@@ -65,13 +72,31 @@ pub(super) struct Success {
 pub(super) struct Facts<'a> {
     /// There is no environment to read, so nothing is known.
     pub(super) empty: bool,
-    pub(super) log: &'a Log,
+    /// `None` where the log does not reach back so far.
+    pub(super) log: Option<&'a Log>,
     pub(super) latest: &'a Latest,
     pub(super) storage: &'a Table<Storage>,
     pub(super) cost: &'a Table<Cost>,
+    /// Of all warehouses, idle time too.
+    pub(super) warehouse_cost: &'a Table<Cost>,
 }
 
 impl Log {
+    pub(super) fn new(source: &'static str) -> Self {
+        Self {
+            source,
+            status: Status::Ok,
+            reason: None,
+            total: Load::default(),
+            days: Vec::new(),
+            environments: Vec::new(),
+            warehouses: None,
+            users: Vec::new(),
+            last_day: None,
+            ahead_of_clock: None,
+        }
+    }
+
     /// A row for each day of the window: a day without queries has none, and that is known.
     pub(super) fn daily(&self, window: Window) -> Vec<Day> {
         let of = |date: Date| {
@@ -95,7 +120,7 @@ impl Load {
 
 /// The figures, in the order in which people read them.
 pub(super) fn figures(facts: &Facts<'_>, window: Window) -> Vec<Figure> {
-    let mut figures = query_figures(facts.log);
+    let mut figures: Vec<Figure> = facts.log.map(query_figures).unwrap_or_default();
     figures.extend(run_figures(&facts.latest.runs, &facts.latest.recovery));
     figures.extend(test_figures(&facts.latest.tests));
     figures.extend(data_figures(facts.latest, window));
@@ -107,7 +132,8 @@ pub(super) fn figures(facts: &Facts<'_>, window: Window) -> Vec<Figure> {
         }
     }
     figures.extend(storage_figures(facts.storage));
-    figures.push(cost_figure(facts.cost));
+    figures.push(cost_figure("credits", facts.cost));
+    figures.push(cost_figure("warehouse_credits", facts.warehouse_cost));
     figures
 }
 
@@ -161,13 +187,13 @@ impl From {
 fn query_figures(log: &Log) -> Vec<Figure> {
     const NONE: &str = "no query ran in the window";
     const UNTIMED: &str = "no query of the window has a known time";
-    let from = From { source: LEDGER_QUERIES, span: Span::Window };
+    let from = From { source: log.source, span: Span::Window };
     let load = &log.total;
     let seconds = |name: &str, value: Option<f64>| {
         from.real(name, Unit::Seconds, value, if load.queries == 0 { NONE } else { UNTIMED })
     };
     let last_day = log.last_day.map(|day| Value::Text(day.to_string()));
-    vec![
+    let mut figures = vec![
         from.count("queries", load.queries),
         from.count("failed_queries", load.failed_queries),
         from.real("query_failure_rate", Unit::Ratio, load.failure_rate, NONE),
@@ -176,19 +202,26 @@ fn query_figures(log: &Log) -> Vec<Figure> {
         seconds("query_p50_seconds", load.p50_seconds),
         seconds("query_p95_seconds", load.p95_seconds),
         seconds("query_max_seconds", load.max_seconds),
-        From { source: LEDGER_QUERIES, span: Span::Latest }.figure(
+        From { source: log.source, span: Span::Latest }.figure(
             "last_query_date",
             Unit::Date,
             last_day,
             "the log holds no query before the end of the window",
         ),
-        From { source: LEDGER_QUERIES, span: Span::Latest }.figure(
+        From { source: log.source, span: Span::Latest }.figure(
             "queries_ahead_of_clock",
             Unit::Count,
             log.ahead_of_clock.map(Value::Whole),
             "it is only told of now",
         ),
-    ]
+    ];
+    if log.status != Status::Ok {
+        for figure in &mut figures {
+            figure.status = log.status;
+            figure.reason.clone_from(&log.reason);
+        }
+    }
+    figures
 }
 
 fn run_figures(runs: &RunTotals, recovery: &Recovery) -> Vec<Figure> {
@@ -295,17 +328,21 @@ fn storage_figures(storage: &Table<Storage>) -> Vec<Figure> {
     ];
     for figure in &mut figures[1..] {
         if figure.value.is_none() {
-            figure.status = Status::NotSupported;
-            figure.reason = Some(format!("{} does not tell", figure.source));
+            // Snowflake knows these, and tells them in a view that few roles may read.
+            let hidden = figure.source == snowflake::TABLES;
+            figure.status = if hidden { Status::NoPrivilege } else { Status::NotSupported };
+            if !hidden {
+                figure.reason = Some(format!("{} does not tell", figure.source));
+            }
         }
     }
     figures
 }
 
-fn cost_figure(cost: &Table<Cost>) -> Figure {
+fn cost_figure(name: &str, cost: &Table<Cost>) -> Figure {
     let known: Vec<f64> = cost.rows.iter().filter_map(|row| row.credits).collect();
     Figure {
-        name: "credits".to_owned(),
+        name: name.to_owned(),
         value: (!known.is_empty()).then(|| Value::Real(round(known.iter().sum()))),
         unit: Unit::Credits,
         span: Span::Window,

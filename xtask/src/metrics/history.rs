@@ -12,11 +12,11 @@ use jiff::civil::{Date, DateTime};
 use minijinja::context;
 use serde::{Deserialize, Serialize};
 
-use super::model::{Alert, AlertState, Point, Report, Status, Table, Value, Window};
+use super::model::{Alert, AlertState, Figure, Point, Report, Status, Table, Value, Window};
 use super::sql;
 use super::{collect, figures};
 use crate::environment::REGISTRY;
-use crate::warehouse::{self, Statement, Warehouse, literal, quote};
+use crate::warehouse::{self, Statement, Warehouse, literal};
 
 /// A year and a month, so that a month can be compared with that of the year before.
 const KEPT_DAYS: i64 = 400;
@@ -82,11 +82,15 @@ impl Past {
         scope: &Scope,
         window: Window,
     ) -> Result<Self> {
-        if ![FIGURES, ALERTS].iter().all(|table| registry.contains(*table)) {
+        if !stand(registry) {
             return Ok(Self::default());
         }
         let since = window.as_of().checked_sub(TOLD_DAYS.max(2 * i64::from(window.days)).days())?;
-        let fill = |template| filled(warehouse, template, scope, since, window.as_of());
+        let fill = |template| {
+            let (since, before) = (format!("date '{since}'"), format!("date '{}'", window.as_of()));
+            let scope = context! { scope => literal(&scope.name), days => scope.days, since, before };
+            sql::dialect(warehouse).registry(template, &tables(warehouse), scope)
+        };
         let statements = [fill(POINTS)?, fill(STATES)?];
         let mut results =
             warehouse.query_many(&statements).context("failed to read the history of metrics")?;
@@ -130,48 +134,52 @@ impl Past {
     }
 }
 
-/// The statements that keep what this call saw.
+/// The statements that keep what this call saw. `registry` names the tables that stand there.
 pub(super) fn keep(
     warehouse: &dyn Warehouse,
+    registry: &BTreeSet<String>,
     scope: &Scope,
     report: &Report,
     states: &[AlertRow],
 ) -> Result<Vec<Statement>> {
     let as_of = report.window.as_of();
     let oldest = as_of.checked_sub(KEPT_DAYS.days())?;
-    let kept: Vec<Kept<'_>> = report
-        .figures
-        .iter()
-        .filter(|figure| matches!(figure.status, Status::Ok | Status::Delayed))
-        .filter_map(|figure| {
-            Some(Kept {
-                scope: &scope.name,
-                days: scope.days,
-                as_of,
-                name: &figure.name,
-                value: figure.value.as_ref()?.number()?,
-                unit: figure.unit.label(),
-                status: figure.status.label(),
-                source: &figure.source,
-                recorded_at: report.generated_at,
-            })
-        })
-        .collect();
-    let mut change = warehouse.provision_registry();
-    let (schema, figures, alerts) = tables(warehouse);
-    for table in TABLES {
-        change.push(Statement::sql(sql::render(table, context! { registry => schema.as_str() })?.trim_end()));
+    let tables = tables(warehouse);
+    let [(_, figures), (_, alerts)] = &tables;
+    let mut change = Vec::new();
+    if !stand(registry) {
+        change.extend(warehouse.provision_registry());
+        for template in TABLES {
+            let sql = sql::dialect(warehouse).registry(template, &tables, context! {})?;
+            change.push(Statement::sql(sql.trim_end()));
+        }
     }
     let ours = format!("scope = {} and days = {}", literal(&scope.name), scope.days);
-    change.push(Statement::sql(format!(
-        "delete from {} where {ours} and as_of = date '{as_of}'",
-        figures.quoted()
-    )));
-    change.push(Statement::sql(format!("delete from {} where as_of < date '{oldest}'", figures.quoted())));
-    change.push(Statement::insert(figures, &kept)?);
-    change.push(Statement::sql(format!("delete from {} where {ours}", alerts.quoted())));
-    change.push(Statement::insert(alerts, states)?);
+    change.push(Statement::sql(format!("delete from {figures} where {ours} and as_of = date '{as_of}'")));
+    change.push(Statement::sql(format!("delete from {figures} where as_of < date '{oldest}'")));
+    change.push(Statement::insert(warehouse::Table::new(REGISTRY, FIGURES), &kept(scope, report))?);
+    change.push(Statement::sql(format!("delete from {alerts} where {ours}")));
+    change.push(Statement::insert(warehouse::Table::new(REGISTRY, ALERTS), states)?);
     Ok(change)
+}
+
+/// The figures that are known; a part of one would look like a fall tomorrow.
+fn kept<'a>(scope: &'a Scope, report: &'a Report) -> Vec<Kept<'a>> {
+    let known = report.figures.iter().filter(|figure| matches!(figure.status, Status::Ok | Status::Delayed));
+    let row = |figure: &'a Figure| {
+        Some(Kept {
+            scope: &scope.name,
+            days: scope.days,
+            as_of: report.window.as_of(),
+            name: &figure.name,
+            value: figure.value.as_ref()?.number()?,
+            unit: figure.unit.label(),
+            status: figure.status.label(),
+            source: &figure.source,
+            recorded_at: report.generated_at,
+        })
+    };
+    known.filter_map(row).collect()
 }
 
 /// How the alerts of a report are kept: one that could not be judged stays as it was.
@@ -195,23 +203,12 @@ pub(super) fn states(scope: &Scope, report: &Report, past: &Past) -> Vec<AlertRo
     report.alerts.iter().filter_map(state).collect()
 }
 
-fn tables(warehouse: &dyn Warehouse) -> (String, warehouse::Table, warehouse::Table) {
-    let dialect = sql::dialect(warehouse);
-    let schema = (dialect.schema_case)(REGISTRY);
-    (quote(&schema), warehouse::Table::new(REGISTRY, FIGURES), warehouse::Table::new(REGISTRY, ALERTS))
+/// The tables of the history, as the templates call them.
+fn tables(warehouse: &dyn Warehouse) -> [(&'static str, String); 2] {
+    let table = |name| warehouse.qualified(&warehouse::Table::new(REGISTRY, name));
+    [("figures", table(FIGURES)), ("alerts", table(ALERTS))]
 }
 
-fn filled(
-    warehouse: &dyn Warehouse,
-    template: &str,
-    scope: &Scope,
-    since: Date,
-    before: Date,
-) -> Result<String> {
-    let (registry, ..) = tables(warehouse);
-    let (since, before) = (format!("date '{since}'"), format!("date '{before}'"));
-    sql::render(
-        template,
-        context! { registry, scope => literal(&scope.name), days => scope.days, since, before },
-    )
+fn stand(registry: &BTreeSet<String>) -> bool {
+    [FIGURES, ALERTS].iter().all(|table| registry.contains(*table))
 }

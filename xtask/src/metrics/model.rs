@@ -333,6 +333,7 @@ pub(crate) struct Lifetime {
     pub(crate) status: String,
     pub(crate) runs: i64,
     pub(crate) seconds: Option<f64>,
+    pub(crate) first_started_at: DateTime,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -9,26 +9,36 @@ use minijinja::{Environment, UndefinedBehavior, context};
 
 use super::model::Window;
 use crate::environment::{Name, REGISTRY};
-use crate::warehouse::{Warehouse, literal, quote};
+use crate::warehouse::{Table, Warehouse, literal};
 
-/// The files that hold for one engine only.
+/// What differs between engines in statements that are otherwise the same.
 pub(super) struct Dialect {
-    pub(super) tables: &'static str,
-    /// How the engine writes the schema of an environment.
-    pub(super) schema_case: fn(&str) -> String,
+    tables: &'static str,
     /// The ledger's column `rows`, a reserved word on Snowflake.
-    pub(super) rows_column: &'static str,
+    rows_column: &'static str,
+    /// A time without a zone, whatever the session makes of `timestamp`.
+    timestamp_type: &'static str,
 }
 
 static DUCKDB: Dialect = Dialect {
     tables: include_str!("../../../sql/duckdb/metrics/tables.sql"),
-    schema_case: str::to_owned,
     rows_column: "rows",
+    timestamp_type: "timestamp",
+};
+
+static SNOWFLAKE: Dialect = Dialect {
+    tables: include_str!("../../../sql/snowflake/metrics/tables.sql"),
+    rows_column: "\"ROWS\"",
+    timestamp_type: "timestamp_ntz",
 };
 
 /// The dialect of a warehouse.
-pub(super) fn dialect(_warehouse: &dyn Warehouse) -> &'static Dialect {
-    &DUCKDB
+pub(super) fn dialect(warehouse: &dyn Warehouse) -> &'static Dialect {
+    if is_snowflake(warehouse) { &SNOWFLAKE } else { &DUCKDB }
+}
+
+pub(super) fn is_snowflake(warehouse: &dyn Warehouse) -> bool {
+    warehouse.target() == "snowflake"
 }
 
 /// The query log of DuckDB environments is a table of their ledgers.
@@ -50,23 +60,26 @@ pub(super) const LATEST_RUN: &str = include_str!("../../../sql/metrics/latest_ru
 pub(super) const TESTS: &str = include_str!("../../../sql/metrics/tests.sql");
 
 /// What the templates of one call have in common.
-pub(super) struct Templates<'a> {
-    dialect: &'a Dialect,
-    /// Each in the two ways that a statement needs it: `quoted` and `literal`.
+pub(super) struct Templates {
+    dialect: &'static Dialect,
+    /// The ledger of each environment: the names of its tables, and of itself as a text.
     schemas: Vec<minijinja::Value>,
-    now: String,
+    now: DateTime,
 }
 
-impl<'a> Templates<'a> {
-    pub(super) fn new(dialect: &'a Dialect, environments: &[Name], now: DateTime) -> Self {
-        let schema = |name: &Name| context! { quoted => quote(&(dialect.schema_case)(name.as_str())), literal => literal(name.as_str()) };
-        Self { dialect, schemas: environments.iter().map(schema).collect(), now: timestamp(now) }
-    }
-
-    /// The statement that lists what there is to read.
-    pub(super) fn tables(dialect: &Dialect) -> Result<String> {
-        let registry = literal(&(dialect.schema_case)(REGISTRY));
-        render(dialect.tables, context! { registry })
+impl Templates {
+    pub(super) fn new(warehouse: &dyn Warehouse, environments: &[Name], now: DateTime) -> Self {
+        let table = |name: &Name, table| warehouse.qualified(&Table::new(name.as_str(), table));
+        let schema = |name: &Name| {
+            context! {
+                runs => table(name, "ledger_runs"),
+                nodes => table(name, "ledger_nodes"),
+                queries => table(name, "ledger_queries"),
+                relations => table(name, "ledger_relations"),
+                literal => literal(name.as_str()),
+            }
+        };
+        Self { dialect: dialect(warehouse), schemas: environments.iter().map(schema).collect(), now }
     }
 
     /// A statement over the ledgers of all environments, about `window`.
@@ -81,17 +94,34 @@ impl<'a> Templates<'a> {
                 runs => source(FROM_RUNS)?,
                 nodes => source(FROM_NODES)?,
                 relations => source(FROM_RELATIONS)?,
-                window_start => timestamp(window.start),
-                window_end => timestamp(window.end),
-                now => &self.now,
+                window_start => self.dialect.timestamp(window.start),
+                window_end => self.dialect.timestamp(window.end),
+                now => self.dialect.timestamp(self.now),
             },
         )
     }
 }
 
-/// A time as both engines read it.
-pub(super) fn timestamp(time: DateTime) -> String {
-    format!("cast('{}' as timestamp)", time.strftime("%F %T%.f"))
+impl Dialect {
+    /// The statement that lists what there is to read.
+    pub(super) fn tables(&self, database: &str) -> Result<String> {
+        render(self.tables, context! { registry => literal(REGISTRY), database })
+    }
+
+    /// A statement about what earlier calls kept in the registry.
+    pub(super) fn registry(
+        &self,
+        template: &str,
+        tables: &[(&str, String)],
+        more: minijinja::Value,
+    ) -> Result<String> {
+        let tables = minijinja::Value::from_pairs(tables.iter().map(|(name, table)| (*name, table.clone())));
+        render(template, context! { timestamp_type => self.timestamp_type, ..context! { ..tables, ..more } })
+    }
+
+    fn timestamp(&self, time: DateTime) -> String {
+        format!("cast('{}' as {})", time.strftime("%F %T%.f"), self.timestamp_type)
+    }
 }
 
 /// A template with its values. A name that the template misspells is an error, not an empty text.
@@ -103,35 +133,19 @@ pub(super) fn render(template: &str, values: minijinja::Value) -> Result<String>
     })
 }
 
-/// `prefix` and anything after it, as a pattern for `like … escape '^'`: `_` and `%` stand for themselves.
-pub(super) fn like_prefix(prefix: &str) -> String {
-    let mut pattern = String::new();
-    for c in prefix.chars() {
-        if matches!(c, '_' | '%' | '^') {
-            pattern.push('^');
-        }
-        pattern.push(c);
-    }
-    pattern.push('%');
-    pattern
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::path::Path;
 
-    #[test]
-    fn a_wildcard_in_a_prefix_stands_for_itself() {
-        assert_eq!(like_prefix("issue_"), "issue^_%");
-        assert_eq!(like_prefix("a%^b"), "a^%^^b%");
-        assert_eq!(like_prefix(""), "%");
-    }
+    use super::*;
+    use crate::warehouse::duckdb::DuckDb;
 
     #[test]
     fn every_statement_can_be_filled_in() {
         let names: Vec<Name> = ["dev", "issue_42"].iter().map(|name| name.parse().expect("a name")).collect();
         let now: DateTime = "2026-03-08T12:30:00.5".parse().expect("a time");
-        let templates = Templates::new(&DUCKDB, &names, now);
+        let warehouse = DuckDb::new(Path::new("duckdb"), Path::new("w.duckdb"));
+        let templates = Templates::new(&warehouse, &names, now);
         let window = Window::ending(now, 7).expect("a window");
         let all = [
             QUERIES,
@@ -149,7 +163,7 @@ mod tests {
         for template in all {
             let sql = templates.fill(template, window).expect("filled in");
             assert!(!sql.contains("{{") && !sql.contains("{%"), "{sql}");
-            assert!(sql.contains("\"issue_42\".ledger_"), "{sql}");
+            assert!(sql.contains("\"issue_42\".\"ledger_"), "{sql}");
         }
         let sql = templates.fill(QUERIES, window).expect("filled in");
         assert!(sql.contains("start_time < cast('2026-03-08 12:30:00.5' as timestamp)"), "{sql}");

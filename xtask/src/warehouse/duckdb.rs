@@ -4,6 +4,7 @@
 //! minutes. SQL goes in on standard input, so nothing of it shows in the list of processes; rows go
 //! in as a file of JSON, so nothing in them is ever read as SQL.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -11,8 +12,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::{Relation, Row, Statement, Table, Warehouse, literal, quote};
-use crate::environment::{Name, REGISTRY};
+use super::{Contents, Relation, Row, Statement, Table, Warehouse, as_comments, literal, quote};
+use crate::environment::{Droppable, Name, REGISTRY};
+use crate::ledger::is_ledger;
 use crate::lock;
 
 const LEDGER: &str = include_str!("../../../sql/duckdb/ledger.sql");
@@ -122,6 +124,28 @@ impl Warehouse for DuckDb {
         self.file.file_stem().unwrap_or_default().to_string_lossy().into_owned()
     }
 
+    fn keeps_comments(&self) -> bool {
+        false
+    }
+
+    fn qualified(&self, table: &Table) -> String {
+        qualified(table)
+    }
+
+    /// Rows go in as a file that exists only while they do, so its statement is told in words.
+    fn script(&self, change: &[Statement]) -> Vec<String> {
+        let show = |statement: &Statement| match statement {
+            Statement::Sql(sql) => format!("{sql};"),
+            Statement::Insert { table, rows } => format!(
+                "insert into {} by name; -- {} row(s) as data{}",
+                qualified(table),
+                rows.len(),
+                as_comments(rows)
+            ),
+        };
+        change.iter().map(show).collect()
+    }
+
     fn apply(&mut self, change: &[Statement]) -> Result<()> {
         if change.is_empty() {
             return Ok(());
@@ -167,23 +191,26 @@ impl Warehouse for DuckDb {
         Ok(results)
     }
 
-    fn relation_names(&mut self, schema: &str) -> Result<Option<Vec<String>>> {
+    fn contents(&mut self, schemas: &[&str]) -> Result<BTreeMap<String, Contents>> {
+        let wanted: Vec<String> = schemas.iter().map(|schema| literal(schema)).collect();
         let sql = format!(
-            "select relation.name from duckdb_schemas() as s
+            "select s.schema_name, relation.name from duckdb_schemas() as s
              left join (
                  select schema_name, table_name as name from duckdb_tables() where database_name = current_database()
                  union all
                  select schema_name, view_name from duckdb_views() where database_name = current_database()
              ) as relation on s.schema_name = relation.schema_name
-             where s.database_name = current_database() and s.schema_name = {}
-             order by 1",
-            literal(schema)
+             where s.database_name = current_database() and s.schema_name in ({})
+             order by 1, 2",
+            wanted.join(", ")
         );
-        let rows = self.query(&sql)?;
-        if rows.is_empty() {
-            return Ok(None);
+        let mut all: BTreeMap<String, Contents> = BTreeMap::new();
+        for row in self.query(&sql)? {
+            let text = |key: &str| Some(row.get(key)?.as_str()?.to_owned());
+            let contents = all.entry(text("schema_name").unwrap_or_default()).or_default();
+            contents.relations.extend(text("name"));
         }
-        Ok(Some(rows.iter().filter_map(|row| Some(row.get("name")?.as_str()?.to_owned())).collect()))
+        Ok(all)
     }
 
     fn measure(&mut self, schema: &Name) -> Result<Vec<Relation>> {
@@ -227,6 +254,32 @@ impl Warehouse for DuckDb {
         ]
     }
 
+    fn copy(&mut self, base: &Name, schema: &Name) -> Result<Vec<Statement>> {
+        let mut change = self.provision(schema);
+        for relation in self.measure(base)?.iter().filter(|relation| !relation.is_view) {
+            let from = format!("{}.{}", quote(base.as_str()), quote(&relation.name));
+            let to = format!("{}.{}", quote(schema.as_str()), quote(&relation.name));
+            change.push(Statement::sql(if is_ledger(&relation.name) {
+                format!("insert into {to} by name select * from {from}")
+            } else {
+                format!("create table {to} as select * from {from}")
+            }));
+        }
+        Ok(change)
+    }
+
+    fn comment(&self, _: &Name) -> Vec<Statement> {
+        Vec::new()
+    }
+
+    fn grant(&self, _: &Name) -> Vec<Statement> {
+        Vec::new()
+    }
+
+    fn drop_schema(&self, doomed: &Droppable) -> Statement {
+        Statement::sql(format!("drop schema {} cascade", quote(doomed.name().as_str())))
+    }
+
     fn provision_registry(&self) -> Vec<Statement> {
         vec![
             Statement::sql(format!("create schema if not exists {}", quote(REGISTRY))),
@@ -234,6 +287,10 @@ impl Warehouse for DuckDb {
             Statement::sql(REGISTRY_TABLES.trim_end().trim_end_matches(';')),
         ]
     }
+}
+
+fn qualified(table: &Table) -> String {
+    format!("{}.{}", quote(&table.schema), quote(table.name))
 }
 
 /// Whether an engine's message says that there is no room left to write.
@@ -275,7 +332,7 @@ fn insert_from(file: &Path, table: &Table, first: &Row) -> String {
     let columns: Vec<String> = first.keys().map(|name| format!("{}: 'varchar'", quote(name))).collect();
     format!(
         "insert into {} by name\nselect * from read_json({}, format = 'newline_delimited', columns = {{{}}})",
-        table.quoted(),
+        qualified(table),
         literal(&file.to_string_lossy()),
         columns.join(", ")
     )

@@ -240,10 +240,12 @@ pub(super) fn bars(bars: &[Bar], whole: Option<f64>) -> String {
     let longest = whole.unwrap_or_else(|| bars.iter().map(sum).fold(0.0, f64::max));
     let mut html = String::from(r#"<div class="bars">"#);
     for bar in bars {
-        let mut svg = String::from(r#"<rect class="track" width="100%" height="10" rx="3"/>"#);
-        if bar.parts.iter().all(|(value, _)| value.is_none()) {
-            svg = r#"<rect class="gap" x="0.5" y="0.5" width="99%" height="9" rx="3"/>"#.to_owned();
-        }
+        let is_known = bar.parts.iter().any(|(value, _)| value.is_some());
+        let mut svg = String::from(if is_known {
+            r#"<rect class="track" width="100%" height="10" rx="3"/>"#
+        } else {
+            r#"<rect class="gap" x="0.5" y="0.5" width="99%" height="9" rx="3"/>"#
+        });
         let mut x = 0.0;
         for (value, tone) in bar.parts.iter().filter_map(|(value, tone)| Some(((*value)?, tone))) {
             let width = if longest > 0.0 { value / longest * 100.0 } else { 0.0 };

@@ -273,7 +273,7 @@ fn short_labels(grid: &Grid, words: &Words) -> Vec<String> {
 fn in_words(series: &Series, labels: &[String], unit: Unit, words: &Words) -> String {
     let known = || series.values.iter().zip(labels).filter_map(|(value, label)| Some(((*value)?, label)));
     let highest = known().max_by(|a, b| a.0.total_cmp(&b.0));
-    let Some(((most, when), (last, _))) = highest.zip(known().last()) else {
+    let Some(((most, when), (last, _))) = highest.zip(known().next_back()) else {
         return format!("{}: nothing known", series.label);
     };
     format!(

@@ -14,9 +14,8 @@ use super::policy::{Panel, Policy};
 use crate::dbt::artifacts::{Manifest, RunResults};
 use crate::environment::Name;
 use crate::metrics::model::{Report, RunNode};
-use crate::metrics::sql;
 use crate::repo::Repo;
-use crate::warehouse::{Row, Warehouse, quote};
+use crate::warehouse::{Row, Table, Warehouse};
 
 /// All that is gathered; [`super::render`] turns it into the page and reads nothing more.
 #[derive(Debug, Default)]
@@ -184,8 +183,7 @@ fn ask(
             "{missing} does not stand in {name}: `cargo xtask elt --schema {name}` builds it."
         ));
     }
-    let schema = (sql::dialect(warehouse).schema_case)(name.as_str());
-    let sql = panel.sql.replace("{schema}", &quote(&schema));
+    let sql = panel.sql.replace("{schema}", &schema_of(warehouse, name));
     match warehouse.query(&sql) {
         Ok(rows) => grid_of(panel, &rows),
         Err(error) => {
@@ -193,6 +191,12 @@ fn ask(
             Err(format!("The query of this panel failed: {error:#}"))
         }
     }
+}
+
+/// The schema as the engine takes it: what stands before any table of it. No name holds a dot.
+fn schema_of(warehouse: &dyn Warehouse, name: &Name) -> String {
+    let table = warehouse.qualified(&Table::new(name.as_str(), "any"));
+    table.rsplit_once('.').map_or_else(String::new, |(schema, _)| schema.to_owned())
 }
 
 /// The answer's rows by the columns that the policy names; the case of names differs by engine.

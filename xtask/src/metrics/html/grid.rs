@@ -130,7 +130,7 @@ impl Words {
             Unit::Ratio => (decimals(value * 100.0, percent_places(value)), "%".to_owned()),
             Unit::Days => (
                 decimals(value, whole_or_places(value)),
-                if value == 1.0 { "day" } else { "days" }.to_owned(),
+                if (value - 1.0).abs() < 1e-9 { "day" } else { "days" }.to_owned(),
             ),
             Unit::Money => (decimals(value, 0), self.currency.clone().unwrap_or_default()),
             _ => (decimals(value, whole_or_places(value)), String::new()),

@@ -9,6 +9,8 @@ use crate::metrics::model::{Group, Load, Relation, Report};
 
 /// Bars that a list shows; the table behind it has the rest.
 const MOST_BARS: usize = 12;
+const NEVER: &str = "no run of the ledger built it";
+const FIRST: &str = "there is no run before to compare with";
 const NO_TIME: &str = "no query of it says how long it took";
 
 pub(super) fn figures(report: &Report, words: &Words) -> Vec<Figure> {
@@ -228,7 +230,6 @@ fn freshness(report: &Report, words: &Words) -> Figure {
     let mut relations: Vec<&Relation> = report.relations.rows.iter().collect();
     relations
         .sort_by_key(|relation| (relation.age_seconds.is_none(), std::cmp::Reverse(relation.age_seconds)));
-    const NEVER: &str = "no run of the ledger built it";
     for relation in &relations {
         let built = relation
             .last_built_at
@@ -271,7 +272,6 @@ fn volumes(report: &Report, words: &Words) -> Figure {
         ("Layer", Unit::Text),
         ("Measured", Unit::Moment),
     ]);
-    const FIRST: &str = "there is no run before to compare with";
     let mut tables: Vec<&Relation> = report.relations.rows.iter().filter(|r| r.row_count.is_some()).collect();
     tables.sort_by_key(|relation| std::cmp::Reverse(relation.row_count));
     if tables.is_empty() {

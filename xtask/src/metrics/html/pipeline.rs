@@ -18,6 +18,7 @@ use crate::metrics::model::{self, Report, RunNode, Status};
 
 /// Runs that the history shows: a month of a busy environment.
 const MOST_RUNS: usize = 60;
+const NO_TIME: &str = "no time was recorded";
 /// Height of a lane of the timeline, and of the bars in it, in pixels.
 const LANE: f64 = 30.0;
 const BAR: f64 = 20.0;
@@ -332,15 +333,14 @@ fn slowest(report: &Report, words: &Words) -> Figure {
         ("Environment", Unit::Text),
         ("SQL", Unit::Text),
     ]);
-    const WHY: &str = "no time was recorded";
     for node in &report.slowest_nodes.rows {
         grid.rows.push(vec![
             Cell::text(node.name.clone()),
-            Cell::number(node.total_seconds, WHY),
+            Cell::number(node.total_seconds, NO_TIME),
             Cell::count(Some(node.executions), ""),
-            Cell::number(node.mean_seconds, WHY),
-            Cell::number(node.p95_seconds, WHY),
-            Cell::number(node.max_seconds, WHY),
+            Cell::number(node.mean_seconds, NO_TIME),
+            Cell::number(node.p95_seconds, NO_TIME),
+            Cell::number(node.max_seconds, NO_TIME),
             Cell::text(node.environment.clone()),
             Cell::text(node.path.clone().unwrap_or_default()),
         ]);

@@ -1,0 +1,60 @@
+{#
+    The queries that ran in this environment, to select from: one row a query, with the columns of Snowflake's
+    QUERY_HISTORY, times in UTC, and `is_truncated` where the engine may have left out others of that time.
+
+    - Elsewhere: the ledger's query log, which is whole.
+    - Snowflake: INFORMATION_SCHEMA.QUERY_HISTORY, of the last seven days. It gives the newest 10,000 queries of the
+      time asked for before any filter, so it is asked slice by slice, and a slice of exactly so many is truncated.
+      The day on which the seven days begin is only partly there, and left out. A query belongs to the environment
+      when it ran in its schema or carries its name in the query tag. The role sees its own user's queries, and those
+      of others only with MONITOR on the warehouse.
+#}
+{% macro query_log() -%}
+    {{ return(adapter.dispatch('query_log', 'logistics')()) }}
+{%- endmacro %}
+
+
+{% macro default__query_log() -%}
+    (select queries.*, false as is_truncated from {{ ledger_table('ledger_queries') }} as queries)
+{%- endmacro %}
+
+
+{% macro snowflake__query_log() -%}
+    {%- if source('ledger', 'ledger_queries').is_cte -%}
+        {{ return(logistics.default__query_log()) }}
+    {%- endif -%}
+    {%- set minutes = 12 * 60 -%}
+    {#- Five minutes less than seven days, because the time passes between two readings of the clock. -#}
+    {%- set oldest = 7 * 24 * 60 - 5 -%}
+    (
+        select
+            query_id,
+            min(cast(convert_timezone('UTC', start_time) as timestamp_ntz)) as start_time,
+            min(total_elapsed_time) as total_elapsed_time,
+            min(execution_status) as execution_status,
+            min(rows_produced) as rows_produced,
+            max(slice_rows) >= 10000 as is_truncated
+        from (
+            {%- for slice in range(14) %}
+            select
+                *,
+                count(*) over () as slice_rows
+            from table({{ target.database }}.information_schema.query_history(
+                end_time_range_start => dateadd('minute', -{{ [(slice + 1) * minutes, oldest] | min }}, current_timestamp()),
+                end_time_range_end => dateadd('minute', -{{ slice * minutes }}, current_timestamp()),
+                result_limit => 10000
+            ))
+            {{- '\n            union all' if not loop.last }}
+            {%- endfor %}
+        ) as history
+        where
+            (
+                (database_name = '{{ target.database | upper }}' and schema_name = '{{ target.schema }}')
+                or upper(cast(try_parse_json(query_tag):environment as varchar)) = '{{ target.schema }}'
+            )
+            and cast(convert_timezone('UTC', start_time) as date)
+                > cast(dateadd('minute', -{{ oldest }}, sysdate()) as date)
+        -- a query that ended on the border of two slices stands in both
+        group by query_id
+    )
+{%- endmacro %}

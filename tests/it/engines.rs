@@ -1,0 +1,326 @@
+//! The models on both engines: DuckDB, and Snowflake's protocol as the local endpoint serves it.
+//!
+//! The unmodified dbt-snowflake builds the same project from the same seeds, with all its tests, and then every gold
+//! table is compared with DuckDB's row by row. A difference is of a known kind or fails the test.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+
+use serde_json::Value;
+
+use crate::support::{self, BUILT, Checkout, Ended, environment, root};
+
+/// A Snowflake of this test's own, gone when it is dropped: it ends when its standard input is closed.
+struct Endpoint {
+    process: Child,
+    stdin: Option<ChildStdin>,
+    port: u64,
+    data: PathBuf,
+}
+
+impl Endpoint {
+    fn start(data: PathBuf) -> Self {
+        let mut process = Command::new(environment().join("bin/python"))
+            .arg(root().join("tests/snowflake/endpoint.py"))
+            .args(["--port", "0", "--data"])
+            .arg(&data)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the endpoint starts");
+        let mut ready = String::new();
+        let stdout = process.stdout.take().expect("a pipe");
+        BufReader::new(stdout).read_line(&mut ready).expect("the line that says it is ready");
+        let ready: Value = serde_json::from_str(&ready).expect("a line of JSON");
+        let stdin = process.stdin.take();
+        Self { process, stdin, port: ready["port"].as_u64().expect("a port"), data }
+    }
+
+    /// dbt itself, on the checkout's project and against this endpoint.
+    fn dbt(&self, checkout: &Checkout, args: &[&str]) -> Command {
+        let mut command = support::scrubbed(checkout.root());
+        let variables: Vec<(String, Option<String>)> = command
+            .get_envs()
+            .map(|(name, value)| {
+                let text = |part: &std::ffi::OsStr| part.to_string_lossy().into_owned();
+                (text(name), value.map(text))
+            })
+            .collect();
+        command = Command::new(environment().join("bin/dbt"));
+        for (name, value) in variables {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command
+            .current_dir(checkout.root())
+            .args(args)
+            .args([
+                "--target",
+                "snowflake",
+                "--project-dir",
+                "dbt",
+                "--profiles-dir",
+                "dbt",
+                "--no-use-colors",
+            ])
+            .env("SNOWFLAKE_HOST", "127.0.0.1")
+            .env("SNOWFLAKE_PORT", self.port.to_string())
+            .env("SNOWFLAKE_PROTOCOL", "http")
+            .env("SNOWFLAKE_ACCOUNT", "ORG-ACCOUNT")
+            .env("SNOWFLAKE_USER", "builder")
+            .env("SNOWFLAKE_PASSWORD", "any")
+            .env("SNOWFLAKE_ROLE", "LOGISTICS_BUILDER")
+            .env("SNOWFLAKE_WAREHOUSE", "LOGISTICS_WH")
+            .env("DBT_TARGET_SCHEMA", BUILT)
+            .env("DBT_SEND_ANONYMOUS_USAGE_STATS", "false")
+            .env("DBT_TARGET_PATH", checkout.path("dbt/target-snowflake"))
+            .env("DBT_LOG_PATH", checkout.path("dbt/logs-snowflake"));
+        command
+    }
+
+    /// Stop, and leave the data in its file.
+    fn stop(mut self) -> PathBuf {
+        self.end();
+        std::mem::take(&mut self.data)
+    }
+
+    fn end(&mut self) {
+        self.stdin.take();
+        self.process.wait().expect("the endpoint ends with its standard input");
+    }
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+#[test]
+fn gold_is_the_same_on_duckdb_and_snowflake() {
+    let checkout = Checkout::built();
+    let endpoint = Endpoint::start(checkout.path("snowflake.duckdb"));
+    Ended::of(endpoint.dbt(&checkout, &["build"])).expect(0);
+
+    seeds_of_another_folder_are_checked(&checkout, &endpoint);
+
+    let data = endpoint.stop();
+    let gold = gold_models(&checkout);
+    assert!(gold.len() >= 4, "{gold:?}");
+    for model in gold {
+        let duckdb = Table::read(&checkout, "", &format!("{BUILT}.{model}"));
+        let attach = format!("attach '{}' as snowflake;", data.display());
+        let place = format!("snowflake.{}.{}", BUILT.to_uppercase(), model.to_uppercase());
+        let snowflake = Table::read(&checkout, &attach, &place);
+        assert!(!duckdb.rows.is_empty(), "{model} has no rows to compare");
+        let differences = compare(&duckdb, &snowflake);
+        let unexplained: Vec<&Difference> =
+            differences.iter().filter(|found| !found.is_explained()).collect();
+        assert!(
+            unexplained.is_empty(),
+            "{model}: {} of {}: {unexplained:#?}",
+            unexplained.len(),
+            differences.len()
+        );
+    }
+}
+
+/// `DBT_SEED_DIR` counts on Snowflake too, whatever the order of the columns, and a value that its type does not hold
+/// stops the seed.
+fn seeds_of_another_folder_are_checked(checkout: &Checkout, endpoint: &Endpoint) {
+    let folder = checkout.path("other seeds");
+    fs::create_dir(&folder).expect("a folder");
+    write(
+        &folder,
+        "raw_suppliers",
+        "supplier_name,supplier_id,country_code,lead_time_stddev_days,lead_time_days\n\"A, \"\"B\"\"\",S,DE,,7\n",
+    );
+    write(
+        &folder,
+        "raw_warehouses",
+        "warehouse_id,warehouse_name,city,country_code,capacity_units\nW,A,B,DE,3.7\n",
+    );
+    let mut command = endpoint.dbt(checkout, &["seed", "--select", "raw_suppliers", "raw_warehouses"]);
+    // in a schema of its own: what was built stays as it was
+    command.env("DBT_SEED_DIR", &folder).env("DBT_TARGET_SCHEMA", "issue_43");
+    let said = Ended::of(command).expect(1).stdout;
+    assert!(
+        said.contains("other seeds/raw_warehouses.csv, column capacity_units: '3.7' is not integer"),
+        "{said}"
+    );
+    assert!(said.contains("OK loaded seed file ISSUE_43.raw_suppliers"), "{said}");
+}
+
+fn write(folder: &Path, seed: &str, text: &str) {
+    fs::write(folder.join(seed).with_extension("csv"), text).expect("a writable folder");
+}
+
+fn gold_models(checkout: &Checkout) -> Vec<String> {
+    let mut models: Vec<String> = fs::read_dir(checkout.path("dbt/models/gold"))
+        .expect("the gold models")
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "sql"))
+        .map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned())
+        .collect();
+    models.sort();
+    models
+}
+
+/// A relation as an engine has it: names in lower case, each value as the text that the engine writes.
+struct Table {
+    columns: Vec<(String, String)>,
+    rows: Vec<Vec<Option<String>>>,
+}
+
+impl Table {
+    fn read(checkout: &Checkout, before: &str, relation: &str) -> Self {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let described = checkout.sql(&format!("{before} describe {relation}"));
+        let part = |row: &Value, name: &str| text(&row[name]).expect("a description");
+        let columns: Vec<(String, String)> =
+            described.iter().map(|row| (part(row, "column_name"), part(row, "column_type"))).collect();
+        // By what identifies a row, which no rounding moves, so that the rows of both engines stand side by side.
+        let keys: Vec<&str> = columns
+            .iter()
+            .filter(|(_, kind)| kind == "VARCHAR" || kind == "DATE")
+            .map(|(name, _)| name.as_str())
+            .collect();
+        let rows = checkout
+            .sql(&format!("{before} select columns(*)::varchar from {relation} order by {}", keys.join(", ")))
+            .iter()
+            .map(|row| columns.iter().map(|(name, _)| text(&row[name])).collect())
+            .collect();
+        let columns = columns.into_iter().map(|(name, kind)| (name.to_lowercase(), kind)).collect();
+        Self { columns, rows }
+    }
+}
+
+#[derive(Debug, PartialEq)]
+enum Difference {
+    /// Snowflake has one type for all integers.
+    IntegerWidth {
+        column: String,
+    },
+    /// One unit of the last digit: a double was rounded from the other side of the half.
+    Rounding {
+        column: String,
+        row: usize,
+    },
+    Columns {
+        duckdb: Vec<String>,
+        snowflake: Vec<String>,
+    },
+    Type {
+        column: String,
+        duckdb: String,
+        snowflake: String,
+    },
+    Rows {
+        duckdb: usize,
+        snowflake: usize,
+    },
+    Value {
+        column: String,
+        row: usize,
+        duckdb: Option<String>,
+        snowflake: Option<String>,
+    },
+}
+
+impl Difference {
+    fn is_explained(&self) -> bool {
+        matches!(self, Self::IntegerWidth { .. } | Self::Rounding { .. })
+    }
+}
+
+fn compare(duckdb: &Table, snowflake: &Table) -> Vec<Difference> {
+    let names = |table: &Table| table.columns.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    if names(duckdb) != names(snowflake) {
+        return vec![Difference::Columns { duckdb: names(duckdb), snowflake: names(snowflake) }];
+    }
+    let mut found: Vec<Difference> = duckdb
+        .columns
+        .iter()
+        .zip(&snowflake.columns)
+        .filter_map(|(ours, theirs)| compare_types(ours, &theirs.1))
+        .collect();
+    if duckdb.rows.len() != snowflake.rows.len() {
+        found.push(Difference::Rows { duckdb: duckdb.rows.len(), snowflake: snowflake.rows.len() });
+    }
+    for (row, (ours, theirs)) in duckdb.rows.iter().zip(&snowflake.rows).enumerate() {
+        for (((column, _), ours), theirs) in duckdb.columns.iter().zip(ours).zip(theirs) {
+            found.extend(compare_values(column, row, ours.as_deref(), theirs.as_deref()));
+        }
+    }
+    found
+}
+
+fn compare_types((column, duckdb): &(String, String), snowflake: &str) -> Option<Difference> {
+    const INTEGERS: [&str; 4] = ["SMALLINT", "INTEGER", "BIGINT", "HUGEINT"];
+    if duckdb == snowflake {
+        return None;
+    }
+    let column = column.clone();
+    if INTEGERS.contains(&duckdb.as_str()) && INTEGERS.contains(&snowflake) {
+        return Some(Difference::IntegerWidth { column });
+    }
+    Some(Difference::Type { column, duckdb: duckdb.clone(), snowflake: snowflake.to_owned() })
+}
+
+fn compare_values(
+    column: &str,
+    row: usize,
+    duckdb: Option<&str>,
+    snowflake: Option<&str>,
+) -> Option<Difference> {
+    if duckdb == snowflake {
+        return None;
+    }
+    let column = column.to_owned();
+    match (duckdb.and_then(last_digits), snowflake.and_then(last_digits)) {
+        (Some((ours, scale)), Some((theirs, same)))
+            if scale == same && scale > 0 && ours.abs_diff(theirs) == 1 =>
+        {
+            Some(Difference::Rounding { column, row })
+        }
+        _ => {
+            let [duckdb, snowflake] = [duckdb, snowflake].map(|value| value.map(str::to_owned));
+            Some(Difference::Value { column, row, duckdb, snowflake })
+        }
+    }
+}
+
+/// A decimal as units of its last digit, and how many digits stand behind the point.
+fn last_digits(text: &str) -> Option<(i128, usize)> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    format!("{whole}{fraction}").parse().ok().map(|units| (units, fraction.len()))
+}
+
+#[test]
+fn a_difference_is_explained_by_rounding_and_integers_only() {
+    let compared = |ours, theirs| compare_values("c", 0, Some(ours), Some(theirs));
+    assert_eq!(compared("1.2500", "1.2500"), None);
+    for (ours, theirs) in [("1.2500", "1.2501"), ("-0.01", "0.00"), ("9.99", "10.00")] {
+        assert!(compared(ours, theirs).unwrap().is_explained(), "{ours} and {theirs}");
+    }
+    for (ours, theirs) in
+        [("1.2500", "1.2502"), ("7", "8"), ("1.25", "1.250"), ("A", "B"), ("2026-01-01", "2026-01-02")]
+    {
+        assert!(!compared(ours, theirs).unwrap().is_explained(), "{ours} and {theirs}");
+    }
+    assert!(!compare_values("c", 0, Some("0"), None).unwrap().is_explained());
+
+    let table = |kind: &str, rows: &[&str]| Table {
+        columns: vec![("c".into(), kind.into())],
+        rows: rows.iter().map(|value| vec![Some((*value).to_owned())]).collect(),
+    };
+    let explained = |ours: &Table, theirs: &Table| compare(ours, theirs).iter().all(Difference::is_explained);
+    assert!(explained(&table("INTEGER", &["1"]), &table("BIGINT", &["1"])));
+    assert!(!explained(&table("INTEGER", &["1"]), &table("DOUBLE", &["1"])));
+    assert!(!explained(&table("INTEGER", &["1"]), &table("INTEGER", &["1", "2"])));
+}

@@ -1,0 +1,945 @@
+#!/usr/bin/env python3
+"""A local Snowflake: fakesnow's server, with what it lacks and this project uses.
+
+fakesnow speaks Snowflake's wire protocol over DuckDB, so the unmodified clients (dbt-snowflake, the Python connector,
+ADBC) connect to it. Added here: schemas with a comment, a retention and a clone; the INFORMATION_SCHEMA views and the
+QUERY_HISTORY function that the toolkit reads, filled with the statements that were really run; sessions that know
+their user, role, warehouse and query tag; and, on demand, the ways in which a warehouse lets its clients down.
+
+    python tests/snowflake/endpoint.py --port 0 [--data FILE.duckdb] [--database NAME]...
+
+It serves 127.0.0.1, prints one line `{"port": N}` when it is ready, and ends when its standard input is closed, so
+that it never outlives the process that started it. Any user, password, key, token, role and warehouse is right.
+
+    GET  /__control/statements  the statements that were run, oldest first
+    GET  /__control/logins      who logged in, and how; of a secret only the SHA-256
+    POST /__control             demand faults, as a JSON object; they last until `{"reset": true}` unless counted:
+        {"fail_login": "390100"}       refuse logins with this code (or {"code": …, "message": …})
+        {"fail_statement": {"containing": TEXT, "code": "003001", "message": TEXT, "times": N}}
+        {"suspend_warehouse": true}    refuse what needs a warehouse: 000606
+        {"throttle": N}                answer the next N requests with HTTP 429
+        {"unavailable": N}             answer the next N requests with HTTP 503
+        {"drop_connection": N}         run the next N requests, and close the connection in the middle of the answer
+        {"delay": SECONDS}             take so long for each statement, unless it is cancelled
+        {"hang": true}                 accept requests and answer none of them until the reset
+        {"on": "login" | "query"}      beside counted faults and `hang`: only such requests
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import json
+import gzip
+import logging
+import os
+import re
+import secrets
+import socket
+import threading
+import uuid
+from collections import OrderedDict
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Callable
+
+import duckdb
+import pyarrow
+import pyarrow.compute
+import sqlglot
+import uvicorn
+from fakesnow import arrow, info_schema, macros, transforms
+from fakesnow.conn import FakeSnowflakeConnection
+from fakesnow.cursor import FakeSnowflakeCursor
+from fakesnow.expr import normalise_ident
+from fakesnow.instance import FakeSnow
+from fakesnow.server import SERVER_VERSION, query_request, routes, session, sessions
+from snowflake.connector.errors import ProgrammingError
+from sqlglot import TokenType, exp
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+META = "_fs_global._fs_information_schema"
+
+# What fakesnow cannot know or leaves out of INFORMATION_SCHEMA. The macros take the database's name, because these
+# views are those of one database. Bytes are made up, eight for each value, and so the same on every machine.
+META_SQL = f"""
+create table if not exists {META}._ep_schemas (
+    database_name varchar, schema_name varchar, owner varchar, comment varchar, retention_time integer,
+    is_transient boolean, created timestamptz, primary key (database_name, schema_name));
+create table if not exists {META}._ep_relations (
+    database_name varchar, schema_name varchar, relation_name varchar, is_transient boolean, created timestamptz,
+    last_altered timestamptz, primary key (database_name, schema_name, relation_name));
+create table if not exists {META}._ep_history (
+    query_id varchar, query_text varchar, database_name varchar, schema_name varchar, query_type varchar,
+    session_id bigint, user_name varchar, role_name varchar, warehouse_name varchar, warehouse_size varchar,
+    warehouse_type varchar, cluster_number bigint, query_tag varchar, execution_status varchar, error_code varchar,
+    error_message varchar, start_time timestamptz, end_time timestamptz, total_elapsed_time bigint,
+    bytes_scanned bigint, rows_produced bigint, compilation_time bigint, execution_time bigint,
+    queued_provisioning_time bigint, queued_repair_time bigint, queued_overload_time bigint,
+    transaction_blocked_time bigint, credits_used_cloud_services double);
+
+create or replace macro {META}._ep_query_history(range_start, range_end, result_limit) as table
+    select * from {META}._ep_history
+    where case
+        when result_limit not between 1 and 10000
+            then error('[000709] RESULT_LIMIT of QUERY_HISTORY must be between 1 and 10000')
+        when cast(range_start as timestamptz) < now() - interval 7 days
+            then error('[000709] Cannot retrieve data from more than 7 days ago')
+        else true end
+        and end_time >= coalesce(cast(range_start as timestamptz), '-infinity')
+        and end_time <= coalesce(cast(range_end as timestamptz), now())
+    order by end_time desc
+    limit result_limit;
+
+create or replace macro {META}._ep_schemata(of_database) as table
+    select
+        s.database_name as catalog_name,
+        case s.schema_name when '_fs_information_schema' then 'INFORMATION_SCHEMA' else s.schema_name end as schema_name,
+        coalesce(e.owner, 'SYSADMIN') as schema_owner,
+        case when e.is_transient then 'YES' else 'NO' end as is_transient,
+        'NO' as is_managed_access,
+        coalesce(e.retention_time, 1) as retention_time,
+        coalesce(e.created, to_timestamp(0)) as created,
+        coalesce(e.created, to_timestamp(0)) as last_altered,
+        e.comment as comment
+    from duckdb_schemas() as s
+    left join {META}._ep_schemas as e on s.database_name = e.database_name and s.schema_name = e.schema_name
+    where s.database_name = of_database and s.schema_name not in ('main', 'pg_catalog', 'information_schema');
+
+create or replace macro {META}._ep_tables(of_database) as table
+    select
+        r.database_name as table_catalog, r.schema_name as table_schema, r.relation_name as table_name,
+        coalesce(s.owner, 'SYSADMIN') as table_owner, r.table_type,
+        case when e.is_transient or s.is_transient then 'YES' else 'NO' end as is_transient,
+        null::varchar as clustering_key, r.row_count, r.row_count * 8 * r.column_count as bytes,
+        coalesce(s.retention_time, 1) as retention_time,
+        coalesce(e.created, to_timestamp(0)) as created, coalesce(e.last_altered, to_timestamp(0)) as last_altered,
+        coalesce(e.last_altered, to_timestamp(0)) as last_ddl, x.comment as comment
+    from (
+        select database_name, schema_name, table_name as relation_name, 'BASE TABLE' as table_type,
+            estimated_size as row_count, column_count
+        from duckdb_tables()
+        union all
+        select database_name, schema_name, view_name, 'VIEW', null, column_count from duckdb_views() where not internal
+    ) as r
+    left join {META}._ep_schemas as s on r.database_name = s.database_name and r.schema_name = s.schema_name
+    left join {META}._ep_relations as e
+        on r.database_name = e.database_name and r.schema_name = e.schema_name and r.relation_name = e.relation_name
+    left join {META}._fs_tables_ext as x
+        on r.database_name = x.ext_table_catalog and r.schema_name = x.ext_table_schema
+        and r.relation_name = x.ext_table_name
+    where r.database_name = of_database and r.schema_name not in ('main', '_fs_information_schema')
+        and r.relation_name not like '%$%';
+
+create or replace macro {META}._ep_table_storage_metrics(of_database, of_role) as table
+    select
+        table_catalog, table_schema, table_name, is_transient, bytes as active_bytes, 0 as time_travel_bytes,
+        0 as failsafe_bytes, 0 as retained_for_clone_bytes, created as table_created,
+        null::timestamptz as table_dropped, null::timestamptz as schema_dropped, comment
+    from {META}._ep_tables(of_database)
+    where of_role = 'ACCOUNTADMIN' and table_type = 'BASE TABLE';
+"""
+
+LOGIN_FAILURES = {
+    "390100": "Incorrect username or password was specified.",
+    "390114": "Authentication token has expired.  The user must authenticate again.",
+    "390144": "JWT token is invalid.",
+    "390189": "Role '{role}' specified in the connect string does not exist or not authorized. Contact your local "
+    "system administrator, or attempt to login with another role, e.g. PUBLIC.",
+    "390201": "The requested database does not exist or not authorized.",
+    "390303": "Invalid OAuth access token.",
+    "390318": "OAuth access token expired.",
+    "390422": "Incoming request with IP/Token 127.0.0.1 is not allowed to access Snowflake.",
+    "394400": "Programmatic access token is invalid.",
+}
+
+NO_WAREHOUSE = "No active warehouse selected in the current session.  Select an active warehouse with the 'use warehouse' command."
+NEEDS_WAREHOUSE = {"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "CREATE_TABLE_AS_SELECT"}
+
+
+def now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+def missing(kind: str, name: str) -> ProgrammingError:
+    """Snowflake's answer to a name that is not there, or that the role may not see."""
+    message = f"SQL compilation error:\n{kind} '{name}' does not exist or not authorized."
+    return ProgrammingError(msg=message, errno=2003, sqlstate="02000")
+
+
+def query_type(statement: exp.Expression | None) -> str:
+    """The QUERY_TYPE that Snowflake writes into its history."""
+    if isinstance(statement, exp.Create):
+        as_select = statement.kind == "TABLE" and statement.expression is not None
+        return "CREATE_TABLE_AS_SELECT" if as_select else f"CREATE_{statement.kind}".replace("CREATE_SCHEMA", "CREATE")
+    if isinstance(statement, exp.Alter) and statement.kind == "SESSION":
+        return "ALTER_SESSION"
+    if isinstance(statement, exp.Transaction):
+        return "BEGIN_TRANSACTION"
+    if isinstance(statement, exp.TruncateTable):
+        return "TRUNCATE_TABLE"
+    if isinstance(statement, exp.Command):
+        return str(statement.this).upper()
+    if isinstance(statement, exp.Query):
+        return "SELECT"
+    return "UNKNOWN" if statement is None else statement.key.upper()
+
+
+def parse(sql: str) -> exp.Expression | None:
+    """The statement, or none when it is not one; execution then says what is wrong with it."""
+    try:
+        return sqlglot.parse_one(sql, read="snowflake")
+    except sqlglot.errors.SqlglotError:
+        return None
+
+
+class SchemaStatement:
+    """`create schema` and `alter schema` with all their options; sqlglot understands only some of them together."""
+
+    def __init__(self, sql: str):
+        self.tokens = sqlglot.tokenize(sql, read="snowflake")
+        self.at = 0
+        self.options: dict[str, Any] = {}
+        self.clone: list[str] = []
+        self.verb = "CREATE" if self.takes("CREATE") else "ALTER" if self.takes("ALTER") else ""
+        self.replace = self.takes("OR", "REPLACE")
+        self.transient = self.takes("TRANSIENT")
+        self.is_schema = bool(self.verb) and self.takes("SCHEMA")
+        if not self.is_schema:
+            return
+        self.if_exists = self.takes("IF", "NOT", "EXISTS") or self.takes("IF", "EXISTS")
+        self.name = self.path()
+        self.clone = self.path() if self.takes("CLONE") else []
+        self.takes("SET")
+        self.takes("WITH", "MANAGED", "ACCESS")
+        while self.at < len(self.tokens):
+            self.option()
+
+    def takes(self, *words: str) -> bool:
+        found = [token.text.upper() for token in self.tokens[self.at : self.at + len(words)]] == list(words)
+        self.at += len(words) if found else 0
+        return found
+
+    def next(self) -> sqlglot.tokens.Token:
+        if self.at >= len(self.tokens):
+            raise ProgrammingError(msg="SQL compilation error:\nunexpected end of statement", errno=1003, sqlstate="42000")
+        self.at += 1
+        return self.tokens[self.at - 1]
+
+    def path(self) -> list[str]:
+        parts = []
+        while not parts or self.takes("."):
+            token = self.next()
+            parts.append(token.text if token.token_type == TokenType.IDENTIFIER else token.text.upper())
+        return parts
+
+    def option(self) -> None:
+        word = self.next()
+        key = word.text.upper()
+        if key not in {"COMMENT", "DATA_RETENTION_TIME_IN_DAYS", "MAX_DATA_EXTENSION_TIME_IN_DAYS"} or not self.takes("="):
+            raise ProgrammingError(msg=f"SQL compilation error:\nunexpected '{word.text}'.", errno=1003, sqlstate="42000")
+        self.options[key] = self.next().text
+        self.takes(",")
+
+
+class Cursor(FakeSnowflakeCursor):
+    """Runs statements for a session; those that fakesnow or DuckDB cannot run are run or rewritten here."""
+
+    _conn: Session
+
+    def execute(self, command: str, params: Any = None, *args: Any, **kwargs: Any) -> Cursor:
+        statement = parse(command)
+        try:
+            if not self.run_here(command, statement):
+                super().execute(command, params, *args, **kwargs)
+            self.remember(statement)
+        except ProgrammingError as error:
+            raise in_snowflakes_words(error) from error
+        except duckdb.Error as error:
+            raise snowflake_error(error) from error
+        return self
+
+    def run_here(self, command: str, statement: exp.Expression | None) -> bool:
+        words = [token.text.upper() for token in sqlglot.tokenize(command, read="snowflake")[:5]]
+        if "SCHEMA" in words and words[0] in {"CREATE", "ALTER"}:
+            ddl = SchemaStatement(command)
+            if ddl.is_schema:
+                self.create_schema(ddl) if ddl.verb == "CREATE" else self.alter_schema(ddl.name, ddl.options, ddl.if_exists)
+                return True
+        if isinstance(statement, exp.Comment) and str(statement.args["kind"]).upper() == "SCHEMA":
+            name = [identifier(part) for part in statement.this.parts]
+            self.alter_schema(name, {"COMMENT": statement.expression.this}, bool(statement.args.get("exists")))
+            return True
+        # there are no privileges here, and no other objects of an account than databases
+        if words and (words[0] in {"GRANT", "REVOKE"} or {"WAREHOUSE", "ROLE", "USER"} & set(words[1:2]) and words[0] in {"CREATE", "ALTER", "DROP"}):
+            self.answer("Statement executed successfully.")
+            return True
+        if isinstance(statement, exp.Alter) and statement.kind == "SESSION":
+            return self.alter_session(statement)
+        if isinstance(statement, exp.Use):
+            return self.use(statement)
+        if isinstance(statement, exp.Show) and statement.name in {"SCHEMAS", "WAREHOUSES"}:
+            self.show(statement)
+            return True
+        if words[:3] == ["SHOW", "PARAMETERS", "LIKE"]:
+            self.show_parameter(words[3])
+            return True
+        return False
+
+    def answer(self, status: str) -> None:
+        self.run_duckdb(f"select {exp.Literal.string(status).sql('duckdb')} as status")
+
+    def run_duckdb(self, sql: str) -> None:
+        self._execute(sqlglot.parse_one(sql, read="duckdb"))
+
+    def full_name(self, path: list[str]) -> tuple[str, str]:
+        """Database and schema of a schema's name; the session's database where none is given."""
+        database = path[-2] if len(path) > 1 else self._conn.database
+        if not database or not self._conn.account.has_database(database):
+            raise missing("Database", database or "")
+        return database, path[-1]
+
+    def create_schema(self, ddl: SchemaStatement) -> None:
+        database, schema = self.full_name(ddl.name)
+        if self._conn.account.has_schema(database, schema):
+            if ddl.if_exists:
+                return self.answer(f"{schema} already exists, statement succeeded.")
+            if not ddl.replace:
+                message = f"SQL compilation error:\nObject '{database}.{schema}' already exists."
+                raise ProgrammingError(msg=message, errno=2002, sqlstate="42710")
+            self._duck_conn.execute(f"drop schema {quoted(database, schema)} cascade")
+        source = self.full_name(ddl.clone) if ddl.clone else None
+        if source and not self._conn.account.has_schema(*source):
+            raise missing("Schema", ".".join(source))
+        self._duck_conn.execute(f"create schema {quoted(database, schema)}")
+        if source:
+            self.copy_relations(source, (database, schema))
+        comment = ddl.options.get("COMMENT")
+        retention = int(ddl.options.get("DATA_RETENTION_TIME_IN_DAYS", 1))
+        self._conn.account.meta(
+            f"insert or replace into {META}._ep_schemas values (?, ?, ?, ?, ?, ?, ?)",
+            [database, schema, self._conn.role, comment, retention, ddl.transient, now()],
+        )
+        super().execute(f"use schema {quoted(database, schema)}")
+        self.answer(f"Schema {schema} successfully created.")
+
+    def copy_relations(self, source: tuple[str, str], target: tuple[str, str]) -> None:
+        """Tables with their rows, and views that go on reading what they were written to read, as on Snowflake."""
+        for catalogue in ("duckdb_tables()", "duckdb_views()"):
+            where = f"from {catalogue} where database_name = ? and schema_name = ? order by 1"
+            for (sql,) in self._duck_conn.execute(f"select sql {where}", list(source)).fetchall():
+                create = sqlglot.parse_one(sql, read="duckdb")
+                relation = create.this.this if isinstance(create.this, exp.Schema) else create.this
+                relation.set("catalog", exp.to_identifier(target[0], quoted=True))
+                relation.set("db", exp.to_identifier(target[1], quoted=True))
+                self._duck_conn.execute(create.sql("duckdb"))
+                self._conn.account.altered(*target, relation.name, transient=True)
+                if create.kind == "TABLE":
+                    rows = f"select * from {quoted(*source, relation.name)}"
+                    self._duck_conn.execute(f"insert into {quoted(*target, relation.name)} {rows}")
+
+    def alter_schema(self, path: list[str], options: dict[str, Any], if_exists: bool) -> None:
+        database, schema = self.full_name(path)
+        account = self._conn.account
+        if not account.has_schema(database, schema):
+            if if_exists:
+                return self.answer("Statement executed successfully.")
+            raise missing("Schema", f"{database}.{schema}")
+        account.meta(
+            f"insert or ignore into {META}._ep_schemas values (?, ?, ?, null, 1, false, ?)",
+            [database, schema, self._conn.role, now()],
+        )
+        for option, column in {"COMMENT": "comment", "DATA_RETENTION_TIME_IN_DAYS": "retention_time"}.items():
+            if option in options:
+                account.meta(
+                    f"update {META}._ep_schemas set {column} = ? where database_name = ? and schema_name = ?",
+                    [options[option], database, schema],
+                )
+        self.answer("Statement executed successfully.")
+
+    def alter_session(self, statement: exp.Expression) -> bool:
+        for item in statement.find_all(exp.SetItem):
+            name = item.this.this.name.upper() if isinstance(item.this, exp.EQ) else item.name.upper()
+            if name == "AUTOCOMMIT":
+                return False
+            value = item.this.expression.name if isinstance(item.this, exp.EQ) else ""
+            self._conn.parameters[name] = value
+        self.answer("Statement executed successfully.")
+        return True
+
+    def use(self, statement: exp.Use) -> bool:
+        kind = str(statement.args.get("kind") or "").upper()
+        if kind not in {"ROLE", "WAREHOUSE"}:
+            return False
+        setattr(self._conn, kind.lower(), identifier(statement.this.this))
+        self.answer("Statement executed successfully.")
+        return True
+
+    def show(self, statement: exp.Show) -> None:
+        if statement.name == "SCHEMAS":
+            scope = statement.args.get("scope")
+            database = identifier(scope.this) if scope else self._conn.database
+            columns = (
+                "created as created_on, schema_name as name, 'N' as is_default, 'N' as is_current, "
+                "catalog_name as database_name, schema_owner as owner, coalesce(comment, '') as comment, "
+                "case is_transient when 'YES' then 'TRANSIENT' else '' end as options, "
+                "cast(retention_time as varchar) as retention_time, 'ROLE' as owner_role_type"
+            )
+            if statement.args.get("terse"):
+                columns = "created as created_on, schema_name as name, null as kind, catalog_name as database_name, null as schema_name"
+            sql = f"select {columns} from {META}._ep_schemata({text(database)})"
+        else:
+            state = "SUSPENDED" if self._conn.account.faults.demands.get("suspend_warehouse") else "STARTED"
+            sql = (
+                f"select {text(self._conn.warehouse)} as name, '{state}' as state, 'STANDARD' as type, 'X-Small' as size, "
+                "60 as auto_suspend, 'true' as auto_resume where name is not null"
+            )
+        sql = f"select * from ({sql}) as shown"
+        if like := statement.args.get("like"):
+            sql += f" where name ilike {text(like.name)}"
+        if limit := statement.args.get("limit"):
+            sql += f" order by name limit {int(limit.expression.name)}"
+        self.run_duckdb(sql)
+
+    def show_parameter(self, name: str) -> None:
+        value = text(str(self._conn.parameters.get(name, "")))
+        self.run_duckdb(
+            f"select {text(name)} as key, {value} as value, '' as \"default\", 'SESSION' as level, '' as description, "
+            "'STRING' as type"
+        )
+
+    def _transform(self, expression: exp.Expression, params: Any) -> exp.Expression:
+        self.check_case(expression)
+        return super()._transform(expression.transform(self.rewrite), params)
+
+    def rewrite(self, node: exp.Expression) -> exp.Expression:
+        """What reads the session or INFORMATION_SCHEMA, as DuckDB can answer it."""
+        session = self._conn
+        if isinstance(node, exp.Create) and node.kind == "TABLE":
+            self.hide_temporary(node)
+        if isinstance(node, exp.TryCast) and node.to.this in (exp.DataType.Type.TIMESTAMP, exp.DataType.Type.TIMESTAMPNTZ):
+            # fakesnow takes it for a cast, which fails where this gives null
+            node.set("to", exp.DataType(this=exp.DataType.Type.DATETIME))
+            return node
+        if isinstance(node, exp.Table) and self.path_of(node) in session.temporary:
+            node.set("this", exp.to_identifier(session.temporary[self.path_of(node)], quoted=True))
+            return node
+        context = {
+            exp.CurrentRole: session.role,
+            exp.CurrentUser: session.user,
+            exp.CurrentWarehouse: session.warehouse,
+            exp.CurrentSession: str(session.number),
+            exp.CurrentAccount: "LOCAL",
+            exp.CurrentRegion: "LOCAL",
+        }
+        if type(node) in context:
+            value = context[type(node)]
+            return exp.Null() if value is None else exp.Literal.string(value)
+        if isinstance(node, exp.TableFromRows) and isinstance(node.this, exp.Dot):
+            call = node.this.expression
+            if isinstance(call, exp.Anonymous) and call.name.upper() == "QUERY_HISTORY":
+                return meta_table("query_history", history_arguments(call), node.args.get("alias"))
+        if isinstance(node, exp.Table) and node.db.upper() == "INFORMATION_SCHEMA":
+            name = node.name.upper()
+            database = exp.Literal.string(identifier(node.args["catalog"]) if node.catalog else session.database or "")
+            alias = node.args.get("alias") or exp.TableAlias(this=exp.to_identifier(name))
+            if name in {"SCHEMATA", "TABLES"}:
+                return meta_table(name.lower(), [database], alias)
+            if name == "TABLE_STORAGE_METRICS":
+                return meta_table(name.lower(), [database, exp.Literal.string(session.role or "")], alias)
+        return node
+
+    def hide_temporary(self, create: exp.Create) -> None:
+        """A temporary table is its session's own, and DuckDB's may not stand in a schema: a name nobody else uses."""
+        properties = create.args.get("properties")
+        temporary = properties and properties.find(exp.TemporaryProperty)
+        if temporary:
+            temporary.pop()
+            table = create.this.this if isinstance(create.this, exp.Schema) else create.this
+            path = self.path_of(table)
+            self._conn.temporary[path] = f"{path[-1]}${self._conn.number}"
+
+    def path_of(self, table: exp.Table) -> tuple[str | None, str | None, str]:
+        database = identifier(table.args["catalog"]) if table.catalog else self._conn.database
+        schema = identifier(table.args["db"]) if table.db else self._conn.schema
+        return database, schema, identifier(table.this) if isinstance(table.this, exp.Identifier) else ""
+
+    def check_case(self, expression: exp.Expression) -> None:
+        """DuckDB takes "dev" for "DEV", Snowflake does not: refuse what only the case of a schema makes work."""
+        for table in expression.find_all(exp.Table):
+            if table.db and table.db.upper() != "INFORMATION_SCHEMA":
+                database = identifier(table.args["catalog"]) if table.catalog else self._conn.database or ""
+                schema = identifier(table.args["db"])
+                if self._conn.account.has_schema(database, schema, any_case=True) and not self._conn.account.has_schema(database, schema):
+                    raise missing("Schema", f"{database}.{schema}")
+
+    def remember(self, statement: exp.Expression | None) -> None:
+        """Note when a relation was made or changed, and how many rows a statement wrote."""
+        account = self._conn.account
+        self._conn.rows_written = None
+        if isinstance(statement, exp.Drop) and statement.kind == "SCHEMA":
+            account.meta(f"delete from {META}._ep_schemas where (database_name, schema_name) not in (select (database_name, schema_name) from duckdb_schemas())")
+        changed = statement.this if isinstance(statement, (exp.Create, exp.Insert, exp.Update, exp.Delete, exp.Merge)) else None
+        table = changed.this if isinstance(changed, exp.Schema) else changed
+        if not isinstance(table, exp.Table) or not table.name:
+            return
+        database, schema, name = self.path_of(table)
+        name = self._conn.temporary.get((database, schema, name), name)
+        transient = statement.find(exp.TransientProperty) is not None
+        account.altered(database, schema, name, transient)
+        if query_type(statement) == "CREATE_TABLE_AS_SELECT":
+            (self._conn.rows_written,) = self._duck_conn.cursor().execute(f"select count(*) from {quoted(database, schema, name)}").fetchone()
+
+
+class Session(FakeSnowflakeConnection):
+    """One login: fakesnow's connection, and who it is."""
+
+    def __init__(self, account: Account, login: dict[str, Any], **settings: Any):
+        super().__init__(
+            account.duck_conn.cursor(),
+            account.results_cache,
+            login["database"],
+            login["schema"],
+            create_database=False,
+            create_schema=False,
+            **settings,
+        )
+        self.account = account
+        self.number = secrets.randbelow(2**53)
+        self.user, self.role, self.warehouse = login["user"], login["role"], login["warehouse"]
+        self.parameters: dict[str, Any] = dict(login["parameters"])
+        self.rows_written: int | None = None
+        self.temporary: dict[tuple[str | None, str | None, str], str] = {}
+
+    def end(self) -> None:
+        """Temporary tables go with their session."""
+        for (database, schema, _), name in self.temporary.items():
+            self._duck_conn.execute(f"drop table if exists {quoted(database or '', schema or '', name)}")
+
+    def cursor(self, cursor_class: Any = None) -> Cursor:
+        return Cursor(conn=self, duck_conn=self._duck_conn)
+
+
+class Account(FakeSnow):
+    """The databases, and what is known about them beside DuckDB's own catalogue."""
+
+    def __init__(self, databases: list[str], data: Path | None, faults: Faults):
+        super().__init__()
+        self.faults = faults
+        self.lock = threading.Lock()
+        self.logins: list[dict[str, Any]] = []
+        self.duck_conn.execute(META_SQL)
+        self.meta_conn = self.duck_conn.cursor()
+        for position, database in enumerate(databases):
+            file = str(data) if data and position == 0 else ":memory:"
+            self.duck_conn.execute(f"attach {text(file)} as {quoted(database)}")
+            self.duck_conn.execute(info_schema.per_db_creation_sql(database))
+            self.duck_conn.execute(macros.creation_sql(database))
+            self.duck_conn.execute(f"create schema if not exists {quoted(database, 'PUBLIC')}")
+
+    def meta(self, sql: str, values: list[Any] | None = None) -> list[tuple]:
+        """Read or write what is known beside the data, outside any session's transaction."""
+        with self.lock:
+            return self.meta_conn.execute(sql, values or []).fetchall()
+
+    def altered(self, database: str | None, schema: str | None, relation: str, transient: bool) -> None:
+        self.meta(
+            f"insert into {META}._ep_relations values (?, ?, ?, ?, ?, ?) "
+            "on conflict do update set last_altered = excluded.last_altered",
+            [database, schema, relation, transient, now(), now()],
+        )
+
+    def has_database(self, database: str) -> bool:
+        return bool(self.meta("select 1 from duckdb_databases() where database_name = ? and not internal", [database]))
+
+    def has_schema(self, database: str, schema: str, any_case: bool = False) -> bool:
+        column, value = ("upper(schema_name)", schema.upper()) if any_case else ("schema_name", schema)
+        return bool(self.meta(f"select 1 from duckdb_schemas() where database_name = ? and {column} = ?", [database, value]))
+
+    def record(self, session: Session, sql: str, statement: exp.Expression | None, start: datetime, answer: dict[str, Any]) -> None:
+        """Write a statement into the history, as the client was told that it went."""
+        data, end = answer.get("data") or {}, now()
+        elapsed = int((end - start).total_seconds() * 1000)
+        internal = answer.get("code") == "000603"
+        failure = "FAILED_WITH_INCIDENT" if internal else "FAILED_WITH_ERROR"
+        succeeded = answer["success"]
+        row = {
+            "query_id": data.get("queryId"),
+            "query_text": sql[:100_000],
+            "database_name": session.database if session.database_set else None,
+            "schema_name": session.schema if session.schema_set else None,
+            "query_type": query_type(statement),
+            "session_id": session.number,
+            "user_name": session.user,
+            "role_name": session.role,
+            "warehouse_name": session.warehouse,
+            "warehouse_size": "X-Small",
+            "warehouse_type": "STANDARD",
+            "cluster_number": 1,
+            "query_tag": session.parameters.get("QUERY_TAG", ""),
+            "execution_status": "SUCCESS" if succeeded else failure,
+            "error_code": None if succeeded else answer.get("code"),
+            "error_message": None if succeeded else answer.get("message"),
+            "start_time": start,
+            "end_time": end,
+            "total_elapsed_time": elapsed,
+            "rows_produced": (data.get("stats") or {}).get("numRowsInserted", data.get("total")) if succeeded else None,
+            "execution_time": elapsed,
+        }
+        names, marks = ", ".join(row), ", ".join("?" * len(row))
+        self.meta(f"insert into {META}._ep_history ({names}) values ({marks})", list(row.values()))
+
+    def statements(self) -> list[dict[str, Any]]:
+        cursor = self.duck_conn.cursor().execute(f"select * from {META}._ep_history order by end_time")
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row)) for row in cursor.fetchall()]
+
+
+def identifier(node: exp.Expression) -> str:
+    return node.this if node.args.get("quoted") else str(node.name).upper()
+
+
+def quoted(*parts: str) -> str:
+    return ".".join('"' + part.replace('"', '""') + '"' for part in parts)
+
+
+def text(value: str | None) -> str:
+    return "null::varchar" if value is None else exp.Literal.string(value).sql("duckdb")
+
+
+def meta_table(name: str, arguments: list[exp.Expression], alias: exp.Expression | None) -> exp.Table:
+    catalogue, schema = META.split(".")
+    call = exp.Anonymous(this=f"_ep_{name}", expressions=arguments)
+    return exp.Table(this=call, db=exp.to_identifier(schema), catalog=exp.to_identifier(catalogue), alias=alias)
+
+
+def history_arguments(call: exp.Anonymous) -> list[exp.Expression]:
+    """The arguments of QUERY_HISTORY in the order of the macro, with Snowflake's defaults."""
+    given = {argument.this.name.upper(): argument.expression for argument in call.expressions}
+    arguments = [
+        given.pop("END_TIME_RANGE_START", exp.Null()),
+        given.pop("END_TIME_RANGE_END", exp.Null()),
+        given.pop("RESULT_LIMIT", exp.Literal.number(100)),
+    ]
+    if given:
+        message = f"SQL compilation error:\nInvalid argument [{', '.join(given)}] for function 'QUERY_HISTORY'"
+        raise ProgrammingError(msg=message, errno=1006, sqlstate="42601")
+    return arguments
+
+
+def mend_fakesnow() -> None:
+    """What fakesnow does otherwise than Snowflake, or slowly, and cannot be told to leave."""
+    arrow.timestamp_to_sf_struct = with_nulls(arrow.timestamp_to_sf_struct)
+    # it sums numbers as doubles in case they are text; on Snowflake a sum of exact numbers is exact
+    transforms.numeric_agg_implicit_cast = lambda expression: expression
+    # its seventy rewrites of a statement copy the whole of it each time, two thirds of the time that it takes
+    in_place = exp.Expression.transform
+    exp.Expression.transform = lambda self, *args, copy=False, **kwargs: in_place(self, *args, copy=copy, **kwargs)
+
+
+def with_nulls(encode: Callable[[Any], pyarrow.StructArray]) -> Callable[[Any], pyarrow.StructArray]:
+    """fakesnow's encoding of timestamps, in which a null would be the first second of 1970."""
+
+    def encode_with_nulls(timestamps: Any) -> pyarrow.StructArray:
+        if isinstance(timestamps, pyarrow.ChunkedArray):
+            timestamps = timestamps.combine_chunks()
+        struct = encode(timestamps)
+        return pyarrow.StructArray.from_arrays(
+            [pyarrow.compute.fill_null(child, 0) for child in struct.flatten()],
+            fields=list(struct.type),
+            mask=pyarrow.compute.is_null(timestamps),
+        )
+
+    return encode_with_nulls
+
+
+def in_snowflakes_words(error: ProgrammingError) -> ProgrammingError:
+    """DuckDB's words for a name that exists already, or does not, as Snowflake says it: clients look for both."""
+    found = re.match(r"Catalog Error: \w+ with name \"?([\w.]+)\"? (already exists|does not exist)", error.raw_msg or "")
+    if not found:
+        return error
+    if found[2] == "already exists":
+        message = f"SQL compilation error:\nObject '{found[1]}' already exists."
+        return ProgrammingError(msg=message, errno=2002, sqlstate="42710")
+    return missing("Object", found[1])
+
+
+def snowflake_error(error: duckdb.Error) -> ProgrammingError:
+    """A DuckDB error that fakesnow does not translate; one of our own macros' carries its code in front."""
+    message = str(error).split("\n")[0]
+    if "[000709]" in message:
+        return ProgrammingError(msg=message.split("[000709] ")[1], errno=709, sqlstate="22023")
+    if isinstance(error, duckdb.ConstraintException):
+        return ProgrammingError(msg=f"NULL result in a non-nullable column: {message}", errno=100072, sqlstate="22000")
+    return ProgrammingError(msg=f"SQL execution internal error:\n{message}", errno=603, sqlstate="XX000")
+
+
+class Faults:
+    """ASGI middleware: requests to the wrapped application fail in the ways that a test demands."""
+
+    COUNTED = ("throttle", "unavailable", "drop_connection")
+
+    def __init__(self) -> None:
+        self.demands: dict[str, Any] = {}
+        self.released = asyncio.Event()
+
+    def demand(self, demands: dict[str, Any]) -> None:
+        if demands.pop("reset", False):
+            self.demands.clear()
+            self.released.set()
+            self.released = asyncio.Event()
+        self.demands.update(demands)
+
+    def takes(self, fault: str, kind: str) -> bool:
+        """Whether the fault applies to this request; one that is counted is used up by it."""
+        wanted = self.demands.get("on") in (None, kind) and kind != "other" and self.demands.get(fault)
+        if wanted and fault in self.COUNTED:
+            self.demands[fault] -= 1
+        return bool(wanted)
+
+    def wrap(self, app: Callable) -> Callable:
+        async def faulty(scope: dict, receive: Callable, send: Callable) -> None:
+            kinds = {"/session/v1/login-request": "login", "/queries/v1/query-request": "query"}
+            kind = kinds.get(scope.get("path", ""), "other")
+            while self.takes("hang", kind):
+                await self.released.wait()
+            if self.takes("throttle", kind):
+                await Response("too many requests", 429, {"Retry-After": "1"})(scope, receive, send)
+            elif self.takes("unavailable", kind):
+                await Response("service unavailable", 503)(scope, receive, send)
+            elif self.takes("drop_connection", kind):
+                await app(scope, receive, half(send))
+            else:
+                await app(scope, receive, send)
+
+        return faulty
+
+
+def half(send: Callable) -> Callable:
+    """Sends half of a body whose whole length was promised: the server then closes the connection."""
+
+    async def cut(message: dict) -> None:
+        if message["type"] == "http.response.body":
+            body = message.get("body", b"")
+            message = {**message, "body": body[: len(body) // 2], "more_body": False}
+        await send(message)
+
+    return cut
+
+
+class Endpoint:
+    """The HTTP routes."""
+
+    def __init__(self, account: Account, faults: Faults):
+        self.account, self.faults = account, faults
+        self.running = asyncio.Lock()
+        # By request id: Snowflake runs a statement once, however often its request is repeated after a lost answer.
+        self.answers: OrderedDict[str, asyncio.Task] = OrderedDict()
+        self.cancelled: dict[str, asyncio.Event] = {}
+
+    def app(self) -> Callable:
+        own = [
+            Route("/session/v1/login-request", self.login, methods=["POST"]),
+            Route("/session", self.session, methods=["POST"]),
+            Route("/queries/v1/query-request", self.query, methods=["POST"]),
+            Route("/queries/v1/abort-request", self.abort, methods=["POST"]),
+            Route("/__control", self.control, methods=["POST"]),
+            Route("/__control/statements", self.statements),
+            Route("/__control/logins", lambda _: JSONResponse(self.account.logins)),
+        ]
+        return self.faults.wrap(Starlette(routes=own + routes))
+
+    async def login(self, request: Request) -> JSONResponse:
+        data = (await body_of(request))["data"]
+        asked = request.query_params
+        name = lambda key: normalise_ident(asked[key]) if asked.get(key) else None  # noqa: E731
+        secret = data.get("TOKEN") or data.get("PASSWORD") or ""
+        login = {
+            "account": data.get("ACCOUNT_NAME"),
+            "user": (data.get("LOGIN_NAME") or "").upper() or None,
+            "authenticator": data.get("AUTHENTICATOR") or "SNOWFLAKE",
+            "provider": data.get("PROVIDER"),
+            "secret_sha256": hashlib.sha256(secret.encode()).hexdigest() if secret else None,
+            "role": name("roleName") or "PUBLIC",
+            "warehouse": name("warehouse"),
+            "database": name("databaseName"),
+            "schema": name("schemaName"),
+            "client": data.get("CLIENT_APP_ID"),
+            "parameters": {key.upper(): value for key, value in (data.get("SESSION_PARAMETERS") or {}).items()},
+        }
+        self.account.logins.append(login)
+        if failure := self.login_failure(login):
+            code, message = failure
+            return JSONResponse({"data": {"authnMethod": "USERNAME_PASSWORD"}, "code": code, "message": message, "success": False})
+        autocommit = login["parameters"].get("AUTOCOMMIT", True)
+        session = Session(self.account, login, autocommit=autocommit)
+        token = secrets.token_urlsafe(32)
+        sessions[token] = session
+        parameters = {
+            "AUTOCOMMIT": autocommit,
+            "CLIENT_SESSION_KEEP_ALIVE_HEARTBEAT_FREQUENCY": 3600,
+            "CLIENT_STAGE_ARRAY_BINDING_THRESHOLD": 0,
+            "TIMEZONE": "Etc/UTC",
+        }
+        return JSONResponse(
+            {
+                "data": {
+                    "token": token,
+                    "masterToken": secrets.token_urlsafe(32),
+                    "validityInSeconds": 3600,
+                    "masterValidityInSeconds": 14400,
+                    "sessionId": session.number,
+                    "serverVersion": SERVER_VERSION,
+                    "parameters": [{"name": key, "value": value} for key, value in parameters.items()],
+                    "sessionInfo": {
+                        "databaseName": session.database if session.database_set else None,
+                        "schemaName": session.schema if session.schema_set else None,
+                        "warehouseName": session.warehouse,
+                        "roleName": session.role,
+                    },
+                },
+                "success": True,
+            }
+        )
+
+    def login_failure(self, login: dict[str, Any]) -> tuple[str, str] | None:
+        if demanded := self.faults.demands.get("fail_login"):
+            code = demanded["code"] if isinstance(demanded, dict) else str(demanded)
+            given = demanded.get("message") if isinstance(demanded, dict) else None
+            return code, given or LOGIN_FAILURES.get(code, "Login was refused.").format(**login)
+        validates = str(login["parameters"].get("CLIENT_VALIDATE_DEFAULT_PARAMETERS", "")).lower() == "true"
+        if validates and login["database"] and not self.account.has_database(login["database"]):
+            return "390201", LOGIN_FAILURES["390201"]
+        return None
+
+    async def session(self, request: Request) -> Response:
+        ending = sessions.get(request.headers.get("Authorization", "")[17:-1])
+        if ending and request.query_params.get("delete"):
+            ending.end()
+        return await session(request)
+
+    async def query(self, request: Request) -> Response:
+        request_id = request.query_params.get("requestId", str(uuid.uuid4()))
+        if request_id not in self.answers:
+            self.answers[request_id] = asyncio.create_task(self.run(request, request_id))
+            while len(self.answers) > 512:
+                self.answers.popitem(last=False)
+        answer, status = await asyncio.shield(self.answers[request_id])
+        return JSONResponse(answer, status)
+
+    async def run(self, request: Request, request_id: str) -> tuple[dict[str, Any], int]:
+        body = await body_of(request)
+        sql, start = body["sqlText"], now()
+        statement = parse(sql)
+        session = sessions.get(request.headers.get("Authorization", "")[17:-1])
+        if session is None:
+            return {"data": None, "code": "390104", "message": "User must login again to access the service.", "success": False}, 401
+        session.parameters.update({key.upper(): value for key, value in (body.get("parameters") or {}).items()})
+        failure = await self.statement_failure(sql, statement, request_id)
+        if failure:
+            answer = failed(*failure)
+        else:
+            async with self.running:
+                answer = await self.execute(request)
+        answer["data"] = answer.get("data") or {}
+        answer["data"].setdefault("queryId", str(uuid.uuid4()))
+        if answer["success"]:
+            add_statistics(answer["data"], session, statement)
+        if not body.get("describeOnly"):
+            self.account.record(session, sql, statement, start, answer)
+        return answer, 200
+
+    async def execute(self, request: Request) -> dict[str, Any]:
+        """What fakesnow answers; what it cannot do is an error of the statement, not of HTTP, which clients repeat."""
+        try:
+            response = await query_request(request)
+        except Exception as error:  # noqa: BLE001
+            return failed("000603", f"SQL execution internal error:\n{error!r}", "XX000")
+        answer = json.loads(response.body)
+        if response.status_code == 500:
+            return failed("000603", f"SQL execution internal error:\n{answer.get('message')}", "XX000")
+        return answer
+
+    async def statement_failure(self, sql: str, statement: exp.Expression | None, request_id: str) -> tuple[str, ...] | None:
+        demands = self.faults.demands
+        if demands.get("delay"):
+            cancelled = self.cancelled.setdefault(request_id, asyncio.Event())
+            try:
+                await asyncio.wait_for(cancelled.wait(), demands["delay"])
+                return "000604", "SQL execution canceled", "57014"
+            except asyncio.TimeoutError:
+                pass
+        wanted = demands.get("fail_statement")
+        if wanted and wanted.get("times", 1) > 0 and wanted.get("containing", "").lower() in sql.lower():
+            wanted["times"] = wanted.get("times", 1) - 1
+            return wanted.get("code", "003001"), wanted.get("message", "SQL access control error:\nInsufficient privileges"), "42501"
+        if demands.get("suspend_warehouse") and query_type(statement) in NEEDS_WAREHOUSE and statement.find(exp.Table):
+            return "000606", NO_WAREHOUSE, "57P03"
+        return None
+
+    async def abort(self, request: Request) -> JSONResponse:
+        request_id = (await body_of(request)).get("requestId", "")
+        self.cancelled.setdefault(request_id, asyncio.Event()).set()
+        return JSONResponse({"success": True})
+
+    async def control(self, request: Request) -> JSONResponse:
+        self.faults.demand(await request.json())
+        return JSONResponse(self.faults.demands)
+
+    async def statements(self, _: Request) -> Response:
+        return Response(json.dumps(self.account.statements(), default=str), media_type="application/json")
+
+
+async def body_of(request: Request) -> dict[str, Any]:
+    body = await request.body()
+    return json.loads(gzip.decompress(body) if request.headers.get("Content-Encoding") == "gzip" else body)
+
+
+def failed(code: str, message: str, sqlstate: str) -> dict[str, Any]:
+    return {"data": {"errorCode": code, "sqlState": sqlstate}, "code": code, "message": message, "success": False}
+
+
+def add_statistics(data: dict[str, Any], session: Session, statement: exp.Expression | None) -> None:
+    """How many rows a statement wrote, where Snowflake tells: clients report it as the rows affected."""
+    kind = query_type(statement)
+    if kind == "CREATE_TABLE_AS_SELECT" and session.rows_written is not None:
+        data["stats"] = {"numRowsInserted": session.rows_written}
+    elif kind in {"INSERT", "UPDATE", "DELETE"} and data.get("rowset"):
+        counted = {"INSERT": "numRowsInserted", "UPDATE": "numRowsUpdated", "DELETE": "numRowsDeleted"}
+        data["stats"] = {counted[kind]: int(data["rowset"][0][0])}
+
+
+def end_with_parent() -> None:
+    while os.read(0, 4096):
+        pass
+    os._exit(0)
+
+
+async def serve(port: int, databases: list[str], data: Path | None) -> None:
+    faults = Faults()
+    endpoint = Endpoint(Account(databases, data, faults), faults)
+    listener = socket.create_server(("127.0.0.1", port))
+    config = uvicorn.Config(endpoint.app(), log_level="critical", lifespan="off", timeout_keep_alive=60)
+    print(json.dumps({"port": listener.getsockname()[1]}), flush=True)
+    await uvicorn.Server(config).serve(sockets=[listener])
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description="A local Snowflake for tests.")
+    arguments.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 takes a free one")
+    arguments.add_argument("--data", type=Path, help="keep the first database in this DuckDB file")
+    arguments.add_argument("--database", action="append", help="a database of the account; default LOGISTICS_DEMO")
+    given = arguments.parse_args()
+    # what a statement did wrong is told to its client and stands in the history
+    logging.disable(logging.CRITICAL)
+    mend_fakesnow()
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    asyncio.run(serve(given.port, given.database or ["LOGISTICS_DEMO"], given.data))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,326 @@
+//! `cargo xtask schema gc`: clear away the environments that nobody needs any more.
+//!
+//! Two passes: the first notes what is needed no more, a later one drops what is still so after a
+//! grace. Whoever comes back to work in between keeps the environment by running anything in it.
+//! [`decide`] decides and touches nothing; a drop takes the same proofs as `schema drop`.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, Result};
+use jiff::ToSpan as _;
+use jiff::civil::DateTime;
+use serde::Serialize;
+
+use super::{Listed, decide_drop, listed};
+use crate::console::{self, Align};
+use crate::environment::{Kind, Name};
+use crate::ledger::{self, Condemned, State};
+use crate::lock::Holder;
+use crate::outcome::Outcome;
+use crate::policy::{Environments, Lifetime};
+use crate::repo::Repo;
+use crate::target::{self, Opened};
+use crate::warehouse::{Statement, Warehouse};
+use crate::{Format, context, interrupt};
+
+/// Drop the environments whose time is up or whose issue is closed: noted by one pass, dropped by a later one.
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    #[command(flatten)]
+    target: target::Args,
+
+    /// Numbers of issues and pull requests that are closed.
+    #[arg(long, value_name = "N", value_delimiter = ',')]
+    closed_issues: Vec<u64>,
+
+    /// Do it. On GitHub Actions it is done without being asked for; elsewhere it is only told.
+    #[arg(long, conflicts_with = "dry_run")]
+    yes: bool,
+
+    /// Print what would be done, and do none of it.
+    #[arg(long)]
+    dry_run: bool,
+
+    /// How to print the result.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// What becomes of an environment, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Verdict {
+    schema: String,
+    action: Action,
+    reason: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Action {
+    /// Needed, or not ours to judge.
+    Keep,
+    /// Needed again since an earlier pass noted it.
+    Spare,
+    /// Needed no more, seen for the first time.
+    Note,
+    /// Noted, and in its grace.
+    Wait,
+    Drop,
+}
+
+impl Action {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::Spare => "spare",
+            Self::Note => "note",
+            Self::Wait => "wait",
+            Self::Drop => "drop",
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    dry_run: bool,
+    environments: &'a [Verdict],
+    statements: Vec<String>,
+}
+
+impl Args {
+    pub(super) fn run(&self, repo: &Repo) -> Result<Outcome> {
+        let lifetime = Environments::load(repo)?.lifetime;
+        let opened = self.target.open(repo, None, "schema gc")?;
+        interrupt::listen()?;
+        let mut warehouse = opened.warehouse();
+        let environments = listed(warehouse.as_mut())?;
+        let noted = ledger::condemned(warehouse.as_mut())?;
+        let closed: BTreeSet<u64> = self.closed_issues.iter().copied().collect();
+        let now = ledger::now();
+        let verdicts = decide(&environments, &noted, &closed, &lifetime, now);
+        let notes = notes(warehouse.as_ref(), &verdicts, &noted, now)?;
+        let dry_run = self.dry_run || !(self.yes || context::on_actions());
+        let mut statements = warehouse.script(&notes);
+        for doomed in verdicts.iter().filter(|verdict| verdict.action == Action::Drop) {
+            let name: Name = doomed.schema.parse()?;
+            let change = dropping(warehouse.as_mut(), &name)?;
+            statements.extend(warehouse.script(&change));
+        }
+        if !dry_run {
+            apply(&opened, &verdicts, &notes)?;
+        }
+        match self.format {
+            Format::Json => console::print_json(&Report { dry_run, environments: &verdicts, statements })?,
+            Format::Human => console::print(&human(&verdicts, dry_run.then_some(&statements)))?,
+        }
+        Ok(Outcome::Clean)
+    }
+}
+
+/// What becomes of each environment, in the order of the registry.
+fn decide(
+    environments: &[Listed],
+    noted: &[Condemned],
+    closed: &BTreeSet<u64>,
+    lifetime: &Lifetime,
+    now: DateTime,
+) -> Vec<Verdict> {
+    let judge = |environment: &Listed| {
+        let schema = environment.mark.schema_name.clone();
+        let earlier = noted.iter().find(|entry| entry.schema_name == schema);
+        let (action, reason) = match (unneeded(environment, closed, lifetime, now), earlier) {
+            (Err(why), None) => (Action::Keep, why),
+            (Err(why), Some(_)) => (Action::Spare, why),
+            (Ok(why), None) => (Action::Note, why),
+            // Used after it was noted and unused for long again: its grace begins anew.
+            (Ok(why), Some(entry)) if entry.noted_at < environment.last_used() => (Action::Note, why),
+            (Ok(why), Some(entry)) => {
+                let grace = i64::from(lifetime.grace_hours).hours();
+                let over = entry.noted_at.checked_add(grace).is_ok_and(|end| end <= now);
+                (if over { Action::Drop } else { Action::Wait }, why)
+            }
+        };
+        Verdict { schema, action, reason }
+    };
+    environments.iter().map(judge).collect()
+}
+
+/// Why an environment is needed no more, or why it stays.
+fn unneeded(
+    environment: &Listed,
+    closed: &BTreeSet<u64>,
+    lifetime: &Lifetime,
+    now: DateTime,
+) -> Result<String, String> {
+    let kind = environment.mark.schema_name.parse::<Name>().map_or(Kind::Custom, |name| name.kind());
+    let Some(days) = lifetime.days(kind) else {
+        return Err(format!("{} environments are never dropped", kind.label()));
+    };
+    if !environment.exists {
+        return Ok("its schema is gone, only the registry knows it".to_owned());
+    }
+    if !environment.droppable {
+        return Err("it lacks a proof of ownership; `schema drop` says which".to_owned());
+    }
+    if let Some(number) = environment.mark.issue_number.filter(|number| closed.contains(number)) {
+        return Ok(format!("#{number} is closed"));
+    }
+    let last = environment.last_used();
+    let until = last.checked_add(i64::from(days).days()).unwrap_or(DateTime::MAX);
+    let since = last.strftime("%F");
+    if until <= now {
+        Ok(format!("unused since {since}, more than {days} days"))
+    } else {
+        Err(format!("used on {since}; kept for {days} days"))
+    }
+}
+
+/// What a pass writes down for the next one.
+fn notes(
+    warehouse: &dyn Warehouse,
+    verdicts: &[Verdict],
+    noted: &[Condemned],
+    now: DateTime,
+) -> Result<Vec<Statement>> {
+    let mut change = Vec::new();
+    for Verdict { schema, action, reason } in verdicts {
+        let is_known = noted.iter().any(|entry| entry.schema_name == *schema);
+        if is_known && matches!(action, Action::Spare | Action::Note) {
+            change.push(ledger::spare(warehouse, schema));
+        }
+        if *action == Action::Note {
+            let entry = Condemned { schema_name: schema.clone(), reason: reason.clone(), noted_at: now };
+            change.push(ledger::condemn(&entry)?);
+        }
+    }
+    // Environments that somebody dropped by hand leave their note behind.
+    let gone = |entry: &&Condemned| verdicts.iter().all(|verdict| verdict.schema != entry.schema_name);
+    change.extend(noted.iter().filter(gone).map(|entry| ledger::spare(warehouse, &entry.schema_name)));
+    Ok(change)
+}
+
+/// The drop of one environment, with its note.
+fn dropping(warehouse: &mut dyn Warehouse, name: &Name) -> Result<Vec<Statement>> {
+    let state = State::read(warehouse, name)?;
+    let mut change =
+        decide_drop(warehouse, name, &state).with_context(|| format!("refused to drop {name}"))?;
+    change.push(ledger::spare(warehouse, name.as_str()));
+    Ok(change)
+}
+
+fn apply(opened: &Opened, verdicts: &[Verdict], notes: &[Statement]) -> Result<()> {
+    let mut warehouse = opened.warehouse();
+    for doomed in verdicts.iter().filter(|verdict| verdict.action == Action::Drop) {
+        let name: Name = doomed.schema.parse()?;
+        interrupt::check()?;
+        // A build that has just begun holds the lock; proofs and last use are read again under it.
+        let _lock = opened.lock(&name, &Holder::this("schema gc", &name, None))?;
+        let change = dropping(warehouse.as_mut(), &name)?;
+        warehouse.apply(&change)?;
+        tracing::info!("dropped {name}: {}", doomed.reason);
+    }
+    if notes.is_empty() {
+        return Ok(());
+    }
+    warehouse.apply(&warehouse.provision_registry())?;
+    warehouse.apply(notes)
+}
+
+fn human(verdicts: &[Verdict], planned: Option<&Vec<String>>) -> String {
+    if verdicts.is_empty() {
+        return "no environments yet".to_owned();
+    }
+    let rows: Vec<Vec<String>> = verdicts
+        .iter()
+        .map(|verdict| {
+            vec![verdict.schema.clone(), verdict.action.label().to_owned(), verdict.reason.clone()]
+        })
+        .collect();
+    let table = console::table(&["schema", "action", "why"], &[Align::Left; 3], &rows);
+    match planned {
+        None => table,
+        Some(statements) if statements.is_empty() => format!("{table}\n\n-- nothing to do"),
+        Some(statements) => {
+            format!("{table}\n\n-- would send (--yes does it)\n{}", statements.join("\n"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::{LastRun, Mark, Status};
+
+    const NOW: &str = "2026-11-20T12:00:00";
+
+    fn at(text: &str) -> DateTime {
+        text.parse().expect("a time")
+    }
+
+    fn environment(name: &str, created: &str, last_run: Option<&str>) -> Listed {
+        let parsed: Name = name.parse().expect("a name");
+        Listed {
+            mark: Mark {
+                schema_name: name.to_owned(),
+                kind: parsed.kind().label().to_owned(),
+                base: None,
+                issue_number: parsed.number(),
+                object_name: None,
+                created_at: at(created),
+                created_by: None,
+                toolkit_version: "1".into(),
+            },
+            exists: true,
+            droppable: true,
+            relations: 0,
+            last_run: last_run.map(|text| LastRun {
+                last_run_id: "r".into(),
+                last_run_at: at(text),
+                last_status: Status::Success,
+            }),
+            bytes: None,
+        }
+    }
+
+    fn note(name: &str, noted: &str) -> Condemned {
+        Condemned { schema_name: name.into(), reason: "x".into(), noted_at: at(noted) }
+    }
+
+    fn action(environment: &Listed, noted: &[Condemned], closed: &[u64]) -> Action {
+        let closed = closed.iter().copied().collect();
+        let verdicts =
+            decide(std::slice::from_ref(environment), noted, &closed, &Lifetime::default(), at(NOW));
+        verdicts[0].action
+    }
+
+    #[test]
+    fn what_is_needed_no_more_is_noted_then_dropped_after_its_grace() {
+        let old = environment("issue_4", "2026-10-01T00:00:00", Some("2026-11-06T11:00:00"));
+        assert_eq!(action(&old, &[], &[]), Action::Note);
+        assert_eq!(action(&old, &[note("issue_4", "2026-11-20T00:00:00")], &[]), Action::Wait);
+        assert_eq!(action(&old, &[note("issue_4", "2026-11-19T12:00:00")], &[]), Action::Drop);
+        let used = environment("issue_4", "2026-10-01T00:00:00", Some("2026-11-20T11:00:00"));
+        assert_eq!(action(&used, &[note("issue_4", "2026-11-19T00:00:00")], &[]), Action::Spare);
+        assert_eq!(action(&used, &[], &[]), Action::Keep);
+    }
+
+    #[test]
+    fn a_closed_issue_needs_nothing_whatever_ran() {
+        let used = environment("pr_7", "2026-11-19T00:00:00", Some("2026-11-20T00:00:00"));
+        assert_eq!(action(&used, &[], &[7]), Action::Note);
+        assert_eq!(action(&used, &[note("pr_7", "2026-11-19T12:00:00")], &[7]), Action::Note, "used since");
+        assert_eq!(action(&used, &[], &[8]), Action::Keep);
+    }
+
+    #[test]
+    fn what_never_goes_stays_however_old() {
+        for name in ["prod", "dev", "scratch"] {
+            assert_eq!(action(&environment(name, "2020-01-01T00:00:00", None), &[], &[]), Action::Keep);
+        }
+        let mut foreign = environment("issue_4", "2020-01-01T00:00:00", None);
+        foreign.droppable = false;
+        assert_eq!(action(&foreign, &[note("issue_4", "2020-01-01T00:00:00")], &[4]), Action::Spare);
+        assert_eq!(action(&environment("branch_x", "2026-11-13T13:00:00", None), &[], &[]), Action::Keep);
+        assert_eq!(action(&environment("branch_x", "2026-11-13T11:00:00", None), &[], &[]), Action::Note);
+    }
+}

@@ -1,0 +1,264 @@
+//! `--target`: where environments live, ready to use. The one place that knows all targets.
+//!
+//! What a target needs is decided first and touches nothing ([`Args::place`]), so that a wrong setting
+//! is told before anything is installed or sent. Then it is opened: the Python packages that bring the
+//! engine are made sure of, and nobody has logged in yet.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::dbt::python::{self, Python, Set};
+use crate::environment::Name;
+use crate::lock::{Holder, Lock};
+use crate::policy::{self, Grant};
+use crate::repo::Repo;
+use crate::warehouse::Warehouse;
+use crate::warehouse::duckdb::DuckDb;
+use crate::warehouse::snowflake::{self, Lease, Login, Patience, Secret, Snowflake};
+use crate::{context, ledger};
+
+/// Where environments live.
+#[derive(clap::Args, Clone, Copy, Debug)]
+pub(crate) struct Args {
+    /// `local` (DuckDB, no account) or `snowflake` (an account, see the SNOWFLAKE_ variables).
+    #[arg(long, value_name = "TARGET", env = "XTASK_TARGET", default_value = "local", value_parser = parse)]
+    target: Target,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    Local,
+    Snowflake,
+}
+
+/// An empty variable is what a workflow makes of one that is not set.
+fn parse(text: &str) -> Result<Target, String> {
+    match text.trim() {
+        "" | "local" => Ok(Target::Local),
+        "snowflake" => Ok(Target::Snowflake),
+        _ => Err("it is `local` or `snowflake`".to_owned()),
+    }
+}
+
+/// A target with its settings, before anything of it is touched.
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    Local { database: PathBuf },
+    Snowflake { login: Box<Login>, grants: Vec<Grant>, patience: Patience },
+}
+
+impl Args {
+    pub(crate) fn target(self) -> Target {
+        self.target
+    }
+
+    /// The settings of the target, from the policy and the environment's variables.
+    pub(crate) fn place(self, repo: &Repo) -> Result<Place> {
+        match self.target {
+            Target::Local => Ok(Place::Local { database: database(repo)? }),
+            Target::Snowflake => Ok(Place::Snowflake {
+                login: Box::new(Login::decide(&context::variable, &|path| std::fs::read_to_string(path))?),
+                grants: policy::Environments::load(repo)?.snowflake.grants,
+                patience: patience()?,
+            }),
+        }
+    }
+
+    /// Snowflake, whatever the option says: for the checks of it.
+    pub(crate) fn snowflake() -> Self {
+        Self { target: Target::Snowflake }
+    }
+
+    /// Everything set up, for a stage of the work on one environment or on all of them.
+    pub(crate) fn open(self, repo: &Repo, schema: Option<&Name>, stage: &str) -> Result<Opened> {
+        let tag = ledger::query_tag(schema.map(Name::as_str), None, stage);
+        self.place(repo)?.open(repo, tag)
+    }
+}
+
+/// The DuckDB file of a repository.
+pub(crate) fn database(repo: &Repo) -> Result<PathBuf> {
+    Ok(policy::Environments::load(repo)?.local_database(repo))
+}
+
+const TIMEOUT: &str = "XTASK_SNOWFLAKE_TIMEOUT";
+
+fn patience() -> Result<Patience> {
+    let Some(text) = context::variable(TIMEOUT) else { return Ok(Patience::default()) };
+    match text.trim().parse() {
+        Ok(statement_seconds @ 1..=86_400) => Ok(Patience { statement_seconds, ..Patience::default() }),
+        _ => bail!("{TIMEOUT} is {text:?}; it takes seconds from 1 to 86400"),
+    }
+}
+
+impl Place {
+    /// The packages that the target needs: dbt with its adapter, and the engine or its driver.
+    fn sets(&self) -> &'static [Set] {
+        match self {
+            Self::Local { .. } => &[Set::Local],
+            Self::Snowflake { .. } => &[Set::Snowflake],
+        }
+    }
+
+    /// Set up what is missing of the Python environment. Nothing of the warehouse is touched yet.
+    pub(crate) fn open(self, repo: &Repo, tag: String) -> Result<Opened> {
+        let python = python::ensure(repo, self.sets())?;
+        let engine = self.engine(Some(&python), tag)?;
+        Ok(Opened { place: self, python, engine })
+    }
+
+    /// The warehouse for a look: nothing is installed for it. Also whether all is installed.
+    pub(crate) fn look(&self, repo: &Repo, tag: String) -> Result<(Box<dyn Warehouse>, bool)> {
+        let python = python::find(repo, self.sets())?;
+        if let (Self::Local { database }, None) = (self, &python)
+            && database.exists()
+        {
+            bail!(
+                "failed to read {}: the Python environment is not installed; `cargo xtask python sync` installs it",
+                database.display()
+            );
+        }
+        let engine = self.engine(python.as_ref(), tag)?;
+        Ok((engine.warehouse(), python.is_some()))
+    }
+
+    fn engine(&self, python: Option<&Python>, tag: String) -> Result<Engine> {
+        Ok(match self {
+            Self::Local { database } => Engine::Local {
+                program: python.map_or(Path::new("duckdb"), Python::duckdb).to_path_buf(),
+                database: database.clone(),
+            },
+            Self::Snowflake { .. } => {
+                let packages = python.and_then(Python::packages).context(
+                    "the Snowflake driver is not installed; `cargo xtask python sync --set snowflake` installs it",
+                )?;
+                Engine::Snowflake(Snowflake::new(self.settings(packages, tag)?))
+            }
+        })
+    }
+
+    /// All that a session at Snowflake needs.
+    pub(crate) fn settings(&self, packages: PathBuf, tag: String) -> Result<snowflake::Settings> {
+        match self {
+            Self::Local { .. } => bail!("the local target has no settings for Snowflake"),
+            Self::Snowflake { login, grants, patience } => Ok(snowflake::Settings {
+                login: login.as_ref().clone(),
+                packages,
+                grants: grants.clone(),
+                tag,
+                patience: *patience,
+            }),
+        }
+    }
+
+    /// As dbt's profiles name it.
+    pub(crate) fn label(&self) -> &'static str {
+        match self {
+            Self::Local { .. } => "local",
+            Self::Snowflake { .. } => "snowflake",
+        }
+    }
+
+    /// The folder of the installed packages, if they hold what the target needs. Installs nothing.
+    pub(crate) fn packages(&self, repo: &Repo) -> Result<Option<PathBuf>> {
+        Ok(python::find(repo, self.sets())?.as_ref().and_then(Python::packages))
+    }
+
+    /// The place for people: a path below the repository, or an account and database.
+    pub(crate) fn describe(&self, repo: &Repo) -> String {
+        match self {
+            Self::Local { database } => repo.relative(database).display().to_string(),
+            Self::Snowflake { login, .. } => {
+                format!("Snowflake {} {}", login.account, login.database.as_str())
+            }
+        }
+    }
+
+    /// The variables by which dbt finds the same place, but for secrets.
+    pub(crate) fn dbt_variables(&self, tag: &str) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Local { database } => vec![("DBT_DUCKDB_PATH", database.to_string_lossy().into_owned())],
+            Self::Snowflake { login, .. } => vec![
+                ("DBT_SNOWFLAKE_QUERY_TAG", tag.to_owned()),
+                ("SNOWFLAKE_AUTHENTICATOR", login.way.authenticator().to_owned()),
+            ],
+        }
+    }
+
+    /// The secrets by which dbt logs in the same way. Call it just before dbt starts: a workload
+    /// identity token lives for minutes.
+    pub(crate) fn dbt_secrets(&self) -> Result<Vec<(&'static str, Secret)>> {
+        match self {
+            Self::Local { .. } => Ok(Vec::new()),
+            Self::Snowflake { login, .. } => snowflake::dbt_secrets(login),
+        }
+    }
+}
+
+/// A target that is ready.
+pub(crate) struct Opened {
+    pub(crate) place: Place,
+    pub(crate) python: Python,
+    engine: Engine,
+}
+
+enum Engine {
+    Local { program: PathBuf, database: PathBuf },
+    Snowflake(Snowflake),
+}
+
+impl Engine {
+    fn warehouse(&self) -> Box<dyn Warehouse> {
+        match self {
+            Self::Local { program, database } => Box::new(DuckDb::new(program, database)),
+            Self::Snowflake(snowflake) => Box::new(snowflake.clone()),
+        }
+    }
+}
+
+impl Opened {
+    /// A handle on the warehouse; all handles share one login.
+    pub(crate) fn warehouse(&self) -> Box<dyn Warehouse> {
+        self.engine.warehouse()
+    }
+
+    /// Be the only writer of `name`: of the DuckDB file, which lets one process write, or of the one
+    /// environment at Snowflake.
+    pub(crate) fn lock(&self, name: &Name, holder: &Holder) -> Result<Guard> {
+        match &self.engine {
+            Engine::Local { database, .. } => {
+                let mut lock = Lock::take(database, holder)?;
+                Ok(Guard { left_by: lock.left_by.take(), _held: Held::Local(lock) })
+            }
+            Engine::Snowflake(snowflake) => {
+                let mut lease = Lease::take(snowflake, name, holder)?;
+                Ok(Guard { left_by: lease.left_by.take(), _held: Held::Snowflake(lease) })
+            }
+        }
+    }
+}
+
+/// The lock, held until dropped.
+pub(crate) struct Guard {
+    /// Who held it before and went away without saying so: that run was killed.
+    pub(crate) left_by: Option<Holder>,
+    _held: Held,
+}
+
+#[expect(dead_code, reason = "held for what dropping them does")]
+enum Held {
+    Local(Lock),
+    Snowflake(Lease),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_variable_means_the_default() {
+        assert_eq!((parse(""), parse(" snowflake ")), (Ok(Target::Local), Ok(Target::Snowflake)));
+        assert!(parse("duckdb").is_err());
+    }
+}

@@ -1,0 +1,473 @@
+//! Snowflake, through the ADBC driver of the pinned wheel: a shared library, no Python is started.
+//!
+//! Nothing is loaded and nobody logs in before the first statement. One session serves a command; what
+//! it may repeat after a broken connection is decided by what the statement is, see [`is_repeatable`].
+
+mod failure;
+mod lease;
+mod login;
+mod oidc;
+mod rows;
+mod session;
+mod statements;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use serde_json::Value;
+
+use self::failure::{Failure, Kind};
+use self::session::{Limits, Session};
+use self::statements::Database;
+use super::{Contents, Relation, Row, Statement, Table, Warehouse, as_comments};
+use crate::environment::{Droppable, Identifier, Name};
+use crate::interrupt;
+use crate::policy::Grant;
+
+pub(crate) use self::lease::Lease;
+pub(crate) use self::login::{Login, Secret, Way};
+pub(crate) use self::session::library;
+pub(crate) use self::statements::marked_for;
+
+/// Seconds that a login may take.
+const LOGIN_SECONDS: u64 = 30;
+
+/// The first pause before a repetition; each further one is twice as long.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// A text of JSON in one insert. Snowflake takes 16 MB.
+const INSERT_BYTES: usize = 4 << 20;
+
+/// All that is needed to talk to Snowflake, before anything is said.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) login: Login,
+    /// The folder of the Python packages, which the driver is one of.
+    pub(crate) packages: PathBuf,
+    pub(crate) grants: Vec<Grant>,
+    /// What every statement is tagged with: JSON.
+    pub(crate) tag: String,
+    pub(crate) patience: Patience,
+}
+
+/// How long to wait, and how often to try again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// Seconds that one statement may take; a login gets at most half a minute of them.
+    pub(crate) statement_seconds: u64,
+    /// Sends of what is safe to repeat.
+    pub(crate) attempts: u32,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        // A clone of a large schema takes minutes.
+        Self { statement_seconds: 600, attempts: 4 }
+    }
+}
+
+/// A handle on the one session of a command; clones share it.
+#[derive(Clone)]
+pub(crate) struct Snowflake {
+    settings: Arc<Settings>,
+    database: Database,
+    session: Arc<Mutex<Option<Session>>>,
+}
+
+impl Snowflake {
+    /// Nothing is loaded or sent yet.
+    pub(crate) fn new(settings: Settings) -> Self {
+        let database = Database::new(&settings.login.database);
+        Self { settings: Arc::new(settings), database, session: Arc::default() }
+    }
+
+    fn limits(&self) -> Limits {
+        let statement = self.settings.patience.statement_seconds;
+        Limits {
+            login: Duration::from_secs(statement.min(LOGIN_SECONDS)),
+            statement: Duration::from_secs(statement),
+        }
+    }
+
+    /// Log in, and set the session up. A login changes nothing, so a broken way there is tried again.
+    fn connect(&self) -> Result<Session> {
+        let limits = self.limits();
+        let driver = library(&self.settings.packages);
+        let mut attempt = 1;
+        loop {
+            let opened = Session::open(&driver, &self.settings.login, &self.settings.tag, limits).and_then(
+                |session| {
+                    let begin = statements::begin_session(limits.statement.as_secs());
+                    session.run(&begin, None).context("failed to set up the session at Snowflake")?;
+                    Ok(session)
+                },
+            );
+            match opened {
+                Err(error) if is_passing(&error) && attempt < self.settings.patience.attempts => {
+                    pause(attempt, &error)?
+                }
+                opened => return opened,
+            }
+            attempt += 1;
+        }
+    }
+
+    /// Send one statement, and again where that is safe.
+    fn send(&self, sql: &str, bound: Option<&str>) -> Result<Vec<Row>> {
+        let attempts = if is_repeatable(sql) { self.settings.patience.attempts } else { 1 };
+        self.deliver(sql, bound, attempts, true)
+    }
+
+    /// Send a statement of a transaction that is open: only in its own session, and once.
+    fn send_within(&self, sql: &str, bound: Option<&str>) -> Result<Vec<Row>> {
+        if self.held().is_none() {
+            bail!(
+                "the session at Snowflake ended in the middle of a transaction, which is undone; run this again"
+            );
+        }
+        self.deliver(sql, bound, 1, false)
+    }
+
+    fn deliver(
+        &self,
+        sql: &str,
+        bound: Option<&str>,
+        attempts: u32,
+        may_reconnect: bool,
+    ) -> Result<Vec<Row>> {
+        let mut attempt = 1;
+        let mut held = self.held();
+        loop {
+            let session = match held.take() {
+                Some(session) => session,
+                None => self.connect()?,
+            };
+            tracing::debug!("snowflake: {sql}");
+            match session.run(sql, bound) {
+                Ok(rows) => {
+                    *held = Some(session);
+                    return Ok(rows);
+                }
+                // Snowflake refused it, so the session is as good as before.
+                Err(failure) if failure.kind == Kind::Refused && !failure.is_logged_out() => {
+                    *held = Some(session);
+                    return Err(failure).with_context(|| format!("Snowflake refused a statement\n{sql}"));
+                }
+                // A session that has ended has run nothing: a new one may, once.
+                Err(failure) if failure.is_logged_out() && attempt == 1 && may_reconnect => {}
+                Err(failure) if failure.kind == Kind::Passing && attempt < attempts => {
+                    pause(attempt, &failure.into())?;
+                }
+                Err(failure) if failure.kind == Kind::Interrupted => {
+                    return Err(interrupt::Interrupted.into());
+                }
+                Err(failure) => {
+                    return Err(failure).with_context(|| {
+                        format!(
+                            "failed to send a statement to Snowflake ({})\n{sql}",
+                            self.settings.login.tried()
+                        )
+                    });
+                }
+            }
+            attempt += 1;
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Option<Session>> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A change's statements in groups: rows and what goes with them in one transaction each, the rest
+    /// alone, because Snowflake commits before and after it anyway.
+    fn steps(&self, change: &[Statement]) -> Vec<Step> {
+        let mut steps = Vec::new();
+        let mut rows: Vec<Step> = Vec::new();
+        for statement in change {
+            match statement {
+                Statement::Sql(sql) if is_dml(sql) => rows.push(Step::plain(sql)),
+                Statement::Sql(sql) => {
+                    steps.extend(transaction(std::mem::take(&mut rows)));
+                    steps.push(Step::plain(sql));
+                }
+                Statement::Insert { table, rows: data } => {
+                    let of = |chunk: &[Row]| Step {
+                        sql: self.database.insert(table, &chunk[0]),
+                        rows: chunk.to_vec(),
+                    };
+                    rows.extend(chunks(data, INSERT_BYTES).into_iter().map(of));
+                }
+            }
+        }
+        steps.extend(transaction(rows));
+        steps
+    }
+}
+
+/// One statement as it is sent, with the rows that are bound to its `?`.
+#[derive(Debug, PartialEq)]
+struct Step {
+    sql: String,
+    rows: Vec<Row>,
+}
+
+impl Step {
+    fn plain(sql: &str) -> Self {
+        Self { sql: sql.to_owned(), rows: Vec::new() }
+    }
+
+    fn bound(&self) -> Result<Option<String>> {
+        if self.rows.is_empty() { Ok(None) } else { Ok(Some(serde_json::to_string(&self.rows)?)) }
+    }
+}
+
+fn transaction(steps: Vec<Step>) -> Vec<Step> {
+    if steps.len() < 2 {
+        return steps;
+    }
+    std::iter::once(Step::plain("begin")).chain(steps).chain([Step::plain("commit")]).collect()
+}
+
+/// Rows in groups whose JSON stays below `limit`, except for a single row that is larger.
+fn chunks(rows: &[Row], limit: usize) -> Vec<&[Row]> {
+    let mut all = Vec::new();
+    let (mut start, mut size) = (0, 0);
+    for (index, row) in rows.iter().enumerate() {
+        let bytes = Value::Object(row.clone()).to_string().len();
+        if index > start && size + bytes > limit {
+            all.push(&rows[start..index]);
+            (start, size) = (index, 0);
+        }
+        size += bytes;
+    }
+    if start < rows.len() {
+        all.push(&rows[start..]);
+    }
+    all
+}
+
+fn first_word(sql: &str) -> String {
+    sql.split_whitespace().next().unwrap_or_default().to_ascii_lowercase()
+}
+
+fn is_dml(sql: &str) -> bool {
+    matches!(first_word(sql).as_str(), "insert" | "update" | "delete" | "merge")
+}
+
+/// Whether a statement may be sent again when nobody knows whether it ran: what only reads, and what
+/// says itself that it does nothing the second time.
+fn is_repeatable(sql: &str) -> bool {
+    match first_word(sql).as_str() {
+        "select" | "with" | "show" | "describe" => true,
+        "create" => {
+            let head: Vec<String> = sql.split_whitespace().take(6).map(str::to_ascii_lowercase).collect();
+            head.windows(3).any(|words| words == ["if", "not", "exists"])
+        }
+        _ => false,
+    }
+}
+
+fn is_passing(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<Failure>().is_some_and(|failure| failure.kind == Kind::Passing)
+}
+
+/// Wait before the next attempt: twice as long each time, and never all at the same moment.
+fn pause(attempt: u32, why: &anyhow::Error) -> Result<()> {
+    interrupt::check()?;
+    let jitter = f64::from(jiff::Timestamp::now().subsec_nanosecond() % 1_000) / 1_000.0;
+    let wait = PAUSE.mul_f64(f64::from(1_u32 << (attempt - 1)) * (0.5 + jitter));
+    tracing::info!("Snowflake did not answer ({}); trying again", first_line(&format!("{why:#}")));
+    std::thread::sleep(wait);
+    interrupt::check()?;
+    Ok(())
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
+impl Warehouse for Snowflake {
+    fn target(&self) -> &'static str {
+        "snowflake"
+    }
+
+    fn describe(&self) -> String {
+        format!(
+            "Snowflake account {}, database {}",
+            self.settings.login.account,
+            self.settings.login.database.as_str()
+        )
+    }
+
+    fn database(&self) -> String {
+        self.settings.login.database.as_str().to_owned()
+    }
+
+    fn keeps_comments(&self) -> bool {
+        true
+    }
+
+    fn qualified(&self, table: &Table) -> String {
+        self.database.table(table)
+    }
+
+    fn script(&self, change: &[Statement]) -> Vec<String> {
+        let show = |step: Step| {
+            let bound = if step.rows.is_empty() { "" } else { " -- ? is bound to these rows as JSON" };
+            format!("{};{bound}{}", step.sql, as_comments(&step.rows))
+        };
+        self.steps(change).into_iter().map(show).collect()
+    }
+
+    fn apply(&mut self, change: &[Statement]) -> Result<()> {
+        let mut is_open = false;
+        for step in self.steps(change) {
+            if !is_open {
+                interrupt::check()?;
+            }
+            let bound = step.bound()?;
+            let sent = if is_open {
+                self.send_within(&step.sql, bound.as_deref())
+            } else {
+                self.send(&step.sql, bound.as_deref())
+            };
+            if let Err(error) = sent {
+                // A session that is gone has rolled back by itself.
+                if is_open && let Err(again) = self.send_within("rollback", None) {
+                    tracing::debug!("failed to roll back: {again:#}");
+                }
+                return Err(error);
+            }
+            match step.sql.as_str() {
+                "begin" => is_open = true,
+                "commit" => is_open = false,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn query(&mut self, sql: &str) -> Result<Vec<Row>> {
+        self.send(sql, None)
+    }
+
+    fn contents(&mut self, schemas: &[&str]) -> Result<BTreeMap<String, Contents>> {
+        let mut all: BTreeMap<String, Contents> = BTreeMap::new();
+        for row in self.query(&self.database.contents(schemas))? {
+            let name = text(&row, "schema_name").unwrap_or_default().to_lowercase();
+            let contents = all.entry(name).or_default();
+            contents.comment = text(&row, "comment").filter(|comment| !comment.is_empty());
+            contents.relations.extend(text(&row, "table_name").map(|name| rows::folded(&name)));
+        }
+        Ok(all)
+    }
+
+    fn measure(&mut self, schema: &Name) -> Result<Vec<Relation>> {
+        Ok(self.measure_all(std::slice::from_ref(schema))?.remove(schema).unwrap_or_default())
+    }
+
+    fn measure_all(&mut self, schemas: &[Name]) -> Result<BTreeMap<Name, Vec<Relation>>> {
+        if schemas.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let names: Vec<&str> = schemas.iter().map(Name::as_str).collect();
+        let mut all: BTreeMap<Name, Vec<Relation>> = BTreeMap::new();
+        for row in self.query(&self.database.contents(&names))? {
+            let schema = text(&row, "schema_name").unwrap_or_default();
+            let (Ok(schema), Some(name)) = (schema.parse::<Name>(), text(&row, "table_name")) else {
+                continue;
+            };
+            let is_view = text(&row, "table_type").is_some_and(|kind| kind.contains("VIEW"));
+            let number = |key: &str| row.get(key).and_then(Value::as_i64).filter(|_| !is_view);
+            all.entry(schema).or_default().push(Relation {
+                name: rows::folded(&name),
+                is_view,
+                rows: number("row_count"),
+                bytes: number("bytes"),
+            });
+        }
+        Ok(all)
+    }
+
+    fn provision(&self, schema: &Name) -> Vec<Statement> {
+        let tables = self.database.ledger_tables(schema);
+        std::iter::once(self.database.create_schema(schema)).chain(tables).map(Statement::Sql).collect()
+    }
+
+    fn copy(&mut self, base: &Name, schema: &Name) -> Result<Vec<Statement>> {
+        let mut change = vec![Statement::Sql(self.database.clone_schema(base, schema))];
+        for row in self.query(&self.database.contents(&[base.as_str()]))? {
+            let is_view = text(&row, "table_type").is_some_and(|kind| kind.contains("VIEW"));
+            if let (true, Some(view)) = (is_view, text(&row, "table_name")) {
+                let view: Identifier = view
+                    .try_into()
+                    .map_err(|why: String| anyhow!("failed to copy a view of {base}: {why}"))?;
+                change.push(Statement::Sql(self.database.drop_view(schema, &view)));
+            }
+        }
+        change.extend(self.database.ledger_tables(schema).into_iter().map(Statement::Sql));
+        Ok(change)
+    }
+
+    fn comment(&self, schema: &Name) -> Vec<Statement> {
+        vec![Statement::Sql(self.database.comment_on_schema(schema))]
+    }
+
+    fn grant(&self, schema: &Name) -> Vec<Statement> {
+        let grants = self.database.grants(schema, &self.settings.grants);
+        grants.into_iter().map(Statement::Sql).collect()
+    }
+
+    fn drop_schema(&self, doomed: &Droppable) -> Statement {
+        Statement::Sql(self.database.drop_schema(doomed.name()))
+    }
+
+    fn provision_registry(&self) -> Vec<Statement> {
+        let tables = self.database.registry_tables();
+        std::iter::once(self.database.create_registry()).chain(tables).map(Statement::Sql).collect()
+    }
+}
+
+fn text(row: &Row, key: &str) -> Option<String> {
+    Some(row.get(key)?.as_str()?.to_owned())
+}
+
+/// The secrets of a login under the names that dbt's profile reads, with a token minted for it now.
+pub(crate) fn dbt_secrets(login: &Login) -> Result<Vec<(&'static str, Secret)>> {
+    Ok(match &login.way {
+        Way::WorkloadIdentity(identity) => {
+            vec![("SNOWFLAKE_TOKEN", oidc::token(identity, Duration::from_secs(LOGIN_SECONDS))?)]
+        }
+        // In the form that dbt reads as well, whatever form it was given in.
+        Way::KeyPair { key, .. } => {
+            vec![("SNOWFLAKE_PRIVATE_KEY", key.clone()), ("SNOWFLAKE_PRIVATE_KEY_PATH", Secret::new(""))]
+        }
+        // As they are in our own environment.
+        Way::OAuth(_) | Way::AccessToken(_) | Way::Password(_) => Vec::new(),
+    })
+}
+
+/// Log in and look around, for `doctor`: what the session may use, in words.
+pub(crate) fn probe(settings: Settings) -> Result<String> {
+    let mut warehouse = Snowflake::new(settings);
+    let begun = std::time::Instant::now();
+    let rows = warehouse.query(
+        "select current_user() as user_name, current_role() as role_name, current_warehouse() as warehouse",
+    )?;
+    warehouse.contents(&[crate::environment::REGISTRY])?;
+    let told = |key: &str| rows.first().and_then(|row| text(row, key)).unwrap_or_else(|| "none".to_owned());
+    Ok(format!(
+        "{}: user {}, role {}, warehouse {}, with {} ({:.1} s)",
+        warehouse.describe(),
+        told("user_name"),
+        told("role_name"),
+        told("warehouse"),
+        warehouse.settings.login.way.label(),
+        begun.elapsed().as_secs_f32()
+    ))
+}

@@ -1,0 +1,170 @@
+//! What went wrong at Snowflake, in words that say what to do: by Snowflake's own error codes.
+
+use adbc_core::error::{Error, Status};
+use thiserror::Error as ThisError;
+
+use super::login::{Login, Way};
+
+/// An error of Snowflake or of the way to it.
+#[derive(Debug, ThisError)]
+#[error("{}", self.text())]
+pub(super) struct Failure {
+    /// Snowflake's number, such as 390100; 0 where the failure was on the way.
+    pub(super) code: i32,
+    pub(super) message: String,
+    pub(super) kind: Kind,
+    advice: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Snowflake understood and said no.
+    Refused,
+    /// The way there broke, or Snowflake is too busy: the same may work in a moment.
+    Passing,
+    /// No answer in the time that was given.
+    Timeout,
+    /// Somebody pressed Ctrl-C.
+    Interrupted,
+}
+
+impl Failure {
+    pub(super) fn timeout(what: &str, seconds: u64) -> Self {
+        Self {
+            code: 0,
+            message: format!("no answer to {what} within {seconds} s"),
+            kind: Kind::Timeout,
+            advice: Some(
+                "check the network and SNOWFLAKE_ACCOUNT or SNOWFLAKE_HOST; XTASK_SNOWFLAKE_TIMEOUT gives it more \
+                 seconds"
+                    .to_owned(),
+            ),
+        }
+    }
+
+    pub(super) fn interrupted() -> Self {
+        Self { code: 0, message: "interrupted".to_owned(), kind: Kind::Interrupted, advice: None }
+    }
+
+    /// The driver's thread is gone, which only a crash explains.
+    pub(super) fn lost() -> Self {
+        Self {
+            code: 0,
+            message: "the Snowflake driver ended without an answer".to_owned(),
+            kind: Kind::Passing,
+            advice: None,
+        }
+    }
+
+    pub(super) fn of_driver(error: &Error, login: &Login) -> Self {
+        let code = code_of(error);
+        let message = tidy(&error.message);
+        let kind = kind(code, error.status, &message);
+        Self { advice: advice(code, kind, &message, login), code, message, kind }
+    }
+
+    /// Whether a `create` failed because there is something of that name.
+    pub(super) fn is_already_there(&self) -> bool {
+        self.code == 2002 || self.message.contains("already exists")
+    }
+
+    /// Whether the session has ended, so that the statement was not run.
+    pub(super) fn is_logged_out(&self) -> bool {
+        matches!(self.code, 390_104 | 390_111 | 390_112 | 390_114 | 390_195)
+    }
+
+    /// Whether what a statement is about does not exist (or is hidden from the role).
+    pub(super) fn is_absent(&self) -> bool {
+        matches!(self.code, 2003 | 2043)
+    }
+
+    fn text(&self) -> String {
+        match &self.advice {
+            Some(advice) => format!("{}\n{advice}", self.message),
+            None => self.message.clone(),
+        }
+    }
+}
+
+/// The number is in its own field for an answer of Snowflake, and only in the text for some logins.
+fn code_of(error: &Error) -> i32 {
+    if error.vendor_code > 0 {
+        return error.vendor_code;
+    }
+    let text = error.message.trim_start_matches("[Snowflake] ");
+    let digits: String = text.chars().take_while(char::is_ascii_digit).collect();
+    if digits.len() >= 6 { digits.parse().unwrap_or(0) } else { 0 }
+}
+
+/// The driver says its name and repeats its codes.
+fn tidy(message: &str) -> String {
+    let message = message.strip_prefix("[Snowflake] ").unwrap_or(message);
+    let message = message.split(". Vendor code:").next().unwrap_or(message);
+    let head = message.split(": ").next().unwrap_or_default();
+    let repeated = format!("{head}: {head}: ");
+    match message.strip_prefix(&repeated) {
+        Some(rest) if head.contains('(') => format!("{head}: {rest}"),
+        _ => message.to_owned(),
+    }
+}
+
+/// The driver's own numbers begin at 260000; among them are those of a broken way to Snowflake.
+fn kind(code: i32, status: Status, message: &str) -> Kind {
+    let message = message.to_ascii_lowercase();
+    let on_the_way = [
+        "connection reset",
+        "connection refused",
+        "broken pipe",
+        "eof",
+        "no such host",
+        "http status",
+        "i/o timeout",
+        "deadline exceeded",
+        "server closed",
+        "too many requests",
+        "service unavailable",
+    ];
+    match (code, status) {
+        (604 | 630, _) => Kind::Timeout,
+        (_, Status::Cancelled) => Kind::Interrupted,
+        (_, Status::Timeout | Status::IO) => Kind::Passing,
+        // Snowflake is throttling: too many queued statements.
+        (610, _) => Kind::Passing,
+        (0 | 260_000..=269_999, _) if on_the_way.iter().any(|part| message.contains(part)) => Kind::Passing,
+        (261_000..=261_010, _) => Kind::Passing,
+        _ => Kind::Refused,
+    }
+}
+
+fn advice(code: i32, kind: Kind, message: &str, login: &Login) -> Option<String> {
+    let text = match code {
+        390_100 => "the user or the password is wrong: check SNOWFLAKE_USER and SNOWFLAKE_PASSWORD".to_owned(),
+        390_101 | 390_102 => "the user is disabled or locked: an administrator can `alter user … set disabled = false`".to_owned(),
+        390_106 => "the password has expired: set a new one, or use a key pair".to_owned(),
+        390_110..=390_115 | 390_195 | 390_318 => format!("{} has expired: get a new one", credential(&login.way)),
+        390_144 | 390_145 => "the key does not belong to the user: compare `desc user` RSA_PUBLIC_KEY_FP with the fingerprint of SNOWFLAKE_PRIVATE_KEY, and check SNOWFLAKE_ACCOUNT".to_owned(),
+        390_186 | 390_189 => format!("the role {} does not exist, or is not granted to the user: check SNOWFLAKE_ROLE", login.role),
+        390_201 => format!("the database {} or the warehouse {} does not exist, or the role may not use it", login.database.as_str(), login.warehouse),
+        390_303 | 394_300..=394_600 => format!("{} is not valid for this user: check SNOWFLAKE_TOKEN and SNOWFLAKE_AUTHENTICATOR", credential(&login.way)),
+        390_420..=390_433 => "a network policy keeps this address out: an administrator can allow it".to_owned(),
+        606 | 607 | 609 | 90_064 | 90_069 | 90_073 => format!("the warehouse {} is missing, suspended or out of credits: check SNOWFLAKE_WAREHOUSE, `alter warehouse … resume`, and its resource monitor", login.warehouse),
+        2043 | 2003 => format!("it does not exist, or the role {} may not see it", login.role),
+        3001 | 3540 | 3041 => format!("the role {} lacks the privilege: grant it, or set another SNOWFLAKE_ROLE", login.role),
+        604 | 630 => "the statement took too long or was cancelled: a larger warehouse, or more seconds in XTASK_SNOWFLAKE_TIMEOUT".to_owned(),
+        390_000..=399_999 => format!("the login with {} was rejected: check the settings above", login.way.label()),
+        _ if message.contains("no such host") || message.contains("404") => "there is no such account: check SNOWFLAKE_ACCOUNT (and SNOWFLAKE_HOST, where it is set)".to_owned(),
+        _ if kind == Kind::Passing => "the way to Snowflake broke, or it is too busy: check the network, and try again".to_owned(),
+        _ => return None,
+    };
+    Some(text)
+}
+
+fn credential(way: &Way) -> &'static str {
+    match way {
+        Way::WorkloadIdentity(_) => "the workload identity token",
+        Way::KeyPair { .. } => "the login token made from SNOWFLAKE_PRIVATE_KEY",
+        Way::OAuth(_) => "the OAuth token in SNOWFLAKE_TOKEN",
+        Way::AccessToken(_) => "the programmatic access token in SNOWFLAKE_TOKEN",
+        Way::Password(_) => "SNOWFLAKE_PASSWORD or the session",
+    }
+}

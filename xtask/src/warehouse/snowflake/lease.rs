@@ -1,0 +1,248 @@
+//! One writer of an environment at a time, across machines: a lock that is a table of the registry.
+//!
+//! A `create table` without `if not exists` succeeds for one of two runners, and carries who took it
+//! from the first moment. Nothing frees it when its runner is killed, so it is a lease: its holder puts
+//! the end off every minute, and a lease that has run out may be taken over. To take it over, the old
+//! table is renamed to a name that only that holder's table can get: of two runners one succeeds.
+
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::Snowflake;
+use super::failure::Failure;
+use super::statements::{Database, literal};
+use crate::environment::{Name, REGISTRY};
+use crate::interrupt;
+use crate::lock::Holder;
+use crate::warehouse::quote;
+
+/// A killed runner keeps others waiting for so long.
+const LEASE_SECONDS: u64 = 300;
+/// How often a living one puts the end off.
+const RENEW: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_secs(2);
+const REMIND: Duration = Duration::from_secs(60);
+
+/// Names of the tables that leases which ran out are kept under, until `schema gc` sweeps them: a slow
+/// second runner must find the name taken.
+pub(crate) const TOMBSTONE: &str = "stale_";
+
+/// The lock, held until dropped.
+pub(crate) struct Lease {
+    warehouse: Snowflake,
+    name: Name,
+    token: String,
+    /// Who held it and was killed.
+    pub(crate) left_by: Option<Holder>,
+    /// When the end was last put off.
+    renewed_at: Arc<Mutex<Instant>>,
+    stop: Option<Sender<()>>,
+    renewal: Option<JoinHandle<()>>,
+}
+
+/// What stands in the lock's table.
+struct Found {
+    holder: Option<Holder>,
+    token: String,
+    is_stale: bool,
+}
+
+impl Lease {
+    /// Take the lock of `name`, waiting for whoever holds it and saying for whom.
+    pub(crate) fn take(warehouse: &Snowflake, name: &Name, holder: &Holder) -> Result<Self> {
+        let token = uuid::Uuid::now_v7().simple().to_string();
+        let mut left_by = None;
+        let mut reminded: Option<Instant> = None;
+        loop {
+            if create(warehouse, name, &token, holder)? {
+                break;
+            }
+            let Some(found) = read(warehouse, name)? else {
+                // Freed between the two questions.
+                continue;
+            };
+            if found.is_stale {
+                if retire(warehouse, name, &found)? {
+                    left_by = found.holder;
+                }
+                continue;
+            }
+            if reminded.is_none_or(|since| since.elapsed() > REMIND) {
+                reminded = Some(Instant::now());
+                let by = found.holder.map_or_else(|| "another run".to_owned(), |other| other.describe());
+                tracing::info!("waiting: {by} holds this schema; Ctrl-C gives up");
+            }
+            wait(POLL)?;
+        }
+        let renewed_at = Arc::new(Mutex::new(Instant::now()));
+        let (stop, renewal) = renew(warehouse, name, &token, &renewed_at)?;
+        let (warehouse, name) = (warehouse.clone(), name.clone());
+        let (stop, renewal) = (Some(stop), Some(renewal));
+        Ok(Self { warehouse, name, token, left_by, renewed_at, stop, renewal })
+    }
+
+    /// Whether nobody can have taken the lock over: then freeing it needs no look first.
+    fn is_surely_ours(&self) -> bool {
+        let renewed_at = *self.renewed_at.lock().unwrap_or_else(PoisonError::into_inner);
+        renewed_at.elapsed() < Duration::from_secs(LEASE_SECONDS / 2)
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(renewal) = self.renewal.take() {
+            drop(renewal.join());
+        }
+        let free = || {
+            // If it ran out and somebody took it over, it is theirs.
+            if self.is_surely_ours()
+                || read(&self.warehouse, &self.name)?.is_some_and(|found| found.token == self.token)
+            {
+                self.warehouse.send(&release(&self.warehouse.database, &self.name), None)?;
+            }
+            Ok(())
+        };
+        if let Err(error) = free() as Result<()> {
+            tracing::warn!(
+                "failed to free the lock of {}; it frees itself within {LEASE_SECONDS} s: {error:#}",
+                self.name
+            );
+        }
+    }
+}
+
+/// Sleep in small steps, so that Ctrl-C is heard.
+fn wait(time: Duration) -> Result<()> {
+    let until = Instant::now() + time;
+    while Instant::now() < until {
+        interrupt::check()?;
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Ok(())
+}
+
+fn failure(error: &anyhow::Error) -> Option<&Failure> {
+    error.downcast_ref::<Failure>()
+}
+
+/// Whether the lock was free and is ours now.
+fn create(warehouse: &Snowflake, name: &Name, token: &str, holder: &Holder) -> Result<bool> {
+    let sql = acquire(&warehouse.database, name, token, &serde_json::to_string(holder)?);
+    match warehouse.send(&sql, None) {
+        Ok(_) => Ok(true),
+        Err(error) if failure(&error).is_some_and(Failure::is_already_there) => Ok(false),
+        // The first environment of this database: there is no registry yet.
+        Err(error) if failure(&error).is_some_and(Failure::is_absent) => {
+            warehouse.send(&warehouse.database.create_registry(), None)?;
+            match warehouse.send(&sql, None) {
+                Ok(_) => Ok(true),
+                Err(error) if failure(&error).is_some_and(Failure::is_already_there) => Ok(false),
+                Err(error) => Err(error),
+            }
+        }
+        Err(error) => Err(error),
+    }
+    .with_context(|| format!("failed to lock {name}"))
+}
+
+fn read(warehouse: &Snowflake, name: &Name) -> Result<Option<Found>> {
+    let rows = match warehouse.send(&look(&warehouse.database, name), None) {
+        Err(error) if failure(&error).is_some_and(Failure::is_absent) => return Ok(None),
+        rows => rows.with_context(|| format!("failed to read the lock of {name}"))?,
+    };
+    let Some(row) = rows.into_iter().next() else { return Ok(None) };
+    let text = |key: &str| row.get(key).and_then(|value| value.as_str()).unwrap_or_default();
+    Ok(Some(Found {
+        holder: serde_json::from_str(text("holder")).ok(),
+        token: text("token").to_owned(),
+        is_stale: row.get("is_stale").and_then(serde_json::Value::as_bool).unwrap_or(false),
+    }))
+}
+
+/// Whether the lease that ran out was put away by us, and not by another runner.
+fn retire(warehouse: &Snowflake, name: &Name, found: &Found) -> Result<bool> {
+    // The token becomes a part of a name.
+    if found.token.is_empty() || !found.token.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        bail!(
+            "the lock of {name} was not made by this toolkit; drop the table LOCK_{name} of the registry by hand"
+        );
+    }
+    match warehouse.send(&bury(&warehouse.database, name, &found.token), None) {
+        Ok(_) => Ok(true),
+        Err(error) if failure(&error).is_some_and(|why| why.is_already_there() || why.is_absent()) => {
+            wait(Duration::from_millis(500))?;
+            Ok(false)
+        }
+        Err(error) => Err(error).with_context(|| format!("failed to take over the lock of {name}")),
+    }
+}
+
+fn renew(
+    warehouse: &Snowflake,
+    name: &Name,
+    token: &str,
+    renewed_at: &Arc<Mutex<Instant>>,
+) -> Result<(Sender<()>, JoinHandle<()>)> {
+    let (stop, stopped) = channel::<()>();
+    let renewed_at = Arc::clone(renewed_at);
+    let sql = prolong(&warehouse.database, name, token);
+    let (warehouse, name) = (warehouse.clone(), name.clone());
+    let thread = std::thread::Builder::new().name("lease".to_owned()).spawn(move || {
+        while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(RENEW) {
+            let asked_at = Instant::now();
+            match warehouse.send(&sql, None) {
+                Ok(_) => *renewed_at.lock().unwrap_or_else(PoisonError::into_inner) = asked_at,
+                Err(error) => tracing::warn!("failed to prolong the lock of {name}: {error:#}"),
+            }
+        }
+    });
+    Ok((stop, thread.context("failed to start a thread for the lock")?))
+}
+
+fn table(database: &Database, name: &Name) -> String {
+    format!("{}.{}", database.schema(REGISTRY), quote(&format!("LOCK_{name}").to_uppercase()))
+}
+
+pub(super) fn acquire(database: &Database, name: &Name, token: &str, holder: &str) -> String {
+    format!(
+        "create transient table {} as select {} as holder, {} as token, \
+         dateadd(second, {LEASE_SECONDS}, current_timestamp()) as expires_at",
+        table(database, name),
+        literal(holder),
+        literal(token)
+    )
+}
+
+pub(super) fn look(database: &Database, name: &Name) -> String {
+    format!(
+        "select holder, token, expires_at < current_timestamp() as is_stale from {}",
+        table(database, name)
+    )
+}
+
+pub(super) fn prolong(database: &Database, name: &Name, token: &str) -> String {
+    format!(
+        "update {} set expires_at = dateadd(second, {LEASE_SECONDS}, current_timestamp()) where token = {}",
+        table(database, name),
+        literal(token)
+    )
+}
+
+pub(super) fn bury(database: &Database, name: &Name, token: &str) -> String {
+    let tombstone = format!("{TOMBSTONE}{token}").to_uppercase();
+    format!(
+        "alter table {} rename to {}.{}",
+        table(database, name),
+        database.schema(REGISTRY),
+        quote(&tombstone)
+    )
+}
+
+pub(super) fn release(database: &Database, name: &Name) -> String {
+    format!("drop table if exists {}", table(database, name))
+}

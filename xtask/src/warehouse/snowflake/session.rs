@@ -1,0 +1,246 @@
+//! One session at Snowflake: the driver on a thread of its own, answers with a time limit.
+//!
+//! The driver is a shared library that blocks, retries by itself and knows nothing of Ctrl-C. So it
+//! works on its own thread and we wait on ours: whatever the network does, a person gets an answer or
+//! a reason in time. What does not answer a cancellation is left behind and ends with the process.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use adbc_core::error::Error;
+use adbc_core::options::{AdbcVersion, OptionDatabase, OptionStatement, OptionValue};
+use adbc_core::{CancelHandle, Connection as _, Database as _, Driver as _, Optionable as _, Statement as _};
+use adbc_driver_manager::{ManagedConnection, ManagedDatabase, ManagedDriver};
+use anyhow::{Context as _, Result};
+use arrow_array::{ArrayRef, RecordBatch, StringArray};
+
+use super::failure::Failure;
+use super::login::{Login, Way};
+use super::{oidc, rows};
+use crate::interrupt;
+use crate::warehouse::Row;
+
+/// How often we look whether somebody wants to stop.
+const POLL: Duration = Duration::from_millis(50);
+
+/// How long a cancelled statement may take to say so before it is left behind.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// The wheel's library has this name on every system.
+const LIBRARY: &str = "adbc_driver_snowflake/libadbc_driver_snowflake.so";
+
+/// Every statement carries the tag, so no session is without it, whoever opens it anew.
+const QUERY_TAG: &str = "adbc.snowflake.statement.query_tag";
+
+/// How long the parts of a conversation may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) login: Duration,
+    pub(super) statement: Duration,
+}
+
+struct Job {
+    sql: String,
+    /// The text bound to the statement's one `?`.
+    bound: Option<String>,
+}
+
+type Answer = Result<Vec<Row>, Error>;
+type Cancel = Arc<Mutex<Option<Box<dyn CancelHandle>>>>;
+
+pub(super) struct Session {
+    jobs: Sender<Job>,
+    answers: Receiver<Answer>,
+    cancel: Cancel,
+    login: Login,
+    limits: Limits,
+}
+
+/// The driver's library below the folder that Python packages are installed in.
+pub(crate) fn library(packages: &Path) -> PathBuf {
+    packages.join(LIBRARY)
+}
+
+impl Session {
+    pub(super) fn open(library: &Path, login: &Login, tag: &str, limits: Limits) -> Result<Self> {
+        let token = match &login.way {
+            Way::WorkloadIdentity(identity) => Some(oidc::token(identity, limits.login)?),
+            _ => None,
+        };
+        let options = options(login, token.as_ref().map(super::login::Secret::reveal), limits);
+        let (jobs, inbox) = channel();
+        let (outbox, answers) = channel();
+        let cancel = Cancel::default();
+        let (library, tag) = (library.to_path_buf(), tag.to_owned());
+        let shared = Arc::clone(&cancel);
+        std::thread::Builder::new()
+            .name("snowflake".to_owned())
+            .spawn(move || serve(&library, options, &tag, &inbox, &outbox, &shared))
+            .context("failed to start a thread for the Snowflake driver")?;
+        let session = Self { jobs, answers, cancel, login: login.clone(), limits };
+        session
+            .wait("the login", limits.login)
+            .with_context(|| format!("failed to log in to Snowflake: tried {}", login.tried()))?;
+        Ok(session)
+    }
+
+    /// The rows of one statement, whose one `?` stands for `bound`.
+    pub(super) fn run(&self, sql: &str, bound: Option<&str>) -> Result<Vec<Row>, Failure> {
+        let job = Job { sql: sql.to_owned(), bound: bound.map(str::to_owned) };
+        self.jobs.send(job).map_err(|_| Failure::lost())?;
+        self.wait("a statement", self.limits.statement)
+    }
+
+    fn wait(&self, what: &str, limit: Duration) -> Result<Vec<Row>, Failure> {
+        let deadline = Instant::now() + limit;
+        loop {
+            match self.answers.recv_timeout(POLL) {
+                Ok(answer) => return answer.map_err(|error| Failure::of_driver(&error, &self.login)),
+                Err(RecvTimeoutError::Disconnected) => return Err(Failure::lost()),
+                Err(RecvTimeoutError::Timeout) if interrupt::asked() => {
+                    self.give_up();
+                    return Err(Failure::interrupted());
+                }
+                Err(RecvTimeoutError::Timeout) if Instant::now() > deadline => {
+                    self.give_up();
+                    return Err(Failure::timeout(what, limit.as_secs()));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+    }
+
+    /// Cancel what runs, so that it costs nothing at Snowflake either.
+    fn give_up(&self) {
+        let handle = self.cancel.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(handle) = handle else { return };
+        // On a thread: cancelling asks the server, which may be the one that does not answer.
+        std::thread::spawn(move || {
+            if let Err(error) = handle.try_cancel() {
+                tracing::debug!("failed to cancel a statement: {}", error.message);
+            }
+        });
+        drop(self.answers.recv_timeout(GRACE));
+    }
+}
+
+/// The driver's side: connect, then one statement after another until nobody asks any more.
+fn serve(
+    library: &Path,
+    options: Vec<(OptionDatabase, OptionValue)>,
+    tag: &str,
+    inbox: &Receiver<Job>,
+    outbox: &Sender<Answer>,
+    cancel: &Cancel,
+) {
+    let (_database, mut connection) = match connect(library, options) {
+        Ok(opened) => opened,
+        Err(error) => return drop(outbox.send(Err(error))),
+    };
+    if outbox.send(Ok(Vec::new())).is_err() {
+        return;
+    }
+    while let Ok(job) = inbox.recv() {
+        let answer = execute(&mut connection, &job, tag, cancel);
+        cancel.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if outbox.send(answer).is_err() {
+            return;
+        }
+    }
+}
+
+fn connect(
+    library: &Path,
+    options: Vec<(OptionDatabase, OptionValue)>,
+) -> Result<(ManagedDatabase, ManagedConnection), Error> {
+    let mut driver = ManagedDriver::load_dynamic_from_filename(library, None, AdbcVersion::V110)?;
+    let database = driver.new_database_with_opts(options)?;
+    let connection = database.new_connection()?;
+    Ok((database, connection))
+}
+
+fn execute(connection: &mut ManagedConnection, job: &Job, tag: &str, cancel: &Cancel) -> Answer {
+    let mut statement = connection.new_statement()?;
+    statement.set_option(OptionStatement::Other(QUERY_TAG.to_owned()), tag.into())?;
+    statement.set_sql_query(&job.sql)?;
+    if let Some(text) = &job.bound {
+        let column: ArrayRef = Arc::new(StringArray::from(vec![text.as_str()]));
+        let batch = RecordBatch::try_from_iter([("1", column)]).map_err(Error::from)?;
+        statement.bind(batch)?;
+    }
+    *cancel.lock().unwrap_or_else(PoisonError::into_inner) = Some(statement.get_cancel_handle());
+    if job.bound.is_some() {
+        statement.execute_update()?;
+        return Ok(Vec::new());
+    }
+    let mut all = Vec::new();
+    for batch in statement.execute()? {
+        all.extend(rows::of_batch(&batch.map_err(Error::from)?)?);
+    }
+    Ok(all)
+}
+
+fn options(login: &Login, token: Option<&str>, limits: Limits) -> Vec<(OptionDatabase, OptionValue)> {
+    let mut options = vec![
+        named("account", &login.account),
+        named("role", &login.role),
+        named("warehouse", &login.warehouse),
+        named("db", login.database.as_str()),
+        client("app_name", "xtask"),
+        client("disable_telemetry", "true"),
+        client("login_timeout", &seconds(limits.login)),
+        // One exchange; long statements are polled for, so they are not bound by it.
+        client("client_timeout", &seconds(limits.statement.min(Duration::from_secs(90)))),
+        client("request_timeout", &seconds(limits.statement)),
+    ];
+    if let Some(user) = &login.user {
+        options.push((OptionDatabase::Username, user.as_str().into()));
+    }
+    if let Some(host) = &login.host {
+        options.push(named("uri.host", host));
+    }
+    if let Some(port) = login.port {
+        options.push(named("uri.port", &port.to_string()));
+    }
+    if login.plain_http {
+        options.push(named("uri.protocol", "http"));
+    }
+    let (auth_type, more) = credentials(&login.way, token);
+    options.push(named("auth_type", auth_type));
+    options.extend(more);
+    options
+}
+
+fn credentials(way: &Way, minted: Option<&str>) -> (&'static str, Vec<(OptionDatabase, OptionValue)>) {
+    match way {
+        Way::WorkloadIdentity(_) => (
+            "auth_wif",
+            vec![client("identity_provider", "OIDC"), client("auth_token", minted.unwrap_or_default())],
+        ),
+        Way::KeyPair { key, passphrase } => {
+            let key = client("jwt_private_key_pkcs8_value", key.reveal());
+            let passphrase =
+                passphrase.iter().map(|text| client("jwt_private_key_pkcs8_password", text.reveal()));
+            ("auth_jwt", std::iter::once(key).chain(passphrase).collect())
+        }
+        Way::OAuth(token) => ("auth_oauth", vec![client("auth_token", token.reveal())]),
+        Way::AccessToken(token) => ("auth_pat", vec![client("auth_token", token.reveal())]),
+        Way::Password(password) => {
+            ("auth_snowflake", vec![(OptionDatabase::Password, password.reveal().into())])
+        }
+    }
+}
+
+fn named(name: &str, value: &str) -> (OptionDatabase, OptionValue) {
+    (OptionDatabase::Other(format!("adbc.snowflake.sql.{name}")), value.into())
+}
+
+fn client(name: &str, value: &str) -> (OptionDatabase, OptionValue) {
+    named(&format!("client_option.{name}"), value)
+}
+
+fn seconds(limit: Duration) -> String {
+    format!("{}s", limit.as_secs().max(1))
+}
