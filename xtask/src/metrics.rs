@@ -9,6 +9,7 @@ mod collect;
 mod csv;
 mod figures;
 mod history;
+mod html;
 pub(crate) mod model;
 mod outputs;
 mod prometheus;
@@ -88,6 +89,8 @@ enum Format {
     Markdown,
     /// Samples in Prometheus' text format.
     Prometheus,
+    /// One page for people, in one file that needs nothing else.
+    Html,
 }
 
 /// A day, or a time with its offset: a bare time of day could be anybody's.
@@ -110,8 +113,9 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
         Place::Local { database } if database.exists() => Some(Lock::take(database, &holder(args))?),
         _ => None,
     };
-    let report = report(args, repo, opened.warehouse().as_mut())?;
-    write(args, &report)?;
+    let mut warehouse = opened.warehouse();
+    let report = report(args, repo, warehouse.as_mut())?;
+    write(args, repo, warehouse.as_mut(), &report)?;
     outputs::tell(&report)?;
     let fires = report.alerts.iter().any(|alert| alert.state == AlertState::Firing);
     Ok(if args.gate && fires { Outcome::Findings } else { Outcome::Clean })
@@ -165,13 +169,14 @@ fn scope_name(request: &Request<'_>) -> String {
     }
 }
 
-fn write(args: &Args, report: &Report) -> Result<()> {
+fn write(args: &Args, repo: &Repo, warehouse: &mut dyn Warehouse, report: &Report) -> Result<()> {
     let text = match args.format {
         Format::Human => tables::columns(report),
         Format::Json => serde_json::to_string_pretty(report)?,
         Format::Csv => csv::render(report)?,
         Format::Markdown => tables::markdown(report),
         Format::Prometheus => prometheus::render(report)?,
+        Format::Html => html::render(report, &html::gather(repo, warehouse, report)?)?,
     };
     match &args.output {
         None => console::print(&text)?,
