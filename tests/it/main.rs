@@ -7,6 +7,7 @@ mod doctor;
 mod elt;
 mod plan;
 mod python;
+mod replay;
 mod schema;
 mod secrets;
 mod seed;
