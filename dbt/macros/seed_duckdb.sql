@@ -141,17 +141,23 @@
     {%- if kind in ('varchar', 'text', 'string') -%}
         {{ return(name) }}
     {%- endif -%}
-    {%- if kind in ('tinyint', 'smallint', 'integer', 'int', 'bigint', 'hugeint') -%}
-        {%- set form = "^[-+]?[0-9]+$" -%}
-    {%- elif kind.startswith('numeric') or kind.startswith('decimal') -%}
-        {%- set scale = kind.split(',')[1].strip(' )') if ',' in kind else ('0' if '(' in kind else '3') -%}
-        {%- set form = "^[-+]?[0-9]+([.][0-9]{0," ~ scale ~ "}0*)?$" -%}
-    {%- endif -%}
+    {%- set form = logistics.seed_number_form(kind) -%}
     {%- set place = dbt.escape_single_quotes(path) ~ ", line ' || _line || ', column " ~ column -%}
     case
         when {{ name }} is null then null
-        when {% if form %}regexp_matches({{ name }}, '{{ form }}') and {% endif -%}
+        when {% if form %}regexp_matches({{ name }}, '^{{ form }}$') and {% endif -%}
             try_cast({{ name }} as {{ type }}) is not null then try_cast({{ name }} as {{ type }})
         else error('{{ place }}: ''' || {{ name }} || ''' is not {{ type }}')
     end as {{ name }}
+{%- endmacro %}
+
+
+{# How a number is written that a column of this type holds exactly, as a regular expression; none for other types. #}
+{% macro seed_number_form(kind) -%}
+    {%- if kind in ('tinyint', 'smallint', 'integer', 'int', 'bigint', 'hugeint') -%}
+        {{ return('[-+]?[0-9]+') }}
+    {%- elif kind.startswith('numeric') or kind.startswith('decimal') -%}
+        {%- set scale = kind.split(',')[1].strip(' )') if ',' in kind else ('0' if '(' in kind else '3') -%}
+        {{ return('[-+]?[0-9]+([.][0-9]{0,' ~ scale ~ '}0*)?') }}
+    {%- endif -%}
 {%- endmacro %}

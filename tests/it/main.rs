@@ -5,11 +5,15 @@
 
 mod doctor;
 mod elt;
+mod engines;
+mod lint;
+mod notify;
 mod plan;
 mod python;
 mod replay;
 mod schema;
 mod secrets;
 mod seed;
+mod snowflake;
 mod support;
 mod workflows;

@@ -136,3 +136,39 @@ fn hostile_names_are_refused_before_anything_is_sent() {
     }
     assert_eq!(schemas(&checkout), ["issue_1", "xtask_registry"]);
 }
+
+#[test]
+fn a_new_environment_starts_as_a_copy_of_its_base() {
+    let checkout = Checkout::built();
+    checkout.run(&["schema", "create", "--schema", "issue_7", "--base", BUILT]).expect(0);
+    let count = |schema: &str, table: &str| {
+        checkout.sql(&format!("select count(*) as n from {schema}.{table}"))[0]["n"].clone()
+    };
+    for table in ["daily_kpis", "raw_products", "ledger_nodes"] {
+        assert_eq!(count("issue_7", table), count(BUILT, table), "{table}");
+    }
+    let views = checkout.sql("select * from duckdb_views() where schema_name = 'issue_7'");
+    assert!(views.is_empty(), "a copied view would read the base");
+    let marks = checkout.sql("select schema_name, base from issue_7.ledger_environment");
+    assert_eq!(marks, [json!({"schema_name": "issue_7", "base": BUILT})]);
+    let listed = checkout.run(&["schema", "list"]).expect(0).stdout;
+    let copy = listed.lines().find(|line| line.starts_with("issue_7")).expect("listed");
+    assert!(copy.contains("never built"), "its history is its base's: {copy}");
+    drop(&checkout, "issue_7").expect(0);
+}
+
+#[test]
+fn what_nobody_needs_is_noted_then_dropped() {
+    let checkout = Checkout::new();
+    for name in ["dev", "issue_1", "issue_2"] {
+        create(&checkout, name).expect(0);
+    }
+    let gc = |more: &[&str]| checkout.run(&[&["schema", "gc"], more].concat()).expect(0).stdout;
+    assert!(gc(&["--closed-issues", "2"]).contains("would send"), "only told outside Actions");
+    gc(&["--closed-issues", "2", "--yes"]);
+    assert_eq!(schemas(&checkout), ["dev", "issue_1", "issue_2", "xtask_registry"], "noted, not dropped");
+    checkout.sql("update xtask_registry.condemned set noted_at = '2026-01-01', reason = 'x'; update xtask_registry.environments set created_at = '2025-01-01' where schema_name = 'issue_2'");
+    gc(&["--closed-issues", "2", "--yes"]);
+    assert_eq!(schemas(&checkout), ["dev", "issue_1", "xtask_registry"]);
+    assert!(checkout.sql("select * from xtask_registry.condemned").is_empty());
+}

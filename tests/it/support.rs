@@ -1,5 +1,7 @@
 //! What tests share: a scrubbed command, a scratch checkout, and the repository's own root.
 
+pub(crate) mod server;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command as StdCommand;
@@ -29,7 +31,12 @@ pub(crate) fn xtask(folder: &Path) -> Command {
 
 /// The same for tests that follow or kill the process.
 pub(crate) fn scrubbed(folder: &Path) -> StdCommand {
-    let mut command = StdCommand::new(program());
+    scrubbed_program(program(), folder)
+}
+
+/// The same for another program.
+pub(crate) fn scrubbed_program(program: &Path, folder: &Path) -> StdCommand {
+    let mut command = StdCommand::new(program);
     command.current_dir(folder);
     for (name, _) in std::env::vars_os() {
         if is_scrubbed(&name.to_string_lossy()) {
@@ -42,7 +49,8 @@ pub(crate) fn scrubbed(folder: &Path) -> StdCommand {
 /// Variables that change what the toolkit does. Where packages come from in the real environment
 /// (PIP_*, UV_*) is set by the tests that need it.
 fn is_scrubbed(name: &str) -> bool {
-    const STARTS: [&str; 8] = ["XTASK_", "PIP_", "UV_", "DBT_", "SNOWFLAKE_", "GITHUB_", "SLACK_", "RUNNER_"];
+    const STARTS: [&str; 9] =
+        ["ACTIONS_", "XTASK_", "PIP_", "UV_", "DBT_", "SNOWFLAKE_", "GITHUB_", "SLACK_", "RUNNER_"];
     const NAMES: [&str; 6] = ["CI", "NO_COLOR", "VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME"];
     STARTS.iter().any(|start| name.starts_with(start)) || NAMES.contains(&name)
 }
@@ -59,7 +67,16 @@ pub(crate) fn scratch() -> TempDir {
 pub(crate) fn environment() -> &'static Path {
     static VENV: LazyLock<PathBuf> = LazyLock::new(|| {
         let mut command = StdCommand::new(program());
-        command.current_dir(root()).args(["python", "sync", "--set", "local", "--set", "test"]);
+        command.current_dir(root()).args([
+            "python",
+            "sync",
+            "--set",
+            "local",
+            "--set",
+            "snowflake",
+            "--set",
+            "test",
+        ]);
         let output = command.output().expect("the program under test starts");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let python = String::from_utf8(output.stdout).expect("a path in UTF-8");

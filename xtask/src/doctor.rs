@@ -6,6 +6,7 @@
 
 mod checkout;
 mod packages;
+mod snowflake;
 mod tools;
 
 use std::fmt::Write as _;
@@ -17,6 +18,7 @@ use serde::Serialize;
 
 use crate::outcome::Outcome;
 use crate::repo::Repo;
+use crate::target::{self, Target};
 use crate::{Format, console};
 
 /// People wait for it before they start to work: an answer without the slow part beats a late one.
@@ -25,6 +27,9 @@ const LIMIT: Duration = Duration::from_millis(4500);
 /// Check that everything the toolkit needs is here, and say how to mend what is not.
 #[derive(clap::Args)]
 pub(crate) struct Args {
+    #[command(flatten)]
+    target: target::Args,
+
     /// How to print the result.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -76,7 +81,7 @@ impl Verdict {
 type Check = (&'static str, fn(&Repo) -> Verdict);
 
 /// In the order in which a person would mend them.
-const CHECKS: [Check; 9] = [
+const COMMON: [Check; 7] = [
     ("git", tools::git),
     ("python", tools::python),
     ("uv", tools::uv),
@@ -84,12 +89,20 @@ const CHECKS: [Check; 9] = [
     ("policies", checkout::policies),
     ("locks", packages::locks),
     ("environment", packages::environment),
-    ("duckdb", packages::duckdb),
-    ("storage", checkout::storage),
 ];
 
+const LOCAL: [Check; 2] = [("duckdb", packages::duckdb), ("storage", checkout::storage)];
+
+const SNOWFLAKE: [Check; 3] =
+    [("settings", snowflake::settings), ("driver", snowflake::driver), ("login", snowflake::login)];
+
 pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
-    let report = Report::new(examine(&CHECKS, repo, LIMIT));
+    let of_target: &[Check] = match args.target.target() {
+        Target::Local => &LOCAL,
+        Target::Snowflake => &SNOWFLAKE,
+    };
+    let checks = [&COMMON, of_target].concat();
+    let report = Report::new(examine(&checks, repo, LIMIT));
     match args.format {
         Format::Human => console::print(&human(&report))?,
         Format::Json => console::print_json(&report)?,

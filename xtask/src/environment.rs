@@ -68,6 +68,35 @@ impl fmt::Display for Name {
     }
 }
 
+/// A name from elsewhere (a role of the policy, a database, somebody's view), fit to be quoted: no
+/// control characters, and no backslash, which tools disagree about inside quotes.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Identifier(String);
+
+/// Snowflake's limit.
+const LONGEST_IDENTIFIER: usize = 255;
+
+impl Identifier {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Identifier {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if text.is_empty() || text.chars().count() > LONGEST_IDENTIFIER {
+            return Err(format!("a name has 1 to {LONGEST_IDENTIFIER} characters"));
+        }
+        if text.chars().any(|c| c.is_control() || c == '\\') {
+            return Err(format!("{text:?} is no name: it holds a backslash or a control character"));
+        }
+        Ok(Self(text))
+    }
+}
+
 /// What an environment is for, read off its name alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -66,14 +66,14 @@ impl GitHub {
     pub(crate) fn from_env() -> Result<Self> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
         Self::new(
-            variable("GITHUB_TOKEN").ok_or(Error::NoToken)?,
+            &variable("GITHUB_TOKEN").ok_or(Error::NoToken)?,
             &variable("GITHUB_REPOSITORY").ok_or(Error::NoRepository)?,
             &variable("GITHUB_API_URL").unwrap_or_else(|| DEFAULT_API.to_owned()),
             Patience::default(),
         )
     }
 
-    fn new(token: String, repository: &str, api: &str, patience: Patience) -> Result<Self> {
+    fn new(token: &str, repository: &str, api: &str, patience: Patience) -> Result<Self> {
         let named = |part: &str| {
             let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
             !part.is_empty() && part.chars().all(plain) && !part.chars().all(|c| c == '.')
@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     fn github(repository: &str, api: &str) -> Result<GitHub> {
-        GitHub::new("t".to_owned(), repository, api, Patience::default())
+        GitHub::new("t", repository, api, Patience::default())
     }
 
     fn answer(status: u16, headers: &[(&'static str, &str)], body: &str) -> Answer {

@@ -5,12 +5,20 @@
 //! judged by the groups, `settings` applies the policy, `catalogue` has the words of every rule.
 
 mod cache;
+#[cfg(test)]
+mod cases;
 mod catalogue;
 mod common;
+mod dbt;
+mod fix;
 mod inputs;
 mod pass;
+mod project;
 pub(crate) mod rule;
 mod settings;
+mod sql;
+mod workflow;
+mod yaml;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -90,6 +98,9 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     let mut settings = Settings::load(repo, catalogue::knows)?;
     let wanted = Wanted { paths: &args.paths, staged: args.staged, since: args.since.as_deref() };
     let inputs = Inputs::list(repo, &wanted)?;
+    if args.fix {
+        fix::run(repo, &inputs, &settings)?;
+    }
     let cache = Cache::open(repo, !args.no_cache);
     let pass = Pass { repo, groups: &groups, settings: &settings, cache: &cache, counts: Counts::default() };
     let mut findings = pass.run(&inputs)?;
@@ -109,7 +120,8 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     }
     Finding::sort(&mut findings);
     let summary = summary(&counts, accepted + waived, &findings);
-    Report { command: "lint", findings: &findings, summary: &summary }.print(args.format)
+    Report { command: "lint", findings: &findings, describe: catalogue::describe, summary: &summary }
+        .print(args.format)
 }
 
 fn groups(only: &[Group]) -> BTreeSet<Group> {

@@ -36,6 +36,8 @@ mod secrets;
 mod seed;
 mod target;
 mod warehouse;
+#[allow(dead_code)]
+mod yaml;
 
 use std::process::ExitCode;
 

@@ -29,12 +29,12 @@ pub(crate) struct Args {
 
 #[derive(clap::Subcommand, Debug)]
 enum To {
-    /// Send one message to the channel of the incoming webhook in SLACK_WEBHOOK_URL.
+    /// Send one message to the channel of the incoming webhook in `SLACK_WEBHOOK_URL`.
     Slack(Inputs),
     /// Keep one comment up to date on the issue or pull request, write the job's summary, and set a check.
     ///
-    /// Takes GITHUB_TOKEN with `issues: write`, `pull-requests: write` and `checks: write` (or, in place of
-    /// checks, `statuses: write`), GITHUB_REPOSITORY and GITHUB_SHA.
+    /// Takes `GITHUB_TOKEN` with `issues: write`, `pull-requests: write` and `checks: write` (or, in place of
+    /// checks, `statuses: write`), `GITHUB_REPOSITORY` and `GITHUB_SHA`.
     Github(GithubArgs),
 }
 
@@ -46,7 +46,7 @@ struct Inputs {
     run: Vec<String>,
 
     /// The plan, as `plan --format json` printed it: a file, or the JSON itself.
-    #[arg(long, value_name = "FILE|JSON")]
+    #[arg(long, value_name = "FILE|JSON", env = "XTASK_PLAN", hide_env_values = true)]
     plan: Option<String>,
 
     /// Metrics, as `metrics --format json` printed them.
@@ -58,7 +58,7 @@ struct Inputs {
     stage: Vec<Stage>,
 
     /// How the jobs ended: GitHub's `toJSON(needs)`, as a file or as such.
-    #[arg(long, value_name = "FILE|JSON")]
+    #[arg(long, value_name = "FILE|JSON", env = "XTASK_NEEDS", hide_env_values = true)]
     needs: Option<String>,
 
     /// Where the report of the metrics can be read.
@@ -126,16 +126,17 @@ pub(crate) fn of_run(run: Run) -> OfRun {
 impl Inputs {
     fn facts(&self) -> Facts {
         let mut reader = Reader::new();
-        let mut stages = self.needs.as_ref().map(|given| reader.stages(given)).unwrap_or_default();
+        // An output of a job that did not run is an empty text.
+        let given = |input: &Option<String>| input.clone().filter(|text| !text.trim().is_empty());
+        let mut stages = given(&self.needs).map(|needs| reader.stages(&needs)).unwrap_or_default();
         stages.extend(self.stage.iter().cloned());
+        let run = "the result of the run (--run)";
+        let metrics = "the metrics (--metrics)";
         Facts {
-            plan: self.plan.as_ref().and_then(|given| reader.read("the plan (--plan)", given)),
-            runs: self
-                .run
-                .iter()
-                .filter_map(|given| reader.read("the result of the run (--run)", given))
-                .collect(),
-            metrics: self.metrics.as_ref().and_then(|given| reader.read("the metrics (--metrics)", given)),
+            plan: given(&self.plan).and_then(|plan| reader.read("the plan (--plan)", &plan)),
+            runs: self.run.iter().filter_map(|file| reader.left_by("elt", &stages, run, file)).collect(),
+            metrics: given(&self.metrics)
+                .and_then(|file| reader.left_by("observability", &stages, metrics, &file)),
             stages,
             origin: Origin::from_env(),
             report_url: self.report_url.clone(),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
-use crate::environment::Kind;
+use crate::environment::{Identifier, Kind};
 use crate::repo::Repo;
 
 #[derive(Debug, Default, Deserialize)]
@@ -28,7 +28,7 @@ pub(crate) struct Snowflake {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Grant {
     /// As Snowflake keeps it: in upper case, unless it was made with quotes.
-    pub(crate) role: String,
+    pub(crate) role: Identifier,
     pub(crate) access: Access,
     /// The kinds of environments; all where none is named.
     #[serde(default)]
@@ -132,6 +132,8 @@ mod tests {
     #[test]
     fn a_misspelt_key_is_an_error() {
         assert!(toml::from_str::<Environments>("[local]\ndatabse = 'x'\n").is_err());
+        let odd = "[[snowflake.grants]]\nrole = 'a\\b'\naccess = 'read'\n";
+        assert!(toml::from_str::<Environments>(odd).is_err(), "a role that is no name");
         assert!(toml::from_str::<Environments>("[lifetime]\nisue_days = 1\n").is_err());
     }
 
@@ -139,7 +141,11 @@ mod tests {
     fn grants_and_lifetimes_are_read() {
         let text = "[lifetime]\nissue_days = 3\n\n[[snowflake.grants]]\nrole = 'R'\naccess = 'read'\nkinds = ['prod']\n";
         let policy: Environments = toml::from_str(text).expect("a policy");
-        let grant = Grant { role: "R".into(), access: Access::Read, kinds: vec![Kind::Prod] };
+        let grant = Grant {
+            role: "R".to_owned().try_into().expect("a role"),
+            access: Access::Read,
+            kinds: vec![Kind::Prod],
+        };
         assert_eq!(policy.snowflake.grants, [grant]);
         assert_eq!(
             (policy.lifetime.days(Kind::Issue), policy.lifetime.days(Kind::Branch)),

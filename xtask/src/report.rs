@@ -33,6 +33,8 @@ pub(crate) struct Report<'a> {
     pub(crate) command: &'static str,
     /// Sorted.
     pub(crate) findings: &'a [Finding],
+    /// What a rule is about, in one line, where that is known apart from its findings.
+    pub(crate) describe: fn(&str) -> Option<String>,
     /// What was looked at and what was not: names and counts, printed in every format that has room.
     pub(crate) summary: &'a serde_json::Map<String, serde_json::Value>,
 }

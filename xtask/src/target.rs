@@ -15,7 +15,7 @@ use crate::policy::{self, Grant};
 use crate::repo::Repo;
 use crate::warehouse::Warehouse;
 use crate::warehouse::duckdb::DuckDb;
-use crate::warehouse::snowflake::{self, Lease, Login, Secret, Snowflake};
+use crate::warehouse::snowflake::{self, Lease, Login, Patience, Secret, Snowflake};
 use crate::{context, ledger};
 
 /// Where environments live.
@@ -57,7 +57,7 @@ fn parse(text: &str) -> Result<Target, String> {
 #[derive(Clone, Debug)]
 pub(crate) enum Place {
     Local { database: PathBuf },
-    Snowflake { login: Box<Login>, grants: Vec<Grant>, timeout_seconds: Option<u64> },
+    Snowflake { login: Box<Login>, grants: Vec<Grant>, patience: Patience },
 }
 
 impl Args {
@@ -72,9 +72,14 @@ impl Args {
             Target::Snowflake => Ok(Place::Snowflake {
                 login: Box::new(Login::decide(&context::variable, &|path| std::fs::read_to_string(path))?),
                 grants: policy::Environments::load(repo)?.snowflake.grants,
-                timeout_seconds: timeout_seconds()?,
+                patience: patience()?,
             }),
         }
+    }
+
+    /// Snowflake, whatever the option says: for the checks of it.
+    pub(crate) fn snowflake() -> Self {
+        Self { target: Target::Snowflake }
     }
 
     /// Everything set up, for a stage of the work on one environment or on all of them.
@@ -91,10 +96,10 @@ pub(crate) fn database(repo: &Repo) -> Result<PathBuf> {
 
 const TIMEOUT: &str = "XTASK_SNOWFLAKE_TIMEOUT";
 
-fn timeout_seconds() -> Result<Option<u64>> {
-    let Some(text) = context::variable(TIMEOUT) else { return Ok(None) };
+fn patience() -> Result<Patience> {
+    let Some(text) = context::variable(TIMEOUT) else { return Ok(Patience::default()) };
     match text.trim().parse() {
-        Ok(seconds @ 1..=86_400) => Ok(Some(seconds)),
+        Ok(statement_seconds @ 1..=86_400) => Ok(Patience { statement_seconds, ..Patience::default() }),
         _ => bail!("{TIMEOUT} is {text:?}; it takes seconds from 1 to 86400"),
     }
 }
@@ -136,19 +141,27 @@ impl Place {
                 program: python.map_or(Path::new("duckdb"), Python::duckdb).to_path_buf(),
                 database: database.clone(),
             },
-            Self::Snowflake { login, grants, timeout_seconds } => {
+            Self::Snowflake { .. } => {
                 let packages = python.and_then(Python::packages).context(
                     "the Snowflake driver is not installed; `cargo xtask python sync --set snowflake` installs it",
                 )?;
-                Engine::Snowflake(Snowflake::new(snowflake::Settings {
-                    login: login.as_ref().clone(),
-                    packages,
-                    grants: grants.clone(),
-                    tag,
-                    timeout_seconds: *timeout_seconds,
-                }))
+                Engine::Snowflake(Snowflake::new(self.settings(packages, tag)?))
             }
         })
+    }
+
+    /// All that a session at Snowflake needs.
+    pub(crate) fn settings(&self, packages: PathBuf, tag: String) -> Result<snowflake::Settings> {
+        match self {
+            Self::Local { .. } => bail!("the local target has no settings for Snowflake"),
+            Self::Snowflake { login, grants, patience } => Ok(snowflake::Settings {
+                login: login.as_ref().clone(),
+                packages,
+                grants: grants.clone(),
+                tag,
+                patience: *patience,
+            }),
+        }
     }
 
     /// As dbt's profiles name it.
@@ -159,11 +172,18 @@ impl Place {
         }
     }
 
+    /// The folder of the installed packages, if they hold what the target needs. Installs nothing.
+    pub(crate) fn packages(&self, repo: &Repo) -> Result<Option<PathBuf>> {
+        Ok(python::find(repo, self.sets())?.as_ref().and_then(Python::packages))
+    }
+
     /// The place for people: a path below the repository, or an account and database.
     pub(crate) fn describe(&self, repo: &Repo) -> String {
         match self {
             Self::Local { database } => repo.relative(database).display().to_string(),
-            Self::Snowflake { login, .. } => format!("Snowflake {} {}", login.account, login.database),
+            Self::Snowflake { login, .. } => {
+                format!("Snowflake {} {}", login.account, login.database.as_str())
+            }
         }
     }
 

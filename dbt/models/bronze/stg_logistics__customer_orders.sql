@@ -16,7 +16,7 @@ final as (
         cast(promotion_code as varchar) as promotion_code,
         cast(quantity_ordered as integer) as ordered_units,
         cast(unit_price as numeric(12, 2)) as unit_price,
-        cast(ordered_at as timestamp) as ordered_at,
+        cast(ordered_at as timestamp without time zone) as ordered_at,
         cast(ordered_at as date) as ordered_on
     from source
 

@@ -15,7 +15,7 @@ final as (
         cast(order_line_id as varchar) as order_line_id,
         cast(transfer_id as varchar) as transfer_id,
         cast(reason as varchar) as adjustment_reason,
-        cast(moved_at as timestamp) as moved_at,
+        cast(moved_at as timestamp without time zone) as moved_at,
         cast(moved_at as date) as moved_on
     from source
 

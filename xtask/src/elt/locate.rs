@@ -33,17 +33,17 @@ impl Project<'_> {
         test: Option<&GenericTest>,
         message: Option<&str>,
     ) -> Location {
-        let text = std::fs::read_to_string(self.folder.join(file)).unwrap_or_default();
-        let is_properties = file.ends_with(".yml") || file.ends_with(".yaml");
-        let line = if is_properties { declared(&text, name, test) } else { quoted(&text, message) };
+        let content = std::fs::read_to_string(self.folder.join(file)).unwrap_or_default();
+        let is_properties = Path::new(file).extension().is_some_and(|end| end == "yml" || end == "yaml");
+        let line = if is_properties { declared(&content, name, test) } else { quoted(&content, message) };
         let path = self.name.join(file).to_string_lossy().replace('\\', "/");
         Location { path, line: line.unwrap_or(1) }
     }
 }
 
 /// The line at which properties declare a test: by its own name, else by the test that it is one of.
-fn declared(text: &str, name: &str, test: Option<&GenericTest>) -> Option<usize> {
-    let lines: Vec<Line<'_>> = text.lines().enumerate().filter_map(Line::read).collect();
+fn declared(properties: &str, name: &str, test: Option<&GenericTest>) -> Option<usize> {
+    let lines: Vec<Line<'_>> = properties.lines().enumerate().filter_map(Line::read).collect();
     if let Some(line) = lines.iter().find(|line| line.value_of("name") == Some(name)) {
         return Some(line.number);
     }

@@ -22,7 +22,7 @@ pub(super) fn tell(report: &Report) -> Result<()> {
     let told = notify::of_run(run);
     actions::set_outputs(&outputs(report, told.tests.unwrap_or_default()))?;
     actions::append_summary(&told.markdown)?;
-    annotate(report, Level::Error, |node| node.went_wrong());
+    annotate(report, Level::Error, Node::went_wrong);
     annotate(report, Level::Warning, |node| node.status == "warn");
     Ok(())
 }

@@ -7,8 +7,8 @@ use std::sync::LazyLock;
 
 use anyhow::{Result, bail};
 
-use super::common;
 use super::rule::Rule;
+use super::{common, dbt, sql, workflow, yaml};
 use crate::finding::{Group, Severity};
 use crate::repo::Repo;
 use crate::secrets;
@@ -39,14 +39,51 @@ impl From<&'static Rule> for Entry {
     }
 }
 
+/// sqruff's rules carry sqlfluff's names, so sqlfluff's documentation is theirs.
+impl From<sql::Described> for Entry {
+    fn from(rule: sql::Described) -> Self {
+        Self {
+            name: rule.name.into(),
+            group: Group::Sql,
+            severity: Severity::Low,
+            summary: format!("{} ({}).", rule.summary.trim_end_matches('.'), rule.code).into(),
+            why: format!("Style that `.sqlfluff` asks for; sqlfluff documents it: {}", rule.url()).into(),
+            example: rule.explanation.trim().into(),
+            remedy: "run `cargo xtask lint --fix`, or write it as the example has it".into(),
+        }
+    }
+}
+
+impl From<&'static yaml::Described> for Entry {
+    fn from(rule: &'static yaml::Described) -> Self {
+        Self {
+            name: rule.name.into(),
+            group: Group::Yaml,
+            severity: Severity::Low,
+            summary: rule.summary.into(),
+            why: format!("Style that `.yamllint.yml` asks for; yamllint documents it: {}", rule.url()).into(),
+            example: Cow::default(),
+            remedy: "run `cargo xtask lint --fix`, or write it as the message asks".into(),
+        }
+    }
+}
+
 static ALL: LazyLock<BTreeMap<String, Entry>> = LazyLock::new(|| {
-    let ours = [common::RULES].into_iter().flatten().map(|rule| Entry::from(*rule));
-    ours.map(|entry| (entry.name.to_string(), entry)).collect()
+    let ours = [common::RULES, dbt::RULES, sql::RULES, workflow::RULES, yaml::RULES];
+    let ours = ours.into_iter().flatten().map(|rule| Entry::from(*rule));
+    let style = sql::described().into_iter().map(Entry::from).chain(yaml::DESCRIBED.iter().map(Entry::from));
+    // A rule of ours keeps its words where a library has one of the same name.
+    style.chain(ours).map(|entry| (entry.name.to_string(), entry)).collect()
 });
 
 /// Whether `policies/lint.toml` may name this rule.
 pub(super) fn knows(rule: &str) -> bool {
     ALL.contains_key(rule)
+}
+
+/// What a rule is about, in one line.
+pub(super) fn describe(rule: &str) -> Option<String> {
+    ALL.get(rule).map(|entry| entry.summary.to_string())
 }
 
 /// What is known of a rule. A library may report under a name that it does not list: that is style.

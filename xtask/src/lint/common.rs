@@ -38,7 +38,20 @@ pub(super) static WAIVER_UNUSED: Rule = Rule {
 
 /// Whether a group other than secrets may read the file.
 pub(super) fn is_source(path: &str) -> bool {
-    is_sql(path) || is_yaml(path) || has_extension(path, "md")
+    is_sql(path) || is_yaml(path) || is_sqlfluff(path) || is_yamllint(path) || is_of_dbt(path)
+}
+
+/// Files that only a dbt project has a use for.
+fn is_of_dbt(path: &str) -> bool {
+    has_extension(path, "md") || has_extension(path, "py")
+}
+
+pub(super) fn is_sqlfluff(path: &str) -> bool {
+    path == ".sqlfluff" || path.ends_with("/.sqlfluff")
+}
+
+pub(super) fn is_yamllint(path: &str) -> bool {
+    matches!(path, ".yamllint" | ".yamllint.yml" | ".yamllint.yaml")
 }
 
 pub(super) fn is_sql(path: &str) -> bool {

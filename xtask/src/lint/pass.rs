@@ -5,19 +5,20 @@
 //! of any size is scanned for secrets as it streams by. Then single files are judged, then the dbt
 //! project as a whole. All of it goes through the cache.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Read as _;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use rayon::prelude::*;
 
 use super::cache::{Cache, Judged};
 use super::inputs::{Input, Inputs};
 use super::rule::{Offence, Source};
 use super::settings::Settings;
-use super::{catalogue, common};
+use super::{catalogue, common, dbt, project, sql, workflow, yaml};
+use crate::dbt::graph::Graph;
 use crate::digest::{self, Digest};
 use crate::finding::{Excerpt, Finding, Group, Lines};
 use crate::repo::Repo;
@@ -77,7 +78,7 @@ impl Pass<'_> {
             .collect::<Result<_>>()?;
         let mut findings: Vec<Finding> =
             read.iter_mut().flat_map(|read| std::mem::take(&mut read.findings)).collect();
-        findings.extend(self.judge(&read)?);
+        findings.extend(self.judge(read, inputs)?);
         Ok(findings)
     }
 
@@ -161,10 +162,22 @@ impl Pass<'_> {
         Ok(read)
     }
 
-    /// Judges what was read: files one by one, then the project.
-    fn judge(&self, read: &[Read<'_>]) -> Result<Vec<Finding>> {
-        let _ = read;
-        Ok(Vec::new())
+    /// Judges what was read: files one by one, then the dbt projects.
+    fn judge(&self, read: Vec<Read<'_>>, inputs: &Inputs) -> Result<Vec<Finding>> {
+        let texts = Texts::of(read);
+        let judge = Judge::new(self, &texts, inputs)?;
+        let mut findings: Vec<Finding> = texts
+            .wanted
+            .par_iter()
+            .map(|at| judge.file(&texts.sources[*at], &texts.digests[*at]))
+            .collect::<Result<Vec<_>>>()?
+            .into_iter()
+            .flatten()
+            .collect();
+        if self.groups.contains(&Group::Dbt) {
+            findings.extend(judge.projects()?);
+        }
+        Ok(findings)
     }
 
     /// A result that is known, or found now.
@@ -193,6 +206,169 @@ impl Pass<'_> {
         );
         Some(finding(offence, &String::from_utf8_lossy(bytes)))
     }
+}
+
+/// The texts of sources, with what the cache knows them by.
+struct Texts {
+    sources: Vec<Source>,
+    digests: Vec<[u8; 32]>,
+    /// Those whose findings are wanted.
+    wanted: Vec<usize>,
+}
+
+impl Texts {
+    fn of(read: Vec<Read<'_>>) -> Self {
+        let mut texts = Self { sources: Vec::new(), digests: Vec::new(), wanted: Vec::new() };
+        for read in read {
+            let Some(text) = read.text else { continue };
+            if read.input.wanted {
+                texts.wanted.push(texts.sources.len());
+            }
+            texts.sources.push(Source { path: read.input.path.clone(), text });
+            texts.digests.push(read.digest);
+        }
+        texts
+    }
+}
+
+/// Judges sources by the groups, with what has to be known of the repository as a whole. What is costly
+/// to make is made when a file needs it, so that a run in which nothing changed needs none of it.
+struct Judge<'a> {
+    pass: &'a Pass<'a>,
+    texts: &'a Texts,
+    all: Vec<&'a Source>,
+    paths: Vec<&'a str>,
+    yaml: yaml::Config,
+    workflow: workflow::Context<'a>,
+    folders: Vec<(String, sql::Role)>,
+    sql: OnceLock<Result<sql::Project, String>>,
+    /// What the results of each group depend on besides the file.
+    keys: BTreeMap<Group, Digest>,
+}
+
+impl<'a> Judge<'a> {
+    fn new(pass: &'a Pass<'a>, texts: &'a Texts, inputs: &'a Inputs) -> Result<Self> {
+        let all: Vec<&Source> = texts.sources.iter().collect();
+        let paths: Vec<&str> = inputs.files.iter().map(|file| file.path.as_str()).collect();
+        let folders = project::folders(&all);
+        let mut judge = Self {
+            pass,
+            texts,
+            yaml: project::yaml_config(&all, pass.repo.root())?,
+            workflow: workflow::Context::new(paths.iter().copied()),
+            all,
+            paths,
+            folders,
+            sql: OnceLock::new(),
+            keys: BTreeMap::new(),
+        };
+        judge.keys = judge.keys();
+        Ok(judge)
+    }
+
+    fn keys(&self) -> BTreeMap<Group, Digest> {
+        let common = |group: Group| {
+            Digest::default()
+                .with(group.name())
+                .with(&self.pass.settings.text)
+                .with(format!("{:?}", self.folders))
+        };
+        let macros = project::macro_folders(&self.folders);
+        let mut keys = BTreeMap::from(
+            [Group::Sql, Group::Yaml, Group::Dbt, Group::Workflow].map(|group| (group, common(group))),
+        );
+        for (source, digest) in self.all.iter().zip(&self.texts.digests) {
+            let mut add = |group: Group| {
+                if let Some(key) = keys.get_mut(&group) {
+                    key.add(&source.path);
+                    key.add(digest);
+                }
+            };
+            if project::decides_sql(&source.path, &macros) {
+                add(Group::Sql);
+            }
+            if common::is_yamllint(&source.path) {
+                add(Group::Yaml);
+            }
+            add(Group::Dbt);
+        }
+        for group in [Group::Dbt, Group::Workflow] {
+            if let Some(key) = keys.get_mut(&group) {
+                self.paths.iter().for_each(|path| key.add(path));
+            }
+        }
+        keys
+    }
+
+    /// What the groups that look at single files find in one.
+    fn file(&self, source: &Source, digest: &[u8; 32]) -> Result<Vec<Finding>> {
+        let is_yaml = common::is_yaml(&source.path) || common::is_yamllint(&source.path);
+        let concerned = [
+            (Group::Sql, common::is_sql(&source.path)),
+            (Group::Yaml, is_yaml),
+            (Group::Workflow, is_yaml && workflow::concerns(&source.path)),
+        ];
+        let mut findings = Vec::new();
+        for (group, concerns) in concerned {
+            if !concerns || !self.pass.groups.contains(&group) {
+                continue;
+            }
+            let key = self.keys[&group].clone().with(&source.path).with(digest);
+            findings
+                .extend(self.pass.cached(key, || Ok(judged(self.offences(group, source)?, &source.text)))?);
+        }
+        Ok(findings)
+    }
+
+    fn offences(&self, group: Group, source: &Source) -> Result<Vec<Offence>> {
+        match group {
+            Group::Sql => Ok(sql::check(source, self.sql()?)),
+            Group::Yaml => Ok(yaml::check(source, &self.yaml)),
+            Group::Workflow => workflow::check(source, &self.workflow, &self.pass.settings.parameters),
+            Group::Secrets | Group::Dbt | Group::Policy => Ok(Vec::new()),
+        }
+    }
+
+    fn sql(&self) -> Result<&sql::Project> {
+        let load = || {
+            let inputs = project::sql_inputs(&self.all, &self.folders);
+            sql::Project::load(inputs, &self.pass.settings.parameters).map_err(|error| format!("{error:#}"))
+        };
+        self.sql.get_or_init(load).as_ref().map_err(|error| anyhow::anyhow!("{error}"))
+    }
+
+    /// What is wrong with the dbt projects as wholes: in files that are wanted, or anywhere if any file of
+    /// a project is, as a change in one file shows in another.
+    fn projects(&self) -> Result<Vec<Finding>> {
+        let roots: Vec<&str> =
+            self.all.iter().filter_map(|source| project::root_of_project(&source.path)).collect();
+        let concerned =
+            self.texts.wanted.iter().any(|at| roots.iter().any(|root| self.all[*at].path.starts_with(root)));
+        if !concerned {
+            return Ok(Vec::new());
+        }
+        self.pass.cached(self.keys[&Group::Dbt].clone(), || {
+            let graph = Graph::build(&self.all, &self.paths);
+            let offences = dbt::check(&graph, &self.pass.settings.parameters)?;
+            let texts: HashMap<&str, &str> =
+                self.all.iter().map(|source| (source.path.as_str(), source.text.as_str())).collect();
+            let mut all = Judged::default();
+            for (path, offences) in by_path(offences) {
+                let found = judged(offences, texts.get(path.as_str()).copied().unwrap_or_default());
+                all.findings.extend(found.findings);
+                all.allowed_inline += found.allowed_inline;
+            }
+            Ok(all)
+        })
+    }
+}
+
+fn by_path(offences: Vec<Offence>) -> BTreeMap<String, Vec<Offence>> {
+    let mut paths: BTreeMap<String, Vec<Offence>> = BTreeMap::new();
+    for offence in offences {
+        paths.entry(offence.path.clone()).or_default().push(offence);
+    }
+    paths
 }
 
 impl From<crate::secrets::Scanned> for Judged {
@@ -242,7 +418,7 @@ fn finding(offence: Offence, text: &str) -> Finding {
 
 /// Two equal lines with the same offence are two findings: the second gets a fingerprint of its own.
 fn number_repeats(findings: &mut [Finding]) {
-    let mut seen = std::collections::HashMap::<String, u32>::new();
+    let mut seen = HashMap::<String, u32>::new();
     for finding in findings {
         let count = seen.entry(finding.fingerprint.clone()).or_default();
         if *count > 0 {

@@ -59,6 +59,8 @@ pub(super) struct Settings {
     rules: BTreeMap<String, Scope>,
     waivers: Vec<Waiver>,
     pub(super) parameters: Parameters,
+    /// As it stands in the file: what results depend on.
+    pub(super) text: String,
 }
 
 #[derive(Debug)]
@@ -101,7 +103,7 @@ impl Settings {
             }
             Ok(())
         };
-        let mut settings = Self::default();
+        let mut settings = Self { text: text.to_owned(), ..Self::default() };
         for (name, entry) in file.rules {
             check(&name)?;
             let include = (!entry.include.is_empty()).then(|| globs(&entry.include)).transpose()?;

@@ -98,6 +98,17 @@ pub(crate) struct Location {
 #[serde(default)]
 pub(super) struct Metrics {
     pub(super) figures: Vec<Figure>,
+    pub(super) alerts: Vec<Alert>,
+}
+
+/// A limit of a figure, judged.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Alert {
+    pub(super) state: String,
+    /// Whether it began or ended to fire: only then is it news.
+    pub(super) changed: bool,
+    pub(super) message: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -185,6 +196,24 @@ impl Reader {
         Self { secrets: secrets(std::env::vars()), gaps: Vec::new() }
     }
 
+    /// What `stage` should have left in the file `given`. That there is nothing is a gap only where the stage
+    /// passed: of one that did not, it is no surprise.
+    pub(super) fn left_by<T: DeserializeOwned>(
+        &mut self,
+        stage: &str,
+        stages: &[Stage],
+        what: &str,
+        given: &str,
+    ) -> Option<T> {
+        let did_not_pass =
+            stages.iter().any(|known| known.name == stage && known.result != StageResult::Success);
+        if did_not_pass && is_nothing(Path::new(given)) {
+            tracing::info!("{stage} did not pass and left no {given}");
+            return None;
+        }
+        self.read(what, given)
+    }
+
     /// JSON that is given as such, or as the file that holds it. What cannot be read becomes a gap.
     pub(super) fn read<T: DeserializeOwned>(&mut self, what: &str, given: &str) -> Option<T> {
         let read = || {
@@ -212,6 +241,10 @@ impl Reader {
             self.read("the results of the stages (--needs)", given).unwrap_or_default();
         jobs.into_iter().map(|(name, job)| Stage { name, result: job.result }).collect()
     }
+}
+
+fn is_nothing(file: &Path) -> bool {
+    std::fs::metadata(file).map_or(true, |file| file.len() == 0)
 }
 
 fn json(given: &str) -> Result<Value> {

@@ -11,12 +11,12 @@ use super::message::{Cause, Message};
 const LONGEST: usize = 65_535;
 
 /// Bytes for the parts that may be long.
-const FOR_CAUSES: usize = 24_000;
+const FOR_CAUSES: usize = 20_000;
 const FOR_WARNINGS: usize = 6_000;
 const FOR_LISTS: usize = 4_000;
 
 /// Bytes that the rest takes at most: every text in it is bounded, and a character takes up to eight.
-const FOR_REST: usize = 22_000;
+const FOR_REST: usize = 27_000;
 
 const _: () = assert!(FOR_CAUSES + FOR_WARNINGS + 3 * FOR_LISTS + FOR_REST <= LONGEST);
 
@@ -44,6 +44,9 @@ pub(crate) fn render(message: &Message) -> String {
             let _ = write!(text, "{} nodes were skipped because of failures.\n\n", message.skipped);
         }
     }
+    for alert in &message.alerts {
+        let _ = write!(text, "{}\n\n", inline(alert));
+    }
     text.push_str(&causes("failed", &message.causes, FOR_CAUSES));
     text.push_str(&causes("warned", &message.warnings, FOR_WARNINGS));
     let slowest =
@@ -55,7 +58,7 @@ pub(crate) fn render(message: &Message) -> String {
     let reasons = message.reasons.iter().map(|reason| format!("- {}\n", inline(reason)));
     text.push_str(&folded("Why this ran", "", reasons));
     for gap in message.gaps.iter().take(5) {
-        let _ = write!(text, "_{}_\n\n", inline(gap));
+        let _ = write!(text, "Note: {}\n\n", inline(gap));
     }
     if let Some(line) = &message.reproduce {
         // Made of a name of the grammar and words of our own, so it needs no escape.
@@ -119,8 +122,10 @@ fn causes(what: &str, causes: &[Cause], room: usize) -> String {
     let mut text = format!("<details><summary>{} {what}</summary>\n\n", causes.len());
     let mut shown = 0;
     for one in causes {
-        let detail = one.detail.as_ref().map(|detail| format!("<pre>{}</pre>\n\n", preformatted(detail)));
-        let entry = format!("{}\n\n{}", cause(one), detail.unwrap_or_default());
+        let more = one.detail.as_ref().filter(|detail| one.line.as_ref() != Some(detail));
+        let detail = more.map(|detail| format!("<pre>{}</pre>\n\n", preformatted(detail)));
+        // Of a line's first character Markdown may make a list, so it is one of ours.
+        let entry = format!("• {}\n\n{}", cause(one), detail.unwrap_or_default());
         if text.len() + entry.len() > room {
             break;
         }
@@ -161,17 +166,26 @@ fn code(text: &str) -> String {
     format!("<code>{}</code>", inline(text))
 }
 
-/// `text` within a line: letters, digits and spaces as they are, all that could be markup as references.
+/// `text` within a line: what could be markup there becomes a reference, the rest stays readable.
 fn inline(text: &str) -> String {
     let mut escaped = String::new();
-    for c in parted(text).chars() {
-        if c.is_ascii_punctuation() && !matches!(c, '.' | ',' | '/' | '-') {
-            let _ = write!(escaped, "&#{};", c as u32);
-        } else if c.is_control() {
-            escaped.push(' ');
-        } else {
-            escaped.push(c);
+    let mut last = ' ';
+    let mut chars = parted(text).chars().collect::<Vec<_>>().into_iter().peekable();
+    while let Some(c) = chars.next() {
+        let next = chars.peek().copied().unwrap_or(' ');
+        match c {
+            // Within a word it emphasises nothing, and names are full of it.
+            '_' if last.is_ascii_alphanumeric() && next.is_ascii_alphanumeric() => escaped.push(c),
+            '.' | ',' | '/' | '-' | ':' | ';' | '=' | '!' | '?' | '%' | '+' | '(' | ')' | '"' | '\'' => {
+                escaped.push(c);
+            }
+            c if c.is_ascii_punctuation() => {
+                let _ = write!(escaped, "&#{};", c as u32);
+            }
+            c if c.is_control() => escaped.push(' '),
+            c => escaped.push(c),
         }
+        last = c;
     }
     escaped
 }

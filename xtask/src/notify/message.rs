@@ -17,6 +17,9 @@ const MOST_CAUSES: usize = 200;
 
 const SLOWEST: usize = 5;
 
+/// Alerts that are told; the report has all.
+const ALERTS: usize = 3;
+
 /// Lengths in characters.
 const NAME: usize = 120;
 const LINE: usize = 300;
@@ -65,6 +68,8 @@ pub(crate) struct Message {
     pub(super) skipped: usize,
     pub(super) slowest: Vec<(String, f64)>,
     pub(super) figures: Vec<(String, String)>,
+    /// Alerts that began or ended to fire.
+    pub(super) alerts: Vec<String>,
     pub(super) reasons: Vec<String>,
     pub(super) run_url: Option<String>,
     pub(super) report_url: Option<String>,
@@ -138,13 +143,11 @@ impl Tests {
     }
 
     pub(super) fn words(self) -> String {
-        let mut words = format!("{} of {} passed", self.passed, self.all());
-        for (count, word) in [(self.failed, "failed"), (self.warned, "warned"), (self.skipped, "skipped")] {
-            if count > 0 {
-                words.push_str(&format!(", {count} {word}"));
-            }
-        }
-        words
+        let others = [(self.failed, "failed"), (self.warned, "warned"), (self.skipped, "skipped")];
+        let others = others.into_iter().filter(|(count, _)| *count > 0);
+        let passed = format!("{} of {} passed", self.passed, self.all());
+        let words = others.map(|(count, word)| format!("{count} {word}"));
+        std::iter::once(passed).chain(words).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -192,6 +195,7 @@ pub(crate) fn compose(facts: &Facts) -> Message {
         skipped: nodes().filter(|node| node.status == "skipped").count(),
         slowest: if up_to_date { Vec::new() } else { slowest(nodes()) },
         figures: facts.metrics.iter().flat_map(|metrics| &metrics.figures).map(figure).collect(),
+        alerts: alerts(facts),
         reasons: plan.iter().flat_map(|plan| &plan.reasons).map(|reason| line(reason, LINE)).collect(),
         run_url: facts.origin.run_url.as_deref().and_then(link),
         report_url: facts.report_url.as_deref().and_then(link),
@@ -485,6 +489,17 @@ fn slowest<'a>(nodes: impl Iterator<Item = &'a Node>) -> Vec<(String, f64)> {
     timed
 }
 
+/// An alert that goes on is no news, nor is one that cannot be judged.
+fn alerts(facts: &Facts) -> Vec<String> {
+    let alerts = facts.metrics.iter().flat_map(|metrics| &metrics.alerts).filter(|alert| alert.changed);
+    let words = alerts.filter_map(|alert| match alert.state.as_str() {
+        "firing" => Some(format!("🔔 {}", alert.message)),
+        "ok" => Some(format!("🔕 over: {}", alert.message)),
+        _ => None,
+    });
+    words.map(|words| line(&words, LINE)).take(ALERTS).collect()
+}
+
 /// A figure in words. One without a value says why: unknown is not zero.
 fn figure(figure: &Figure) -> (String, String) {
     let unit = figure.unit.as_deref().unwrap_or_default();
@@ -608,8 +623,8 @@ mod tests {
         .expect("a run")
     }
 
-    fn plan(value: Value) -> Option<Plan> {
-        Some(serde_json::from_value(value).expect("a plan"))
+    fn plan(value: Value) -> Plan {
+        serde_json::from_value(value).expect("a plan")
     }
 
     fn stages(list: &[&str]) -> Vec<Stage> {
@@ -648,7 +663,7 @@ mod tests {
     #[test]
     fn every_outcome_has_its_words() {
         let asked = |action: &str| {
-            plan(json!({"action": action, "schema": "issue_42", "stages": {"observability": false}}))
+            Some(plan(json!({"action": action, "schema": "issue_42", "stages": {"observability": false}})))
         };
         let passed = run("success", &[node("test.p.t", "pass", &[])]);
         let cases = [
@@ -701,7 +716,7 @@ mod tests {
     #[test]
     fn stages_come_in_their_order_and_say_what_was_not_asked_for() {
         let facts = Facts {
-            plan: plan(json!({"stages": {"security": true, "elt": true, "observability": false}})),
+            plan: Some(plan(json!({"stages": {"security": true, "elt": true, "observability": false}}))),
             stages: stages(&[
                 "plan=success",
                 "observability=skipped",
@@ -723,7 +738,7 @@ mod tests {
     #[test]
     fn the_trigger_is_told_in_words() {
         let words = |event: Value| {
-            compose(&Facts { plan: plan(json!({"event": event})), ..Facts::default() }).trigger.what
+            compose(&Facts { plan: Some(plan(json!({"event": event}))), ..Facts::default() }).trigger.what
         };
         let issue = json!({"name": "issues", "number": 42, "title": "Slow\n\tmovers"});
         assert_eq!(words(issue).as_deref(), Some("issue #42: Slow movers"));
@@ -736,7 +751,7 @@ mod tests {
 
     #[test]
     fn a_comment_goes_to_the_plans_issue_or_the_environments() {
-        let of = |value| number(&Facts { plan: plan(value), ..Facts::default() });
+        let of = |value| number(&Facts { plan: Some(plan(value)), ..Facts::default() });
         assert_eq!(of(json!({"schema": "issue_7", "event": {"number": 9}})), Some(9));
         assert_eq!(of(json!({"schema": "pr_7", "event": {"number": null}})), Some(7));
         assert_eq!(of(json!({"schema": "dev"})), None);
@@ -744,16 +759,22 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_figure_is_not_zero() {
+    fn an_unknown_figure_is_not_zero_and_an_alert_is_news_once() {
         let figures = json!({"figures": [
             {"name": "queries", "value": 1_234_567, "unit": "count", "status": "ok"},
             {"name": "fill", "value": 0.97312, "unit": "ratio", "status": "ok"},
             {"name": "p95", "value": 1.5, "unit": "seconds", "status": "ok"},
             {"name": "cost", "value": null, "unit": "credits", "status": "no_privilege", "reason": "takes a role"},
             {"name": "lag", "value": null, "status": "delayed"},
+        ], "alerts": [
+            {"name": "a", "state": "firing", "changed": true, "message": "3 queries failed"},
+            {"name": "b", "state": "firing", "changed": false, "message": "known since yesterday"},
+            {"name": "c", "state": "ok", "changed": true, "message": "data is fresh"},
+            {"name": "d", "state": "unknown", "changed": true, "message": "nobody knows"},
         ]});
         let metrics: Metrics = serde_json::from_value(figures).expect("metrics");
         let message = compose(&Facts { metrics: Some(metrics), ..Facts::default() });
+        assert_eq!(message.alerts, ["🔔 3 queries failed", "🔕 over: data is fresh"]);
         let words: Vec<&str> = message.figures.iter().map(|(_, words)| words.as_str()).collect();
         assert_eq!(
             words,

@@ -65,15 +65,10 @@ pub(super) fn to_github(message: &Message, facts: &Facts, number: Option<u64>) {
         }
         Err(error) => return warn("GitHub", &error.into()),
     };
-    match number {
-        Some(number) => match sticky(&github, message, number) {
-            Ok(url) => tracing::info!("{}", actions::harmless(&format!("the comment is up to date: {url}"))),
-            Err(error) => {
-                let error = lacking(error, "issues: write, pull-requests: write");
-                warn(&format!("issue or pull request #{number}"), &error);
-            }
-        },
-        None => tracing::info!("this pipeline belongs to no issue or pull request, so there is no comment"),
+    if let Some(number) = number {
+        keep_comment(&github, message, number);
+    } else {
+        tracing::info!("this pipeline belongs to no issue or pull request, so there is no comment");
     }
     // A clean-up says nothing about a commit, and must not cover what its build said.
     if message.is_cleanup {
@@ -81,6 +76,16 @@ pub(super) fn to_github(message: &Message, facts: &Facts, number: Option<u64>) {
     }
     if let Some(sha) = commit(&github, facts, number) {
         tell_commit(&github, message, &sha);
+    }
+}
+
+fn keep_comment(github: &GitHub, message: &Message, number: u64) {
+    match sticky(github, message, number) {
+        Ok(url) => tracing::info!("{}", actions::harmless(&format!("the comment is up to date: {url}"))),
+        Err(error) => {
+            let error = lacking(error, "issues: write, pull-requests: write");
+            warn(&format!("issue or pull request #{number}"), &error);
+        }
     }
 }
 

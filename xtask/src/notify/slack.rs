@@ -63,6 +63,10 @@ fn blocks(message: &Message) -> Vec<(u8, Value)> {
     for (at, text) in causes(message).into_iter().enumerate() {
         blocks.push((if at == 0 { 1 } else { 4 }, section(&text)));
     }
+    if !message.alerts.is_empty() {
+        let alerts: Vec<String> = message.alerts.iter().map(|alert| escaped(alert, 2 * SHORT)).collect();
+        blocks.push((3, section(&alerts.join("\n"))));
+    }
     if !message.slowest.is_empty() {
         let slowest =
             message.slowest.iter().map(|(name, seconds)| format!("{} {seconds:.1} s", escaped(name, SHORT)));
@@ -125,7 +129,7 @@ fn causes(message: &Message) -> Vec<String> {
         rest.push(format!("{} skipped because of that", message.skipped));
     }
     match texts.first_mut() {
-        Some(first) if !rest.is_empty() => first.push_str(&format!("\n{}", rest.join("; "))),
+        Some(first) if !rest.is_empty() => *first = format!("{first}\n{}", rest.join("; ")),
         _ => {}
     }
     texts

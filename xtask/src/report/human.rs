@@ -1,13 +1,18 @@
 //! The format for people: place, what and what to do, the line with a caret, and a summary.
 
+use std::collections::HashSet;
 use std::io::{self, Write};
 
 use super::Report;
 use crate::finding::{Finding, Group};
 
 pub(super) fn write(report: &Report<'_>, out: &mut impl Write) -> io::Result<()> {
+    let mut explained = HashSet::new();
     for finding in report.findings {
         one(finding, out)?;
+        if explained.insert(&finding.rule) {
+            writeln!(out, "        = why: cargo xtask lint --explain {}", finding.rule)?;
+        }
     }
     summary(report, out)
 }
@@ -61,5 +66,6 @@ fn summary(report: &Report<'_>, out: &mut impl Write) -> io::Result<()> {
         .filter(|(_, value)| value.as_u64().is_some_and(|count| count > 0))
         .map(|(name, value)| format!("{} {value}", name.replace('_', " ")))
         .collect();
-    writeln!(out, "{}: {found}; {}", report.command, rest.join(", "))
+    let rest = if rest.is_empty() { String::new() } else { format!("; {}", rest.join(", ")) };
+    writeln!(out, "{}: {found}{rest}", report.command)
 }

@@ -17,7 +17,7 @@ pub(super) fn write(report: &Report<'_>, out: &mut impl Write) -> io::Result<()>
             "tool": {"driver": {
                 "name": format!("xtask {}", report.command),
                 "semanticVersion": env!("CARGO_PKG_VERSION"),
-                "rules": rules.iter().map(|finding| rule(finding)).collect::<Vec<_>>(),
+                "rules": rules.iter().map(|finding| rule(finding, report.describe)).collect::<Vec<_>>(),
             }},
             "columnKind": "unicodeCodePoints",
             "originalUriBaseIds": {"ROOT": {"description": {"text": "the root of the repository"}}},
@@ -37,10 +37,10 @@ fn rules(findings: &[Finding]) -> Vec<&Finding> {
     rules
 }
 
-fn rule(finding: &Finding) -> Value {
+fn rule(finding: &Finding, describe: fn(&str) -> Option<String>) -> Value {
     json!({
         "id": finding.rule,
-        "shortDescription": {"text": finding.rule.replace('-', " ")},
+        "shortDescription": {"text": describe(&finding.rule).unwrap_or_else(|| finding.rule.replace('-', " "))},
         "help": {"text": finding.remedy},
         "defaultConfiguration": {"level": level(finding.severity)},
         "properties": {"tags": [finding.group.name()], "security-severity": score(finding.severity)},

@@ -98,30 +98,76 @@ impl Args {
         let opened = self.target.open(repo, None, "schema gc")?;
         interrupt::listen()?;
         let mut warehouse = opened.warehouse();
-        let environments = listed(warehouse.as_mut())?;
-        let noted = ledger::condemned(warehouse.as_mut())?;
+        let judged = self.judge(warehouse.as_mut(), &lifetime)?;
+        let mut change = notes(warehouse.as_ref(), &judged)?;
+        change.extend(warehouse.sweep()?);
+        let dry_run = self.dry_run || !(self.yes || context::on_actions());
+        let mut statements = warehouse.script(&change);
+        for name in judged.doomed()? {
+            let doomed = dropping(warehouse.as_mut(), &name)?;
+            statements.extend(warehouse.script(&doomed));
+        }
+        if !dry_run {
+            self.apply(&opened, &judged, &change, &lifetime)?;
+        }
+        let environments = &judged.verdicts;
+        match self.format {
+            Format::Json => console::print_json(&Report { dry_run, environments, statements })?,
+            Format::Human => console::print(&human(environments, dry_run.then_some(&statements)))?,
+        }
+        Ok(Outcome::Clean)
+    }
+
+    fn judge(&self, warehouse: &mut dyn Warehouse, lifetime: &Lifetime) -> Result<Judged> {
+        let environments = listed(warehouse)?;
+        let noted = ledger::condemned(warehouse)?;
         let mut closed: BTreeSet<u64> = self.closed_issues.iter().copied().collect();
         if self.ask_github {
             closed.extend(closed_on_github(&environments)?);
         }
         let now = ledger::now();
-        let verdicts = decide(&environments, &noted, &closed, &lifetime, now);
-        let notes = notes(warehouse.as_ref(), &verdicts, &noted, now)?;
-        let dry_run = self.dry_run || !(self.yes || context::on_actions());
-        let mut statements = warehouse.script(&notes);
-        for doomed in verdicts.iter().filter(|verdict| verdict.action == Action::Drop) {
-            let name: Name = doomed.schema.parse()?;
-            let change = dropping(warehouse.as_mut(), &name)?;
-            statements.extend(warehouse.script(&change));
+        let verdicts = decide(&environments, &noted, &closed, lifetime, now);
+        Ok(Judged { verdicts, noted, now })
+    }
+
+    fn apply(
+        &self,
+        opened: &Opened,
+        judged: &Judged,
+        change: &[Statement],
+        lifetime: &Lifetime,
+    ) -> Result<()> {
+        let mut warehouse = opened.warehouse();
+        for name in judged.doomed()? {
+            interrupt::check()?;
+            // A build may have been at work until now: all is judged again once nobody else is.
+            let _lock = opened.lock(&name, &Holder::this("schema gc", &name, None))?;
+            if self.judge(warehouse.as_mut(), lifetime)?.doomed()?.contains(&name) {
+                let change = dropping(warehouse.as_mut(), &name)?;
+                warehouse.apply(&change)?;
+                tracing::info!("dropped {name}");
+            }
         }
-        if !dry_run {
-            apply(&opened, &verdicts, &notes)?;
+        if change.is_empty() {
+            return Ok(());
         }
-        match self.format {
-            Format::Json => console::print_json(&Report { dry_run, environments: &verdicts, statements })?,
-            Format::Human => console::print(&human(&verdicts, dry_run.then_some(&statements)))?,
-        }
-        Ok(Outcome::Clean)
+        warehouse.apply(&warehouse.provision_registry())?;
+        warehouse.apply(change)
+    }
+}
+
+/// What a pass found, and when.
+struct Judged {
+    verdicts: Vec<Verdict>,
+    /// What earlier passes wrote down.
+    noted: Vec<Condemned>,
+    now: DateTime,
+}
+
+impl Judged {
+    fn doomed(&self) -> Result<Vec<Name>> {
+        let doomed = self.verdicts.iter().filter(|verdict| verdict.action == Action::Drop);
+        doomed.map(|verdict| Ok(verdict.schema.parse()?)).collect()
     }
 }
 
@@ -201,12 +247,8 @@ fn unneeded(
 }
 
 /// What a pass writes down for the next one.
-fn notes(
-    warehouse: &dyn Warehouse,
-    verdicts: &[Verdict],
-    noted: &[Condemned],
-    now: DateTime,
-) -> Result<Vec<Statement>> {
+fn notes(warehouse: &dyn Warehouse, judged: &Judged) -> Result<Vec<Statement>> {
+    let Judged { verdicts, noted, now } = judged;
     let mut change = Vec::new();
     for Verdict { schema, action, reason } in verdicts {
         let is_known = noted.iter().any(|entry| entry.schema_name == *schema);
@@ -214,7 +256,7 @@ fn notes(
             change.push(ledger::spare(warehouse, schema));
         }
         if *action == Action::Note {
-            let entry = Condemned { schema_name: schema.clone(), reason: reason.clone(), noted_at: now };
+            let entry = Condemned { schema_name: schema.clone(), reason: reason.clone(), noted_at: *now };
             change.push(ledger::condemn(&entry)?);
         }
     }
@@ -231,24 +273,6 @@ fn dropping(warehouse: &mut dyn Warehouse, name: &Name) -> Result<Vec<Statement>
         decide_drop(warehouse, name, &state).with_context(|| format!("refused to drop {name}"))?;
     change.push(ledger::spare(warehouse, name.as_str()));
     Ok(change)
-}
-
-fn apply(opened: &Opened, verdicts: &[Verdict], notes: &[Statement]) -> Result<()> {
-    let mut warehouse = opened.warehouse();
-    for doomed in verdicts.iter().filter(|verdict| verdict.action == Action::Drop) {
-        let name: Name = doomed.schema.parse()?;
-        interrupt::check()?;
-        // A build that has just begun holds the lock; proofs and last use are read again under it.
-        let _lock = opened.lock(&name, &Holder::this("schema gc", &name, None))?;
-        let change = dropping(warehouse.as_mut(), &name)?;
-        warehouse.apply(&change)?;
-        tracing::info!("dropped {name}: {}", doomed.reason);
-    }
-    if notes.is_empty() {
-        return Ok(());
-    }
-    warehouse.apply(&warehouse.provision_registry())?;
-    warehouse.apply(notes)
 }
 
 fn human(verdicts: &[Verdict], planned: Option<&Vec<String>>) -> String {

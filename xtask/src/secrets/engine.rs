@@ -369,10 +369,11 @@ impl Scan<'_> {
         let text = self.bytes[name.clone()].to_ascii_lowercase();
         generic::WORDS
             .iter()
+            .filter(|(_, kind)| *kind > word)
             .filter(|(literal, _)| memchr::memmem::find(&text, literal.as_bytes()).is_some())
             .map(|(_, kind)| *kind)
             .max()
-            .map_or(word, |kind| kind.max(word))
+            .unwrap_or(word)
     }
 
     fn generic(&mut self, kind: Kind, range: Range<usize>) {

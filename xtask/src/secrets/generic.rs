@@ -4,7 +4,9 @@
 //! The value decides, the name only says how much proof the value must bring. A password may be
 //! chosen by a person; a token or key must look drawn at random.
 
+use std::collections::HashSet;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use super::assignment::{self, Assigned, Tie};
 use super::judge::{self, Shape};
@@ -308,9 +310,18 @@ pub(super) fn words(name: &[u8]) -> Vec<String> {
 pub(super) fn may_name_secret(words: &[String]) -> bool {
     let Some(last) = words.last() else { return false };
     let stem = last.trim_end_matches(|c: char| c.is_ascii_digit());
-    !ABOUT.contains(&stem)
-        && !ABOUT.contains(&last.as_str())
-        && !words.iter().any(|word| PUBLIC.contains(&word.as_str()))
+    !is_about(stem) && !is_about(last) && !words.iter().any(|word| is_public(word))
+}
+
+/// Asked of every assignment of a scan, so the lists are not walked.
+fn is_about(word: &str) -> bool {
+    static SET: LazyLock<HashSet<&str>> = LazyLock::new(|| ABOUT.iter().copied().collect());
+    SET.contains(word)
+}
+
+fn is_public(word: &str) -> bool {
+    static SET: LazyLock<HashSet<&str>> = LazyLock::new(|| PUBLIC.iter().copied().collect());
+    SET.contains(word)
 }
 
 /// How strongly `key` in a name means a credential: alone it does not.

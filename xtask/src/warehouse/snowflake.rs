@@ -18,29 +18,24 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow, bail};
 use serde_json::Value;
 
 use self::failure::{Failure, Kind};
 use self::session::{Limits, Session};
 use self::statements::Database;
-use super::{Contents, Relation, Row, Statement, Table, Warehouse, as_comments};
-use crate::environment::{Droppable, Name};
+use super::{Contents, Relation, Row, Statement, Surveyed, Table, Warehouse, as_comments};
+use crate::environment::{Droppable, Identifier, Name, REGISTRY};
 use crate::interrupt;
 use crate::policy::Grant;
 
 pub(crate) use self::lease::Lease;
 pub(crate) use self::login::{Login, Secret, Way};
+pub(crate) use self::session::library;
 pub(crate) use self::statements::marked_for;
-
-/// Seconds that one statement of the toolkit may take; a clone of a large schema takes minutes.
-const STATEMENT_SECONDS: u64 = 600;
 
 /// Seconds that a login may take.
 const LOGIN_SECONDS: u64 = 30;
-
-/// Sends of a statement that is safe to repeat.
-const ATTEMPTS: u32 = 4;
 
 /// The first pause before a repetition; each further one is twice as long.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -57,8 +52,23 @@ pub(crate) struct Settings {
     pub(crate) grants: Vec<Grant>,
     /// What every statement is tagged with: JSON.
     pub(crate) tag: String,
-    /// Seconds that a statement may take, where somebody said.
-    pub(crate) timeout_seconds: Option<u64>,
+    pub(crate) patience: Patience,
+}
+
+/// How long to wait, and how often to try again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// Seconds that one statement may take; a login gets at most half a minute of them.
+    pub(crate) statement_seconds: u64,
+    /// Sends of what is safe to repeat.
+    pub(crate) attempts: u32,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        // A clone of a large schema takes minutes.
+        Self { statement_seconds: 600, attempts: 4 }
+    }
 }
 
 /// A handle on the one session of a command; clones share it.
@@ -77,7 +87,7 @@ impl Snowflake {
     }
 
     fn limits(&self) -> Limits {
-        let statement = self.settings.timeout_seconds.unwrap_or(STATEMENT_SECONDS);
+        let statement = self.settings.patience.statement_seconds;
         Limits {
             login: Duration::from_secs(statement.min(LOGIN_SECONDS)),
             statement: Duration::from_secs(statement),
@@ -87,16 +97,20 @@ impl Snowflake {
     /// Log in, and set the session up. A login changes nothing, so a broken way there is tried again.
     fn connect(&self) -> Result<Session> {
         let limits = self.limits();
-        let library = session::library(&self.settings.packages);
+        let driver = library(&self.settings.packages);
         let mut attempt = 1;
         loop {
-            let opened = Session::open(&library, &self.settings.login, limits).and_then(|session| {
-                let begin = statements::begin_session(&self.settings.tag, limits.statement.as_secs());
-                session.run(&begin, None).context("failed to set up the session at Snowflake")?;
-                Ok(session)
-            });
+            let opened = Session::open(&driver, &self.settings.login, &self.settings.tag, limits).and_then(
+                |session| {
+                    let begin = statements::begin_session(limits.statement.as_secs());
+                    session.run(&begin, None).context("failed to set up the session at Snowflake")?;
+                    Ok(session)
+                },
+            );
             match opened {
-                Err(error) if is_passing(&error) && attempt < ATTEMPTS => pause(attempt, &error)?,
+                Err(error) if is_passing(&error) && attempt < self.settings.patience.attempts => {
+                    pause(attempt, &error)?;
+                }
                 opened => return opened,
             }
             attempt += 1;
@@ -105,7 +119,27 @@ impl Snowflake {
 
     /// Send one statement, and again where that is safe.
     fn send(&self, sql: &str, bound: Option<&str>) -> Result<Vec<Row>> {
-        let attempts = if is_repeatable(sql) { ATTEMPTS } else { 1 };
+        let attempts = if is_repeatable(sql) { self.settings.patience.attempts } else { 1 };
+        self.deliver(sql, bound, attempts, true)
+    }
+
+    /// Send a statement of a transaction that is open: only in its own session, and once.
+    fn send_within(&self, sql: &str, bound: Option<&str>) -> Result<Vec<Row>> {
+        if self.held().is_none() {
+            bail!(
+                "the session at Snowflake ended in the middle of a transaction, which is undone; run this again"
+            );
+        }
+        self.deliver(sql, bound, 1, false)
+    }
+
+    fn deliver(
+        &self,
+        sql: &str,
+        bound: Option<&str>,
+        attempts: u32,
+        may_reconnect: bool,
+    ) -> Result<Vec<Row>> {
         let mut attempt = 1;
         let mut held = self.held();
         loop {
@@ -125,7 +159,7 @@ impl Snowflake {
                     return Err(failure).with_context(|| format!("Snowflake refused a statement\n{sql}"));
                 }
                 // A session that has ended has run nothing: a new one may, once.
-                Err(failure) if failure.is_logged_out() && attempt == 1 => {}
+                Err(failure) if failure.is_logged_out() && attempt == 1 && may_reconnect => {}
                 Err(failure) if failure.kind == Kind::Passing && attempt < attempts => {
                     pause(attempt, &failure.into())?;
                 }
@@ -265,12 +299,13 @@ impl Warehouse for Snowflake {
     fn describe(&self) -> String {
         format!(
             "Snowflake account {}, database {}",
-            self.settings.login.account, self.settings.login.database
+            self.settings.login.account,
+            self.settings.login.database.as_str()
         )
     }
 
     fn database(&self) -> String {
-        self.settings.login.database.clone()
+        self.settings.login.database.as_str().to_owned()
     }
 
     fn keeps_comments(&self) -> bool {
@@ -292,11 +327,18 @@ impl Warehouse for Snowflake {
     fn apply(&mut self, change: &[Statement]) -> Result<()> {
         let mut is_open = false;
         for step in self.steps(change) {
-            interrupt::check()?;
-            let sent = step.bound().and_then(|bound| self.send(&step.sql, bound.as_deref()));
+            if !is_open {
+                interrupt::check()?;
+            }
+            let bound = step.bound()?;
+            let sent = if is_open {
+                self.send_within(&step.sql, bound.as_deref())
+            } else {
+                self.send(&step.sql, bound.as_deref())
+            };
             if let Err(error) = sent {
-                if is_open && let Err(again) = self.send("rollback", None) {
-                    // A session that is gone has rolled back by itself.
+                // A session that is gone has rolled back by itself.
+                if is_open && let Err(again) = self.send_within("rollback", None) {
                     tracing::debug!("failed to roll back: {again:#}");
                 }
                 return Err(error);
@@ -326,35 +368,35 @@ impl Warehouse for Snowflake {
     }
 
     fn measure(&mut self, schema: &Name) -> Result<Vec<Relation>> {
-        Ok(self.measure_all(std::slice::from_ref(schema))?.remove(schema).unwrap_or_default())
+        let found = self.survey(std::slice::from_ref(schema))?.remove(schema.as_str());
+        Ok(found.unwrap_or_default().relations)
     }
 
-    fn measure_all(&mut self, schemas: &[Name]) -> Result<BTreeMap<Name, Vec<Relation>>> {
-        if schemas.is_empty() {
-            return Ok(BTreeMap::new());
-        }
+    fn survey(&mut self, schemas: &[Name]) -> Result<BTreeMap<String, Surveyed>> {
         let names: Vec<&str> = schemas.iter().map(Name::as_str).collect();
-        let mut all: BTreeMap<Name, Vec<Relation>> = BTreeMap::new();
+        let mut all: BTreeMap<String, Surveyed> = BTreeMap::new();
         for row in self.query(&self.database.contents(&names))? {
-            let schema = text(&row, "schema_name").unwrap_or_default();
-            let (Ok(schema), Some(name)) = (schema.parse::<Name>(), text(&row, "table_name")) else {
-                continue;
-            };
+            let schema = text(&row, "schema_name").unwrap_or_default().to_lowercase();
+            let surveyed = all.entry(schema).or_default();
+            surveyed.contents.comment = text(&row, "comment").filter(|comment| !comment.is_empty());
+            let Some(name) = text(&row, "table_name").map(|name| rows::folded(&name)) else { continue };
             let is_view = text(&row, "table_type").is_some_and(|kind| kind.contains("VIEW"));
             let number = |key: &str| row.get(key).and_then(Value::as_i64).filter(|_| !is_view);
-            all.entry(schema).or_default().push(Relation {
-                name: rows::folded(&name),
-                is_view,
-                rows: number("row_count"),
-                bytes: number("bytes"),
-            });
+            let (rows, bytes) = (number("row_count"), number("bytes"));
+            surveyed.contents.relations.push(name.clone());
+            surveyed.relations.push(Relation { name, is_view, rows, bytes });
         }
         Ok(all)
     }
 
     fn provision(&self, schema: &Name) -> Vec<Statement> {
-        let tables = self.database.ledger_tables(schema);
-        std::iter::once(self.database.create_schema(schema)).chain(tables).map(Statement::Sql).collect()
+        let (mark, _) = self.database.ledger_tables(schema);
+        vec![Statement::Sql(self.database.create_schema(schema)), Statement::Sql(mark)]
+    }
+
+    fn provision_ledger(&self, schema: &Name) -> Vec<Statement> {
+        let (_, others) = self.database.ledger_tables(schema);
+        others.into_iter().map(Statement::Sql).collect()
     }
 
     fn copy(&mut self, base: &Name, schema: &Name) -> Result<Vec<Statement>> {
@@ -362,10 +404,13 @@ impl Warehouse for Snowflake {
         for row in self.query(&self.database.contents(&[base.as_str()]))? {
             let is_view = text(&row, "table_type").is_some_and(|kind| kind.contains("VIEW"));
             if let (true, Some(view)) = (is_view, text(&row, "table_name")) {
+                let view: Identifier = view
+                    .try_into()
+                    .map_err(|why: String| anyhow!("failed to copy a view of {base}: {why}"))?;
                 change.push(Statement::Sql(self.database.drop_view(schema, &view)));
             }
         }
-        change.extend(self.database.ledger_tables(schema).into_iter().map(Statement::Sql));
+        change.push(Statement::Sql(self.database.ledger_tables(schema).0));
         Ok(change)
     }
 
@@ -380,6 +425,12 @@ impl Warehouse for Snowflake {
 
     fn drop_schema(&self, doomed: &Droppable) -> Statement {
         Statement::Sql(self.database.drop_schema(doomed.name()))
+    }
+
+    fn sweep(&mut self) -> Result<Vec<Statement>> {
+        let found = self.relation_names(REGISTRY)?.unwrap_or_default();
+        let tables = found.iter().filter_map(|relation| lease::sweep(&self.database, relation));
+        Ok(tables.map(Statement::Sql).collect())
     }
 
     fn provision_registry(&self) -> Vec<Statement> {
@@ -405,4 +456,24 @@ pub(crate) fn dbt_secrets(login: &Login) -> Result<Vec<(&'static str, Secret)>> 
         // As they are in our own environment.
         Way::OAuth(_) | Way::AccessToken(_) | Way::Password(_) => Vec::new(),
     })
+}
+
+/// Log in and look around, for `doctor`: what the session may use, in words.
+pub(crate) fn probe(settings: Settings) -> Result<String> {
+    let mut warehouse = Snowflake::new(settings);
+    let begun = std::time::Instant::now();
+    let rows = warehouse.query(
+        "select current_user() as user_name, current_role() as role_name, current_warehouse() as warehouse",
+    )?;
+    warehouse.contents(&[REGISTRY])?;
+    let told = |key: &str| rows.first().and_then(|row| text(row, key)).unwrap_or_else(|| "none".to_owned());
+    Ok(format!(
+        "{}: user {}, role {}, warehouse {}, with {} ({:.1} s)",
+        warehouse.describe(),
+        told("user_name"),
+        told("role_name"),
+        told("warehouse"),
+        warehouse.settings.login.way.label(),
+        begun.elapsed().as_secs_f32()
+    ))
 }

@@ -6,10 +6,11 @@
 //! table is renamed to a name that only that holder's table can get: of two runners one succeeds.
 
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use super::Snowflake;
 use super::failure::Failure;
@@ -22,13 +23,13 @@ use crate::warehouse::quote;
 /// A killed runner keeps others waiting for so long.
 const LEASE_SECONDS: u64 = 300;
 /// How often a living one puts the end off.
-const RENEW: Duration = Duration::from_secs(60);
+const RENEW: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_secs(2);
-const REMIND: Duration = Duration::from_secs(60);
+const REMIND: Duration = Duration::from_mins(1);
 
 /// Names of the tables that leases which ran out are kept under, until `schema gc` sweeps them: a slow
 /// second runner must find the name taken.
-pub(crate) const TOMBSTONE: &str = "stale_";
+const TOMBSTONE: &str = "stale_";
 
 /// The lock, held until dropped.
 pub(crate) struct Lease {
@@ -37,6 +38,8 @@ pub(crate) struct Lease {
     token: String,
     /// Who held it and was killed.
     pub(crate) left_by: Option<Holder>,
+    /// When the end was last put off.
+    renewed_at: Arc<Mutex<Instant>>,
     stop: Option<Sender<()>>,
     renewal: Option<JoinHandle<()>>,
 }
@@ -75,9 +78,17 @@ impl Lease {
             }
             wait(POLL)?;
         }
-        let (stop, renewal) = renew(warehouse, name, &token)?;
+        let renewed_at = Arc::new(Mutex::new(Instant::now()));
+        let (stop, renewal) = renew(warehouse, name, &token, &renewed_at)?;
         let (warehouse, name) = (warehouse.clone(), name.clone());
-        Ok(Self { warehouse, name, token, left_by, stop: Some(stop), renewal: Some(renewal) })
+        let (stop, renewal) = (Some(stop), Some(renewal));
+        Ok(Self { warehouse, name, token, left_by, renewed_at, stop, renewal })
+    }
+
+    /// Whether nobody can have taken the lock over: then freeing it needs no look first.
+    fn is_surely_ours(&self) -> bool {
+        let renewed_at = *self.renewed_at.lock().unwrap_or_else(PoisonError::into_inner);
+        renewed_at.elapsed() < Duration::from_secs(LEASE_SECONDS / 2)
     }
 }
 
@@ -87,13 +98,16 @@ impl Drop for Lease {
         if let Some(renewal) = self.renewal.take() {
             drop(renewal.join());
         }
-        // If it ran out and somebody took it over, it is theirs.
-        let sql = release(&self.warehouse.database, &self.name);
-        let freed = read(&self.warehouse, &self.name).and_then(|found| match found {
-            Some(found) if found.token == self.token => self.warehouse.send(&sql, None).map(drop),
-            _ => Ok(()),
-        });
-        if let Err(error) = freed {
+        let free = || {
+            // If it ran out and somebody took it over, it is theirs.
+            if self.is_surely_ours()
+                || read(&self.warehouse, &self.name)?.is_some_and(|found| found.token == self.token)
+            {
+                self.warehouse.send(&release(&self.warehouse.database, &self.name), None)?;
+            }
+            Ok(())
+        };
+        if let Err(error) = free() as Result<()> {
             tracing::warn!(
                 "failed to free the lock of {}; it frees itself within {LEASE_SECONDS} s: {error:#}",
                 self.name
@@ -152,6 +166,12 @@ fn read(warehouse: &Snowflake, name: &Name) -> Result<Option<Found>> {
 
 /// Whether the lease that ran out was put away by us, and not by another runner.
 fn retire(warehouse: &Snowflake, name: &Name, found: &Found) -> Result<bool> {
+    // The token becomes a part of a name.
+    if found.token.is_empty() || !found.token.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        bail!(
+            "the lock of {name} was not made by this toolkit; drop the table LOCK_{name} of the registry by hand"
+        );
+    }
     match warehouse.send(&bury(&warehouse.database, name, &found.token), None) {
         Ok(_) => Ok(true),
         Err(error) if failure(&error).is_some_and(|why| why.is_already_there() || why.is_absent()) => {
@@ -162,14 +182,22 @@ fn retire(warehouse: &Snowflake, name: &Name, found: &Found) -> Result<bool> {
     }
 }
 
-fn renew(warehouse: &Snowflake, name: &Name, token: &str) -> Result<(Sender<()>, JoinHandle<()>)> {
+fn renew(
+    warehouse: &Snowflake,
+    name: &Name,
+    token: &str,
+    renewed_at: &Arc<Mutex<Instant>>,
+) -> Result<(Sender<()>, JoinHandle<()>)> {
     let (stop, stopped) = channel::<()>();
+    let renewed_at = Arc::clone(renewed_at);
     let sql = prolong(&warehouse.database, name, token);
     let (warehouse, name) = (warehouse.clone(), name.clone());
     let thread = std::thread::Builder::new().name("lease".to_owned()).spawn(move || {
         while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(RENEW) {
-            if let Err(error) = warehouse.send(&sql, None) {
-                tracing::warn!("failed to prolong the lock of {name}: {error:#}");
+            let asked_at = Instant::now();
+            match warehouse.send(&sql, None) {
+                Ok(_) => *renewed_at.lock().unwrap_or_else(PoisonError::into_inner) = asked_at,
+                Err(error) => tracing::warn!("failed to prolong the lock of {name}: {error:#}"),
             }
         }
     });
@@ -213,6 +241,16 @@ pub(super) fn bury(database: &Database, name: &Name, token: &str) -> String {
         database.schema(REGISTRY),
         quote(&tombstone)
     )
+}
+
+/// Drop what leases that ran out were renamed to.
+pub(super) fn sweep(database: &Database, relation: &str) -> Option<String> {
+    let token = relation.strip_prefix(TOMBSTONE)?;
+    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return None;
+    }
+    let table = quote(&relation.to_uppercase());
+    Some(format!("drop table if exists {}.{table}", database.schema(REGISTRY)))
 }
 
 pub(super) fn release(database: &Database, name: &Name) -> String {

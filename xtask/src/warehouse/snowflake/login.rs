@@ -10,6 +10,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use thiserror::Error;
 
+use crate::environment::Identifier;
+
 /// Looks up a variable.
 pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -43,7 +45,7 @@ pub(crate) struct Login {
     pub(crate) role: String,
     pub(crate) warehouse: String,
     /// In upper case: that is how Snowflake keeps a name that was not quoted.
-    pub(crate) database: String,
+    pub(crate) database: Identifier,
     /// Another address than the account's own.
     pub(crate) host: Option<String>,
     pub(crate) port: Option<u16>,
@@ -134,7 +136,7 @@ impl Login {
         let account = settings.account();
         let role = settings.needed("SNOWFLAKE_ROLE", "the role to work as");
         let warehouse = settings.needed("SNOWFLAKE_WAREHOUSE", "the warehouse that computes");
-        let database = settings.needed("SNOWFLAKE_DATABASE", "the database that environments are schemas of");
+        let database = settings.database();
         let (host, port, plain_http) = settings.address();
         let way = settings.way(read);
         let needs_user = !matches!(way, Some(Way::WorkloadIdentity(_) | Way::OAuth(_)) | None);
@@ -146,7 +148,6 @@ impl Login {
             (Some(account), Some(role), Some(warehouse), Some(database), Some(way))
                 if settings.wrong.is_empty() =>
             {
-                let database = database.to_uppercase();
                 Ok(Self { account, user, role, warehouse, database, host, port, plain_http, way })
             }
             _ => Err(Wrong(settings.wrong)),
@@ -166,7 +167,7 @@ impl Login {
             self.user.as_deref().unwrap_or("(told by the token)"),
             self.role,
             self.warehouse,
-            self.database,
+            self.database.as_str(),
             self.way.label(),
         )
     }
@@ -211,14 +212,25 @@ impl Settings<'_> {
         Some(account)
     }
 
-    fn address(&mut self) -> (Option<String>, Option<u16>, bool) {
-        let host = self.get("SNOWFLAKE_HOST");
-        let port = self.get("SNOWFLAKE_PORT").and_then(|text| match text.trim().parse() {
-            Ok(port) => Some(port),
-            Err(_) => {
-                self.complain(format!("SNOWFLAKE_PORT is {text:?}: it takes a number up to 65535"));
+    fn database(&mut self) -> Option<Identifier> {
+        let name = self.needed("SNOWFLAKE_DATABASE", "the database that environments are schemas of")?;
+        match name.to_uppercase().try_into() {
+            Ok(name) => Some(name),
+            Err(why) => {
+                self.complain(format!("SNOWFLAKE_DATABASE: {why}"));
                 None
             }
+        }
+    }
+
+    fn address(&mut self) -> (Option<String>, Option<u16>, bool) {
+        let host = self.get("SNOWFLAKE_HOST");
+        let port = self.get("SNOWFLAKE_PORT").and_then(|text| {
+            let port = text.trim().parse().ok();
+            if port.is_none() {
+                self.complain(format!("SNOWFLAKE_PORT is {text:?}: it takes a number up to 65535"));
+            }
+            port
         });
         let protocol = self.get("SNOWFLAKE_PROTOCOL").map(|text| text.trim().to_ascii_lowercase());
         let plain_http = match protocol.as_deref() {
@@ -469,7 +481,7 @@ mod tests {
             Way::WorkloadIdentity(Identity::Given(_))
         ));
         assert_eq!(way(&[user, (PASSWORD, "p"), mint[0], mint[1]]).label(), "a password");
-        assert_eq!(decide(&[user, (PASSWORD, "p")]).expect("a login").database, "LOGISTICS_DEMO");
+        assert_eq!(decide(&[user, (PASSWORD, "p")]).expect("a login").database.as_str(), "LOGISTICS_DEMO");
     }
 
     #[test]
@@ -550,6 +562,7 @@ mod tests {
             ("SNOWFLAKE_PORT", "99999"),
             (ACCOUNT, "https://org-acc.snowflakecomputing.com"),
             (ACCOUNT, "org acc"),
+            ("SNOWFLAKE_DATABASE", "a\\b"),
         ] {
             let Wrong(said) = with(&[wrong]).expect_err("refused");
             assert!(said.len() == 1 && said[0].contains(wrong.0), "{said:?}");

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use adbc_core::error::Error;
-use adbc_core::options::{AdbcVersion, OptionDatabase, OptionValue};
-use adbc_core::{CancelHandle, Connection as _, Database as _, Driver as _, Statement as _};
+use adbc_core::options::{AdbcVersion, OptionDatabase, OptionStatement, OptionValue};
+use adbc_core::{CancelHandle, Connection as _, Database as _, Driver as _, Optionable as _, Statement as _};
 use adbc_driver_manager::{ManagedConnection, ManagedDatabase, ManagedDriver};
 use anyhow::{Context as _, Result};
 use arrow_array::{ArrayRef, RecordBatch, StringArray};
@@ -30,6 +30,9 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// The wheel's library has this name on every system.
 const LIBRARY: &str = "adbc_driver_snowflake/libadbc_driver_snowflake.so";
+
+/// Every statement carries the tag, so no session is without it, whoever opens it anew.
+const QUERY_TAG: &str = "adbc.snowflake.statement.query_tag";
 
 /// How long the parts of a conversation may take.
 #[derive(Clone, Copy, Debug)]
@@ -56,12 +59,12 @@ pub(super) struct Session {
 }
 
 /// The driver's library below the folder that Python packages are installed in.
-pub(super) fn library(packages: &Path) -> PathBuf {
+pub(crate) fn library(packages: &Path) -> PathBuf {
     packages.join(LIBRARY)
 }
 
 impl Session {
-    pub(super) fn open(library: &Path, login: &Login, limits: Limits) -> Result<Self> {
+    pub(super) fn open(library: &Path, login: &Login, tag: &str, limits: Limits) -> Result<Self> {
         let token = match &login.way {
             Way::WorkloadIdentity(identity) => Some(oidc::token(identity, limits.login)?),
             _ => None,
@@ -70,11 +73,11 @@ impl Session {
         let (jobs, inbox) = channel();
         let (outbox, answers) = channel();
         let cancel = Cancel::default();
-        let library = library.to_path_buf();
+        let (library, tag) = (library.to_path_buf(), tag.to_owned());
         let shared = Arc::clone(&cancel);
         std::thread::Builder::new()
             .name("snowflake".to_owned())
-            .spawn(move || serve(&library, options, &inbox, &outbox, &shared))
+            .spawn(move || serve(&library, options, &tag, &inbox, &outbox, &shared))
             .context("failed to start a thread for the Snowflake driver")?;
         let session = Self { jobs, answers, cancel, login: login.clone(), limits };
         session
@@ -127,6 +130,7 @@ impl Session {
 fn serve(
     library: &Path,
     options: Vec<(OptionDatabase, OptionValue)>,
+    tag: &str,
     inbox: &Receiver<Job>,
     outbox: &Sender<Answer>,
     cancel: &Cancel,
@@ -139,7 +143,7 @@ fn serve(
         return;
     }
     while let Ok(job) = inbox.recv() {
-        let answer = execute(&mut connection, &job, cancel);
+        let answer = execute(&mut connection, &job, tag, cancel);
         cancel.lock().unwrap_or_else(PoisonError::into_inner).take();
         if outbox.send(answer).is_err() {
             return;
@@ -157,8 +161,9 @@ fn connect(
     Ok((database, connection))
 }
 
-fn execute(connection: &mut ManagedConnection, job: &Job, cancel: &Cancel) -> Answer {
+fn execute(connection: &mut ManagedConnection, job: &Job, tag: &str, cancel: &Cancel) -> Answer {
     let mut statement = connection.new_statement()?;
+    statement.set_option(OptionStatement::Other(QUERY_TAG.to_owned()), tag.into())?;
     statement.set_sql_query(&job.sql)?;
     if let Some(text) = &job.bound {
         let column: ArrayRef = Arc::new(StringArray::from(vec![text.as_str()]));
@@ -182,7 +187,7 @@ fn options(login: &Login, token: Option<&str>, limits: Limits) -> Vec<(OptionDat
         named("account", &login.account),
         named("role", &login.role),
         named("warehouse", &login.warehouse),
-        named("db", &login.database),
+        named("db", login.database.as_str()),
         client("app_name", "xtask"),
         client("disable_telemetry", "true"),
         client("login_timeout", &seconds(limits.login)),

@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-use crate::environment::{Kind, Name, REGISTRY};
+use crate::environment::{Identifier, Kind, Name, REGISTRY};
 use crate::policy::{Access, Grant};
 use crate::warehouse::{Row, Table, quote};
 
@@ -20,15 +20,15 @@ pub(super) fn literal(text: &str) -> String {
 
 /// The database that all statements are about.
 #[derive(Clone, Debug)]
-pub(super) struct Database(String);
+pub(super) struct Database(Identifier);
 
 impl Database {
-    pub(super) fn new(name: &str) -> Self {
-        Self(name.to_owned())
+    pub(super) fn new(name: &Identifier) -> Self {
+        Self(name.clone())
     }
 
     fn quoted(&self) -> String {
-        quote(&self.0)
+        quote(self.0.as_str())
     }
 
     pub(super) fn schema(&self, schema: &str) -> String {
@@ -76,8 +76,11 @@ order by 1, 3",
         format!("create schema if not exists {}", self.schema(REGISTRY))
     }
 
-    pub(super) fn ledger_tables(&self, name: &Name) -> Vec<String> {
-        tables(LEDGER, &self.schema(name.as_str()))
+    /// The table of the ownership mark, which is the first of the file, and the others.
+    pub(super) fn ledger_tables(&self, name: &Name) -> (String, Vec<String>) {
+        let mut all = tables(LEDGER, &self.schema(name.as_str()));
+        let mark = all.remove(0);
+        (mark, all)
     }
 
     pub(super) fn registry_tables(&self) -> Vec<String> {
@@ -89,8 +92,8 @@ order by 1, 3",
     }
 
     /// `view` is named as Snowflake keeps it.
-    pub(super) fn drop_view(&self, name: &Name, view: &str) -> String {
-        format!("drop view if exists {}.{}", self.schema(name.as_str()), quote(view))
+    pub(super) fn drop_view(&self, name: &Name, view: &Identifier) -> String {
+        format!("drop view if exists {}.{}", self.schema(name.as_str()), quote(view.as_str()))
     }
 
     pub(super) fn drop_schema(&self, name: &Name) -> String {
@@ -104,7 +107,7 @@ order by 1, 3",
             grants.iter().filter(|grant| grant.kinds.is_empty() || grant.kinds.contains(&name.kind()));
         let mut all = Vec::new();
         for Grant { role, access, .. } in fitting {
-            let role = quote(role);
+            let role = quote(role.as_str());
             all.push(format!("grant usage on schema {schema} to role {role}"));
             let privileges = match access {
                 Access::Read => "select",
@@ -123,7 +126,7 @@ order by 1, 3",
     pub(super) fn insert(&self, table: &Table, first: &Row) -> String {
         let columns: Vec<String> = first.keys().map(|name| quote(&name.to_uppercase())).collect();
         let values: Vec<String> =
-            first.keys().map(|name| format!("get(value, {})::varchar", literal(name))).collect();
+            first.keys().map(|name| format!("value:{}::varchar", quote(name))).collect();
         format!(
             "insert into {} ({})\nselect {}\nfrom table(flatten(input => parse_json(?)))",
             self.table(table),
@@ -133,12 +136,9 @@ order by 1, 3",
     }
 }
 
-/// What a session is told first: who asks, for what, and how long a statement may take.
-pub(super) fn begin_session(tag: &str, statement_seconds: u64) -> String {
-    format!(
-        "alter session set query_tag = {} statement_timeout_in_seconds = {statement_seconds}",
-        literal(tag)
-    )
+/// What a session is told first: to end by itself what nobody waits for any more.
+pub(super) fn begin_session(statement_seconds: u64) -> String {
+    format!("alter session set statement_timeout_in_seconds = {statement_seconds}")
 }
 
 /// The comment that marks a schema as ours.

@@ -1,0 +1,401 @@
+//! GitHub's REST API: one comment kept up to date, a summary, a check with its annotations.
+
+use std::fs;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+
+use super::{Left, SHA, assert_hidden, ended, failed_run, plan};
+use crate::support::Ended;
+use crate::support::server::{Reply, Request, Server};
+
+const HEAD: &str = "fedcba9876543210fedcba9876543210fedcba98";
+const MARKER: &str = "<!-- cargo-xtask environment=issue_42 -->";
+
+fn token() -> String {
+    ["ghs", "nobody_may_read_this"].join("_")
+}
+
+/// A repository as far as `notify` sees it.
+#[derive(Default)]
+struct Repository {
+    comments: Vec<Value>,
+    checks: Vec<Value>,
+    statuses: Vec<Value>,
+    may_check: bool,
+    may_comment: bool,
+}
+
+struct Fake {
+    server: Server,
+    repository: Arc<Mutex<Repository>>,
+}
+
+impl Fake {
+    fn new(repository: Repository) -> Self {
+        let repository = Arc::new(Mutex::new(repository));
+        let inner = Arc::clone(&repository);
+        // GitHub's pages name their own address, which is known once a request comes.
+        let server = Server::start(move |request| answer(&mut inner.lock().expect("a repository"), request));
+        Self { server, repository }
+    }
+
+    fn open() -> Self {
+        Self::new(Repository { may_check: true, may_comment: true, ..Repository::default() })
+    }
+
+    fn notify(&self, left: &Left) -> Command {
+        let mut command = left.notify("github");
+        command.envs([
+            ("GITHUB_TOKEN", token().as_str()),
+            ("GITHUB_REPOSITORY", "octo/lab"),
+            ("GITHUB_API_URL", &self.server.url),
+            ("GITHUB_EVENT_NAME", "issues"),
+            ("GITHUB_SHA", SHA),
+        ]);
+        command
+    }
+}
+
+fn refusal(status: u16, why: &str) -> Reply {
+    Reply::json(status, &json!({"message": why, "documentation_url": "https://docs.github.com"}))
+}
+
+/// Answers as GitHub documents it: authorization first, then the route, then the body's limits.
+fn answer(repository: &mut Repository, request: &Request) -> Reply {
+    if request.header("authorization") != Some(&format!("Bearer {}", token())) {
+        return refusal(401, "Bad credentials");
+    }
+    if request.header("user-agent").is_none_or(|agent| !agent.starts_with("xtask/")) {
+        return refusal(403, "Request forbidden by administrative rules");
+    }
+    let Some(path) = request.path.strip_prefix("/repos/octo/lab/") else { return refusal(404, "Not Found") };
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let parts: Vec<&str> = path.split('/').collect();
+    match (request.method.as_str(), parts.as_slice()) {
+        ("GET", ["issues", "42", "comments"]) => page(repository, request, query),
+        ("POST", ["issues", "42", "comments"]) if !repository.may_comment => {
+            refusal(403, "Resource not accessible by integration")
+        }
+        ("POST", ["issues", "42", "comments"]) => {
+            let Ok(body) = comment_body(request) else { return refusal(422, "Body is too long") };
+            let id = 1 + repository.comments.len();
+            let new = comment(id, "Bot", "NONE", &body);
+            repository.comments.push(new.clone());
+            Reply::json(201, &new)
+        }
+        ("PATCH", ["issues", "comments", id]) => {
+            let Ok(body) = comment_body(request) else { return refusal(422, "Body is too long") };
+            let id: u64 = id.parse().expect("a number");
+            let known = repository.comments.iter_mut().find(|comment| comment["id"] == id);
+            let Some(known) = known else { return refusal(404, "Not Found") };
+            known["body"] = body.into();
+            Reply::json(200, known)
+        }
+        ("GET", ["pulls", "42"]) => Reply::json(200, &json!({"state": "open", "head": {"sha": HEAD}})),
+        ("POST", ["check-runs"]) if !repository.may_check => {
+            refusal(403, "Resource not accessible by integration")
+        }
+        ("POST", ["check-runs"]) => {
+            let check = request.json();
+            if check["status"] != "completed" || check["conclusion"].is_null() || !fits(&check["output"]) {
+                return refusal(422, "Invalid request");
+            }
+            repository.checks.push(check);
+            Reply::json(201, &json!({"id": repository.checks.len()}))
+        }
+        ("PATCH", ["check-runs", id]) => {
+            let more = request.json();
+            if !fits(&more["output"]) {
+                return refusal(422, "Invalid request");
+            }
+            let at: usize = id.parse().expect("a number");
+            let annotations =
+                repository.checks[at - 1]["output"]["annotations"].as_array_mut().expect("a list");
+            annotations.extend(more["output"]["annotations"].as_array().expect("a list").clone());
+            Reply::json(200, &json!({"id": at}))
+        }
+        ("POST", ["statuses", sha]) => {
+            let mut status = request.json();
+            if status["description"].as_str().is_none_or(|text| text.chars().count() > 140) {
+                return refusal(422, "description is too long");
+            }
+            status["sha"] = (*sha).into();
+            repository.statuses.push(status);
+            Reply::json(201, &json!({"id": 1}))
+        }
+        _ => refusal(404, "Not Found"),
+    }
+}
+
+fn comment(id: usize, kind: &str, association: &str, body: &str) -> Value {
+    json!({"id": id, "body": body, "user": {"type": kind}, "author_association": association,
+           "html_url": format!("https://github.com/octo/lab/issues/42#issuecomment-{id}")})
+}
+
+fn comment_body(request: &Request) -> Result<String, ()> {
+    let body = request.json()["body"].as_str().expect("a body").to_owned();
+    if (1..=65_536).contains(&body.chars().count()) { Ok(body) } else { Err(()) }
+}
+
+fn fits(output: &Value) -> bool {
+    let annotations = output["annotations"].as_array().map_or(&[][..], Vec::as_slice);
+    let whole = |annotation: &Value| {
+        let lines = (annotation["start_line"].as_u64(), annotation["end_line"].as_u64());
+        matches!(lines, (Some(start), Some(end)) if start >= 1 && end >= start)
+            && annotation["path"].as_str().is_some_and(|path| !path.is_empty() && !path.starts_with('/'))
+            && ["failure", "warning", "notice"].iter().any(|level| annotation["annotation_level"] == *level)
+            && annotation["title"].as_str().is_some_and(|title| title.chars().count() <= 255)
+            && annotation["message"].as_str().is_some_and(|text| !text.is_empty())
+    };
+    annotations.len() <= 50
+        && annotations.iter().all(whole)
+        && output["summary"].as_str().is_some_and(|text| text.chars().count() <= 65_535)
+}
+
+/// A page of the comments, with the links to the others.
+fn page(repository: &Repository, request: &Request, query: &str) -> Reply {
+    let value = |key: &str| {
+        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        pairs
+            .into_iter()
+            .find(|(name, _)| *name == key)
+            .map(|(_, value)| value.parse::<usize>().expect("a number"))
+    };
+    let size = value("per_page").unwrap_or(30).min(100);
+    let number = value("page").unwrap_or(1);
+    let pages = repository.comments.chunks(size);
+    let last = pages.len();
+    let shown: Vec<Value> = pages.into_iter().nth(number - 1).unwrap_or_default().to_vec();
+    let url = |page: usize| {
+        let host = request.header("host").expect("a host");
+        format!("<http://{host}/repos/octo/lab/issues/42/comments?per_page={size}&page={page}>")
+    };
+    let reply = Reply::json(200, &Value::from(shown));
+    if number < last {
+        reply.with("link", &format!(r#"{}; rel="next", {}; rel="last""#, url(number + 1), url(last)))
+    } else {
+        reply
+    }
+}
+
+#[test]
+fn the_first_run_comments_and_the_next_ones_change_the_comment() {
+    let (left, fake) = (Left::failed(), Fake::open());
+    let first = ended(fake.notify(&left));
+    assert!(first.stderr.contains("issuecomment-1"), "{}", first.stderr);
+    assert_hidden(&first, "nobody_may_read_this");
+    let body = |fake: &Fake| fake.repository.lock().unwrap().comments[0]["body"].as_str().unwrap().to_owned();
+    let told = body(&fake);
+    assert!(told.starts_with(MARKER), "{told}");
+    for part in [
+        "### ❌ issue_42: elt failed, 2 of 4 tests failed",
+        "<code>elt</code> failed",
+        "**Cause:** test fail <code>orders_are_unique</code>",
+        "7 nodes were skipped",
+        "<details><summary>2 failed</summary>",
+        "<pre>Runtime Error in model stock",
+        "```sh\ncargo xtask elt --schema issue_42\n```",
+        "DuckDB costs none",
+        "Slow movers &#60;!channel&#62;",
+    ] {
+        assert!(told.contains(part), "{part} is missing in\n{told}");
+    }
+    assert!(!told.contains("gold"), "skipped nodes are only counted");
+
+    let mut run = failed_run();
+    run["status"] = "success".into();
+    run["nodes"] = json!([{"id": "test.p.a", "name": "a", "kind": "test", "status": "pass", "seconds": 1}]);
+    left.write("run.json", &run);
+    left.write("needs.json", &json!({"security": {"result": "success"}, "elt": {"result": "success"}}));
+    ended(fake.notify(&left));
+    assert!(body(&fake).contains("✅ issue_42: built, 1 of 1 tests passed"), "{}", body(&fake));
+    assert_eq!(fake.repository.lock().unwrap().comments.len(), 1);
+}
+
+#[test]
+fn the_comment_is_found_among_many_and_no_strangers_copy_is_taken() {
+    let mut comments: Vec<Value> = (1..=230)
+        .map(|id| {
+            comment(
+                id,
+                "User",
+                "NONE",
+                if id == 7 { "<!-- cargo-xtask environment=issue_42 -->\nmine" } else { "me too" },
+            )
+        })
+        .collect();
+    comments.push(comment(231, "Bot", "NONE", &format!("> {MARKER}")));
+    comments.push(comment(232, "Bot", "NONE", "<!-- cargo-xtask environment=issue_4 -->"));
+    comments.push(comment(233, "Bot", "NONE", &format!("{MARKER}\nold")));
+    let fake =
+        Fake::new(Repository { comments, may_check: true, may_comment: true, ..Repository::default() });
+    ended(fake.notify(&Left::failed()));
+    let repository = fake.repository.lock().unwrap();
+    assert_eq!(repository.comments.len(), 233);
+    assert!(repository.comments[232]["body"].as_str().unwrap().contains("elt failed"));
+    assert_eq!(repository.comments[6]["body"], format!("{MARKER}\nmine"));
+}
+
+#[test]
+fn failures_are_annotated_where_they_are_written() {
+    let (left, fake) = (Left::failed(), Fake::open());
+    ended(fake.notify(&left));
+    let repository = fake.repository.lock().unwrap();
+    let check = &repository.checks[0];
+    assert_eq!((&check["name"], &check["head_sha"]), (&"dbt (issue_42)".into(), &SHA.into()));
+    assert_eq!(check["conclusion"], "failure");
+    let places: Vec<String> = check["output"]["annotations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| {
+            format!("{}:{} {}", one["path"].as_str().unwrap(), one["start_line"], one["annotation_level"])
+        })
+        .collect();
+    let expected = [
+        "dbt/models/silver/orders.yml:12 \"failure\"",
+        "dbt/models/silver/stock.sql:4 \"failure\"",
+        "dbt/models/silver/stock.yml:8 \"failure\"",
+        "dbt/models/silver/orders.yml:20 \"warning\"",
+    ];
+    assert_eq!(places, expected);
+    assert!(repository.statuses.is_empty());
+}
+
+#[test]
+fn many_annotations_come_in_several_requests() {
+    let (left, fake) = (Left::failed(), Fake::open());
+    let nodes: Vec<Value> = (0..120)
+        .map(|at| {
+            json!({"id": format!("test.p.t{at}"), "name": format!("t{at}"), "kind": "test", "status": "fail",
+                   "message": "Got 1 result", "location": {"path": "dbt/models/a.yml", "line": at + 1}})
+        })
+        .collect();
+    left.write("run.json", &json!({"schema": "issue_42", "status": "fail", "nodes": nodes}));
+    ended(fake.notify(&left));
+    let repository = fake.repository.lock().unwrap();
+    assert_eq!(repository.checks.len(), 1);
+    assert_eq!(repository.checks[0]["output"]["annotations"].as_array().unwrap().len(), 120);
+}
+
+#[test]
+fn without_the_right_to_check_the_commit_gets_a_status() {
+    let fake = Fake::new(Repository { may_comment: true, ..Repository::default() });
+    let ended = ended(fake.notify(&Left::failed()));
+    assert!(ended.stderr.contains("checks: write"), "{}", ended.stderr);
+    let repository = fake.repository.lock().unwrap();
+    let status = &repository.statuses[0];
+    assert_eq!((&status["state"], &status["sha"]), (&"failure".into(), &SHA.into()));
+    assert_eq!(status["description"], "issue_42: elt failed, 2 of 4 tests failed");
+}
+
+#[test]
+fn a_pull_requests_check_is_on_its_head() {
+    let (left, fake) = (Left::failed(), Fake::open());
+    left.write("plan.json", &plan("pull_request"));
+    let mut command = fake.notify(&left);
+    command.env("GITHUB_EVENT_NAME", "pull_request");
+    ended(command);
+    assert_eq!(fake.repository.lock().unwrap().checks[0]["head_sha"], HEAD);
+}
+
+#[test]
+fn a_clean_up_is_reported_and_leaves_the_commits_check_alone() {
+    let (left, fake) = (Left::nothing(), Fake::open());
+    let mut asked = plan("issues");
+    asked["action"] = "cleanup".into();
+    left.write("plan.json", &asked);
+    let mut command = fake.notify(&left);
+    command.args(["--stage", "cleanup=success"]);
+    ended(command);
+    let repository = fake.repository.lock().unwrap();
+    assert!(repository.comments[0]["body"].as_str().unwrap().contains("issue_42: cleaned up"));
+    assert!(repository.checks.is_empty());
+}
+
+#[test]
+fn what_one_place_refuses_the_others_still_get() {
+    let fake = Fake::new(Repository { may_check: true, ..Repository::default() });
+    let ended = ended(fake.notify(&Left::failed()));
+    assert!(ended.stderr.contains("issue or pull request #42 was not told"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("issues: write"), "{}", ended.stderr);
+    assert_eq!(fake.repository.lock().unwrap().checks.len(), 1);
+}
+
+#[test]
+fn a_github_that_is_not_itself_never_fails_the_pipeline() {
+    for (reply, said) in [
+        (Reply::new(200, "<html>a proxy's page</html>"), "not what it should be"),
+        (Reply::new(401, "{}"), "expired"),
+        (Reply::new(403, r#"{"message": "secondary rate limit"}"#).with("retry-after", "3600"), "slow down"),
+        (Reply::new(429, "{}").with("retry-after", "3600"), "slow down"),
+        (Reply::new(404, r#"{"message": "Not Found"}"#), "404"),
+    ] {
+        let server = Server::start(move |_| reply.clone());
+        let left = Left::failed();
+        let mut command = Fake::open().notify(&left);
+        command.env("GITHUB_API_URL", &server.url);
+        let ended = ended(command);
+        assert!(ended.stderr.contains("was not told") && ended.stderr.contains(said), "{}", ended.stderr);
+        assert_hidden(&ended, "nobody_may_read_this");
+    }
+}
+
+#[test]
+fn a_busy_github_is_asked_again_when_it_says() {
+    let fake = Fake::open();
+    let inner = Arc::clone(&fake.repository);
+    let mut busy = vec![Reply::new(502, ""), refusal(403, "secondary rate limit").with("retry-after", "1")];
+    let server = Server::start(move |request| match busy.pop() {
+        Some(reply) => reply,
+        None => answer(&mut inner.lock().expect("a repository"), request),
+    });
+    let left = Left::failed();
+    let mut command = fake.notify(&left);
+    command.env("GITHUB_API_URL", &server.url);
+    let ended = ended(command);
+    assert!(!ended.stderr.contains("not told"), "{}", ended.stderr);
+    assert_eq!(fake.repository.lock().unwrap().comments.len(), 1);
+}
+
+#[test]
+fn without_a_token_the_summary_is_still_written() {
+    let left = Left::failed();
+    let summary = left.path().join("summary.md");
+    let mut command = left.notify("github");
+    command.env("GITHUB_ACTIONS", "true").env("GITHUB_STEP_SUMMARY", &summary);
+    let ended = ended(command);
+    assert!(ended.stderr.contains("GITHUB_TOKEN is not set"), "{}", ended.stderr);
+    let text = fs::read_to_string(summary).unwrap();
+    assert!(text.contains("elt failed") && text.len() <= 1024 * 1024, "{text}");
+}
+
+#[test]
+fn a_push_belongs_to_no_issue() {
+    let (left, fake) = (Left::failed(), Fake::open());
+    left.write(
+        "plan.json",
+        &json!({"action": "build", "schema": "dev", "event": {"name": "push", "branch": "develop"}}),
+    );
+    let mut run = failed_run();
+    run["schema"] = "dev".into();
+    left.write("run.json", &run);
+    let ended = ended(fake.notify(&left));
+    assert!(ended.stderr.contains("belongs to no issue"), "{}", ended.stderr);
+    let repository = fake.repository.lock().unwrap();
+    assert_eq!((repository.comments.len(), repository.checks.len()), (0, 1));
+}
+
+#[test]
+fn a_dry_run_prints_the_comment_and_asks_nobody() {
+    let (left, fake) = (Left::failed(), Fake::open());
+    let mut command = fake.notify(&left);
+    command.arg("--dry-run");
+    assert!(ended(command).stdout.starts_with(MARKER));
+    assert_eq!(fake.server.requests().len(), 0);
+    let mut command = fake.notify(&left);
+    command.args(["--number", "x"]);
+    Ended::of(command).expect(2);
+}

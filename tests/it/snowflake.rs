@@ -1,0 +1,485 @@
+//! `--target snowflake` against Snowflake's wire protocol on this machine: the unmodified driver, faults
+//! on demand, and the statements that really arrived.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+
+use crate::support::{self, Checkout, Ended};
+
+/// The secret of the tests, which no output may hold.
+const SECRET: &str = "not-a-real-secret-7f3a";
+
+/// A Snowflake of its own for each test; it ends with its standard input.
+pub(crate) struct Endpoint {
+    child: Child,
+    port: u16,
+}
+
+impl Endpoint {
+    pub(crate) fn start() -> Self {
+        let python = support::environment().join("bin/python");
+        let mut child = Command::new(python)
+            .arg(support::root().join("tests/snowflake/endpoint.py"))
+            .args(["--port", "0"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the endpoint starts");
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("a pipe");
+        BufReader::new(stdout).read_line(&mut line).expect("a line");
+        let told: Value = serde_json::from_str(&line).expect("its port");
+        Self { child, port: told["port"].as_u64().and_then(|port| port.try_into().ok()).expect("a port") }
+    }
+
+    /// Demand a fault.
+    pub(crate) fn demand(&self, fault: &Value) {
+        self.http("POST", "/__control", &fault.to_string());
+    }
+
+    /// Every statement that arrived, oldest first.
+    pub(crate) fn statements(&self) -> Vec<String> {
+        self.history().iter().map(|entry| entry["query_text"].as_str().expect("text").to_owned()).collect()
+    }
+
+    pub(crate) fn history(&self) -> Vec<Value> {
+        serde_json::from_str(&self.http("GET", "/__control/statements", "")).expect("JSON")
+    }
+
+    /// What arrived that changes something.
+    fn writes(&self) -> Vec<String> {
+        let reads = ["select", "alter session"];
+        let is_read = |sql: &String| reads.iter().any(|start| sql.starts_with(start));
+        self.statements().into_iter().filter(|sql| !is_read(sql)).collect()
+    }
+
+    fn http(&self, method: &str, path: &str, body: &str) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("the endpoint listens");
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer.split_once("\r\n\r\n").expect("a body").1.to_owned()
+    }
+
+    /// `cargo xtask …` in `checkout`, logged in here.
+    pub(crate) fn command(&self, checkout: &Checkout, args: &[&str]) -> Command {
+        let mut command = checkout.command(args);
+        command.env("XTASK_TARGET", "snowflake").env("SNOWFLAKE_PORT", self.port.to_string());
+        for (name, value) in SETTINGS {
+            command.env(name, value);
+        }
+        command
+    }
+
+    pub(crate) fn run(&self, checkout: &Checkout, args: &[&str]) -> Ended {
+        Ended::of(self.command(checkout, args))
+    }
+
+    fn create(&self, checkout: &Checkout, name: &str) -> Ended {
+        self.run(checkout, &["schema", "create", "--schema", name])
+    }
+
+    /// A statement behind the toolkit's back, by the Python connector.
+    fn sql(&self, statement: &str) {
+        let script = "import sys, snowflake.connector as c
+login = dict(user='u', password='p', account='a', host='127.0.0.1', protocol='http', database='LOGISTICS_DEMO')
+for sql in sys.argv[2].split(';;'):
+    c.connect(port=int(sys.argv[1]), **login).cursor().execute(sql)";
+        let python = support::environment().join("bin/python");
+        let port = self.port.to_string();
+        let output =
+            Command::new(python).args(["-c", script, &port, statement]).output().expect("python starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        drop(self.child.wait());
+    }
+}
+
+const SETTINGS: [(&str, &str); 8] = [
+    ("SNOWFLAKE_ACCOUNT", "ORG-ACCOUNT"),
+    ("SNOWFLAKE_USER", "DEPLOYER"),
+    ("SNOWFLAKE_PASSWORD", SECRET),
+    ("SNOWFLAKE_ROLE", "BUILDER"),
+    ("SNOWFLAKE_WAREHOUSE", "SMALL_WH"),
+    ("SNOWFLAKE_DATABASE", "logistics_demo"),
+    ("SNOWFLAKE_HOST", "127.0.0.1"),
+    ("SNOWFLAKE_PROTOCOL", "http"),
+];
+
+#[test]
+fn an_environment_is_made_listed_and_dropped() {
+    let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
+    endpoint.create(&checkout, "ISSUE_5").expect(0);
+    let made = endpoint.writes();
+    let schema =
+        made.iter().find(|sql| sql.contains("\"ISSUE_5\"") && sql.contains("schema")).expect("a schema");
+    assert!(
+        schema.starts_with("create transient schema if not exists \"LOGISTICS_DEMO\".\"ISSUE_5\""),
+        "{schema}"
+    );
+    assert!(schema.contains("data_retention_time_in_days = 0 comment = '"), "{schema}");
+    let again = endpoint.create(&checkout, "issue_5").expect(0);
+    assert!(again.stdout.contains("issue_5 is ready"));
+    let locked = |sql: &&String| sql.contains("\"LOCK_ISSUE_5\"");
+    let repeated: Vec<String> = endpoint.writes().split_off(made.len());
+    assert!(repeated.iter().all(|sql| locked(&sql)), "nothing is left to do the second time: {repeated:#?}");
+
+    let listed = endpoint.run(&checkout, &["schema", "list", "--format", "json"]).expect(0).json();
+    assert_eq!(listed.as_array().map(Vec::len), Some(1));
+    assert_eq!((&listed[0]["schema_name"], &listed[0]["issue_number"]), (&json!("issue_5"), &json!(5)));
+    assert_eq!((&listed[0]["droppable"], &listed[0]["exists"]), (&json!(true), &json!(true)));
+
+    let planned = endpoint.run(&checkout, &["schema", "drop", "--schema", "issue_5", "--dry-run"]).expect(0);
+    let before = endpoint.writes().len();
+    endpoint.run(&checkout, &["schema", "drop", "--schema", "issue_5"]).expect(0);
+    let sent: Vec<String> = endpoint.writes().split_off(before);
+    for statement in planned.stdout.lines() {
+        let statement = statement.trim_end_matches(';').to_owned();
+        assert!(sent.contains(&statement), "printed and not sent: {statement}\n{sent:#?}");
+    }
+    let listed = endpoint.run(&checkout, &["schema", "list"]).expect(0);
+    assert!(listed.stdout.contains("no environments yet"), "{}", listed.stdout);
+
+    for entry in endpoint.history() {
+        let tag: Value = serde_json::from_str(entry["query_tag"].as_str().expect("a tag")).expect("JSON");
+        assert_eq!(tag["tool"], "xtask", "{entry}");
+    }
+}
+
+#[test]
+fn a_new_environment_starts_as_a_copy_of_its_base() {
+    let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
+    endpoint.create(&checkout, "dev").expect(0);
+    endpoint.sql(
+        "create table LOGISTICS_DEMO.DEV.FACTS as select 1 as a;;
+         create view LOGISTICS_DEMO.DEV.SEEN as select * from LOGISTICS_DEMO.DEV.FACTS",
+    );
+    endpoint.run(&checkout, &["schema", "create", "--schema", "issue_7", "--base", "dev"]).expect(0);
+    let sent = endpoint.writes();
+    assert!(sent.iter().any(|sql| sql.contains("\"ISSUE_7\" clone \"LOGISTICS_DEMO\".\"DEV\"")), "{sent:#?}");
+    assert!(
+        sent.iter().any(|sql| sql == "drop view if exists \"LOGISTICS_DEMO\".\"ISSUE_7\".\"SEEN\""),
+        "{sent:#?}"
+    );
+    let listed = endpoint.run(&checkout, &["schema", "list", "--format", "json"]).expect(0).json();
+    let copy =
+        listed.as_array().expect("a list").iter().find(|entry| entry["schema_name"] == "issue_7").cloned();
+    let copy = copy.expect("the copy is listed");
+    assert_eq!((&copy["base"], &copy["relations"]), (&json!("dev"), &json!(1)), "{copy}");
+    assert_eq!(copy["droppable"], true, "marked for itself, not for its base");
+
+    let plain = ["schema", "create", "--schema", "issue_8", "--base", "no_such_base"];
+    let said = endpoint.run(&checkout, &plain).expect(0);
+    assert!(said.stderr.contains("does not exist"), "{}", said.stderr);
+}
+
+#[test]
+fn what_must_not_be_dropped_gets_nothing_but_reads() {
+    let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
+    for name in ["prod", "dev", "issue_1", "issue_2", "issue_3", "issue_5", "scratch"] {
+        endpoint.create(&checkout, name).expect(0);
+    }
+    endpoint.sql(
+        "drop table LOGISTICS_DEMO.ISSUE_1.LEDGER_ENVIRONMENT;;
+         update LOGISTICS_DEMO.ISSUE_2.LEDGER_ENVIRONMENT set schema_name = 'issue_20';;
+         delete from LOGISTICS_DEMO.XTASK_REGISTRY.ENVIRONMENTS where schema_name = 'issue_3';;
+         create schema LOGISTICS_DEMO.ISSUE_4;;
+         comment on schema LOGISTICS_DEMO.ISSUE_5 is 'mine'",
+    );
+    let before = endpoint.writes();
+    for (name, why) in [
+        ("prod", "never dropped"),
+        ("dev", "never dropped"),
+        ("issue_1", "carries no ownership mark"),
+        ("issue_2", "carries the ownership mark of \"issue_20\""),
+        ("issue_3", "does not stand in the registry"),
+        ("issue_4", "carries no ownership mark"),
+        ("issue_5", "lost the comment"),
+        ("issue_6", "does not exist"),
+        ("scratch", "only those are dropped"),
+    ] {
+        let said = endpoint.run(&checkout, &["schema", "drop", "--schema", name]).expect(2).stderr;
+        assert!(said.contains(why), "{name}: {said}");
+    }
+    assert_eq!(endpoint.writes(), before, "refused, and yet something was sent");
+}
+
+#[test]
+fn rejected_logins_say_who_was_tried_and_what_to_check() {
+    let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
+    for (code, advice) in [
+        ("390100", "SNOWFLAKE_PASSWORD"),
+        ("390114", "has expired"),
+        ("390189", "SNOWFLAKE_ROLE"),
+        ("390201", "the database LOGISTICS_DEMO"),
+        ("390422", "network policy"),
+    ] {
+        endpoint.demand(&json!({"reset": true, "fail_login": code}));
+        let said = endpoint.run(&checkout, &["schema", "list"]).expect(2).stderr;
+        for part in [advice, code, "ORG-ACCOUNT", "DEPLOYER", "BUILDER", "SMALL_WH", "LOGISTICS_DEMO"] {
+            assert!(said.contains(part), "{code}: no {part} in\n{said}");
+        }
+        assert!(!said.contains(SECRET), "{said}");
+    }
+    assert_eq!(endpoint.statements(), Vec::<String>::new());
+}
+
+#[test]
+fn a_warehouse_without_power_and_a_missing_privilege_are_told() {
+    let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
+    endpoint.create(&checkout, "issue_1").expect(0);
+    endpoint.demand(&json!({"suspend_warehouse": true}));
+    let said = endpoint.run(&checkout, &["schema", "list"]).expect(2).stderr;
+    assert!(said.contains("SMALL_WH") && said.contains("resume"), "{said}");
+
+    endpoint.demand(&json!({"reset": true, "fail_statement": {"containing": "create transient schema"}}));
+    let said = endpoint.create(&checkout, "issue_2").expect(2).stderr;
+    assert!(said.contains("the role BUILDER lacks the privilege"), "{said}");
+    endpoint.demand(&json!({"reset": true}));
+    endpoint.create(&checkout, "issue_2").expect(0);
+}
+
+#[test]
+fn a_database_that_is_not_there_is_named() {
+    let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
+    let mut command = endpoint.command(&checkout, &["schema", "create", "--schema", "issue_1"]);
+    command.env("SNOWFLAKE_DATABASE", "nowhere");
+    let said = Ended::of(command).expect(2).stderr;
+    assert!(said.contains("the database NOWHERE") && !said.contains("trying again"), "{said}");
+}
+
+#[test]
+fn a_busy_or_broken_way_is_tried_again() {
+    let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
+    endpoint.create(&checkout, "issue_1").expect(0);
+    for fault in
+        [json!({"throttle": 2}), json!({"unavailable": 2}), json!({"drop_connection": 1, "on": "query"})]
+    {
+        endpoint.demand(&json!({"reset": true}));
+        endpoint.demand(&fault);
+        let listed = endpoint.run(&checkout, &["schema", "list"]).expect(0);
+        assert!(listed.stdout.contains("issue_1"), "{fault}: {}", listed.stdout);
+    }
+}
+
+#[test]
+fn a_server_that_never_answers_is_given_up() {
+    let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
+    endpoint.create(&checkout, "issue_1").expect(0);
+    for on in ["login", "query"] {
+        endpoint.demand(&json!({"reset": true}));
+        endpoint.demand(&json!({"hang": true, "on": on}));
+        let mut command = endpoint.command(&checkout, &["schema", "list"]);
+        command.env("XTASK_SNOWFLAKE_TIMEOUT", "2");
+        let said = Ended::of(command).expect(2).stderr;
+        assert!(said.contains("no answer to") && said.contains("within 2 s"), "{on}: {said}");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn ctrl_c_cancels_what_runs_at_snowflake() {
+    let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
+    endpoint.create(&checkout, "issue_1").expect(0);
+    endpoint.demand(&json!({"delay": 30}));
+    let mut command = endpoint.command(&checkout, &["schema", "create", "--schema", "issue_2"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let logins =
+        |endpoint: &Endpoint| endpoint.http("GET", "/__control/logins", "").matches("authenticator").count();
+    while logins(&endpoint) < 2 {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
+    assert!(sent.success());
+    let ended = Ended::from(child.wait_with_output().expect("it ends")).expect(2);
+    assert!(ended.stderr.contains("interrupted"), "{}", ended.stderr);
+    let cancelled = |entry: &Value| entry["error_code"] == "000604";
+    assert!(endpoint.history().iter().any(cancelled), "{:#?}", endpoint.statements());
+}
+
+#[test]
+fn doctor_answers_whatever_the_network_does() {
+    let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
+    let login = |ended: &Ended| {
+        let report = ended.json();
+        report["checks"].as_array().expect("checks").iter().find(|check| check["name"] == "login").cloned()
+    };
+    let doctor = ["doctor", "--format", "json"];
+    let well = endpoint.run(&checkout, &doctor);
+    let found = login(&well).expect("a login");
+    assert_eq!(found["status"], "ok", "{found}");
+    assert!(found["found"].as_str().is_some_and(|text| text.contains("role BUILDER")), "{found}");
+
+    endpoint.demand(&json!({"hang": true}));
+    let found = login(&endpoint.run(&checkout, &doctor).expect(1)).expect("a login");
+    assert_eq!(found["status"], "fail", "{found}");
+
+    let mut command = endpoint.command(&checkout, &doctor);
+    command.env("SNOWFLAKE_HOST", "no-such-host.invalid").env_remove("SNOWFLAKE_PROTOCOL");
+    let ended = Ended::of(command);
+    let found = login(&ended).expect("a login");
+    assert_ne!(found["status"], "ok", "{found}");
+    assert!(!format!("{ended:?}").contains(SECRET));
+
+    let mut command = endpoint.command(&checkout, &doctor);
+    command.env_remove("SNOWFLAKE_ACCOUNT").env_remove("SNOWFLAKE_ROLE");
+    let report = Ended::of(command).expect(1).stdout;
+    assert!(
+        report.contains("SNOWFLAKE_ACCOUNT is not set") && report.contains("SNOWFLAKE_ROLE is not set"),
+        "{report}"
+    );
+}
+
+#[test]
+fn settings_that_do_not_add_up_are_all_told_before_anything_starts() {
+    let checkout = Checkout::new();
+    let mut command = checkout.command(&["schema", "list", "--target", "snowflake"]);
+    command.env("SNOWFLAKE_PASSWORD", SECRET).env("SNOWFLAKE_PRIVATE_KEY_PATH", "/no/key");
+    let said = Ended::of(command).expect(2).stderr;
+    for part in
+        ["SNOWFLAKE_ACCOUNT", "SNOWFLAKE_ROLE", "SNOWFLAKE_WAREHOUSE", "SNOWFLAKE_DATABASE", "at once"]
+    {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(!said.contains(SECRET), "{said}");
+    let said = checkout.run(&["schema", "list", "--target", "moon"]).expect(2).stderr;
+    assert!(said.contains("--target"), "{said}");
+}
+
+#[test]
+fn two_runners_take_turns_and_a_dead_ones_lock_is_taken_over() {
+    let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
+    endpoint.create(&checkout, "dev").expect(0);
+    let start = |name: &str| {
+        let mut command = endpoint.command(&checkout, &["schema", "create", "--schema", name]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts")
+    };
+    let both = [start("issue_1"), start("issue_1")];
+    for child in both {
+        Ended::from(child.wait_with_output().expect("it ends")).expect(0);
+    }
+    let listed = endpoint.run(&checkout, &["schema", "list", "--format", "json"]).expect(0).json();
+    assert_eq!(listed.as_array().map(Vec::len), Some(2), "registered once: {listed}");
+
+    endpoint.sql(
+        "create table LOGISTICS_DEMO.XTASK_REGISTRY.LOCK_ISSUE_2 as
+         select '{}' as holder, 'abc' as token, dateadd(second, -1, current_timestamp()) as expires_at",
+    );
+    endpoint.create(&checkout, "issue_2").expect(0);
+    assert!(endpoint.writes().iter().any(|sql| sql.contains("rename to") && sql.contains("STALE_ABC")));
+    let locks = endpoint.writes().iter().filter(|sql| sql.starts_with("drop table if exists")).count();
+    assert!(locks >= 3, "every lock is freed");
+}
+
+#[test]
+fn environments_past_their_time_are_noted_then_dropped() {
+    let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
+    for name in ["dev", "issue_1", "issue_2", "issue_3"] {
+        endpoint.create(&checkout, name).expect(0);
+    }
+    endpoint.sql("update LOGISTICS_DEMO.XTASK_REGISTRY.ENVIRONMENTS set created_at = '2020-01-01' where schema_name = 'issue_2'");
+    let gc = |more: &[&str]| {
+        let report =
+            endpoint.run(&checkout, &[&["schema", "gc", "--format", "json"], more].concat()).expect(0).json();
+        let actions = report["environments"].as_array().expect("verdicts").iter();
+        actions.map(|verdict| verdict["action"].as_str().expect("an action").to_owned()).collect::<Vec<_>>()
+    };
+    let before = endpoint.writes();
+    assert_eq!(gc(&["--closed-issues", "3"]), ["keep", "keep", "note", "note"]);
+    assert_eq!(endpoint.writes(), before, "a look outside Actions changes nothing");
+    assert_eq!(gc(&["--closed-issues", "3", "--yes"]), ["keep", "keep", "note", "note"]);
+    assert_eq!(gc(&["--yes"]), ["keep", "keep", "wait", "spare"], "#3 was opened again");
+    endpoint.sql("update LOGISTICS_DEMO.XTASK_REGISTRY.CONDEMNED set noted_at = '2026-01-01'");
+    assert_eq!(gc(&["--yes"]), ["keep", "keep", "drop", "keep"]);
+    let listed = endpoint.run(&checkout, &["schema", "list"]).expect(0).stdout;
+    assert!(!listed.contains("issue_2") && listed.contains("issue_3"), "{listed}");
+}
+
+/// GitHub's end of workload identity: hands a token to whoever shows the job's bearer.
+fn mint(token: String) -> (String, JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/mint?api-version=2.0", listener.local_addr().expect("an address"));
+    let asked = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a request");
+        let mut request = String::new();
+        let mut lines = BufReader::new(stream.try_clone().expect("a stream")).lines();
+        while let Some(Ok(line)) =
+            lines.next().filter(|line| line.as_ref().is_ok_and(|line| !line.is_empty()))
+        {
+            request.push_str(&line);
+            request.push('\n');
+        }
+        let body = json!({"value": token}).to_string();
+        write!(stream, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
+            .expect("answered");
+        request
+    });
+    (url, asked)
+}
+
+/// A token as GitHub's, but for the signature: the driver reads whom it is about.
+fn oidc_token() -> String {
+    let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let issuer = "https://token.actions.githubusercontent.com";
+    let claims = json!({"iss": issuer, "sub": "repo:o/r:environment:dev", "aud": "snowflakecomputing.com"});
+    [part(json!({"alg": "RS256", "typ": "JWT"})), part(claims), URL_SAFE_NO_PAD.encode("unsigned")].join(".")
+}
+
+#[test]
+fn a_job_logs_in_with_the_token_that_github_mints_for_it() {
+    let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
+    let token = oidc_token();
+    let (url, asked) = mint(token.clone());
+    let mut command = endpoint.command(&checkout, &["schema", "list"]);
+    command.env_remove("SNOWFLAKE_PASSWORD").env_remove("SNOWFLAKE_USER").env("GITHUB_ACTIONS", "true");
+    command.env("ACTIONS_ID_TOKEN_REQUEST_URL", url).env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", SECRET);
+    let ended = Ended::of(command).expect(0);
+    let request = asked.join().expect("asked").to_lowercase();
+    assert!(request.starts_with("get /mint?api-version=2.0&audience=snowflakecomputing.com "), "{request}");
+    assert!(request.contains(&format!("authorization: bearer {SECRET}")), "{request}");
+    assert!(ended.stderr.contains(&format!("::add-mask::{token}")), "masked before its first use");
+    let logins: Value = serde_json::from_str(&endpoint.http("GET", "/__control/logins", "")).expect("JSON");
+    let login = logins.as_array().and_then(|all| all.last()).expect("a login");
+    assert_eq!(
+        (&login["authenticator"], &login["provider"]),
+        (&json!("WORKLOAD_IDENTITY"), &json!("OIDC")),
+        "{login}"
+    );
+}
+
+#[test]
+fn every_way_to_log_in_reaches_snowflake_as_itself() {
+    let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
+    for (authenticator, expected) in [
+        ("oauth", "OAUTH"),
+        ("programmatic_access_token", "PROGRAMMATIC_ACCESS_TOKEN"),
+        ("workload_identity", "WORKLOAD_IDENTITY"),
+    ] {
+        let mut command = endpoint.command(&checkout, &["schema", "list"]);
+        let token = if authenticator == "workload_identity" { oidc_token() } else { SECRET.to_owned() };
+        command.env_remove("SNOWFLAKE_PASSWORD").env("SNOWFLAKE_TOKEN", token);
+        command.env("SNOWFLAKE_AUTHENTICATOR", authenticator);
+        Ended::of(command).expect(0);
+        let logins: Value =
+            serde_json::from_str(&endpoint.http("GET", "/__control/logins", "")).expect("JSON");
+        let login = logins.as_array().and_then(|all| all.last()).expect("a login");
+        assert_eq!(login["authenticator"], expected, "{login}");
+    }
+}

@@ -1,0 +1,48 @@
+//! Two nodes of one name.
+
+use std::collections::HashMap;
+
+use crate::dbt::graph::Project;
+use crate::finding::{Group, Severity};
+use crate::lint::rule::{Offence, Rule};
+
+pub(crate) const RULE: Rule = Rule {
+    name: "duplicate-name",
+    group: Group::Dbt,
+    severity: Severity::High,
+    summary: "Two models, seeds or snapshots have one name, or a node is described twice.",
+    why: "`ref` knows nodes by name alone, wherever their files are, and both would be built into the same relation: \
+          dbt refuses the project. It also refuses two entries about one node, since it could not say which counts.",
+    example: "`models/silver/orders.sql` and `models/gold/orders.sql`.\n\nName models after what they hold: \
+              `orders_enriched`, `orders_by_month`.",
+    remedy: "rename one, or join the two entries",
+};
+
+pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {
+    let mut offences = Vec::new();
+    let mut known: HashMap<&str, (&str, &str)> = HashMap::new();
+    for (_, node) in project.relations() {
+        match known.get(node.name) {
+            Some((word, path)) => offences.push(RULE.offence(
+                node.path,
+                node.span,
+                format!("the {word} in {path} is named `{}` too", node.name),
+            )),
+            None => drop(known.insert(node.name, (node.kind.word(), node.path))),
+        }
+    }
+    let mut described: HashMap<_, (&str, usize)> = HashMap::new();
+    for entry in &project.entries {
+        match described.get(&(entry.kind, entry.name.as_str())) {
+            Some((path, line)) => offences.push(RULE.offence(
+                entry.path,
+                entry.span,
+                format!("{path}, line {line}, describes the {} `{}` already", entry.kind.word(), entry.name),
+            )),
+            None => {
+                described.insert((entry.kind, entry.name.as_str()), (entry.path, entry.span.line));
+            }
+        }
+    }
+    offences
+}

@@ -1,0 +1,150 @@
+//! A `generate_schema_name` that builds outside the environment.
+
+use std::collections::HashSet;
+use std::ops::Range;
+
+use crate::dbt::graph::jinja::{Piece, Token, keyword, pieces, tokens};
+use crate::dbt::graph::{Macro, Project};
+use crate::finding::{Group, Lines, Severity};
+use crate::lint::rule::{Offence, Rule};
+
+pub(crate) const RULE: Rule = Rule {
+    name: "ignored-target-schema",
+    group: Group::Dbt,
+    severity: Severity::High,
+    summary: "generate_schema_name leaves out the target's schema.",
+    why: "Then every environment builds into the same schema: the run of a pull request overwrites production's \
+          tables, and dropping the environment leaves its tables behind. A branch on `target.name` for production \
+          is fine.",
+    example: "```sql\n{% macro generate_schema_name(custom_schema_name, node) %}\n    {{ custom_schema_name | trim }}\n\
+              {% endmacro %}\n```\n\n```sql\n{% macro generate_schema_name(custom_schema_name, node) %}\n    \
+              {{ target.schema }}\n{% endmacro %}\n```",
+    remedy: "return `target.schema`, alone or as the beginning of the name",
+};
+
+/// What gives the target's schema, itself or through dbt's own versions.
+const GOOD: [&str; 4] =
+    ["target.schema", "target['schema']", "default__generate_schema_name", "generate_schema_name_for_env"];
+
+/// What a branch for one environment asks.
+const ASKS: [&str; 4] = ["target.name", "target.profile", "env_var", "target['name']"];
+
+pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {
+    let of_name = |each: &&Macro<'_>| {
+        each.keyword == "macro"
+            && (each.name == "generate_schema_name" || each.name.ends_with("__generate_schema_name"))
+    };
+    project.macros.iter().filter(of_name).flat_map(judge).collect()
+}
+
+fn judge(each: &Macro<'_>) -> Vec<Offence> {
+    let body = &each.text[each.body.clone()];
+    if !GOOD.iter().any(|good| body.contains(good)) && !body.contains("dispatch") {
+        let message = format!("`{}` never asks for target.schema", each.name);
+        return vec![RULE.offence(each.path, each.span, message)];
+    }
+    let Some(custom) = each.parameters.first() else { return Vec::new() };
+    Branches::new(each, body, custom).judge()
+}
+
+/// A walk through the macro's branches: each must say the schema, or ask which environment it is for.
+struct Branches<'m, 'a> {
+    each: &'m Macro<'a>,
+    body: &'m str,
+    custom: &'m str,
+    /// Variables that hold the schema: `{%- set default_schema = target.schema -%}`.
+    holders: HashSet<&'m str>,
+    /// Whether each `if` around asks for the environment, and how many do.
+    asks: Vec<bool>,
+    asking: usize,
+    /// Outputs of the branch with the custom name in them; and whether the schema stands beside.
+    outputs: Vec<Range<usize>>,
+    has_schema: bool,
+    offences: Vec<Offence>,
+}
+
+impl<'m, 'a> Branches<'m, 'a> {
+    fn new(each: &'m Macro<'a>, body: &'m str, custom: &'m str) -> Self {
+        let (asks, asking, outputs, offences) = (Vec::new(), 0, Vec::new(), Vec::new());
+        let holders = HashSet::new();
+        Self { each, body, custom, holders, asks, asking, outputs, has_schema: false, offences }
+    }
+
+    fn judge(mut self) -> Vec<Offence> {
+        for piece in pieces(self.body) {
+            match piece {
+                Piece::Output(range) => self.output(range),
+                Piece::Statement(range) => self.statement(range),
+                Piece::Text(_) | Piece::Comment(_) => {}
+            }
+        }
+        self.end_branch();
+        self.offences
+    }
+
+    fn output(&mut self, range: Range<usize>) {
+        let body = self.body;
+        let mut is_custom = false;
+        for (token, _) in tokens(body, range.clone(), false) {
+            if let Token::Name(name) = token {
+                is_custom |= name == self.custom;
+                self.has_schema |= self.holders.contains(name);
+            }
+        }
+        self.has_schema |= GOOD.iter().any(|good| body[range.clone()].contains(good));
+        if is_custom {
+            self.outputs.push(range);
+        }
+    }
+
+    fn statement(&mut self, range: Range<usize>) {
+        let body = self.body;
+        let statement = &body[range.clone()];
+        match keyword(statement) {
+            "set" => {
+                let words = tokens(body, range, false);
+                if let Some((Token::Name(name), _)) = words.get(1).or(words.first())
+                    && GOOD.iter().any(|good| statement.contains(good))
+                {
+                    self.holders.insert(name);
+                }
+                return;
+            }
+            "do" => return,
+            _ => {}
+        }
+        self.end_branch();
+        let asks = ASKS.iter().any(|text| statement.contains(text));
+        match keyword(statement) {
+            "if" => self.asks.push(asks),
+            "elif" => {
+                if let Some(last) = self.asks.last_mut().filter(|last| !**last && asks) {
+                    *last = true;
+                } else {
+                    return;
+                }
+            }
+            "endif" => {
+                self.asking -= usize::from(self.asks.pop() == Some(true));
+                return;
+            }
+            _ => return,
+        }
+        self.asking += usize::from(asks);
+    }
+
+    fn end_branch(&mut self) {
+        if !self.has_schema && self.asking == 0 {
+            let lines = Lines::new(self.each.text.as_bytes());
+            let start = self.each.body.start;
+            for range in &self.outputs {
+                let message =
+                    format!("in this branch the schema is `{}` alone, in every environment", self.custom);
+                let span = lines.span(start + range.start, start + range.end);
+                self.offences.push(RULE.offence(self.each.path, span, message));
+            }
+        }
+        self.outputs.clear();
+        self.has_schema = false;
+    }
+}

@@ -1,0 +1,122 @@
+//! A ref or source that means nothing.
+
+use std::collections::HashSet;
+
+use crate::dbt::graph::{Found, Owned, Project, Target};
+use crate::finding::{Group, Severity};
+use crate::lint::rule::{Offence, Rule};
+
+pub(crate) const RULE: Rule = Rule {
+    name: "unresolved-ref",
+    group: Group::Dbt,
+    severity: Severity::High,
+    summary: "A ref or source names nothing that the project has.",
+    why: "dbt stops at it before it builds anything: no model, no test, no report. Often the model was renamed, and \
+          this is the reader that was forgotten. Where packages with models are declared, a name may be one of \
+          theirs, and nothing is said.",
+    example: "```sql\nselect * from {{ ref('daily_invetory') }}\n```\n\nWrite the name of the model's file, without \
+              its extension; declare sources in a `sources:` list.",
+    remedy: "mend the name, or add what is missing",
+};
+
+pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {
+    let mut offences: Vec<Offence> = Vec::new();
+    let of_nodes = project
+        .nodes
+        .iter()
+        .filter(|node| node.is_enabled)
+        .flat_map(|node| node.uses.iter().map(|each| (node.path, each)));
+    let of_macros = project.macros.iter().flat_map(|each| each.uses.iter().map(|used| (each.path, used)));
+    for (path, each) in of_nodes.chain(of_macros) {
+        let told = match each.target {
+            Target::Ref { name, .. } => named(project, each.found, name, offences.len()),
+            Target::Source { source, table } if each.found == Found::Nothing => {
+                Some(sourced(project, source, table, offences.len()))
+            }
+            _ => None,
+        };
+        offences.extend(told.map(|message| RULE.offence(path, each.span, message)));
+    }
+    for mention in &project.mentions {
+        let told = match &mention.target {
+            Owned::Ref { name, .. } => named(project, mention.found, name, offences.len()),
+            Owned::Source { source, table } if mention.found == Found::Nothing => {
+                Some(sourced(project, source, table, offences.len()))
+            }
+            _ => None,
+        };
+        offences.extend(told.map(|message| RULE.offence(mention.path, mention.span, message)));
+    }
+    offences
+}
+
+fn named(project: &Project<'_>, found: Found, name: &str, before: usize) -> Option<String> {
+    match found {
+        Found::Nothing => {
+            let near = nearest(name, before, project.relations().map(|(_, node)| node.name));
+            Some(format!("no model, seed or snapshot is named `{name}`{near}"))
+        }
+        Found::Node(at) if !project.nodes[at].is_enabled => {
+            Some(format!("`{name}` is disabled, so nothing can read it"))
+        }
+        _ => None,
+    }
+}
+
+fn sourced(project: &Project<'_>, source: &str, table: &str, before: usize) -> String {
+    let tables: HashSet<&str> =
+        project.sources.iter().filter(|each| each.source == source).map(|each| each.name.as_str()).collect();
+    if tables.is_empty() {
+        let sources = project.sources.iter().map(|each| each.source.as_str());
+        return format!("no source is named `{source}`{}", nearest(source, before, sources));
+    }
+    format!("the source `{source}` has no table `{table}`{}", nearest(table, before, tables.into_iter()))
+}
+
+/// Names that are compared with all others. When more are wrong, it is not their spelling.
+const MOST_GUESSES: usize = 50;
+
+/// A guess at what was meant, worth a line only when it is close.
+fn nearest<'n>(name: &str, before: usize, names: impl Iterator<Item = &'n str>) -> String {
+    if before >= MOST_GUESSES {
+        return String::new();
+    }
+    let most = (name.chars().count() / 4).clamp(1, 3);
+    names
+        .filter_map(|each| Some((distance(name, each, most)?, each)))
+        .min()
+        .map(|(_, each)| format!("; `{each}` is"))
+        .unwrap_or_default()
+}
+
+/// Edits from one name to another, if no more than `most`.
+fn distance(from: &str, to: &str, most: usize) -> Option<usize> {
+    if from.len().abs_diff(to.len()) > most || from.len() > 200 {
+        return None;
+    }
+    let (from, to): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, a) in from.iter().enumerate() {
+        let mut before = row[0];
+        row[0] = i + 1;
+        for (j, b) in to.iter().enumerate() {
+            let here = (before + usize::from(a != b)).min(row[j] + 1).min(row[j + 1] + 1);
+            before = std::mem::replace(&mut row[j + 1], here);
+        }
+    }
+    row.last().copied().filter(|edits| *edits <= most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_are_edits() {
+        for (from, to, edits) in
+            [("abc", "abc", Some(0)), ("abc", "abd", Some(1)), ("abc", "ac", Some(1)), ("abcd", "xyzt", None)]
+        {
+            assert_eq!(distance(from, to, 2), edits, "{from} {to}");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! `lint --fix`: mends what can be mended without doubt, before the pass reports the rest.
+//!
+//! Each group says what its mended text is, and only where that means the same; here it is written, whole
+//! or not at all, with the permissions that the file had.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+use std::sync::OnceLock;
+
+use anyhow::{Context as _, Result};
+use rayon::prelude::*;
+
+use super::inputs::{Input, Inputs};
+use super::rule::Source;
+use super::settings::Settings;
+use super::{common, project, sql, yaml};
+use crate::repo::Repo;
+
+/// Mends the wanted files of the work tree; returns how many.
+pub(super) fn run(repo: &Repo, inputs: &Inputs, settings: &Settings) -> Result<usize> {
+    let read = |input: &Input| {
+        let mut text = String::new();
+        // What is no text, or has gone, is for the pass to tell.
+        input.open().and_then(|mut file| file.read_to_string(&mut text)).ok()?;
+        Some(Source { path: input.path.clone(), text })
+    };
+    let files: Vec<(&Input, Source)> = inputs
+        .files
+        .par_iter()
+        .filter(|input| common::is_source(&input.path))
+        .filter_map(|input| Some((input, read(input)?)))
+        .collect();
+    let all: Vec<&Source> = files.iter().map(|(_, source)| source).collect();
+    let config = project::yaml_config(&all, repo.root())?;
+    let folders = project::folders(&all);
+    let sql = OnceLock::new();
+    let sql = || {
+        let load = || {
+            sql::Project::load(project::sql_inputs(&all, &folders), &settings.parameters)
+                .map_err(|error| format!("{error:#}"))
+        };
+        sql.get_or_init(load).as_ref().map_err(|error| anyhow::anyhow!("{error}"))
+    };
+    let mended: Vec<Option<()>> = files
+        .par_iter()
+        .filter(|(input, _)| input.wanted)
+        .map(|(input, source)| {
+            let text = if common::is_sql(&source.path) {
+                sql::fix(source, sql()?)
+            } else if common::is_yaml(&source.path) {
+                yaml::fix(source, &config)
+            } else {
+                None
+            };
+            let (Some(text), Some(path)) = (text, input.in_tree()) else { return Ok(None) };
+            write(path, &text)?;
+            tracing::info!("mended {}", source.path);
+            Ok(Some(()))
+        })
+        .collect::<Result<_>>()?;
+    Ok(mended.into_iter().flatten().count())
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    let failed = || format!("failed to write {}", path.display());
+    let mode = fs::metadata(path).with_context(failed)?.permissions();
+    let folder = path.parent().unwrap_or(path);
+    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(failed)?;
+    file.write_all(text.as_bytes()).with_context(failed)?;
+    file.as_file().set_permissions(mode).with_context(failed)?;
+    file.persist(path).with_context(failed)?;
+    Ok(())
+}

@@ -1,0 +1,498 @@
+//! What dbt puts into a template's context: `ref`, `source`, `config`, `var`, `adapter`, the `dbt.*` macros
+//! that every adapter has, and the rest. No function here fails because something is missing: this
+//! renders for a look at the SQL, not for a warehouse.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use minijinja::value::{Object, ObjectRepr};
+use minijinja::{Environment, Error, ErrorKind, State, Value};
+
+use super::macros::Library;
+use super::values::{Dict, Macro, Relation, StandIn, argument, ends_macro, identifier, keep, split};
+
+type Result<T = Value> = std::result::Result<T, Error>;
+
+/// A function of the context.
+struct Function<F> {
+    name: &'static str,
+    run: F,
+}
+
+impl<F> fmt::Debug for Function<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl<F> Object for Function<F>
+where
+    F: Fn(&mut State<'_, '_>, &[Value]) -> Result + Send + Sync + 'static,
+{
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    fn call(self: &Arc<Self>, state: &mut State<'_, '_>, args: &[Value]) -> Result {
+        (self.run)(state, args)
+    }
+}
+
+/// An object of the context whose methods are functions: `adapter`, `dbt`, `config`.
+struct Namespace<F> {
+    name: &'static str,
+    run: F,
+}
+
+impl<F> fmt::Debug for Namespace<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl<F> Object for Namespace<F>
+where
+    F: Fn(&mut State<'_, '_>, &str, &[Value]) -> Result + Send + Sync + 'static,
+{
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        Some(StandIn::of(format!("{}_{}", self.name, identifier(&key.to_string()))))
+    }
+
+    /// `config(…)` is called itself; the others are not.
+    fn call(self: &Arc<Self>, state: &mut State<'_, '_>, args: &[Value]) -> Result {
+        (self.run)(state, "", args)
+    }
+
+    fn call_method(self: &Arc<Self>, state: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result {
+        (self.run)(state, method, args)
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+fn function(
+    env: &mut Environment<'static>,
+    name: &'static str,
+    run: impl Fn(&mut State<'_, '_>, &[Value]) -> Result + Send + Sync + 'static,
+) {
+    env.add_global(name, Value::from_object(Function { name, run }));
+}
+
+fn namespace(
+    env: &mut Environment<'static>,
+    name: &'static str,
+    run: impl Fn(&mut State<'_, '_>, &str, &[Value]) -> Result + Send + Sync + 'static,
+) {
+    env.add_global(name, Value::from_object(Namespace { name, run }));
+}
+
+/// What of a project the context needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts {
+    pub(crate) name: String,
+    pub(crate) vars: BTreeMap<String, Value>,
+    /// The prefixes of dispatched macros, best first: `snowflake`, `default`.
+    pub(crate) adapters: Vec<String>,
+    pub(crate) library: Arc<Library>,
+}
+
+/// Puts everything into the environment.
+pub(crate) fn install(env: &mut Environment<'static>, facts: &Arc<Facts>) {
+    internal(env);
+    relations(env);
+    settings(env, facts);
+    adapter(env, facts);
+    python(env);
+    constants(env, facts);
+    filters(env);
+}
+
+/// What the rewriting of templates calls (see `macros`).
+fn internal(env: &mut Environment<'static>) {
+    function(env, "__keep", |_, args| Ok(keep(&args.first().cloned().unwrap_or_default())));
+    function(env, "__macro", |state, args| match args {
+        [name, inner] => Ok(Macro::register(state, &name.to_string(), inner.clone())),
+        _ => Err(Error::from(ErrorKind::MissingArgument)),
+    });
+    function(env, "return", ends_macro);
+    function(env, "namespace", |_, args| {
+        let (positional, named) = split(args)?;
+        let mut pairs: Vec<(String, Value)> = Vec::new();
+        for other in &positional {
+            for key in other.try_iter()? {
+                pairs.push((key.to_string(), keep(&other.get_item(&key)?)));
+            }
+        }
+        for key in named.args() {
+            pairs.push((key.to_owned(), keep(&named.get::<Value>(key)?)));
+        }
+        minijinja::functions::namespace(Some(Dict::of(pairs).into()))
+    });
+}
+
+fn relations(env: &mut Environment<'static>) {
+    let reference = |_: &mut State<'_, '_>, args: &[Value]| {
+        let (positional, _) = split(args)?;
+        let name =
+            positional.last().ok_or_else(|| Error::new(ErrorKind::MissingArgument, "ref needs a model"))?;
+        Ok(Relation::of(&name.to_string()))
+    };
+    let source = |_: &mut State<'_, '_>, args: &[Value]| match split(args)?.0.as_slice() {
+        [_, table] => Ok(Relation::of(&table.to_string())),
+        _ => Err(Error::new(ErrorKind::MissingArgument, "source needs the source's name and the table's")),
+    };
+    function(env, "ref", reference);
+    function(env, "source", source);
+    let builtins = [
+        ("ref", Value::from_object(Function { name: "ref", run: reference })),
+        ("source", Value::from_object(Function { name: "source", run: source })),
+    ];
+    env.add_global("builtins", Dict::of(builtins));
+    function(env, "load_relation", |_, args| Ok(args.first().cloned().unwrap_or_default()));
+    namespace(env, "api", |_, method, args| {
+        let (_, named) = split(args)?;
+        let name =
+            named.get::<Value>("identifier").map_or_else(|_| method.to_owned(), |name| name.to_string());
+        Ok(Relation::of(&name))
+    });
+}
+
+fn settings(env: &mut Environment<'static>, facts: &Arc<Facts>) {
+    namespace(env, "config", |_, method, args| {
+        let (positional, named) = split(args)?;
+        Ok(match method {
+            "get" | "meta_get" => {
+                argument(&positional, &named, 1, "default").unwrap_or_else(|| Value::from(()))
+            }
+            "require" => StandIn::of("config_value"),
+            _ => Value::from(""),
+        })
+    });
+    let vars = facts.clone();
+    namespace(env, "var", move |_, method, args| {
+        let (positional, named) = split(args)?;
+        let name = positional.first().map(ToString::to_string).unwrap_or_default();
+        if method == "has_var" {
+            return Ok(Value::from(vars.vars.contains_key(&name)));
+        }
+        let given = vars.vars.get(&name).cloned().or_else(|| argument(&positional, &named, 1, "default"));
+        Ok(given.map_or_else(|| StandIn::of(name), |value| keep(&value)))
+    });
+    function(env, "env_var", |_, args| {
+        // The environment of whoever lints must not change what is found.
+        let (positional, named) = split(args)?;
+        let name = positional.first().map(ToString::to_string).unwrap_or_default();
+        Ok(argument(&positional, &named, 1, "default").unwrap_or_else(|| Value::from(identifier(&name))))
+    });
+    function(env, "is_incremental", |state, _| Ok(state.lookup("__incremental").unwrap_or_default()));
+    function(env, "should_full_refresh", |_, _| Ok(Value::from(false)));
+    for silent in ["log", "print", "debug", "set_sql_header", "store_result", "store_raw_result", "write"] {
+        function(env, silent, |_, _| Ok(Value::from("")));
+    }
+    namespace(env, "exceptions", |_, _, _| Ok(Value::from("")));
+}
+
+fn adapter(env: &mut Environment<'static>, facts: &Arc<Facts>) {
+    let dispatching = facts.clone();
+    namespace(env, "adapter", move |_, method, args| match method {
+        "dispatch" => {
+            let (positional, named) = split(args)?;
+            let name = argument(&positional, &named, 0, "macro_name").unwrap_or_default().to_string();
+            Ok(dispatched(&dispatching, name))
+        }
+        "quote" | "quote_as_configured" => {
+            Ok(Value::from(format!("\"{}\"", args.first().cloned().unwrap_or_default())))
+        }
+        "get_relation" | "load_relation" => Ok(StandIn::of("relation")),
+        _ => Ok(StandIn::of(format!("adapter_{method}"))),
+    });
+    namespace(env, "dbt", |_, method, args| cross_database(method, args));
+    let own = facts.clone();
+    env.add_global(
+        facts.name.clone(),
+        Value::from_object(Namespace {
+            name: "project",
+            run: move |state: &mut State<'_, '_>, method: &str, args: &[Value]| match Macro::known(
+                state, method,
+            ) {
+                Some(found) => found.call(state, args),
+                None => StandIn::of(format!("{}_{method}", own.name)).call(state, args),
+            },
+        }),
+    );
+    function(env, "statement", |state, args| {
+        if let Ok(caller) = split(args)?.1.get::<Value>("caller") {
+            caller.call(state, &[])?;
+        }
+        Ok(Value::from(""))
+    });
+    for (name, result) in [("run_query", "query_result"), ("load_result", "query_result")] {
+        function(env, name, move |_, _| Ok(StandIn::of(result)));
+    }
+}
+
+/// The macro that `adapter.dispatch` chooses, as something to call.
+fn dispatched(facts: &Arc<Facts>, name: String) -> Value {
+    let facts = facts.clone();
+    Value::from_object(Function {
+        name: "dispatched",
+        run: move |state: &mut State<'_, '_>, args: &[Value]| {
+            let preferred = facts.adapters.iter().map(|adapter| format!("{adapter}__{name}"));
+            let others = facts.library.variants(&name).iter().cloned();
+            let found = preferred.chain(others).find_map(|full| Macro::known(state, &full));
+            match found {
+                Some(found) => found.call(state, args),
+                None => cross_database(&name, args),
+            }
+        },
+    })
+}
+
+fn python(env: &mut Environment<'static>) {
+    function(env, "zip", |_, args| {
+        let mut columns = Vec::new();
+        for list in split(args)?.0 {
+            columns.push(list.try_iter()?.collect::<Vec<_>>());
+        }
+        let rows = columns.iter().map(Vec::len).min().unwrap_or(0);
+        Ok((0..rows).map(|row| columns.iter().map(|column| column[row].clone()).collect::<Value>()).collect())
+    });
+    function(env, "set", |_, args| {
+        let mut items: Vec<Value> = Vec::new();
+        if let Some(list) = args.first() {
+            for item in list.try_iter()? {
+                if !items.contains(&item) {
+                    items.push(item);
+                }
+            }
+        }
+        Ok(keep(&Value::from(items)))
+    });
+    for (name, filter) in [("tojson", "tojson"), ("toyaml", "tojson")] {
+        function(env, name, move |state, args| state.apply_filter(filter, &args[..args.len().min(1)]));
+    }
+    function(env, "fromjson", |_, args| {
+        let (positional, named) = split(args)?;
+        let text = positional.first().map(ToString::to_string).unwrap_or_default();
+        let default = || argument(&positional, &named, 1, "default").unwrap_or_else(|| Value::from(()));
+        Ok(serde_json::from_str::<serde_json::Value>(&text)
+            .map_or_else(|_| default(), |json| from_json(&json)))
+    });
+    function(env, "fromyaml", |_, _| Ok(StandIn::of("yaml")));
+    function(env, "local_md5", |_, args| {
+        let text = args.first().map(ToString::to_string).unwrap_or_default();
+        Ok(Value::from(format!("{:032x}", crc32fast::hash(text.as_bytes()))))
+    });
+    // Dates are numbers here, so that they can be added and compared; their methods are in `jinja`.
+    namespace(env, "datetime", |_, _, _| Ok(Value::from(NOW)));
+}
+
+/// The moment that `run_started_at` is in every rendering: the same input gives the same findings.
+const NOW: i64 = 1_704_067_200;
+
+fn constants(env: &mut Environment<'static>, facts: &Arc<Facts>) {
+    let moment = || {
+        Value::from_object(Namespace {
+            name: "moment",
+            run: |_: &mut State<'_, '_>, _: &str, _: &[Value]| Ok(Value::from(NOW)),
+        })
+    };
+    let of_datetime = [("datetime", moment()), ("date", moment()), ("timedelta", moment())];
+    let regex = Value::from_object(Namespace {
+        name: "re",
+        run: |_: &mut State<'_, '_>, method: &str, args: &[Value]| {
+            Ok(match method {
+                "sub" => args.get(2).cloned().unwrap_or_default(),
+                "findall" | "split" => {
+                    keep(&Value::from(args.get(1).cloned().into_iter().collect::<Vec<_>>()))
+                }
+                _ => Value::from(()),
+            })
+        },
+    });
+    let modules = [
+        ("datetime", Dict::of(of_datetime)),
+        ("re", regex),
+        ("pytz", StandIn::of("pytz")),
+        ("itertools", StandIn::of("itertools")),
+    ];
+    env.add_global("modules", Dict::of(modules));
+    let target = [
+        ("name", "dev"),
+        ("type", facts.adapters.first().map_or("snowflake", String::as_str)),
+        ("database", "target_database"),
+        ("dbname", "target_database"),
+        ("schema", "target_schema"),
+        ("profile_name", &facts.name),
+        ("warehouse", "target_warehouse"),
+        ("role", "target_role"),
+        ("user", "target_user"),
+        ("account", "target_account"),
+    ];
+    let target = target.map(|(key, value)| (key, Value::from(value)));
+    env.add_global("target", Dict::of(target.into_iter().chain([("threads", Value::from(4))])));
+    let empty = || Dict::of(Vec::<(&str, Value)>::new());
+    let graph = ["nodes", "sources", "exposures", "metrics", "groups"].map(|kind| (kind, empty()));
+    env.add_global("graph", Dict::of(graph));
+    env.add_global(
+        "flags",
+        Dict::of([("FULL_REFRESH", Value::from(false)), ("WHICH", Value::from("compile"))]),
+    );
+    env.add_global("execute", Value::from(false));
+    env.add_global("run_started_at", Value::from(NOW));
+    let texts = [
+        ("project_name", facts.name.as_str()),
+        ("dbt_version", "1.11.0"),
+        ("invocation_id", "00000000-0000-0000-0000-000000000000"),
+        ("database", "target_database"),
+        ("schema", "target_schema"),
+        ("thread_id", "Thread-1"),
+    ];
+    for (name, text) in texts {
+        env.add_global(name, Value::from(text));
+    }
+    for name in ["selected_resources", "pre_hooks", "post_hooks"] {
+        env.add_global(name, Value::from(Vec::<Value>::new()));
+    }
+    env.add_global("invocation_args_dict", empty());
+    env.add_global("dbt_metadata_envs", empty());
+    env.add_global("context", StandIn::of("context"));
+}
+
+fn filters(env: &mut Environment<'static>) {
+    for name in ["as_bool", "as_native", "as_number", "as_text"] {
+        env.add_filter(name, |value: Value| value);
+    }
+    for name in ["wordwrap", "center", "filesizeformat", "striptags", "truncate", "xmlattr", "random"] {
+        env.add_filter(name, |value: Value, _: minijinja::value::Rest<Value>| value);
+    }
+    let absent = |value: &Value| value.is_undefined() || value.downcast_object_ref::<StandIn>().is_some();
+    env.add_test("defined", move |value: Value| !absent(&value));
+    env.add_test("undefined", move |value: Value| absent(&value));
+    let default = move |value: Value, other: Option<Value>, even_false: Option<bool>| {
+        if absent(&value) || (even_false == Some(true) && !value.is_true()) {
+            other.unwrap_or_else(|| Value::from(""))
+        } else {
+            value
+        }
+    };
+    env.add_filter("default", default);
+    env.add_filter("d", default);
+}
+
+/// A value of JSON as templates know it.
+pub(crate) fn from_json(json: &serde_json::Value) -> Value {
+    match json {
+        serde_json::Value::Null => Value::from(()),
+        serde_json::Value::Bool(flag) => Value::from(*flag),
+        serde_json::Value::Number(number) => {
+            number.as_i64().map(Value::from).or_else(|| number.as_f64().map(Value::from)).unwrap_or_default()
+        }
+        serde_json::Value::String(text) => Value::from(text.clone()),
+        serde_json::Value::Array(items) => keep(&items.iter().map(from_json).collect::<Vec<_>>().into()),
+        serde_json::Value::Object(items) => {
+            Dict::of(items.iter().map(|(key, item)| (key.clone(), from_json(item))))
+        }
+    }
+}
+
+/// The names of dbt's macros that every adapter has, which older projects call without `dbt.`.
+pub(crate) fn is_cross_database(name: &str) -> bool {
+    const NAMES: &[&str] = &[
+        "any_value",
+        "array_append",
+        "array_concat",
+        "array_construct",
+        "bool_or",
+        "cast",
+        "cast_bool_to_text",
+        "concat",
+        "current_timestamp",
+        "current_timestamp_backcompat",
+        "date",
+        "date_trunc",
+        "dateadd",
+        "datediff",
+        "escape_single_quotes",
+        "except",
+        "hash",
+        "intersect",
+        "last_day",
+        "length",
+        "listagg",
+        "position",
+        "replace",
+        "right",
+        "safe_cast",
+        "split_part",
+        "string_literal",
+    ];
+    NAMES.contains(&name) || name.starts_with("type_")
+}
+
+/// What a `dbt.*` macro writes: plausible SQL, the same for every engine.
+pub(crate) fn cross_database(name: &str, args: &[Value]) -> Result {
+    let (positional, named) = split(args)?;
+    let get = |index: usize, parameter: &str| {
+        argument(&positional, &named, index, parameter).map_or_else(String::new, |value| value.to_string())
+    };
+    let all = || positional.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let listed = |value: Option<&Value>| {
+        let items =
+            value.and_then(|value| value.try_iter().ok()).map(|items| items.map(|item| item.to_string()));
+        items.map(|items| items.collect::<Vec<_>>()).unwrap_or_default()
+    };
+    Ok(Value::from(match name {
+        "any_value" | "length" | "last_day" | "right" | "replace" | "split_part" | "array_append"
+        | "array_concat" => format!("{name}({})", all()),
+        "bool_or" => format!("boolor_agg({})", all()),
+        "array_construct" => format!("array_construct({})", listed(positional.first()).join(", ")),
+        "cast" => format!("cast({} as {})", get(0, "field"), get(1, "type")),
+        "safe_cast" => format!("try_cast({} as {})", get(0, "field"), get(1, "type")),
+        "cast_bool_to_text" => format!("cast({} as varchar)", get(0, "field")),
+        "concat" => listed(positional.first()).join(" || "),
+        "current_timestamp" | "current_timestamp_backcompat" | "current_timestamp_in_utc" => {
+            "current_timestamp()".to_owned()
+        }
+        "date" => format!("date_from_parts({})", all()),
+        "date_trunc" => format!("date_trunc('{}', {})", get(0, "datepart"), get(1, "date")),
+        "dateadd" => format!(
+            "dateadd({}, {}, {})",
+            get(0, "datepart"),
+            get(1, "interval"),
+            get(2, "from_date_or_timestamp")
+        ),
+        "datediff" => {
+            format!("datediff({}, {}, {})", get(2, "datepart"), get(0, "first_date"), get(1, "second_date"))
+        }
+        "escape_single_quotes" => get(0, "expression").replace('\'', "''"),
+        "except" | "intersect" => name.to_owned(),
+        "hash" => format!("md5(cast({} as varchar))", get(0, "field")),
+        "listagg" => format!("listagg({}, {})", get(0, "measure"), get(1, "delimiter_text")),
+        "position" => format!("position({}, {})", get(0, "substring_text"), get(1, "string_text")),
+        "string_literal" => format!("'{}'", get(0, "value")),
+        "type_string" => "varchar".to_owned(),
+        "type_int" => "integer".to_owned(),
+        _ if name.starts_with("type_") => name["type_".len()..].to_owned(),
+        _ => return Ok(StandIn::of(format!("dbt_{name}"))),
+    }))
+}
+
+/// A bare name that the template has not made: one of dbt's macros, or a stand-in.
+pub(crate) fn unknown(name: &str) -> Value {
+    if is_cross_database(name) {
+        let owned = name.to_owned();
+        return Value::from_object(Function {
+            name: "cross-database macro",
+            run: move |_: &mut State<'_, '_>, args: &[Value]| cross_database(&owned, args),
+        });
+    }
+    StandIn::of(name)
+}

@@ -1,0 +1,328 @@
+//! Renders the templates of a dbt project without dbt, within bounds.
+//!
+//! Fuel bounds the steps, a writer the output, the marker the nesting; a template that oversteps one is a
+//! fault at the piece that was running. What is not there is stood in for, so that only real mistakes of
+//! the template are faults.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+use minijinja::value::ValueKind;
+use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior, Value};
+
+use super::builtins::{Facts, from_json, install, unknown};
+use super::macros::{Library, faults, is_macro_file};
+use super::template::{Fault, Kind, Piece, cut, words};
+use super::trace::{Marked, Origin, Rendering, Slice, mark};
+use super::values::{Dict, Relation, StandIn};
+
+/// Steps of a rendering; the templates of a large project take some thousands.
+const FUEL: u64 = 2_000_000;
+/// Bytes of output.
+const LARGEST: usize = 2 << 20;
+/// How often a rendering is tried again with something else left out.
+const TRIES: usize = 16;
+
+/// Renders the templates of one project. Made once, used by all threads.
+#[derive(Debug)]
+pub(crate) struct Renderer {
+    env: Environment<'static>,
+    globals: HashSet<String>,
+    library: Arc<Library>,
+}
+
+/// What a project tells the renderer.
+#[derive(Debug, Default)]
+pub(crate) struct Settings {
+    /// The project's name, which is also a prefix of its macros.
+    pub(crate) name: String,
+    pub(crate) vars: serde_json::Map<String, serde_json::Value>,
+    /// The adapter whose macros `adapter.dispatch` prefers.
+    pub(crate) adapter: String,
+}
+
+/// What a file is to Jinja.
+pub(crate) enum Nature {
+    /// It defines macros, tests or materializations and nothing else.
+    Macros(Vec<Fault>),
+    Sql(Vec<Piece>),
+}
+
+impl Renderer {
+    pub(crate) fn new(settings: Settings, library: Library) -> Self {
+        let library = Arc::new(library);
+        let vars: BTreeMap<String, Value> =
+            settings.vars.iter().map(|(name, value)| (name.clone(), from_json(value))).collect();
+        let adapters = vec![settings.adapter, "default".to_owned()];
+        let facts = Arc::new(Facts { name: settings.name, vars, adapters, library: library.clone() });
+        let mut env = Environment::new();
+        env.set_debug(false);
+        env.set_fuel(Some(FUEL));
+        env.set_undefined_behavior(UndefinedBehavior::Chainable);
+        env.set_unknown_method_callback(method);
+        install(&mut env, &facts);
+        let globals = env.globals().map(|(name, _)| name.to_owned()).collect();
+        Self { env, globals, library }
+    }
+
+    /// What the file is, and what of it Jinja cannot read.
+    pub(crate) fn nature(&self, source: &str) -> Result<Nature, Fault> {
+        let pieces = cut(source)?;
+        Ok(if is_macro_file(source, &pieces) {
+            Nature::Macros(self.macro_faults(source))
+        } else {
+            Nature::Sql(pieces)
+        })
+    }
+
+    fn macro_faults(&self, source: &str) -> Vec<Fault> {
+        faults(source, |text| {
+            let parsed = self.env.template_from_named_str("macro", text);
+            parsed.map(drop).map_err(|error| reason(&error))
+        })
+    }
+
+    /// Renders `source`, whose pieces these are, as the model of that name.
+    pub(crate) fn render(
+        &self,
+        source: &str,
+        pieces: &[Piece],
+        name: &str,
+        incremental: bool,
+    ) -> Result<Rendering, Fault> {
+        if let [] | [Piece { kind: Kind::Text, .. }] = pieces {
+            let whole = 0..source.len();
+            let slices = if source.is_empty() {
+                Vec::new()
+            } else {
+                vec![Slice { origin: Origin::Literal, source: whole.clone(), output: whole }]
+            };
+            return Ok(Rendering { text: source.to_owned(), slices });
+        }
+        let mut attempt =
+            Attempt { source, pieces: pieces.to_vec(), without: BTreeSet::new(), stood_in: HashMap::new() };
+        for _ in 0..TRIES {
+            match self.attempt(&mut attempt, name, incremental) {
+                Ok(Some(rendering)) => return Ok(rendering),
+                Ok(None) => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        Err(Fault::new(0..0, "too many of its parts cannot be rendered without the packages that it uses"))
+    }
+
+    /// Whether a rendering with `is_incremental()` true may differ.
+    pub(crate) fn asks_whether_incremental(&self, source: &str, pieces: &[Piece]) -> bool {
+        source.contains("is_incremental")
+            || self.prelude(source, pieces, &BTreeSet::new()).0.contains("is_incremental")
+    }
+
+    /// The macros that the template needs, and where each ends.
+    fn prelude(
+        &self,
+        source: &str,
+        pieces: &[Piece],
+        without: &BTreeSet<String>,
+    ) -> (String, Vec<(usize, String)>) {
+        let mut known = BTreeSet::new();
+        for piece in pieces.iter().filter(|piece| matches!(piece.kind, Kind::Expression | Kind::Statement)) {
+            known.extend(words(&source[piece.code.clone()]).iter().map(|word| word.text));
+        }
+        let mut text = String::new();
+        let mut ends = Vec::new();
+        for definition in self.library.reached(&known, without) {
+            text.push_str(&definition.text);
+            ends.push((text.len(), definition.name.clone()));
+        }
+        (text, ends)
+    }
+
+    /// One try. Without a rendering and without a fault, something has been left out for the next.
+    fn attempt(
+        &self,
+        attempt: &mut Attempt<'_>,
+        name: &str,
+        incremental: bool,
+    ) -> Result<Option<Rendering>, Fault> {
+        let source = attempt.source;
+        let (prelude, ends) = self.prelude(source, &attempt.pieces, &attempt.without);
+        let marked = mark(source, &attempt.pieces, &prelude, &attempt.stood_in)?;
+        let template = match self.env.template_from_named_str("template", &marked.text) {
+            Ok(template) => template,
+            Err(error) => {
+                let offset = error.range().map_or(marked.text.len(), |range| range.start);
+                return match ends.get(ends.partition_point(|(end, _)| *end <= offset)) {
+                    Some((_, broken)) if attempt.without.insert(broken.clone()) => Ok(None),
+                    _ => Err(Fault::new(attempt.place(&marked, offset), reason(&error))),
+                };
+            }
+        };
+        let mut absent = template.undeclared_variables(false);
+        absent.retain(|name| !self.globals.contains(name) && !OWN.contains(&name.as_str()));
+        if attempt.stand_in_for_queries(&absent) {
+            return Ok(None);
+        }
+        let mut output = Bounded::default();
+        let rendered =
+            template.render_captured_to(context(name, incremental, &absent), &mut output).map(drop);
+        let text = String::from_utf8_lossy(&output.bytes);
+        match rendered {
+            Ok(()) => Ok(Some(marked.trace(source, &text))),
+            Err(_) if output.is_full => Err(Fault::new(
+                marked.last_place(&text).unwrap_or(0..0),
+                format!("it renders to more than {} MiB", LARGEST >> 20),
+            )),
+            Err(error) => {
+                let place = marked.last_place(&text).unwrap_or(0..0);
+                if !absent.is_empty() && error.kind() != ErrorKind::OutOfFuel && attempt.stand_in_at(&place) {
+                    return Ok(None);
+                }
+                Err(Fault::new(place, reason(&error)))
+            }
+        }
+    }
+}
+
+/// The names that the context of each rendering gives.
+const OWN: &[&str] =
+    &["this", "model", "__incremental", "sql", "caller", "varargs", "kwargs", "loop", "self"];
+
+fn context(name: &str, incremental: bool, absent: &HashSet<String>) -> Value {
+    let model = [
+        ("name", Value::from(name)),
+        ("alias", Value::from(name)),
+        ("unique_id", Value::from(format!("model.project.{name}"))),
+        ("schema", Value::from("target_schema")),
+        ("database", Value::from("target_database")),
+        ("resource_type", Value::from("model")),
+        ("config", Dict::of([("materialized", Value::from("view"))])),
+        ("columns", Dict::of(Vec::<(&str, Value)>::new())),
+    ];
+    let own = [
+        ("this".to_owned(), Relation::of(name)),
+        ("model".to_owned(), Dict::of(model)),
+        ("sql".to_owned(), Value::from("select 1")),
+        ("__incremental".to_owned(), Value::from(incremental)),
+    ];
+    own.into_iter().chain(absent.iter().map(|name| (name.clone(), unknown(name)))).collect()
+}
+
+struct Attempt<'s> {
+    source: &'s str,
+    pieces: Vec<Piece>,
+    /// Macros that cannot be parsed.
+    without: BTreeSet<String>,
+    /// What is rendered instead of an expression, by the place of its piece.
+    stood_in: HashMap<usize, &'static str>,
+}
+
+impl Attempt<'_> {
+    fn place(&self, marked: &Marked, offset: usize) -> Range<usize> {
+        marked.place(offset).unwrap_or(0..self.source.len().min(1))
+    }
+
+    /// Expressions of absent packages that stand where only a query can: `with x as ({{ … }})`.
+    fn stand_in_for_queries(&mut self, absent: &HashSet<String>) -> bool {
+        let mut found = false;
+        for index in 0..self.pieces.len() {
+            let piece = &self.pieces[index];
+            if piece.kind != Kind::Expression || self.stood_in.contains_key(&piece.range.start) {
+                continue;
+            }
+            let code = words(&self.source[piece.code.clone()]);
+            let is_absent = code.first().is_some_and(|word| !word.is_string && absent.contains(word.text));
+            if is_absent && self.needs_query(index) {
+                self.stood_in.insert(piece.range.start, "select 1 as stand_in");
+                found = true;
+            }
+        }
+        found
+    }
+
+    fn needs_query(&self, index: usize) -> bool {
+        let text = |piece: &Piece| match piece.kind {
+            Kind::Text | Kind::RawText => self.source[piece.range.clone()].trim().to_ascii_lowercase(),
+            Kind::Expression if piece_calls(self.source, piece, "config") => String::new(),
+            Kind::Expression => "x".to_owned(),
+            _ => String::new(),
+        };
+        let before =
+            self.pieces[..index].iter().rev().map(text).find(|text| !text.is_empty()).unwrap_or_default();
+        let after =
+            self.pieces[index + 1..].iter().map(text).find(|text| !text.is_empty()).unwrap_or_default();
+        let opens = before.is_empty()
+            || before.strip_suffix('(').is_some_and(|rest| {
+                let rest = rest.trim_end();
+                let word = rest.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
+                matches!(word, "as" | "from" | "join" | "exists" | "all" | "union") || rest.ends_with('(')
+            });
+        opens && (after.is_empty() || after.starts_with(')'))
+    }
+
+    /// Whether the expression at that place, which failed for want of a package, can be stood in for.
+    fn stand_in_at(&mut self, place: &Range<usize>) -> bool {
+        let expression = |piece: &Piece| piece.kind == Kind::Expression && piece.range == *place;
+        self.pieces.iter().any(expression) && self.stood_in.insert(place.start, "stand_in").is_none()
+    }
+}
+
+fn piece_calls(source: &str, piece: &Piece, name: &str) -> bool {
+    words(&source[piece.code.clone()]).first().is_some_and(|word| word.text == name)
+}
+
+/// What an error of minijinja's says, in one line and without the names of our own making.
+fn reason(error: &Error) -> String {
+    if error.kind() == ErrorKind::OutOfFuel {
+        return "it takes too many steps to render: does a loop of it ever end?".to_owned();
+    }
+    let mut deepest = error;
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        if let Some(inner) = inner.downcast_ref::<Error>() {
+            deepest = inner;
+        }
+        cause = inner.source();
+    }
+    let detail = deepest.detail().map(|detail| format!(": {detail}")).unwrap_or_default();
+    format!("{}{detail}", deepest.kind()).replace('\n', " ")
+}
+
+/// Methods that Python's values have and minijinja's lack.
+fn method(state: &mut State<'_, '_>, value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
+    match (value.kind(), method) {
+        (ValueKind::Number, "strftime") => {
+            let pattern = args.first().map(ToString::to_string).unwrap_or_default();
+            let parts =
+                [("%Y", "2024"), ("%m", "01"), ("%d", "01"), ("%H", "00"), ("%M", "00"), ("%S", "00")];
+            Ok(Value::from(parts.iter().fold(pattern, |text, (code, part)| text.replace(code, part))))
+        }
+        (ValueKind::Number, "isoformat") => Ok(Value::from("2024-01-01T00:00:00")),
+        (ValueKind::Number, _) => Ok(value.clone()),
+        (ValueKind::Undefined, _) => Ok(StandIn::of(method)),
+        _ => minijinja_contrib::pycompat::unknown_method_callback(state, value, method, args),
+    }
+}
+
+/// Takes the output until it is too large.
+#[derive(Default)]
+struct Bounded {
+    bytes: Vec<u8>,
+    is_full: bool,
+}
+
+impl io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.bytes.len() + bytes.len() > LARGEST {
+            self.is_full = true;
+            return Err(io::Error::from(io::ErrorKind::StorageFull));
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

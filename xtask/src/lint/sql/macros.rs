@@ -1,0 +1,259 @@
+//! The macros of a project, and how a template is rewritten so that minijinja runs it as dbt would.
+//!
+//! A template is rendered together with the macros that it needs and no others, in one state: so `return`,
+//! `caller()`, `varargs` and `adapter.dispatch` work across files, and a hundred macros that a model does
+//! not use cost it nothing.
+
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
+
+use super::template::{Fault, Kind, Piece, assignment, cut, words};
+
+/// A macro, ready to stand before a template.
+#[derive(Debug)]
+pub(crate) struct Definition {
+    pub(crate) name: String,
+    pub(crate) text: String,
+    /// The names and strings of its code: what it may call.
+    words: Vec<String>,
+}
+
+/// All macros of a project by name.
+#[derive(Debug, Default)]
+pub(crate) struct Library {
+    macros: HashMap<String, Definition>,
+    /// `dateadd` to `default__dateadd`, `snowflake__dateadd`, …
+    variants: HashMap<String, Vec<String>>,
+}
+
+impl Library {
+    /// Takes in the macros of a file. What cannot be cut is left out here: the file's own check says so.
+    pub(crate) fn add(&mut self, source: &str) {
+        let Ok(pieces) = cut(source) else { return };
+        for block in definitions(source, &pieces) {
+            if let Some((_, base)) = block.name.split_once("__") {
+                self.variants.entry(base.to_owned()).or_default().push(block.name.clone());
+            }
+            self.macros.insert(block.name.clone(), block);
+        }
+    }
+
+    /// The macros of the name with a prefix, such as `duckdb__storage` for `storage`.
+    pub(crate) fn variants(&self, name: &str) -> &[String] {
+        self.variants.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// The macros that the words of a template reach, without those in `without`.
+    pub(crate) fn reached(&self, start: &BTreeSet<&str>, without: &BTreeSet<String>) -> Vec<&Definition> {
+        let mut found: Vec<&Definition> = Vec::new();
+        let mut seen: BTreeSet<&str> = BTreeSet::new();
+        let mut open: Vec<&str> = start.iter().copied().collect();
+        while let Some(word) = open.pop() {
+            let names = self.variants(word).iter().map(String::as_str).chain([word]);
+            for name in names {
+                let Some((name, definition)) = self.macros.get_key_value(name) else { continue };
+                if !without.contains(name) && seen.insert(name) {
+                    found.push(definition);
+                    open.extend(definition.words.iter().map(String::as_str));
+                }
+            }
+        }
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        found
+    }
+}
+
+fn definitions(source: &str, pieces: &[Piece]) -> Vec<Definition> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at < pieces.len() {
+        let piece = &pieces[at];
+        let opens = piece.kind == Kind::Statement && is_definition(piece.keyword(source));
+        let end = opens.then(|| closing(source, pieces, at)).flatten();
+        if let (Some(end), Some(name)) = (end, defined_name(source, piece)) {
+            let body = &pieces[at..=end];
+            let mut known = BTreeSet::new();
+            for tag in body.iter().filter(|tag| matches!(tag.kind, Kind::Expression | Kind::Statement)) {
+                known.extend(words(&source[tag.code.clone()]).into_iter().map(|word| word.text.to_owned()));
+            }
+            found.push(Definition {
+                name,
+                text: assembled(source, body),
+                words: known.into_iter().collect(),
+            });
+            at = end;
+        }
+        at += 1;
+    }
+    found
+}
+
+/// Whether a block of this keyword defines a macro in dbt's eyes.
+pub(crate) fn is_definition(keyword: &str) -> bool {
+    matches!(keyword, "macro" | "test" | "data_test" | "materialization")
+}
+
+/// The keyword that closes a block, for those that have one.
+pub(crate) fn closes(keyword: &str) -> Option<&str> {
+    keyword.strip_prefix("end").filter(|opened| !opened.is_empty())
+}
+
+/// The piece that closes the definition which `open` opens: definitions do not nest.
+fn closing(source: &str, pieces: &[Piece], open: usize) -> Option<usize> {
+    let wanted = pieces[open].keyword(source);
+    (open + 1..pieces.len())
+        .find(|&at| pieces[at].kind == Kind::Statement && closes(pieces[at].keyword(source)) == Some(wanted))
+}
+
+/// The name that a definition has among the macros.
+pub(crate) fn defined_name(source: &str, piece: &Piece) -> Option<String> {
+    let code = words(&source[piece.code.clone()]);
+    let name = code.get(1).filter(|word| !word.is_string)?.text;
+    Some(match piece.keyword(source) {
+        "macro" => name.to_owned(),
+        "materialization" => format!("materialization_{name}"),
+        _ => format!("test_{name}"),
+    })
+}
+
+/// Pieces put together again, rewritten where minijinja needs it.
+pub(crate) fn assembled(source: &str, pieces: &[Piece]) -> String {
+    let mut text = String::new();
+    let uses = |name: &str| {
+        pieces.iter().any(|piece| {
+            matches!(piece.kind, Kind::Expression | Kind::Statement)
+                && words(&source[piece.code.clone()]).iter().any(|word| !word.is_string && word.text == name)
+        })
+    };
+    let (varargs, kwargs) = (uses("varargs"), uses("kwargs"));
+    let mut open: Option<String> = None;
+    for piece in pieces {
+        if piece.kind != Kind::Statement {
+            text.push_str(&source[piece.range.clone()]);
+            continue;
+        }
+        let keyword = piece.keyword(source);
+        if is_definition(keyword) {
+            open = defined_name(source, piece);
+            text.push_str(&signature(source, piece, open.as_deref(), varargs, kwargs));
+        } else if closes(keyword).is_some_and(is_definition) {
+            text.push_str(&with_code(source, piece, "endmacro"));
+            if let Some(name) = open.take() {
+                text.push_str(&registration(&name));
+            }
+        } else {
+            text.push_str(&statement(source, piece));
+        }
+    }
+    text
+}
+
+/// What makes a macro known once it is defined.
+pub(crate) fn registration(name: &str) -> String {
+    format!("{{%- set {name} = __macro('{name}', {name}) -%}}")
+}
+
+/// The opening tag of a definition, as a macro of minijinja's.
+pub(crate) fn signature(
+    source: &str,
+    piece: &Piece,
+    name: Option<&str>,
+    varargs: bool,
+    kwargs: bool,
+) -> String {
+    let code = &source[piece.code.clone()];
+    let Some(name) = name else { return source[piece.range.clone()].to_owned() };
+    // A materialization names an adapter where a macro has parameters.
+    let is_plain = piece.keyword(source) != "materialization";
+    let inside = code
+        .find('(')
+        .zip(code.rfind(')'))
+        .filter(|(open, close)| is_plain && open < close)
+        .map_or("", |(open, close)| code[open + 1..close].trim().trim_end_matches(','));
+    let mut parameters = if inside.is_empty() { Vec::new() } else { vec![inside] };
+    if varargs {
+        parameters.push("varargs=[]");
+    }
+    if kwargs {
+        parameters.push("kwargs={}");
+    }
+    with_code(source, piece, &format!("macro {name}({})", parameters.join(", ")))
+}
+
+/// A statement as minijinja takes it: `do` of any expression, and lists and dicts that can be changed.
+pub(crate) fn statement<'s>(source: &'s str, piece: &Piece) -> Cow<'s, str> {
+    let code = &source[piece.code.clone()];
+    let keyword = piece.keyword(source);
+    let rest = code.trim_start().strip_prefix(keyword).unwrap_or_default();
+    match keyword {
+        "do" => with_code(source, piece, &format!("set __done = ({rest})")).into(),
+        "set" => match assignment(rest) {
+            Some(at) if !rest[..at].contains(',') => {
+                let (target, value) = (rest[..at].trim(), &rest[at + 1..]);
+                with_code(source, piece, &format!("set {target} = __keep(({value}))")).into()
+            }
+            _ => source[piece.range.clone()].into(),
+        },
+        "docs" => with_code(source, piece, "set __docs").into(),
+        "enddocs" => with_code(source, piece, "endset").into(),
+        _ => source[piece.range.clone()].into(),
+    }
+}
+
+/// The tag with other code, and with its whitespace control.
+fn with_code(source: &str, piece: &Piece, code: &str) -> String {
+    let open = &source[piece.range.start..piece.code.start];
+    let close = &source[piece.code.end..piece.range.end];
+    format!("{open} {code} {close}")
+}
+
+/// Whether a file holds definitions and nothing that would be sent to a warehouse.
+pub(crate) fn is_macro_file(source: &str, pieces: &[Piece]) -> bool {
+    let mut inside: Option<&str> = None;
+    let mut defines = false;
+    for piece in pieces {
+        let keyword = if piece.kind == Kind::Statement { piece.keyword(source) } else { "" };
+        if let Some(opened) = inside {
+            if closes(keyword) == Some(opened) {
+                inside = None;
+            }
+        } else if is_definition(keyword) || keyword == "docs" {
+            inside = Some(keyword);
+            defines = true;
+        } else {
+            let blank = source[piece.range.clone()].trim().is_empty();
+            if piece.kind == Kind::Expression || (matches!(piece.kind, Kind::Text | Kind::RawText) && !blank)
+            {
+                return false;
+            }
+        }
+    }
+    defines
+}
+
+/// Why the macro file cannot be read by Jinja, block by block.
+pub(crate) fn faults(source: &str, parse: impl Fn(&str) -> Result<(), String>) -> Vec<Fault> {
+    let pieces = match cut(source) {
+        Ok(pieces) => pieces,
+        Err(fault) => return vec![fault],
+    };
+    let mut faults = Vec::new();
+    for (at, piece) in pieces.iter().enumerate() {
+        let keyword = if piece.kind == Kind::Statement { piece.keyword(source) } else { "" };
+        if !is_definition(keyword) {
+            continue;
+        }
+        match closing(source, &pieces, at) {
+            None => faults.push(Fault::new(
+                piece.range.clone(),
+                format!("{{% {keyword} %}} is never closed by {{% end{keyword} %}}"),
+            )),
+            Some(end) => {
+                if let Err(reason) = parse(&assembled(source, &pieces[at..=end])) {
+                    faults.push(Fault::new(piece.range.clone(), reason));
+                }
+            }
+        }
+    }
+    faults
+}

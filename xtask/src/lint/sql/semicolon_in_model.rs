@@ -1,0 +1,33 @@
+//! Semicolons, which break the statement that dbt makes of a query.
+
+use super::policy::{File, Objection};
+use crate::finding::{Group, Severity};
+use crate::lint::rule::Rule;
+
+pub(super) const RULE: Rule = Rule {
+    name: "semicolon-in-model",
+    group: Group::Sql,
+    severity: Severity::High,
+    summary: "A model, test or snapshot has a semicolon.",
+    why: "dbt puts the query into a statement of its own (`create view … as (…)`), in which a semicolon is a syntax error.",
+    example: "\
+```sql\n\
+select * from final;  -- objected to\n\
+select * from final\n\
+```",
+    remedy: "Leave the semicolon out.",
+};
+
+pub(super) fn check(file: &File<'_>) -> Vec<Objection> {
+    if !file.role.is_built() {
+        return Vec::new();
+    }
+    let semicolons = file.tokens.iter().filter(|token| token.text == ";" && token.is_literal);
+    semicolons
+        .map(|token| Objection {
+            range: token.range.clone(),
+            message: "dbt wraps this query into a statement of its own, which the semicolon breaks"
+                .to_owned(),
+        })
+        .collect()
+}

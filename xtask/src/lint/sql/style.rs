@@ -1,0 +1,392 @@
+//! sqruff as a library: the linter of each `.sqlfluff`, and a rendered file through its lexer, parser and
+//! rules. What it throws is caught here and becomes a fault.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Once, OnceLock};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use sqruff_lib::core::config::{ConfigLoader, FluffConfig};
+use sqruff_lib::core::linter::core::Linter;
+use sqruff_lib::core::rules::RuleGroups;
+use sqruff_lib::templaters::RAW_TEMPLATER;
+use sqruff_lib_core::dialects::syntax::{SyntaxKind, SyntaxSet};
+use sqruff_lib_core::parser::Parser;
+use sqruff_lib_core::parser::segments::{ErasedSegment, Tables};
+use sqruff_lib_core::templaters::{RawFileSlice, TemplateSliceKind, TemplatedFile, TemplatedFileSlice};
+
+use super::trace::{Origin, Rendering};
+
+/// What applies where a repository has no `.sqlfluff`.
+const DEFAULT: &str = "[sqlfluff]\ndialect = snowflake\n";
+
+/// The linters of a repository: one for each folder that has a `.sqlfluff`, which applies to what is below.
+pub(crate) struct Styles {
+    /// By folder, the root being empty.
+    folders: BTreeMap<String, Style>,
+}
+
+/// A linter, and one that has only the rules whose fixes are safe.
+pub(crate) struct Style {
+    linter: Linter,
+    fixer: OnceLock<Linter>,
+}
+
+/// A finding of sqruff's, as byte offsets of the template.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Violation {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    pub(crate) rule: &'static str,
+    pub(crate) message: String,
+}
+
+/// Text to put in the place of a range of the template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Patch {
+    pub(crate) range: Range<usize>,
+    pub(crate) text: String,
+}
+
+impl Styles {
+    /// `configs` are the `.sqlfluff` files by their folder, relative to the repository's root.
+    pub(crate) fn load(configs: &[(String, String)]) -> Result<Self> {
+        let mut folders = BTreeMap::new();
+        if !configs.iter().any(|(folder, _)| folder.is_empty()) {
+            folders.insert(String::new(), Style::new(&[DEFAULT])?);
+        }
+        for (folder, text) in configs {
+            let mut texts: Vec<(&str, &str)> = configs
+                .iter()
+                .filter(|(other, _)| other != folder && is_below(folder, other))
+                .map(|(other, text)| (other.as_str(), text.as_str()))
+                .collect();
+            texts.sort_by_key(|(folder, _)| folder.len());
+            let mut texts: Vec<&str> = texts.into_iter().map(|(_, text)| text).collect();
+            texts.push(text);
+            let style =
+                Style::new(&texts).with_context(|| format!("failed to understand {}", display(folder)))?;
+            folders.insert(folder.clone(), style);
+        }
+        Ok(Self { folders })
+    }
+
+    /// The linter for the file at `path`: that of the nearest folder above.
+    pub(crate) fn of(&self, path: &str) -> Option<&Style> {
+        self.folders
+            .iter()
+            .filter(|(folder, _)| is_below(path, folder))
+            .max_by_key(|(folder, _)| folder.len())
+            .map(|(_, style)| style)
+    }
+}
+
+fn display(folder: &str) -> String {
+    if folder.is_empty() { ".sqlfluff".to_owned() } else { format!("{folder}/.sqlfluff") }
+}
+
+fn is_below(path: &str, folder: &str) -> bool {
+    folder.is_empty() || path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
+}
+
+impl Style {
+    /// `texts` are the configurations that apply, the nearest last.
+    fn new(texts: &[&str]) -> Result<Self> {
+        let linter = quietly(|| {
+            let mut merged = ConfigLoader::try_from_source("", None).map_err(|error| anyhow!("{error}"))?;
+            for text in texts {
+                let parsed = ConfigLoader::try_from_source(text, None).map_err(|error| anyhow!("{error}"))?;
+                for (section, values) in parsed {
+                    match (merged.get_mut(&section).and_then(|known| known.as_map_mut()), values.as_map()) {
+                        (Some(known), Some(values)) => {
+                            known.extend(values.iter().map(|(key, value)| (key.clone(), value.clone())));
+                        }
+                        _ => {
+                            merged.insert(section, values);
+                        }
+                    }
+                }
+            }
+            linter(FluffConfig::new(merged, None, None))
+        })??;
+        Ok(Self { linter, fixer: OnceLock::new() })
+    }
+
+    /// The names of the rules that are on.
+    pub(crate) fn rules(&self) -> Vec<&'static str> {
+        self.linter.rules().map(|rules| rules.iter().map(|rule| rule.name()).collect()).unwrap_or_default()
+    }
+
+    /// Reads what was rendered from `source` and hands it to `look`.
+    pub(crate) fn parse<T>(
+        &self,
+        source: &str,
+        rendering: &Rendering,
+        look: impl FnOnce(&Parsed<'_>) -> T,
+    ) -> Result<T> {
+        quietly(|| {
+            let file = templated(source, rendering)?;
+            let tables = Tables::default();
+            let dialect = self.linter.config().get_dialect();
+            let (tokens, lexing) = Linter::lex_templated_file(&tables, file.clone(), dialect);
+            let parser: Parser<'_> = self.linter.config().into();
+            let mut broken: Vec<Violation> = lexing
+                .into_iter()
+                .map(|error| violation("sql-parse", sqruff_lib_core::errors::SQLBaseError::from(error)))
+                .collect();
+            let tree = match parser.parse(&tables, tokens.as_deref().unwrap_or_default()) {
+                Ok(tree) => tree,
+                Err(error) => {
+                    broken.push(violation("sql-parse", error.into()));
+                    None
+                }
+            };
+            if let Some(tree) = &tree {
+                let kind = SyntaxSet::single(SyntaxKind::Unparsable);
+                for segment in tree.recursive_crawl(&kind, true, &SyntaxSet::EMPTY, true) {
+                    broken.push(unparsable(&segment));
+                }
+            }
+            Ok(look(&Parsed { style: self, tables: &tables, file: &file, tree, broken }))
+        })?
+    }
+
+    /// Rules of layout and capitalisation: their fixes leave the tokens as they are.
+    fn fixer(&self) -> Result<&Linter> {
+        if let Some(fixer) = self.fixer.get() {
+            return Ok(fixer);
+        }
+        let safe = |groups: &[RuleGroups]| {
+            groups.contains(&RuleGroups::Layout) || groups.contains(&RuleGroups::Capitalisation)
+        };
+        let rules = self.linter.rules().map_err(|error| anyhow!("{error}"))?;
+        let codes: Vec<&str> =
+            rules.iter().filter(|rule| safe(rule.groups())).map(|rule| rule.code()).collect();
+        let mut raw = self.linter.config().raw.clone();
+        let only = ConfigLoader::try_from_source(
+            &format!("[sqlfluff]\nrules = {}\nexclude_rules = None\n", codes.join(",")),
+            None,
+        )
+        .map_err(|error| anyhow!("{error}"))?;
+        if codes.is_empty() {
+            bail!("no rule of layout or capitalisation is on");
+        }
+        for (section, values) in only {
+            if let (Some(known), Some(values)) =
+                (raw.get_mut(&section).and_then(|known| known.as_map_mut()), values.as_map())
+            {
+                known.extend(values.iter().map(|(key, value)| (key.clone(), value.clone())));
+            }
+        }
+        let fixer = linter(FluffConfig::new(raw, None, None))?;
+        Ok(self.fixer.get_or_init(|| fixer))
+    }
+}
+
+fn linter(config: FluffConfig) -> Result<Linter> {
+    let linter = Linter::new(config, None, Some(&RAW_TEMPLATER), true).map_err(|error| anyhow!("{error}"))?;
+    // Now, so that a wrong option is an error of the configuration and not of each file.
+    linter.rules().map_err(|error| anyhow!("{error}"))?;
+    Ok(linter)
+}
+
+fn violation(rule: &'static str, error: sqruff_lib_core::errors::SQLBaseError) -> Violation {
+    Violation {
+        start: error.source_slice.start,
+        end: error.source_slice.end,
+        rule,
+        message: error.description,
+    }
+}
+
+fn unparsable(segment: &ErasedSegment) -> Violation {
+    let code = segment.get_raw_segments().into_iter().find(ErasedSegment::is_code);
+    let first = code.as_ref().unwrap_or(segment);
+    let range = first.get_position_marker().map_or(0..0, |marker| marker.source_slice.clone());
+    let shown: String = first.raw().chars().take(40).collect();
+    Violation {
+        start: range.start,
+        end: range.end,
+        rule: "sql-parse",
+        message: format!("the SQL cannot be parsed from `{shown}` on"),
+    }
+}
+
+/// A rendered file that sqruff has parsed.
+pub(crate) struct Parsed<'p> {
+    style: &'p Style,
+    tables: &'p Tables,
+    file: &'p TemplatedFile,
+    /// None where not even an unparsable tree came out.
+    pub(crate) tree: Option<ErasedSegment>,
+    /// What could not be lexed or parsed.
+    pub(crate) broken: Vec<Violation>,
+}
+
+impl Parsed<'_> {
+    /// What sqruff's rules find.
+    pub(crate) fn violations(&self) -> Result<Vec<Violation>> {
+        let Some(tree) = &self.tree else { return Ok(Vec::new()) };
+        let (_, _, found) = self
+            .style
+            .linter
+            .lint_fix_parsed(self.tables, tree.clone(), self.file, false)
+            .map_err(|error| anyhow!("{error}"))?;
+        Ok(found
+            .into_iter()
+            .map(|error| {
+                let rule = error.rule.as_ref().map_or("sql-parse", |rule| rule.name);
+                violation(rule, error.into())
+            })
+            .collect())
+    }
+
+    /// The changes that the rules of layout and capitalisation would make.
+    pub(crate) fn patches(&self) -> Result<Vec<Patch>> {
+        let Some(tree) = &self.tree else { return Ok(Vec::new()) };
+        let (fixed, _, _) = self
+            .style
+            .fixer()?
+            .lint_fix_parsed(self.tables, tree.clone(), self.file, true)
+            .map_err(|error| anyhow!("{error}"))?;
+        let patches = fixed.iter_patches(self.file);
+        Ok(patches
+            .into_iter()
+            .map(|patch| Patch { range: patch.source_slice, text: patch.fixed_raw.to_string() })
+            .collect())
+    }
+
+    /// What the file says, whatever its layout: its code in lower case where case does not matter, and its
+    /// comments.
+    pub(crate) fn meaning(&self) -> Meaning {
+        let mut meaning = Meaning::default();
+        for segment in self.tree.iter().flat_map(ErasedSegment::get_raw_segments) {
+            let raw = segment.raw();
+            if segment.is_comment() {
+                let words: Vec<&str> = raw.split_whitespace().collect();
+                meaning.comments.push(words.join(" "));
+            } else if segment.is_code() && !raw.is_empty() {
+                let quoted = raw.contains(['\'', '"', '`', '$']);
+                meaning.code.push(if quoted { raw.to_string() } else { raw.to_lowercase() });
+            }
+        }
+        meaning.comments.sort();
+        meaning
+    }
+}
+
+/// See [`Parsed::meaning`].
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Meaning {
+    code: Vec<String>,
+    comments: Vec<String>,
+}
+
+/// The rendering as sqruff takes it.
+fn templated(source: &str, rendering: &Rendering) -> Result<TemplatedFile> {
+    let kind = |origin: Origin| match origin {
+        Origin::Literal => TemplateSliceKind::Literal,
+        Origin::Templated => TemplateSliceKind::Templated,
+        Origin::Comment => TemplateSliceKind::Comment,
+        Origin::BlockStart => TemplateSliceKind::BlockStart,
+        Origin::BlockMid => TemplateSliceKind::BlockMid,
+        Origin::BlockEnd => TemplateSliceKind::BlockEnd,
+    };
+    let slices = rendering
+        .slices
+        .iter()
+        .map(|slice| TemplatedFileSlice::new(kind(slice.origin), slice.source.clone(), slice.output.clone()))
+        .collect();
+    // The source in its own order: each piece that ran once, and what lies between.
+    let mut units: Vec<(Range<usize>, TemplateSliceKind)> =
+        rendering.slices.iter().map(|slice| (slice.source.clone(), kind(slice.origin))).collect();
+    units.sort_by_key(|(range, _)| (range.start, range.end));
+    let mut raw = Vec::new();
+    let mut at = 0;
+    let mut push = |range: Range<usize>, kind: TemplateSliceKind| {
+        if !range.is_empty() {
+            raw.push(RawFileSlice::new(source[range.clone()].to_owned(), kind, range.start, None, None));
+        }
+    };
+    for (range, kind) in units {
+        if range.start >= at {
+            // What did not run, or was cut off by whitespace control: nothing there may be changed.
+            push(at..range.start, TemplateSliceKind::Templated);
+            at = range.end;
+            push(range, kind);
+        }
+    }
+    push(at..source.len(), TemplateSliceKind::Templated);
+    TemplatedFile::new(
+        source.to_owned(),
+        "file".to_owned(),
+        Some(rendering.text.clone()),
+        Some(slices),
+        Some(raw),
+    )
+    .map_err(|error| anyhow!("{error}"))
+}
+
+thread_local! {
+    /// Whether a panic of this thread is to be caught rather than printed.
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `work` and turns a panic of it into an error, without a word on stderr.
+fn quietly<T>(work: impl FnOnce() -> T) -> Result<T> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if !QUIET.get() {
+                usual(panic);
+            }
+        }));
+    });
+    let before = QUIET.replace(true);
+    let result = catch_unwind(AssertUnwindSafe(work));
+    QUIET.set(before);
+    result.map_err(|panic| {
+        let text = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied())
+            .unwrap_or("no reason given");
+        anyhow!("the SQL checker failed: {}", text.lines().next().unwrap_or_default())
+    })
+}
+
+/// A rule of sqruff's, for `--explain` and the list of rules.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Described {
+    /// `layout.indent`.
+    pub(crate) name: &'static str,
+    /// `LT02`.
+    pub(crate) code: &'static str,
+    pub(crate) summary: &'static str,
+    /// Markdown.
+    pub(crate) explanation: &'static str,
+}
+
+/// All of sqruff's rules.
+pub(crate) fn described() -> Vec<Described> {
+    let rules = sqruff_lib::rules::rules();
+    rules
+        .iter()
+        .map(|rule| Described {
+            name: rule.name(),
+            code: rule.code(),
+            summary: rule.description(),
+            explanation: rule.long_description(),
+        })
+        .collect()
+}
+
+impl Described {
+    /// Where sqlfluff documents the rule.
+    pub(crate) fn url(&self) -> String {
+        format!("https://docs.sqlfluff.com/en/stable/perma/rule/{}.html", self.code)
+    }
+}

@@ -1,0 +1,449 @@
+//! Values that Jinja templates of dbt work with and minijinja lacks: lists and dicts that can be changed
+//! in place, relations, macros that return a value, and stand-ins for what is not there.
+//!
+//! A stand-in never fails: a package that is not installed must not hide what is wrong with the SQL
+//! around its macro.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use minijinja::value::{Enumerator, Kwargs, Object, ObjectRepr, Rest, ValueKind, from_args};
+use minijinja::{Error, ErrorKind, State, Value};
+
+type Result<T = Value> = std::result::Result<T, Error>;
+
+/// The arguments by position and those by name.
+pub(crate) fn split(args: &[Value]) -> Result<(Vec<Value>, Kwargs)> {
+    let (Rest(positional), named): (Rest<Value>, Kwargs) = from_args(args)?;
+    Ok((positional, named))
+}
+
+/// The argument at `index` or of that name.
+pub(crate) fn argument(positional: &[Value], named: &Kwargs, index: usize, name: &str) -> Option<Value> {
+    positional.get(index).cloned().or_else(|| named.get::<Value>(name).ok())
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// `value` as Python would keep it under a name: its lists and dicts can be changed in place.
+pub(crate) fn keep(value: &Value) -> Value {
+    kept(value, 0)
+}
+
+fn kept(value: &Value, depth: usize) -> Value {
+    // Deeper literals than anybody writes stay as they are, rather than cost stack.
+    if value.is_tuple() || value.is_kwargs() || depth > 16 {
+        return value.clone();
+    }
+    match value.kind() {
+        ValueKind::Seq if is_plain(value) => {
+            let items = value.try_iter().map(|items| items.map(|item| kept(&item, depth + 1)).collect());
+            items.map_or_else(|_| value.clone(), |items| Value::from_object(List(Mutex::new(items))))
+        }
+        ValueKind::Map if is_plain(value) => {
+            let Ok(keys) = value.try_iter() else { return value.clone() };
+            let pairs = keys.map(|key| {
+                let item = value.get_item(&key).unwrap_or_default();
+                (key, kept(&item, depth + 1))
+            });
+            Value::from_object(Dict(Mutex::new(pairs.collect())))
+        }
+        _ => value.clone(),
+    }
+}
+
+/// Whether the value is a literal of minijinja's own and not one of our objects or a namespace.
+fn is_plain(value: &Value) -> bool {
+    let ours = value.downcast_object_ref::<List>().is_some()
+        || value.downcast_object_ref::<Dict>().is_some()
+        || value.downcast_object_ref::<StandIn>().is_some()
+        || value.downcast_object_ref::<Relation>().is_some()
+        || value.downcast_object_ref::<Macro>().is_some();
+    // A namespace is an object whose items the template itself changes.
+    !ours && value.as_object().is_none_or(|object| !object.type_name().ends_with("::Namespace"))
+}
+
+/// A list as Python has them.
+pub(crate) struct List(Mutex<Vec<Value>>);
+
+impl fmt::Debug for List {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[...]")
+    }
+}
+
+impl Object for List {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Seq
+    }
+
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let items = locked(&self.0);
+        let index = key.as_i64()?;
+        let index = if index < 0 { index + i64::try_from(items.len()).ok()? } else { index };
+        items.get(usize::try_from(index).ok()?).cloned()
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Values(locked(&self.0).clone())
+    }
+
+    fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result {
+        let first = || args.first().cloned().unwrap_or_default();
+        match method {
+            "append" => {
+                // A list inside itself would be read for ever.
+                if first()
+                    .downcast_object_ref::<Self>()
+                    .is_some_and(|other| std::ptr::eq(other, &raw const **self))
+                {
+                    return Err(Error::new(ErrorKind::InvalidOperation, "a list cannot hold itself"));
+                }
+                let item = keep(&first());
+                locked(&self.0).push(item);
+            }
+            "extend" => {
+                let more: Vec<Value> = first().try_iter()?.map(|item| keep(&item)).collect();
+                locked(&self.0).extend(more);
+            }
+            "insert" => {
+                let (index, item): (i64, Value) = from_args(args)?;
+                let mut items = locked(&self.0);
+                let at = usize::try_from(index).unwrap_or(0).min(items.len());
+                items.insert(at, keep(&item));
+            }
+            "pop" => {
+                let mut items = locked(&self.0);
+                let last = items.len().saturating_sub(1);
+                let at = first().as_usize().unwrap_or(last);
+                return if at < items.len() {
+                    Ok(items.remove(at))
+                } else {
+                    Err(Error::new(ErrorKind::InvalidOperation, "pop from an empty list"))
+                };
+            }
+            "remove" => {
+                let wanted = first();
+                let mut items = locked(&self.0);
+                if let Some(at) = items.iter().position(|item| *item == wanted) {
+                    items.remove(at);
+                }
+            }
+            "index" => {
+                let wanted = first();
+                let at = locked(&self.0).iter().position(|item| *item == wanted);
+                return at
+                    .map(Value::from)
+                    .ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "it is not in the list"));
+            }
+            "count" => {
+                let wanted = first();
+                return Ok(Value::from(locked(&self.0).iter().filter(|item| **item == wanted).count()));
+            }
+            "sort" => locked(&self.0).sort(),
+            "reverse" => locked(&self.0).reverse(),
+            "clear" => locked(&self.0).clear(),
+            "copy" => return Ok(Value::from_object(Self(Mutex::new(locked(&self.0).clone())))),
+            _ => return Err(Error::from(ErrorKind::UnknownMethod)),
+        }
+        Ok(Value::from(()))
+    }
+}
+
+/// A dict as Python has them: in the order of its first insertions.
+pub(crate) struct Dict(Mutex<Vec<(Value, Value)>>);
+
+impl Dict {
+    pub(crate) fn of<K: Into<Value>>(pairs: impl IntoIterator<Item = (K, Value)>) -> Value {
+        let pairs = pairs.into_iter().map(|(key, value)| (key.into(), value)).collect();
+        Value::from_object(Self(Mutex::new(pairs)))
+    }
+
+    fn find(&self, key: &Value) -> Option<Value> {
+        locked(&self.0).iter().find(|(known, _)| known == key).map(|(_, value)| value.clone())
+    }
+
+    fn insert(&self, key: Value, value: Value) {
+        let mut pairs = locked(&self.0);
+        match pairs.iter_mut().find(|(known, _)| *known == key) {
+            Some(pair) => pair.1 = value,
+            None => pairs.push((key, value)),
+        }
+    }
+}
+
+impl fmt::Debug for Dict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("{...}")
+    }
+}
+
+impl Object for Dict {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.find(key)
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Values(locked(&self.0).iter().map(|(key, _)| key.clone()).collect())
+    }
+
+    fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result {
+        let pairs = || locked(&self.0).clone();
+        Ok(match method {
+            "get" => {
+                let (key, default): (Value, Option<Value>) = from_args(args)?;
+                self.find(&key).or(default).unwrap_or_else(|| Value::from(()))
+            }
+            "items" => pairs().into_iter().map(|(key, value)| Value::from(vec![key, value])).collect(),
+            "keys" => pairs().into_iter().map(|(key, _)| key).collect(),
+            "values" => pairs().into_iter().map(|(_, value)| value).collect(),
+            "update" => {
+                let (positional, named) = split(args)?;
+                for other in positional {
+                    for key in other.try_iter()? {
+                        let value = keep(&other.get_item(&key)?);
+                        self.insert(key, value);
+                    }
+                }
+                for key in named.args() {
+                    self.insert(Value::from(key), keep(&named.get::<Value>(key)?));
+                }
+                Value::from("")
+            }
+            "setdefault" => {
+                let (key, default): (Value, Option<Value>) = from_args(args)?;
+                if let Some(known) = self.find(&key) {
+                    return Ok(known);
+                }
+                let value = keep(&default.unwrap_or_else(|| Value::from(())));
+                self.insert(key, value.clone());
+                value
+            }
+            "pop" => {
+                let (key, default): (Value, Option<Value>) = from_args(args)?;
+                let mut pairs = locked(&self.0);
+                match pairs.iter().position(|(known, _)| *known == key) {
+                    Some(at) => pairs.remove(at).1,
+                    None => default.unwrap_or_else(|| Value::from(())),
+                }
+            }
+            "clear" => {
+                locked(&self.0).clear();
+                Value::from(())
+            }
+            "copy" => Value::from_object(Self(Mutex::new(pairs()))),
+            _ => return Err(Error::from(ErrorKind::UnknownMethod)),
+        })
+    }
+}
+
+/// What `ref`, `source` and `this` give: it renders as the relation's own name, which is what columns
+/// are qualified with.
+#[derive(Debug)]
+pub(crate) struct Relation {
+    pub(crate) name: String,
+}
+
+impl Relation {
+    pub(crate) fn of(name: &str) -> Value {
+        Value::from_object(Self { name: name.to_owned() })
+    }
+}
+
+impl Object for Relation {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let path = ["database", "schema", "identifier"];
+        Some(match key.as_str()? {
+            "database" => Value::from("target_database"),
+            "schema" => Value::from("target_schema"),
+            "identifier" | "name" | "table" | "alias" => Value::from(self.name.clone()),
+            "type" => Value::from("table"),
+            "path" | "include_policy" | "quote_policy" => {
+                Dict::of(path.map(|part| (part, Value::from(part == "identifier"))))
+            }
+            flag if flag.starts_with("is_") => Value::from(flag == "is_table"),
+            _ => return None,
+        })
+    }
+
+    fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, _: &[Value]) -> Result {
+        Ok(match method {
+            "get" => Value::from(()),
+            "render" => Value::from(identifier(&self.name)),
+            // `include`, `quote`, `without_identifier`, `incorporate`, …: still a relation.
+            _ => Value::from_dyn_object(self.clone()),
+        })
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&identifier(&self.name))
+    }
+}
+
+/// `text` as SQL reads one name.
+pub(crate) fn identifier(text: &str) -> String {
+    let mut name: String =
+        text.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }).collect();
+    if !name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
+        name.insert(0, '_');
+    }
+    name
+}
+
+/// Something that is not there: a macro of an absent package, an unknown name, the result of a query.
+/// It is false, it can be called, read and looped over, and it renders as a name.
+#[derive(Debug)]
+pub(crate) struct StandIn {
+    path: String,
+}
+
+impl StandIn {
+    pub(crate) fn of(path: impl Into<String>) -> Value {
+        let mut path = path.into();
+        // A stand-in of a stand-in of …: a loop in the template must not make names without end.
+        if path.len() > 120 {
+            path.truncate(path.floor_char_boundary(120));
+        }
+        Value::from_object(Self { path })
+    }
+
+    fn called(&self, args: &[Value]) -> Value {
+        if self.path.ends_with("group_by")
+            && let Some(columns) = args.first().and_then(Value::as_usize)
+        {
+            let numbers: Vec<String> = (1..=columns.clamp(1, 200)).map(|number| number.to_string()).collect();
+            return Value::from(format!("group by {}", numbers.join(", ")));
+        }
+        Self::of(self.path.clone())
+    }
+}
+
+impl Object for StandIn {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Seq
+    }
+
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        Some(Self::of(format!("{}_{}", self.path, identifier(&key.to_string()))))
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        // One item, so that a loop over it writes what it would write.
+        Enumerator::Values(vec![Self::of(format!("{}_item", self.path))])
+    }
+
+    fn is_true(self: &Arc<Self>) -> bool {
+        false
+    }
+
+    fn call(self: &Arc<Self>, _: &mut State<'_, '_>, args: &[Value]) -> Result {
+        Ok(self.called(args))
+    }
+
+    fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result {
+        Ok(Self { path: format!("{}_{}", self.path, identifier(method)) }.called(args))
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&identifier(&self.path))
+    }
+}
+
+const RETURN: &str = "return() outside of a macro";
+const RETURNED: &str = "returned";
+
+/// dbt's `return(value)`: ends the macro with a value instead of its text.
+pub(crate) fn ends_macro(state: &mut State<'_, '_>, args: &[Value]) -> Result {
+    let (positional, named) = split(args)?;
+    let value = argument(&positional, &named, 0, "data").unwrap_or_else(|| Value::from(()));
+    state.set_temp(RETURNED, keep(&value));
+    Err(Error::new(ErrorKind::InvalidOperation, RETURN))
+}
+
+fn is_return(error: &Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if error.downcast_ref::<Error>().and_then(Error::detail) == Some(RETURN) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// A macro as dbt calls it: it may return a value, and takes `varargs` and `kwargs`.
+#[derive(Debug)]
+pub(crate) struct Macro {
+    inner: Value,
+    parameters: Vec<String>,
+}
+
+impl Macro {
+    /// Wraps the macro that a template has just made, and makes it known to `dispatch` under its name.
+    pub(crate) fn register(state: &mut State<'_, '_>, name: &str, inner: Value) -> Value {
+        let parameters = inner
+            .get_attr("arguments")
+            .and_then(|names| names.try_iter().map(|names| names.map(|name| name.to_string()).collect()))
+            .unwrap_or_default();
+        let wrapped = Value::from_object(Self { inner, parameters });
+        state.set_temp(&Self::temp(name), wrapped.clone());
+        wrapped
+    }
+
+    /// The macro of that name, if the template or its prelude has one.
+    pub(crate) fn known(state: &State<'_, '_>, name: &str) -> Option<Value> {
+        state.get_temp(&Self::temp(name))
+    }
+
+    fn temp(name: &str) -> String {
+        format!("macro:{name}")
+    }
+
+    fn takes(&self, name: &str) -> bool {
+        self.parameters.iter().any(|parameter| parameter == name)
+    }
+}
+
+impl Object for Macro {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    fn call(self: &Arc<Self>, state: &mut State<'_, '_>, args: &[Value]) -> Result {
+        let (positional, named) = split(args)?;
+        let extras = ["varargs", "kwargs"];
+        let room = self.parameters.iter().filter(|name| !extras.contains(&name.as_str())).count();
+        let mut values: Vec<Value> = positional.iter().map(keep).collect();
+        let mut by_name: Vec<(String, Value)> = Vec::new();
+        let mut spare: Vec<(String, Value)> = Vec::new();
+        for name in named.args() {
+            let value = named.get::<Value>(name)?;
+            let belongs = name == "caller" || self.takes(name) || !self.takes("kwargs");
+            if belongs { &mut by_name } else { &mut spare }.push((name.to_owned(), keep(&value)));
+        }
+        if self.takes("varargs") {
+            let more = values.split_off(room.min(values.len()));
+            by_name.push(("varargs".to_owned(), keep(&Value::from(more))));
+        }
+        if self.takes("kwargs") {
+            by_name.push(("kwargs".to_owned(), Dict::of(spare)));
+        }
+        if !by_name.is_empty() {
+            values.push(Kwargs::from_iter(by_name).into());
+        }
+        match self.inner.call(state, &values) {
+            Err(error) if is_return(&error) => Ok(state.get_temp(RETURNED).unwrap_or_default()),
+            called => called,
+        }
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("macro")
+    }
+}

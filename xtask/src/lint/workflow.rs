@@ -1,0 +1,162 @@
+//! GitHub workflows, composite actions and issue templates: what runs with the repository's secrets.
+//!
+//! Each rule is one file: its words, its parameters, and one function from a read file to offences.
+
+pub(crate) mod expression;
+pub(crate) mod view;
+
+mod foreign_step;
+mod if_without_status;
+mod inherited_secrets;
+mod invalid_expression;
+mod invalid_workflow;
+mod issue_template_folder;
+mod missing_permissions;
+mod missing_script;
+mod missing_timeout;
+mod persisted_credentials;
+mod self_referring_env;
+mod swallowed_failure;
+mod template_injection;
+mod unpinned_action;
+mod untrusted_checkout;
+mod wide_permissions;
+mod written_secret;
+
+use anyhow::Result;
+
+pub(crate) use self::view::Context;
+use self::view::View;
+use super::rule::{Offence, Parameters, Rule, Source};
+use crate::yaml;
+
+/// A rule's way from a read file to offences: what it needs beside the file.
+enum Check {
+    /// Of the path alone; such files are looked at whatever they are.
+    Path(fn(&str) -> Option<Offence>),
+    Plain(fn(&View<'_>) -> Vec<Offence>),
+    InRepository(fn(&View<'_>, &Context<'_>) -> Vec<Offence>),
+    Tuned(fn(&View<'_>, &Context<'_>, &Parameters) -> Result<Vec<Offence>>),
+}
+
+const CHECKS: &[(&Rule, Check)] = &[
+    (&foreign_step::RULE, Check::Tuned(foreign_step::check)),
+    (&if_without_status::RULE, Check::Plain(if_without_status::check)),
+    (&inherited_secrets::RULE, Check::Plain(inherited_secrets::check)),
+    (&invalid_expression::RULE, Check::Plain(invalid_expression::check)),
+    (&invalid_workflow::RULE, Check::Plain(invalid_workflow::check)),
+    (&issue_template_folder::RULE, Check::Path(issue_template_folder::check)),
+    (&missing_permissions::RULE, Check::Plain(missing_permissions::check)),
+    (&missing_script::RULE, Check::InRepository(missing_script::check)),
+    (&missing_timeout::RULE, Check::Plain(missing_timeout::check)),
+    (&persisted_credentials::RULE, Check::Plain(persisted_credentials::check)),
+    (&self_referring_env::RULE, Check::Plain(self_referring_env::check)),
+    (&swallowed_failure::RULE, Check::Plain(swallowed_failure::check)),
+    (&template_injection::RULE, Check::Tuned(template_injection::check)),
+    (&unpinned_action::RULE, Check::Tuned(unpinned_action::check)),
+    (&untrusted_checkout::RULE, Check::Plain(untrusted_checkout::check)),
+    (&wide_permissions::RULE, Check::Plain(wide_permissions::check)),
+    (&written_secret::RULE, Check::Plain(written_secret::check)),
+];
+
+pub(crate) const RULES: &[&Rule] = &{
+    let mut rules = [CHECKS[0].0; CHECKS.len()];
+    let mut at = 1;
+    while at < CHECKS.len() {
+        rules[at] = CHECKS[at].0;
+        at += 1;
+    }
+    rules
+};
+
+/// Whether GitHub, or one of the rules, has an eye on the file.
+pub(crate) fn concerns(path: &str) -> bool {
+    view::kind(path).is_some() || path.to_ascii_lowercase().starts_with(".github/")
+}
+
+/// Everything that the rules object to in one file; nothing in files that GitHub does not run. A file that
+/// is no YAML is told by the YAML rules.
+pub(crate) fn check(source: &Source, repo: &Context<'_>, parameters: &Parameters) -> Result<Vec<Offence>> {
+    let root = view::kind(&source.path).and_then(|kind| Some((kind, yaml::parse_one(&source.text).ok()??)));
+    let view = root.as_ref().map(|(kind, root)| View::new(source, *kind, root));
+    let mut offences = Vec::new();
+    for (_, check) in CHECKS {
+        match (check, &view) {
+            (Check::Path(check), _) => offences.extend(check(&source.path)),
+            (Check::Plain(check), Some(view)) => offences.extend(check(view)),
+            (Check::InRepository(check), Some(view)) => offences.extend(check(view, repo)),
+            (Check::Tuned(check), Some(view)) => offences.extend(check(view, repo, parameters)?),
+            (_, None) => {}
+        }
+    }
+    offences.sort_by(|a, b| (a.span, &a.rule).cmp(&(b.span, &b.rule)));
+    offences.dedup();
+    Ok(offences)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finding::Group;
+    use crate::lint::cases;
+    use proptest::prelude::*;
+
+    #[test]
+    fn cases_hold() {
+        cases::hold("workflow", |case| {
+            let sources = case.sources();
+            let paths = sources.iter().map(|source| source.path.as_str()).chain(case.texts("paths"));
+            let repo = Context::new(paths);
+            let only = case.texts("only");
+            let found =
+                sources.iter().flat_map(|source| check(source, &repo, &case.parameters()).expect("offences"));
+            found.filter(|offence| only.is_empty() || only.contains(&offence.rule.as_ref())).collect()
+        });
+    }
+
+    #[test]
+    fn this_repository_is_clean() {
+        let every = cases::repository(|path| !cases::is_one(path, &["csv"]));
+        let repo = Context::new(every.iter().map(|source| source.path.as_str()));
+        let found: Vec<Offence> = every
+            .iter()
+            .flat_map(|source| check(source, &repo, &Parameters::default()).expect("offences"))
+            .collect();
+        assert!(found.is_empty(), "{}", cases::told(&found));
+    }
+
+    #[test]
+    fn rules_are_in_order_and_say_what_a_reader_wants() {
+        assert!(RULES.is_sorted_by_key(|rule| rule.name));
+        for rule in RULES {
+            assert_eq!(rule.group, Group::Workflow);
+            for text in [rule.summary, rule.why, rule.example, rule.remedy] {
+                assert!(!text.is_empty(), "{}", rule.name);
+            }
+        }
+    }
+
+    #[test]
+    fn large_workflows_take_no_time() {
+        let chain: Vec<String> = (0..5_000).map(|i| format!("  j{}: {{needs: [j{i}]}}", i + 1)).collect();
+        let scripts = "            ./x.sh && ./y.sh > $GITHUB_ENV\n".repeat(5_000);
+        let steps = "      - {uses: ./a, env: {A: '${{ secrets.A }}'}, run: echo $A > b}\n".repeat(2_000);
+        for text in [
+            format!("jobs:\n  j0: {{}}\n{}\n", chain.join("\n")),
+            format!("jobs:\n  a:\n    steps:\n      - run: |\n{scripts}"),
+            format!("jobs:\n  a:\n    steps:\n{steps}"),
+            format!("a: {}", "${{".repeat(50_000)),
+        ] {
+            let source = Source { path: ".github/workflows/a.yml".to_owned(), text };
+            check(&source, &Context::new([]), &Parameters::default()).expect("offences");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "(on: push\n|jobs:\n|  a:\n|    steps:\n|      - run: |      - uses: |\\|\n|        x: |\\$\\{\\{ |\\}\\}|github.head_ref|secrets.A|needs: \\[a\\]\n|    |env: |\\{|\\}|é|> \\$GITHUB_ENV|\n){0,25}") {
+            let source = Source { path: ".github/workflows/a.yml".to_owned(), text };
+            check(&source, &Context::new(["xtask/Cargo.toml"]), &Parameters::default()).expect("offences");
+        }
+    }
+}

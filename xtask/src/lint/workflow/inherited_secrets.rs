@@ -1,0 +1,26 @@
+//! `secrets: inherit`.
+
+use super::view::View;
+use crate::finding::{Group, Severity};
+use crate::lint::rule::{Offence, Rule};
+
+pub(crate) const RULE: Rule = Rule {
+    name: "inherited-secrets",
+    group: Group::Workflow,
+    severity: Severity::Medium,
+    summary: "A called workflow is given every secret.",
+    why: "It gets all secrets of the repository and organisation, also those that are added next year, and nobody can \
+          read off the call which ones it uses.",
+    example: "```yaml\nuses: ./.github/workflows/build.yml\nsecrets: inherit\n```\n\n```yaml\nuses: \
+              ./.github/workflows/build.yml\nsecrets:\n  SNOWFLAKE_TOKEN: ${{ secrets.SNOWFLAKE_TOKEN }}\n```",
+    remedy: "name the secrets that it needs",
+};
+
+pub(super) fn check(view: &View<'_>) -> Vec<Offence> {
+    let offences = view
+        .jobs
+        .iter()
+        .filter_map(|job| job.node.get("secrets").filter(|secrets| secrets.text() == Some("inherit")))
+        .map(|secrets| view.offence(&RULE, secrets.span, "the called workflow is given every secret"));
+    offences.collect()
+}

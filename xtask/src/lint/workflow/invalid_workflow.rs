@@ -1,0 +1,325 @@
+//! A workflow that GitHub refuses, or reads otherwise than it was meant.
+
+use std::collections::{HashMap, HashSet};
+
+use super::view::{Kind, Step, View};
+use crate::finding::{Group, Severity, Span};
+use crate::lint::rule::{Offence, Rule};
+use crate::yaml::Node;
+
+pub(crate) const RULE: Rule = Rule {
+    name: "invalid-workflow",
+    group: Group::Workflow,
+    severity: Severity::High,
+    summary: "GitHub would refuse the workflow or action.",
+    why: "A workflow that is refused does not run at all: no check fails, none appears. Workflows that run on labels \
+          or a schedule are found broken weeks later, when they were needed.",
+    example: "```yaml\njobs:\n  build:\n    run-on: ubuntu-24.04   # runs-on\n    needs: [pln]           # no such job\n    \
+              steps:\n      - run: cargo xtask elt\n        uses: ./.github/actions/setup   # run or uses, not both\n```",
+    remedy: "mend the key or name it points at",
+};
+
+const TOP: [&str; 8] = ["name", "run-name", "on", "permissions", "env", "defaults", "concurrency", "jobs"];
+const JOB: [&str; 20] = [
+    "name",
+    "permissions",
+    "needs",
+    "if",
+    "runs-on",
+    "environment",
+    "concurrency",
+    "outputs",
+    "env",
+    "defaults",
+    "steps",
+    "timeout-minutes",
+    "strategy",
+    "continue-on-error",
+    "container",
+    "services",
+    "uses",
+    "with",
+    "secrets",
+    "snapshot",
+];
+const STEP: [&str; 11] = [
+    "id",
+    "if",
+    "name",
+    "uses",
+    "run",
+    "working-directory",
+    "shell",
+    "with",
+    "env",
+    "continue-on-error",
+    "timeout-minutes",
+];
+const ACTION: [&str; 7] = ["name", "author", "description", "inputs", "outputs", "runs", "branding"];
+const SCOPES: [&str; 17] = [
+    "actions",
+    "artifact-metadata",
+    "attestations",
+    "checks",
+    "contents",
+    "deployments",
+    "discussions",
+    "id-token",
+    "issues",
+    "models",
+    "packages",
+    "pages",
+    "pull-requests",
+    "repository-projects",
+    "security-events",
+    "statuses",
+    "vulnerability-alerts",
+];
+const EVENTS: [&str; 36] = [
+    "branch_protection_rule",
+    "check_run",
+    "check_suite",
+    "create",
+    "delete",
+    "deployment",
+    "deployment_status",
+    "discussion",
+    "discussion_comment",
+    "fork",
+    "gollum",
+    "image_version",
+    "issue_comment",
+    "issues",
+    "label",
+    "merge_group",
+    "milestone",
+    "page_build",
+    "project",
+    "project_card",
+    "project_column",
+    "public",
+    "pull_request",
+    "pull_request_review",
+    "pull_request_review_comment",
+    "pull_request_target",
+    "push",
+    "registry_package",
+    "release",
+    "repository_dispatch",
+    "schedule",
+    "status",
+    "watch",
+    "workflow_call",
+    "workflow_dispatch",
+    "workflow_run",
+];
+
+pub(super) fn check(view: &View<'_>) -> Vec<Offence> {
+    let mut judge = Judge { view, offences: Vec::new() };
+    match view.kind {
+        Kind::Workflow => judge.workflow(),
+        Kind::Action => judge.action(),
+    }
+    for step in &view.steps {
+        judge.step(step);
+    }
+    judge.ids();
+    judge.offences
+}
+
+struct Judge<'v, 'a> {
+    view: &'v View<'a>,
+    offences: Vec<Offence>,
+}
+
+impl Judge<'_, '_> {
+    fn say(&mut self, span: Span, message: impl Into<String>) {
+        self.offences.push(self.view.offence(&RULE, span, message));
+    }
+
+    fn keys(&mut self, node: &Node, known: &[&str], what: &str) {
+        for (key, _) in node.entries() {
+            let name = key.text().unwrap_or_default();
+            if !known.contains(&name) {
+                self.say(key.span, format!("{what} has no key `{name}`"));
+            }
+        }
+    }
+
+    fn workflow(&mut self) {
+        let root = self.view.root;
+        let place = root.entries().first().map_or(root.span, |(key, _)| key.span);
+        self.keys(root, &TOP, "a workflow");
+        if root.get("on").is_none() {
+            self.say(place, "nothing says when it runs: `on` is missing");
+        }
+        if self.view.jobs.is_empty() {
+            self.say(place, "it has no jobs");
+        }
+        self.events();
+        self.permissions(root);
+        for at in 0..self.view.jobs.len() {
+            self.job(at);
+        }
+        self.needs();
+    }
+
+    fn events(&mut self) {
+        let Some(on) = self.view.root.get("on") else { return };
+        let keys = on.entries().iter().map(|(key, _)| key);
+        let names: Vec<&Node> = on.one_or_many().iter().filter(|node| node.is_scalar()).chain(keys).collect();
+        for node in names {
+            let Some(name) = node.text() else { continue };
+            if !EVENTS.contains(&name) {
+                self.say(node.span, format!("no event is named `{name}`"));
+            }
+        }
+    }
+
+    fn permissions(&mut self, node: &Node) {
+        let Some(permissions) = node.get("permissions") else { return };
+        if let Some(text) = permissions.text()
+            && !matches!(text, "read-all" | "write-all")
+        {
+            self.say(
+                permissions.span,
+                format!("`{text}` is no permission: read-all, write-all or a mapping"),
+            );
+        }
+        for (scope, value) in permissions.entries() {
+            let name = scope.text().unwrap_or_default();
+            if !SCOPES.contains(&name) {
+                self.say(scope.span, format!("no permission is named `{name}`"));
+            }
+            if !value.text().is_some_and(|text| matches!(text, "read" | "write" | "none")) {
+                self.say(value.span, format!("`{name}` is read, write or none"));
+            }
+        }
+    }
+
+    fn job(&mut self, at: usize) {
+        let job = &self.view.jobs[at];
+        if !is_id(job.id) {
+            self.say(job.key.span, format!("`{}` is no name for a job: letters, digits, - and _", job.id));
+        }
+        if !job.node.is_mapping() {
+            self.say(job.key.span, format!("`{}` has nothing in it", job.id));
+            return;
+        }
+        self.keys(job.node, &JOB, "a job");
+        self.permissions(job.node);
+        let has = |key: &str| job.node.get(key).is_some();
+        if has("uses") {
+            if has("steps") || has("runs-on") {
+                self.say(
+                    job.key.span,
+                    format!("`{}` calls a workflow, so it has no steps and no runs-on", job.id),
+                );
+            }
+        } else {
+            if !has("runs-on") {
+                self.say(job.key.span, format!("`{}` does not say what it runs on", job.id));
+            }
+            if job.node.get("steps").is_none_or(|steps| steps.items().is_empty()) {
+                self.say(job.key.span, format!("`{}` has no steps", job.id));
+            }
+        }
+    }
+
+    /// Needs that name no job, and needs in a ring.
+    fn needs(&mut self) {
+        let view = self.view;
+        let numbers: HashMap<String, usize> =
+            view.jobs.iter().enumerate().map(|(at, job)| (job.id.to_lowercase(), at)).collect();
+        let mut edges: Vec<Vec<(usize, Span)>> = vec![Vec::new(); view.jobs.len()];
+        for (at, job) in view.jobs.iter().enumerate() {
+            for need in job.node.get("needs").map(Node::one_or_many).unwrap_or_default() {
+                let Some(name) = need.text() else { continue };
+                match numbers.get(&name.to_lowercase()) {
+                    Some(&to) => edges[at].push((to, need.span)),
+                    None => self.say(need.span, format!("no job is named `{name}`")),
+                }
+            }
+        }
+        // Jobs without open needs are taken off until none is left; what remains goes round.
+        let mut waits: Vec<usize> = edges.iter().map(Vec::len).collect();
+        let mut needed_by: Vec<Vec<usize>> = vec![Vec::new(); edges.len()];
+        for (at, needs) in edges.iter().enumerate() {
+            for (to, _) in needs {
+                needed_by[*to].push(at);
+            }
+        }
+        let mut free: Vec<usize> = (0..edges.len()).filter(|at| waits[*at] == 0).collect();
+        while let Some(done) = free.pop() {
+            for &at in &needed_by[done] {
+                waits[at] -= 1;
+                if waits[at] == 0 {
+                    free.push(at);
+                }
+            }
+        }
+        let ring: HashSet<usize> = (0..edges.len()).filter(|at| waits[*at] > 0).collect();
+        let first = (0..edges.len()).find_map(|at| {
+            let (to, span) = edges[at].iter().find(|(to, _)| ring.contains(&at) && ring.contains(to))?;
+            Some((at, *to, *span))
+        });
+        if let Some((at, to, span)) = first {
+            let (waiting, for_whom) = (view.jobs[at].id, view.jobs[to].id);
+            self.say(span, format!("`{waiting}` waits for `{for_whom}`, and that in the end for itself"));
+        }
+    }
+
+    fn action(&mut self) {
+        let root = self.view.root;
+        let place = root.entries().first().map_or(root.span, |(key, _)| key.span);
+        self.keys(root, &ACTION, "an action");
+        if root.at(&["runs", "using"]).is_none() {
+            self.say(place, "it does not say what it runs with: `runs.using` is missing");
+        }
+        let is_composite = root.at(&["runs", "using"]).and_then(Node::text) == Some("composite");
+        let shellless: Vec<Span> = self
+            .view
+            .steps
+            .iter()
+            .filter(|step| is_composite && step.node.get("shell").is_none())
+            .filter_map(|step| step.node.entry("run").map(|(key, _)| key.span))
+            .collect();
+        for span in shellless {
+            self.say(span, "a step of an action names its `shell`");
+        }
+    }
+
+    fn step(&mut self, step: &Step<'_>) {
+        if !step.node.is_mapping() {
+            self.say(step.node.span, "a step is a mapping with `run` or `uses`");
+            return;
+        }
+        self.keys(step.node, &STEP, "a step");
+        let place = step.node.entries().first().map_or(step.node.span, |(key, _)| key.span);
+        match (step.node.get("run"), step.node.get("uses")) {
+            (None, None) => self.say(place, "a step has `run` or `uses`"),
+            (Some(_), Some(_)) => self.say(place, "a step has `run` or `uses`, not both"),
+            _ => {}
+        }
+    }
+
+    fn ids(&mut self) {
+        let mut known = HashSet::new();
+        let view = self.view;
+        for step in &view.steps {
+            let Some(id) = step.node.get("id") else { continue };
+            let name = id.text().unwrap_or_default();
+            if !is_id(name) {
+                self.say(id.span, format!("`{name}` is no id: letters, digits, - and _"));
+            }
+            if !known.insert((step.job, name.to_lowercase())) {
+                self.say(id.span, format!("another step has the id `{name}`"));
+            }
+        }
+    }
+}
+
+fn is_id(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+}

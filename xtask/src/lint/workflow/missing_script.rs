@@ -1,0 +1,119 @@
+//! A step that runs something that is not there.
+
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::view::{Context, Step, View};
+use crate::finding::{Group, Severity};
+use crate::lint::rule::{Offence, Rule};
+use crate::yaml::Node;
+
+pub(crate) const RULE: Rule = Rule {
+    name: "missing-script",
+    group: Group::Workflow,
+    severity: Severity::High,
+    summary: "A step runs a script, action or workflow that the repository does not have.",
+    why: "It fails on the first run, and a workflow that runs on labels or at night is not run by the pull request \
+          that broke it.",
+    example: "```yaml\n- run: ./scripts/deploy.sh   # renamed to scripts/release.sh\n- uses: ./.github/actions/setup-dbt  \
+              # has no action.yml\n```\n\nMend the path, or add the file in the same commit.",
+    remedy: "mend the path, or add the file",
+};
+
+/// A script at the start of a command, or behind its interpreter.
+static SCRIPT: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(
+        r#"(?:^|&&\s*|\|\|\s*|;\s*|\|\s*)(?:(?:bash|sh|zsh|python3?|node|ruby|pwsh|source|\.)\s+(?:-[a-zA-Z]+\s+)*)?["']?(?P<path>(?:\./)?[A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+)*\.(?:sh|bash|py|js|mjs|rb|ps1))\b"#,
+    )
+    .expect("a regular expression")
+});
+
+/// A script's name, wherever it stands.
+static NAME: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"[A-Za-z0-9_.-]+\.(?:sh|bash|py|js|mjs|rb|ps1)\b").expect("a regular expression")
+});
+
+pub(super) fn check(view: &View<'_>, repo: &Context<'_>) -> Vec<Offence> {
+    let mut offences = Vec::new();
+    // Other repositories that a step checks out lie in folders that this one does not have.
+    let checked_out = view.steps.iter().any(|step| step.node.at(&["with", "path"]).is_some());
+    for uses in view.steps.iter().filter_map(Step::uses) {
+        offences.extend(missing_action(view, repo, uses, checked_out));
+    }
+    for uses in view.jobs.iter().filter_map(|job| job.node.get("uses")) {
+        if let Some(path) = uses.text().and_then(|text| text.strip_prefix("./"))
+            && !repo.has_file(path)
+        {
+            offences.push(view.offence(&RULE, uses.span, format!("no workflow is at {path}")));
+        }
+    }
+    // Scripts that an earlier line has made or fetched are named there.
+    let mut mentioned: HashSet<&str> = HashSet::new();
+    for step in &view.steps {
+        let Some(run) = step.run() else { continue };
+        for line in view.script(run) {
+            for found in SCRIPT.captures_iter(line.text).filter_map(|found| found.name("path")) {
+                let name = found.as_str().rsplit('/').next().unwrap_or_default();
+                if mentioned.contains(name) {
+                    continue;
+                }
+                if let Some(path) = place(view, step, found.as_str())
+                    && !repo.has_file(&path)
+                {
+                    let start = line.start + found.start();
+                    let span = view.span(start..start + found.len());
+                    offences.push(view.offence(&RULE, span, format!("no file is at {path}")));
+                }
+            }
+            mentioned.extend(NAME.find_iter(line.text).map(|found| found.as_str()));
+        }
+    }
+    offences
+}
+
+fn missing_action(view: &View<'_>, repo: &Context<'_>, uses: &Node, checked_out: bool) -> Option<Offence> {
+    let path = uses.text()?.strip_prefix("./")?.trim_end_matches('/');
+    let path = normal(path)?;
+    let has = ["action.yml", "action.yaml", "Dockerfile"].iter().any(|file| {
+        repo.has_file(&if path.is_empty() { (*file).to_owned() } else { format!("{path}/{file}") })
+    });
+    let is_known = repo.has_folder(&path) || !checked_out;
+    (!has && is_known).then(|| {
+        let shown = if path.is_empty() { "the root" } else { &path };
+        view.offence(&RULE, uses.span, format!("no action.yml is in {shown}"))
+    })
+}
+
+/// The script's path from the root; nothing where only the run can tell.
+fn place(view: &View<'_>, step: &Step<'_>, script: &str) -> Option<String> {
+    let mut folder = step.node.get("working-directory");
+    for level in view.levels(step).into_iter().skip(1) {
+        folder = folder.or_else(|| level.at(&["defaults", "run", "working-directory"]));
+    }
+    let folder = folder.and_then(Node::text).unwrap_or_default();
+    let joined = if folder.is_empty() { script.to_owned() } else { format!("{folder}/{script}") };
+    // What a build has made is no file of the repository.
+    let is_made =
+        joined.starts_with("target/") || joined.starts_with("./target/") || joined.contains("node_modules");
+    if joined.starts_with('/') || joined.contains(['$', '~']) || is_made {
+        return None;
+    }
+    normal(&joined)
+}
+
+/// Without `.` and `..`; nothing for what leaves the repository.
+fn normal(path: &str) -> Option<String> {
+    let mut parts = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop()?;
+            }
+            part => parts.push(part),
+        }
+    }
+    Some(parts.join("/"))
+}

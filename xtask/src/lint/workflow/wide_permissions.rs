@@ -1,0 +1,39 @@
+//! A token that may do more than its jobs need.
+
+use super::view::View;
+use crate::finding::{Group, Severity};
+use crate::lint::rule::{Offence, Rule};
+use crate::yaml::Node;
+
+pub(crate) const RULE: Rule = Rule {
+    name: "wide-permissions",
+    group: Group::Workflow,
+    severity: Severity::Medium,
+    summary: "A token may write everything, or every job may write what one of them needs.",
+    why: "What the token may do, an injected line, a hijacked action or a poisoned dependency may do. The right to \
+          write belongs to the one job that writes.",
+    example: "```yaml\npermissions: write-all\n```\n\n```yaml\npermissions: {}\njobs:\n  notify:\n    permissions:\n      \
+              issues: write\n```",
+    remedy: "move the right to write into the job that needs it",
+};
+
+pub(super) fn check(view: &View<'_>) -> Vec<Offence> {
+    let mut offences = Vec::new();
+    let levels = std::iter::once(view.root).chain(view.jobs.iter().map(|job| job.node));
+    for permissions in levels.filter_map(|level| level.get("permissions")) {
+        if permissions.text() == Some("write-all") {
+            let message = "the token may write everything";
+            offences.push(view.offence(&RULE, permissions.span, message));
+        }
+    }
+    // With one job, the top is as good a place as the job.
+    if view.jobs.len() > 1 {
+        let top = view.root.get("permissions").map(Node::entries).unwrap_or_default();
+        for (scope, value) in top.iter().filter(|(_, value)| value.text() == Some("write")) {
+            let name = scope.text().unwrap_or_default();
+            let message = format!("every one of {} jobs may write {name}", view.jobs.len());
+            offences.push(view.offence(&RULE, value.span, message));
+        }
+    }
+    offences
+}

@@ -1,0 +1,143 @@
+//! yamllint's rules, run by `ryl` inside this process.
+
+use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, anyhow};
+use ryl::config::{Env, Overrides, YamlLintConfig, discover_config_with};
+
+use super::{yaml_limits, yaml_syntax};
+use crate::finding::Span;
+use crate::lint::rule::{Offence, Source};
+use crate::yaml::{self, Documents};
+
+/// Rules whose fix is more than white space: quotes may change what a value is, and markers of documents
+/// are taste.
+const NOT_WHITE_SPACE: [&str; 3] = ["quoted-strings", "document-start", "document-end"];
+
+/// Rules whose fix may reach into the text of a block, tried without when it did.
+const MAY_CHANGE_TEXT: [&[&str]; 4] =
+    [&[], &["trailing-spaces"], &["empty-lines"], &["trailing-spaces", "empty-lines"]];
+
+/// A fix that still finds something to mend after so many passes does not come to an end.
+const MOST_PASSES: usize = 4;
+
+/// `.yamllint.yml`.
+#[derive(Debug)]
+pub(crate) struct Config(YamlLintConfig);
+
+impl Config {
+    /// Reads the settings' text. `root` is where files that they name (`extends`, `ignore-from-file`) are
+    /// looked up.
+    pub(crate) fn load(text: &str, root: &Path) -> Result<Self> {
+        let overrides = Overrides { config_data: Some(text.to_owned()), ..Overrides::default() };
+        discover_config_with(&[], &overrides, &Rooted(root))
+            .map(|found| Self(found.config))
+            .map_err(|error| anyhow!(error))
+            .context("failed to understand .yamllint.yml")
+    }
+
+    /// Whether the settings leave `path`, relative to the root, to itself.
+    pub(crate) fn ignores(&self, path: &str) -> bool {
+        self.0.is_file_ignored(Path::new(path), Path::new(""))
+    }
+
+    pub(super) fn has(&self, rule: &str) -> bool {
+        self.0.rule_level(rule).is_some()
+    }
+}
+
+/// Settings are found in the repository and nowhere else: not in the user's home, not in the environment.
+struct Rooted<'a>(&'a Path);
+
+impl Env for Rooted<'_> {
+    fn current_dir(&self) -> PathBuf {
+        PathBuf::new()
+    }
+
+    fn config_dir(&self) -> Option<PathBuf> {
+        None
+    }
+
+    fn home_dir(&self) -> Option<PathBuf> {
+        None
+    }
+
+    fn read_to_string(&self, path: &Path) -> Result<String, String> {
+        std::fs::read_to_string(self.0.join(path))
+            .map_err(|error| format!("failed to read {}: {error}", path.display()))
+    }
+
+    fn path_exists(&self, path: &Path) -> bool {
+        self.0.join(path).exists()
+    }
+
+    fn env_var(&self, _: &str) -> Option<String> {
+        None
+    }
+}
+
+/// The style offences of a file that our own reader has read.
+pub(super) fn check(source: &Source, documents: &Documents, config: &Config) -> Vec<Offence> {
+    let text = documents.blanked.as_ref().map_or(source.text.as_str(), |blanked| &blanked.text);
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let path = Path::new(&source.path);
+    let Ok(problems) = catch_unwind(AssertUnwindSafe(|| ryl::lint_str(text, path, &config.0, Path::new(""))))
+    else {
+        let message = "the style rules failed on this file; please report it".to_owned();
+        return vec![yaml_limits::RULE.offence(&source.path, Span::default(), message)];
+    };
+    let blanked = |line: usize| {
+        documents.blanked.iter().flat_map(|blanked| &blanked.lines).any(|lines| lines.contains(&line))
+    };
+    problems
+        .into_iter()
+        .filter(|problem| !blanked(problem.line))
+        .map(|problem| Offence {
+            rule: Cow::Borrowed(problem.rule.unwrap_or(yaml_syntax::RULE.name)),
+            path: source.path.clone(),
+            span: Span {
+                line: problem.line,
+                column: problem.column,
+                end_line: problem.line,
+                end_column: problem.column + 1,
+            },
+            message: problem.message,
+            remedy: None,
+        })
+        .collect()
+}
+
+/// The text with its white space mended; nothing when there is nothing to do, or when no way was found
+/// that leaves every value as it is.
+pub(super) fn fix(source: &Source, config: &Config) -> Option<String> {
+    let before = yaml::parse(&source.text).ok()?;
+    // Byte-order marks in the middle are taken for one at the start once the lines before them are gone.
+    if before.blanked.is_some() || source.text.rfind('\u{feff}').is_some_and(|at| at > 0) {
+        return None;
+    }
+    MAY_CHANGE_TEXT.iter().find_map(|left_out| {
+        let skip: Vec<&str> = NOT_WHITE_SPACE.iter().chain(*left_out).copied().collect();
+        let fixed = settled(source, config, &skip)?;
+        let same = yaml::parse(&fixed).is_ok_and(|after| after.roots == before.roots);
+        same.then_some(fixed).filter(|fixed| *fixed != source.text)
+    })
+}
+
+fn settled(source: &Source, config: &Config, skip: &[&str]) -> Option<String> {
+    let path = Path::new(&source.path);
+    let mark = if source.text.starts_with('\u{feff}') { "\u{feff}" } else { "" };
+    let mut text = source.text[mark.len()..].to_owned();
+    for _ in 0..MOST_PASSES {
+        let next = catch_unwind(AssertUnwindSafe(|| {
+            ryl::fix::apply_safe_fixes_filtered(&text, &config.0, path, Path::new(""), skip)
+        }))
+        .ok()?;
+        if next == text {
+            return Some(format!("{mark}{text}"));
+        }
+        text = next;
+    }
+    None
+}

@@ -1,0 +1,558 @@
+//! YAML as it was written: values together with the place they stand at, read by the same parser as the
+//! style rules, so that the whole toolkit has one judgement of what a file says.
+//!
+//! Files come from anywhere, so reading is bounded: by size, by depth, and by how much aliases may
+//! multiply. A file past a limit is an error with a position, never a long wait or a full memory.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::ops::Range;
+
+use granit_parser::{Event, Parser, ScalarStyle};
+
+use crate::finding::Span;
+
+/// What people write by hand stays far below; larger files are data.
+const MOST_BYTES: usize = 4 << 20;
+/// GitHub's and dbt's own files nest some ten levels.
+const MOST_DEPTH: usize = 100;
+/// Nodes that anchors and aliases may add to those written.
+const MOST_ALIASED: usize = 100_000;
+/// Runs of comments that are taken out before the file counts as unreadable: each costs a reading.
+const MOST_COMMENT_RUNS: usize = 20;
+/// A scalar weighs as much as this many of its bytes are nodes.
+const BYTES_A_NODE: usize = 64;
+
+/// A value and where it stands. What an alias brings in keeps the place of its anchor.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    pub(crate) value: Value,
+    pub(crate) span: Span,
+    /// The same place in bytes of the text.
+    pub(crate) bytes: Range<usize>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Value {
+    Scalar {
+        text: String,
+        style: Style,
+    },
+    Sequence(Vec<Node>),
+    /// In the order of the file; what `<<` merges in comes after what the mapping says itself.
+    Mapping(Vec<(Node, Node)>),
+}
+
+/// How a scalar is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// Only such a scalar can be null, a number or a truth value.
+    Plain,
+    Quoted,
+    /// `|`: the place is that of its lines.
+    Literal,
+    /// `>`: the same, and its lines are one.
+    Folded,
+}
+
+/// A file's documents, and the keys that stand in one mapping twice.
+#[derive(Debug, Default)]
+pub(crate) struct Documents {
+    pub(crate) roots: Vec<Node>,
+    pub(crate) duplicates: Vec<Duplicate>,
+    /// Where comments had to be taken out before the parser would read on.
+    pub(crate) blanked: Option<Blanked>,
+}
+
+/// The text with spaces in place of long runs of comments, and the lines they stood on.
+#[derive(Debug)]
+pub(crate) struct Blanked {
+    pub(crate) text: String,
+    pub(crate) lines: Vec<Range<usize>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Duplicate {
+    pub(crate) key: String,
+    pub(crate) span: Span,
+    pub(crate) first_line: usize,
+}
+
+/// Why a file is not read.
+#[derive(Debug, thiserror::Error)]
+#[error("{message} (line {}, column {})", .span.line, .span.column)]
+pub(crate) struct Error {
+    pub(crate) span: Span,
+    pub(crate) kind: Kind,
+    pub(crate) message: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// It is no YAML.
+    Syntax,
+    /// It may be, but is past a limit.
+    Limit,
+}
+
+/// What a value says, wherever it stands: two texts with equal data are the same file to a program.
+impl PartialEq for Node {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.value, &other.value) {
+            (Value::Scalar { text, style }, Value::Scalar { text: theirs, style: so }) => {
+                text == theirs && (*style == Style::Plain) == (*so == Style::Plain)
+            }
+            (Value::Sequence(ours), Value::Sequence(theirs)) => ours == theirs,
+            (Value::Mapping(ours), Value::Mapping(theirs)) => ours == theirs,
+            _ => false,
+        }
+    }
+}
+
+impl Node {
+    /// The text of a scalar that is not null.
+    pub(crate) fn text(&self) -> Option<&str> {
+        match &self.value {
+            Value::Scalar { text, .. } if !self.is_null() => Some(text),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn is_null(&self) -> bool {
+        matches!(&self.value, Value::Scalar { text, style: Style::Plain }
+            if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
+    }
+
+    /// A truth value, as YAML 1.1 writes it: dbt's reader takes `yes` and `on` too.
+    pub(crate) fn truth(&self) -> Option<bool> {
+        let Value::Scalar { text, style: Style::Plain } = &self.value else { return None };
+        match text.to_ascii_lowercase().as_str() {
+            "true" | "yes" | "on" => Some(true),
+            "false" | "no" | "off" => Some(false),
+            _ => None,
+        }
+    }
+
+    /// The items of a sequence; none of anything else.
+    pub(crate) fn items(&self) -> &[Self] {
+        match &self.value {
+            Value::Sequence(items) => items,
+            _ => &[],
+        }
+    }
+
+    /// The items of a sequence, or the value itself: where a list of one may be written without.
+    pub(crate) fn one_or_many(&self) -> &[Self] {
+        match &self.value {
+            Value::Sequence(items) => items,
+            _ if self.is_null() => &[],
+            _ => std::slice::from_ref(self),
+        }
+    }
+
+    /// Keys and values of a mapping; none of anything else.
+    pub(crate) fn entries(&self) -> &[(Self, Self)] {
+        match &self.value {
+            Value::Mapping(entries) => entries,
+            _ => &[],
+        }
+    }
+
+    pub(crate) fn entry(&self, key: &str) -> Option<(&Self, &Self)> {
+        self.entries().iter().find(|(k, _)| k.text() == Some(key)).map(|(k, v)| (k, v))
+    }
+
+    pub(crate) fn get(&self, key: &str) -> Option<&Self> {
+        self.entry(key).map(|(_, value)| value)
+    }
+
+    /// The value at the end of a path of keys.
+    pub(crate) fn at(&self, path: &[&str]) -> Option<&Self> {
+        path.iter().try_fold(self, |node, key| node.get(key))
+    }
+
+    pub(crate) fn is_mapping(&self) -> bool {
+        matches!(self.value, Value::Mapping(_))
+    }
+
+    pub(crate) fn is_scalar(&self) -> bool {
+        matches!(self.value, Value::Scalar { .. })
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Syntax => "syntax",
+            Self::Limit => "limit",
+        })
+    }
+}
+
+/// Reads every document of `text`. A byte-order mark is passed over.
+pub(crate) fn parse(text: &str) -> Result<Documents, Error> {
+    if text.len() > MOST_BYTES {
+        let message = format!("larger than {} MiB: this is data, not a document to read", MOST_BYTES >> 20);
+        return Err(Error { span: first(), kind: Kind::Limit, message });
+    }
+    let mut blanked: Option<Blanked> = None;
+    for _ in 0..MOST_COMMENT_RUNS {
+        let read = read(blanked.as_ref().map_or(text, |blanked| &blanked.text));
+        match read {
+            Err(error) if error.message.starts_with("too many consecutive comments") => {
+                let so_far =
+                    blanked.take().unwrap_or_else(|| Blanked { text: text.to_owned(), lines: vec![] });
+                blanked = Some(so_far.without_comments_at(error.span.line).ok_or(error)?);
+            }
+            read => return read.map(|documents| Documents { blanked, ..documents }),
+        }
+    }
+    let message = "too many runs of comments between a key and its value".to_owned();
+    Err(Error { span: first(), kind: Kind::Limit, message })
+}
+
+fn read(text: &str) -> Result<Documents, Error> {
+    let body = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut reader = Reader::new(text.len() - body.len());
+    for event in Parser::new_from_str(body) {
+        let (event, span) = event.map_err(|error| {
+            let (line, column) = position(*error.marker());
+            let too_deep = error.info().contains("recursion limit");
+            Error {
+                span: Span { line, column, end_line: line, end_column: column + 1 },
+                kind: if too_deep { Kind::Limit } else { Kind::Syntax },
+                message: error.info().to_owned(),
+            }
+        })?;
+        reader.take(event, span)?;
+    }
+    Ok(reader.documents)
+}
+
+impl Blanked {
+    /// The parser gives up on more than 32 comments before a value. The run around `line` becomes spaces,
+    /// so that every place stays where it is; nothing if no comment is there to take out.
+    fn without_comments_at(mut self, line: usize) -> Option<Self> {
+        let mut starts = vec![0];
+        starts.extend(memchr::memchr_iter(b'\n', self.text.as_bytes()).map(|at| at + 1));
+        starts.push(self.text.len());
+        let row = |at: usize| starts.get(at).zip(starts.get(at + 1)).map(|(a, b)| &self.text[*a..*b]);
+        let passes =
+            |at: usize| row(at).map(str::trim).is_some_and(|text| text.is_empty() || text.starts_with('#'));
+        let here = (line.saturating_sub(3)..line + 2).find(|&at| passes(at))?;
+        let first = (0..=here).rev().take_while(|&at| passes(at)).last()?;
+        let last = (here..starts.len()).take_while(|&at| passes(at)).last()?;
+        let (from, to) = (starts[first], starts[last + 1]);
+        if !self.text[from..to].contains('#') {
+            return None;
+        }
+        let blank: String = self.text[from..to]
+            .bytes()
+            .map(|byte| if matches!(byte, b'\n' | b'\r') { char::from(byte) } else { ' ' })
+            .collect();
+        self.text.replace_range(from..to, &blank);
+        self.lines.push(first + 1..last + 2);
+        Some(self)
+    }
+}
+
+/// The first document, where a file has but one to say.
+pub(crate) fn parse_one(text: &str) -> Result<Option<Node>, Error> {
+    Ok(parse(text)?.roots.into_iter().next())
+}
+
+fn first() -> Span {
+    Span { line: 1, column: 1, end_line: 1, end_column: 1 }
+}
+
+fn position(marker: granit_parser::Marker) -> (usize, usize) {
+    (marker.line().max(1), marker.col() + 1)
+}
+
+/// A collection whose end has not come yet.
+struct Open {
+    value: Value,
+    /// A key that waits for its value.
+    key: Option<Node>,
+    anchor: usize,
+    span: Span,
+    start: usize,
+    weight: usize,
+}
+
+struct Reader {
+    documents: Documents,
+    open: Vec<Open>,
+    /// What anchors stand for, and how much it weighs; nothing while it is being read.
+    anchors: HashMap<usize, (Node, usize)>,
+    aliased: usize,
+    /// Bytes before what the parser sees.
+    skipped: usize,
+}
+
+impl Reader {
+    fn new(skipped: usize) -> Self {
+        Self {
+            documents: Documents::default(),
+            open: Vec::new(),
+            anchors: HashMap::new(),
+            aliased: 0,
+            skipped,
+        }
+    }
+
+    fn take(&mut self, event: Event<'_>, span: granit_parser::Span) -> Result<(), Error> {
+        let bytes = self.bytes(span);
+        let place = {
+            let ((line, column), (end_line, end_column)) = (position(span.start), position(span.end));
+            Span { line, column, end_line, end_column }
+        };
+        match event {
+            Event::Scalar(text, style, anchor, _) => {
+                let weight = 1 + text.len() / BYTES_A_NODE;
+                let style = match style {
+                    ScalarStyle::Plain => Style::Plain,
+                    ScalarStyle::Literal => Style::Literal,
+                    ScalarStyle::Folded => Style::Folded,
+                    _ => Style::Quoted,
+                };
+                let value = Value::Scalar { text: Cow::into_owned(text), style };
+                self.complete(Node { value, span: place, bytes }, anchor, weight)
+            }
+            Event::SequenceStart(_, anchor, _) => {
+                self.start(Value::Sequence(Vec::new()), anchor, place, bytes.start)
+            }
+            Event::MappingStart(_, anchor, _) => {
+                self.start(Value::Mapping(Vec::new()), anchor, place, bytes.start)
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.end(place, bytes.end),
+            Event::Alias(id) => {
+                let Some((node, weight)) = self.anchors.get(&id).map(|(n, w)| (n.clone(), *w)) else {
+                    let message = "an alias inside what its own anchor stands for".to_owned();
+                    return Err(Error { span: place, kind: Kind::Limit, message });
+                };
+                self.spend(weight, place)?;
+                self.attach(node, weight);
+                Ok(())
+            }
+            Event::DocumentEnd => {
+                self.anchors.clear();
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn bytes(&self, span: granit_parser::Span) -> Range<usize> {
+        let range = span.byte_range().unwrap_or(0..0);
+        range.start + self.skipped..range.end + self.skipped
+    }
+
+    fn start(&mut self, value: Value, anchor: usize, span: Span, start: usize) -> Result<(), Error> {
+        if self.open.len() >= MOST_DEPTH {
+            let message = format!("nested more than {MOST_DEPTH} levels deep");
+            return Err(Error { span, kind: Kind::Limit, message });
+        }
+        self.open.push(Open { value, key: None, anchor, span, start, weight: 1 });
+        Ok(())
+    }
+
+    fn end(&mut self, place: Span, end: usize) -> Result<(), Error> {
+        let Some(mut open) = self.open.pop() else { return Ok(()) };
+        if let Value::Mapping(entries) = &mut open.value {
+            self.note_duplicates(entries);
+            let merged = merge(entries);
+            self.spend(merged, open.span)?;
+        }
+        let span = Span { end_line: place.end_line, end_column: place.end_column, ..open.span };
+        let node = Node { value: open.value, span, bytes: open.start..end.max(open.start) };
+        self.complete(node, open.anchor, open.weight)
+    }
+
+    fn complete(&mut self, node: Node, anchor: usize, weight: usize) -> Result<(), Error> {
+        if anchor != 0 {
+            self.spend(weight, node.span)?;
+            self.anchors.insert(anchor, (node.clone(), weight));
+        }
+        self.attach(node, weight);
+        Ok(())
+    }
+
+    /// Every copy is paid for, so that neither aliases nor nested anchors can multiply without end.
+    fn spend(&mut self, weight: usize, span: Span) -> Result<(), Error> {
+        self.aliased = self.aliased.saturating_add(weight);
+        if self.aliased > MOST_ALIASED {
+            let message = format!("anchors and aliases multiply to more than {MOST_ALIASED} values");
+            return Err(Error { span, kind: Kind::Limit, message });
+        }
+        Ok(())
+    }
+
+    fn attach(&mut self, node: Node, weight: usize) {
+        let Some(open) = self.open.last_mut() else {
+            self.documents.roots.push(node);
+            return;
+        };
+        open.weight = open.weight.saturating_add(weight);
+        match &mut open.value {
+            Value::Sequence(items) => items.push(node),
+            Value::Mapping(entries) => match open.key.take() {
+                Some(key) => entries.push((key, node)),
+                None => open.key = Some(node),
+            },
+            Value::Scalar { .. } => {}
+        }
+    }
+
+    fn note_duplicates(&mut self, entries: &[(Node, Node)]) {
+        let mut seen: HashMap<&str, usize> = HashMap::with_capacity(entries.len());
+        for (key, _) in entries {
+            let Value::Scalar { text, .. } = &key.value else { continue };
+            if text == "<<" {
+                continue;
+            }
+            if let Some(&first_line) = seen.get(text.as_str()) {
+                self.documents.duplicates.push(Duplicate { key: text.clone(), span: key.span, first_line });
+            } else {
+                seen.insert(text, key.span.line);
+            }
+        }
+    }
+}
+
+/// Replaces `<<` by what it merges in: keys that the mapping does not have itself, the first one named
+/// winning. Returns how many entries that added.
+fn merge(entries: &mut Vec<(Node, Node)>) -> usize {
+    let is_merge =
+        |key: &Node| matches!(&key.value, Value::Scalar { text, style: Style::Plain } if text == "<<");
+    if !entries.iter().any(|(key, _)| is_merge(key)) {
+        return 0;
+    }
+    let (merged, own): (Vec<_>, Vec<_>) = std::mem::take(entries).into_iter().partition(|(k, _)| is_merge(k));
+    let mut known: HashSet<String> =
+        own.iter().filter_map(|(key, _)| key.text().map(str::to_owned)).collect();
+    *entries = own;
+    let before = entries.len();
+    for (_, value) in merged {
+        for source in value.one_or_many() {
+            for (key, value) in source.entries() {
+                if key.text().is_some_and(|text| known.insert(text.to_owned())) {
+                    entries.push((key.clone(), value.clone()));
+                }
+            }
+        }
+    }
+    entries.len() - before
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn one(text: &str) -> Node {
+        parse_one(text).expect("YAML").expect("a document")
+    }
+
+    #[test]
+    fn values_know_where_they_stand() {
+        let text = "\u{feff}a:\n  - ü: \"x\"\n    b: |\n      one\n      two\n";
+        let node = one(text);
+        let item = &node.get("a").expect("a").items()[0];
+        let (key, value) = item.entry("ü").expect("a key");
+        assert_eq!((key.span.line, key.span.column), (2, 5));
+        assert_eq!((value.span.line, value.span.column, value.span.end_column), (2, 8, 11));
+        let block = item.get("b").expect("b");
+        assert_eq!(block.text(), Some("one\ntwo\n"));
+        assert_eq!(&text[block.bytes.clone()], "one\n      two\n");
+        assert_eq!(value.text(), Some("x"));
+    }
+
+    #[test]
+    fn aliases_and_merge_keys_are_resolved() {
+        let node = one("base: &b {x: 1, y: 2}\nmine:\n  <<: *b\n  y: 3\nagain: *b\n");
+        let mine = node.get("mine").expect("mine");
+        assert_eq!(mine.get("x").and_then(Node::text), Some("1"));
+        assert_eq!(mine.get("y").and_then(Node::text), Some("3"));
+        assert_eq!(mine.entries().len(), 2);
+        assert_eq!(node.get("again"), node.get("base"));
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_told() {
+        let documents = parse("a: 1\nb:\n  c: 1\n  c: 2\n'a': 3\n").expect("YAML");
+        let found: Vec<_> =
+            documents.duplicates.iter().map(|d| (d.key.as_str(), d.span.line, d.first_line)).collect();
+        assert_eq!(found, [("c", 4, 3), ("a", 5, 1)]);
+    }
+
+    #[test]
+    fn only_plain_words_are_null_or_true() {
+        let node = one("[~, null, '', 'null', yes, 'yes', off]");
+        let nulls: Vec<_> = node.items().iter().map(Node::is_null).collect();
+        assert_eq!(nulls, [true, true, false, false, false, false, false]);
+        let truths: Vec<_> = node.items().iter().map(Node::truth).collect();
+        assert_eq!(truths, [None, None, None, None, Some(true), None, Some(false)]);
+    }
+
+    #[test]
+    fn hostile_files_are_errors_with_a_place() {
+        let laughs = {
+            let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
+            for i in 1..12 {
+                let alias = format!("*a{},", i - 1).repeat(9);
+                text = format!("{text}a{i}: &a{i} [{alias}]\n");
+            }
+            text
+        };
+        let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(1 << 20), "*a, ".repeat(10_000));
+        let nested_anchors = format!("{}x{}", "&a [".repeat(90), "]".repeat(90));
+        for (text, kind) in [
+            (laughs, Some(Kind::Limit)),
+            (long, Some(Kind::Limit)),
+            (nested_anchors, None),
+            ("[".repeat(10_000), Some(Kind::Limit)),
+            ("- ".repeat(10_000), Some(Kind::Limit)),
+            ("? ".repeat(10_000), Some(Kind::Limit)),
+            ("{a: ".repeat(10_000), Some(Kind::Limit)),
+            ("a: &a [*a]".to_owned(), Some(Kind::Limit)),
+            ("a: *b".to_owned(), Some(Kind::Syntax)),
+            ("a: [1\nb".to_owned(), Some(Kind::Syntax)),
+            ("a:\n\t- b".to_owned(), Some(Kind::Syntax)),
+            ("x".repeat(MOST_BYTES + 1), Some(Kind::Limit)),
+            (String::new(), None),
+        ] {
+            let start = text.chars().take(20).collect::<String>();
+            match parse(&text) {
+                Ok(_) => assert_eq!(None, kind, "{start}"),
+                Err(error) => {
+                    assert_eq!(Some(error.kind), kind, "{start}: {error}");
+                    assert!(error.span.line >= 1 && error.span.column >= 1);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn long_comments_are_no_error() {
+        let comments = "# a line\n".repeat(200);
+        for text in [
+            format!("{comments}a: 1\n"),
+            format!("a:\n{comments}  b: 1\n"),
+            format!("a:\n  - b\n{comments}  - c\n"),
+            format!("a:\n  -\n{comments}    b: c\n"),
+            format!("a: 1\n{comments}b: 2\n{comments}"),
+            format!("a: [\n{comments}  b,\n{comments}  ]\n"),
+        ] {
+            assert!(parse(&text).is_ok(), "{:?} {}", parse(&text).err(), &text[text.len() - 20..]);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "[-?:,\\[\\]{}#&*!|>'\"%@` \t\r\na-c0~<]{0,80}") {
+            drop(parse(&text));
+        }
+    }
+}
