@@ -11,6 +11,7 @@ mod metrics;
 mod notify;
 mod plan;
 mod python;
+mod replay;
 mod report_page;
 mod schema;
 mod secrets;

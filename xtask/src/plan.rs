@@ -258,7 +258,7 @@ mod tests {
             assert_eq!(name.as_str().parse::<Name>().as_ref(), Ok(name));
         }
         assert!(!plan.reasons.is_empty());
-        if plan.action == record::Action::Cleanup {
+        if plan.action == Action::Cleanup {
             let kept = plan.environment.as_ref().is_some_and(|name| ["prod", "dev"].contains(&name.as_str()));
             assert!(!kept, "{plan:?}");
         }

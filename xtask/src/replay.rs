@@ -93,8 +93,14 @@ fn tells_statements(step: &Step) -> bool {
     matches!(step.stage, Stage::Elt | Stage::Cleanup)
 }
 
+/// A step as it would be typed. The plan is pages of JSON that nobody would type.
 fn line(step: &Step) -> String {
-    step.argv.iter().map(|word| console::shell_word(word)).collect::<Vec<_>>().join(" ")
+    let mut words = Vec::with_capacity(step.argv.len());
+    for (at, word) in step.argv.iter().enumerate() {
+        let is_plan = at > 0 && step.argv[at - 1] == "--plan";
+        words.push(if is_plan { "\"$PLAN\"".to_owned() } else { console::shell_word(word) });
+    }
+    words.join(" ")
 }
 
 fn parse(argv: &[String]) -> Result<Command> {
