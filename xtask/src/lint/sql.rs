@@ -39,7 +39,7 @@ use self::trace::{Origin, Rendering};
 use super::rule::{Offence, Parameters, Rule, Source};
 use crate::finding::{Lines, Severity};
 
-pub(crate) use self::style::{Described, described};
+pub(crate) use self::style::described;
 
 const TEMPLATE: Rule = Rule {
     name: "sql-template",
@@ -132,7 +132,7 @@ pub(crate) struct Project {
 }
 
 impl Project {
-    /// Fails on a `.sqlfluff` or parameters that cannot be understood.
+    /// Cheap: linters are made by [`Self::ready`]. Fails on parameters that cannot be understood.
     pub(crate) fn load(inputs: Inputs, parameters: &Parameters) -> Result<Self> {
         let mut library = Library::default();
         for text in &inputs.macros {
@@ -141,7 +141,7 @@ impl Project {
         let settings = Settings { name: inputs.name, vars: inputs.vars, adapter: inputs.adapter };
         Ok(Self {
             renderer: Renderer::new(settings, library),
-            styles: Styles::load(&inputs.styles)?,
+            styles: Styles::new(inputs.styles),
             folders: inputs.folders,
             averages: parameters.of(&average_of_averages::RULE)?,
             relations: parameters.of(&hard_coded_relation::RULE)?,
@@ -153,6 +153,15 @@ impl Project {
         let above = |folder: &str| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
         let nearest = self.folders.iter().filter(|(folder, _)| above(folder)).max_by_key(|(folder, _)| folder.len());
         nearest.map_or(Role::Script, |(_, role)| *role)
+    }
+
+    /// Makes the linters that these files need. Fails on a `.sqlfluff` that cannot be understood, once
+    /// rather than at each file.
+    pub(crate) fn ready<'p>(&self, paths: impl IntoIterator<Item = &'p str>) -> Result<()> {
+        for path in paths {
+            self.styles.of(path)?;
+        }
+        Ok(())
     }
 
     /// The names of sqruff's rules that are on for the file at `path`.
@@ -248,7 +257,10 @@ fn judge(source: &str, path: &str, project: &Project, found: &mut BTreeSet<Viola
         Err(fault) => return found.extend([faulty(fault)]),
     };
     let role = project.role(path);
-    let Some(style) = project.styles.of(path) else { return };
+    let style = match project.styles.of(path) {
+        Ok(style) => style,
+        Err(error) => return found.extend([unread(&error)]),
+    };
     for rendering in renderings(source, &pieces, path, project) {
         let rendering = match rendering {
             Ok(rendering) => rendering,
@@ -262,10 +274,15 @@ fn judge(source: &str, path: &str, project: &Project, found: &mut BTreeSet<Viola
         }
         let looked = style.parse(source, &rendering, |parsed| {
             found.extend(parsed.broken.iter().cloned());
-            match parsed.violations() {
-                Ok(violations) => found.extend(violations),
-                Err(error) => {
-                    found.insert(unread(&error));
+            // In what is not understood, every indent looks wrong.
+            if parsed.broken.is_empty() {
+                match parsed.violations() {
+                    Ok(violations) => {
+                        found.extend(violations.into_iter().filter(|found| !is_trimmed(&rendering, found)));
+                    }
+                    Err(error) => {
+                        found.insert(unread(&error));
+                    }
                 }
             }
             if let Some(tree) = &parsed.tree {
@@ -282,6 +299,15 @@ fn judge(source: &str, path: &str, project: &Project, found: &mut BTreeSet<Viola
             found.insert(unread(&error));
         }
     }
+}
+
+/// Whether it is about whitespace that whitespace control takes away: how that is laid out is nobody's
+/// business but the template's.
+fn is_trimmed(rendering: &Rendering, found: &Violation) -> bool {
+    found.rule.starts_with("layout.")
+        && rendering.slices.iter().any(|slice| {
+            slice.origin == Origin::Trimmed && slice.source.start <= found.start && found.start < slice.source.end
+        })
 }
 
 fn faulty(fault: Fault) -> Violation {
@@ -341,7 +367,7 @@ fn ended(body: &str) -> String {
 
 fn pass(body: &str, path: &str, project: &Project) -> Option<String> {
     let Ok(Nature::Sql(pieces)) = project.renderer.nature(body) else { return None };
-    let style = project.styles.of(path)?;
+    let style = project.styles.of(path).ok()?;
     let mut patches: Vec<Patch> = Vec::new();
     let mut literals: Vec<Range<usize>> = Vec::new();
     for rendering in renderings(body, &pieces, path, project) {

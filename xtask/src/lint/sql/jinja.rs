@@ -199,7 +199,7 @@ fn context(name: &str, incremental: bool, absent: &HashSet<String>) -> Value {
         ("sql".to_owned(), Value::from("select 1")),
         ("__incremental".to_owned(), Value::from(incremental)),
     ];
-    own.into_iter().chain(absent.iter().map(|name| (name.clone(), unknown(name)))).collect()
+    Value::from_pairs(own.into_iter().chain(absent.iter().map(|name| (name.clone(), unknown(name)))))
 }
 
 struct Attempt<'s> {

@@ -128,7 +128,11 @@ pub(crate) fn assembled(source: &str, pieces: &[Piece]) -> String {
     };
     let (varargs, kwargs) = (uses("varargs"), uses("kwargs"));
     let mut open: Option<String> = None;
+    let mut at = pieces.first().map_or(0, |piece| piece.range.start);
     for piece in pieces {
+        // The whitespace that the tags beside it take away: a brace before a tag must not join it.
+        text.push_str(&source[at..piece.range.start]);
+        at = piece.range.end;
         if piece.kind != Kind::Statement {
             text.push_str(&source[piece.range.clone()]);
             continue;
