@@ -52,11 +52,15 @@ pub(super) fn check(file: &File<'_>, settings: &Settings) -> Vec<Objection> {
             let is_nested = argument.is_type(SyntaxKind::Function);
             let word = if is_nested { tokens.first() } else { tokens.last() };
             let Some(word) = word else { continue };
-            let objects = if is_nested { is_average(&word.text) } else { is_ratio(&word.text, &settings.endings) };
+            let objects =
+                if is_nested { is_average(&word.text) } else { is_ratio(&word.text, &settings.endings) };
             if objects {
                 found.push(Objection {
                     range: span(&tokens),
-                    message: format!("`{}` is an average or a ratio, and `{}` averages it again", word.text, name.text),
+                    message: format!(
+                        "`{}` is an average or a ratio, and `{}` averages it again",
+                        word.text, name.text
+                    ),
                 });
             }
         }

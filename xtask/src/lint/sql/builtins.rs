@@ -140,7 +140,8 @@ fn internal(env: &mut Environment<'static>) {
 fn relations(env: &mut Environment<'static>) {
     let reference = |_: &mut State<'_, '_>, args: &[Value]| {
         let (positional, _) = split(args)?;
-        let name = positional.last().ok_or_else(|| Error::new(ErrorKind::MissingArgument, "ref needs a model"))?;
+        let name =
+            positional.last().ok_or_else(|| Error::new(ErrorKind::MissingArgument, "ref needs a model"))?;
         Ok(Relation::of(&name.to_string()))
     };
     let source = |_: &mut State<'_, '_>, args: &[Value]| match split(args)?.0.as_slice() {
@@ -157,7 +158,8 @@ fn relations(env: &mut Environment<'static>) {
     function(env, "load_relation", |_, args| Ok(args.first().cloned().unwrap_or_default()));
     namespace(env, "api", |_, method, args| {
         let (_, named) = split(args)?;
-        let name = named.get::<Value>("identifier").map_or_else(|_| method.to_owned(), |name| name.to_string());
+        let name =
+            named.get::<Value>("identifier").map_or_else(|_| method.to_owned(), |name| name.to_string());
         Ok(Relation::of(&name))
     });
 }
@@ -217,7 +219,9 @@ fn adapter(env: &mut Environment<'static>, facts: &Arc<Facts>) {
         facts.name.clone(),
         Value::from_object(Namespace {
             name: "project",
-            run: move |state: &mut State<'_, '_>, method: &str, args: &[Value]| match Macro::known(state, method) {
+            run: move |state: &mut State<'_, '_>, method: &str, args: &[Value]| match Macro::known(
+                state, method,
+            ) {
                 Some(found) => found.call(state, args),
                 None => StandIn::of(format!("{}_{method}", own.name)).call(state, args),
             },
@@ -278,7 +282,8 @@ fn python(env: &mut Environment<'static>) {
         let (positional, named) = split(args)?;
         let text = positional.first().map(ToString::to_string).unwrap_or_default();
         let default = || argument(&positional, &named, 1, "default").unwrap_or_else(|| Value::from(()));
-        Ok(serde_json::from_str::<serde_json::Value>(&text).map_or_else(|_| default(), |json| from_json(&json)))
+        Ok(serde_json::from_str::<serde_json::Value>(&text)
+            .map_or_else(|_| default(), |json| from_json(&json)))
     });
     function(env, "fromyaml", |_, _| Ok(StandIn::of("yaml")));
     function(env, "local_md5", |_, args| {
@@ -305,7 +310,9 @@ fn constants(env: &mut Environment<'static>, facts: &Arc<Facts>) {
         run: |_: &mut State<'_, '_>, method: &str, args: &[Value]| {
             Ok(match method {
                 "sub" => args.get(2).cloned().unwrap_or_default(),
-                "findall" | "split" => keep(&Value::from(args.get(1).cloned().into_iter().collect::<Vec<_>>())),
+                "findall" | "split" => {
+                    keep(&Value::from(args.get(1).cloned().into_iter().collect::<Vec<_>>()))
+                }
                 _ => Value::from(()),
             })
         },
@@ -334,7 +341,10 @@ fn constants(env: &mut Environment<'static>, facts: &Arc<Facts>) {
     let empty = || Dict::of(Vec::<(&str, Value)>::new());
     let graph = ["nodes", "sources", "exposures", "metrics", "groups"].map(|kind| (kind, empty()));
     env.add_global("graph", Dict::of(graph));
-    env.add_global("flags", Dict::of([("FULL_REFRESH", Value::from(false)), ("WHICH", Value::from("compile"))]));
+    env.add_global(
+        "flags",
+        Dict::of([("FULL_REFRESH", Value::from(false)), ("WHICH", Value::from("compile"))]),
+    );
     env.add_global("execute", Value::from(false));
     env.add_global("run_started_at", Value::from(NOW));
     let texts = [
@@ -382,11 +392,9 @@ pub(crate) fn from_json(json: &serde_json::Value) -> Value {
     match json {
         serde_json::Value::Null => Value::from(()),
         serde_json::Value::Bool(flag) => Value::from(*flag),
-        serde_json::Value::Number(number) => number
-            .as_i64()
-            .map(Value::from)
-            .or_else(|| number.as_f64().map(Value::from))
-            .unwrap_or_default(),
+        serde_json::Value::Number(number) => {
+            number.as_i64().map(Value::from).or_else(|| number.as_f64().map(Value::from)).unwrap_or_default()
+        }
         serde_json::Value::String(text) => Value::from(text.clone()),
         serde_json::Value::Array(items) => keep(&items.iter().map(from_json).collect::<Vec<_>>().into()),
         serde_json::Value::Object(items) => {
@@ -398,10 +406,32 @@ pub(crate) fn from_json(json: &serde_json::Value) -> Value {
 /// The names of dbt's macros that every adapter has, which older projects call without `dbt.`.
 pub(crate) fn is_cross_database(name: &str) -> bool {
     const NAMES: &[&str] = &[
-        "any_value", "array_append", "array_concat", "array_construct", "bool_or", "cast",
-        "cast_bool_to_text", "concat", "current_timestamp", "current_timestamp_backcompat", "date",
-        "date_trunc", "dateadd", "datediff", "escape_single_quotes", "except", "hash", "intersect",
-        "last_day", "length", "listagg", "position", "replace", "right", "safe_cast", "split_part",
+        "any_value",
+        "array_append",
+        "array_concat",
+        "array_construct",
+        "bool_or",
+        "cast",
+        "cast_bool_to_text",
+        "concat",
+        "current_timestamp",
+        "current_timestamp_backcompat",
+        "date",
+        "date_trunc",
+        "dateadd",
+        "datediff",
+        "escape_single_quotes",
+        "except",
+        "hash",
+        "intersect",
+        "last_day",
+        "length",
+        "listagg",
+        "position",
+        "replace",
+        "right",
+        "safe_cast",
+        "split_part",
         "string_literal",
     ];
     NAMES.contains(&name) || name.starts_with("type_")
@@ -415,8 +445,9 @@ pub(crate) fn cross_database(name: &str, args: &[Value]) -> Result {
     };
     let all = || positional.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let listed = |value: Option<&Value>| {
-        let items = value.and_then(|value| value.try_iter().ok()).map(|items| items.map(|item| item.to_string()));
-        items.map(|items| items.collect::<Vec<_>>()).unwrap_or_default()
+        let items =
+            value.and_then(|value| value.try_iter().ok()).map(|items| items.map(|item| item.to_string()));
+        items.map(Iterator::collect::<Vec<_>>).unwrap_or_default()
     };
     Ok(Value::from(match name {
         "any_value" | "length" | "last_day" | "right" | "replace" | "split_part" | "array_append"

@@ -59,7 +59,8 @@ pub(super) fn check(file: &File<'_>, settings: &Settings) -> Vec<Objection> {
             tokens.iter().map(|token| token.text.as_str()).filter(|text| *text != ".").collect();
         let Some(first) = names.first().copied() else { continue };
         let is_known = file.ctes.contains_key(first) || (names.len() > 1 && aliases.contains(first));
-        let is_allowed = names.iter().any(|name| settings.allow.iter().any(|allowed| allowed.eq_ignore_ascii_case(name)));
+        let is_allowed =
+            names.iter().any(|name| settings.allow.iter().any(|allowed| allowed.eq_ignore_ascii_case(name)));
         let is_stage = first.starts_with('@') || first.starts_with('$');
         if tokens.iter().all(|token| token.is_literal) && !is_known && !is_allowed && !is_stage {
             found.push(Objection {

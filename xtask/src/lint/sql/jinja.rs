@@ -21,7 +21,7 @@ use super::values::{Dict, Relation, StandIn};
 /// Steps of a rendering; the templates of a large project take some thousands.
 const FUEL: u64 = 2_000_000;
 /// Bytes of output.
-const LARGEST: usize = 2 << 20;
+const LARGEST: usize = 1 << 20;
 /// How often a rendering is tried again with something else left out.
 const TRIES: usize = 16;
 
@@ -45,9 +45,9 @@ pub(crate) struct Settings {
 
 /// What a file is to Jinja.
 pub(crate) enum Nature {
-    /// It defines macros, tests or materializations and nothing else.
+    /// It defines macros, tests or materializations and nothing else; these Jinja cannot read.
     Macros(Vec<Fault>),
-    Sql(Vec<Piece>),
+    Sql,
 }
 
 impl Renderer {
@@ -67,17 +67,18 @@ impl Renderer {
         Self { env, globals, library }
     }
 
-    /// What the file is, and what of it Jinja cannot read.
-    pub(crate) fn nature(&self, source: &str) -> Result<Nature, Fault> {
+    /// The pieces of the file and what it is.
+    pub(crate) fn nature(&self, source: &str) -> Result<(Vec<Piece>, Nature), Fault> {
         let pieces = cut(source)?;
-        Ok(if is_macro_file(source, &pieces) { Nature::Macros(self.macro_faults(source)) } else { Nature::Sql(pieces) })
-    }
-
-    fn macro_faults(&self, source: &str) -> Vec<Fault> {
-        faults(source, |text| {
-            let parsed = self.env.template_from_named_str("macro", text);
-            parsed.map(drop).map_err(|error| reason(&error))
-        })
+        let nature = if is_macro_file(source, &pieces) {
+            Nature::Macros(faults(source, &pieces, |text| {
+                let parsed = self.env.template_from_named_str("macro", text);
+                parsed.map(drop).map_err(|error| reason(&error))
+            }))
+        } else {
+            Nature::Sql
+        };
+        Ok((pieces, nature))
     }
 
     /// Renders `source`, whose pieces these are, as the model of that name.
@@ -97,7 +98,8 @@ impl Renderer {
             };
             return Ok(Rendering { text: source.to_owned(), slices });
         }
-        let mut attempt = Attempt { source, pieces: pieces.to_vec(), without: BTreeSet::new(), stood_in: HashMap::new() };
+        let mut attempt =
+            Attempt { source, pieces: pieces.to_vec(), without: BTreeSet::new(), stood_in: HashMap::new() };
         for _ in 0..TRIES {
             match self.attempt(&mut attempt, name, incremental) {
                 Ok(Some(rendering)) => return Ok(rendering),
@@ -160,7 +162,8 @@ impl Renderer {
             return Ok(None);
         }
         let mut output = Bounded::default();
-        let rendered = template.render_captured_to(context(name, incremental, &absent), &mut output).map(drop);
+        let rendered =
+            template.render_captured_to(context(name, incremental, &absent), &mut output).map(drop);
         let text = String::from_utf8_lossy(&output.bytes);
         match rendered {
             Ok(()) => Ok(Some(marked.trace(source, &text))),
@@ -180,7 +183,8 @@ impl Renderer {
 }
 
 /// The names that the context of each rendering gives.
-const OWN: &[&str] = &["this", "model", "__incremental", "sql", "caller", "varargs", "kwargs", "loop", "self"];
+const OWN: &[&str] =
+    &["this", "model", "__incremental", "sql", "caller", "varargs", "kwargs", "loop", "self"];
 
 fn context(name: &str, incremental: bool, absent: &HashSet<String>) -> Value {
     let model = [
@@ -241,8 +245,10 @@ impl Attempt<'_> {
             Kind::Expression => "x".to_owned(),
             _ => String::new(),
         };
-        let before = self.pieces[..index].iter().rev().map(text).find(|text| !text.is_empty()).unwrap_or_default();
-        let after = self.pieces[index + 1..].iter().map(text).find(|text| !text.is_empty()).unwrap_or_default();
+        let before =
+            self.pieces[..index].iter().rev().map(text).find(|text| !text.is_empty()).unwrap_or_default();
+        let after =
+            self.pieces[index + 1..].iter().map(text).find(|text| !text.is_empty()).unwrap_or_default();
         let opens = before.is_empty()
             || before.strip_suffix('(').is_some_and(|rest| {
                 let rest = rest.trim_end();
@@ -285,7 +291,8 @@ fn method(state: &mut State<'_, '_>, value: &Value, method: &str, args: &[Value]
     match (value.kind(), method) {
         (ValueKind::Number, "strftime") => {
             let pattern = args.first().map(ToString::to_string).unwrap_or_default();
-            let parts = [("%Y", "2024"), ("%m", "01"), ("%d", "01"), ("%H", "00"), ("%M", "00"), ("%S", "00")];
+            let parts =
+                [("%Y", "2024"), ("%m", "01"), ("%d", "01"), ("%H", "00"), ("%M", "00"), ("%S", "00")];
             Ok(Value::from(parts.iter().fold(pattern, |text, (code, part)| text.replace(code, part))))
         }
         (ValueKind::Number, "isoformat") => Ok(Value::from("2024-01-01T00:00:00")),

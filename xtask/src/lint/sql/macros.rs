@@ -101,9 +101,8 @@ pub(crate) fn closes(keyword: &str) -> Option<&str> {
 /// The piece that closes the definition which `open` opens: definitions do not nest.
 fn closing(source: &str, pieces: &[Piece], open: usize) -> Option<usize> {
     let wanted = pieces[open].keyword(source);
-    (open + 1..pieces.len()).find(|&at| {
-        pieces[at].kind == Kind::Statement && closes(pieces[at].keyword(source)) == Some(wanted)
-    })
+    (open + 1..pieces.len())
+        .find(|&at| pieces[at].kind == Kind::Statement && closes(pieces[at].keyword(source)) == Some(wanted))
 }
 
 /// The name that a definition has among the macros.
@@ -227,7 +226,8 @@ pub(crate) fn is_macro_file(source: &str, pieces: &[Piece]) -> bool {
             defines = true;
         } else {
             let blank = source[piece.range.clone()].trim().is_empty();
-            if piece.kind == Kind::Expression || (matches!(piece.kind, Kind::Text | Kind::RawText) && !blank) {
+            if piece.kind == Kind::Expression || (matches!(piece.kind, Kind::Text | Kind::RawText) && !blank)
+            {
                 return false;
             }
         }
@@ -236,18 +236,18 @@ pub(crate) fn is_macro_file(source: &str, pieces: &[Piece]) -> bool {
 }
 
 /// Why the macro file cannot be read by Jinja, block by block.
-pub(crate) fn faults(source: &str, parse: impl Fn(&str) -> Result<(), String>) -> Vec<Fault> {
-    let pieces = match cut(source) {
-        Ok(pieces) => pieces,
-        Err(fault) => return vec![fault],
-    };
+pub(crate) fn faults(
+    source: &str,
+    pieces: &[Piece],
+    parse: impl Fn(&str) -> Result<(), String>,
+) -> Vec<Fault> {
     let mut faults = Vec::new();
     for (at, piece) in pieces.iter().enumerate() {
         let keyword = if piece.kind == Kind::Statement { piece.keyword(source) } else { "" };
         if !is_definition(keyword) {
             continue;
         }
-        match closing(source, &pieces, at) {
+        match closing(source, pieces, at) {
             None => faults.push(Fault::new(
                 piece.range.clone(),
                 format!("{{% {keyword} %}} is never closed by {{% end{keyword} %}}"),

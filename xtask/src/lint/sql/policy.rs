@@ -41,14 +41,8 @@ pub(crate) struct Objection {
 
 impl<'f> File<'f> {
     pub(crate) fn new(role: Role, tree: &'f ErasedSegment, rendering: &'f Rendering) -> Self {
-        let mut file = Self {
-            role,
-            tree,
-            statements: Vec::new(),
-            tokens: Vec::new(),
-            ctes: BTreeMap::new(),
-            rendering,
-        };
+        let mut file =
+            Self { role, tree, statements: Vec::new(), tokens: Vec::new(), ctes: BTreeMap::new(), rendering };
         file.tokens = file.tokens_of(tree);
         file.statements = file
             .tokens

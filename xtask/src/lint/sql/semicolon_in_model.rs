@@ -26,7 +26,8 @@ pub(super) fn check(file: &File<'_>) -> Vec<Objection> {
     semicolons
         .map(|token| Objection {
             range: token.range.clone(),
-            message: "dbt wraps this query into a statement of its own, which the semicolon breaks".to_owned(),
+            message: "dbt wraps this query into a statement of its own, which the semicolon breaks"
+                .to_owned(),
         })
         .collect()
 }

@@ -77,7 +77,8 @@ fn stars(select: &ErasedSegment) -> Vec<ErasedSegment> {
 
 /// Whether what the star stands for is named somewhere in this file.
 fn is_named(file: &File<'_>, select: &ErasedSegment, star: &ErasedSegment, seen: &mut Vec<String>) -> bool {
-    let qualifier = file.tokens_of(star).first().filter(|token| token.text != "*").map(|token| token.text.clone());
+    let qualifier =
+        file.tokens_of(star).first().filter(|token| token.text != "*").map(|token| token.text.clone());
     let Some(from) = child(select, SyntaxKind::FromClause) else { return false };
     let inner = SyntaxSet::single(SyntaxKind::SelectStatement);
     let elements =
@@ -104,20 +105,18 @@ fn names_columns(file: &File<'_>, element: &ErasedSegment, name: &str, seen: &mu
         element.clone()
     } else {
         let is_path = file.tokens_of(element).get(1).is_some_and(|token| token.text == ".");
-        let Some(cte) = file.ctes.get(name).filter(|_| !is_path && !seen.iter().any(|known| known == name)) else {
+        let Some(cte) = file.ctes.get(name).filter(|_| !is_path && !seen.iter().any(|known| known == name))
+        else {
             return false;
         };
         seen.push(name.to_owned());
         cte.clone()
     };
-    let nested = SyntaxSet::new(&[
-        SyntaxKind::FromClause,
-        SyntaxKind::SelectClause,
-        SyntaxKind::WhereClause,
-    ]);
+    let nested = SyntaxSet::new(&[SyntaxKind::FromClause, SyntaxKind::SelectClause, SyntaxKind::WhereClause]);
     let start = if name == "(" { child(&query, SyntaxKind::TableExpression).unwrap_or(query) } else { query };
     let selects = start.recursive_crawl(&SyntaxSet::single(SyntaxKind::SelectStatement), true, &nested, true);
-    let named = selects.iter().all(|select| stars(select).iter().all(|star| is_named(file, select, star, seen)));
+    let named =
+        selects.iter().all(|select| stars(select).iter().all(|star| is_named(file, select, star, seen)));
     if name != "(" {
         seen.pop();
     }

@@ -21,8 +21,8 @@ select 1 as id\n\
 
 const STATEMENTS: &[&str] = &[
     "alter", "begin", "call", "comment", "commit", "copy", "create", "delete", "drop", "execute", "grant",
-    "insert", "merge", "put", "remove", "replace", "revoke", "rollback", "set", "truncate", "undrop", "unset",
-    "update", "use",
+    "insert", "merge", "put", "remove", "replace", "revoke", "rollback", "set", "truncate", "undrop",
+    "unset", "update", "use",
 ];
 
 pub(super) fn check(file: &File<'_>) -> Vec<Objection> {

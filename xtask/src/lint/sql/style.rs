@@ -3,8 +3,8 @@
 
 use std::cell::Cell;
 use std::ops::Range;
-use std::path::Path;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::{Once, OnceLock};
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -125,14 +125,34 @@ impl Style {
             }
             linter(FluffConfig::new(merged, None, None))
         })??;
+        Ok(Self::of(linter))
+    }
+
+    fn of(linter: Linter) -> Self {
         let indents_blocks = linter
             .config()
             .raw
             .get("indentation")
             .and_then(|section| section.as_map())
             .and_then(|section| section.get("template_blocks_indent"))
-            .is_none_or(|value| value.to_bool());
-        Ok(Self { linter, fixer: OnceLock::new(), indents_blocks })
+            .is_none_or(sqruff_lib_core::value::Value::to_bool);
+        Self { linter, fixer: OnceLock::new(), indents_blocks }
+    }
+
+    /// The style of a file that changes its configuration by `-- sqlfluff:…` lines; none if it does not.
+    pub(crate) fn scoped(&self, source: &str) -> Result<Option<Self>> {
+        let directs = |line: &str| {
+            let line = line.trim_start();
+            line.starts_with("-- sqlfluff:") || line.starts_with("-- sqruff:")
+        };
+        if !source.contains("-- sq") || !source.lines().any(directs) {
+            return Ok(None);
+        }
+        quietly(|| {
+            let mut config = self.linter.config().clone();
+            config.process_raw_file_for_config(source).map_err(|error| anyhow!("{error}"))?;
+            Ok(Some(Self::of(linter(config)?)))
+        })?
     }
 
     /// The names of the rules that are on.
@@ -195,7 +215,9 @@ impl Style {
             bail!("no rule of layout or capitalisation is on");
         }
         for (section, values) in only {
-            if let (Some(known), Some(values)) = (raw.get_mut(&section).and_then(|known| known.as_map_mut()), values.as_map()) {
+            if let (Some(known), Some(values)) =
+                (raw.get_mut(&section).and_then(|known| known.as_map_mut()), values.as_map())
+            {
                 known.extend(values.iter().map(|(key, value)| (key.clone(), value.clone())));
             }
         }
@@ -212,7 +234,12 @@ fn linter(config: FluffConfig) -> Result<Linter> {
 }
 
 fn violation(rule: &'static str, error: sqruff_lib_core::errors::SQLBaseError) -> Violation {
-    Violation { start: error.source_slice.start, end: error.source_slice.end, rule, message: error.description }
+    Violation {
+        start: error.source_slice.start,
+        end: error.source_slice.end,
+        rule,
+        message: error.description,
+    }
 }
 
 fn unparsable(segment: &ErasedSegment) -> Violation {
@@ -337,8 +364,14 @@ fn templated(source: &str, rendering: &Rendering, indents_blocks: bool) -> Resul
         }
     }
     push(at..source.len(), TemplateSliceKind::Templated);
-    TemplatedFile::new(source.to_owned(), "file".to_owned(), Some(rendering.text.clone()), Some(slices), Some(raw))
-        .map_err(|error| anyhow!("{error}"))
+    TemplatedFile::new(
+        source.to_owned(),
+        "file".to_owned(),
+        Some(rendering.text.clone()),
+        Some(slices),
+        Some(raw),
+    )
+    .map_err(|error| anyhow!("{error}"))
 }
 
 thread_local! {

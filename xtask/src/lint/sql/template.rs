@@ -127,11 +127,12 @@ fn tag(source: &str, start: usize, kind: Kind) -> Result<Tag, Fault> {
     };
     let (code_end, end) = match kind {
         Kind::Comment => {
-            let end = source[start + 2..].find("#}").map(|at| start + 2 + at).ok_or_else(|| unclosed("#}"))?;
+            let end =
+                source[start + 2..].find("#}").map(|at| start + 2 + at).ok_or_else(|| unclosed("#}"))?;
             (end, end + 2)
         }
-        Kind::Expression => end_of_code(source, start + 2, b"}}").ok_or_else(|| unclosed("}}"))?,
-        _ => end_of_code(source, start + 2, b"%}").ok_or_else(|| unclosed("%}"))?,
+        Kind::Expression => end_of_code(source, start + 2, *b"}}").ok_or_else(|| unclosed("}}"))?,
+        _ => end_of_code(source, start + 2, *b"%}").ok_or_else(|| unclosed("%}"))?,
     };
     let bytes = source.as_bytes();
     let sign = |at: usize| matches!(bytes[at], b'-' | b'+');
@@ -149,12 +150,12 @@ fn tag(source: &str, start: usize, kind: Kind) -> Result<Tag, Fault> {
 
 /// Where the code of a tag ends and where its delimiter ends. Strings may hold anything, and braces that
 /// are open hide a `}}`, as they do from Jinja.
-fn end_of_code(source: &str, from: usize, delimiter: &[u8; 2]) -> Option<(usize, usize)> {
+fn end_of_code(source: &str, from: usize, delimiter: [u8; 2]) -> Option<(usize, usize)> {
     let bytes = source.as_bytes();
     let mut depth = 0_i64;
     let mut at = from;
     while at < bytes.len() {
-        if depth == 0 && bytes[at..].starts_with(delimiter) {
+        if depth == 0 && bytes[at..].starts_with(&delimiter) {
             return Some((at, at + 2));
         }
         match bytes[at] {
@@ -283,17 +284,15 @@ mod tests {
     fn raw_text_is_not_cut() {
         assert_eq!(
             texts("{% raw %} {{ x }} {% endraw %}"),
-            [
-                (Kind::Statement, "{% raw %}"),
-                (Kind::RawText, " {{ x }} "),
-                (Kind::Statement, "{% endraw %}")
-            ]
+            [(Kind::Statement, "{% raw %}"), (Kind::RawText, " {{ x }} "), (Kind::Statement, "{% endraw %}")]
         );
     }
 
     #[test]
     fn what_is_never_closed_is_a_fault_at_its_place() {
-        for (source, range) in [("ab {{ x", 3..7), ("{% if x\nselect", 0..7), ("a {# b", 2..6), ("{{ 'a }}", 0..8)] {
+        for (source, range) in
+            [("ab {{ x", 3..7), ("{% if x\nselect", 0..7), ("a {# b", 2..6), ("{{ 'a }}", 0..8)]
+        {
             assert_eq!(cut(source).expect_err("it is unclosed").range, range, "{source}");
         }
     }

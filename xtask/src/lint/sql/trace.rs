@@ -142,10 +142,11 @@ pub(crate) fn mark(
 
 fn uses(source: &str, pieces: &[Piece], name: &str) -> bool {
     source.contains(name)
-        && pieces
-            .iter()
-            .filter(|piece| matches!(piece.kind, Kind::Expression | Kind::Statement))
-            .any(|piece| words(&source[piece.code.clone()]).iter().any(|word| !word.is_string && word.text == name))
+        && pieces.iter().filter(|piece| matches!(piece.kind, Kind::Expression | Kind::Statement)).any(
+            |piece| {
+                words(&source[piece.code.clone()]).iter().any(|word| !word.is_string && word.text == name)
+            },
+        )
 }
 
 struct Marker<'s> {
@@ -225,7 +226,9 @@ impl<'s> Marker<'s> {
             "if" | "for" | "with" | "autoescape" | "block" | "filter" | "call" | "snapshot" | "docs" => {
                 self.open(index, piece, keyword)
             }
-            "set" if assignment(&self.source[piece.code.clone()]).is_none() => self.open(index, piece, keyword),
+            "set" if assignment(&self.source[piece.code.clone()]).is_none() => {
+                self.open(index, piece, keyword)
+            }
             _ if is_definition(keyword) => self.open(index, piece, keyword),
             "raw" | "endraw" => {
                 // The mark of `raw` comes before it, that of `endraw` after it: between them all is text.
@@ -248,7 +251,10 @@ impl<'s> Marker<'s> {
 
     fn open(&mut self, index: usize, piece: &Piece, keyword: &'s str) -> Result<(), Fault> {
         if self.stack.len() >= DEEPEST {
-            return Err(Fault::new(piece.range.clone(), format!("blocks are nested more than {DEEPEST} deep")));
+            return Err(Fault::new(
+                piece.range.clone(),
+                format!("blocks are nested more than {DEEPEST} deep"),
+            ));
         }
         let code = &self.source[piece.code.clone()];
         let recursive = keyword == "for" && code.trim_end().ends_with("recursive");

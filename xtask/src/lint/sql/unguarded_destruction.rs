@@ -47,7 +47,9 @@ fn destroys(tokens: &[Token]) -> Option<&'static str> {
         "drop" if matches!(object, "schema" | "database") => {
             Some("a schema or database is dropped by a script, without any proof that it may be")
         }
-        "drop" if !has(&["if", "exists"]) => Some("this drop fails where there is nothing to drop, and has no guard"),
+        "drop" if !has(&["if", "exists"]) => {
+            Some("this drop fails where there is nothing to drop, and has no guard")
+        }
         "truncate" => Some("this empties a table"),
         "delete" if !has(&["where"]) => Some("this deletes every row"),
         "update" if !has(&["where"]) => Some("this changes every row"),
@@ -55,7 +57,8 @@ fn destroys(tokens: &[Token]) -> Option<&'static str> {
             Some("this drops a column without a guard")
         }
         _ if begins(tokens, &["create", "or", "replace"]) => {
-            let kind = words[3..].iter().find(|word| !matches!(**word, "transient" | "hybrid" | "dynamic"))?;
+            let kind =
+                words[3..].iter().find(|word| !matches!(**word, "transient" | "hybrid" | "dynamic"))?;
             matches!(*kind, "table" | "schema" | "database")
                 .then_some("this replaces what is there, with all its rows")
         }

@@ -91,7 +91,10 @@ impl Object for List {
         match method {
             "append" => {
                 // A list inside itself would be read for ever.
-                if first().downcast_object_ref::<Self>().is_some_and(|other| std::ptr::eq(other, &raw const **self)) {
+                if first()
+                    .downcast_object_ref::<Self>()
+                    .is_some_and(|other| std::ptr::eq(other, &raw const **self))
+                {
                     return Err(Error::new(ErrorKind::InvalidOperation, "a list cannot hold itself"));
                 }
                 let item = keep(&first());
