@@ -11,6 +11,7 @@ mod hard_coded_relation;
 mod jinja;
 mod macros;
 mod order_by_without_limit;
+mod padding;
 mod policy;
 mod semicolon_in_model;
 mod star_in_final_query;
@@ -28,7 +29,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 
 use self::jinja::{Nature, Renderer, Settings};
 use self::macros::Library;
@@ -38,8 +39,6 @@ use self::template::{Fault, Piece};
 use self::trace::{Origin, Rendering};
 use super::rule::{Offence, Parameters, Rule, Source};
 use crate::finding::{Group, Lines, Severity};
-
-pub(crate) use self::style::{Described, described};
 
 const TEMPLATE: Rule = Rule {
     name: "sql-template",
@@ -84,6 +83,11 @@ pub(crate) const RULES: &[&Rule] = &[
     &statement_in_model::RULE,
     &unguarded_destruction::RULE,
 ];
+
+/// All of sqruff's rules, for `--explain` and the list of rules.
+pub(crate) fn described() -> Vec<style::Described> {
+    style::described()
+}
 
 /// What a SQL file is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -132,7 +136,7 @@ pub(crate) struct Project {
 }
 
 impl Project {
-    /// Fails on a `.sqlfluff` or parameters that cannot be understood.
+    /// Cheap: linters are made by [`Self::ready`]. Fails on parameters that cannot be understood.
     pub(crate) fn load(inputs: Inputs, parameters: &Parameters) -> Result<Self> {
         let mut library = Library::default();
         for text in &inputs.macros {
@@ -141,7 +145,7 @@ impl Project {
         let settings = Settings { name: inputs.name, vars: inputs.vars, adapter: inputs.adapter };
         Ok(Self {
             renderer: Renderer::new(settings, library),
-            styles: Styles::load(&inputs.styles)?,
+            styles: Styles::new(inputs.styles),
             folders: inputs.folders,
             averages: parameters.of(&average_of_averages::RULE)?,
             relations: parameters.of(&hard_coded_relation::RULE)?,
@@ -154,6 +158,15 @@ impl Project {
         let nearest =
             self.folders.iter().filter(|(folder, _)| above(folder)).max_by_key(|(folder, _)| folder.len());
         nearest.map_or(Role::Script, |(_, role)| *role)
+    }
+
+    /// Makes the linters that these files need. Fails on a `.sqlfluff` that cannot be understood, once
+    /// rather than at each file.
+    pub(crate) fn ready<'p>(&self, paths: impl IntoIterator<Item = &'p str>) -> Result<()> {
+        for path in paths {
+            self.styles.of(path)?;
+        }
+        Ok(())
     }
 
     /// The names of sqruff's rules that are on for the file at `path`.
@@ -219,6 +232,9 @@ impl<'t> Text<'t> {
     }
 }
 
+/// A larger file is data rather than code, and would take minutes to parse: bytes.
+const LARGEST: usize = 512 << 10;
+
 /// sqruff's parser recurses as deep as the SQL nests, up to its own limit.
 const STACK: usize = 64 << 20;
 
@@ -243,13 +259,30 @@ pub(crate) fn check(source: &Source, project: &Project) -> Vec<Offence> {
 }
 
 fn judge(source: &str, path: &str, project: &Project, found: &mut BTreeSet<Violation>) {
-    let pieces = match project.renderer.nature(source) {
-        Ok(Nature::Sql(pieces)) => pieces,
-        Ok(Nature::Macros(faults)) => return found.extend(faults.into_iter().map(faulty)),
+    if source.len() > LARGEST {
+        let error = anyhow!("it has {} bytes; more than {LARGEST} are not judged", source.len());
+        return found.extend([unread(&error)]);
+    }
+    let (pieces, nature) = match project.renderer.nature(source) {
+        Ok(read) => read,
         Err(fault) => return found.extend([faulty(fault)]),
     };
     let role = project.role(path);
-    let Some(style) = project.styles.of(path) else { return };
+    let scoped;
+    let style = match project.styles.of(path).and_then(|style| Ok((style, style.scoped(source)?))) {
+        Ok((_, Some(own))) => {
+            scoped = own;
+            &scoped
+        }
+        Ok((style, None)) => style,
+        Err(error) => return found.extend([unread(&error)]),
+    };
+    if style.rules().contains(&padding::NAME) {
+        found.extend(padding::check(source, &pieces));
+    }
+    if let Nature::Macros(faults) = nature {
+        return found.extend(faults.into_iter().map(faulty));
+    }
     for rendering in renderings(source, &pieces, path, project) {
         let rendering = match rendering {
             Ok(rendering) => rendering,
@@ -263,10 +296,15 @@ fn judge(source: &str, path: &str, project: &Project, found: &mut BTreeSet<Viola
         }
         let looked = style.parse(source, &rendering, |parsed| {
             found.extend(parsed.broken.iter().cloned());
-            match parsed.violations() {
-                Ok(violations) => found.extend(violations),
-                Err(error) => {
-                    found.insert(unread(&error));
+            // In what is not understood, every indent looks wrong.
+            if parsed.broken.is_empty() {
+                match parsed.violations() {
+                    Ok(violations) => {
+                        found.extend(violations.into_iter().filter(|found| !is_trimmed(&rendering, found)));
+                    }
+                    Err(error) => {
+                        found.insert(unread(&error));
+                    }
                 }
             }
             if let Some(tree) = &parsed.tree {
@@ -283,6 +321,17 @@ fn judge(source: &str, path: &str, project: &Project, found: &mut BTreeSet<Viola
             found.insert(unread(&error));
         }
     }
+}
+
+/// Whether it is about whitespace that whitespace control takes away: how that is laid out is nobody's
+/// business but the template's.
+fn is_trimmed(rendering: &Rendering, found: &Violation) -> bool {
+    found.rule.starts_with("layout.")
+        && rendering.slices.iter().any(|slice| {
+            slice.origin == Origin::Trimmed
+                && slice.source.start <= found.start
+                && found.start < slice.source.end
+        })
 }
 
 fn faulty(fault: Fault) -> Violation {
@@ -321,22 +370,25 @@ const PASSES: usize = 8;
 pub(crate) fn fix(source: &Source, project: &Project) -> Option<String> {
     stacker::grow(STACK, || {
         let text = Text::of(&source.text);
-        let fixed = settled(&text.body, &source.path, project)?;
+        if text.body.len() > LARGEST {
+            return None;
+        }
+        let fixed = settled(&text.body, &source.path, project);
         (fixed != text.body).then(|| text.stored(&fixed)).flatten()
     })
 }
 
 /// The body after as many passes as it takes until one changes nothing.
-fn settled(body: &str, path: &str, project: &Project) -> Option<String> {
+fn settled(body: &str, path: &str, project: &Project) -> String {
     let mut fixed = ended(body);
     for _ in 0..PASSES {
         match pass(&fixed, path, project) {
             Some(next) if next != fixed => fixed = next,
-            _ => return Some(fixed),
+            _ => return fixed,
         }
     }
     // It never settles; the final newline is still safe.
-    Some(ended(body))
+    ended(body)
 }
 
 /// With a newline at its end, and one only.
@@ -346,8 +398,10 @@ fn ended(body: &str) -> String {
 }
 
 fn pass(body: &str, path: &str, project: &Project) -> Option<String> {
-    let Ok(Nature::Sql(pieces)) = project.renderer.nature(body) else { return None };
-    let style = project.styles.of(path)?;
+    let Ok((pieces, Nature::Sql)) = project.renderer.nature(body) else { return None };
+    let shared = project.styles.of(path).ok()?;
+    let scoped = shared.scoped(body).ok()?;
+    let style = scoped.as_ref().unwrap_or(shared);
     let mut patches: Vec<Patch> = Vec::new();
     let mut literals: Vec<Range<usize>> = Vec::new();
     for rendering in renderings(body, &pieces, path, project) {
@@ -359,12 +413,12 @@ fn pass(body: &str, path: &str, project: &Project) -> Option<String> {
         let texts = rendering.slices.iter().filter(|slice| slice.origin == Origin::Literal);
         literals.extend(texts.map(|slice| slice.source.clone()));
     }
-    let fixed = ended(&applied(body, patches, &literals)?);
+    let fixed = ended(&applied(body, patches, &literals));
     (says_the_same(body, &fixed, path, project, style)).then_some(fixed)
 }
 
 /// `body` with the patches that lie wholly in text and that do not contradict one another.
-fn applied(body: &str, mut patches: Vec<Patch>, literals: &[Range<usize>]) -> Option<String> {
+fn applied(body: &str, mut patches: Vec<Patch>, literals: &[Range<usize>]) -> String {
     patches.retain(|patch| {
         literals.iter().any(|text| text.start <= patch.range.start && patch.range.end <= text.end)
             && body.get(patch.range.clone()).is_some_and(|old| old != patch.text)
@@ -392,14 +446,14 @@ fn applied(body: &str, mut patches: Vec<Patch>, literals: &[Range<usize>]) -> Op
         at = patch.range.end;
     }
     fixed.push_str(&body[at..]);
-    Some(fixed)
+    fixed
 }
 
 /// Whether both texts render to the same code and comments, whatever their layout, and the second has no
 /// more for sqruff to object to than the first.
 fn says_the_same(before: &str, after: &str, path: &str, project: &Project, style: &Style) -> bool {
     let read = |body: &str| {
-        let Ok(Nature::Sql(pieces)) = project.renderer.nature(body) else { return None };
+        let Ok((pieces, Nature::Sql)) = project.renderer.nature(body) else { return None };
         let mut all = Vec::new();
         for rendering in renderings(body, &pieces, path, project) {
             let look = |parsed: &Parsed<'_>| {

@@ -47,7 +47,7 @@ pub(super) fn check(file: &File<'_>, settings: &Settings) -> Vec<Objection> {
         let Some(contents) = child(&function, SyntaxKind::FunctionContents) else { continue };
         let inner = SyntaxSet::single(SyntaxKind::SelectStatement);
         let kinds = SyntaxSet::new(&[SyntaxKind::ColumnReference, SyntaxKind::Function]);
-        for argument in contents.recursive_crawl(&kinds, false, &inner, true) {
+        for argument in contents.recursive_crawl(&kinds, true, &inner, true) {
             let tokens = file.tokens_of(&argument);
             let is_nested = argument.is_type(SyntaxKind::Function);
             let word = if is_nested { tokens.first() } else { tokens.last() };

@@ -447,7 +447,7 @@ pub(crate) fn cross_database(name: &str, args: &[Value]) -> Result {
     let listed = |value: Option<&Value>| {
         let items =
             value.and_then(|value| value.try_iter().ok()).map(|items| items.map(|item| item.to_string()));
-        items.map(|items| items.collect::<Vec<_>>()).unwrap_or_default()
+        items.map(Iterator::collect::<Vec<_>>).unwrap_or_default()
     };
     Ok(Value::from(match name {
         "any_value" | "length" | "last_day" | "right" | "replace" | "split_part" | "array_append"
@@ -478,6 +478,8 @@ pub(crate) fn cross_database(name: &str, args: &[Value]) -> Result {
         "listagg" => format!("listagg({}, {})", get(0, "measure"), get(1, "delimiter_text")),
         "position" => format!("position({}, {})", get(0, "substring_text"), get(1, "string_text")),
         "string_literal" => format!("'{}'", get(0, "value")),
+        "date_spine" => "select current_date() as date_day".to_owned(),
+        "generate_series" => "select 1 as generated_number".to_owned(),
         "type_string" => "varchar".to_owned(),
         "type_int" => "integer".to_owned(),
         _ if name.starts_with("type_") => name["type_".len()..].to_owned(),

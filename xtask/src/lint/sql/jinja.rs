@@ -21,7 +21,7 @@ use super::values::{Dict, Relation, StandIn};
 /// Steps of a rendering; the templates of a large project take some thousands.
 const FUEL: u64 = 2_000_000;
 /// Bytes of output.
-const LARGEST: usize = 2 << 20;
+const LARGEST: usize = 1 << 20;
 /// How often a rendering is tried again with something else left out.
 const TRIES: usize = 16;
 
@@ -45,9 +45,9 @@ pub(crate) struct Settings {
 
 /// What a file is to Jinja.
 pub(crate) enum Nature {
-    /// It defines macros, tests or materializations and nothing else.
+    /// It defines macros, tests or materializations and nothing else; these Jinja cannot read.
     Macros(Vec<Fault>),
-    Sql(Vec<Piece>),
+    Sql,
 }
 
 impl Renderer {
@@ -67,21 +67,18 @@ impl Renderer {
         Self { env, globals, library }
     }
 
-    /// What the file is, and what of it Jinja cannot read.
-    pub(crate) fn nature(&self, source: &str) -> Result<Nature, Fault> {
+    /// The pieces of the file and what it is.
+    pub(crate) fn nature(&self, source: &str) -> Result<(Vec<Piece>, Nature), Fault> {
         let pieces = cut(source)?;
-        Ok(if is_macro_file(source, &pieces) {
-            Nature::Macros(self.macro_faults(source))
+        let nature = if is_macro_file(source, &pieces) {
+            Nature::Macros(faults(source, &pieces, |text| {
+                let parsed = self.env.template_from_named_str("macro", text);
+                parsed.map(drop).map_err(|error| reason(&error))
+            }))
         } else {
-            Nature::Sql(pieces)
-        })
-    }
-
-    fn macro_faults(&self, source: &str) -> Vec<Fault> {
-        faults(source, |text| {
-            let parsed = self.env.template_from_named_str("macro", text);
-            parsed.map(drop).map_err(|error| reason(&error))
-        })
+            Nature::Sql
+        };
+        Ok((pieces, nature))
     }
 
     /// Renders `source`, whose pieces these are, as the model of that name.
@@ -206,7 +203,7 @@ fn context(name: &str, incremental: bool, absent: &HashSet<String>) -> Value {
         ("sql".to_owned(), Value::from("select 1")),
         ("__incremental".to_owned(), Value::from(incremental)),
     ];
-    own.into_iter().chain(absent.iter().map(|name| (name.clone(), unknown(name)))).collect()
+    Value::from_pairs(own.into_iter().chain(absent.iter().map(|name| (name.clone(), unknown(name)))))
 }
 
 struct Attempt<'s> {

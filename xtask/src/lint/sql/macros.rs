@@ -127,7 +127,11 @@ pub(crate) fn assembled(source: &str, pieces: &[Piece]) -> String {
     };
     let (varargs, kwargs) = (uses("varargs"), uses("kwargs"));
     let mut open: Option<String> = None;
+    let mut at = pieces.first().map_or(0, |piece| piece.range.start);
     for piece in pieces {
+        // The whitespace that the tags beside it take away: a brace before a tag must not join it.
+        text.push_str(&source[at..piece.range.start]);
+        at = piece.range.end;
         if piece.kind != Kind::Statement {
             text.push_str(&source[piece.range.clone()]);
             continue;
@@ -232,18 +236,18 @@ pub(crate) fn is_macro_file(source: &str, pieces: &[Piece]) -> bool {
 }
 
 /// Why the macro file cannot be read by Jinja, block by block.
-pub(crate) fn faults(source: &str, parse: impl Fn(&str) -> Result<(), String>) -> Vec<Fault> {
-    let pieces = match cut(source) {
-        Ok(pieces) => pieces,
-        Err(fault) => return vec![fault],
-    };
+pub(crate) fn faults(
+    source: &str,
+    pieces: &[Piece],
+    parse: impl Fn(&str) -> Result<(), String>,
+) -> Vec<Fault> {
     let mut faults = Vec::new();
     for (at, piece) in pieces.iter().enumerate() {
         let keyword = if piece.kind == Kind::Statement { piece.keyword(source) } else { "" };
         if !is_definition(keyword) {
             continue;
         }
-        match closing(source, &pieces, at) {
+        match closing(source, pieces, at) {
             None => faults.push(Fault::new(
                 piece.range.clone(),
                 format!("{{% {keyword} %}} is never closed by {{% end{keyword} %}}"),

@@ -2,9 +2,9 @@
 //! rules. What it throws is caught here and becomes a fault.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::{Once, OnceLock};
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -23,15 +23,25 @@ use super::trace::{Origin, Rendering};
 const DEFAULT: &str = "[sqlfluff]\ndialect = snowflake\n";
 
 /// The linters of a repository: one for each folder that has a `.sqlfluff`, which applies to what is below.
+/// A linter is made when its first file is looked at, because a dialect costs tens of milliseconds.
 pub(crate) struct Styles {
-    /// By folder, the root being empty.
-    folders: BTreeMap<String, Style>,
+    folders: Vec<Folder>,
+}
+
+struct Folder {
+    /// Relative to the repository's root, which is empty.
+    path: String,
+    /// Its own configuration and those above it with their folders, the nearest last.
+    configs: Vec<(String, String)>,
+    style: OnceLock<Result<Style, String>>,
 }
 
 /// A linter, and one that has only the rules whose fixes are safe.
 pub(crate) struct Style {
     linter: Linter,
     fixer: OnceLock<Linter>,
+    /// `template_blocks_indent`, which sqruff itself takes for granted.
+    indents_blocks: bool,
 }
 
 /// A finding of sqruff's, as byte offsets of the template.
@@ -52,34 +62,35 @@ pub(crate) struct Patch {
 
 impl Styles {
     /// `configs` are the `.sqlfluff` files by their folder, relative to the repository's root.
-    pub(crate) fn load(configs: &[(String, String)]) -> Result<Self> {
-        let mut folders = BTreeMap::new();
+    pub(crate) fn new(mut configs: Vec<(String, String)>) -> Self {
         if !configs.iter().any(|(folder, _)| folder.is_empty()) {
-            folders.insert(String::new(), Style::new(&[DEFAULT])?);
+            configs.push((String::new(), DEFAULT.to_owned()));
         }
-        for (folder, text) in configs {
-            let mut texts: Vec<(&str, &str)> = configs
+        configs.sort_by_key(|(folder, _)| folder.len());
+        let folders = configs.iter().map(|(path, _)| Folder {
+            path: path.clone(),
+            configs: configs
                 .iter()
-                .filter(|(other, _)| other != folder && is_below(folder, other))
-                .map(|(other, text)| (other.as_str(), text.as_str()))
-                .collect();
-            texts.sort_by_key(|(folder, _)| folder.len());
-            let mut texts: Vec<&str> = texts.into_iter().map(|(_, text)| text).collect();
-            texts.push(text);
-            let style =
-                Style::new(&texts).with_context(|| format!("failed to understand {}", display(folder)))?;
-            folders.insert(folder.clone(), style);
-        }
-        Ok(Self { folders })
+                .filter(|(above, _)| above == path || is_below(path, above))
+                .cloned()
+                .collect(),
+            style: OnceLock::new(),
+        });
+        Self { folders: folders.collect() }
     }
 
     /// The linter for the file at `path`: that of the nearest folder above.
-    pub(crate) fn of(&self, path: &str) -> Option<&Style> {
-        self.folders
+    pub(crate) fn of(&self, path: &str) -> Result<&Style> {
+        let nearest = self
+            .folders
             .iter()
-            .filter(|(folder, _)| is_below(path, folder))
-            .max_by_key(|(folder, _)| folder.len())
-            .map(|(_, style)| style)
+            .rfind(|folder| is_below(path, &folder.path))
+            .with_context(|| format!("no style is known for {path}"))?;
+        let made = nearest.style.get_or_init(|| {
+            let style = Style::new(&nearest.configs);
+            style.map_err(|error| format!("failed to understand {}: {error:#}", display(&nearest.path)))
+        });
+        made.as_ref().map_err(|reason| anyhow!("{reason}"))
     }
 }
 
@@ -92,12 +103,15 @@ fn is_below(path: &str, folder: &str) -> bool {
 }
 
 impl Style {
-    /// `texts` are the configurations that apply, the nearest last.
-    fn new(texts: &[&str]) -> Result<Self> {
+    /// `configs` are the configurations that apply with their folders, the nearest last.
+    fn new(configs: &[(String, String)]) -> Result<Self> {
         let linter = quietly(|| {
             let mut merged = ConfigLoader::try_from_source("", None).map_err(|error| anyhow!("{error}"))?;
-            for text in texts {
-                let parsed = ConfigLoader::try_from_source(text, None).map_err(|error| anyhow!("{error}"))?;
+            for (folder, text) in configs {
+                // Paths in it are relative to where it stands.
+                let path = Path::new(folder).join(".sqlfluff");
+                let parsed =
+                    ConfigLoader::try_from_source(text, Some(&path)).map_err(|error| anyhow!("{error}"))?;
                 for (section, values) in parsed {
                     match (merged.get_mut(&section).and_then(|known| known.as_map_mut()), values.as_map()) {
                         (Some(known), Some(values)) => {
@@ -111,7 +125,34 @@ impl Style {
             }
             linter(FluffConfig::new(merged, None, None))
         })??;
-        Ok(Self { linter, fixer: OnceLock::new() })
+        Ok(Self::of(linter))
+    }
+
+    fn of(linter: Linter) -> Self {
+        let indents_blocks = linter
+            .config()
+            .raw
+            .get("indentation")
+            .and_then(|section| section.as_map())
+            .and_then(|section| section.get("template_blocks_indent"))
+            .is_none_or(sqruff_lib_core::value::Value::to_bool);
+        Self { linter, fixer: OnceLock::new(), indents_blocks }
+    }
+
+    /// The style of a file that changes its configuration by `-- sqlfluff:…` lines; none if it does not.
+    pub(crate) fn scoped(&self, source: &str) -> Result<Option<Self>> {
+        let directs = |line: &str| {
+            let line = line.trim_start();
+            line.starts_with("-- sqlfluff:") || line.starts_with("-- sqruff:")
+        };
+        if !source.contains("-- sq") || !source.lines().any(directs) {
+            return Ok(None);
+        }
+        quietly(|| {
+            let mut config = self.linter.config().clone();
+            config.process_raw_file_for_config(source).map_err(|error| anyhow!("{error}"))?;
+            Ok(Some(Self::of(linter(config)?)))
+        })?
     }
 
     /// The names of the rules that are on.
@@ -127,7 +168,7 @@ impl Style {
         look: impl FnOnce(&Parsed<'_>) -> T,
     ) -> Result<T> {
         quietly(|| {
-            let file = templated(source, rendering)?;
+            let file = templated(source, rendering, self.indents_blocks)?;
             let tables = Tables::default();
             let dialect = self.linter.config().get_dialect();
             let (tokens, lexing) = Linter::lex_templated_file(&tables, file.clone(), dialect);
@@ -285,9 +326,13 @@ pub(crate) struct Meaning {
 }
 
 /// The rendering as sqruff takes it.
-fn templated(source: &str, rendering: &Rendering) -> Result<TemplatedFile> {
+fn templated(source: &str, rendering: &Rendering, indents_blocks: bool) -> Result<TemplatedFile> {
     let kind = |origin: Origin| match origin {
-        Origin::Literal => TemplateSliceKind::Literal,
+        Origin::BlockStart | Origin::BlockMid | Origin::BlockEnd if !indents_blocks => {
+            TemplateSliceKind::Templated
+        }
+        // sqruff looks for the line breaks in what was trimmed.
+        Origin::Literal | Origin::Trimmed => TemplateSliceKind::Literal,
         Origin::Templated => TemplateSliceKind::Templated,
         Origin::Comment => TemplateSliceKind::Comment,
         Origin::BlockStart => TemplateSliceKind::BlockStart,

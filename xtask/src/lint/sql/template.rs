@@ -131,8 +131,8 @@ fn tag(source: &str, start: usize, kind: Kind) -> Result<Tag, Fault> {
                 source[start + 2..].find("#}").map(|at| start + 2 + at).ok_or_else(|| unclosed("#}"))?;
             (end, end + 2)
         }
-        Kind::Expression => end_of_code(source, start + 2, b"}}").ok_or_else(|| unclosed("}}"))?,
-        _ => end_of_code(source, start + 2, b"%}").ok_or_else(|| unclosed("%}"))?,
+        Kind::Expression => end_of_code(source, start + 2, *b"}}").ok_or_else(|| unclosed("}}"))?,
+        _ => end_of_code(source, start + 2, *b"%}").ok_or_else(|| unclosed("%}"))?,
     };
     let bytes = source.as_bytes();
     let sign = |at: usize| matches!(bytes[at], b'-' | b'+');
@@ -150,12 +150,12 @@ fn tag(source: &str, start: usize, kind: Kind) -> Result<Tag, Fault> {
 
 /// Where the code of a tag ends and where its delimiter ends. Strings may hold anything, and braces that
 /// are open hide a `}}`, as they do from Jinja.
-fn end_of_code(source: &str, from: usize, delimiter: &[u8; 2]) -> Option<(usize, usize)> {
+fn end_of_code(source: &str, from: usize, delimiter: [u8; 2]) -> Option<(usize, usize)> {
     let bytes = source.as_bytes();
     let mut depth = 0_i64;
     let mut at = from;
     while at < bytes.len() {
-        if depth == 0 && bytes[at..].starts_with(delimiter) {
+        if depth == 0 && bytes[at..].starts_with(&delimiter) {
             return Some((at, at + 2));
         }
         match bytes[at] {

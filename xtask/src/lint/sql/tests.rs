@@ -1,1 +1,316 @@
-//! Cases of the SQL group.
+//! Cases of the SQL group: `tests/cases/sql/*.toml`, hostile templates, the tracer's promise, and this
+//! repository's own SQL.
+
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package is below the root").to_owned()
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = ignore::Walk::new(folder)
+        .map(|entry| entry.expect("the tree can be read").into_path())
+        .filter(|path| path.to_string_lossy().ends_with(ending))
+        .collect();
+    found.sort();
+    found
+}
+
+fn folders(project: &str) -> Vec<(String, Role)> {
+    let roles = [
+        ("models", Role::Model),
+        ("snapshots", Role::Snapshot),
+        ("tests", Role::Test),
+        ("analyses", Role::Analysis),
+        ("macros", Role::Macro),
+    ];
+    roles.map(|(folder, role)| (format!("{project}{folder}"), role)).to_vec()
+}
+
+fn project(macros: Vec<String>, style: &str) -> Project {
+    let inputs = Inputs {
+        name: "shop".to_owned(),
+        vars: serde_json::from_str(r#"{"window_days": 28, "methods": ["card", "voucher"]}"#)
+            .expect("it is JSON"),
+        adapter: "snowflake".to_owned(),
+        folders: folders(""),
+        macros,
+        styles: vec![(String::new(), style.to_owned())],
+    };
+    Project::load(inputs, &Parameters::default()).expect("the settings are right")
+}
+
+fn source(path: &str, text: &str) -> Source {
+    Source { path: path.to_owned(), text: text.to_owned() }
+}
+
+fn shown(offence: &Offence) -> String {
+    format!("{} {}:{}", offence.rule, offence.span.line, offence.span.column)
+}
+
+fn is_ours(offence: &Offence) -> bool {
+    RULES.iter().any(|rule| rule.name == offence.rule)
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Cases {
+    case: Vec<Case>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    name: String,
+    #[serde(default = "a_model")]
+    path: String,
+    #[serde(default)]
+    macros: Vec<String>,
+    sql: String,
+    /// What our rules find: `rule line:column`.
+    #[serde(default)]
+    found: Vec<String>,
+    /// What sqruff's rules find; not compared where it is not given.
+    style: Option<Vec<String>>,
+    /// What is left after `--fix`; nothing changes where it is empty.
+    fix: Option<String>,
+    /// Part of the first message.
+    says: Option<String>,
+}
+
+fn a_model() -> String {
+    "models/orders.sql".to_owned()
+}
+
+#[test]
+fn cases_hold() {
+    let style = read(&root().join(".sqlfluff"));
+    let mut wrong = Vec::new();
+    for file in files(&root().join("tests/cases/sql"), ".toml") {
+        let cases: Cases =
+            toml::from_str(&read(&file)).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        for case in cases.case {
+            let project = project(case.macros.clone(), &style);
+            let source = source(&case.path, &case.sql);
+            let offences = check(&source, &project);
+            let (ours, theirs): (Vec<&Offence>, Vec<&Offence>) = offences.iter().partition(|o| is_ours(o));
+            let list = |offences: &[&Offence]| offences.iter().map(|o| shown(o)).collect::<Vec<_>>();
+            if list(&ours) != case.found {
+                wrong.push(format!("{}: found {ours:#?}", case.name));
+            }
+            if case.style.as_ref().is_some_and(|style| *style != list(&theirs)) {
+                wrong.push(format!("{}: style {theirs:#?}", case.name));
+            }
+            if let Some(says) = &case.says
+                && !offences.first().is_some_and(|offence| offence.message.contains(says))
+            {
+                wrong.push(format!("{}: says {offences:#?}", case.name));
+            }
+            if let Some(wanted) = &case.fix {
+                let fixed = fix(&source, &project).unwrap_or_default();
+                if fixed != *wanted {
+                    wrong.push(format!("{}: fixed to\n{fixed}", case.name));
+                }
+                if !fixed.is_empty() && fix(&self::source(&case.path, &fixed), &project).is_some() {
+                    wrong.push(format!("{}: fixing twice changes more", case.name));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+#[test]
+fn our_own_sql_is_clean() {
+    let root = root();
+    let relative = |path: &Path| path.strip_prefix(&root).expect("below").to_string_lossy().into_owned();
+    let mut vars = serde_json::Map::new();
+    for line in read(&root.join("dbt/dbt_project.yml")).lines().skip_while(|line| *line != "vars:").skip(1) {
+        if let Some((name, value)) = line.trim().split_once(": ").filter(|_| !line.trim().starts_with('#')) {
+            vars.insert(name.to_owned(), serde_json::from_str(value).expect("vars are JSON too"));
+        }
+    }
+    let inputs = Inputs {
+        name: "logistics".to_owned(),
+        vars,
+        adapter: "snowflake".to_owned(),
+        folders: folders("dbt/"),
+        macros: files(&root.join("dbt/macros"), ".sql").iter().map(|path| read(path)).collect(),
+        styles: vec![
+            (String::new(), read(&root.join(".sqlfluff"))),
+            ("sql/duckdb".to_owned(), read(&root.join("sql/duckdb/.sqlfluff"))),
+        ],
+    };
+    let project = Project::load(inputs, &Parameters::default()).expect("the settings are right");
+    let mut found = Vec::new();
+    let both = [files(&root.join("dbt"), ".sql"), files(&root.join("sql"), ".sql")].concat();
+    for path in both {
+        for offence in check(&source(&relative(&path), &read(&path)), &project) {
+            // A model may be sorted on purpose, with a waiver in `policies/lint.toml`.
+            if offence.rule != order_by_without_limit::RULE.name {
+                found.push(format!("{}: {}: {}", offence.path, shown(&offence), offence.message));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+fn renderer() -> Renderer {
+    let settings =
+        Settings { name: "shop".to_owned(), adapter: "snowflake".to_owned(), ..Settings::default() };
+    Renderer::new(settings, Library::default())
+}
+
+/// A piece of a random template; texts get a number each when they are written out.
+#[derive(Clone, Debug)]
+enum Part {
+    Text(String),
+    Value(u8),
+    Comment,
+    Raw,
+    Set(Vec<Part>),
+    If(bool, Vec<Part>, Vec<Part>),
+    For(u8, Vec<Part>),
+    Macro(Vec<Part>),
+}
+
+fn part() -> impl Strategy<Value = Part> {
+    let space = prop::collection::vec(prop_oneof![Just(' '), Just('\n'), Just('\t')], 0..3);
+    let leaf = prop_oneof![
+        4 => space.prop_map(|space| Part::Text(space.into_iter().collect())),
+        2 => any::<u8>().prop_map(Part::Value),
+        1 => Just(Part::Comment),
+        1 => Just(Part::Raw),
+    ];
+    leaf.prop_recursive(4, 40, 5, |inner| {
+        let parts = || prop::collection::vec(inner.clone(), 0..5);
+        prop_oneof![
+            parts().prop_map(Part::Set),
+            (any::<bool>(), parts(), parts()).prop_map(|(yes, then, other)| Part::If(yes, then, other)),
+            (0_u8..3, parts()).prop_map(|(rounds, body)| Part::For(rounds, body)),
+            parts().prop_map(Part::Macro),
+        ]
+    })
+}
+
+/// Writes a template out. Each text is unlike any other and begins with `é`, or with `ü` where a block
+/// captures it; tags take whitespace away now and then.
+fn written(parts: &[Part], number: &mut u32, first: char, out: &mut String) {
+    for part in parts {
+        *number += 1;
+        let id = *number;
+        let (l, r) = ([("", ""), ("-", ""), ("", "-"), ("-", "-")])[(id % 4) as usize];
+        match part {
+            Part::Text(space) => out.extend([format!("{space}{first}{id}{space}")]),
+            Part::Value(value) => out.extend([format!("{{{{{l} 'v{value}' {r}}}}}")]),
+            Part::Comment => out.extend([format!("{{#{l} c{id} {{{{ {r}#}}")]),
+            Part::Raw => out.extend([format!("{{%{l} raw %}} {{{{ r{id} }}}} {{% endraw {r}%}}")]),
+            Part::Set(body) => {
+                out.extend([format!("{{%{l} set x{id} %}}")]);
+                written(body, number, 'ü', out);
+                out.extend([format!("{{% endset {r}%}}{{{{ x{id} | trim | length }}}}")]);
+            }
+            Part::If(yes, then, other) => {
+                out.extend([format!("{{%{l} if {yes} %}}")]);
+                written(then, number, first, out);
+                out.push_str("{% else %}");
+                written(other, number, first, out);
+                out.extend([format!("{{% endif {r}%}}")]);
+            }
+            Part::For(rounds, body) => {
+                out.extend([format!("{{% for i in range({rounds}) {r}%}}")]);
+                written(body, number, first, out);
+                out.extend([format!("{{%{l} endfor %}}")]);
+            }
+            Part::Macro(body) => {
+                out.extend([format!("{{%{l} macro m{id}() {r}%}}")]);
+                written(body, number, 'ü', out);
+                out.extend([format!("{{% endmacro %}}{{{{ m{id}() }}}}")]);
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_trace_is_exact_and_changes_nothing(parts in prop::collection::vec(part(), 0..8)) {
+        let mut source = String::new();
+        written(&parts, &mut 0, 'é', &mut source);
+        let renderer = renderer();
+        let pieces = template::cut(&source).expect("it is whole");
+        let rendering = renderer.render(&source, &pieces, "x", false).expect("it renders");
+        // Jinja drops a final newline, so that both end on something else.
+        let mut jinja = minijinja::Environment::new();
+        jinja.set_debug(false);
+        let plain = jinja.render_str(&format!("{source}|"), ()).expect("it renders");
+        prop_assert_eq!(format!("{}|", rendering.text), plain, "{}", source);
+        let mut at = 0;
+        for slice in &rendering.slices {
+            prop_assert_eq!(slice.output.start, at);
+            at = slice.output.end;
+            if slice.origin == Origin::Literal {
+                prop_assert_eq!(&source[slice.source.clone()], &rendering.text[slice.output.clone()]);
+            }
+        }
+        prop_assert_eq!(at, rendering.text.len());
+        // Text that no block captures is told by its own place, captured text by that of the block.
+        for (start, first) in rendering.text.char_indices().filter(|(_, c)| matches!(c, 'é' | 'ü')) {
+            let slice = rendering.slices.iter().find(|slice| slice.output.contains(&start));
+            let wanted = if first == 'é' { Origin::Literal } else { Origin::Templated };
+            prop_assert_eq!(slice.map(|slice| slice.origin), Some(wanted), "{} at {}", source, start);
+        }
+    }
+
+    #[test]
+    fn no_text_makes_it_fail(text in "[ -~\n{}%#'\"é\u{feff}\r-]{0,80}") {
+        let project = project(Vec::new(), "[sqlfluff]\ndialect = snowflake\n");
+        let file = source("models/x.sql", &text);
+        check(&file, &project);
+        if let Some(fixed) = fix(&file, &project) {
+            prop_assert_eq!(fix(&source("models/x.sql", &fixed), &project), None);
+        }
+    }
+}
+
+#[test]
+fn hostile_templates_are_offences_and_nothing_worse() {
+    let project = project(Vec::new(), "[sqlfluff]\ndialect = snowflake\n");
+    let nested = |open: &str, close: &str, n: usize| format!("{}1{}", open.repeat(n), close.repeat(n));
+    let hostile = [
+        ("10,000 blocks deep", nested("{% if true %}", "{% endif %}", 10_000)),
+        ("10,000 brackets deep in a tag", format!("select {{{{ {} }}}}", nested("(", ")", 10_000))),
+        ("10,000 brackets deep in SQL", format!("select {}", nested("(", ")", 10_000))),
+        ("10,000 selects deep", nested("select * from (", ")", 10_000)),
+        ("10,000 unclosed", "{% if true %}".repeat(10_000)),
+        ("huge output", "{% for i in range(99999) %}{{ 'x' * 9999 }}{% endfor %}".to_owned()),
+        ("huge value", "{{ 'x' * 999999999999 }}".to_owned()),
+        ("doubling", format!("{{% set a = 'x' %}}{}{{{{ a }}}}", "{% set a = a ~ a %}".repeat(64))),
+        ("a list in itself", "{% set a = [] %}{% do a.append(a) %}{{ a }}".to_owned()),
+        ("binary", "\0\u{1}\u{2}\u{fffd}{{\0".repeat(100)),
+    ];
+    for (what, text) in hostile {
+        let offences = check(&source("models/x.sql", &text), &project);
+        assert!(offences.iter().any(is_ours), "{what}: {offences:?}");
+    }
+}
+
+#[test]
+fn every_rule_can_be_explained() {
+    let theirs = described();
+    assert!(theirs.len() > 60);
+    for rule in &theirs {
+        assert!(!rule.summary.is_empty() && !rule.explanation.is_empty(), "{}", rule.name);
+        assert!(rule.url().contains(rule.code), "{}", rule.name);
+        assert!(RULES.iter().all(|ours| ours.name != rule.name), "{} has two meanings", rule.name);
+    }
+}

@@ -20,6 +20,8 @@ pub(crate) enum Origin {
     /// What an expression or a captured block puts out: anything or nothing.
     Templated,
     Comment,
+    /// Whitespace that a tag beside it took away: no output.
+    Trimmed,
     BlockStart,
     BlockMid,
     BlockEnd,
@@ -118,6 +120,7 @@ pub(crate) fn mark(
         },
         stack: Vec::new(),
         captured: None,
+        at: 0,
         stood_in,
         extras: [uses(source, pieces, "varargs"), uses(source, pieces, "kwargs")],
     };
@@ -152,6 +155,8 @@ struct Marker<'s> {
     stack: Vec<Block<'s>>,
     /// How many blocks were open when the capture began.
     captured: Option<usize>,
+    /// Where the last piece ended.
+    at: usize,
     stood_in: &'s HashMap<usize, &'static str>,
     /// Whether `varargs` and `kwargs` occur.
     extras: [bool; 2],
@@ -183,6 +188,11 @@ impl<'s> Marker<'s> {
 
     fn take(&mut self, index: usize, piece: &Piece) -> Result<(), Fault> {
         let verbatim = &self.source[piece.range.clone()];
+        if self.captured.is_some() {
+            // Where no mark stands between, Jinja itself takes away what the tags ask for.
+            self.out.text.push_str(&self.source[self.at..piece.range.start]);
+        }
+        self.at = piece.range.end;
         match piece.kind {
             Kind::Text | Kind::RawText => {
                 self.marked(Origin::Literal, piece);
@@ -193,8 +203,10 @@ impl<'s> Marker<'s> {
                 self.write(piece, self.stood_in.get(&piece.range.start).copied().unwrap_or(verbatim));
             }
             Kind::Comment => {
-                // Within raw text a comment is text, and has been cut as such.
                 self.marked(Origin::Comment, piece);
+                if self.captured.is_some() {
+                    self.out.text.push_str(verbatim);
+                }
             }
             Kind::Statement => self.statement(index, piece)?,
         }
@@ -363,6 +375,13 @@ impl Marked {
                 other if range.is_empty() => other,
                 _ => Origin::Templated,
             };
+            // What whitespace control took away stands between two pieces that follow one another.
+            let before = rendering.slices.last().map_or(0, |slice| slice.source.end);
+            let gap = source.get(before..unit.range.start).unwrap_or_default();
+            if !gap.is_empty() && gap.trim().is_empty() {
+                let source = before..unit.range.start;
+                rendering.slices.push(Slice { origin: Origin::Trimmed, source, output: start..start });
+            }
             rendering.slices.push(Slice { origin, source: unit.range.clone(), output: range });
         });
         rendering

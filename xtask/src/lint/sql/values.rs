@@ -54,15 +54,11 @@ fn kept(value: &Value, depth: usize) -> Value {
     }
 }
 
-/// Whether the value is a literal of minijinja's own and not one of our objects or a namespace.
+/// Whether the value is a literal list or dict of minijinja's own, and not one of the many objects that
+/// look like one: a macro, a namespace, a stand-in.
 fn is_plain(value: &Value) -> bool {
-    let ours = value.downcast_object_ref::<List>().is_some()
-        || value.downcast_object_ref::<Dict>().is_some()
-        || value.downcast_object_ref::<StandIn>().is_some()
-        || value.downcast_object_ref::<Relation>().is_some()
-        || value.downcast_object_ref::<Macro>().is_some();
-    // A namespace is an object whose items the template itself changes.
-    !ours && value.as_object().is_none_or(|object| !object.type_name().ends_with("::Namespace"))
+    let name = value.as_object().map_or("", |object| object.type_name());
+    name.contains("::Vec<") || name.contains("IndexMap<") || name.contains("BTreeMap<")
 }
 
 /// A list as Python has them.
