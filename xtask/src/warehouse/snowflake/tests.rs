@@ -139,7 +139,8 @@ fn all_that_is_sent_is_snowflakes_sql() {
                     format!("{}{}", &sql[..clone], &sql[options..]),
                 ]
             }
-            _ => vec![sql],
+            // Nor has it a bound value in a table function; a literal stands in its place.
+            _ => vec![sql.replace("parse_json(?)", "parse_json('[]')")],
         };
         for part in parts {
             assert_eq!(parse(&part).statements.len(), 1, "{part}");
@@ -152,6 +153,9 @@ fn the_files_of_sql_are_snowflakes_sql() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sql/snowflake");
     for entry in std::fs::read_dir(folder).expect("the folder") {
         let path = entry.expect("an entry").path();
+        if path.extension().is_none_or(|end| end != "sql") {
+            continue;
+        }
         let text = std::fs::read_to_string(&path).expect("a file");
         assert!(!parse(&text).statements.is_empty(), "{}", path.display());
     }
