@@ -185,7 +185,10 @@ fn an_outage_lasts_from_the_first_failure_to_the_success_that_ends_it() {
     let outages = values(&report, ["recovery_mean_seconds", "failing_environments", "runs", "failed_runs"]);
     assert_eq!(outages, [json!(7200.0), json!(1), json!(8), json!(4)]);
     // Three of the seven that nobody stopped; the last success ended three days and an hour before the end.
-    assert_eq!(values(&report, ["run_success_rate", "freshness_seconds"]), [json!(0.428_571), json!(262_800)]);
+    assert_eq!(
+        values(&report, ["run_success_rate", "freshness_seconds"]),
+        [json!(0.428_571), json!(262_800)]
+    );
     assert_eq!(report["runs"]["rows"][0]["run_id"], "h", "newest first");
     assert_eq!(report["lifetime"]["rows"].as_array().expect("rows").len(), 4);
 }
