@@ -43,6 +43,11 @@ impl Endpoint {
         self.http("POST", "/__control", &fault.to_string());
     }
 
+    /// Add to the history what nobody ran: the rows of a query in DuckDB's SQL.
+    pub(crate) fn remember(&self, select: &str) {
+        assert_eq!(self.http("POST", "/__control/history", select), "{}");
+    }
+
     /// Every statement that arrived, oldest first.
     pub(crate) fn statements(&self) -> Vec<String> {
         self.history().iter().map(|entry| entry["query_text"].as_str().expect("text").to_owned()).collect()

@@ -86,6 +86,7 @@ fn masks(secret: &str) -> impl Iterator<Item = String> {
 pub(crate) enum Level {
     Error,
     Warning,
+    Notice,
 }
 
 /// A remark on the run's page, at a line of a file where one is known.
@@ -105,6 +106,7 @@ impl fmt::Display for Annotation<'_> {
         let level = match self.level {
             Level::Error => "error",
             Level::Warning => "warning",
+            Level::Notice => "notice",
         };
         write!(f, "::{level} title={}", escape_property(self.title))?;
         if let Some(file) = self.file {

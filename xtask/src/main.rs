@@ -22,6 +22,7 @@ mod interrupt;
 mod ledger;
 mod lint;
 mod lock;
+mod metrics;
 mod notify;
 mod outcome;
 mod plan;
@@ -36,7 +37,6 @@ mod secrets;
 mod seed;
 mod target;
 mod warehouse;
-#[allow(dead_code)]
 mod yaml;
 
 use std::process::ExitCode;
@@ -71,6 +71,7 @@ enum Command {
     Schema(schema::Args),
     Seed(seed::Args),
     Lint(lint::Args),
+    Metrics(metrics::Args),
     Secrets(secrets::Args),
     Plan(plan::Args),
     Replay(replay::Args),
@@ -113,6 +114,7 @@ fn run_command(command: &Command, repo: &Repo) -> anyhow::Result<Outcome> {
         Command::Schema(args) => schema::run(args, repo),
         Command::Seed(args) => seed::run(args, repo),
         Command::Lint(args) => lint::run(args, repo),
+        Command::Metrics(args) => metrics::run(args, repo),
         Command::Secrets(args) => secrets::run(args, repo),
         Command::Plan(args) => plan::run(args, repo),
         Command::Replay(args) => replay::run(args, repo),

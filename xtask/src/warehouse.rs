@@ -115,6 +115,11 @@ pub(crate) trait Warehouse {
     /// The rows of one query that writes nothing.
     fn query(&mut self, sql: &str) -> Result<Vec<Row>>;
 
+    /// The rows of each of `statements`, in one call where the engine can do that.
+    fn query_many(&mut self, statements: &[String]) -> Result<Vec<Vec<Row>>> {
+        statements.iter().map(|sql| self.query(sql)).collect()
+    }
+
     /// Those of `schemas` that exist, with what stands in them.
     fn contents(&mut self, schemas: &[&str]) -> Result<BTreeMap<String, Contents>>;
 

@@ -23,6 +23,7 @@ pub(crate) struct Node {
     pub(crate) name: String,
     pub(crate) resource_type: String,
     pub(crate) original_file_path: String,
+    pub(crate) description: String,
     /// The file that dbt compiled the node to, relative to the project.
     pub(crate) compiled_path: Option<String>,
     alias: Option<String>,
@@ -100,6 +101,22 @@ impl Manifest {
         self.nodes.get(id).or_else(|| self.unit_tests.get(id))
     }
 
+    /// Every node and unit test with its id.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &Node)> {
+        self.nodes.iter().chain(&self.unit_tests).map(|(id, node)| (id.as_str(), node))
+    }
+
+    /// What a node is made from, or what a test looks at.
+    pub(crate) fn parents(&self, id: &str) -> &[String] {
+        self.node(id).map_or(&[], |node| &node.depends_on.nodes)
+    }
+
+    /// What a test guards: the model it is attached to, else all that it looks at.
+    pub(crate) fn guarded(&self, id: &str) -> Vec<&str> {
+        let attached = self.node(id).and_then(|node| node.attached_node.as_deref());
+        attached.map_or_else(|| self.parents(id).iter().map(String::as_str).collect(), |model| vec![model])
+    }
+
     pub(crate) fn materialized(&self, id: &str) -> Option<&str> {
         self.node(id)?.config.materialized.as_deref()
     }
@@ -167,6 +184,9 @@ pub(crate) struct RunResult {
     pub(crate) status: String,
     #[serde(default)]
     timing: Vec<Timing>,
+    /// Which of dbt's threads worked on it.
+    #[serde(default)]
+    pub(crate) thread_id: Option<String>,
     #[serde(default)]
     pub(crate) execution_time: f64,
     #[serde(default)]

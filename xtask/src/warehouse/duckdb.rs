@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use super::{Contents, Relation, Row, Statement, Table, Warehouse, as_comments, literal, quote};
 use crate::environment::{Droppable, Name, REGISTRY};
@@ -41,11 +41,12 @@ impl DuckDb {
         Self { program: program.to_path_buf(), file: file.to_path_buf() }
     }
 
-    fn call(&self, sql: &str, access: Access) -> Result<Vec<Row>> {
+    /// The rows of every statement of `sql` that is a query.
+    fn call(&self, sql: &str, access: Access) -> Result<Vec<Vec<Row>>> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             match self.call_once(sql, access)? {
-                Ok(rows) => return Ok(rows),
+                Ok(results) => return Ok(results),
                 Err(message) if is_locked(&message) && Instant::now() < deadline => {
                     std::thread::sleep(Duration::from_millis(100));
                 }
@@ -55,7 +56,7 @@ impl DuckDb {
     }
 
     /// `Err` is what the engine had to say; the outer one is that it could not be asked.
-    fn call_once(&self, sql: &str, access: Access) -> Result<Result<Vec<Row>, String>> {
+    fn call_once(&self, sql: &str, access: Access) -> Result<Result<Vec<Vec<Row>>, String>> {
         let mut command = Command::new(&self.program);
         // No start-up file: a user's `.duckdbrc` must not change what a statement means.
         command.args(["-no-init", "-batch", "-bail", "-json"]);
@@ -82,12 +83,11 @@ impl DuckDb {
                 message
             }));
         }
-        let last = serde_json::Deserializer::from_slice(&output.stdout)
+        let results = serde_json::Deserializer::from_slice(&output.stdout)
             .into_iter::<Vec<Row>>()
-            .last()
-            .transpose()
+            .collect::<Result<_, _>>()
             .context("failed to read duckdb's JSON")?;
-        Ok(Ok(last.unwrap_or_default()))
+        Ok(Ok(results))
     }
 
     /// The engine's message with what to do about it.
@@ -174,7 +174,21 @@ impl Warehouse for DuckDb {
         if !self.file.exists() {
             return Ok(Vec::new());
         }
-        self.call(sql, Access::Read)
+        Ok(self.call(sql, Access::Read)?.pop().unwrap_or_default())
+    }
+
+    fn query_many(&mut self, statements: &[String]) -> Result<Vec<Vec<Row>>> {
+        if !self.file.exists() {
+            return Ok(vec![Vec::new(); statements.len()]);
+        }
+        let results = self.call(&statements.join(";\n"), Access::Read)?;
+        ensure!(
+            results.len() == statements.len(),
+            "duckdb gave {} results for {} queries",
+            results.len(),
+            statements.len()
+        );
+        Ok(results)
     }
 
     fn contents(&mut self, schemas: &[&str]) -> Result<BTreeMap<String, Contents>> {

@@ -1,0 +1,23 @@
+-- The runs of all environments. A clone carries the ledger of its base along: those runs are not its own.
+{% for schema in schemas %}
+select
+    run_id,
+    {{ schema.literal }} as environment,
+    started_at,
+    finished_at,
+    status,
+    seconds,
+    dbt_seconds,
+    dbt_started,
+    up_to_date,
+    git_commit,
+    git_branch,
+    triggered_by,
+    run_url,
+    message
+from {{ schema.runs }}
+where schema_name = {{ schema.literal }}
+{% if not loop.last %}
+union all
+{% endif %}
+{% endfor %}

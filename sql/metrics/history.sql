@@ -1,0 +1,13 @@
+-- What was kept of a scope, before the day of the report. Two calls at once may have kept a day twice.
+select
+    as_of as date_day,
+    name,
+    value
+from {{ figures }}
+where
+    scope = {{ scope }}
+    and days = {{ days }}
+    and as_of >= {{ since }}
+    and as_of < {{ before }}
+qualify row_number() over (partition by as_of, name order by recorded_at desc) = 1
+order by as_of, name

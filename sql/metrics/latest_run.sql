@@ -1,0 +1,32 @@
+-- The nodes of the latest run that started dbt.
+select
+    nodes.run_id,
+    nodes.environment,
+    nodes.node_id,
+    nodes.name,
+    nodes.kind,
+    nodes.layer,
+    nodes.materialized,
+    nodes.status,
+    nodes.started_at,
+    nodes.seconds,
+    nodes.row_count,
+    nodes.failures,
+    nodes.message,
+    nodes.path
+from ({{ nodes }}) as nodes
+inner join (
+    select
+        run_id,
+        environment
+    from ({{ runs }}) as runs
+    where
+        dbt_started
+        and started_at < {{ window_end }}
+    order by started_at desc, run_id desc
+    limit 1
+) as latest
+    on
+        nodes.run_id = latest.run_id
+        and nodes.environment = latest.environment
+order by nodes.started_at, nodes.node_id

@@ -1,0 +1,10 @@
+-- Runs since the ledger began: counters that only ever grow, as long as the environment stands.
+select
+    environment,
+    status,
+    count(*) as runs,
+    sum(seconds) as seconds,
+    min(started_at) as first_started_at
+from ({{ runs }}) as runs
+group by environment, status
+order by environment, status

@@ -1,0 +1,55 @@
+-- Rows and bytes of what the latest run of each environment found, against the measurement before, and when it
+-- was last built. What the latest run did not see any more has been dropped.
+with measurements as (
+    select
+        *,
+        lag(row_count) over (
+            partition by environment, relation_name order by measured_at, run_id
+        ) as previous_row_count,
+        lag(bytes) over (partition by environment, relation_name order by measured_at, run_id) as previous_bytes,
+        lag(measured_at) over (
+            partition by environment, relation_name order by measured_at, run_id
+        ) as previous_measured_at,
+        row_number() over (
+            partition by environment, relation_name order by measured_at desc, run_id desc
+        ) as recency,
+        max(measured_at) over (partition by environment, run_id) as run_measured_at,
+        max(measured_at) over (partition by environment) as last_measured_at
+    from ({{ relations }}) as relations
+    where measured_at < {{ window_end }}
+),
+
+builds as (
+    select
+        environment,
+        name as relation_name,
+        max(started_at) as last_built_at
+    from ({{ nodes }}) as nodes
+    where
+        kind in ('model', 'seed', 'snapshot')
+        and status = 'success'
+        and started_at < {{ window_end }}
+    group by environment, name
+)
+
+select
+    measurements.environment,
+    measurements.relation_name,
+    measurements.relation_type,
+    measurements.layer,
+    measurements.row_count,
+    measurements.previous_row_count,
+    measurements.bytes as storage_bytes,
+    measurements.previous_bytes,
+    measurements.measured_at,
+    measurements.previous_measured_at,
+    builds.last_built_at
+from measurements
+left join builds
+    on
+        measurements.environment = builds.environment
+        and measurements.relation_name = builds.relation_name
+where
+    measurements.recency = 1
+    and measurements.run_measured_at = measurements.last_measured_at
+order by measurements.environment, measurements.relation_name

@@ -1,0 +1,181 @@
+//! The report in every format: read back by a parser of that format, also when names and errors are hostile.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::{UNTIL, checkout, metrics, query, run};
+use crate::support::{BUILT, Checkout, Ended, environment, root};
+
+/// What an outsider may call a branch, or write into an error.
+const HOSTILE: &str =
+    "=cmd|' /C calc'!A0 <script>alert(1)</script> \"quoted\" | `code` @everyone \u{1b}[2J\u{202e} \\ 🚚";
+
+/// A checkout whose ledger is full of hostile text.
+fn hostile() -> Checkout {
+    let checkout = checkout();
+    query(&checkout, "2026-03-05 10:00:00", "1000", "SUCCESS");
+    run(&checkout, "bad", "2026-03-05 09:00:00", "2026-03-05 10:00:00", "fail");
+    let text = format!("{}\n{}", HOSTILE.replace('\'', "''"), "xtask_queries 666");
+    checkout.sql(&format!(
+        "update dev.ledger_queries set user_name = '{text}';
+         update dev.ledger_runs set message = '{text}', git_branch = '{text}', triggered_by = '{text}';
+         insert into dev.ledger_nodes by name select 'bad' as run_id, 'test.p.t' as node_id, '{text}' as name,
+             'test' as kind, '{text}' as layer, 'fail' as status, timestamp '2026-03-05 09:30:00' as started_at,
+             1 as seconds, '{text}' as message"
+    ));
+    checkout
+}
+
+#[test]
+fn json_is_as_its_schema_says() {
+    let schema = fs::read_to_string(root().join("xtask/src/metrics/report.schema.json")).expect("the schema");
+    let schema: Value = serde_json::from_str(&schema).expect("JSON");
+    let schema = jsonschema::validator_for(&schema).expect("a JSON schema");
+    let built = Checkout::built();
+    for report in [
+        built.run(&["metrics", "--format", "json"]),
+        hostile().run(&metrics(&["--format", "json"])),
+        Checkout::new().run(&["metrics", "--format", "json"]),
+    ] {
+        let report = report.expect(0).json();
+        let errors: Vec<String> = schema
+            .iter_errors(&report)
+            .map(|error| format!("{error} at {}", error.instance_path()))
+            .collect();
+        assert_eq!(errors, Vec::<String>::new());
+    }
+    let full = built.run(&["metrics", "--schema", BUILT, "--format", "json"]).expect(0).json();
+    for table in
+        ["daily", "by_environment", "storage", "relations", "slowest_nodes", "runs", "latest_run", "lifetime"]
+    {
+        assert!(full[table]["rows"].as_array().is_some_and(|rows| !rows.is_empty()), "{table}");
+    }
+}
+
+#[test]
+fn csv_is_one_table_without_formulas() {
+    let text = hostile().run(&metrics(&["--format", "csv"])).expect(0).stdout;
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let rows: Vec<BTreeMap<String, String>> = reader.deserialize().collect::<Result<_, _>>().expect("CSV");
+    let value = |table: &str, metric: &str| {
+        let found = rows.iter().find(|row| row["table"] == table && row["metric"] == metric).expect("a row");
+        found["value"].clone()
+    };
+    assert_eq!(value("figures", "queries"), "1");
+    assert_eq!(value("figures", "credits"), "", "unknown is not zero");
+    assert!(value("failing_nodes", "name").starts_with("'=cmd"));
+    for cell in rows.iter().flat_map(BTreeMap::values) {
+        assert!(
+            !cell.starts_with(['=', '+', '@']) && (!cell.starts_with('-') || cell.parse::<f64>().is_ok()),
+            "{cell}"
+        );
+    }
+}
+
+#[test]
+fn prometheus_reads_the_samples() {
+    const PARSE: &str = "
+import json, sys
+from prometheus_client.parser import text_string_to_metric_families
+for family in text_string_to_metric_families(sys.stdin.read()):
+    for s in family.samples:
+        print(json.dumps([s.name, s.labels, s.value, family.type, family.documentation]))
+";
+    let checkout = hostile();
+    let folder = checkout.path("out/metrics.prom");
+    checkout.run(&metrics(&["--format", "prometheus", "--output", "out/metrics.prom"])).expect(0);
+    let mut parser = Command::new(environment().join("bin/python"));
+    parser.args(["-c", PARSE]).stdin(fs::File::open(folder).expect("the file"));
+    let parsed = Ended::of(parser).expect(0).stdout;
+    let samples: Vec<Value> = parsed.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let sample = |name: &str| {
+        samples.iter().find(|sample| sample[0] == name).unwrap_or_else(|| panic!("{name}\n{parsed}"))
+    };
+    assert_eq!(sample("xtask_queries")[2].as_f64(), Some(1.0));
+    assert_eq!(sample("xtask_queries")[1]["environment"], "dev");
+    assert_eq!(sample("xtask_query_p95_seconds")[3], "gauge");
+    assert_eq!(sample("xtask_runs_total")[3], "counter");
+    assert_eq!(sample("xtask_last_query_timestamp_seconds")[2].as_f64(), Some(1_772_668_800.0));
+    assert!(!samples.iter().any(|sample| sample[0] == "xtask_credits"), "unknown is no sample");
+    for sample in &samples {
+        assert!(sample[4].as_str().is_some_and(|help| !help.is_empty()), "{sample}");
+        assert_eq!(
+            sample[3] == "counter",
+            sample[0].as_str().expect("a name").ends_with("_total"),
+            "{sample}"
+        );
+    }
+}
+
+#[test]
+fn people_read_text_and_terminals_obey_none_of_it() {
+    let checkout = hostile();
+    let human = checkout.run(&metrics(&[])).expect(0).stdout;
+    assert!(human.contains("▁▁▁█▁▁▁") && human.contains("unknown (not_supported)"), "{human}");
+    let markdown = checkout.run(&metrics(&["--format", "markdown"])).expect(0).stdout;
+    for text in [&human, &markdown] {
+        assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text}");
+        assert!(
+            !text.lines().any(|line| line.starts_with("xtask_queries")),
+            "a text stays in its line\n{text}"
+        );
+    }
+    for line in markdown.lines().filter(|line| line.contains("<script>")) {
+        // Outside of code, nothing of the outsider's text stands.
+        let outside: String = line.split('`').step_by(2).collect();
+        assert!(!outside.contains(['<', '@', '!']), "{line}");
+        assert_eq!(line.replace("\\|", "").matches('|').count(), line_width(&markdown, line), "{line}");
+    }
+    assert!(markdown.contains("<script>"));
+}
+
+/// The bars in the header of the table that a line belongs to.
+fn line_width(markdown: &str, line: &str) -> usize {
+    let before = &markdown[..markdown.find(line).expect("a line of it")];
+    before.lines().rev().find(|line| line.contains("---")).expect("a rule").matches('|').count()
+}
+
+#[test]
+fn a_workflow_hears_the_old_names_and_the_new() {
+    let checkout = hostile();
+    let mut command = checkout.command(&metrics(&["--format", "json"]));
+    let (output, summary) = (checkout.path("output"), checkout.path("summary"));
+    command.env("GITHUB_ACTIONS", "true").env("GITHUB_OUTPUT", &output).env("GITHUB_STEP_SUMMARY", &summary);
+    Ended::of(command).expect(0);
+    let text = fs::read_to_string(output).expect("outputs");
+    let lines: Vec<&str> = text.lines().collect();
+    let outputs: BTreeMap<&str, &str> =
+        lines.chunks(3).map(|part| (part[0].split_once("<<").expect("a heredoc").0, part[1])).collect();
+    for (name, value) in [
+        ("last_date", "2026-03-05"),
+        ("wk_total_queries", "1"),
+        ("wk_failed_queries", "0"),
+        ("wk_avg_sec", "1"),
+        ("storage_gb", "unknown"),
+        ("queries", "1"),
+        ("failed_tests", "1"),
+        // A test fails, and nothing has succeeded since January.
+        ("alerts_firing", "2"),
+    ] {
+        assert_eq!(outputs.get(name), Some(&value), "{name}");
+    }
+    assert!(fs::read_to_string(summary).expect("a summary").contains("| figure | value |"));
+}
+
+#[test]
+fn the_end_of_a_window_says_where_it_is() {
+    let checkout = Checkout::new();
+    for text in ["2026-03-08T12:00:00", "12:00", "yesterday", "2026-13-01"] {
+        let said = checkout.run(&["metrics", "--until", text]).expect(2).stderr;
+        assert!(said.contains("--until"), "{said}");
+    }
+    let report = checkout
+        .run(&["metrics", "--until", "2026-03-08T14:00:00+02:00", "--format", "json"])
+        .expect(0)
+        .json();
+    assert_eq!(report["window"]["end"], UNTIL.trim_end_matches('Z'));
+    checkout.run(&["metrics", "--days", "0"]).expect(2);
+}

@@ -1,0 +1,203 @@
+//! `cargo xtask metrics`: how the warehouse, the pipeline and the data are doing, per environment.
+//!
+//! Reading, judging and keeping are apart: `collect` reads, `alerts` judges what was read against what
+//! `history` kept, and the exports only render. Every figure says where it is from, and one that could not
+//! be read says why: it is never zero.
+
+mod alerts;
+mod collect;
+mod csv;
+mod figures;
+mod history;
+mod html;
+pub(crate) mod model;
+mod outputs;
+mod prometheus;
+mod snowflake;
+mod sql;
+mod tables;
+mod text;
+mod window;
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+
+use self::collect::{Found, Request};
+use self::history::{Past, Scope};
+use self::model::{AlertState, Report, Window};
+use crate::environment::Name;
+use crate::lock::{Holder, Lock};
+use crate::outcome::Outcome;
+use crate::repo::Repo;
+use crate::target::Place;
+use crate::warehouse::Warehouse;
+use crate::{console, interrupt, ledger, target};
+
+/// Which environments a report is about, where none is named: those whose schemas begin with this.
+const PREFIX: &str = "OBSERVABILITY_SCHEMA_PREFIX";
+
+/// Tell how the warehouse, the pipeline and the data are doing.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// The environment to report on; without it, all of them.
+    #[arg(long, value_name = "NAME")]
+    schema: Option<Name>,
+
+    /// Only environments whose names begin with this.
+    #[arg(long, value_name = "PREFIX", env = PREFIX, conflicts_with = "schema")]
+    schema_prefix: Option<String>,
+
+    /// UTC days to look back, today included.
+    #[arg(long, value_name = "DAYS", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=90))]
+    days: u32,
+
+    /// End of the window, in UTC, such as `2026-03-08` or `2026-03-08T12:30:00Z`; now, if not given.
+    #[arg(long, value_name = "TIME", value_parser = utc_time)]
+    until: Option<DateTime>,
+
+    #[command(flatten)]
+    target: target::Args,
+
+    /// How to print the report.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+
+    /// Write the report to this file instead of printing it.
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// Fail while an alert of `policies/alerts.toml` fires.
+    #[arg(long)]
+    gate: bool,
+}
+
+/// How a report is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// Tables for people.
+    #[default]
+    Human,
+    /// Everything, in the shape that xtask/src/metrics/report.schema.json documents.
+    Json,
+    /// One long table: a row a number.
+    Csv,
+    /// Tables for a summary or a comment.
+    Markdown,
+    /// Samples in Prometheus' text format.
+    Prometheus,
+    /// One page for people, in one file that needs nothing else.
+    Html,
+}
+
+/// A day, or a time with its offset: a bare time of day could be anybody's.
+fn utc_time(text: &str) -> Result<DateTime, String> {
+    if let Ok(instant) = text.parse::<Timestamp>() {
+        return Ok(ledger::utc(instant));
+    }
+    // A day alone: a bare time of that day would be read as one too.
+    let day = text.parse::<jiff::civil::Date>().ok().filter(|day| day.to_string() == text);
+    day.map(|day| day.to_datetime(jiff::civil::Time::midnight())).ok_or_else(|| {
+        "write a day (2026-03-08, which begins at midnight UTC) or a time with Z or an offset".to_owned()
+    })
+}
+
+pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
+    let opened = args.target.open(repo, args.schema.as_ref(), "metrics")?;
+    interrupt::listen()?;
+    // DuckDB lets one process write. Snowflake needs no lock: what is kept twice is read once.
+    let _lock = match &opened.place {
+        Place::Local { database } if database.exists() => Some(Lock::take(database, &holder(args))?),
+        _ => None,
+    };
+    let mut warehouse = opened.warehouse();
+    let report = report(args, repo, warehouse.as_mut())?;
+    write(args, repo, warehouse.as_mut(), &report)?;
+    outputs::tell(&report)?;
+    let fires = report.alerts.iter().any(|alert| alert.state == AlertState::Firing);
+    Ok(if args.gate && fires { Outcome::Findings } else { Outcome::Clean })
+}
+
+fn holder(args: &Args) -> Holder {
+    Holder {
+        command: "metrics".to_owned(),
+        schema: args.schema.as_ref().map_or_else(|| "all environments".to_owned(), ToString::to_string),
+        run_id: None,
+        run_url: crate::context::run_url(),
+        pid: std::process::id(),
+        since: Timestamp::now(),
+    }
+}
+
+/// Read, judge, and keep what was seen.
+fn report(args: &Args, repo: &Repo, warehouse: &mut dyn Warehouse) -> Result<Report> {
+    let now = ledger::now();
+    let window = Window::ending(args.until.unwrap_or(now), args.days)?;
+    let prefix = args.schema_prefix.as_deref().filter(|prefix| !prefix.is_empty());
+    let request = Request { schema: args.schema.as_ref(), prefix, window, now };
+    let found = Found::read(warehouse, &request)?;
+    let mut report = collect::collect(warehouse, &request, &found)?;
+    let policy = alerts::Policy::load(repo, &report.figures)?;
+    let scope = Scope { name: scope_name(&request), days: args.days };
+    let past = Past::read(warehouse, &found.registry, &scope, window)?;
+    past.complete(&mut report);
+    report.alerts = policy.judge(&report, &past);
+    if !found.environments.is_empty() {
+        let states = history::states(&scope, &report, &past);
+        let kept = history::keep(warehouse, &found.registry, &scope, &report, &states)
+            .and_then(|change| warehouse.apply(&change));
+        // A report that cannot be kept is still worth reading: a role may be allowed no more than that.
+        if let Err(error) = kept {
+            tracing::warn!("the figures could not be kept in the registry: {error:#}");
+        }
+    }
+    for alert in report.alerts.iter().filter(|alert| alert.changed) {
+        tracing::warn!("{}: {}", outputs::headline(alert).1, text::plain(&alert.message));
+    }
+    Ok(report)
+}
+
+/// What the history of a report is kept under.
+fn scope_name(request: &Request<'_>) -> String {
+    match (request.schema, request.prefix) {
+        (Some(name), _) => name.to_string(),
+        (None, Some(prefix)) => format!("{}*", prefix.to_ascii_lowercase()),
+        (None, None) => "*".to_owned(),
+    }
+}
+
+fn write(args: &Args, repo: &Repo, warehouse: &mut dyn Warehouse, report: &Report) -> Result<()> {
+    let text = match args.format {
+        Format::Human => tables::columns(report),
+        Format::Json => serde_json::to_string_pretty(report)?,
+        Format::Csv => csv::render(report)?,
+        Format::Markdown => tables::markdown(report),
+        Format::Prometheus => prometheus::render(report)?,
+        Format::Html => html::render(report, &html::gather(repo, warehouse, report)?)?,
+    };
+    match &args.output {
+        None => console::print(&text)?,
+        Some(path) => replace(path, &text).with_context(|| format!("failed to write {}", path.display()))?,
+    }
+    Ok(())
+}
+
+/// Whoever reads the file finds the old one or the new one, never half of it.
+fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)?;
+    let mut file = tempfile::Builder::new().prefix(".metrics-").tempfile_in(folder)?;
+    file.write_all(text.trim_end().as_bytes())?;
+    file.write_all(b"\n")?;
+    // A temporary file is for its owner's eyes; a report is as public as the folder it is put in.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
+    }
+    file.persist(path)?;
+    Ok(())
+}

@@ -1,0 +1,459 @@
+//! Reads what a report is made of. The ledgers are read the same way on every engine; the query log,
+//! storage and cost come from the ledger on DuckDB and from Snowflake's own views there.
+//!
+//! Everything is asked in as few calls as the engine allows, for the window and for the one before, so
+//! that a figure comes with its change.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, Result, bail};
+use jiff::civil::{Date, DateTime};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
+
+use super::figures::{self, Facts, Latest, Log, Recovery, RunTotals};
+use super::model::{
+    Cost, Day, Group, Layer, Lifetime, Load, NodeStats, Relation, Report, Run, RunNode, Status, Storage,
+    Table, Window,
+};
+use super::snowflake;
+use super::sql::{self, Templates};
+use crate::environment::{Name, REGISTRY};
+use crate::warehouse::{Row, Warehouse, quote};
+
+/// The tables that make a schema an environment.
+const LEDGER: [&str; 5] =
+    ["ledger_environment", "ledger_runs", "ledger_nodes", "ledger_queries", "ledger_relations"];
+
+pub(super) const LEDGER_RUNS: &str = "ledger_runs";
+pub(super) const LEDGER_NODES: &str = "ledger_nodes";
+pub(super) const LEDGER_QUERIES: &str = "ledger_queries";
+pub(super) const LEDGER_RELATIONS: &str = "ledger_relations";
+
+/// What a report is asked to be about.
+pub(super) struct Request<'a> {
+    /// One environment; `None` for all.
+    pub(super) schema: Option<&'a Name>,
+    /// Only environments whose names begin with this.
+    pub(super) prefix: Option<&'a str>,
+    pub(super) window: Window,
+    pub(super) now: DateTime,
+}
+
+/// What stands in the warehouse.
+pub(super) struct Found {
+    /// Environments that can be read and that the request is about, by name.
+    pub(super) environments: Vec<Name>,
+    /// The tables of the registry; empty where there is none.
+    pub(super) registry: BTreeSet<String>,
+}
+
+impl Found {
+    /// Look, in one call.
+    pub(super) fn read(warehouse: &mut dyn Warehouse, request: &Request<'_>) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Standing {
+            schema_name: String,
+            table_name: String,
+        }
+        let standing: Vec<Standing> =
+            records(warehouse.query(&sql::dialect(warehouse).tables(&quote(&warehouse.database()))?)?)?;
+        let tables = |schema: &str| -> BTreeSet<String> {
+            let of_schema = standing.iter().filter(|table| table.schema_name.eq_ignore_ascii_case(schema));
+            of_schema.map(|table| table.table_name.to_ascii_lowercase()).collect()
+        };
+        let schemas: BTreeSet<&str> = standing.iter().map(|table| table.schema_name.as_str()).collect();
+        let whole = |schema: &&str| LEDGER.iter().all(|table| tables(schema).contains(*table));
+        let mut environments: Vec<Name> =
+            schemas.into_iter().filter(whole).filter_map(|schema| schema.parse().ok()).collect();
+        environments.retain(|name| request.covers(name));
+        if let (Some(name), true) = (request.schema, environments.is_empty()) {
+            bail!(
+                "{name} is no environment of {}: it has no ledger; `cargo xtask schema list` shows those that are, \
+                 `cargo xtask elt --schema {name}` makes it one",
+                warehouse.describe()
+            );
+        }
+        Ok(Self { environments, registry: tables(REGISTRY) })
+    }
+}
+
+impl Request<'_> {
+    fn covers(&self, name: &Name) -> bool {
+        let starts = |prefix: &str| name.as_str().starts_with(&prefix.to_ascii_lowercase());
+        self.schema.is_none_or(|schema| schema == name) && self.prefix.is_none_or(starts)
+    }
+}
+
+/// Everything but alerts and history.
+pub(super) fn collect(warehouse: &mut dyn Warehouse, request: &Request<'_>, found: &Found) -> Result<Report> {
+    let before = request.window.previous()?;
+    let empty = found.environments.is_empty();
+    let mut read = if empty { Ledger::default() } else { read_ledger(warehouse, request, found, before)? };
+    let engine = engine(warehouse, request, found, &mut read)?;
+    let facts = Facts {
+        empty,
+        log: Some(&engine.log),
+        latest: &read.now,
+        storage: &engine.storage,
+        cost: &engine.cost,
+        warehouse_cost: &engine.warehouse_cost,
+    };
+    let mut figures = figures::figures(&facts, request.window);
+    // Before the first run there was nothing that could have been counted: that is no zero.
+    let begun = read.lifetime.iter().any(|row| row.first_started_at < before.end);
+    let (nothing, unknown) = (no_cost(), unknown_storage());
+    let earlier = Facts {
+        empty: empty || !begun,
+        log: engine.log_before.as_ref(),
+        latest: &read.before,
+        storage: engine.storage_before.as_ref().unwrap_or(&unknown),
+        cost: &nothing,
+        warehouse_cost: &nothing,
+    };
+    figures::compare(&mut figures, &figures::figures(&earlier, before));
+    let log = engine.log;
+    let days = log.daily(request.window);
+    let table = |source: &'static str| Shape { empty, source };
+    Ok(Report {
+        version: 1,
+        window: request.window,
+        environment: request.schema.map(ToString::to_string),
+        environments: found.environments.iter().map(ToString::to_string).collect(),
+        target: warehouse.target().to_owned(),
+        generated_at: request.now,
+        toolkit_version: env!("CARGO_PKG_VERSION").to_owned(),
+        figures,
+        daily: of_log(&log, empty, days),
+        by_environment: of_log(&log, empty, log.environments.clone()),
+        by_warehouse: match &log.warehouses {
+            Some(groups) => of_log(&log, empty, groups.clone()),
+            None => not_supported(LEDGER_QUERIES, "DuckDB runs in one process and has no warehouses"),
+        },
+        by_user: of_log(&log, empty, log.users.clone()),
+        storage: engine.storage,
+        relations: table(LEDGER_RELATIONS).of(read.now.relations, "no run has measured a relation yet"),
+        slowest_nodes: table(LEDGER_NODES).of(read.slowest, "no node was executed in the window"),
+        failing_nodes: table(LEDGER_NODES).of(read.failing, "no node failed in the window"),
+        runs: table(LEDGER_RUNS).of(read.runs, "no run started in the window"),
+        latest_run: table(LEDGER_NODES).of(read.latest_run, "no run has started dbt yet"),
+        tests_by_layer: table(LEDGER_NODES).of(read.now.tests, "no test has run yet"),
+        lifetime: table(LEDGER_RUNS).of(read.lifetime, "there was no run yet"),
+        cost: engine.cost,
+        alerts: Vec::new(),
+        history: Table { status: Status::NoData, source: String::new(), reason: None, rows: Vec::new() },
+    })
+}
+
+/// Makes tables: rows with the source they are from, or the reason why there are none.
+struct Shape {
+    /// There is no environment to read.
+    empty: bool,
+    source: &'static str,
+}
+
+impl Shape {
+    fn of<T>(&self, rows: Vec<T>, why_none: &str) -> Table<T> {
+        let reason = if self.empty { figures::NO_ENVIRONMENT } else { why_none };
+        let none = rows.is_empty() || self.empty;
+        Table {
+            status: if none { Status::NoData } else { Status::Ok },
+            source: self.source.to_owned(),
+            reason: none.then(|| reason.to_owned()),
+            rows: if self.empty { Vec::new() } else { rows },
+        }
+    }
+}
+
+/// What the ledgers say.
+#[derive(Default)]
+struct Ledger {
+    now: Latest,
+    before: Latest,
+    /// `None` where the engine keeps the log itself.
+    logs: Option<(Log, Log)>,
+    slowest: Vec<NodeStats>,
+    failing: Vec<NodeStats>,
+    runs: Vec<Run>,
+    latest_run: Vec<RunNode>,
+    lifetime: Vec<Lifetime>,
+}
+
+/// What is asked for both windows, in this order.
+const COMPARED: [&str; 5] = [sql::RELATIONS, sql::RUN_TOTALS, sql::RECOVERY, sql::FRESHNESS, sql::TESTS];
+
+fn read_ledger(
+    warehouse: &mut dyn Warehouse,
+    request: &Request<'_>,
+    found: &Found,
+    before: Window,
+) -> Result<Ledger> {
+    let (templates, window) = (Templates::new(warehouse, &found.environments, request.now), request.window);
+    let engine_keeps_log = sql::is_snowflake(warehouse);
+    let (log_now, log_before): (&[&str], &[&str]) =
+        if engine_keeps_log { (&[], &[]) } else { (&[sql::QUERIES, sql::QUERY_BOUNDS], &[sql::QUERIES]) };
+    let of_window = |template: &&str| templates.fill(template, window);
+    let of_before = |template: &&str| templates.fill(template, before);
+    let statements: Vec<String> = (COMPARED.iter().map(of_window))
+        .chain(COMPARED.iter().map(of_before))
+        .chain([sql::NODES, sql::RUNS, sql::LATEST_RUN, sql::LIFETIME].iter().map(of_window))
+        .chain(log_now.iter().map(of_window))
+        .chain(log_before.iter().map(of_before))
+        .collect::<Result<_>>()?;
+    let read = warehouse.query_many(&statements).context("failed to read the ledgers")?;
+    let mut results = Results(read.into_iter());
+    let (now, before) = (latest(&mut results, window)?, latest(&mut results, before)?);
+    let (slowest, failing) = nodes(&results.next::<Ranked>()?);
+    Ok(Ledger {
+        now,
+        before,
+        slowest,
+        failing,
+        runs: results.next()?,
+        latest_run: results.next()?,
+        lifetime: results.next()?,
+        logs: if engine_keeps_log {
+            None
+        } else {
+            let now = log(results.next()?, results.next::<Bounds>()?.into_iter().next());
+            Some((now, log(results.next()?, None)))
+        },
+    })
+}
+
+/// The results of one call, in the order of its statements.
+struct Results(std::vec::IntoIter<Vec<Row>>);
+
+impl Results {
+    fn next<T: DeserializeOwned>(&mut self) -> Result<Vec<T>> {
+        records(self.0.next().context("a query of the ledgers has no result")?)
+    }
+}
+
+/// The rows of one result as records.
+pub(super) fn records<T: DeserializeOwned>(rows: Vec<Row>) -> Result<Vec<T>> {
+    let read = rows.into_iter().map(|row| serde_json::from_value(Json::Object(row)));
+    read.collect::<Result<_, _>>().context("failed to understand a row of the metrics SQL")
+}
+
+fn latest(results: &mut Results, window: Window) -> Result<Latest> {
+    let relations: Vec<Measured> = results.next()?;
+    Ok(Latest {
+        relations: relations.into_iter().map(|measured| measured.relation(window.end)).collect(),
+        runs: results.next::<RunTotals>()?.pop().unwrap_or_default(),
+        recovery: results.next::<Recovery>()?.pop().unwrap_or_default(),
+        successes: results.next()?,
+        tests: results.next()?.into_iter().map(with_rate).collect(),
+    })
+}
+
+/// A row of `relations.sql`: what is not in it follows from what is.
+#[derive(Deserialize)]
+struct Measured {
+    #[serde(flatten)]
+    relation: Relation,
+    previous_bytes: Option<i64>,
+}
+
+impl Measured {
+    fn relation(self, end: DateTime) -> Relation {
+        let change = |now: Option<i64>, before: Option<i64>| Some(now? - before?);
+        let mut relation = self.relation;
+        relation.row_count_change = change(relation.row_count, relation.previous_row_count);
+        relation.row_count_change_ratio =
+            figures::ratio_of_counts(relation.row_count_change, relation.previous_row_count);
+        relation.storage_change_bytes = change(relation.storage_bytes, self.previous_bytes);
+        relation.age_seconds = relation.last_built_at.map(|built| figures::seconds_between(built, end));
+        relation
+    }
+}
+
+/// A row of `tests.sql` with the rate that follows from it.
+fn with_rate(layer: Layer) -> Layer {
+    let judged = layer.passed + layer.failed;
+    Layer { pass_rate: figures::ratio_of_counts(Some(layer.passed), Some(judged)), ..layer }
+}
+
+/// A row of `nodes.sql`: a node with its places among all of them.
+#[derive(Deserialize)]
+struct Ranked {
+    #[serde(flatten)]
+    stats: NodeStats,
+    timed_executions: i64,
+    slowness: i64,
+    failing: i64,
+}
+
+/// How many nodes a ranking holds; `nodes.sql` says the same.
+const RANKED: i64 = 20;
+
+/// The slowest and the most failing, each in its own order.
+fn nodes(rows: &[Ranked]) -> (Vec<NodeStats>, Vec<NodeStats>) {
+    let mut failing: Vec<&Ranked> =
+        rows.iter().filter(|row| row.failing <= RANKED && row.stats.failed_executions > 0).collect();
+    failing.sort_by_key(|row| row.failing);
+    let slowest = rows.iter().filter(|row| row.slowness <= RANKED);
+    (slowest.map(Ranked::stats).collect(), failing.into_iter().map(Ranked::stats).collect())
+}
+
+impl Ranked {
+    fn stats(&self) -> NodeStats {
+        let stats = self.stats.clone();
+        NodeStats {
+            mean_seconds: figures::mean(stats.total_seconds, self.timed_executions),
+            total_seconds: stats.total_seconds.map(figures::round),
+            p95_seconds: stats.p95_seconds.map(figures::round),
+            ..stats
+        }
+    }
+}
+
+/// A row of `queries.sql`.
+#[derive(Deserialize)]
+struct LoadRow {
+    grouped_by: String,
+    group_key: Option<String>,
+    queries: i64,
+    failed_queries: i64,
+    timed_queries: i64,
+    total_ms: Option<i64>,
+    p50_ms: Option<f64>,
+    p95_ms: Option<f64>,
+    max_ms: Option<i64>,
+}
+
+impl LoadRow {
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds of 285,000 years are exact")]
+    fn load(&self) -> Load {
+        let seconds = |milliseconds: Option<i64>| milliseconds.map(|ms| ms as f64 / 1000.0);
+        Load {
+            queries: self.queries,
+            failed_queries: self.failed_queries,
+            timed_queries: self.timed_queries,
+            total_seconds: seconds(self.total_ms),
+            p50_seconds: self.p50_ms.map(|ms| figures::round(ms / 1000.0)),
+            p95_seconds: self.p95_ms.map(|ms| figures::round(ms / 1000.0)),
+            max_seconds: seconds(self.max_ms),
+            ..Load::default()
+        }
+        .derived()
+    }
+}
+
+/// The row of `query_bounds.sql`.
+#[derive(Deserialize)]
+struct Bounds {
+    last_day: Option<Date>,
+    ahead_of_clock: i64,
+}
+
+fn log(rows: Vec<LoadRow>, bounds: Option<Bounds>) -> Log {
+    let mut log = Log::new(LEDGER_QUERIES);
+    for row in rows {
+        let load = row.load();
+        match row.grouped_by.as_str() {
+            "day" => {
+                log.days
+                    .extend(row.group_key.and_then(|day| Some(Day { date_day: day.parse().ok()?, load })));
+            }
+            "environment" => log.environments.push(Group { key: row.group_key, load }),
+            "user" => log.users.push(Group { key: row.group_key, load }),
+            _ => log.total = load,
+        }
+    }
+    log.last_day = bounds.as_ref().and_then(|bounds| bounds.last_day);
+    log.ahead_of_clock = bounds.map(|bounds| bounds.ahead_of_clock);
+    log
+}
+
+/// The bytes of each environment, as its latest run measured them.
+fn storage(relations: &[Relation], empty: bool) -> Table<Storage> {
+    let environments: BTreeSet<&str> =
+        relations.iter().map(|relation| relation.environment.as_str()).collect();
+    let of = |environment: &str| {
+        let tables: Vec<&Relation> = relations
+            .iter()
+            .filter(|relation| relation.environment == environment && relation.relation_type == "table")
+            .collect();
+        let known: Vec<i64> = tables.iter().filter_map(|table| table.storage_bytes).collect();
+        Storage {
+            environment: environment.to_owned(),
+            active_bytes: (!known.is_empty()).then(|| known.iter().sum()),
+            time_travel_bytes: None,
+            fail_safe_bytes: None,
+            clone_retained_bytes: None,
+            tables: figures::count(tables.len()),
+            unmeasured_tables: figures::count(tables.len() - known.len()),
+        }
+    };
+    let rows = environments.into_iter().map(of).collect();
+    Shape { empty, source: LEDGER_RELATIONS }.of(rows, "no run has measured a relation yet")
+}
+
+/// What the engine itself knows, or on DuckDB the ledger.
+struct Engine {
+    log: Log,
+    log_before: Option<Log>,
+    storage: Table<Storage>,
+    storage_before: Option<Table<Storage>>,
+    cost: Table<Cost>,
+    warehouse_cost: Table<Cost>,
+}
+
+fn engine(
+    warehouse: &mut dyn Warehouse,
+    request: &Request<'_>,
+    found: &Found,
+    read: &mut Ledger,
+) -> Result<Engine> {
+    let names = &found.environments;
+    if sql::is_snowflake(warehouse) && !names.is_empty() {
+        let (cost, warehouse_cost) = snowflake::cost(warehouse, request, names)?;
+        return Ok(Engine {
+            log: snowflake::log(warehouse, request, names)?,
+            log_before: None,
+            storage: snowflake::storage(warehouse, names)?,
+            storage_before: None,
+            cost,
+            warehouse_cost,
+        });
+    }
+    let empty = names.is_empty();
+    let (log, log_before) = read.logs.take().unwrap_or((Log::new(LEDGER_QUERIES), Log::new(LEDGER_QUERIES)));
+    Ok(Engine {
+        log,
+        log_before: Some(log_before),
+        storage: storage(&read.now.relations, empty),
+        storage_before: Some(storage(&read.before.relations, empty)),
+        cost: no_cost(),
+        warehouse_cost: no_cost(),
+    })
+}
+
+/// A table of the query log, which may be known in part only.
+fn of_log<T>(log: &Log, empty: bool, rows: Vec<T>) -> Table<T> {
+    let table = Shape { empty, source: log.source }.of(rows, "no query ran in the window");
+    if log.status == Status::Ok || table.rows.is_empty() {
+        return table;
+    }
+    Table { status: log.status, reason: log.reason.clone(), ..table }
+}
+
+fn not_supported<T>(source: &str, reason: &str) -> Table<T> {
+    Table {
+        status: Status::NotSupported,
+        source: source.to_owned(),
+        reason: Some(reason.to_owned()),
+        rows: Vec::new(),
+    }
+}
+
+fn no_cost() -> Table<Cost> {
+    not_supported("none", "DuckDB runs on your own machine and bills nothing")
+}
+
+/// Storage of an earlier time, which no view of Snowflake tells: the history does.
+fn unknown_storage() -> Table<Storage> {
+    not_supported("none", "it is only told of now")
+}

@@ -1,0 +1,362 @@
+//! `cargo xtask metrics --format html`: the report as one page, for people.
+//!
+//! One file that needs nothing else: it opens by a double click, and its own security policy forbids it any
+//! request and any script but its own. Charts are drawn here, so the page is whole without a script; the
+//! script adds what a pointer and a keyboard want. [`gather`] reads what the report does not hold, and
+//! [`render`] makes the page of both and reads nothing.
+
+mod business;
+mod card;
+mod chart;
+mod figure;
+mod gather;
+mod graph;
+mod grid;
+mod load;
+mod markup;
+mod models;
+mod pipeline;
+mod policy;
+mod timeline;
+
+use anyhow::{Context as _, Result};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use jiff::civil::DateTime;
+use minijinja::Environment;
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use self::card::Card;
+use self::figure::{Figure, Table, tone};
+pub(crate) use self::gather::{Extra, gather};
+use self::grid::{Cell, Grid, Unit, Words};
+use super::model::{self, AlertState, Report, Span, Status};
+
+const TEMPLATE: &str = include_str!("html/page.html");
+const STYLE: &str = include_str!("html/page.css");
+const SCRIPT: &str = include_str!("html/page.js");
+
+/// What the template is filled with.
+#[derive(Debug, Serialize)]
+struct Page {
+    subject: String,
+    target: String,
+    window: String,
+    generated: String,
+    version: String,
+    health: Health,
+    alerts: Vec<Alert>,
+    overview: Vec<Card>,
+    sections: Vec<Section>,
+    watched: Table,
+    provenance: Table,
+    style: &'static str,
+    script: &'static str,
+    /// What the page's security policy knows its one script by.
+    script_hash: String,
+    /// The record of every node, as JSON that may stand in a script element.
+    data: String,
+}
+
+/// A part of the page, with what its figures say.
+#[derive(Debug, Serialize)]
+struct Section {
+    id: &'static str,
+    title: String,
+    lead: String,
+    cards: Vec<Card>,
+    figures: Vec<Figure>,
+    /// What this target cannot tell.
+    absent: Vec<Figure>,
+}
+
+impl Section {
+    fn new(id: &'static str, title: &str, lead: &str, figures: Vec<Figure>) -> Self {
+        let (absent, mut figures): (Vec<_>, Vec<_>) =
+            figures.into_iter().partition(|figure| figure.is_absent);
+        fill_rows(&mut figures);
+        Self { id, title: title.to_owned(), lead: lead.to_owned(), cards: Vec::new(), figures, absent }
+    }
+}
+
+/// Two figures stand side by side; one without a neighbour takes the whole row.
+fn fill_rows(figures: &mut [Figure]) {
+    let mut i = 0;
+    while i < figures.len() {
+        let has_neighbour = figures.get(i + 1).is_some_and(|next| !next.wide);
+        if figures[i].wide || !has_neighbour {
+            figures[i].wide = true;
+            i += 1;
+        } else {
+            i += 2;
+        }
+    }
+}
+
+/// The page. Every name, title and message in it is text, whatever it holds.
+pub(crate) fn render(report: &Report, extra: &Extra) -> Result<String> {
+    let words = &extra.words;
+    let mut nodes = models::Nodes::new(report, extra);
+    let mut sections = Vec::new();
+    if let Some(business) = &extra.business {
+        let (cards, figures) = business::parts(business, words);
+        let section = Section::new("business", &business.title, &business.lead, figures);
+        sections.push(Section { cards, ..section });
+    }
+    sections.push(Section::new(
+        "pipeline",
+        "Pipeline",
+        "How builds went, what the latest one spent its time on, and what its tests say.",
+        pipeline::figures(report, extra, &mut nodes),
+    ));
+    sections.push(Section::new(
+        "data",
+        "Data",
+        "How old the tables are and how many rows they hold.",
+        load::data(report, words),
+    ));
+    sections.push(Section::new(
+        "warehouse",
+        "Warehouse",
+        "What was asked of the warehouse, how long it took and what it stores.",
+        load::figures(report, words),
+    ));
+    sections.push(Section::new(
+        "models",
+        "Models",
+        "Every model of the project by layer, as the latest run left it.",
+        vec![models::figure(&nodes, &extra.project, words)],
+    ));
+
+    let data = markup::script_json(&nodes.records)?;
+    let mut templates = Environment::new();
+    templates.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+    templates.add_template("page.html", TEMPLATE).context("failed to read the page's template")?;
+    let page = templates.get_template("page.html")?;
+    let content = Page {
+        subject: report.environment.clone().unwrap_or_else(|| "All environments".to_owned()),
+        target: report.target.clone(),
+        window: window_in_words(report),
+        generated: moment(report.generated_at),
+        version: report.toolkit_version.clone(),
+        health: health(report),
+        alerts: alerts(report),
+        overview: overview(report, words),
+        sections,
+        watched: Table::of(&watched(report), words),
+        provenance: Table::of(&provenance(report, words), words),
+        style: STYLE,
+        script: SCRIPT,
+        script_hash: BASE64_STANDARD.encode(Sha256::digest(SCRIPT)),
+        data,
+    };
+    page.render(Serde(&content)).context("failed to render the page")
+}
+
+/// A moment as people read it, to the second.
+fn moment(at: DateTime) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+fn window_in_words(report: &Report) -> String {
+    let (start, end) = (report.window.start.date(), report.window.end.date());
+    let days = report.window.days;
+    let plural = if days == 1 { "day" } else { "days" };
+    format!("{} to {} · {days} {plural}, UTC", start.strftime("%-d %b %Y"), end.strftime("%-d %b %Y"))
+}
+
+/// The one thing a reader wants to know first.
+#[derive(Debug, Serialize)]
+struct Health {
+    tone: &'static str,
+    text: String,
+}
+
+fn health(report: &Report) -> Health {
+    let firing = report.alerts.iter().filter(|alert| alert.state == AlertState::Firing).count();
+    if firing > 0 {
+        let plural = if firing == 1 { "alert" } else { "alerts" };
+        return Health { tone: "is-fail", text: format!("{firing} {plural} firing") };
+    }
+    match report.runs.rows.first() {
+        Some(run) if run.status == "success" => {
+            Health { tone: "is-ok", text: "Last run succeeded".to_owned() }
+        }
+        Some(run) => Health { tone: tone(&run.status), text: format!("Last run: {}", run.status) },
+        None => Health { tone: "is-none", text: "No run in this window".to_owned() },
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Alert {
+    name: String,
+    severity: String,
+    message: String,
+    since: Option<String>,
+}
+
+/// The alerts that want somebody's eye.
+fn alerts(report: &Report) -> Vec<Alert> {
+    let firing = report.alerts.iter().filter(|alert| alert.state == AlertState::Firing);
+    let shown = firing.map(|alert| Alert {
+        name: alert.name.clone(),
+        severity: alert.severity.clone(),
+        message: alert.message.clone(),
+        since: alert.since.map(moment),
+    });
+    shown.collect()
+}
+
+/// Every alert that is watched for, with what it said.
+fn watched(report: &Report) -> Grid {
+    let mut grid = Grid::new(&[
+        ("Alert", Unit::Text),
+        ("State", Unit::Status),
+        ("Severity", Unit::Text),
+        ("Since", Unit::Moment),
+        ("What it says", Unit::Text),
+    ]);
+    grid.rows.extend(report.alerts.iter().map(|alert| {
+        let since = alert.since.map_or_else(
+            || Cell::Unknown("judged for the first time".to_owned()),
+            |at| Cell::text(moment(at)),
+        );
+        vec![
+            Cell::text(alert.name.clone()),
+            Cell::text(alert.state.label()),
+            Cell::text(alert.severity.clone()),
+            since,
+            Cell::text(alert.message.clone()),
+        ]
+    }));
+    grid
+}
+
+/// What stands on the first cards: figure, label, what it is, and whether more of it is better.
+const OVERVIEW: [(&str, &str, &str, Option<bool>); 9] = [
+    ("run_success_rate", "Runs that succeeded", "of all runs in the window", Some(true)),
+    ("test_pass_rate", "Tests that passed", "of the latest result of each", Some(true)),
+    ("freshness_seconds", "Age of the data", "since the oldest table was built", Some(false)),
+    ("recovery_mean_seconds", "Time to recover", "mean, from a failed run to the next good one", Some(false)),
+    ("queries", "Queries", "in the window", None),
+    ("query_failure_rate", "Queries that failed", "of all queries in the window", Some(false)),
+    ("query_p95_seconds", "Query duration, p95", "95 of 100 queries took no longer", Some(false)),
+    ("storage_bytes", "Storage", "in tables of this scope", None),
+    ("credits", "Credits", "used in the window", Some(false)),
+];
+
+fn overview(report: &Report, words: &Words) -> Vec<Card> {
+    OVERVIEW
+        .iter()
+        .filter_map(|(name, label, note, better)| {
+            let figure = report.figures.iter().find(|figure| figure.name == *name)?;
+            // A target without credits has no card that says so on every page.
+            (figure.status != Status::NotSupported)
+                .then(|| headline(report, figure, (label, note), *better, words))
+        })
+        .collect()
+}
+
+fn headline(
+    report: &Report,
+    figure: &model::Figure,
+    (label, note): (&str, &str),
+    better: Option<bool>,
+    words: &Words,
+) -> Card {
+    let Some(value) = figure.value.as_ref().and_then(model::Value::number) else {
+        return Card::unknown(label, reason(figure));
+    };
+    let unit = unit(figure.unit);
+    let days = report.window.days;
+    let since = match figure.span {
+        Span::Window => format!("on the {days} days before"),
+        Span::Latest => format!("in {days} days"),
+    };
+    let before = figure.previous.as_ref().and_then(model::Value::number);
+    let qualified = match figure.status {
+        Status::Truncated => format!("at least, {note}"),
+        Status::Delayed => format!("{note}; the newest part is missing"),
+        _ => note.to_owned(),
+    };
+    Card::new(label, words.parts(value, unit))
+        .noting(qualified)
+        .change(card::change(value, before, unit, better, &since))
+        .trend(&trend(report, &figure.name))
+}
+
+/// A figure by day: from the days themselves, else from what earlier calls kept.
+fn trend(report: &Report, name: &str) -> Vec<Option<f64>> {
+    let of =
+        |pick: fn(&model::Load) -> Option<f64>| report.daily.rows.iter().map(|day| pick(&day.load)).collect();
+    match name {
+        "queries" => of(|load| Some(grid::float(load.queries))),
+        "query_failure_rate" => of(|load| load.failure_rate),
+        "query_p95_seconds" => of(|load| load.p95_seconds),
+        _ => report
+            .history
+            .rows
+            .iter()
+            .filter(|point| point.name == name)
+            .map(|point| Some(point.value))
+            .collect(),
+    }
+}
+
+fn reason(figure: &model::Figure) -> String {
+    let why = match figure.status {
+        Status::NoPrivilege => "The role may not read it",
+        Status::NotSupported => "This target has no such figure",
+        Status::NoData => "There is nothing to tell it from yet",
+        Status::Truncated => "The source cut its answer off",
+        Status::Delayed => "The source has not caught up yet",
+        Status::Ok => "Not known",
+    };
+    figure.reason.clone().unwrap_or_else(|| format!("{why} ({}).", figure.source))
+}
+
+fn unit(unit: model::Unit) -> Unit {
+    match unit {
+        model::Unit::Count | model::Unit::Rows | model::Unit::Credits => Unit::Count,
+        model::Unit::Ratio => Unit::Ratio,
+        model::Unit::Seconds => Unit::Seconds,
+        model::Unit::Bytes => Unit::Bytes,
+        model::Unit::Date => Unit::Day,
+    }
+}
+
+/// Every figure with where it is from, so that each number on the page can be traced.
+fn provenance(report: &Report, words: &Words) -> Grid {
+    let mut grid = Grid::new(&[
+        ("Figure", Unit::Text),
+        ("Value", Unit::Text),
+        ("Before", Unit::Text),
+        ("Status", Unit::Status),
+        ("Source", Unit::Text),
+        ("Remark", Unit::Text),
+    ]);
+    let shown = |value: &Option<model::Value>, of: &model::Figure, why: &str| match value {
+        Some(model::Value::Text(text)) => Cell::text(text.clone()),
+        Some(value) => {
+            Cell::text(value.number().map_or_else(String::new, |value| words.figure(value, unit(of.unit))))
+        }
+        None => Cell::Unknown(why.to_owned()),
+    };
+    for figure in &report.figures {
+        grid.rows.push(vec![
+            Cell::text(figure.name.clone()),
+            shown(&figure.value, figure, &reason(figure)),
+            shown(&figure.previous, figure, "nothing is known of the window before"),
+            Cell::text(figure.status.label().replace('_', " ")),
+            Cell::text(figure.source.clone()),
+            Cell::text(figure.reason.clone().unwrap_or_default()),
+        ]);
+    }
+    grid
+}
+
+#[cfg(test)]
+mod tests;

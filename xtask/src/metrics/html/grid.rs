@@ -1,0 +1,270 @@
+//! What a chart shows, as rows and columns: the chart, the table behind it and the text that a pointer
+//! reads off it all come from one [`Grid`], so they cannot disagree.
+//!
+//! A figure that is not known is [`Cell::Unknown`], with the reason; nothing here makes it a zero.
+
+use serde::Serialize;
+
+use crate::console;
+
+/// What a number counts, which decides how it is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Unit {
+    /// Words, as they stand.
+    #[default]
+    Text,
+    /// A calendar day.
+    Day,
+    /// A moment, in UTC.
+    Moment,
+    Count,
+    /// A share of one, written in percent.
+    Ratio,
+    Seconds,
+    Bytes,
+    Days,
+    /// An amount of money, in the currency that the policy names.
+    Money,
+    /// How something went, in dbt's words.
+    Status,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Cell {
+    Text(String),
+    Number(f64),
+    /// Not known, and why.
+    Unknown(String),
+}
+
+impl Cell {
+    pub(super) fn number(value: Option<f64>, why_not: &str) -> Self {
+        value
+            .filter(|value| value.is_finite())
+            .map_or_else(|| Self::Unknown(why_not.to_owned()), Self::Number)
+    }
+
+    pub(super) fn count(value: Option<i64>, why_not: &str) -> Self {
+        Self::number(value.map(float), why_not)
+    }
+
+    pub(super) fn text(value: impl Into<String>) -> Self {
+        Self::Text(value.into())
+    }
+
+    pub(super) fn value(&self) -> Option<f64> {
+        match self {
+            Self::Number(value) => Some(*value),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Column {
+    pub(crate) label: String,
+    pub(crate) unit: Unit,
+}
+
+impl Column {
+    pub(super) fn new(label: impl Into<String>, unit: Unit) -> Self {
+        Self { label: label.into(), unit }
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Grid {
+    pub(crate) columns: Vec<Column>,
+    pub(crate) rows: Vec<Vec<Cell>>,
+}
+
+impl Grid {
+    pub(super) fn new(columns: &[(&str, Unit)]) -> Self {
+        let columns = columns.iter().map(|(label, unit)| Column::new(*label, *unit)).collect();
+        Self { columns, rows: Vec::new() }
+    }
+
+    /// The numbers of a column; what is not known stays a gap.
+    pub(super) fn values(&self, column: usize) -> Vec<Option<f64>> {
+        self.rows.iter().map(|row| row.get(column).and_then(Cell::value)).collect()
+    }
+
+    /// The cells of a column, as people read them.
+    pub(super) fn labels(&self, column: usize, words: &Words) -> Vec<String> {
+        let unit = self.columns.get(column).map_or(Unit::Text, |column| column.unit);
+        self.rows
+            .iter()
+            .map(|row| row.get(column).map_or_else(String::new, |cell| words.cell(cell, unit)))
+            .collect()
+    }
+}
+
+/// How figures are written: the same everywhere on the page.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Words {
+    /// Such as `EUR`; amounts stand bare without one.
+    pub(crate) currency: Option<String>,
+}
+
+impl Words {
+    pub(super) fn cell(&self, cell: &Cell, unit: Unit) -> String {
+        match cell {
+            Cell::Text(text) => text.clone(),
+            Cell::Number(value) => self.figure(*value, unit),
+            Cell::Unknown(_) => "unknown".to_owned(),
+        }
+    }
+
+    /// A figure with its unit, in one piece.
+    pub(super) fn figure(&self, value: f64, unit: Unit) -> String {
+        let (number, unit) = self.parts(value, unit);
+        if unit.is_empty() { number } else { format!("{number}\u{a0}{unit}") }
+    }
+
+    /// A figure and its unit apart, so that a card can set them in two sizes.
+    pub(super) fn parts(&self, value: f64, unit: Unit) -> (String, String) {
+        match unit {
+            Unit::Seconds => seconds(value),
+            Unit::Bytes => bytes(value),
+            Unit::Ratio => (decimals(value * 100.0, percent_places(value)), "%".to_owned()),
+            Unit::Days => (
+                decimals(value, whole_or_places(value)),
+                if (value - 1.0).abs() < 1e-9 { "day" } else { "days" }.to_owned(),
+            ),
+            Unit::Money => (decimals(value, 0), self.currency.clone().unwrap_or_default()),
+            _ => (decimals(value, whole_or_places(value)), String::new()),
+        }
+    }
+
+    /// A mark on an axis: as short as it can be without being wrong.
+    pub(super) fn tick(&self, value: f64, unit: Unit, step: f64) -> String {
+        match unit {
+            Unit::Ratio => {
+                let places = usize::from(step < 0.01);
+                format!("{}\u{a0}%", decimals(value * 100.0, places))
+            }
+            Unit::Bytes | Unit::Seconds | Unit::Days if value == 0.0 => "0".to_owned(),
+            Unit::Bytes | Unit::Seconds | Unit::Days => {
+                self.figure(value, unit).replace(".0\u{a0}", "\u{a0}")
+            }
+            _ if value.abs() >= 10_000.0 => short(value),
+            _ => decimals(value, if step < 1.0 { 1 + usize::from(step < 0.1) } else { 0 }),
+        }
+    }
+}
+
+/// `1.2k`, `3M`: for axes only.
+fn short(value: f64) -> String {
+    let (scaled, suffix) = match value.abs() {
+        v if v >= 1e9 => (value / 1e9, "B"),
+        v if v >= 1e6 => (value / 1e6, "M"),
+        _ => (value / 1e3, "k"),
+    };
+    format!("{}{suffix}", decimals(scaled, usize::from(scaled.fract().abs() > 0.04)))
+}
+
+/// In the largest unit of which there are at least two: a decimal point adds up where a colon would not.
+fn seconds(value: f64) -> (String, String) {
+    let (scaled, unit) = match value.abs() {
+        v if v < 120.0 => (value, "s"),
+        v if v < 7200.0 => (value / 60.0, "min"),
+        v if v < 172_800.0 => (value / 3600.0, "h"),
+        _ => (value / 86_400.0, "days"),
+    };
+    let places = match scaled.abs() {
+        v if v < 1.0 && v > 0.0 => 2,
+        v if v < 60.0 => 1,
+        _ => 0,
+    };
+    (decimals(scaled, places), unit.to_owned())
+}
+
+/// Decimal units, as Snowflake bills them.
+fn bytes(value: f64) -> (String, String) {
+    const UNITS: [&str; 6] = ["B", "kB", "MB", "GB", "TB", "PB"];
+    let mut scaled = value;
+    let mut unit = 0;
+    while scaled.abs() >= 999.5 && unit + 1 < UNITS.len() {
+        scaled /= 1000.0;
+        unit += 1;
+    }
+    let places = usize::from(unit > 0 && scaled.abs() < 99.95 && scaled != 0.0);
+    (decimals(scaled, places), UNITS[unit].to_owned())
+}
+
+fn places(value: f64) -> usize {
+    match value.abs() {
+        v if v >= 100.0 || v == 0.0 => 0,
+        v if v >= 1.0 => 1,
+        _ => 2,
+    }
+}
+
+fn whole_or_places(value: f64) -> usize {
+    if value.fract() == 0.0 { 0 } else { places(value) }
+}
+
+fn percent_places(ratio: f64) -> usize {
+    usize::from(ratio != 0.0 && (ratio - 1.0).abs() > f64::EPSILON)
+}
+
+/// A number with `places` decimals and its thousands set apart.
+fn decimals(value: f64, places: usize) -> String {
+    let text = format!("{:.places$}", value.abs());
+    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+    let grouped = whole.parse::<i128>().map_or_else(|_| whole.to_owned(), console::grouped);
+    // Rounding may have left nothing but the sign.
+    let sign = if value < 0.0 && text.bytes().any(|b| (b'1'..=b'9').contains(&b)) { "\u{2212}" } else { "" };
+    if fraction.is_empty() { format!("{sign}{grouped}") } else { format!("{sign}{grouped}.{fraction}") }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a figure on a page needs no 16th digit")]
+pub(super) fn float(value: i64) -> f64 {
+    value as f64
+}
+
+/// A number of things, for arithmetic with coordinates.
+#[expect(clippy::cast_precision_loss, reason = "a page with 2^52 marks is none")]
+pub(super) fn many(count: usize) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_carry_their_unit() {
+        let words = Words { currency: Some("EUR".into()) };
+        for (value, unit, shown) in [
+            (1_234_567.0, Unit::Count, "1,234,567"),
+            (-3.0, Unit::Count, "\u{2212}3"),
+            (-0.001, Unit::Count, "0.00"),
+            (0.9871, Unit::Ratio, "98.7\u{a0}%"),
+            (1.0, Unit::Ratio, "100\u{a0}%"),
+            (0.0, Unit::Ratio, "0\u{a0}%"),
+            (0.084, Unit::Seconds, "0.08\u{a0}s"),
+            (7.58, Unit::Seconds, "7.6\u{a0}s"),
+            (125.4, Unit::Seconds, "2.1\u{a0}min"),
+            (7325.0, Unit::Seconds, "2.0\u{a0}h"),
+            (259_200.0, Unit::Seconds, "3.0\u{a0}days"),
+            (999.0, Unit::Bytes, "999\u{a0}B"),
+            (6_565_888.0, Unit::Bytes, "6.6\u{a0}MB"),
+            (999_999.0, Unit::Bytes, "1.0\u{a0}MB"),
+            (1.0, Unit::Days, "1\u{a0}day"),
+            (8.7, Unit::Days, "8.7\u{a0}days"),
+            (4210.5, Unit::Money, "4,210\u{a0}EUR"),
+        ] {
+            assert_eq!(words.figure(value, unit), shown, "{value} {unit:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_unknown_is_never_a_number() {
+        let cell = Cell::number(None, "no privilege");
+        assert_eq!(cell.value(), None);
+        assert_eq!(Words::default().cell(&cell, Unit::Count), "unknown");
+        assert_eq!(Cell::number(Some(f64::NAN), "not a number").value(), None);
+    }
+}

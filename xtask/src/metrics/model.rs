@@ -1,0 +1,392 @@
+//! What `metrics` knows when it has looked: figures, tables of them, alerts and how they went before.
+//!
+//! This is the one shape that every export renders and that `notify` and the page read back from JSON,
+//! so its field names are stable; `report.schema.json` beside this file documents each of them and a test
+//! holds the two together. Units are in the names: `_seconds`, `_bytes`, a `_rate` or `_ratio` of 1.
+//! Unknown is `None` with a status that says why, never zero. Times are UTC.
+
+use std::fmt;
+
+use jiff::civil::{Date, DateTime};
+use serde::{Deserialize, Serialize};
+
+/// Everything about one scope (an environment, or all of them) over one window.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Report {
+    /// Counts up when a field changes its meaning or goes away; new fields do not count.
+    pub(crate) version: u32,
+    pub(crate) window: Window,
+    /// The environment that was asked for; `None` for all that the registry knows.
+    pub(crate) environment: Option<String>,
+    /// The environments that were read.
+    pub(crate) environments: Vec<String>,
+    /// `local` or `snowflake`.
+    pub(crate) target: String,
+    pub(crate) generated_at: DateTime,
+    pub(crate) toolkit_version: String,
+    pub(crate) figures: Vec<Figure>,
+    /// One row a UTC day of the window, days without a query too.
+    pub(crate) daily: Table<Day>,
+    pub(crate) by_environment: Table<Group>,
+    pub(crate) by_warehouse: Table<Group>,
+    pub(crate) by_user: Table<Group>,
+    /// One row an environment.
+    pub(crate) storage: Table<Storage>,
+    /// One row a table or view that the latest run of its environment found.
+    pub(crate) relations: Table<Relation>,
+    /// The nodes with the highest total time first.
+    pub(crate) slowest_nodes: Table<NodeStats>,
+    /// The nodes that failed most often first; none that never failed.
+    pub(crate) failing_nodes: Table<NodeStats>,
+    /// Runs that started in the window, newest first.
+    pub(crate) runs: Table<Run>,
+    /// The nodes of the latest run that started dbt, by start.
+    pub(crate) latest_run: Table<RunNode>,
+    pub(crate) tests_by_layer: Table<Layer>,
+    /// Runs since the ledger began, by environment and status: these only ever grow.
+    pub(crate) lifetime: Table<Lifetime>,
+    pub(crate) cost: Table<Cost>,
+    pub(crate) alerts: Vec<Alert>,
+    /// Figures of earlier days, kept by earlier calls; the oldest day first.
+    pub(crate) history: Table<Point>,
+}
+
+/// `[start, end)` in UTC. It begins at a midnight, so that its first day is whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Window {
+    pub(crate) start: DateTime,
+    pub(crate) end: DateTime,
+    /// UTC days that it touches; the last one is not over yet unless `end` is a midnight.
+    pub(crate) days: u32,
+}
+
+/// Whether something is known, and if not, why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Status {
+    Ok,
+    /// The role may not read it.
+    NoPrivilege,
+    /// The source cut its answer off: the truth is at least this.
+    Truncated,
+    /// This target has no such thing.
+    NotSupported,
+    /// Known, but the source lags behind: the newest part is missing.
+    Delayed,
+    /// It could be read, and there is nothing in it.
+    NoData,
+}
+
+impl Status {
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::NoPrivilege => "no_privilege",
+            Self::Truncated => "truncated",
+            Self::NotSupported => "not_supported",
+            Self::Delayed => "delayed",
+            Self::NoData => "no_data",
+        }
+    }
+}
+
+/// What a value counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Unit {
+    Count,
+    /// A part of 1.
+    Ratio,
+    Seconds,
+    Bytes,
+    Rows,
+    Credits,
+    /// A UTC day, `YYYY-MM-DD`.
+    Date,
+}
+
+impl Unit {
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Count => "count",
+            Self::Ratio => "ratio",
+            Self::Seconds => "seconds",
+            Self::Bytes => "bytes",
+            Self::Rows => "rows",
+            Self::Credits => "credits",
+            Self::Date => "date",
+        }
+    }
+}
+
+/// A number, or a day as text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Value {
+    Whole(i64),
+    Real(f64),
+    Text(String),
+}
+
+impl Value {
+    /// As a number, to compare and to chart; a text is none.
+    #[expect(clippy::cast_precision_loss, reason = "counts beyond 2^53 need no last digit")]
+    pub(crate) fn number(&self) -> Option<f64> {
+        match self {
+            Self::Whole(whole) => Some(*whole as f64),
+            Self::Real(real) => Some(*real),
+            Self::Text(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole(whole) => whole.fmt(f),
+            Self::Real(real) => real.fmt(f),
+            Self::Text(text) => text.fmt(f),
+        }
+    }
+}
+
+/// One number about the whole scope and window.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Figure {
+    pub(crate) name: String,
+    /// `None` when unknown: `status` and `reason` say why.
+    pub(crate) value: Option<Value>,
+    pub(crate) unit: Unit,
+    pub(crate) span: Span,
+    pub(crate) status: Status,
+    /// The table or view that it was read from.
+    pub(crate) source: String,
+    pub(crate) reason: Option<String>,
+    /// The same figure over the window before, as long; `None` when unknown.
+    pub(crate) previous: Option<Value>,
+    /// `value` over `previous`, less 1; `None` when either is unknown or `previous` is 0.
+    pub(crate) change_ratio: Option<f64>,
+}
+
+/// What time a figure is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Span {
+    /// What happened in the report's window.
+    Window,
+    /// How things stand at the window's end.
+    Latest,
+}
+
+/// Rows of one kind with where they are from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Table<T> {
+    pub(crate) status: Status,
+    pub(crate) source: String,
+    pub(crate) reason: Option<String>,
+    pub(crate) rows: Vec<T>,
+}
+
+/// How many queries there were and how long they took: sums and counts first, so that rows can be added
+/// up; percentiles cannot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Load {
+    pub(crate) queries: i64,
+    /// Those whose execution status is anything but SUCCESS.
+    pub(crate) failed_queries: i64,
+    pub(crate) failure_rate: Option<f64>,
+    /// Queries whose time is known: the denominator of the mean.
+    pub(crate) timed_queries: i64,
+    pub(crate) total_seconds: Option<f64>,
+    pub(crate) mean_seconds: Option<f64>,
+    /// Interpolated, as SQL's `percentile_cont`.
+    pub(crate) p50_seconds: Option<f64>,
+    pub(crate) p95_seconds: Option<f64>,
+    pub(crate) max_seconds: Option<f64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Day {
+    pub(crate) date_day: Date,
+    #[serde(flatten)]
+    pub(crate) load: Load,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Group {
+    /// The environment, warehouse or user; `None` where the log does not say.
+    pub(crate) key: Option<String>,
+    #[serde(flatten)]
+    pub(crate) load: Load,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Storage {
+    pub(crate) environment: String,
+    /// The sum over the relations whose bytes are known.
+    pub(crate) active_bytes: Option<i64>,
+    pub(crate) time_travel_bytes: Option<i64>,
+    pub(crate) fail_safe_bytes: Option<i64>,
+    pub(crate) clone_retained_bytes: Option<i64>,
+    pub(crate) tables: i64,
+    /// Tables whose bytes nobody could measure.
+    pub(crate) unmeasured_tables: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Relation {
+    pub(crate) environment: String,
+    pub(crate) relation_name: String,
+    pub(crate) relation_type: String,
+    pub(crate) layer: Option<String>,
+    pub(crate) row_count: Option<i64>,
+    /// At the run before.
+    pub(crate) previous_row_count: Option<i64>,
+    pub(crate) row_count_change: Option<i64>,
+    pub(crate) row_count_change_ratio: Option<f64>,
+    pub(crate) storage_bytes: Option<i64>,
+    pub(crate) storage_change_bytes: Option<i64>,
+    pub(crate) measured_at: DateTime,
+    pub(crate) previous_measured_at: Option<DateTime>,
+    /// When a model, seed or snapshot of this name was last built without error.
+    pub(crate) last_built_at: Option<DateTime>,
+    /// From then to the end of the window.
+    pub(crate) age_seconds: Option<i64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct NodeStats {
+    pub(crate) environment: String,
+    pub(crate) node_id: String,
+    pub(crate) name: String,
+    pub(crate) kind: String,
+    pub(crate) layer: Option<String>,
+    pub(crate) executions: i64,
+    pub(crate) failed_executions: i64,
+    pub(crate) total_seconds: Option<f64>,
+    pub(crate) mean_seconds: Option<f64>,
+    pub(crate) p95_seconds: Option<f64>,
+    pub(crate) max_seconds: Option<f64>,
+    pub(crate) last_status: String,
+    /// What dbt said the last time it failed.
+    pub(crate) last_message: Option<String>,
+    pub(crate) path: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Run {
+    pub(crate) run_id: String,
+    pub(crate) environment: String,
+    pub(crate) started_at: DateTime,
+    pub(crate) finished_at: Option<DateTime>,
+    /// `success`, `fail`, `error` or `interrupted`.
+    pub(crate) status: String,
+    pub(crate) seconds: Option<f64>,
+    pub(crate) dbt_seconds: Option<f64>,
+    pub(crate) up_to_date: bool,
+    pub(crate) git_commit: Option<String>,
+    pub(crate) git_branch: Option<String>,
+    pub(crate) triggered_by: Option<String>,
+    pub(crate) run_url: Option<String>,
+    pub(crate) message: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct RunNode {
+    pub(crate) run_id: String,
+    pub(crate) environment: String,
+    pub(crate) node_id: String,
+    pub(crate) name: String,
+    /// dbt's word: model, seed, snapshot, test, `unit_test`.
+    pub(crate) kind: String,
+    pub(crate) layer: Option<String>,
+    pub(crate) materialized: Option<String>,
+    /// dbt's word: success, error, pass, warn, fail, skipped.
+    pub(crate) status: String,
+    pub(crate) started_at: Option<DateTime>,
+    pub(crate) seconds: Option<f64>,
+    /// `row_count` in the metrics SQL: `rows` is a reserved word on Snowflake.
+    #[serde(alias = "row_count")]
+    pub(crate) rows: Option<i64>,
+    pub(crate) failures: Option<i64>,
+    pub(crate) message: Option<String>,
+    pub(crate) path: Option<String>,
+}
+
+/// The latest result of each test, counted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Layer {
+    /// `None` for tests of what lies in no layer.
+    pub(crate) layer: Option<String>,
+    pub(crate) tests: i64,
+    pub(crate) passed: i64,
+    pub(crate) failed: i64,
+    /// Told nothing: neither passed nor failed.
+    pub(crate) skipped: i64,
+    /// Passed over passed and failed.
+    pub(crate) pass_rate: Option<f64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Lifetime {
+    pub(crate) environment: String,
+    pub(crate) status: String,
+    pub(crate) runs: i64,
+    pub(crate) seconds: Option<f64>,
+    pub(crate) first_started_at: DateTime,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Cost {
+    /// The environment of the query tag, or `None` for queries without one.
+    pub(crate) environment: Option<String>,
+    pub(crate) credits: Option<f64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum AlertState {
+    Ok,
+    Firing,
+    /// The figure, or what it is compared with, is not known: neither fires nor recovers.
+    Unknown,
+}
+
+impl AlertState {
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Firing => "firing",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// One alert of `policies/alerts.toml`, judged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Alert {
+    pub(crate) name: String,
+    pub(crate) figure: String,
+    pub(crate) severity: String,
+    pub(crate) state: AlertState,
+    /// Whether it began or ended to fire with this call: only then is there something to tell.
+    pub(crate) changed: bool,
+    /// Since when it has been in this state.
+    pub(crate) since: Option<DateTime>,
+    pub(crate) value: Option<f64>,
+    pub(crate) unit: Option<Unit>,
+    /// What the value is held against.
+    pub(crate) threshold: Option<f64>,
+    /// The trailing median, where the alert is about a change.
+    pub(crate) baseline: Option<f64>,
+    /// One sentence for people.
+    pub(crate) message: String,
+}
+
+/// A figure as it was on an earlier day.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Point {
+    pub(crate) date_day: Date,
+    pub(crate) name: String,
+    pub(crate) value: f64,
+}
