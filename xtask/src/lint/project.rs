@@ -126,9 +126,10 @@ fn json(node: &Node) -> Json {
             .collect::<Map<_, _>>()
             .into(),
         Value::Scalar { .. } if node.is_null() => Json::Null,
-        Value::Scalar { text, plain } => {
+        Value::Scalar { text, style } => {
             let number = || serde_json::from_str(text).ok().filter(Json::is_number);
-            let plain = if *plain { node.truth().map(Json::Bool).or_else(number) } else { None };
+            let plain =
+                if *style == Style::Plain { node.truth().map(Json::Bool).or_else(number) } else { None };
             plain.unwrap_or_else(|| Json::String(text.clone()))
         }
     }
