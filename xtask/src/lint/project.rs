@@ -9,7 +9,7 @@ use super::common;
 use super::rule::Source;
 use super::sql::{self, Role};
 use super::yaml::Config;
-use crate::yaml::{self, Node, Value};
+use crate::yaml::{self, Node, Style, Value};
 
 /// The folder of a dbt project within the repository, with a slash at its end unless it is the root.
 pub(super) fn root_of_project(path: &str) -> Option<&str> {
@@ -128,8 +128,7 @@ fn json(node: &Node) -> Json {
         Value::Scalar { .. } if node.is_null() => Json::Null,
         Value::Scalar { text, style } => {
             let number = || serde_json::from_str(text).ok().filter(Json::is_number);
-            let plain =
-                if *style == Style::Plain { node.truth().map(Json::Bool).or_else(number) } else { None };
+            let plain = if *style == Style::Plain { node.truth().map(Json::Bool).or_else(number) } else { None };
             plain.unwrap_or_else(|| Json::String(text.clone()))
         }
     }
