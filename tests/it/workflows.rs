@@ -250,16 +250,6 @@ fn workflows_take_no_more_than_they_need() {
 }
 
 #[test]
-fn ci_runs_the_lines_of_dot_ci_run() {
-    let script = fs::read_to_string(root().join(".ci/run")).unwrap();
-    let expected: Vec<&str> = script.lines().filter(|line| line.starts_with("cargo ")).collect();
-    let ci = yaml::read(&root().join(".github/workflows/ci.yml"));
-    let steps = ci["jobs"]["toolkit"]["steps"].as_array().unwrap();
-    let lines: Vec<&str> = steps.iter().filter_map(|step| step["run"].as_str()).collect();
-    assert_eq!(lines, expected);
-}
-
-#[test]
 fn forms_and_labels_are_the_ones_that_the_plan_reads() {
     let form = |name: &str| yaml::read(&root().join(".github/ISSUE_TEMPLATE").join(name));
     let labels = |form: &Value| -> Vec<String> {

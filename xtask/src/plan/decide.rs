@@ -114,7 +114,7 @@ fn nothing(reason: impl Into<String>) -> Decision {
 }
 
 fn build(environment: Name, stages: Stages, policy: &Policy) -> Decision {
-    let base = is_settled(&environment).then_some(None).unwrap_or_else(|| Some(policy.base.clone()));
+    let base = (!is_settled(&environment)).then(|| policy.base.clone());
     Decision { action: Action::Build, environment: Some(environment), base, stages, ..nothing_yet() }
 }
 

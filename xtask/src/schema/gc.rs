@@ -34,7 +34,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", value_delimiter = ',')]
     closed_issues: Vec<u64>,
 
-    /// Ask GitHub which issues and pull requests are closed, with GITHUB_TOKEN and GITHUB_REPOSITORY.
+    /// Ask GitHub which issues and pull requests are closed, with `GITHUB_TOKEN` and `GITHUB_REPOSITORY`.
     #[arg(long)]
     ask_github: bool,
 

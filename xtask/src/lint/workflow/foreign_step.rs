@@ -28,7 +28,7 @@ struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        let allowed = ["cargo xtask", "rustup show", "rustup toolchain install", "bash .ci/run"];
+        let allowed = ["cargo xtask", "rustup show", "rustup toolchain install", "bash .ci/run", "mkdir -p"];
         Self { allowed: allowed.map(str::to_owned).into() }
     }
 }

@@ -45,7 +45,9 @@ fn is_docker(image: &Node) -> bool {
 }
 
 fn judge(uses: &str, settings: &Settings) -> Option<String> {
-    if uses.starts_with("./") || uses.starts_with("../") || uses.contains("${{") {
+    // `$/` is this repository at the commit that runs.
+    let is_own = ["./", "../", "$/"].iter().any(|start| uses.starts_with(start));
+    if is_own || uses.contains("${{") {
         return None;
     }
     if let Some(image) = uses.strip_prefix("docker://") {
