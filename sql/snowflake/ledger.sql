@@ -37,7 +37,7 @@ create table if not exists ledger_runs (
     message varchar
 );
 
--- One row a dbt node of a run, in dbt's own words.
+-- One row a dbt node of a run, in dbt's own words. ROWS is a reserved word, so it is quoted.
 create table if not exists ledger_nodes (
     run_id varchar not null,
     node_id varchar not null,
@@ -48,7 +48,7 @@ create table if not exists ledger_nodes (
     status varchar not null,
     started_at timestamp_ntz,
     seconds double,
-    "ROWS" bigint, -- quoted, because the word is reserved
+    "ROWS" bigint,
     failures bigint,
     message varchar,
     path varchar

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod exports;
+mod snowflake;
 
 use serde_json::{Value, json};
 
@@ -93,7 +94,7 @@ fn skewed_durations_are_summed_before_they_are_divided() {
     assert_eq!(report["window"]["start"], "2026-03-02T00:00:00");
     let counts =
         values(&report, ["queries", "failed_queries", "query_failure_rate", "queries_ahead_of_clock"]);
-    assert_eq!(counts, [json!(6), json!(2), json!(0.333333), json!(1)]);
+    assert_eq!(counts, [json!(6), json!(2), json!(0.333_333), json!(1)]);
     // 1, 1, 1, 1 and 100 seconds; percentiles at 0.5 x 4 = 2 and 0.95 x 4 = 3.8: 1 + 0.8 x 99.
     let seconds = values(
         &report,
@@ -184,7 +185,7 @@ fn an_outage_lasts_from_the_first_failure_to_the_success_that_ends_it() {
     let outages = values(&report, ["recovery_mean_seconds", "failing_environments", "runs", "failed_runs"]);
     assert_eq!(outages, [json!(7200.0), json!(1), json!(8), json!(4)]);
     // Three of the seven that nobody stopped; the last success ended three days and an hour before the end.
-    assert_eq!(values(&report, ["run_success_rate", "freshness_seconds"]), [json!(0.428571), json!(262_800)]);
+    assert_eq!(values(&report, ["run_success_rate", "freshness_seconds"]), [json!(0.428_571), json!(262_800)]);
     assert_eq!(report["runs"]["rows"][0]["run_id"], "h", "newest first");
     assert_eq!(report["lifetime"]["rows"].as_array().expect("rows").len(), 4);
 }
@@ -224,7 +225,7 @@ fn rows_and_bytes_are_held_against_the_run_before() {
 
     assert_eq!(
         values(&report, ["tests", "failed_tests", "test_pass_rate"]),
-        [json!(4), json!(1), json!(0.666667)]
+        [json!(4), json!(1), json!(0.666_667)]
     );
     assert_eq!(report["slowest_nodes"]["rows"][0]["name"], "a");
     let failing = report["failing_nodes"]["rows"].as_array().expect("nodes");

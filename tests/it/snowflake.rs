@@ -6,6 +6,8 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use crate::support::{self, Checkout, Ended};
@@ -39,6 +41,11 @@ impl Endpoint {
     /// Demand a fault.
     pub(crate) fn demand(&self, fault: &Value) {
         self.http("POST", "/__control", &fault.to_string());
+    }
+
+    /// Add to the history what nobody ran: the rows of a query in DuckDB's SQL.
+    pub(crate) fn remember(&self, select: &str) {
+        assert_eq!(self.http("POST", "/__control/history", select), "{}");
     }
 
     /// Every statement that arrived, oldest first.
@@ -134,7 +141,9 @@ fn an_environment_is_made_listed_and_dropped() {
     assert!(schema.contains("data_retention_time_in_days = 0 comment = '"), "{schema}");
     let again = endpoint.create(&checkout, "issue_5").expect(0);
     assert!(again.stdout.contains("issue_5 is ready"));
-    assert_eq!(endpoint.writes().len(), made.len(), "nothing is left to do the second time");
+    let locked = |sql: &&String| sql.contains("\"LOCK_ISSUE_5\"");
+    let repeated: Vec<String> = endpoint.writes().split_off(made.len());
+    assert!(repeated.iter().all(|sql| locked(&sql)), "nothing is left to do the second time: {repeated:#?}");
 
     let listed = endpoint.run(&checkout, &["schema", "list", "--format", "json"]).expect(0).json();
     assert_eq!(listed.as_array().map(Vec::len), Some(1));
@@ -257,7 +266,7 @@ fn a_database_that_is_not_there_is_named() {
     let mut command = endpoint.command(&checkout, &["schema", "create", "--schema", "issue_1"]);
     command.env("SNOWFLAKE_DATABASE", "nowhere");
     let said = Ended::of(command).expect(2).stderr;
-    assert!(said.contains("NOWHERE") && said.contains("may not see it"), "{said}");
+    assert!(said.contains("the database NOWHERE") && !said.contains("trying again"), "{said}");
 }
 
 #[test]
@@ -286,6 +295,28 @@ fn a_server_that_never_answers_is_given_up() {
         let said = Ended::of(command).expect(2).stderr;
         assert!(said.contains("no answer to") && said.contains("within 2 s"), "{on}: {said}");
     }
+}
+
+#[test]
+#[cfg(unix)]
+fn ctrl_c_cancels_what_runs_at_snowflake() {
+    let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
+    endpoint.create(&checkout, "issue_1").expect(0);
+    endpoint.demand(&json!({"delay": 30}));
+    let mut command = endpoint.command(&checkout, &["schema", "create", "--schema", "issue_2"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let logins =
+        |endpoint: &Endpoint| endpoint.http("GET", "/__control/logins", "").matches("authenticator").count();
+    while logins(&endpoint) < 2 {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
+    assert!(sent.success());
+    let ended = Ended::from(child.wait_with_output().expect("it ends")).expect(2);
+    assert!(ended.stderr.contains("interrupted"), "{}", ended.stderr);
+    let cancelled = |entry: &Value| entry["error_code"] == "000604";
+    assert!(endpoint.history().iter().any(cancelled), "{:#?}", endpoint.statements());
 }
 
 #[test]
@@ -387,7 +418,7 @@ fn environments_past_their_time_are_noted_then_dropped() {
 }
 
 /// GitHub's end of workload identity: hands a token to whoever shows the job's bearer.
-fn mint(token: &'static str) -> (String, JoinHandle<String>) {
+fn mint(token: String) -> (String, JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}/mint?api-version=2.0", listener.local_addr().expect("an address"));
     let asked = std::thread::spawn(move || {
@@ -408,10 +439,19 @@ fn mint(token: &'static str) -> (String, JoinHandle<String>) {
     (url, asked)
 }
 
+/// A token as GitHub's, but for the signature: the driver reads whom it is about.
+fn oidc_token() -> String {
+    let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let issuer = "https://token.actions.githubusercontent.com";
+    let claims = json!({"iss": issuer, "sub": "repo:o/r:environment:dev", "aud": "snowflakecomputing.com"});
+    [part(json!({"alg": "RS256", "typ": "JWT"})), part(claims), URL_SAFE_NO_PAD.encode("unsigned")].join(".")
+}
+
 #[test]
 fn a_job_logs_in_with_the_token_that_github_mints_for_it() {
     let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
-    let (url, asked) = mint("minted-for-one-login");
+    let token = oidc_token();
+    let (url, asked) = mint(token.clone());
     let mut command = endpoint.command(&checkout, &["schema", "list"]);
     command.env_remove("SNOWFLAKE_PASSWORD").env_remove("SNOWFLAKE_USER").env("GITHUB_ACTIONS", "true");
     command.env("ACTIONS_ID_TOKEN_REQUEST_URL", url).env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", SECRET);
@@ -419,7 +459,7 @@ fn a_job_logs_in_with_the_token_that_github_mints_for_it() {
     let request = asked.join().expect("asked").to_lowercase();
     assert!(request.starts_with("get /mint?api-version=2.0&audience=snowflakecomputing.com "), "{request}");
     assert!(request.contains(&format!("authorization: bearer {SECRET}")), "{request}");
-    assert!(ended.stderr.contains("::add-mask::minted-for-one-login"), "masked before its first use");
+    assert!(ended.stderr.contains(&format!("::add-mask::{token}")), "masked before its first use");
     let logins: Value = serde_json::from_str(&endpoint.http("GET", "/__control/logins", "")).expect("JSON");
     let login = logins.as_array().and_then(|all| all.last()).expect("a login");
     assert_eq!(
@@ -438,7 +478,8 @@ fn every_way_to_log_in_reaches_snowflake_as_itself() {
         ("workload_identity", "WORKLOAD_IDENTITY"),
     ] {
         let mut command = endpoint.command(&checkout, &["schema", "list"]);
-        command.env_remove("SNOWFLAKE_PASSWORD").env("SNOWFLAKE_TOKEN", SECRET);
+        let token = if authenticator == "workload_identity" { oidc_token() } else { SECRET.to_owned() };
+        command.env_remove("SNOWFLAKE_PASSWORD").env("SNOWFLAKE_TOKEN", token);
         command.env("SNOWFLAKE_AUTHENTICATOR", authenticator);
         Ended::of(command).expect(0);
         let logins: Value =

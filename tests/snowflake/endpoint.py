@@ -13,6 +13,7 @@ that it never outlives the process that started it. Any user, password, key, tok
 
     GET  /__control/statements  the statements that were run, oldest first
     GET  /__control/logins      who logged in, and how; of a secret only the SHA-256
+    POST /__control/history     add queries that nobody ran to the history: the rows of a query in DuckDB's SQL
     POST /__control             demand faults, as a JSON object; they last until `{"reset": true}` unless counted:
         {"fail_login": "390100"}       refuse logins with this code (or {"code": …, "message": …})
         {"fail_statement": {"containing": TEXT, "code": "003001", "message": TEXT, "times": N}}
@@ -749,6 +750,7 @@ class Endpoint:
             Route("/queries/v1/abort-request", self.abort, methods=["POST"]),
             Route("/__control", self.control, methods=["POST"]),
             Route("/__control/statements", self.statements),
+            Route("/__control/history", self.remember, methods=["POST"]),
             Route("/__control/logins", lambda _: JSONResponse(self.account.logins)),
         ]
         return self.faults.wrap(Starlette(routes=own + routes))
@@ -889,6 +891,11 @@ class Endpoint:
     async def control(self, request: Request) -> JSONResponse:
         self.faults.demand(await request.json())
         return JSONResponse(self.faults.demands)
+
+    async def remember(self, request: Request) -> JSONResponse:
+        select = (await request.body()).decode()
+        self.account.meta(f"insert into {META}._ep_history by name {select}")
+        return JSONResponse({})
 
     async def statements(self, _: Request) -> Response:
         return Response(json.dumps(self.account.statements(), default=str), media_type="application/json")

@@ -140,8 +140,15 @@ fn plan(
     let up_to_date =
         if may_rest { plan::unchanged_since(warehouse, &args.schema, &fingerprint)? } else { None };
     let origin = context::origin(args.base.as_ref());
+    let mut provision = ledger::provision(warehouse, &args.schema, &state, &origin, false)?;
+    for statement in ledger::provision_ledger(warehouse, &args.schema, &state) {
+        // Where the engine makes all tables at once, it has been told to already.
+        if !provision.contains(&statement) {
+            provision.push(statement);
+        }
+    }
     Ok(Plan {
-        provision: ledger::provision(warehouse, &args.schema, &state, &origin, false)?,
+        provision,
         invocation: plan::invocation(args, project, place, seeds, run_id),
         fingerprint,
         up_to_date,

@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use crate::environment::{self, Comment, Droppable, Evidence, Name, REGISTRY, Refusal};
 use crate::warehouse::snowflake::marked_for;
-use crate::warehouse::{self, Contents, Row, Statement, Table, Warehouse, literal};
+use crate::warehouse::{self, Contents, Row, Statement, Surveyed, Table, Warehouse, literal};
 
 /// The ownership mark of an environment; the registry keeps the same columns.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,12 +178,16 @@ impl State {
         self.mark.as_ref().is_some_and(|mark| mark.schema_name == name.as_str())
     }
 
-    /// Whether there is nothing left to provision.
-    pub(crate) fn is_complete(&self, name: &Name) -> bool {
-        let has = |table: &&str| self.relations.iter().flatten().any(|relation| relation == table);
+    /// Whether there is nothing left to make of it.
+    pub(crate) fn is_provisioned(&self, name: &Name) -> bool {
         let is_commented =
             self.comment.as_ref().is_none_or(|marked| marked.as_deref() == Some(name.as_str()));
-        self.is_ours(name) && is_commented && self.registered && self.has_registry && TABLES.iter().all(has)
+        self.is_ours(name) && is_commented && self.registered && self.has_registry
+    }
+
+    /// Whether a run can be recorded in it.
+    fn has_ledger(&self) -> bool {
+        TABLES.iter().all(|table| self.relations.iter().flatten().any(|relation| relation == table))
     }
 
     pub(crate) fn prove_droppable(&self, name: Name) -> Result<Droppable, Refusal> {
@@ -257,7 +261,7 @@ pub(crate) fn provision(
     origin: &Origin,
     adopt: bool,
 ) -> Result<Vec<Statement>> {
-    if state.is_complete(name) {
+    if state.is_provisioned(name) {
         return Ok(Vec::new());
     }
     // A copy that was cut short carries our comment and still the base's mark: it is gone on with.
@@ -288,6 +292,11 @@ pub(crate) fn provision(
     change.extend(warehouse.grant(name));
     change.extend(marking(warehouse, name, state, base, origin)?);
     Ok(change)
+}
+
+/// What a run needs of the ledger's tables and is missing.
+pub(crate) fn provision_ledger(warehouse: &dyn Warehouse, name: &Name, state: &State) -> Vec<Statement> {
+    if state.has_ledger() { Vec::new() } else { warehouse.provision_ledger(name) }
 }
 
 /// The base, if there is such a schema; a new environment without it is plain.
@@ -403,11 +412,11 @@ pub(crate) struct LastRun {
 }
 
 impl Overview {
-    /// Of `names`, whose schemas hold what `contents` says.
-    pub(crate) fn read(warehouse: &mut dyn Warehouse, contents: &BTreeMap<String, Contents>) -> Result<Self> {
+    /// Of the schemas in `found`.
+    pub(crate) fn read(warehouse: &mut dyn Warehouse, found: &BTreeMap<String, Surveyed>) -> Result<Self> {
         let holding = |table: &str| -> Vec<&str> {
-            let holds = |contents: &Contents| contents.relations.iter().any(|relation| relation == table);
-            contents.iter().filter(|(_, of)| holds(of)).map(|(name, _)| name.as_str()).collect()
+            let holds = |of: &Surveyed| of.contents.relations.iter().any(|relation| relation == table);
+            found.iter().filter(|(_, of)| holds(of)).map(|(name, _)| name.as_str()).collect()
         };
         let mark = |schema: &str, warehouse: &dyn Warehouse| {
             format!(

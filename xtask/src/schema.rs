@@ -5,8 +5,6 @@
 
 mod gc;
 
-use std::collections::BTreeMap;
-
 use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 
@@ -17,7 +15,7 @@ use crate::lock::Holder;
 use crate::outcome::Outcome;
 use crate::repo::Repo;
 use crate::target::{self, Opened};
-use crate::warehouse::{Contents, Relation, Statement, Warehouse};
+use crate::warehouse::{Statement, Surveyed, Warehouse};
 use crate::{Format, context, interrupt};
 
 /// Make an environment, drop one, list them, or clear away what nobody needs.
@@ -96,28 +94,34 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
 impl Create {
     fn run(&self, repo: &Repo) -> Result<Outcome> {
         let opened = self.target.open(repo, Some(&self.schema), "schema create")?;
-        let done = format!("{} is ready", self.schema);
-        change(&opened, "schema create", &self.schema, self.dry_run, &done, |warehouse| {
+        let decide = |warehouse: &mut dyn Warehouse| {
             let state = State::read(warehouse, &self.schema)?;
             let origin = context::origin(self.base.as_ref());
-            if state.is_complete(&self.schema) {
+            if state.is_provisioned(&self.schema) {
                 // The policy may have changed since.
                 return Ok(warehouse.grant(&self.schema));
             }
             ledger::provision(warehouse, &self.schema, &state, &origin, self.adopt)
-        })
+        };
+        if change(&opened, "schema create", &self.schema, Intent::Make, self.dry_run, decide)? {
+            console::print(&format!("{} is ready ({})", self.schema, opened.warehouse().describe()))?;
+        }
+        Ok(Outcome::Clean)
     }
 }
 
 impl Drop {
     fn run(&self, repo: &Repo) -> Result<Outcome> {
         let opened = self.target.open(repo, Some(&self.schema), "schema drop")?;
-        let done = format!("{} is gone", self.schema);
-        change(&opened, "schema drop", &self.schema, self.dry_run, &done, |warehouse| {
+        let decide = |warehouse: &mut dyn Warehouse| {
             let state = State::read(warehouse, &self.schema)?;
             decide_drop(warehouse, &self.schema, &state)
                 .with_context(|| format!("refused to drop {}", self.schema))
-        })
+        };
+        if change(&opened, "schema drop", &self.schema, Intent::Destroy, self.dry_run, decide)? {
+            console::print(&format!("{} is gone ({})", self.schema, opened.warehouse().describe()))?;
+        }
+        Ok(Outcome::Clean)
     }
 }
 
@@ -134,31 +138,37 @@ fn decide_drop(warehouse: &dyn Warehouse, name: &Name, state: &State) -> Result<
     Ok(ledger::drop_environment(warehouse, &doomed))
 }
 
-/// Decide, and print or apply what was decided. What is refused, or has nothing to do, sends nothing but
-/// reads: the lock is taken only for a change, and the decision is then made again under it.
+/// How sure a change is to happen: what decides whether the lock is taken before the first look.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Intent {
+    /// Refused as often as not; what is refused sends nothing but reads.
+    Destroy,
+    Make,
+}
+
+/// Decide under the lock, and apply what was decided; or print it, for which no lock is taken.
 fn change(
     opened: &Opened,
     command: &str,
     name: &Name,
+    intent: Intent,
     dry_run: bool,
-    done: &str,
     mut decide: impl FnMut(&mut dyn Warehouse) -> Result<Vec<Statement>>,
-) -> Result<Outcome> {
+) -> Result<bool> {
     interrupt::listen()?;
     let mut warehouse = opened.warehouse();
-    let planned = decide(warehouse.as_mut())?;
-    if dry_run {
-        console::print(&warehouse.script(&planned).join("\n"))?;
-        return Ok(Outcome::Clean);
+    if dry_run || intent == Intent::Destroy {
+        let planned = decide(warehouse.as_mut())?;
+        if dry_run {
+            console::print(&warehouse.script(&planned).join("\n"))?;
+            return Ok(false);
+        }
     }
-    if !planned.is_empty() {
-        let _lock = opened.lock(name, &Holder::this(command, name, None))?;
-        let statements = decide(warehouse.as_mut())?;
-        interrupt::check()?;
-        warehouse.apply(&statements)?;
-    }
-    console::print(&format!("{done} ({})", warehouse.describe()))?;
-    Ok(Outcome::Clean)
+    let _lock = opened.lock(name, &Holder::this(command, name, None))?;
+    let statements = decide(warehouse.as_mut())?;
+    interrupt::check()?;
+    warehouse.apply(&statements)?;
+    Ok(true)
 }
 
 /// An environment as `list` tells it.
@@ -210,12 +220,11 @@ fn listed(warehouse: &mut dyn Warehouse) -> Result<Vec<Listed>> {
     if names.is_empty() {
         return Ok(Vec::new());
     }
-    let contents = warehouse.contents(&names.iter().map(Name::as_str).collect::<Vec<_>>())?;
-    let overview = Overview::read(warehouse, &contents)?;
-    let mut measured = warehouse.measure_all(&names)?;
+    let found = warehouse.survey(&names)?;
+    let overview = Overview::read(warehouse, &found)?;
     let of = |(name, mark): (Name, Mark)| {
-        let measured = measured.remove(&name).unwrap_or_default();
-        tell(warehouse, name, mark, &contents, &overview, &measured)
+        let found = found.get(name.as_str());
+        tell(warehouse, name, mark, found, &overview)
     };
     Ok(names.into_iter().zip(marks).map(of).collect())
 }
@@ -224,19 +233,17 @@ fn tell(
     warehouse: &dyn Warehouse,
     name: Name,
     mark: Mark,
-    contents: &BTreeMap<String, Contents>,
+    found: Option<&Surveyed>,
     overview: &Overview,
-    measured: &[Relation],
 ) -> Listed {
-    let found = contents.get(name.as_str());
-    let of_project = found.iter().flat_map(|found| &found.relations).filter(|name| !ledger::is_ledger(name));
+    let relations = found.map(|found| found.relations.as_slice()).unwrap_or_default();
     // Unknown is never zero: one table that could not be measured makes the sum unknown.
-    let bytes = measured.iter().filter(|relation| !relation.is_view).map(|relation| relation.bytes).sum();
+    let bytes = relations.iter().filter(|relation| !relation.is_view).map(|relation| relation.bytes).sum();
     Listed {
         exists: found.is_some(),
-        relations: of_project.count(),
-        droppable: overview.prove_droppable(warehouse, name.clone(), found).is_ok(),
+        relations: relations.iter().filter(|relation| !ledger::is_ledger(&relation.name)).count(),
         last_run: overview.last_runs.get(name.as_str()).cloned(),
+        droppable: overview.prove_droppable(warehouse, name, found.map(|found| &found.contents)).is_ok(),
         bytes: found.and(bytes),
         mark,
     }

@@ -20,6 +20,7 @@ use crate::{context, ledger};
 
 /// Where environments live.
 #[derive(clap::Args, Clone, Copy, Debug)]
+#[group(skip)]
 pub(crate) struct Args {
     /// `local` (DuckDB, no account) or `snowflake` (an account, see the SNOWFLAKE_ variables).
     #[arg(long, value_name = "TARGET", env = "XTASK_TARGET", default_value = "local", value_parser = parse)]

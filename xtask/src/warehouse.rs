@@ -70,6 +70,13 @@ pub(crate) struct Contents {
     pub(crate) comment: Option<String>,
 }
 
+/// What stands in a schema, by name and measured.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Surveyed {
+    pub(crate) contents: Contents,
+    pub(crate) relations: Vec<Relation>,
+}
+
 /// A table or view that stands in a schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Relation {
@@ -123,13 +130,24 @@ pub(crate) trait Warehouse {
     /// What stands in `schema`, measured: exact row counts of tables, bytes where the engine says.
     fn measure(&mut self, schema: &Name) -> Result<Vec<Relation>>;
 
-    /// The same of several schemas at once.
-    fn measure_all(&mut self, schemas: &[Name]) -> Result<BTreeMap<Name, Vec<Relation>>> {
-        schemas.iter().map(|name| Ok((name.clone(), self.measure(name)?))).collect()
+    /// Those of `schemas` that exist, with what stands in them measured: in as few questions as the
+    /// engine allows.
+    fn survey(&mut self, schemas: &[Name]) -> Result<BTreeMap<String, Surveyed>> {
+        let names: Vec<&str> = schemas.iter().map(Name::as_str).collect();
+        let mut all = BTreeMap::new();
+        for (name, contents) in self.contents(&names)? {
+            let relations = self.measure(&name.parse()?)?;
+            all.insert(name, Surveyed { contents, relations });
+        }
+        Ok(all)
     }
 
-    /// Create the schema and what the toolkit keeps in it, where any of it is missing.
+    /// Create the schema and the table of its ownership mark, where any of it is missing.
     fn provision(&self, schema: &Name) -> Vec<Statement>;
+
+    /// Create the ledger's other tables, where any is missing: a run needs them, an environment that was
+    /// never built does not.
+    fn provision_ledger(&self, schema: &Name) -> Vec<Statement>;
 
     /// Create the schema as a copy of `base`, with its tables and their history. Views are left out:
     /// a copied view would go on reading the base.

@@ -7,7 +7,7 @@ use crate::target::{Args, Place};
 use crate::warehouse::snowflake::{self, Patience};
 
 /// A person waits: one try, and an answer of our own before the checks' limit is over.
-const PATIENCE: Patience = Patience { statement_seconds: 3, attempts: 1 };
+const PATIENCE: Patience = Patience { statement_seconds: 2, attempts: 1 };
 
 /// The variables, without asking anybody.
 pub(super) fn settings(repo: &Repo) -> Verdict {

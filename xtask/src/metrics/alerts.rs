@@ -212,8 +212,8 @@ impl Rule {
         let (threshold, fires) = match bound {
             Bound::Above(limit) => (limit, value > limit),
             Bound::Below(limit) => (limit, value < limit),
-            Bound::RisesBy(part) => (baseline * (1.0 + part), value > baseline * (1.0 + part)),
-            Bound::FallsBy(part) => (baseline * (1.0 - part), value < baseline * (1.0 - part)),
+            Bound::RisesBy(by) => (baseline * (1.0 + by), value > baseline * (1.0 + by)),
+            Bound::FallsBy(by) => (baseline * (1.0 - by), value < baseline * (1.0 - by)),
         };
         alert.threshold = Some(threshold);
         (if fires { AlertState::Firing } else { AlertState::Ok }, self.sentence(value, threshold, alert))

@@ -204,7 +204,7 @@ fn read_ledger(
     let read = warehouse.query_many(&statements).context("failed to read the ledgers")?;
     let mut results = Results(read.into_iter());
     let (now, before) = (latest(&mut results, window)?, latest(&mut results, before)?);
-    let (slowest, failing) = nodes(results.next()?);
+    let (slowest, failing) = nodes(&results.next::<Ranked>()?);
     Ok(Ledger {
         now,
         before,
@@ -289,7 +289,7 @@ struct Ranked {
 const RANKED: i64 = 20;
 
 /// The slowest and the most failing, each in its own order.
-fn nodes(rows: Vec<Ranked>) -> (Vec<NodeStats>, Vec<NodeStats>) {
+fn nodes(rows: &[Ranked]) -> (Vec<NodeStats>, Vec<NodeStats>) {
     let mut failing: Vec<&Ranked> =
         rows.iter().filter(|row| row.failing <= RANKED && row.stats.failed_executions > 0).collect();
     failing.sort_by_key(|row| row.failing);
@@ -354,7 +354,8 @@ fn log(rows: Vec<LoadRow>, bounds: Option<Bounds>) -> Log {
         let load = row.load();
         match row.grouped_by.as_str() {
             "day" => {
-                log.days.extend(row.group_key.and_then(|day| Some(Day { date_day: day.parse().ok()?, load })))
+                log.days
+                    .extend(row.group_key.and_then(|day| Some(Day { date_day: day.parse().ok()?, load })));
             }
             "environment" => log.environments.push(Group { key: row.group_key, load }),
             "user" => log.users.push(Group { key: row.group_key, load }),

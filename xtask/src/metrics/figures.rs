@@ -256,12 +256,12 @@ fn run_figures(runs: &RunTotals, recovery: &Recovery) -> Vec<Figure> {
 }
 
 fn test_figures(layers: &[Layer]) -> Vec<Figure> {
+    const NONE: &str = "no test has run yet";
     let from = From { source: LEDGER_NODES, span: Span::Latest };
     let sum = |of: fn(&Layer) -> i64| layers.iter().map(of).sum::<i64>();
     let (tests, passed, failed) =
         (sum(|layer| layer.tests), sum(|layer| layer.passed), sum(|layer| layer.failed));
     let known = |count: i64| (tests > 0).then_some(Value::Whole(count));
-    const NONE: &str = "no test has run yet";
     vec![
         from.figure("tests", Unit::Count, known(tests), NONE),
         from.figure("failed_tests", Unit::Count, known(failed), NONE),

@@ -297,7 +297,7 @@ pub(crate) struct RunNode {
     pub(crate) environment: String,
     pub(crate) node_id: String,
     pub(crate) name: String,
-    /// dbt's word: model, seed, snapshot, test, unit_test.
+    /// dbt's word: model, seed, snapshot, test, `unit_test`.
     pub(crate) kind: String,
     pub(crate) layer: Option<String>,
     pub(crate) materialized: Option<String>,

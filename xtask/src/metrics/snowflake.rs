@@ -1,6 +1,6 @@
 //! What Snowflake itself knows: the query history of the last seven days, storage and cost.
 //!
-//! QUERY_HISTORY gives at most 10,000 queries a call, the newest, and says nothing of the rest. So it is
+//! `QUERY_HISTORY` gives at most 10,000 queries a call, the newest, and says nothing of the rest. So it is
 //! asked slice by slice, and a full slice again in halves; only where the smallest slice is full are queries
 //! missing, and then the figures say so. Sums, rates and percentiles are worked out here from single
 //! queries, the same way as SQL does it on the ledger.
@@ -33,7 +33,7 @@ const STORAGE: &str = include_str!("../../../sql/snowflake/metrics/storage.sql")
 const CREDITS: &str = include_str!("../../../sql/snowflake/metrics/credits.sql");
 const WAREHOUSE_CREDITS: &str = include_str!("../../../sql/snowflake/metrics/warehouse_credits.sql");
 
-/// What one call of QUERY_HISTORY gives at most.
+/// What one call of `QUERY_HISTORY` gives at most.
 const PAGE: usize = 10_000;
 
 /// Length of the slices that are asked first.
@@ -42,10 +42,10 @@ const SLICE: SignedDuration = SignedDuration::from_hours(24);
 /// A slice that is not split any more.
 const SMALLEST_SLICE: SignedDuration = SignedDuration::from_secs(60);
 
-/// How far QUERY_HISTORY reaches back; a little less, since the clock goes on between two calls.
+/// How far `QUERY_HISTORY` reaches back; a little less, since the clock goes on between two calls.
 const REACH: SignedDuration = SignedDuration::from_mins(7 * 24 * 60 - 5);
 
-/// A query as QUERY_HISTORY has it.
+/// A query as `QUERY_HISTORY` has it.
 #[derive(Clone, Debug, Deserialize)]
 struct Query {
     query_id: String,
@@ -301,7 +301,7 @@ fn with_rows<T>(table: Table<Credits>, rows: Vec<T>, delay: &str) -> Table<T> {
     Table { status, source: table.source, reason, rows }
 }
 
-/// A view of ACCOUNT_USAGE, which most roles may not read.
+/// A view of `ACCOUNT_USAGE`, which most roles may not read.
 fn account_usage(
     warehouse: &mut dyn Warehouse,
     template: &str,

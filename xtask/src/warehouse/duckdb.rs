@@ -254,6 +254,11 @@ impl Warehouse for DuckDb {
         ]
     }
 
+    /// The engine makes all tables in one call, so there is nothing to put off.
+    fn provision_ledger(&self, schema: &Name) -> Vec<Statement> {
+        self.provision(schema)
+    }
+
     fn copy(&mut self, base: &Name, schema: &Name) -> Result<Vec<Statement>> {
         let mut change = self.provision(schema);
         for relation in self.measure(base)?.iter().filter(|relation| !relation.is_view) {

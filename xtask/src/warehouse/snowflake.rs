@@ -24,7 +24,7 @@ use serde_json::Value;
 use self::failure::{Failure, Kind};
 use self::session::{Limits, Session};
 use self::statements::Database;
-use super::{Contents, Relation, Row, Statement, Table, Warehouse, as_comments};
+use super::{Contents, Relation, Row, Statement, Surveyed, Table, Warehouse, as_comments};
 use crate::environment::{Droppable, Identifier, Name};
 use crate::interrupt;
 use crate::policy::Grant;
@@ -368,35 +368,35 @@ impl Warehouse for Snowflake {
     }
 
     fn measure(&mut self, schema: &Name) -> Result<Vec<Relation>> {
-        Ok(self.measure_all(std::slice::from_ref(schema))?.remove(schema).unwrap_or_default())
+        let found = self.survey(std::slice::from_ref(schema))?.remove(schema.as_str());
+        Ok(found.unwrap_or_default().relations)
     }
 
-    fn measure_all(&mut self, schemas: &[Name]) -> Result<BTreeMap<Name, Vec<Relation>>> {
-        if schemas.is_empty() {
-            return Ok(BTreeMap::new());
-        }
+    fn survey(&mut self, schemas: &[Name]) -> Result<BTreeMap<String, Surveyed>> {
         let names: Vec<&str> = schemas.iter().map(Name::as_str).collect();
-        let mut all: BTreeMap<Name, Vec<Relation>> = BTreeMap::new();
+        let mut all: BTreeMap<String, Surveyed> = BTreeMap::new();
         for row in self.query(&self.database.contents(&names))? {
-            let schema = text(&row, "schema_name").unwrap_or_default();
-            let (Ok(schema), Some(name)) = (schema.parse::<Name>(), text(&row, "table_name")) else {
-                continue;
-            };
+            let schema = text(&row, "schema_name").unwrap_or_default().to_lowercase();
+            let surveyed = all.entry(schema).or_default();
+            surveyed.contents.comment = text(&row, "comment").filter(|comment| !comment.is_empty());
+            let Some(name) = text(&row, "table_name").map(|name| rows::folded(&name)) else { continue };
             let is_view = text(&row, "table_type").is_some_and(|kind| kind.contains("VIEW"));
             let number = |key: &str| row.get(key).and_then(Value::as_i64).filter(|_| !is_view);
-            all.entry(schema).or_default().push(Relation {
-                name: rows::folded(&name),
-                is_view,
-                rows: number("row_count"),
-                bytes: number("bytes"),
-            });
+            let (rows, bytes) = (number("row_count"), number("bytes"));
+            surveyed.contents.relations.push(name.clone());
+            surveyed.relations.push(Relation { name, is_view, rows, bytes });
         }
         Ok(all)
     }
 
     fn provision(&self, schema: &Name) -> Vec<Statement> {
-        let tables = self.database.ledger_tables(schema);
-        std::iter::once(self.database.create_schema(schema)).chain(tables).map(Statement::Sql).collect()
+        let (mark, _) = self.database.ledger_tables(schema);
+        vec![Statement::Sql(self.database.create_schema(schema)), Statement::Sql(mark)]
+    }
+
+    fn provision_ledger(&self, schema: &Name) -> Vec<Statement> {
+        let (_, others) = self.database.ledger_tables(schema);
+        others.into_iter().map(Statement::Sql).collect()
     }
 
     fn copy(&mut self, base: &Name, schema: &Name) -> Result<Vec<Statement>> {
@@ -410,7 +410,7 @@ impl Warehouse for Snowflake {
                 change.push(Statement::Sql(self.database.drop_view(schema, &view)));
             }
         }
-        change.extend(self.database.ledger_tables(schema).into_iter().map(Statement::Sql));
+        change.push(Statement::Sql(self.database.ledger_tables(schema).0));
         Ok(change)
     }
 

@@ -115,7 +115,7 @@ fn kind(code: i32, status: Status, message: &str) -> Kind {
         "connection reset",
         "connection refused",
         "broken pipe",
-        "eof",
+        "unexpected eof",
         "no such host",
         "http status",
         "i/o timeout",
@@ -123,13 +123,14 @@ fn kind(code: i32, status: Status, message: &str) -> Kind {
         "server closed",
         "too many requests",
         "service unavailable",
+        "eof",
     ];
     match (code, status) {
         (604 | 630, _) => Kind::Timeout,
         (_, Status::Cancelled) => Kind::Interrupted,
-        (_, Status::Timeout | Status::IO) => Kind::Passing,
-        // Snowflake is throttling: too many queued statements.
+        // Throttled: too many statements wait already.
         (610, _) => Kind::Passing,
+        // The driver calls everything about a login an error of the way; only its words tell.
         (0 | 260_000..=269_999, _) if on_the_way.iter().any(|part| message.contains(part)) => Kind::Passing,
         (261_000..=261_010, _) => Kind::Passing,
         _ => Kind::Refused,
@@ -166,5 +167,34 @@ fn credential(way: &Way) -> &'static str {
         Way::OAuth(_) => "the OAuth token in SNOWFLAKE_TOKEN",
         Way::AccessToken(_) => "the programmatic access token in SNOWFLAKE_TOKEN",
         Way::Password(_) => "SNOWFLAKE_PASSWORD or the session",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_snowflake_refused_is_not_sent_again() {
+        for (code, message, expected) in [
+            (390_100, "incorrect username or password", Kind::Refused),
+            (390_201, "the requested database does not exist", Kind::Refused),
+            (0, "unable to extract claims from token", Kind::Refused),
+            (0, "Post \"http://x\": unexpected EOF", Kind::Passing),
+            (261_000, "failed to POST: HTTP Status: 503", Kind::Passing),
+            (610, "too many queued statements", Kind::Passing),
+            (630, "statement reached its timeout", Kind::Timeout),
+        ] {
+            assert_eq!(kind(code, Status::IO, message), expected, "{message}");
+        }
+        assert_eq!(kind(0, Status::Cancelled, "context canceled"), Kind::Interrupted);
+    }
+
+    #[test]
+    fn codes_and_texts_are_told_once() {
+        let error = Error::with_message_and_status("[Snowflake] 390100 (08004): no", Status::IO);
+        assert_eq!(code_of(&error), 390_100);
+        let doubled = "[Snowflake] 002003 (02000): 002003 (02000): gone. Vendor code: 2003. SQLSTATE: 02000";
+        assert_eq!(tidy(doubled), "002003 (02000): gone");
     }
 }

@@ -76,8 +76,11 @@ order by 1, 3",
         format!("create schema if not exists {}", self.schema(REGISTRY))
     }
 
-    pub(super) fn ledger_tables(&self, name: &Name) -> Vec<String> {
-        tables(LEDGER, &self.schema(name.as_str()))
+    /// The table of the ownership mark, which is the first of the file, and the others.
+    pub(super) fn ledger_tables(&self, name: &Name) -> (String, Vec<String>) {
+        let mut all = tables(LEDGER, &self.schema(name.as_str()));
+        let mark = all.remove(0);
+        (mark, all)
     }
 
     pub(super) fn registry_tables(&self) -> Vec<String> {

@@ -102,6 +102,7 @@ fn everything() -> Vec<String> {
     );
     let mut all = warehouse.provision_registry();
     all.extend(warehouse.provision(&issue));
+    all.extend(warehouse.provision_ledger(&issue));
     all.extend(warehouse.provision(&name("prod")));
     all.extend(warehouse.comment(&issue));
     all.extend(warehouse.grant(&issue));
