@@ -212,8 +212,12 @@ fn axis_words(labels: &[String]) -> String {
     let longest = labels.iter().map(|label| label.chars().count()).max().unwrap_or(1);
     let every = labels.len().div_ceil((64 / (longest + 2)).clamp(2, 8)).max(1);
     let mut html = String::new();
-    let shown = labels.iter().enumerate().filter(|(i, _)| (labels.len() - 1 - i).is_multiple_of(every));
-    for (nth, (i, label)) in shown.enumerate() {
+    for (i, label) in labels.iter().enumerate() {
+        let from_the_last = labels.len() - 1 - i;
+        if !from_the_last.is_multiple_of(every) {
+            continue;
+        }
+        let nth = from_the_last / every;
         let at = (many(i) + 0.5) * 100.0 / many(labels.len());
         // The last word ends where the axis does: it would stand out of the page on a phone.
         let class = match (nth.is_multiple_of(2), at > if longest > 8 { 85.0 } else { 95.0 }) {
