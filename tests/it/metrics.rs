@@ -185,7 +185,10 @@ fn an_outage_lasts_from_the_first_failure_to_the_success_that_ends_it() {
     let outages = values(&report, ["recovery_mean_seconds", "failing_environments", "runs", "failed_runs"]);
     assert_eq!(outages, [json!(7200.0), json!(1), json!(8), json!(4)]);
     // Three of the seven that nobody stopped; the last success ended three days and an hour before the end.
-    assert_eq!(values(&report, ["run_success_rate", "freshness_seconds"]), [json!(0.428_571), json!(262_800)]);
+    assert_eq!(
+        values(&report, ["run_success_rate", "freshness_seconds"]),
+        [json!(0.428_571), json!(262_800)]
+    );
     assert_eq!(report["runs"]["rows"][0]["run_id"], "h", "newest first");
     assert_eq!(report["lifetime"]["rows"].as_array().expect("rows").len(), 4);
 }
@@ -237,7 +240,9 @@ fn the_monitoring_models_and_the_report_agree() {
     let checkout = Checkout::built();
     let report = checkout.run(&["metrics", "--schema", BUILT, "--format", "json"]).expect(0).json();
     let model = |sql: &str| checkout.sql(&sql.replace("monitoring_", &format!("{BUILT}.monitoring_")));
-    let close = |ours: &Value, theirs: &Value| match (ours.as_f64(), theirs.as_f64()) {
+    // Decimals come as text.
+    let number = |value: &Value| value.as_f64().or_else(|| value.as_str()?.parse().ok());
+    let close = |ours: &Value, theirs: &Value| match (number(ours), number(theirs)) {
         // The models round to four digits, seconds to three.
         (Some(ours), Some(theirs)) => (ours - theirs).abs() < 0.000_6,
         _ => ours == theirs,
