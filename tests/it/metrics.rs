@@ -240,7 +240,9 @@ fn the_monitoring_models_and_the_report_agree() {
     let checkout = Checkout::built();
     let report = checkout.run(&["metrics", "--schema", BUILT, "--format", "json"]).expect(0).json();
     let model = |sql: &str| checkout.sql(&sql.replace("monitoring_", &format!("{BUILT}.monitoring_")));
-    let close = |ours: &Value, theirs: &Value| match (ours.as_f64(), theirs.as_f64()) {
+    // Decimals come as text.
+    let number = |value: &Value| value.as_f64().or_else(|| value.as_str()?.parse().ok());
+    let close = |ours: &Value, theirs: &Value| match (number(ours), number(theirs)) {
         // The models round to four digits, seconds to three.
         (Some(ours), Some(theirs)) => (ours - theirs).abs() < 0.000_6,
         _ => ours == theirs,

@@ -22,9 +22,11 @@ use super::sql::{self, Templates};
 use crate::environment::{Name, REGISTRY};
 use crate::warehouse::{Row, Warehouse, quote};
 
-/// The tables that make a schema an environment.
-const LEDGER: [&str; 5] =
-    ["ledger_environment", "ledger_runs", "ledger_nodes", "ledger_queries", "ledger_relations"];
+/// The table that makes a schema an environment.
+const MARK: &str = "ledger_environment";
+
+/// The tables that tell of its runs. Some engines get them with the first run.
+const LEDGER: [&str; 4] = [LEDGER_RUNS, LEDGER_NODES, LEDGER_QUERIES, LEDGER_RELATIONS];
 
 pub(super) const LEDGER_RUNS: &str = "ledger_runs";
 pub(super) const LEDGER_NODES: &str = "ledger_nodes";
@@ -45,6 +47,8 @@ pub(super) struct Request<'a> {
 pub(super) struct Found {
     /// Environments that can be read and that the request is about, by name.
     pub(super) environments: Vec<Name>,
+    /// Those of them that have a ledger of runs.
+    ledgers: Vec<Name>,
     /// The tables of the registry; empty where there is none.
     pub(super) registry: BTreeSet<String>,
 }
@@ -64,18 +68,22 @@ impl Found {
             of_schema.map(|table| table.table_name.to_ascii_lowercase()).collect()
         };
         let schemas: BTreeSet<&str> = standing.iter().map(|table| table.schema_name.as_str()).collect();
-        let whole = |schema: &&str| LEDGER.iter().all(|table| tables(schema).contains(*table));
-        let mut environments: Vec<Name> =
-            schemas.into_iter().filter(whole).filter_map(|schema| schema.parse().ok()).collect();
+        let mut environments: Vec<Name> = schemas
+            .into_iter()
+            .filter(|schema| tables(schema).contains(MARK))
+            .filter_map(|schema| schema.parse().ok())
+            .collect();
         environments.retain(|name| request.covers(name));
+        let whole = |name: &&Name| LEDGER.iter().all(|table| tables(name.as_str()).contains(*table));
+        let ledgers = environments.iter().filter(whole).cloned().collect();
         if let (Some(name), true) = (request.schema, environments.is_empty()) {
             bail!(
-                "{name} is no environment of {}: it has no ledger; `cargo xtask schema list` shows those that are, \
+                "{name} is no environment of {}: it carries no mark of ours; `cargo xtask schema list` shows those that are, \
                  `cargo xtask elt --schema {name}` makes it one",
                 warehouse.describe()
             );
         }
-        Ok(Self { environments, registry: tables(REGISTRY) })
+        Ok(Self { registry: tables(REGISTRY), environments, ledgers })
     }
 }
 
@@ -90,7 +98,11 @@ impl Request<'_> {
 pub(super) fn collect(warehouse: &mut dyn Warehouse, request: &Request<'_>, found: &Found) -> Result<Report> {
     let before = request.window.previous()?;
     let empty = found.environments.is_empty();
-    let mut read = if empty { Ledger::default() } else { read_ledger(warehouse, request, found, before)? };
+    let mut read = if found.ledgers.is_empty() {
+        Ledger::default()
+    } else {
+        read_ledger(warehouse, request, found, before)?
+    };
     let engine = engine(warehouse, request, found, &mut read)?;
     let facts = Facts {
         empty,
@@ -189,7 +201,7 @@ fn read_ledger(
     found: &Found,
     before: Window,
 ) -> Result<Ledger> {
-    let (templates, window) = (Templates::new(warehouse, &found.environments, request.now), request.window);
+    let (templates, window) = (Templates::new(warehouse, &found.ledgers, request.now), request.window);
     let engine_keeps_log = sql::is_snowflake(warehouse);
     let (log_now, log_before): (&[&str], &[&str]) =
         if engine_keeps_log { (&[], &[]) } else { (&[sql::QUERIES, sql::QUERY_BOUNDS], &[sql::QUERIES]) };
