@@ -332,7 +332,13 @@ impl<'a> Judge<'a> {
     fn sql(&self) -> Result<&sql::Project> {
         let load = || {
             let inputs = project::sql_inputs(&self.all, &self.folders);
-            sql::Project::load(inputs, &self.pass.settings.parameters).map_err(|error| format!("{error:#}"))
+            let wanted = self.texts.wanted.iter().map(|at| self.all[*at].path.as_str());
+            // A `.sqlfluff` that cannot be understood is told once, not at each file.
+            sql::Project::load(inputs, &self.pass.settings.parameters)
+                .and_then(|project| {
+                    project.ready(wanted.filter(|path| common::is_sql(path))).map(|()| project)
+                })
+                .map_err(|error| format!("{error:#}"))
         };
         self.sql.get_or_init(load).as_ref().map_err(|error| anyhow::anyhow!("{error}"))
     }

@@ -40,6 +40,8 @@ use self::trace::{Origin, Rendering};
 use super::rule::{Offence, Parameters, Rule, Source};
 use crate::finding::{Group, Lines, Severity};
 
+pub(crate) use self::style::{Described, described};
+
 const TEMPLATE: Rule = Rule {
     name: "sql-template",
     group: Group::Sql,
@@ -83,11 +85,6 @@ pub(crate) const RULES: &[&Rule] = &[
     &statement_in_model::RULE,
     &unguarded_destruction::RULE,
 ];
-
-/// All of sqruff's rules, for `--explain` and the list of rules.
-pub(crate) fn described() -> Vec<style::Described> {
-    style::described()
-}
 
 /// What a SQL file is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -167,11 +164,6 @@ impl Project {
             self.styles.of(path)?;
         }
         Ok(())
-    }
-
-    /// The names of sqruff's rules that are on for the file at `path`.
-    pub(crate) fn style_rules(&self, path: &str) -> Vec<&'static str> {
-        self.styles.of(path).map(Style::rules).unwrap_or_default()
     }
 
     fn objections(&self, file: &File<'_>) -> Vec<(&'static Rule, Objection)> {
