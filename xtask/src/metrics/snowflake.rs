@@ -321,10 +321,11 @@ fn account_usage(
     Ok(Table { status, source: source.to_owned(), reason, rows: collect::records(rows)? })
 }
 
-/// Whether Snowflake said that the role may not see it; it says the same of what does not exist.
+/// Whether Snowflake said that the role may not see it, by the SQL states of its answer: 02000 for what does not
+/// exist or is hidden from the role, which it tells alike, and 42501 for a missing privilege.
 fn is_forbidden(error: &anyhow::Error) -> bool {
     let text = format!("{error:#}");
-    text.contains("does not exist or not authorized") || text.contains("Insufficient privileges")
+    text.contains("(02000)") || text.contains("(42501)")
 }
 
 #[cfg(test)]
