@@ -379,7 +379,7 @@ with zipfile.ZipFile('outer.zip', 'w', zipfile.ZIP_DEFLATED) as zip:
 #[test]
 fn archives_are_unfolded_on_request() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut pack = std::process::Command::new("python3")
+    let mut pack = Command::new("python3")
         .args(["-c", PACK])
         .current_dir(folder.path())
         .stdin(Stdio::piped())

@@ -199,7 +199,8 @@ impl Changes {
         if !staged {
             let others = output(command(root).args(["ls-files", "--others", "--exclude-standard", "-z"]))?;
             for name in fields(&others) {
-                changes.0.insert(path(name).to_string_lossy().into_owned(), vec![1..usize::MAX]);
+                let whole = std::iter::once(1..usize::MAX).collect();
+                changes.0.insert(path(name).to_string_lossy().into_owned(), whole);
             }
         }
         Ok(changes)

@@ -174,7 +174,7 @@ mod tests {
         for entry in std::fs::read_dir(events).expect("events") {
             let path = entry.expect("an entry").path();
             let name = path.file_name().expect("a name").to_string_lossy().into_owned();
-            if !name.ends_with(".json") {
+            if path.extension().is_none_or(|extension| extension != "json") {
                 continue;
             }
             let payload = std::fs::read(&path).expect("a payload");

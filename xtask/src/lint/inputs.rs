@@ -161,7 +161,7 @@ fn walked(folder: &Path) -> Result<Vec<PathBuf>> {
     for entry in builder.build() {
         match entry {
             Ok(entry) if entry.file_type().is_some_and(|kind| kind.is_file()) => {
-                files.push(entry.into_path())
+                files.push(entry.into_path());
             }
             Ok(_) => {}
             // The rest of the tree is still worth looking at; a root that cannot be read is not.
