@@ -55,7 +55,20 @@ fn repository() -> TempDir {
         "select\n    order_id,\n    placed_on\nfrom {{ ref('raw_orders') }}\n",
     );
     write(at, "dbt/models/raw_orders.sql", "select\n    1 as order_id,\n    '2026-01-01' as placed_on\n");
+    write(
+        at,
+        "dbt/models/shop.yml",
+        ["---\nmodels:\n", &described("orders"), &described("raw_orders")].concat(),
+    );
     folder
+}
+
+/// What a model's properties must say.
+fn described(model: &str) -> String {
+    format!(
+        "  - name: {model}\n    description: One row an order.\n    columns:\n      - name: order_id\n        \
+         data_tests: [not_null, unique]\n"
+    )
 }
 
 fn write(folder: &Path, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
@@ -166,17 +179,17 @@ fn a_waiver_needs_a_rule_a_reason_and_a_day() {
     let at = repo.path();
     write(at, "dbt/models/bad.sql", "select order_id\nfrom {{ ref('orders') }};\n");
     let (_, found) = findings(at, &["--only", "sql"]);
-    assert_eq!(found, set(&["trailing-semicolon dbt/models/bad.sql:2"]));
+    assert_eq!(found, set(&["semicolon-in-model dbt/models/bad.sql:2"]));
 
     let waiver = |rule: &str, until: &str| {
         format!(
             "[[waivers]]\nrule = \"{rule}\"\npath = \"dbt/models/*.sql\"\nreason = \"old\"\nuntil = {until}\n"
         )
     };
-    write(at, "policies/lint.toml", waiver("trailing-semicolon", "2999-12-31"));
+    write(at, "policies/lint.toml", waiver("semicolon-in-model", "2999-12-31"));
     assert_eq!(findings(at, &["--only", "sql"]), (0, set(&[])));
-    write(at, "policies/lint.toml", waiver("trailing-semicolon", "2020-01-31"));
-    let expired = set(&["trailing-semicolon dbt/models/bad.sql:2", "waiver-expired policies/lint.toml:1"]);
+    write(at, "policies/lint.toml", waiver("semicolon-in-model", "2020-01-31"));
+    let expired = set(&["semicolon-in-model dbt/models/bad.sql:2", "waiver-expired policies/lint.toml:1"]);
     assert_eq!(findings(at, &["--only", "sql"]), (1, expired));
     write(at, "policies/lint.toml", waiver("no-such-rule", "2999-12-31"));
     let output = lint(at, &[]);
@@ -184,13 +197,13 @@ fn a_waiver_needs_a_rule_a_reason_and_a_day() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("policies/lint.toml") && said.contains("no-such-rule"), "{said}");
 
-    write(at, "policies/lint.toml", "[rules.trailing-semicolon]\nseverity = \"off\"\n");
+    write(at, "policies/lint.toml", "[rules.semicolon-in-model]\nseverity = \"off\"\n");
     assert_eq!(findings(at, &["--only", "sql"]), (0, set(&[])));
     fs::remove_file(at.join("policies/lint.toml")).expect("removed");
     write(
         at,
         "dbt/models/bad.sql",
-        "select order_id\nfrom {{ ref('orders') }}; -- xtask:allow(trailing-semicolon)\n",
+        "select order_id\nfrom {{ ref('orders') }}; -- xtask:allow(semicolon-in-model)\n",
     );
     let (code, document) = document(at, &["--only", "sql"]);
     assert_eq!((code, &document["summary"]["allowed_inline"]), (0, &1.into()));
@@ -209,21 +222,21 @@ fn every_format_holds_the_same_findings() {
     let github = String::from_utf8(lint(at, &["--only", "sql", "--format", "github"]).stdout).expect("text");
     assert!(github.contains("file=dbt/models/bad.sql,line=2"), "{github}");
     let human = String::from_utf8(lint(at, &["--only", "sql"]).stdout).expect("text");
-    assert!(human.contains("bad.sql:2:25") && human.contains("--explain trailing-semicolon"), "{human}");
+    assert!(human.contains("bad.sql:2:25") && human.contains("--explain semicolon-in-model"), "{human}");
 }
 
 #[test]
 fn rules_explain_themselves_and_their_document_is_current() {
     let said = |options: &[&str]| String::from_utf8(lint(support::root(), options).stdout).expect("text");
-    let explained = said(&["--explain", "trailing-semicolon"]);
+    let explained = said(&["--explain", "semicolon-in-model"]);
     assert!(
-        explained.contains("**Why:**") && explained.contains("xtask:allow(trailing-semicolon)"),
+        explained.contains("**Why:**") && explained.contains("xtask:allow(semicolon-in-model)"),
         "{explained}"
     );
     assert!(said(&["--explain", "github-token"]).contains("xtask:allow"));
     let output = lint(support::root(), &["--explain", "semicolon"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("did you mean trailing-semicolon"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("did you mean semicolon-in-model"));
 
     let written = fs::read_to_string(support::root().join("policies/RULES.md")).expect("the rules");
     assert_eq!(said(&["--rules"]), written, "run `cargo xtask lint --rules > policies/RULES.md`");
@@ -323,7 +336,7 @@ fn odd_files_are_judged_or_named() {
         std::os::unix::fs::symlink(target, at.join(link)).expect("a link");
     }
     let (_, found) = findings(at, &["--only", "sql"]);
-    assert!(found.contains("trailing-semicolon dbt/models/crlf.sql:2"), "{found:?}");
+    assert!(found.contains("semicolon-in-model dbt/models/crlf.sql:2"), "{found:?}");
     assert!(found.contains("not-utf8 dbt/models/latin.sql:1"), "{found:?}");
     let output = lint(at, &["--only", "sql"]);
     assert!(String::from_utf8_lossy(&output.stderr).contains("binary.sql"));
@@ -352,6 +365,12 @@ fn a_repository_without_dbt_without_commits_or_without_git_is_linted_too() {
 fn a_fix_mends_once_and_twice_the_same() {
     let repo = repository();
     let at = repo.path();
+    write(
+        at,
+        ".sqlfluff",
+        "[sqlfluff]\ndialect = snowflake\n[sqlfluff:rules:capitalisation.keywords]\ncapitalisation_policy = lower\n",
+    );
+    write(at, ".yamllint.yml", "extends: default\n");
     let model = write(at, "dbt/models/loud.sql", "SELECT order_id  \nFROM {{ ref('orders') }}");
     let yaml = write(at, "dbt/models/loud.yml", "---\nmodels:   \n  - name: loud\n");
     lint(at, &["--fix"]);

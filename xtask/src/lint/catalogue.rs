@@ -17,6 +17,8 @@ use crate::secrets;
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) name: Cow<'static, str>,
+    /// Of a style library, which documents it at length.
+    is_style: bool,
     pub(super) group: Group,
     pub(super) severity: Severity,
     pub(super) summary: Cow<'static, str>,
@@ -29,6 +31,7 @@ impl From<&'static Rule> for Entry {
     fn from(rule: &'static Rule) -> Self {
         Self {
             name: rule.name.into(),
+            is_style: false,
             group: rule.group,
             severity: rule.severity,
             summary: rule.summary.into(),
@@ -44,6 +47,7 @@ impl From<sql::Described> for Entry {
     fn from(rule: sql::Described) -> Self {
         Self {
             name: rule.name.into(),
+            is_style: true,
             group: Group::Sql,
             severity: Severity::Low,
             summary: format!("{} ({}).", rule.summary.trim_end_matches('.'), rule.code).into(),
@@ -58,6 +62,7 @@ impl From<&'static yaml::Described> for Entry {
     fn from(rule: &'static yaml::Described) -> Self {
         Self {
             name: rule.name.into(),
+            is_style: true,
             group: Group::Yaml,
             severity: Severity::Low,
             summary: rule.summary.into(),
@@ -90,6 +95,7 @@ pub(super) fn describe(rule: &str) -> Option<String> {
 pub(super) fn entry(rule: &str) -> Entry {
     ALL.get(rule).cloned().unwrap_or_else(|| Entry {
         name: rule.to_owned().into(),
+        is_style: true,
         group: Group::Sql,
         severity: Severity::Medium,
         summary: "A rule of the style library.".into(),
@@ -131,7 +137,9 @@ pub(super) fn document() -> String {
         "# Rules of `cargo xtask lint`\n\n\
          Written by `cargo xtask lint --rules > policies/RULES.md`; a test keeps it current. `cargo xtask lint --explain RULE`\n\
          prints one, with how to waive it. Severities, scopes, parameters and waivers stand in `policies/lint.toml`.\n\
-         The rules for leaked credentials stand in `policies/secrets.toml`.\n",
+         The rules for leaked credentials stand in `policies/secrets.toml`. Those of style are\n\
+         [sqlfluff's](https://docs.sqlfluff.com/en/stable/reference/rules.html), asked for in `.sqlfluff`, and\n\
+         [yamllint's](https://yamllint.readthedocs.io/en/stable/rules.html), asked for in `.yamllint.yml`.\n",
     );
     for group in [Group::Sql, Group::Yaml, Group::Dbt, Group::Workflow, Group::Policy] {
         let of_group = || ALL.values().filter(|entry| entry.group == group);
@@ -145,7 +153,7 @@ pub(super) fn document() -> String {
             let summary = entry.summary.replace('|', "\\|");
             let _ = writeln!(text, "| `{}` | {} | {summary} |", entry.name, entry.severity.name());
         }
-        for entry in of_group().filter(|entry| !entry.why.is_empty()) {
+        for entry in of_group().filter(|entry| !entry.is_style) {
             let _ = write!(text, "\n{}", section(entry));
         }
     }

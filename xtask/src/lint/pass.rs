@@ -152,7 +152,10 @@ impl Pass<'_> {
                 self.cached(key(&read.digest), || Ok(scanner()?.scan(&input.path, &bytes[..])?.into()))?;
             read.findings.extend(judged);
         }
-        if keep {
+        if keep && is_binary(&bytes) {
+            tracing::warn!("not looked at: {}: it is binary, whatever its name says", input.path);
+            Counts::add(&self.counts.binary, 1);
+        } else if keep {
             match String::from_utf8(bytes) {
                 Ok(text) => read.text = Some(text),
                 Err(error) if input.wanted => read.findings.extend(self.not_text(input, &error)),
@@ -190,11 +193,6 @@ impl Pass<'_> {
 
     fn not_text(&self, input: &Input, error: &std::string::FromUtf8Error) -> Option<Finding> {
         let bytes = error.as_bytes();
-        if memchr::memchr(0, &bytes[..bytes.len().min(8000)]).is_some() {
-            tracing::warn!("not looked at: {}: it is binary, whatever its name says", input.path);
-            Counts::add(&self.counts.binary, 1);
-            return None;
-        }
         if !self.groups.contains(&common::group(&input.path)) {
             return None;
         }
@@ -206,6 +204,11 @@ impl Pass<'_> {
         );
         Some(finding(offence, &String::from_utf8_lossy(bytes)))
     }
+}
+
+/// git's own test: a zero byte near the start.
+fn is_binary(bytes: &[u8]) -> bool {
+    memchr::memchr(0, &bytes[..bytes.len().min(8000)]).is_some()
 }
 
 /// The texts of sources, with what the cache knows them by.

@@ -128,41 +128,6 @@ fn cases_hold() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
-#[test]
-fn our_own_sql_is_clean() {
-    let root = root();
-    let relative = |path: &Path| path.strip_prefix(&root).expect("below").to_string_lossy().into_owned();
-    let mut vars = serde_json::Map::new();
-    for line in read(&root.join("dbt/dbt_project.yml")).lines().skip_while(|line| *line != "vars:").skip(1) {
-        if let Some((name, value)) = line.trim().split_once(": ").filter(|_| !line.trim().starts_with('#')) {
-            vars.insert(name.to_owned(), serde_json::from_str(value).expect("vars are JSON too"));
-        }
-    }
-    let inputs = Inputs {
-        name: "logistics".to_owned(),
-        vars,
-        adapter: "snowflake".to_owned(),
-        folders: folders("dbt/"),
-        macros: files(&root.join("dbt/macros"), ".sql").iter().map(|path| read(path)).collect(),
-        styles: vec![
-            (String::new(), read(&root.join(".sqlfluff"))),
-            ("sql/duckdb".to_owned(), read(&root.join("sql/duckdb/.sqlfluff"))),
-        ],
-    };
-    let project = Project::load(inputs, &Parameters::default()).expect("the settings are right");
-    let mut found = Vec::new();
-    let both = [files(&root.join("dbt"), ".sql"), files(&root.join("sql"), ".sql")].concat();
-    for path in both {
-        for offence in check(&source(&relative(&path), &read(&path)), &project) {
-            // A model may be sorted on purpose, with a waiver in `policies/lint.toml`.
-            if offence.rule != order_by_without_limit::RULE.name {
-                found.push(format!("{}: {}: {}", offence.path, shown(&offence), offence.message));
-            }
-        }
-    }
-    assert!(found.is_empty(), "{}", found.join("\n"));
-}
-
 fn renderer() -> Renderer {
     let settings =
         Settings { name: "shop".to_owned(), adapter: "snowflake".to_owned(), ..Settings::default() };
