@@ -2,7 +2,6 @@
 
 pub(crate) mod artifacts;
 pub(crate) mod events;
-#[allow(dead_code)]
 pub(crate) mod graph;
 pub(crate) mod project;
 pub(crate) mod python;

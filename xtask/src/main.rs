@@ -47,6 +47,9 @@ use clap::Parser;
 use crate::outcome::Outcome;
 use crate::repo::Repo;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Deliver Snowflake analytics with dbt: provision, seed, build, test, measure, tell.
 #[derive(Parser)]
 #[command(

@@ -231,13 +231,6 @@ pub(crate) enum Owned {
     Dynamic,
 }
 
-/// A test in a property file.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct PropertyTest<'e> {
-    pub(crate) name: &'e str,
-    pub(crate) column: Option<&'e str>,
-}
-
 impl<'a> Graph<'a> {
     /// Reads the projects among `files`. `paths` are files that exist and need no reading, as seeds of any
     /// size.
@@ -691,27 +684,18 @@ impl Entry<'_> {
         self.node.get("columns").map(Yaml::items).unwrap_or_default()
     }
 
-    /// Tests of the node and of its columns.
-    pub(crate) fn tests(&self) -> Vec<PropertyTest<'_>> {
-        let mut found = tests_of(&self.node, None);
-        for column in self.columns() {
-            found.extend(tests_of(column, column.get("name").and_then(Yaml::text)));
-        }
-        found
+    /// The names of the tests of the node and of its columns.
+    pub(crate) fn tests(&self) -> Vec<&str> {
+        std::iter::once(&self.node).chain(self.columns()).flat_map(tests_of).collect()
     }
 }
 
-fn tests_of<'e>(holder: &'e Yaml, column: Option<&'e str>) -> Vec<PropertyTest<'e>> {
-    ["data_tests", "tests"]
-        .iter()
-        .filter_map(|key| holder.get(key))
-        .flat_map(Yaml::items)
-        .filter_map(|test| {
-            let name = test
-                .text()
+fn tests_of(holder: &Yaml) -> impl Iterator<Item = &str> {
+    ["data_tests", "tests"].into_iter().filter_map(|key| holder.get(key)).flat_map(Yaml::items).filter_map(
+        |test| {
+            test.text()
                 .or_else(|| test.get("test_name").and_then(Yaml::text))
-                .or_else(|| test.entries().first().and_then(|(key, _)| key.text()))?;
-            Some(PropertyTest { name, column })
-        })
-        .collect()
+                .or_else(|| test.entries().first().and_then(|(key, _)| key.text()))
+        },
+    )
 }

@@ -83,10 +83,6 @@ impl<'a> Call<'a> {
     pub(crate) fn positional(&self) -> impl Iterator<Item = &Literal<'a>> {
         self.arguments.iter().filter(|(name, _)| name.is_none()).map(|(_, value)| value)
     }
-
-    pub(crate) fn named(&self, name: &str) -> Option<&Literal<'a>> {
-        self.arguments.iter().find(|(given, _)| *given == Some(name)).map(|(_, value)| value)
-    }
 }
 
 /// Cuts a template into its pieces. What is opened and never closed reaches to the end.

@@ -72,7 +72,7 @@ impl Settings {
                 .filter_map(|constraint| constraint.get("type").and_then(Yaml::text))
                 .any(|kind| self.constraints.iter().any(|each| each == kind))
         };
-        entry.tests().iter().any(|test| proves(test.name))
+        entry.tests().into_iter().any(proves)
             || constrained(&entry.node)
             || entry.columns().iter().any(constrained)
     }
