@@ -172,3 +172,19 @@ fn what_nobody_needs_is_noted_then_dropped() {
     assert_eq!(schemas(&checkout), ["dev", "issue_1", "xtask_registry"]);
     assert!(checkout.sql("select * from xtask_registry.condemned").is_empty());
 }
+
+#[test]
+fn what_the_requester_calls_it_is_kept_as_data_or_refused() {
+    let checkout = Checkout::new();
+    let hostile = "\"; drop schema xtask_registry cascade; --";
+    let option = format!("--object-name={hostile}");
+    checkout.run(&["schema", "create", "--schema", "issue_6", &option]).expect(0);
+    let kept = checkout.sql("select object_name from issue_6.ledger_environment");
+    assert_eq!(kept[0]["object_name"], hostile);
+    assert_eq!(schemas(&checkout), ["issue_6", "xtask_registry"]);
+
+    let refused =
+        checkout.run(&["schema", "create", "--schema", "issue_7", "--object-name=a\u{202e}b"]).expect(2);
+    assert!(refused.stderr.contains("--object-name"), "{}", refused.stderr);
+    assert_eq!(schemas(&checkout), ["issue_6", "xtask_registry"]);
+}

@@ -58,8 +58,45 @@ pub(crate) fn run_url() -> Option<String> {
     Some(format!("{server}/{repository}/actions/runs/{id}"))
 }
 
-pub(crate) fn origin(base: Option<&Name>) -> Origin {
-    Origin { base: base.cloned(), created_by: triggered_by(), ..Origin::default() }
+/// What a new environment is made from and for; without effect on one that exists.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct Purpose {
+    /// Start a new environment as a copy of this one, such as `dev`; without effect on one that exists.
+    #[arg(long, value_name = "ENV")]
+    pub(crate) base: Option<Name>,
+
+    /// What the environment is for, in the requester's words. Recorded in the ownership mark, never used as SQL.
+    #[arg(long, value_name = "TEXT", env = "XTASK_OBJECT_NAME", value_parser = object_name)]
+    object_name: Option<String>,
+}
+
+impl Purpose {
+    pub(crate) fn origin(&self) -> Origin {
+        Origin {
+            base: self.base.clone(),
+            object_name: self.object_name.clone().filter(|name| !name.is_empty()),
+            created_by: triggered_by(),
+        }
+    }
+}
+
+/// The longest object name that is recorded, in characters: Snowflake's own limit for identifiers.
+const LONGEST_OBJECT_NAME: usize = 255;
+
+/// Outside text that is kept as it is, or refused: what cannot be read on one line is not a name.
+fn object_name(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if text.chars().count() > LONGEST_OBJECT_NAME {
+        return Err(format!("it is longer than {LONGEST_OBJECT_NAME} characters"));
+    }
+    if text.contains(hidden) {
+        return Err("it holds control characters or marks of writing direction".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 /// Whether this is a job of GitHub Actions.
@@ -113,6 +150,16 @@ mod tests {
 
         let unborn = "# branch.oid (initial)\n# branch.head (detached)\n1 A. N... 0 0 0 x x a\n";
         assert_eq!(Commit::parse(unborn), Commit { id: None, branch: None, dirty: Some(true) });
+    }
+
+    #[test]
+    fn an_object_name_is_one_readable_line() {
+        for name in ["GOLD CASCADE //", "\"; drop database x; --", "größe", ""] {
+            assert_eq!(object_name(&format!(" {name} ")).as_deref(), Ok(name));
+        }
+        for name in ["a\nb", "a\u{202e}b", "a\0", &"x".repeat(10_000)] {
+            assert!(object_name(name).is_err(), "{name:?}");
+        }
     }
 
     #[test]

@@ -39,9 +39,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     target: target::Args,
 
-    /// Start a new environment as a copy of this one, such as `dev`; without effect on one that exists.
-    #[arg(long, value_name = "ENV")]
-    base: Option<Name>,
+    #[command(flatten)]
+    purpose: context::Purpose,
 
     /// Build only these nodes, in dbt's selection syntax, such as `daily_kpis+` or `tag:gold`.
     #[arg(long, short, value_name = "SELECTION", value_parser = for_dbt)]
@@ -141,7 +140,7 @@ fn plan(
     let may_rest = state.is_ours(&args.schema) && !args.force && !args.full_refresh;
     let up_to_date =
         if may_rest { plan::unchanged_since(warehouse, &args.schema, &fingerprint)? } else { None };
-    let origin = context::origin(args.base.as_ref());
+    let origin = args.purpose.origin();
     let mut provision = ledger::provision(warehouse, &args.schema, &state, &origin, false)?;
     for statement in ledger::provision_ledger(warehouse, &args.schema, &state) {
         // Where the engine makes all tables at once, it has been told to already.

@@ -148,6 +148,7 @@ fn outputs(plan: &Plan) -> Result<Vec<(&'static str, String)>> {
         ("environment", name(plan.environment.as_ref())),
         ("schema", name(plan.schema.as_ref())),
         ("base", name(plan.base.as_ref())),
+        ("object_name", plan.event.object_name.clone().unwrap_or_default()),
         ("observed", name(plan.observed.as_ref())),
         ("security", plan.stages.security.to_string()),
         ("elt", plan.stages.elt.to_string()),

@@ -45,9 +45,8 @@ struct Create {
     #[arg(long, value_name = "NAME")]
     schema: Name,
 
-    /// Start as a copy of this environment, such as `dev`; without effect on one that exists.
-    #[arg(long, value_name = "ENV")]
-    base: Option<Name>,
+    #[command(flatten)]
+    purpose: context::Purpose,
 
     /// Take over a schema that exists and that this toolkit did not make.
     #[arg(long)]
@@ -100,7 +99,7 @@ impl Create {
         let opened = self.target.open(repo, Some(&self.schema), "schema create")?;
         let decide = |warehouse: &mut dyn Warehouse| {
             let state = State::read(warehouse, &self.schema)?;
-            let origin = context::origin(self.base.as_ref());
+            let origin = self.purpose.origin();
             if state.is_provisioned(&self.schema) {
                 // The policy may have changed since.
                 return Ok(warehouse.grant(&self.schema));

@@ -58,6 +58,9 @@ pub(super) fn of(plan: &Plan) -> Vec<Step> {
     if let Some(name) = plan.environment.as_ref().filter(|_| plan.stages.elt) {
         let mut words = vec!["elt", "--schema", name.as_str(), "--target", target];
         words.extend(plan.base.iter().flat_map(|base| ["--base", base.as_str()]));
+        // In one word: a name that begins with a dash is no option.
+        let object_name = plan.event.object_name.as_ref().map(|name| format!("--object-name={name}"));
+        words.extend(object_name.as_deref());
         steps.push(Step::new(Stage::Elt, &words));
     }
     if let Some(name) = plan.observed.as_ref().filter(|_| plan.stages.observability) {
