@@ -235,7 +235,7 @@ fn workflows_take_no_more_than_they_need() {
         }
     }
     each_step(|place, _, step| {
-        if let Some(action) = step["uses"].as_str().filter(|action| !action.starts_with("$/")) {
+        if let Some(action) = step["uses"].as_str().filter(|action| !action.starts_with("./")) {
             let commit = action.split_once('@').unwrap_or_else(|| panic!("{place}: {action}")).1;
             assert!(commit.len() == 40 && commit.bytes().all(|b| b.is_ascii_hexdigit()), "{place}: {action}");
         }

@@ -135,7 +135,7 @@ fn run_job(name: &str, job: &Value, scope: &Scope<'_>) -> Job {
 
 /// A job that is another workflow. What it is given and what it takes must be the same.
 fn call(called: &str, job: &Value, scope: &Scope<'_>, ended: &mut Job) {
-    let path = root().join(called.strip_prefix("$/").expect("a workflow of this repository"));
+    let path = root().join(called.strip_prefix("./").expect("a workflow of this repository"));
     let workflow = yaml::read(&path);
     let interface = &workflow["on"]["workflow_call"];
     let declared = object(&interface["inputs"]);
@@ -301,7 +301,7 @@ impl Scope<'_> {
         match job["uses"].as_str() {
             None => job["outputs"].get(output).is_some(),
             Some(called) => {
-                let called = yaml::read(&root().join(called.strip_prefix("$/").unwrap()));
+                let called = yaml::read(&root().join(called.strip_prefix("./").unwrap()));
                 called["on"]["workflow_call"]["outputs"].get(output).is_some()
             }
         }
