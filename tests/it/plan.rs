@@ -121,9 +121,10 @@ fn a_workflow_gets_outputs_that_nothing_in_the_event_can_forge() {
         };
         assert_eq!(value("action"), plan["action"], "{case}");
         assert_eq!(value("schema"), plan["schema"].as_str().unwrap_or_default(), "{case}");
+        assert_eq!(value("object_name"), plan["event"]["object_name"].as_str().unwrap_or_default(), "{case}");
         assert_eq!(value("elt"), plan["stages"]["elt"].to_string(), "{case}");
         assert_eq!(serde_json::from_str::<Value>(value("plan")).unwrap(), plan, "{case}");
-        assert_eq!(outputs.len(), 14, "{case}: {outputs:?}");
+        assert_eq!(outputs.len(), 15, "{case}: {outputs:?}");
         let summary = fs::read_to_string(&summary).unwrap();
         assert!(summary.starts_with("### Plan\n\n```text\n"), "{summary}");
         assert_eq!(summary.matches("```").count(), 2, "{case}: no text ends the code block");

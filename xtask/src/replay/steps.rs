@@ -124,7 +124,7 @@ mod tests {
             lines("issues.labeled-feature", Target::Local),
             [
                 "security: lint",
-                "elt: elt --schema issue_42 --target local --base dev",
+                "elt: elt --schema issue_42 --target local --base dev --object-name=GOLD.STOCK_OUT_RISK",
                 "observability: metrics --schema issue_42 --target local --gate",
             ]
         );
