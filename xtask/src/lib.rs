@@ -1,0 +1,128 @@
+//! `cargo xtask`: the toolkit that delivers this repository's analytics.
+//!
+//! Parse, hand over to one command, turn its result into an exit code. Everything else lives in the
+//! file that carries the command's name.
+
+mod actions;
+mod console;
+mod context;
+mod dbt;
+mod digest;
+mod doctor;
+mod elt;
+mod environment;
+mod event;
+mod finding;
+mod git;
+mod github;
+mod hex;
+mod hooks;
+mod http;
+mod interrupt;
+mod ledger;
+mod lint;
+mod lock;
+mod metrics;
+mod notify;
+mod outcome;
+mod plan;
+mod policy;
+mod probe;
+mod python;
+mod replay;
+mod repo;
+mod report;
+mod schema;
+mod secrets;
+mod seed;
+mod target;
+pub mod testing;
+mod warehouse;
+mod yaml;
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser;
+
+use crate::outcome::Outcome;
+use crate::repo::Repo;
+
+/// Deliver Snowflake analytics with dbt: provision, seed, build, test, measure, tell.
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    version,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Exit codes: 0 done or clean, 1 findings or a failed gate, 2 could not run."
+)]
+struct Cli {
+    #[command(flatten)]
+    verbosity: console::Verbosity,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    Elt(elt::Args),
+    Schema(schema::Args),
+    Seed(seed::Args),
+    Lint(lint::Args),
+    Metrics(metrics::Args),
+    Secrets(secrets::Args),
+    Plan(plan::Args),
+    Replay(replay::Args),
+    Notify(notify::Args),
+    Doctor(doctor::Args),
+    Hooks(hooks::Args),
+    Python(python::Args),
+}
+
+/// How a command prints its result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// For people.
+    #[default]
+    Human,
+    /// For programs; the field names are stable.
+    Json,
+}
+
+/// Runs the command line that this process was started with.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    console::init(cli.verbosity);
+    match run(&cli.command) {
+        Ok(outcome) => outcome.into(),
+        Err(error) => {
+            console::error(&error);
+            ExitCode::from(Outcome::COULD_NOT_RUN)
+        }
+    }
+}
+
+fn run(command: &Command) -> anyhow::Result<Outcome> {
+    let repo = Repo::discover(&std::env::current_dir().context("failed to read the current folder")?);
+    run_command(command, &repo)
+}
+
+fn run_command(command: &Command, repo: &Repo) -> anyhow::Result<Outcome> {
+    match command {
+        Command::Elt(args) => elt::run(args, repo),
+        Command::Schema(args) => schema::run(args, repo),
+        Command::Seed(args) => seed::run(args, repo),
+        Command::Lint(args) => lint::run(args, repo),
+        Command::Metrics(args) => metrics::run(args, repo),
+        Command::Secrets(args) => secrets::run(args, repo),
+        Command::Plan(args) => plan::run(args, repo),
+        Command::Replay(args) => replay::run(args, repo),
+        Command::Notify(args) => notify::run(args),
+        Command::Doctor(args) => doctor::run(args, repo),
+        Command::Hooks(args) => hooks::run(args, repo),
+        Command::Python(args) => python::run(args, repo),
+    }
+}
