@@ -99,7 +99,7 @@ ranked as (
         sum(amount) over (
             partition by customer_id
             order by created_at
-            rows between {{{{ var('window_days') - 1 }}}} preceding and current row
+            rows between {{{{ (var('window_days') | int) - 1 }}}} preceding and current row
         ) as window_amount
     from orders
 
