@@ -50,8 +50,14 @@ fn world(case: &str, event: &Path, snowflake: bool, run_id: u64) -> (World, Valu
         "event_name": event_name(case), "event": payload, "run_id": run_id, "token": "<token>",
         "ref": payload["ref"].as_str().unwrap_or("refs/heads/main"), "repository": "octo-lab/inventory",
     });
-    let world =
-        World { github, vars: vars(snowflake), plan: outputs, failing: BTreeSet::new(), cancelled: false };
+    let world = World {
+        github,
+        vars: vars(snowflake),
+        plan: outputs,
+        creates: true,
+        failing: BTreeSet::new(),
+        cancelled: false,
+    };
     (world, plan)
 }
 
@@ -149,13 +155,16 @@ fn a_gate_that_fails_stops_what_comes_after_it_and_people_are_told() {
 #[test]
 fn an_environment_whose_build_failed_is_dropped_only_if_the_policy_says_so() {
     let event = root().join("tests/events/issues.labeled-feature.json");
-    for (drops, snowflake) in [("false", true), ("true", true), ("true", false)] {
+    for (drops, snowflake, creates) in
+        [("false", true, true), ("true", true, true), ("true", false, true), ("true", true, false)]
+    {
         let (mut world, _) = world("issues.labeled-feature", &event, snowflake, 1);
         world.failing.insert("elt");
+        world.creates = creates;
         world.plan.insert("drop_on_failure".to_owned(), drops.to_owned());
         let jobs = simulate(&world);
-        let expected = if drops == "true" && snowflake { "success" } else { "skipped" };
-        assert_eq!(jobs["discard"].result, expected, "{drops} {snowflake}");
+        let expected = if drops == "true" && snowflake && creates { "success" } else { "skipped" };
+        assert_eq!(jobs["discard"].result, expected, "{drops} {snowflake} {creates}");
         if expected == "success" {
             assert_eq!(jobs["discard"].inputs["schema"], "issue_42");
             assert_eq!(jobs["discard"].lines, ["cargo xtask schema drop --schema \"$SCHEMA\" --if-exists"]);

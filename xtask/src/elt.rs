@@ -150,6 +150,7 @@ fn plan(
     }
     Ok(Plan {
         provision,
+        is_new: !state.is_ours(&args.schema),
         invocation: plan::invocation(args, project, place, seeds, run_id),
         fingerprint,
         up_to_date,
@@ -166,6 +167,7 @@ fn build(
 ) -> Result<Built> {
     interrupt::check()?;
     warehouse.apply(&plan.provision).with_context(|| format!("failed to provision {}", run.schema_name))?;
+    on_actions::provisioned(plan.is_new)?;
     let mut follower = follow::Follower::new();
     let ended = artifacts::prepare(artifacts_folder).and_then(|()| {
         plan.invocation.secrets = opened.place.dbt_secrets()?;

@@ -54,6 +54,7 @@ fn a_failed_run_is_annotated_where_it_is_written_and_told_from_its_own_report() 
         |name: &str| written.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
     assert_eq!((output("status"), output("schema")), (Some("fail"), Some(BUILT)));
     assert_eq!(output("run_id"), report["run_id"].as_str());
+    assert_eq!(output("created"), Some("false"), "what stood before is not dropped for a failed build");
     let of_status = |status: &[&str]| {
         let nodes = report["nodes"].as_array().expect("nodes").iter();
         let tests = nodes.filter(|node| node["kind"] == "test" || node["kind"] == "unit_test");
@@ -96,6 +97,18 @@ fn a_failed_run_is_annotated_where_it_is_written_and_told_from_its_own_report() 
         "{text}"
     );
     assert!(!text.contains("could not be read"), "{text}");
+}
+
+#[test]
+fn a_run_that_fails_in_a_new_environment_says_that_it_made_it() {
+    let checkout = Checkout::built();
+    let mut command = checkout.command(&["elt", "--schema", "issue_77", "--select", "no_such_model"]);
+    on_actions(&mut command, checkout.root());
+    Ended::of(command).expect(2);
+    let written = outputs(&checkout.path("outputs"));
+    let created: Vec<&str> =
+        written.iter().filter(|(name, _)| name == "created").map(|(_, value)| value.as_str()).collect();
+    assert_eq!(created, ["true"]);
 }
 
 #[test]

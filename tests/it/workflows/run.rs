@@ -19,6 +19,8 @@ pub(super) struct World {
     pub(super) vars: Value,
     /// What the step `plan` writes.
     pub(super) plan: BTreeMap<String, String>,
+    /// Whether the environment that `elt` builds is a new one.
+    pub(super) creates: bool,
     /// Jobs that fail when they run.
     pub(super) failing: BTreeSet<&'static str>,
     /// Somebody cancelled the run when `plan` was done.
@@ -192,7 +194,9 @@ fn run_steps(job: &Value, scope: &Scope<'_>, fails: bool, ended: &mut Job) {
         }
         failed |= fails && at == breaks_at;
         if let Some(id) = step["id"].as_str() {
-            let written = if failed && step["run"].is_string() { Map::new() } else { outputs };
+            // What `elt` writes it writes before it can fail; the other commands write at their end.
+            let is_late = step["run"].as_str().is_some_and(|line| !line.starts_with("cargo xtask elt"));
+            let written = if failed && is_late { Map::new() } else { outputs };
             steps.insert(id.to_owned(), json!({"outputs": written, "failed": failed}));
         }
     }
@@ -214,6 +218,9 @@ fn step_outputs(step: &Value, world: &World) -> Map<String, Value> {
         names.iter().map(|name| ((*name).to_owned(), format!("<{name}>").into())).collect();
     if step["run"].as_str().is_some_and(|line| line.starts_with("cargo xtask plan")) {
         outputs.extend(world.plan.iter().map(|(name, value)| (name.clone(), value.clone().into())));
+    }
+    if step["run"].as_str().is_some_and(|line| line.starts_with("cargo xtask elt")) {
+        outputs.insert("created".to_owned(), world.creates.to_string().into());
     }
     outputs
 }

@@ -27,6 +27,12 @@ pub(super) fn tell(report: &Report) -> Result<()> {
     Ok(())
 }
 
+/// Whether this run made the environment: told before anything can fail in it, since whoever drops what failed
+/// must leave alone what stood before.
+pub(super) fn provisioned(is_new: bool) -> Result<()> {
+    actions::set_outputs(&[("created", is_new.to_string())])
+}
+
 fn outputs(report: &Report, tests: notify::Tests) -> Vec<(&'static str, String)> {
     let totals = &report.totals;
     vec![

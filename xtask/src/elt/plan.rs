@@ -19,6 +19,8 @@ use crate::{Format, console};
 pub(super) struct Plan {
     /// What makes the schema an environment of ours.
     pub(super) provision: Vec<Statement>,
+    /// Whether the environment is one that was not there before.
+    pub(super) is_new: bool,
     pub(super) invocation: Invocation,
     /// What this run is built from.
     pub(super) fingerprint: String,

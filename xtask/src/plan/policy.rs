@@ -94,7 +94,7 @@ pub(super) struct Failure {
     pub(super) environment: Failed,
 }
 
-/// What becomes of an environment whose build failed.
+/// What becomes of a new environment whose build failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Failed {

@@ -27,7 +27,7 @@ pub(crate) struct Plan {
     pub(crate) deployment: String,
     /// The environment that observability looks at.
     pub(crate) observed: Option<Name>,
-    /// Whether an environment whose build failed goes at once instead of after its time to live.
+    /// Whether a new environment whose build failed goes at once instead of after its time to live.
     pub(crate) drop_on_failure: bool,
     /// Whether the report is for the public page.
     pub(crate) publish: bool,
