@@ -998,6 +998,8 @@ async def serve(port: int, databases: list[str], data: Path | None) -> None:
     faults = Faults()
     endpoint = Endpoint(Account(databases, data, faults), faults)
     listener = socket.create_server(("127.0.0.1", port))
+    # asyncio sees to this for sockets that it opened: else a body waits 40 ms for its head to be acknowledged
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     config = uvicorn.Config(endpoint.app(), log_level="critical", lifespan="off", timeout_keep_alive=60)
     print(json.dumps({"port": listener.getsockname()[1]}), flush=True)
     await uvicorn.Server(config).serve(sockets=[listener])
