@@ -22,7 +22,7 @@ warehouse is right.
         {"throttle": N}                answer the next N requests with HTTP 429
         {"unavailable": N}             answer the next N requests with HTTP 503
         {"drop_connection": N}         run the next N requests, and close the connection in the middle of the answer
-        {"delay": SECONDS}             take so long for each statement, unless it is cancelled
+        {"delay": SECONDS, "containing": TEXT}  take so long for each such statement, unless it is cancelled
         {"hang": true}                 accept requests and answer none of them until the reset
         {"on": "login" | "query"}      beside counted faults and `hang`: only such requests
 """
@@ -31,6 +31,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
 import functools
 import gzip
 import hashlib
@@ -820,6 +821,7 @@ class Endpoint:
             "user": (data.get("LOGIN_NAME") or "").upper() or None,
             "authenticator": data.get("AUTHENTICATOR") or "SNOWFLAKE",
             "provider": data.get("PROVIDER"),
+            "issuer": claims_of(secret).get("iss") if data.get("AUTHENTICATOR") == "SNOWFLAKE_JWT" else None,
             "secret_sha256": hashlib.sha256(secret.encode()).hexdigest() if secret else None,
             "role": name("roleName") or "PUBLIC",
             "warehouse": name("warehouse"),
@@ -870,6 +872,11 @@ class Endpoint:
             code = demanded["code"] if isinstance(demanded, dict) else str(demanded)
             given = demanded.get("message") if isinstance(demanded, dict) else None
             return code, given or LOGIN_FAILURES.get(code, "Login was refused.").format(**login)
+        if login["authenticator"] == "SNOWFLAKE_JWT":
+            # who signed it cannot be known here, but whether it has the form that Snowflake wants
+            account = (login["account"] or "").split(".")[0].upper()
+            if not str(login["issuer"]).startswith(f"{account}.{login['user']}.SHA256:"):
+                return "390144", LOGIN_FAILURES["390144"]
         validates = str(login["parameters"].get("CLIENT_VALIDATE_DEFAULT_PARAMETERS", "")).lower() == "true"
         if validates and login["database"] and not self.account.has_database(login["database"]):
             return "390201", LOGIN_FAILURES["390201"]
@@ -932,7 +939,7 @@ class Endpoint:
         self, sql: str, statement: exp.Expression | None, request_id: str
     ) -> tuple[str, ...] | None:
         demands = self.faults.demands
-        if demands.get("delay"):
+        if demands.get("delay") and demands.get("containing", "").lower() in sql.lower():
             cancelled = self.cancelled.setdefault(request_id, asyncio.Event())
             try:
                 await asyncio.wait_for(cancelled.wait(), demands["delay"])
@@ -972,6 +979,15 @@ class Endpoint:
 async def body_of(request: Request) -> dict[str, Any]:
     body = await request.body()
     return json.loads(gzip.decompress(body) if request.headers.get("Content-Encoding") == "gzip" else body)
+
+
+def claims_of(token: str) -> dict[str, Any]:
+    """What a JWT says; nothing where it is none."""
+    try:
+        body = token.split(".")[1]
+        return json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+    except (IndexError, ValueError):
+        return {}
 
 
 def failed(code: str, message: str, sqlstate: str) -> dict[str, Any]:
