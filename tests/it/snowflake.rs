@@ -128,7 +128,48 @@ fn rejected_logins_say_who_was_tried_and_what_to_check() {
         }
         assert!(!said.contains(SECRET), "{said}");
     }
+    for (way, code, advice) in [
+        ("oauth", "390318", "the OAuth token in SNOWFLAKE_TOKEN has expired"),
+        ("oauth", "390303", "the OAuth token in SNOWFLAKE_TOKEN is not valid"),
+        (
+            "programmatic_access_token",
+            "394400",
+            "the programmatic access token in SNOWFLAKE_TOKEN is not valid",
+        ),
+    ] {
+        endpoint.demand(&json!({"reset": true, "fail_login": code}));
+        let mut command = endpoint.command(&checkout, &["schema", "list"]);
+        command.env_remove("SNOWFLAKE_PASSWORD").env("SNOWFLAKE_TOKEN", SECRET);
+        command.env("SNOWFLAKE_AUTHENTICATOR", way);
+        let said = Ended::of(command).expect(2).stderr;
+        assert!(said.contains(advice) && said.contains(code), "{said}");
+        assert!(!said.contains(SECRET), "{said}");
+    }
     assert_eq!(endpoint.statements(), Vec::<String>::new());
+}
+
+#[test]
+fn what_people_call_their_object_is_data_or_refused() {
+    let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
+    let name = |text: &str, schema: &str| {
+        let mut command = endpoint.command(&checkout, &["schema", "create", "--schema", schema]);
+        command.env("XTASK_OBJECT_NAME", text);
+        Ended::of(command)
+    };
+    for (number, text) in
+        ["GOLD CASCADE //", "\"; drop database x; --", "it's \\' $$ /* ?, :1 {{ x }}"].into_iter().enumerate()
+    {
+        name(text, &format!("issue_{number}")).expect(0);
+        let listed = endpoint.run(&checkout, &["schema", "list", "--format", "json"]).expect(0).json();
+        assert_eq!(listed[number]["object_name"], text);
+        assert!(endpoint.statements().iter().all(|sql| !sql.contains(text)), "{text} stands in SQL");
+    }
+    let before = endpoint.statements();
+    for text in [&"x".repeat(10_000), "a\u{202e}b", "two\nlines"] {
+        let said = name(text, "issue_9").expect(2).stderr;
+        assert!(said.contains("--object-name"), "{said}");
+    }
+    assert_eq!(endpoint.statements(), before);
 }
 
 #[test]
@@ -326,7 +367,8 @@ fn a_lease_is_prolonged_while_a_long_statement_runs() {
 #[test]
 fn a_run_bears_a_broken_wire_and_is_recorded_whole() {
     let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
-    let elt = ["elt", "--schema", "issue_9", "--select", "raw_suppliers", "--format", "json"];
+    let elt =
+        ["elt", "--schema", "issue_9", "--select", "raw_suppliers,resource_type:seed", "--format", "json"];
     endpoint.demand(&json!({"drop_connection": 4, "on": "query"}));
     let report = endpoint.run(&checkout, &elt).expect(0).json();
     assert_eq!((&report["status"], &report["target"]), (&json!("success"), &json!("snowflake")), "{report}");

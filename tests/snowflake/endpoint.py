@@ -816,12 +816,15 @@ class Endpoint:
         asked = request.query_params
         name = lambda key: normalise_ident(asked[key]) if asked.get(key) else None  # noqa: E731
         secret = data.get("TOKEN") or data.get("PASSWORD") or ""
+        issuer = str(claims_of(secret).get("iss")) if data.get("AUTHENTICATOR") == "SNOWFLAKE_JWT" else None
+        # ACCOUNT.USER.SHA256:FINGERPRINT; some drivers name the user only there
+        signed_for = issuer.split(".")[1:2] if issuer else []
         login = {
             "account": data.get("ACCOUNT_NAME"),
-            "user": (data.get("LOGIN_NAME") or "").upper() or None,
+            "user": (data.get("LOGIN_NAME") or "".join(signed_for)).upper() or None,
             "authenticator": data.get("AUTHENTICATOR") or "SNOWFLAKE",
             "provider": data.get("PROVIDER"),
-            "issuer": claims_of(secret).get("iss") if data.get("AUTHENTICATOR") == "SNOWFLAKE_JWT" else None,
+            "issuer": issuer,
             "secret_sha256": hashlib.sha256(secret.encode()).hexdigest() if secret else None,
             "role": name("roleName") or "PUBLIC",
             "warehouse": name("warehouse"),
@@ -873,9 +876,9 @@ class Endpoint:
             given = demanded.get("message") if isinstance(demanded, dict) else None
             return code, given or LOGIN_FAILURES.get(code, "Login was refused.").format(**login)
         if login["authenticator"] == "SNOWFLAKE_JWT":
-            # who signed it cannot be known here, but whether it has the form that Snowflake wants
+            # whose key it was cannot be known here, but whether the token has the form that Snowflake wants
             account = (login["account"] or "").split(".")[0].upper()
-            if not str(login["issuer"]).startswith(f"{account}.{login['user']}.SHA256:"):
+            if not login["issuer"].startswith(f"{account}.{login['user']}.SHA256:"):
                 return "390144", LOGIN_FAILURES["390144"]
         validates = str(login["parameters"].get("CLIENT_VALIDATE_DEFAULT_PARAMETERS", "")).lower() == "true"
         if validates and login["database"] and not self.account.has_database(login["database"]):

@@ -109,13 +109,12 @@ impl Snowflake {
         let begun = Instant::now();
         let mut attempt = 1;
         loop {
-            let left = limits.login.saturating_sub(begun.elapsed());
-            let limits = Limits { login: left.max(Duration::from_secs(1)), ..limits };
+            // In whole seconds: those are what the driver takes, and what a person is told.
+            let left = limits.login.as_secs().saturating_sub(begun.elapsed().as_secs());
+            let limits = Limits { login: Duration::from_secs(left.max(1)), ..limits };
             let opened = Session::open(&driver, &self.settings.login, &self.settings.tag, limits);
             match opened {
-                Err(error)
-                    if is_passing(&error) && attempt < self.settings.patience.attempts && !left.is_zero() =>
-                {
+                Err(error) if is_passing(&error) && attempt < self.settings.patience.attempts && left > 0 => {
                     pause(attempt, &error)?;
                 }
                 opened => return opened,

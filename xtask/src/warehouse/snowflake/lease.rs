@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 use super::Snowflake;
-use super::failure::Failure;
+use super::failure::{Failure, Kind};
 use super::statements::{Database, literal};
 use crate::environment::{Name, REGISTRY};
 use crate::interrupt;
@@ -133,19 +133,22 @@ fn failure(error: &anyhow::Error) -> Option<&Failure> {
 fn create(warehouse: &Snowflake, name: &Name, token: &str, holder: &Holder) -> Result<bool> {
     let holder = serde_json::to_string(holder)?;
     let sql = acquire(&warehouse.database, name, token, &holder, length(warehouse).as_secs());
-    match warehouse.send(&sql, None) {
+    let ask = || match warehouse.send(&sql, None) {
         Ok(_) => Ok(true),
         Err(error) if failure(&error).is_some_and(Failure::is_already_there) => Ok(false),
+        // The answer was lost, and may have been a yes: the token tells.
+        Err(error) if failure(&error).is_some_and(|why| why.kind == Kind::Passing) => {
+            Ok(read(warehouse, name)?.is_some_and(|found| found.token == token))
+        }
+        Err(error) => Err(error),
+    };
+    match ask() {
         // The first environment of this database: there is no registry yet.
         Err(error) if failure(&error).is_some_and(Failure::is_absent) => {
             warehouse.send(&warehouse.database.create_registry(), None)?;
-            match warehouse.send(&sql, None) {
-                Ok(_) => Ok(true),
-                Err(error) if failure(&error).is_some_and(Failure::is_already_there) => Ok(false),
-                Err(error) => Err(error),
-            }
+            ask()
         }
-        Err(error) => Err(error),
+        answer => answer,
     }
     .with_context(|| format!("failed to lock {name}"))
 }

@@ -206,7 +206,8 @@ fn options(
         named("db", login.database.as_str()),
         client("app_name", "xtask"),
         client("disable_telemetry", "true"),
-        client("login_timeout", &seconds(limits.login)),
+        // Longer than we wait ourselves: our words say more.
+        client("login_timeout", &seconds(limits.login + Duration::from_secs(1))),
         // One exchange; long statements are polled for, so they are not bound by it.
         client("client_timeout", &seconds(limits.statement.min(Duration::from_secs(90)))),
         client("request_timeout", &seconds(limits.statement)),
