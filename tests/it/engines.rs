@@ -4,129 +4,66 @@
 //! table is compared with DuckDB's row by row. A difference is of a known kind or fails the test.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use base64::Engine as _;
 use serde_json::Value;
 
+use crate::support::endpoint::{Endpoint, PrivateKey};
 use crate::support::{self, BUILT, Checkout, Ended, environment, root};
 
-/// A Snowflake of this test's own, gone when it is dropped: it ends when its standard input is closed.
-struct Endpoint {
-    process: Child,
-    stdin: Option<ChildStdin>,
-    port: u64,
+/// dbt itself, on the checkout's project and against the endpoint.
+fn dbt(endpoint: &Endpoint, checkout: &Checkout, args: &[&str]) -> Command {
+    let mut command = support::scrubbed_program(&environment().join("bin/dbt"), checkout.root());
+    command
+        .args(args)
+        .args(["--target", "snowflake", "--project-dir", "dbt", "--profiles-dir", "dbt", "--no-use-colors"])
+        .envs(variables(endpoint))
+        .env("SNOWFLAKE_USER", "builder")
+        .env("SNOWFLAKE_PASSWORD", "any")
+        .env("DBT_TARGET_PATH", checkout.path("dbt/target-snowflake"))
+        .env("DBT_LOG_PATH", checkout.path("dbt/logs-snowflake"));
+    command
 }
 
-impl Endpoint {
-    /// `data`: the DuckDB file to leave the data in.
-    fn start(data: Option<&Path>) -> Self {
-        let mut command = Command::new(environment().join("bin/python"));
-        command.arg(root().join("tests/snowflake/endpoint.py")).args(["--port", "0"]);
-        if let Some(data) = data {
-            command.arg("--data").arg(data);
-        }
-        let mut process =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the endpoint starts");
-        let mut ready = String::new();
-        let stdout = process.stdout.take().expect("a pipe");
-        BufReader::new(stdout).read_line(&mut ready).expect("the line that says it is ready");
-        let ready: Value = serde_json::from_str(&ready).expect("a line of JSON");
-        let stdin = process.stdin.take();
-        Self { process, stdin, port: ready["port"].as_u64().expect("a port") }
-    }
-
-    /// Where it is, and what every login needs beside its credentials.
-    fn variables(&self) -> Vec<(&'static str, String)> {
-        let port = self.port.to_string();
-        [
-            ("SNOWFLAKE_HOST", "127.0.0.1"),
-            ("SNOWFLAKE_PORT", port.as_str()),
-            ("SNOWFLAKE_PROTOCOL", "http"),
-            ("SNOWFLAKE_ACCOUNT", "ORG-ACCOUNT"),
-            ("SNOWFLAKE_ROLE", "LOGISTICS_BUILDER"),
-            ("SNOWFLAKE_WAREHOUSE", "LOGISTICS_WH"),
-            ("DBT_TARGET_SCHEMA", BUILT),
-            ("DBT_SNOWFLAKE_QUERY_TAG", r#"{"tool":"xtask"}"#),
-        ]
-        .map(|(name, value)| (name, value.to_owned()))
-        .to_vec()
-    }
-
-    /// dbt itself, on the checkout's project and against this endpoint.
-    fn dbt(&self, checkout: &Checkout, args: &[&str]) -> Command {
-        let mut command = support::scrubbed_program(&environment().join("bin/dbt"), checkout.root());
-        command
-            .args(args)
-            .args([
-                "--target",
-                "snowflake",
-                "--project-dir",
-                "dbt",
-                "--profiles-dir",
-                "dbt",
-                "--no-use-colors",
-            ])
-            .envs(self.variables())
-            .env("SNOWFLAKE_USER", "builder")
-            .env("SNOWFLAKE_PASSWORD", "any")
-            .env("DBT_TARGET_PATH", checkout.path("dbt/target-snowflake"))
-            .env("DBT_LOG_PATH", checkout.path("dbt/logs-snowflake"));
-        command
-    }
-
-    /// What came of logging in by `dbt/profiles.yml` with each set of variables.
-    fn profile_logins(&self, ways: &[(&str, Vec<(&str, String)>)]) -> Vec<String> {
-        let sets: Vec<serde_json::Map<String, Value>> = ways
-            .iter()
-            .map(|(_, more)| {
-                let all = self.variables().into_iter().chain(more.iter().cloned());
-                all.map(|(name, value)| (name.to_owned(), Value::from(value))).collect()
-            })
-            .collect();
-        let mut process = support::scrubbed_program(&environment().join("bin/python"), root())
-            .arg(root().join("tests/snowflake/profile_logins.py"))
-            .env("HTTP_PROXY", format!("http://127.0.0.1:{}", self.port))
-            .env("NO_PROXY", "127.0.0.1")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("python starts");
-        let stdin = process.stdin.take().expect("a pipe");
-        serde_json::to_writer(stdin, &sets).expect("a reader");
-        let ended = Ended::from(process.wait_with_output().expect("python ends")).expect(0);
-        ended.stdout.lines().map(str::to_owned).collect()
-    }
-
-    /// Who has logged in here, and how.
-    fn logins(&self) -> Vec<Value> {
-        let mut stream =
-            TcpStream::connect(format!("127.0.0.1:{}", self.port)).expect("the endpoint listens");
-        write!(stream, "GET /__control/logins HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            .expect("a reader");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("an answer");
-        let body = answer.split_once("\r\n\r\n").expect("a body").1;
-        serde_json::from_str(body).expect("JSON")
-    }
+/// What every dbt process has beside its credentials.
+fn variables(endpoint: &Endpoint) -> Vec<(&'static str, String)> {
+    let mut all = endpoint.place();
+    all.push(("DBT_TARGET_SCHEMA", BUILT.to_owned()));
+    all.push(("DBT_SNOWFLAKE_QUERY_TAG", r#"{"tool":"xtask"}"#.to_owned()));
+    all
 }
 
-impl Drop for Endpoint {
-    fn drop(&mut self) {
-        self.stdin.take();
-        self.process.wait().expect("the endpoint ends with its standard input");
-    }
+/// What came of logging in by `dbt/profiles.yml` with each set of variables.
+fn profile_logins(endpoint: &Endpoint, ways: &[(&str, Vec<(&str, String)>)]) -> Vec<String> {
+    let sets: Vec<serde_json::Map<String, Value>> = ways
+        .iter()
+        .map(|(_, more)| {
+            let all = variables(endpoint).into_iter().chain(more.iter().cloned());
+            all.map(|(name, value)| (name.to_owned(), Value::from(value))).collect()
+        })
+        .collect();
+    let mut process = support::scrubbed_program(&environment().join("bin/python"), root())
+        .arg(root().join("tests/snowflake/profile_logins.py"))
+        .env("HTTP_PROXY", format!("http://127.0.0.1:{}", endpoint.port()))
+        .env("NO_PROXY", "127.0.0.1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("python starts");
+    let stdin = process.stdin.take().expect("a pipe");
+    serde_json::to_writer(stdin, &sets).expect("a reader");
+    let ended = Ended::from(process.wait_with_output().expect("python ends")).expect(0);
+    ended.stdout.lines().map(str::to_owned).collect()
 }
 
 #[test]
 fn gold_is_the_same_on_duckdb_and_snowflake() {
     let checkout = Checkout::built();
     let data = checkout.path("snowflake.duckdb");
-    let endpoint = Endpoint::start(Some(&data));
-    Ended::of(endpoint.dbt(&checkout, &["build"])).expect(0);
+    let endpoint = Endpoint::keeping(&data);
+    Ended::of(dbt(&endpoint, &checkout, &["build"])).expect(0);
 
     seeds_of_another_folder_are_checked(&checkout, &endpoint);
 
@@ -167,7 +104,7 @@ fn seeds_of_another_folder_are_checked(checkout: &Checkout, endpoint: &Endpoint)
         "raw_warehouses",
         "warehouse_id,warehouse_name,city,country_code,capacity_units\nW,A,B,DE,3.7\n",
     );
-    let mut command = endpoint.dbt(checkout, &["seed", "--select", "raw_suppliers", "raw_warehouses"]);
+    let mut command = dbt(endpoint, checkout, &["seed", "--select", "raw_suppliers", "raw_warehouses"]);
     // in a schema of its own: what was built stays as it was
     command.env("DBT_SEED_DIR", &folder).env("DBT_TARGET_SCHEMA", "issue_43");
     let said = Ended::of(command).expect(1).stdout;
@@ -327,12 +264,11 @@ fn last_digits(text: &str) -> Option<(i128, usize)> {
 /// Each way to log in that the README names, by `dbt/profiles.yml` and the unmodified connector.
 #[test]
 fn the_profile_logs_in_in_every_way() {
-    let endpoint = Endpoint::start(None);
-    let keys = private_keys();
-    let key = |name: &str| keys[name].as_str().expect("a key").to_owned();
+    let endpoint = Endpoint::start();
+    let key = PrivateKey::new();
     let folder = support::scratch();
     let file = folder.path().join("rsa_key.p8");
-    fs::write(&file, key("encrypted")).expect("a writable folder");
+    fs::write(&file, &key.encrypted).expect("a writable folder");
     let file = file.to_str().expect("a path in UTF-8").to_owned();
     let user = ("SNOWFLAKE_USER", "builder".to_owned());
     let asks = |way: &str| ("SNOWFLAKE_AUTHENTICATOR", way.to_owned());
@@ -340,14 +276,14 @@ fn the_profile_logs_in_in_every_way() {
 
     let ways: Vec<(&str, Vec<(&str, String)>)> = vec![
         ("SNOWFLAKE", vec![user.clone(), ("SNOWFLAKE_PASSWORD", "12345".into())]),
-        ("SNOWFLAKE_JWT", vec![user.clone(), ("SNOWFLAKE_PRIVATE_KEY", key("plain").replace('\n', "\\n"))]),
+        ("SNOWFLAKE_JWT", vec![user.clone(), ("SNOWFLAKE_PRIVATE_KEY", key.plain.replace('\n', "\\n"))]),
         (
             "SNOWFLAKE_JWT",
             vec![
                 user.clone(),
                 asks("snowflake_jwt"),
                 ("SNOWFLAKE_PRIVATE_KEY_PATH", file),
-                ("SNOWFLAKE_PRIVATE_KEY_PASSPHRASE", key("passphrase")),
+                ("SNOWFLAKE_PRIVATE_KEY_PASSPHRASE", key.passphrase),
             ],
         ),
         ("OAUTH", vec![asks("oauth"), token.clone()]),
@@ -363,7 +299,7 @@ fn the_profile_logs_in_in_every_way() {
             ],
         ),
     ];
-    let said = endpoint.profile_logins(&ways);
+    let said = profile_logins(&endpoint, &ways);
     assert_eq!(said, vec!["ok"; ways.len()]);
 
     let logins = endpoint.logins();
@@ -372,28 +308,12 @@ fn the_profile_logs_in_in_every_way() {
         let user =
             variables.iter().find(|(name, _)| *name == "SNOWFLAKE_USER").map(|(_, user)| user.to_uppercase());
         assert_eq!(login["user"].as_str(), user.as_deref(), "{login}");
-        assert_eq!(login["role"], "LOGISTICS_BUILDER", "{login}");
+        assert_eq!(login["role"], "BUILDER", "{login}");
         assert_eq!(login["schema"], BUILT.to_uppercase(), "{login}");
         assert_eq!(login["parameters"]["QUERY_TAG"], r#"{"tool":"xtask"}"#, "{login}");
     }
     assert_eq!(logins.len(), ways.len());
     assert_eq!(logins.last().unwrap()["provider"], "OIDC");
-}
-
-/// A new key, plain and encrypted, by the library that the connector reads keys with.
-fn private_keys() -> Value {
-    const MAKE: &str = "
-import json, secrets
-from cryptography.hazmat.primitives import serialization as s
-from cryptography.hazmat.primitives.asymmetric import rsa
-key, passphrase = rsa.generate_private_key(65537, 2048), secrets.token_hex(8)
-pem = lambda e: key.private_bytes(s.Encoding.PEM, s.PrivateFormat.PKCS8, e).decode()
-encrypted = pem(s.BestAvailableEncryption(passphrase.encode()))
-print(json.dumps({'plain': pem(s.NoEncryption()), 'encrypted': encrypted, 'passphrase': passphrase}))
-";
-    let mut python = Command::new(environment().join("bin/python"));
-    python.args(["-c", MAKE]);
-    Ended::of(python).expect(0).json()
 }
 
 /// What looks like an OIDC token, and is signed by nobody.

@@ -1,131 +1,17 @@
 //! `--target snowflake` against Snowflake's wire protocol on this machine: the unmodified driver, faults
 //! on demand, and the statements that really arrived.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
 use std::thread::JoinHandle;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use crate::support::{self, Checkout, Ended};
-
-/// The secret of the tests, which no output may hold.
-const SECRET: &str = "not-a-real-secret-7f3a";
-
-/// A Snowflake of its own for each test; it ends with its standard input.
-pub(crate) struct Endpoint {
-    child: Child,
-    port: u16,
-}
-
-impl Endpoint {
-    pub(crate) fn start() -> Self {
-        let python = support::environment().join("bin/python");
-        let mut child = Command::new(python)
-            .arg(support::root().join("tests/snowflake/endpoint.py"))
-            .args(["--port", "0"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the endpoint starts");
-        let mut line = String::new();
-        let stdout = child.stdout.take().expect("a pipe");
-        BufReader::new(stdout).read_line(&mut line).expect("a line");
-        let told: Value = serde_json::from_str(&line).expect("its port");
-        Self { child, port: told["port"].as_u64().and_then(|port| port.try_into().ok()).expect("a port") }
-    }
-
-    /// Demand a fault.
-    pub(crate) fn demand(&self, fault: &Value) {
-        self.http("POST", "/__control", &fault.to_string());
-    }
-
-    /// Add to the history what nobody ran: the rows of a query in DuckDB's SQL.
-    pub(crate) fn remember(&self, select: &str) {
-        assert_eq!(self.http("POST", "/__control/history", select), "{}");
-    }
-
-    /// Every statement that arrived, oldest first.
-    pub(crate) fn statements(&self) -> Vec<String> {
-        self.history().iter().map(|entry| entry["query_text"].as_str().expect("text").to_owned()).collect()
-    }
-
-    pub(crate) fn history(&self) -> Vec<Value> {
-        serde_json::from_str(&self.http("GET", "/__control/statements", "")).expect("JSON")
-    }
-
-    /// What arrived that changes something.
-    fn writes(&self) -> Vec<String> {
-        let reads = ["select", "alter session"];
-        let is_read = |sql: &String| reads.iter().any(|start| sql.starts_with(start));
-        self.statements().into_iter().filter(|sql| !is_read(sql)).collect()
-    }
-
-    fn http(&self, method: &str, path: &str, body: &str) -> String {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("the endpoint listens");
-        write!(
-            stream,
-            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        )
-        .expect("sent");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("an answer");
-        answer.split_once("\r\n\r\n").expect("a body").1.to_owned()
-    }
-
-    /// `cargo xtask …` in `checkout`, logged in here.
-    pub(crate) fn command(&self, checkout: &Checkout, args: &[&str]) -> Command {
-        let mut command = checkout.command(args);
-        command.env("XTASK_TARGET", "snowflake").env("SNOWFLAKE_PORT", self.port.to_string());
-        for (name, value) in SETTINGS {
-            command.env(name, value);
-        }
-        command
-    }
-
-    pub(crate) fn run(&self, checkout: &Checkout, args: &[&str]) -> Ended {
-        Ended::of(self.command(checkout, args))
-    }
-
-    fn create(&self, checkout: &Checkout, name: &str) -> Ended {
-        self.run(checkout, &["schema", "create", "--schema", name])
-    }
-
-    /// A statement behind the toolkit's back, by the Python connector.
-    fn sql(&self, statement: &str) {
-        let script = "import sys, snowflake.connector as c
-login = dict(user='u', password='p', account='a', host='127.0.0.1', protocol='http', database='LOGISTICS_DEMO')
-for sql in sys.argv[2].split(';;'):
-    c.connect(port=int(sys.argv[1]), **login).cursor().execute(sql)";
-        let python = support::environment().join("bin/python");
-        let port = self.port.to_string();
-        let output =
-            Command::new(python).args(["-c", script, &port, statement]).output().expect("python starts");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    }
-}
-
-impl Drop for Endpoint {
-    fn drop(&mut self) {
-        drop(self.child.stdin.take());
-        drop(self.child.wait());
-    }
-}
-
-const SETTINGS: [(&str, &str); 8] = [
-    ("SNOWFLAKE_ACCOUNT", "ORG-ACCOUNT"),
-    ("SNOWFLAKE_USER", "DEPLOYER"),
-    ("SNOWFLAKE_PASSWORD", SECRET),
-    ("SNOWFLAKE_ROLE", "BUILDER"),
-    ("SNOWFLAKE_WAREHOUSE", "SMALL_WH"),
-    ("SNOWFLAKE_DATABASE", "logistics_demo"),
-    ("SNOWFLAKE_HOST", "127.0.0.1"),
-    ("SNOWFLAKE_PROTOCOL", "http"),
-];
+use crate::support::endpoint::{Endpoint, PrivateKey, SECRET};
+use crate::support::{Checkout, Ended};
 
 #[test]
 fn an_environment_is_made_listed_and_dropped() {
@@ -242,7 +128,48 @@ fn rejected_logins_say_who_was_tried_and_what_to_check() {
         }
         assert!(!said.contains(SECRET), "{said}");
     }
+    for (way, code, advice) in [
+        ("oauth", "390318", "the OAuth token in SNOWFLAKE_TOKEN has expired"),
+        ("oauth", "390303", "the OAuth token in SNOWFLAKE_TOKEN is not valid"),
+        (
+            "programmatic_access_token",
+            "394400",
+            "the programmatic access token in SNOWFLAKE_TOKEN is not valid",
+        ),
+    ] {
+        endpoint.demand(&json!({"reset": true, "fail_login": code}));
+        let mut command = endpoint.command(&checkout, &["schema", "list"]);
+        command.env_remove("SNOWFLAKE_PASSWORD").env("SNOWFLAKE_TOKEN", SECRET);
+        command.env("SNOWFLAKE_AUTHENTICATOR", way);
+        let said = Ended::of(command).expect(2).stderr;
+        assert!(said.contains(advice) && said.contains(code), "{said}");
+        assert!(!said.contains(SECRET), "{said}");
+    }
     assert_eq!(endpoint.statements(), Vec::<String>::new());
+}
+
+#[test]
+fn what_people_call_their_object_is_data_or_refused() {
+    let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
+    let name = |text: &str, schema: &str| {
+        let mut command = endpoint.command(&checkout, &["schema", "create", "--schema", schema]);
+        command.env("XTASK_OBJECT_NAME", text);
+        Ended::of(command)
+    };
+    for (number, text) in
+        ["GOLD CASCADE //", "\"; drop database x; --", "it's \\' $$ /* ?, :1 {{ x }}"].into_iter().enumerate()
+    {
+        name(text, &format!("issue_{number}")).expect(0);
+        let listed = endpoint.run(&checkout, &["schema", "list", "--format", "json"]).expect(0).json();
+        assert_eq!(listed[number]["object_name"], text);
+        assert!(endpoint.statements().iter().all(|sql| !sql.contains(text)), "{text} stands in SQL");
+    }
+    let before = endpoint.statements();
+    for text in [&"x".repeat(10_000), "a\u{202e}b", "two\nlines"] {
+        let said = name(text, "issue_9").expect(2).stderr;
+        assert!(said.contains("--object-name"), "{said}");
+    }
+    assert_eq!(endpoint.statements(), before);
 }
 
 #[test]
@@ -298,6 +225,29 @@ fn a_server_that_never_answers_is_given_up() {
 }
 
 #[test]
+fn a_way_that_is_not_there_is_told_at_once() {
+    let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
+    let closed = TcpListener::bind("127.0.0.1:0").and_then(|all| all.local_addr()).expect("a port").port();
+    let (unknown, nobody) = ("nobody.invalid".to_owned(), format!("127.0.0.1:{closed} cannot be reached"));
+    for (host, port, expected) in [(unknown.as_str(), 443, &unknown), ("127.0.0.1", closed, &nobody)] {
+        let mut command = endpoint.command(&checkout, &["schema", "list"]);
+        command.env("SNOWFLAKE_HOST", host).env("SNOWFLAKE_PORT", port.to_string());
+        if host == unknown {
+            command.env_remove("SNOWFLAKE_PROTOCOL");
+        }
+        // Beyond a proxy nobody looks.
+        for proxy in ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"] {
+            command.env_remove(proxy);
+        }
+        let said = Ended::of(command).expect(2).stderr;
+        for part in [expected, "SNOWFLAKE_HOST", "ORG-ACCOUNT", "DEPLOYER"] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        assert!(!said.contains("no answer to the login") && !said.contains(SECRET), "{said}");
+    }
+}
+
+#[test]
 #[cfg(unix)]
 fn ctrl_c_cancels_what_runs_at_snowflake() {
     let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
@@ -305,9 +255,7 @@ fn ctrl_c_cancels_what_runs_at_snowflake() {
     endpoint.demand(&json!({"delay": 30}));
     let mut command = endpoint.command(&checkout, &["schema", "create", "--schema", "issue_2"]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
-    let logins =
-        |endpoint: &Endpoint| endpoint.http("GET", "/__control/logins", "").matches("authenticator").count();
-    while logins(&endpoint) < 2 {
+    while endpoint.logins().len() < 2 {
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
     std::thread::sleep(std::time::Duration::from_millis(500));
@@ -393,6 +341,63 @@ fn two_runners_take_turns_and_a_dead_ones_lock_is_taken_over() {
     assert!(locks >= 3, "every lock is freed");
 }
 
+/// A clone may take longer than a lease lasts.
+#[test]
+fn a_lease_is_prolonged_while_a_long_statement_runs() {
+    let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
+    endpoint.create(&checkout, "dev").expect(0);
+    endpoint.demand(&json!({"delay": 6, "containing": "create transient schema"}));
+    let start = || {
+        let mut command = endpoint.command(&checkout, &["schema", "create", "--schema", "issue_1"]);
+        command.env("XTASK_SNOWFLAKE_LEASE", "4");
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts")
+    };
+    for child in [start(), start()] {
+        Ended::from(child.wait_with_output().expect("it ends")).expect(0);
+    }
+    let sent = endpoint.writes();
+    let of = |start: &str| sent.iter().filter(|sql| sql.starts_with(start)).count();
+    assert_eq!(of("create transient schema"), 1, "the other one waited: {sent:#?}");
+    assert!(of("update") > 0, "prolonged: {sent:#?}");
+    assert_eq!(of("alter table"), 0, "and taken over by nobody: {sent:#?}");
+}
+
+/// The wire breaks while xtask and the unmodified dbt work: the run ends well, is recorded once, and what
+/// cannot be recorded leaves nothing half written.
+#[test]
+fn a_run_bears_a_broken_wire_and_is_recorded_whole() {
+    let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
+    let elt =
+        ["elt", "--schema", "issue_9", "--select", "raw_suppliers,resource_type:seed", "--format", "json"];
+    endpoint.demand(&json!({"drop_connection": 4, "on": "query"}));
+    let report = endpoint.run(&checkout, &elt).expect(0).json();
+    assert_eq!((&report["status"], &report["target"]), (&json!("success"), &json!("snowflake")), "{report}");
+    let last_run = || {
+        let listed = endpoint.run(&checkout, &["schema", "list", "--format", "json"]).expect(0).json();
+        (listed[0]["last_run_id"].clone(), listed[0]["relations"].clone())
+    };
+    assert_eq!(last_run(), (report["run_id"].clone(), json!(1)));
+
+    // The history, which comes after the run itself in the transaction.
+    endpoint.demand(
+        &json!({"reset": true, "fail_statement": {"containing": "LEDGER_RELATIONS\" (", "times": 1}}),
+    );
+    let said = endpoint.run(&checkout, &[&elt[..], &["--force"]].concat()).expect(2).stderr;
+    assert!(said.contains("LEDGER_RELATIONS") && said.contains("BUILDER lacks the privilege"), "{said}");
+    assert!(endpoint.writes().iter().any(|sql| sql == "rollback"));
+    assert_eq!(
+        last_run(),
+        (report["run_id"].clone(), json!(1)),
+        "nothing of the other run stands in the ledger"
+    );
+    let freed = |sql: &&String| sql.starts_with("drop table if exists") && sql.contains("LOCK_ISSUE_9");
+    assert_eq!(endpoint.writes().iter().filter(freed).count(), 2, "each lock is freed");
+
+    endpoint.run(&checkout, &["schema", "drop", "--schema", "issue_9"]).expect(0);
+    let listed = endpoint.run(&checkout, &["schema", "list"]).expect(0).stdout;
+    assert!(listed.contains("no environments yet"), "dbt's tables went with it: {listed}");
+}
+
 #[test]
 fn environments_past_their_time_are_noted_then_dropped() {
     let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
@@ -460,8 +465,7 @@ fn a_job_logs_in_with_the_token_that_github_mints_for_it() {
     assert!(request.starts_with("get /mint?api-version=2.0&audience=snowflakecomputing.com "), "{request}");
     assert!(request.contains(&format!("authorization: bearer {SECRET}")), "{request}");
     assert!(ended.stderr.contains(&format!("::add-mask::{token}")), "masked before its first use");
-    let logins: Value = serde_json::from_str(&endpoint.http("GET", "/__control/logins", "")).expect("JSON");
-    let login = logins.as_array().and_then(|all| all.last()).expect("a login");
+    let login = endpoint.logins().pop().expect("a login");
     assert_eq!(
         (&login["authenticator"], &login["provider"]),
         (&json!("WORKLOAD_IDENTITY"), &json!("OIDC")),
@@ -482,9 +486,42 @@ fn every_way_to_log_in_reaches_snowflake_as_itself() {
         command.env_remove("SNOWFLAKE_PASSWORD").env("SNOWFLAKE_TOKEN", token);
         command.env("SNOWFLAKE_AUTHENTICATOR", authenticator);
         Ended::of(command).expect(0);
-        let logins: Value =
-            serde_json::from_str(&endpoint.http("GET", "/__control/logins", "")).expect("JSON");
-        let login = logins.as_array().and_then(|all| all.last()).expect("a login");
+        let login = endpoint.logins().pop().expect("a login");
         assert_eq!(login["authenticator"], expected, "{login}");
+        let parameters = &login["parameters"];
+        assert_eq!(parameters["STATEMENT_TIMEOUT_IN_SECONDS"], "600", "{login}");
+        let tag: Value =
+            serde_json::from_str(parameters["QUERY_TAG"].as_str().expect("a tag")).expect("JSON");
+        assert_eq!((&tag["tool"], &tag["stage"]), (&json!("xtask"), &json!("schema list")));
     }
+}
+
+/// Snowflake knows a key by its fingerprint, which stands in what the driver signs with it.
+#[test]
+fn a_key_pair_logs_in_with_what_it_signed() {
+    let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
+    let key = PrivateKey::new();
+    let file = checkout.path("rsa_key.p8");
+    std::fs::write(&file, &key.encrypted).expect("a writable folder");
+    let by_value = vec![("SNOWFLAKE_PRIVATE_KEY", key.plain.as_str())];
+    let by_path = vec![
+        ("SNOWFLAKE_PRIVATE_KEY_PATH", file.to_str().expect("a path in UTF-8")),
+        ("SNOWFLAKE_PRIVATE_KEY_PASSPHRASE", key.passphrase.as_str()),
+    ];
+    let list = |variables: &[(&str, &str)]| {
+        let mut command = endpoint.command(&checkout, &["schema", "list"]);
+        command.env_remove("SNOWFLAKE_PASSWORD").envs(variables.iter().copied());
+        Ended::of(command)
+    };
+    for variables in [&by_value, &by_path] {
+        list(variables).expect(0);
+        let login = endpoint.logins().pop().expect("a login");
+        assert_eq!(login["authenticator"], "SNOWFLAKE_JWT", "{login}");
+        assert_eq!(login["issuer"], format!("ORG-ACCOUNT.DEPLOYER.{}", key.fingerprint), "{login}");
+    }
+    endpoint.demand(&json!({"fail_login": "390144"}));
+    let ended = list(&by_path).expect(2);
+    assert!(ended.stderr.contains("RSA_PUBLIC_KEY_FP"), "{}", ended.stderr);
+    let said = format!("{ended:?}");
+    assert!(!said.contains(&key.passphrase) && !said.contains(&key.encrypted[40..80]), "{said}");
 }

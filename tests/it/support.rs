@@ -1,5 +1,6 @@
 //! What tests share: a scrubbed command, a scratch checkout, and the repository's own root.
 
+pub(crate) mod endpoint;
 pub(crate) mod server;
 
 use std::fs;

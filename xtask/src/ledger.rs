@@ -277,15 +277,10 @@ pub(crate) fn provision(
     if state.mark.is_none() && strangers > 0 && !adopt {
         return Err(NotOurs::Unmarked(name.clone(), strangers).into());
     }
-    let base = match &origin.base {
-        Some(base) if state.relations.is_none() && base != name => existing(warehouse, base)?,
-        _ => None,
-    };
+    let base = origin.base.as_ref().filter(|base| state.relations.is_none() && *base != name);
+    let (base, made) = begin(warehouse, name, base)?;
     let mut change = if state.has_registry { Vec::new() } else { warehouse.provision_registry() };
-    change.extend(match base {
-        Some(base) => warehouse.copy(base, name)?,
-        None => warehouse.provision(name),
-    });
+    change.extend(made);
     if state.relations.is_some() {
         change.extend(warehouse.comment(name));
     }
@@ -299,13 +294,19 @@ pub(crate) fn provision_ledger(warehouse: &dyn Warehouse, name: &Name, state: &S
     if state.has_ledger() { Vec::new() } else { warehouse.provision_ledger(name) }
 }
 
-/// The base, if there is such a schema; a new environment without it is plain.
-fn existing<'a>(warehouse: &mut dyn Warehouse, base: &'a Name) -> Result<Option<&'a Name>> {
-    if warehouse.contents(&[base.as_str()])?.contains_key(base.as_str()) {
-        return Ok(Some(base));
+/// The statements that make the schema, and the base that it starts as a copy of; without one it is plain.
+fn begin<'a>(
+    warehouse: &mut dyn Warehouse,
+    name: &Name,
+    base: Option<&'a Name>,
+) -> Result<(Option<&'a Name>, Vec<Statement>)> {
+    if let Some(base) = base {
+        if let Some(copied) = warehouse.copy(base, name)? {
+            return Ok((Some(base), copied));
+        }
+        tracing::info!("the base {base} does not exist, so the environment starts empty");
     }
-    tracing::info!("the base {base} does not exist, so the environment starts empty");
-    Ok(None)
+    Ok((None, warehouse.provision(name)))
 }
 
 /// The mark in the schema and the entry in the registry, last: what has no mark yet is not ours.

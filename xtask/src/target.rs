@@ -94,13 +94,20 @@ pub(crate) fn database(repo: &Repo) -> Result<PathBuf> {
     Ok(policy::Environments::load(repo)?.local_database(repo))
 }
 
-const TIMEOUT: &str = "XTASK_SNOWFLAKE_TIMEOUT";
-
 fn patience() -> Result<Patience> {
-    let Some(text) = context::variable(TIMEOUT) else { return Ok(Patience::default()) };
+    let usual = Patience::default();
+    Ok(Patience {
+        statement_seconds: seconds("XTASK_SNOWFLAKE_TIMEOUT")?.unwrap_or(usual.statement_seconds),
+        lease_seconds: seconds("XTASK_SNOWFLAKE_LEASE")?.unwrap_or(usual.lease_seconds),
+        ..usual
+    })
+}
+
+fn seconds(variable: &str) -> Result<Option<u64>> {
+    let Some(text) = context::variable(variable) else { return Ok(None) };
     match text.trim().parse() {
-        Ok(statement_seconds @ 1..=86_400) => Ok(Patience { statement_seconds, ..Patience::default() }),
-        _ => bail!("{TIMEOUT} is {text:?}; it takes seconds from 1 to 86400"),
+        Ok(seconds @ 1..=86_400) => Ok(Some(seconds)),
+        _ => bail!("{variable} is {text:?}; it takes seconds from 1 to 86400"),
     }
 }
 

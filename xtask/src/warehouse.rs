@@ -150,9 +150,9 @@ pub(crate) trait Warehouse {
     /// never built does not.
     fn provision_ledger(&self, schema: &Name) -> Vec<Statement>;
 
-    /// Create the schema as a copy of `base`, with its tables and their history. Views are left out:
-    /// a copied view would go on reading the base.
-    fn copy(&mut self, base: &Name, schema: &Name) -> Result<Vec<Statement>>;
+    /// Create the schema as a copy of `base`, with its tables and their history; `None` where there is no
+    /// such base. Views are left out: a copied view would go on reading the base.
+    fn copy(&mut self, base: &Name, schema: &Name) -> Result<Option<Vec<Statement>>>;
 
     /// Write the half of the ownership mark that stands on the schema; nothing where there is none.
     fn comment(&self, schema: &Name) -> Vec<Statement>;

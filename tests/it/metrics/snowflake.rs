@@ -6,8 +6,8 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::{figure, values};
-use crate::snowflake::Endpoint;
 use crate::support::Checkout;
+use crate::support::endpoint::Endpoint;
 
 /// The figures that come from the query log.
 const OF_QUERIES: [&str; 9] = [

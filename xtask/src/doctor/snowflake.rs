@@ -6,9 +6,6 @@ use crate::repo::Repo;
 use crate::target::{Args, Place};
 use crate::warehouse::snowflake::{self, Patience};
 
-/// A person waits: one try, and an answer of our own before the checks' limit is over.
-const PATIENCE: Patience = Patience { statement_seconds: 2, attempts: 1 };
-
 /// The variables, without asking anybody.
 pub(super) fn settings(repo: &Repo) -> Verdict {
     match Args::snowflake().place(repo) {
@@ -42,7 +39,8 @@ pub(super) fn login(repo: &Repo) -> Verdict {
         return Verdict::warn("not tried: the settings are wrong", "see settings");
     };
     if let Place::Snowflake { patience, .. } = &mut place {
-        *patience = PATIENCE;
+        // A person waits: one try, and an answer of our own before the checks' limit is over.
+        *patience = Patience { statement_seconds: 2, attempts: 1, ..*patience };
     }
     let Ok(Some(packages)) = place.packages(repo) else {
         return Verdict::warn("not tried: the driver is not installed", "see driver");

@@ -259,7 +259,10 @@ impl Warehouse for DuckDb {
         self.provision(schema)
     }
 
-    fn copy(&mut self, base: &Name, schema: &Name) -> Result<Vec<Statement>> {
+    fn copy(&mut self, base: &Name, schema: &Name) -> Result<Option<Vec<Statement>>> {
+        if self.relation_names(base.as_str())?.is_none() {
+            return Ok(None);
+        }
         let mut change = self.provision(schema);
         for relation in self.measure(base)?.iter().filter(|relation| !relation.is_view) {
             let from = format!("{}.{}", quote(base.as_str()), quote(&relation.name));
@@ -270,7 +273,7 @@ impl Warehouse for DuckDb {
                 format!("create table {to} as select * from {from}")
             }));
         }
-        Ok(change)
+        Ok(Some(change))
     }
 
     fn comment(&self, _: &Name) -> Vec<Statement> {

@@ -7,6 +7,7 @@ mod failure;
 mod lease;
 mod login;
 mod oidc;
+mod reach;
 mod rows;
 mod session;
 mod statements;
@@ -16,7 +17,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use serde_json::Value;
@@ -62,12 +63,14 @@ pub(crate) struct Patience {
     pub(crate) statement_seconds: u64,
     /// Sends of what is safe to repeat.
     pub(crate) attempts: u32,
+    /// Seconds that a killed runner's lock keeps others waiting.
+    pub(crate) lease_seconds: u64,
 }
 
 impl Default for Patience {
     fn default() -> Self {
         // A clone of a large schema takes minutes.
-        Self { statement_seconds: 600, attempts: 4 }
+        Self { statement_seconds: 600, attempts: 4, lease_seconds: 300 }
     }
 }
 
@@ -86,6 +89,11 @@ impl Snowflake {
         Self { settings: Arc::new(settings), database, session: Arc::default() }
     }
 
+    /// The same with a session of its own, for what must not wait for a long statement.
+    fn apart(&self) -> Self {
+        Self { session: Arc::default(), ..self.clone() }
+    }
+
     fn limits(&self) -> Limits {
         let statement = self.settings.patience.statement_seconds;
         Limits {
@@ -94,21 +102,19 @@ impl Snowflake {
         }
     }
 
-    /// Log in, and set the session up. A login changes nothing, so a broken way there is tried again.
+    /// Log in. That changes nothing, so a broken way there is tried again; all tries share one time limit.
     fn connect(&self) -> Result<Session> {
         let limits = self.limits();
         let driver = library(&self.settings.packages);
+        let begun = Instant::now();
         let mut attempt = 1;
         loop {
-            let opened = Session::open(&driver, &self.settings.login, &self.settings.tag, limits).and_then(
-                |session| {
-                    let begin = statements::begin_session(limits.statement.as_secs());
-                    session.run(&begin, None).context("failed to set up the session at Snowflake")?;
-                    Ok(session)
-                },
-            );
+            // In whole seconds: those are what the driver takes, and what a person is told.
+            let left = limits.login.as_secs().saturating_sub(begun.elapsed().as_secs());
+            let limits = Limits { login: Duration::from_secs(left.max(1)), ..limits };
+            let opened = Session::open(&driver, &self.settings.login, &self.settings.tag, limits);
             match opened {
-                Err(error) if is_passing(&error) && attempt < self.settings.patience.attempts => {
+                Err(error) if is_passing(&error) && attempt < self.settings.patience.attempts && left > 0 => {
                     pause(attempt, &error)?;
                 }
                 opened => return opened,
@@ -399,9 +405,13 @@ impl Warehouse for Snowflake {
         others.into_iter().map(Statement::Sql).collect()
     }
 
-    fn copy(&mut self, base: &Name, schema: &Name) -> Result<Vec<Statement>> {
+    fn copy(&mut self, base: &Name, schema: &Name) -> Result<Option<Vec<Statement>>> {
+        let found = self.query(&self.database.contents(&[base.as_str()]))?;
+        if found.is_empty() {
+            return Ok(None);
+        }
         let mut change = vec![Statement::Sql(self.database.clone_schema(base, schema))];
-        for row in self.query(&self.database.contents(&[base.as_str()]))? {
+        for row in found {
             let is_view = text(&row, "table_type").is_some_and(|kind| kind.contains("VIEW"));
             if let (true, Some(view)) = (is_view, text(&row, "table_name")) {
                 let view: Identifier = view
@@ -411,7 +421,7 @@ impl Warehouse for Snowflake {
             }
         }
         change.push(Statement::Sql(self.database.ledger_tables(schema).0));
-        Ok(change)
+        Ok(Some(change))
     }
 
     fn comment(&self, schema: &Name) -> Vec<Statement> {
@@ -461,7 +471,7 @@ pub(crate) fn dbt_secrets(login: &Login) -> Result<Vec<(&'static str, Secret)>> 
 /// Log in and look around, for `doctor`: what the session may use, in words.
 pub(crate) fn probe(settings: Settings) -> Result<String> {
     let mut warehouse = Snowflake::new(settings);
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     let rows = warehouse.query(
         "select current_user() as user_name, current_role() as role_name, current_warehouse() as warehouse",
     )?;

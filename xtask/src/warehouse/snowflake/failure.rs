@@ -42,6 +42,28 @@ impl Failure {
         }
     }
 
+    /// `is_given`: by `SNOWFLAKE_HOST`; else the account's own address.
+    pub(super) fn unknown_host(host: &str, is_given: bool) -> Self {
+        let check = if is_given {
+            "check SNOWFLAKE_HOST; without it the account's own address is used".to_owned()
+        } else {
+            "check SNOWFLAKE_ACCOUNT, which the address is made of, and the network".to_owned()
+        };
+        Self::on_the_way(format!("the host {host} is not known"), check)
+    }
+
+    pub(super) fn unreachable(host: &str, port: u16, error: &std::io::Error) -> Self {
+        Self::on_the_way(
+            format!("{host}:{port} cannot be reached: {error}"),
+            "check the network, its firewall, and SNOWFLAKE_HOST and SNOWFLAKE_PORT".to_owned(),
+        )
+    }
+
+    /// What was found without asking Snowflake, and will be found again.
+    fn on_the_way(message: String, advice: String) -> Self {
+        Self { code: 0, message, kind: Kind::Refused, advice: Some(advice) }
+    }
+
     pub(super) fn interrupted() -> Self {
         Self { code: 0, message: "interrupted".to_owned(), kind: Kind::Interrupted, advice: None }
     }

@@ -2,28 +2,25 @@
 //!
 //! A `create table` without `if not exists` succeeds for one of two runners, and carries who took it
 //! from the first moment. Nothing frees it when its runner is killed, so it is a lease: its holder puts
-//! the end off every minute, and a lease that has run out may be taken over. To take it over, the old
+//! the end off in time, in a session of its own that no long statement holds up, and a lease that has run out may be taken over. To take it over, the old
 //! table is renamed to a name that only that holder's table can get: of two runners one succeeds.
 
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{RecvTimeoutError, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
 use super::Snowflake;
-use super::failure::Failure;
+use super::failure::{Failure, Kind};
 use super::statements::{Database, literal};
 use crate::environment::{Name, REGISTRY};
 use crate::interrupt;
 use crate::lock::Holder;
 use crate::warehouse::quote;
 
-/// A killed runner keeps others waiting for so long.
-const LEASE_SECONDS: u64 = 300;
-/// How often a living one puts the end off.
-const RENEW: Duration = Duration::from_mins(1);
+/// A living holder puts the end off so many times in the length of a lease.
+const RENEWALS: u32 = 5;
 const POLL: Duration = Duration::from_secs(2);
 const REMIND: Duration = Duration::from_mins(1);
 
@@ -40,8 +37,8 @@ pub(crate) struct Lease {
     pub(crate) left_by: Option<Holder>,
     /// When the end was last put off.
     renewed_at: Arc<Mutex<Instant>>,
+    /// Taken away to stop the renewal.
     stop: Option<Sender<()>>,
-    renewal: Option<JoinHandle<()>>,
 }
 
 /// What stands in the lock's table.
@@ -79,25 +76,21 @@ impl Lease {
             wait(POLL)?;
         }
         let renewed_at = Arc::new(Mutex::new(Instant::now()));
-        let (stop, renewal) = renew(warehouse, name, &token, &renewed_at)?;
+        let stop = Some(renew(warehouse, name, &token, &renewed_at)?);
         let (warehouse, name) = (warehouse.clone(), name.clone());
-        let (stop, renewal) = (Some(stop), Some(renewal));
-        Ok(Self { warehouse, name, token, left_by, renewed_at, stop, renewal })
+        Ok(Self { warehouse, name, token, left_by, renewed_at, stop })
     }
 
     /// Whether nobody can have taken the lock over: then freeing it needs no look first.
     fn is_surely_ours(&self) -> bool {
         let renewed_at = *self.renewed_at.lock().unwrap_or_else(PoisonError::into_inner);
-        renewed_at.elapsed() < Duration::from_secs(LEASE_SECONDS / 2)
+        renewed_at.elapsed() < length(&self.warehouse) / 2
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
         drop(self.stop.take());
-        if let Some(renewal) = self.renewal.take() {
-            drop(renewal.join());
-        }
         let free = || {
             // If it ran out and somebody took it over, it is theirs.
             if self.is_surely_ours()
@@ -109,11 +102,17 @@ impl Drop for Lease {
         };
         if let Err(error) = free() as Result<()> {
             tracing::warn!(
-                "failed to free the lock of {}; it frees itself within {LEASE_SECONDS} s: {error:#}",
-                self.name
+                "failed to free the lock of {}; it frees itself within {} s: {error:#}",
+                self.name,
+                length(&self.warehouse).as_secs()
             );
         }
     }
+}
+
+/// A killed runner keeps others waiting for so long.
+fn length(warehouse: &Snowflake) -> Duration {
+    Duration::from_secs(warehouse.settings.patience.lease_seconds)
 }
 
 /// Sleep in small steps, so that Ctrl-C is heard.
@@ -132,20 +131,24 @@ fn failure(error: &anyhow::Error) -> Option<&Failure> {
 
 /// Whether the lock was free and is ours now.
 fn create(warehouse: &Snowflake, name: &Name, token: &str, holder: &Holder) -> Result<bool> {
-    let sql = acquire(&warehouse.database, name, token, &serde_json::to_string(holder)?);
-    match warehouse.send(&sql, None) {
+    let holder = serde_json::to_string(holder)?;
+    let sql = acquire(&warehouse.database, name, token, &holder, length(warehouse).as_secs());
+    let ask = || match warehouse.send(&sql, None) {
         Ok(_) => Ok(true),
         Err(error) if failure(&error).is_some_and(Failure::is_already_there) => Ok(false),
+        // The answer was lost, and may have been a yes: the token tells.
+        Err(error) if failure(&error).is_some_and(|why| why.kind == Kind::Passing) => {
+            Ok(read(warehouse, name)?.is_some_and(|found| found.token == token))
+        }
+        Err(error) => Err(error),
+    };
+    match ask() {
         // The first environment of this database: there is no registry yet.
         Err(error) if failure(&error).is_some_and(Failure::is_absent) => {
             warehouse.send(&warehouse.database.create_registry(), None)?;
-            match warehouse.send(&sql, None) {
-                Ok(_) => Ok(true),
-                Err(error) if failure(&error).is_some_and(Failure::is_already_there) => Ok(false),
-                Err(error) => Err(error),
-            }
+            ask()
         }
-        Err(error) => Err(error),
+        answer => answer,
     }
     .with_context(|| format!("failed to lock {name}"))
 }
@@ -182,36 +185,44 @@ fn retire(warehouse: &Snowflake, name: &Name, found: &Found) -> Result<bool> {
     }
 }
 
+/// Put the end off until what is returned is dropped.
 fn renew(
     warehouse: &Snowflake,
     name: &Name,
     token: &str,
     renewed_at: &Arc<Mutex<Instant>>,
-) -> Result<(Sender<()>, JoinHandle<()>)> {
+) -> Result<Sender<()>> {
     let (stop, stopped) = channel::<()>();
     let renewed_at = Arc::clone(renewed_at);
-    let sql = prolong(&warehouse.database, name, token);
-    let (warehouse, name) = (warehouse.clone(), name.clone());
-    let thread = std::thread::Builder::new().name("lease".to_owned()).spawn(move || {
-        while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(RENEW) {
+    let sql = prolong(&warehouse.database, name, token, length(warehouse).as_secs());
+    let (warehouse, name) = (warehouse.apart(), name.clone());
+    let every = length(&warehouse) / RENEWALS;
+    let renewal = move || {
+        while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
             let asked_at = Instant::now();
             match warehouse.send(&sql, None) {
                 Ok(_) => *renewed_at.lock().unwrap_or_else(PoisonError::into_inner) = asked_at,
+                // Freed meanwhile: there was nothing left to prolong.
+                Err(_) if stopped.try_recv() == Err(TryRecvError::Disconnected) => return,
                 Err(error) => tracing::warn!("failed to prolong the lock of {name}: {error:#}"),
             }
         }
-    });
-    Ok((stop, thread.context("failed to start a thread for the lock")?))
+    };
+    std::thread::Builder::new()
+        .name("lease".to_owned())
+        .spawn(renewal)
+        .context("failed to start a thread for the lock")?;
+    Ok(stop)
 }
 
 fn table(database: &Database, name: &Name) -> String {
     format!("{}.{}", database.schema(REGISTRY), quote(&format!("LOCK_{name}").to_uppercase()))
 }
 
-pub(super) fn acquire(database: &Database, name: &Name, token: &str, holder: &str) -> String {
+pub(super) fn acquire(database: &Database, name: &Name, token: &str, holder: &str, seconds: u64) -> String {
     format!(
         "create transient table {} as select {} as holder, {} as token, \
-         dateadd(second, {LEASE_SECONDS}, current_timestamp()) as expires_at",
+         dateadd(second, {seconds}, current_timestamp()) as expires_at",
         table(database, name),
         literal(holder),
         literal(token)
@@ -225,9 +236,9 @@ pub(super) fn look(database: &Database, name: &Name) -> String {
     )
 }
 
-pub(super) fn prolong(database: &Database, name: &Name, token: &str) -> String {
+pub(super) fn prolong(database: &Database, name: &Name, token: &str, seconds: u64) -> String {
     format!(
-        "update {} set expires_at = dateadd(second, {LEASE_SECONDS}, current_timestamp()) where token = {}",
+        "update {} set expires_at = dateadd(second, {seconds}, current_timestamp()) where token = {}",
         table(database, name),
         literal(token)
     )

@@ -18,7 +18,7 @@ use arrow_array::{ArrayRef, RecordBatch, StringArray};
 
 use super::failure::Failure;
 use super::login::{Login, Way};
-use super::{oidc, rows};
+use super::{oidc, reach, rows};
 use crate::interrupt;
 use crate::warehouse::Row;
 
@@ -69,7 +69,8 @@ impl Session {
             Way::WorkloadIdentity(identity) => Some(oidc::token(identity, limits.login)?),
             _ => None,
         };
-        let options = options(login, token.as_ref().map(super::login::Secret::reveal), limits);
+        let options = options(login, token.as_ref().map(super::login::Secret::reveal), tag, limits);
+        let obstacle = reach::obstacle(login);
         let (jobs, inbox) = channel();
         let (outbox, answers) = channel();
         let cancel = Cancel::default();
@@ -81,7 +82,7 @@ impl Session {
             .context("failed to start a thread for the Snowflake driver")?;
         let session = Self { jobs, answers, cancel, login: login.clone(), limits };
         session
-            .wait("the login", limits.login)
+            .wait("the login", limits.login, Some(&obstacle))
             .with_context(|| format!("failed to log in to Snowflake: tried {}", login.tried()))?;
         Ok(session)
     }
@@ -90,10 +91,16 @@ impl Session {
     pub(super) fn run(&self, sql: &str, bound: Option<&str>) -> Result<Vec<Row>, Failure> {
         let job = Job { sql: sql.to_owned(), bound: bound.map(str::to_owned) };
         self.jobs.send(job).map_err(|_| Failure::lost())?;
-        self.wait("a statement", self.limits.statement)
+        self.wait("a statement", self.limits.statement, None)
     }
 
-    fn wait(&self, what: &str, limit: Duration) -> Result<Vec<Row>, Failure> {
+    /// The answer, or why none will come.
+    fn wait(
+        &self,
+        what: &str,
+        limit: Duration,
+        obstacle: Option<&Receiver<Failure>>,
+    ) -> Result<Vec<Row>, Failure> {
         let deadline = Instant::now() + limit;
         loop {
             match self.answers.recv_timeout(POLL) {
@@ -107,7 +114,11 @@ impl Session {
                     self.give_up();
                     return Err(Failure::timeout(what, limit.as_secs()));
                 }
-                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Timeout) => {
+                    if let Some(failure) = obstacle.and_then(|told| told.try_recv().ok()) {
+                        return Err(failure);
+                    }
+                }
             }
         }
     }
@@ -182,7 +193,12 @@ fn execute(connection: &mut ManagedConnection, job: &Job, tag: &str, cancel: &Ca
     Ok(all)
 }
 
-fn options(login: &Login, token: Option<&str>, limits: Limits) -> Vec<(OptionDatabase, OptionValue)> {
+fn options(
+    login: &Login,
+    token: Option<&str>,
+    tag: &str,
+    limits: Limits,
+) -> Vec<(OptionDatabase, OptionValue)> {
     let mut options = vec![
         named("account", &login.account),
         named("role", &login.role),
@@ -190,10 +206,14 @@ fn options(login: &Login, token: Option<&str>, limits: Limits) -> Vec<(OptionDat
         named("db", login.database.as_str()),
         client("app_name", "xtask"),
         client("disable_telemetry", "true"),
-        client("login_timeout", &seconds(limits.login)),
+        // Longer than we wait ourselves: our words say more.
+        client("login_timeout", &seconds(limits.login + Duration::from_secs(1))),
         // One exchange; long statements are polled for, so they are not bound by it.
         client("client_timeout", &seconds(limits.statement.min(Duration::from_secs(90)))),
         client("request_timeout", &seconds(limits.statement)),
+        parameter("QUERY_TAG", tag),
+        // So that what nobody waits for any more ends by itself.
+        parameter("STATEMENT_TIMEOUT_IN_SECONDS", &limits.statement.as_secs().to_string()),
     ];
     if let Some(user) = &login.user {
         options.push((OptionDatabase::Username, user.as_str().into()));
@@ -239,6 +259,11 @@ fn named(name: &str, value: &str) -> (OptionDatabase, OptionValue) {
 
 fn client(name: &str, value: &str) -> (OptionDatabase, OptionValue) {
     named(&format!("client_option.{name}"), value)
+}
+
+/// What the driver does not know itself becomes a parameter of the session, without a statement for it.
+fn parameter(name: &str, value: &str) -> (OptionDatabase, OptionValue) {
+    (OptionDatabase::Other(name.to_owned()), value.into())
 }
 
 fn seconds(limit: Duration) -> String {

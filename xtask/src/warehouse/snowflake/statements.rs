@@ -136,11 +136,6 @@ order by 1, 3",
     }
 }
 
-/// What a session is told first: to end by itself what nobody waits for any more.
-pub(super) fn begin_session(statement_seconds: u64) -> String {
-    format!("alter session set statement_timeout_in_seconds = {statement_seconds}")
-}
-
 /// The comment that marks a schema as ours.
 pub(super) fn comment(name: &Name) -> String {
     json!({"tool": "xtask", "environment": name.as_str()}).to_string()

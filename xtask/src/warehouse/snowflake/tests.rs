@@ -12,7 +12,7 @@ use sqruff_lib_core::dialects::syntax::{SyntaxKind, SyntaxSet};
 use sqruff_lib_core::parser::segments::{ErasedSegment, Tables};
 
 use super::lease;
-use super::statements::{Database, begin_session};
+use super::statements::Database;
 use super::*;
 use crate::environment::{Comment, Evidence, prove_droppable};
 use crate::ledger::{self, Condemned, Origin, State};
@@ -114,11 +114,10 @@ fn everything() -> Vec<String> {
     all.push(ledger::spare(&warehouse, "issue_42"));
     let mut texts: Vec<String> = warehouse.steps(&all).into_iter().map(|step| step.sql).collect();
     texts.extend([
-        begin_session(600),
         database.contents(&["issue_42", "xtask_registry"]),
-        lease::acquire(database, &issue, "01af", "{}"),
+        lease::acquire(database, &issue, "01af", "{}", 300),
         lease::look(database, &issue),
-        lease::prolong(database, &issue, "01af"),
+        lease::prolong(database, &issue, "01af", 300),
         lease::bury(database, &issue, "01af"),
         lease::sweep(database, "stale_01af").expect("a tombstone"),
         lease::release(database, &issue),
@@ -150,14 +149,16 @@ fn all_that_is_sent_is_snowflakes_sql() {
 
 #[test]
 fn the_files_of_sql_are_snowflakes_sql() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sql/snowflake");
-    for entry in std::fs::read_dir(folder).expect("the folder") {
-        let path = entry.expect("an entry").path();
-        if path.extension().is_none_or(|end| end != "sql") {
-            continue;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sql/snowflake");
+    for folder in [root.clone(), root.join("bootstrap")] {
+        let entries =
+            std::fs::read_dir(&folder).expect("the folder").map(|entry| entry.expect("an entry").path());
+        let files: Vec<_> = entries.filter(|path| path.extension().is_some_and(|end| end == "sql")).collect();
+        assert!(!files.is_empty(), "{}", folder.display());
+        for path in files {
+            let text = std::fs::read_to_string(&path).expect("a file");
+            assert!(!parse(&text).statements.is_empty(), "{}", path.display());
         }
-        let text = std::fs::read_to_string(&path).expect("a file");
-        assert!(!parse(&text).statements.is_empty(), "{}", path.display());
     }
 }
 
@@ -301,8 +302,8 @@ proptest! {
         let issue = name("issue_42");
         let database = Database::new(&identifier("DB"));
         let lock = ["DB", "XTASK_REGISTRY", "LOCK_ISSUE_42"];
-        expect(&lease::acquire(&database, &issue, &text, &text), SyntaxKind::CreateTableStatement, &lock);
-        expect(&lease::prolong(&database, &issue, &text), SyntaxKind::UpdateStatement, &lock);
+        expect(&lease::acquire(&database, &issue, &text, &text, 300), SyntaxKind::CreateTableStatement, &lock);
+        expect(&lease::prolong(&database, &issue, &text, 300), SyntaxKind::UpdateStatement, &lock);
         let spare = ledger::spare(&snowflake(), &text);
         let Statement::Sql(sql) = spare else { panic!("SQL") };
         expect(&sql, SyntaxKind::DeleteStatement, &["DB", "XTASK_REGISTRY", "CONDEMNED"]);

@@ -1,0 +1,174 @@
+//! A Snowflake of a test's own: `tests/snowflake/endpoint.py` on a free port, gone when it is dropped.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+use super::{Checkout, Ended, environment, root};
+
+/// The secret of the tests, which no output may hold.
+pub(crate) const SECRET: &str = "not-a-real-secret-7f3a";
+
+pub(crate) struct Endpoint {
+    /// It ends when its standard input is closed.
+    process: Child,
+    port: u16,
+}
+
+impl Endpoint {
+    pub(crate) fn start() -> Self {
+        Self::spawn(None)
+    }
+
+    /// One that leaves its data in a DuckDB file, which is whole when the endpoint has ended.
+    pub(crate) fn keeping(data: &Path) -> Self {
+        Self::spawn(Some(data))
+    }
+
+    fn spawn(data: Option<&Path>) -> Self {
+        let mut command = Command::new(environment().join("bin/python"));
+        command.arg(root().join("tests/snowflake/endpoint.py")).args(["--port", "0"]);
+        if let Some(data) = data {
+            command.arg("--data").arg(data);
+        }
+        let mut process =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the endpoint starts");
+        let mut ready = String::new();
+        let stdout = process.stdout.take().expect("a pipe");
+        BufReader::new(stdout).read_line(&mut ready).expect("the line that says it is ready");
+        let ready: Value = serde_json::from_str(&ready).expect("a line of JSON");
+        let port = ready["port"].as_u64().and_then(|port| port.try_into().ok()).expect("a port");
+        Self { process, port }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Where it is, and what every login needs beside its credentials.
+    pub(crate) fn place(&self) -> Vec<(&'static str, String)> {
+        [
+            ("SNOWFLAKE_HOST", "127.0.0.1"),
+            ("SNOWFLAKE_PORT", &self.port.to_string()),
+            ("SNOWFLAKE_PROTOCOL", "http"),
+            ("SNOWFLAKE_ACCOUNT", "ORG-ACCOUNT"),
+            ("SNOWFLAKE_ROLE", "BUILDER"),
+            ("SNOWFLAKE_WAREHOUSE", "SMALL_WH"),
+            ("SNOWFLAKE_DATABASE", "logistics_demo"),
+        ]
+        .map(|(name, value)| (name, value.to_owned()))
+        .to_vec()
+    }
+
+    /// `cargo xtask …` in `checkout`, logged in here with a password.
+    pub(crate) fn command(&self, checkout: &Checkout, args: &[&str]) -> Command {
+        let mut command = checkout.command(args);
+        command
+            .env("XTASK_TARGET", "snowflake")
+            .envs(self.place())
+            .env("SNOWFLAKE_USER", "DEPLOYER")
+            .env("SNOWFLAKE_PASSWORD", SECRET);
+        command
+    }
+
+    pub(crate) fn run(&self, checkout: &Checkout, args: &[&str]) -> Ended {
+        Ended::of(self.command(checkout, args))
+    }
+
+    pub(crate) fn create(&self, checkout: &Checkout, name: &str) -> Ended {
+        self.run(checkout, &["schema", "create", "--schema", name])
+    }
+
+    /// A statement behind the toolkit's back, or several with `;;` between them, by the Python connector.
+    pub(crate) fn sql(&self, statement: &str) {
+        let script = "import sys, snowflake.connector as c
+login = dict(user='u', password='p', account='a', host='127.0.0.1', protocol='http', database='LOGISTICS_DEMO')
+for sql in sys.argv[2].split(';;'):
+    c.connect(port=int(sys.argv[1]), **login).cursor().execute(sql)";
+        let mut python = Command::new(environment().join("bin/python"));
+        python.args(["-c", script, &self.port.to_string(), statement]);
+        Ended::of(python).expect(0);
+    }
+
+    /// Demand a fault.
+    pub(crate) fn demand(&self, fault: &Value) {
+        self.http("POST", "/__control", &fault.to_string());
+    }
+
+    /// Add to the history what nobody ran: the rows of a query in DuckDB's SQL.
+    pub(crate) fn remember(&self, select: &str) {
+        assert_eq!(self.http("POST", "/__control/history", select), "{}");
+    }
+
+    /// Every statement that arrived, oldest first, with what came of it.
+    pub(crate) fn history(&self) -> Vec<Value> {
+        serde_json::from_str(&self.http("GET", "/__control/statements", "")).expect("JSON")
+    }
+
+    pub(crate) fn statements(&self) -> Vec<String> {
+        self.history().iter().map(|entry| entry["query_text"].as_str().expect("text").to_owned()).collect()
+    }
+
+    /// What arrived that changes something.
+    pub(crate) fn writes(&self) -> Vec<String> {
+        self.statements().into_iter().filter(|sql| !sql.starts_with("select")).collect()
+    }
+
+    /// Who has logged in, and how.
+    pub(crate) fn logins(&self) -> Vec<Value> {
+        serde_json::from_str(&self.http("GET", "/__control/logins", "")).expect("JSON")
+    }
+
+    fn http(&self, method: &str, path: &str, body: &str) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("the endpoint listens");
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer.split_once("\r\n\r\n").expect("a body").1.to_owned()
+    }
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        drop(self.process.stdin.take());
+        drop(self.process.wait());
+    }
+}
+
+/// A new RSA key as people have it, made by the library that the Python connector reads keys with.
+pub(crate) struct PrivateKey {
+    pub(crate) plain: String,
+    pub(crate) encrypted: String,
+    pub(crate) passphrase: String,
+    /// As Snowflake shows it of the user's public key.
+    pub(crate) fingerprint: String,
+}
+
+impl PrivateKey {
+    pub(crate) fn new() -> Self {
+        const MAKE: &str = "
+import base64, hashlib, json, secrets
+from cryptography.hazmat.primitives import serialization as s
+from cryptography.hazmat.primitives.asymmetric import rsa
+key, passphrase = rsa.generate_private_key(65537, 2048), secrets.token_hex(8)
+pem = lambda e: key.private_bytes(s.Encoding.PEM, s.PrivateFormat.PKCS8, e).decode()
+encrypted = pem(s.BestAvailableEncryption(passphrase.encode()))
+public = key.public_key().public_bytes(s.Encoding.DER, s.PublicFormat.SubjectPublicKeyInfo)
+fingerprint = 'SHA256:' + base64.b64encode(hashlib.sha256(public).digest()).decode()
+print(json.dumps([pem(s.NoEncryption()), encrypted, passphrase, fingerprint]))
+";
+        let mut python = Command::new(environment().join("bin/python"));
+        python.args(["-c", MAKE]);
+        let parts: [String; 4] = serde_json::from_str(&Ended::of(python).expect(0).stdout).expect("a key");
+        let [plain, encrypted, passphrase, fingerprint] = parts;
+        Self { plain, encrypted, passphrase, fingerprint }
+    }
+}
