@@ -23,10 +23,16 @@ pub(crate) struct Endpoint {
 
 impl Endpoint {
     pub(crate) fn start() -> Self {
+        Self::with_databases(&["LOGISTICS_DEMO"])
+    }
+
+    /// An account with these databases; the first one is where environments live.
+    pub(crate) fn with_databases(databases: &[&str]) -> Self {
         let python = support::environment().join("bin/python");
         let mut child = Command::new(python)
             .arg(support::root().join("tests/snowflake/endpoint.py"))
             .args(["--port", "0"])
+            .args(databases.iter().flat_map(|database| ["--database", database]))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -96,7 +102,7 @@ impl Endpoint {
     }
 
     /// A statement behind the toolkit's back, by the Python connector.
-    fn sql(&self, statement: &str) {
+    pub(crate) fn sql(&self, statement: &str) {
         let script = "import sys, snowflake.connector as c
 login = dict(user='u', password='p', account='a', host='127.0.0.1', protocol='http', database='LOGISTICS_DEMO')
 for sql in sys.argv[2].split(';;'):

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -14,11 +15,11 @@ const KEY: &str = concat!("lineage", "-key-", "4711");
 
 /// The events of a file, each as the specification asks.
 #[track_caller]
-fn events(checkout: &Checkout, file: &str) -> Vec<Value> {
+pub(super) fn events(file: &Path) -> Vec<Value> {
     let schema = fs::read_to_string(root().join("tests/schemas/openlineage-2-0-2.json")).expect("the schema");
     let schema: Value = serde_json::from_str(&schema).expect("JSON");
     let schema = jsonschema::options().should_validate_formats(true).build(&schema).expect("a JSON schema");
-    let text = fs::read_to_string(checkout.path(file)).expect("a file of events");
+    let text = fs::read_to_string(file).expect("a file of events");
     let events: Vec<Value> =
         text.lines().map(|line| serde_json::from_str(line).expect("an event a line")).collect();
     for event in &events {
@@ -45,7 +46,7 @@ fn a_build_is_told_from_its_start_to_its_end() {
     checkout.run(&arguments).expect(0);
     assert_eq!(first, fs::read(&file).expect("a file"), "the same run has the same ids");
 
-    let events = events(&checkout, "out/events.ndjson");
+    let events = events(&file);
     let whole = format!("{BUILT}.elt");
     let (start, end) = (&events[0], &events[events.len() - 1]);
     assert_eq!((&start["eventType"], &start["job"]["name"]), (&json!("START"), &json!(whole)));
@@ -152,7 +153,7 @@ fn what_failed_is_told_with_its_error_and_without_a_guess() {
     let file = checkout.path("events.ndjson");
     let ended = checkout.run(&metrics(&["--openlineage", file.to_str().expect("UTF-8")])).expect(0);
     assert!(ended.stderr.contains("artifacts of the latest run of dev"), "{}", ended.stderr);
-    let events = events(&checkout, "events.ndjson");
+    let events = events(&file);
     let told: Vec<(&str, &str)> = events
         .iter()
         .map(|event| {
