@@ -15,18 +15,13 @@ select
     nodes.message,
     nodes.path
 from ({{ nodes }}) as nodes
-inner join (
-    select
-        run_id,
-        environment
+where nodes.run_id = (
+    select run_id
     from ({{ runs }}) as runs
     where
         dbt_started
         and started_at < {{ window_end }}
     order by started_at desc, run_id desc
     limit 1
-) as latest
-    on
-        nodes.run_id = latest.run_id
-        and nodes.environment = latest.environment
+)
 order by nodes.started_at, nodes.node_id

@@ -1,44 +1,7 @@
 -- How often each node of the window's runs was executed, failed, and how long it took: the twenty that took longest
--- in total, and the twenty that failed most often.
-with executions as (
-    select *
-    from ({{ nodes }}) as nodes
-    where
-        run_started_at >= {{ window_start }}
-        and run_started_at < {{ window_end }}
-        and status <> 'skipped'
-),
-
-latest as (
-    select
-        environment,
-        node_id,
-        name,
-        kind,
-        layer,
-        path,
-        status
-    from executions
-    qualify row_number() over (
-        partition by environment, node_id order by run_started_at desc, run_id desc
-    ) = 1
-),
-
-complaints as (
-    select
-        environment,
-        node_id,
-        message
-    from executions
-    where
-        status in ('fail', 'error')
-        and message is not null
-    qualify row_number() over (
-        partition by environment, node_id order by run_started_at desc, run_id desc
-    ) = 1
-),
-
-totals as (
+-- in total, and the twenty that failed most often. One pass over the node log: `max_by` keeps what the newest run
+-- said while it reads. It passes over nulls, so they are empty texts on the way.
+with totals as (
     select
         environment,
         node_id,
@@ -47,8 +10,20 @@ totals as (
         count(seconds) as timed_executions,
         sum(seconds) as total_seconds,
         percentile_cont(0.95) within group (order by seconds) as p95_seconds,
-        max(seconds) as max_seconds
-    from executions
+        max(seconds) as max_seconds,
+        max_by(name, run_started_at) as name,
+        max_by(kind, run_started_at) as kind,
+        nullif(max_by(coalesce(layer, ''), run_started_at), '') as layer,
+        nullif(max_by(coalesce(path, ''), run_started_at), '') as path,
+        max_by(status, run_started_at) as last_status,
+        max_by(
+            message, case when status in ('fail', 'error') and message is not null then run_started_at end
+        ) as last_message
+    from ({{ nodes }}) as nodes
+    where
+        run_started_at >= {{ window_start }}
+        and run_started_at < {{ window_end }}
+        and status <> 'skipped'
     group by environment, node_id
 ),
 
@@ -62,24 +37,9 @@ ranked as (
     from totals
 )
 
-select
-    ranked.*,
-    latest.name,
-    latest.kind,
-    latest.layer,
-    latest.path,
-    latest.status as last_status,
-    complaints.message as last_message
+select *
 from ranked
-inner join latest
-    on
-        ranked.environment = latest.environment
-        and ranked.node_id = latest.node_id
-left join complaints
-    on
-        ranked.environment = complaints.environment
-        and ranked.node_id = complaints.node_id
 where
-    ranked.slowness <= 20
-    or (ranked.failing <= 20 and ranked.failed_executions > 0)
-order by ranked.slowness
+    slowness <= 20
+    or (failing <= 20 and failed_executions > 0)
+order by slowness

@@ -1,23 +1,53 @@
--- The latest result of each test, counted by layer. A skipped test has told nothing: it neither passed nor failed.
-with latest as (
+-- The latest result of each test, counted by layer: as of the window's end, and of the end of the window before. A
+-- skipped test has told nothing: it neither passed nor failed.
+-- One pass over the node log: `max_by` keeps the newest row of a test while it reads, where a window function would
+-- sort the log. A test that never began (it was skipped) counts as older than every one that did.
+with dated as (
     select
-        layer,
-        status
+        environment,
+        node_id,
+        status,
+        run_started_at,
+        coalesce(layer, '') as layer,
+        coalesce(started_at, run_started_at - interval '1000 years') as began_at
     from ({{ nodes }}) as nodes
     where
         kind in ('test', 'unit_test')
         and run_started_at < {{ window_end }}
-    qualify row_number() over (
-        partition by environment, node_id order by started_at desc nulls last, run_id desc
-    ) = 1
+),
+
+latest as (
+    select
+        max_by(layer, began_at) as layer,
+        max_by(status, began_at) as status,
+        max_by(layer, case when run_started_at < {{ before_end }} then began_at end) as layer_before,
+        max_by(status, case when run_started_at < {{ before_end }} then began_at end) as status_before
+    from dated
+    group by environment, node_id
+),
+
+results as (
+    select
+        'now' as as_of,
+        nullif(layer, '') as layer,
+        status
+    from latest
+    union all
+    select
+        'before' as as_of,
+        nullif(layer_before, '') as layer,
+        status_before as status
+    from latest
+    where status_before is not null
 )
 
 select
+    as_of,
     layer,
     count(*) as tests,
     count(case when status in ('pass', 'success', 'warn') then 1 end) as passed,
     count(case when status in ('fail', 'error') then 1 end) as failed,
     count(case when status not in ('pass', 'success', 'warn', 'fail', 'error') then 1 end) as skipped
-from latest
-group by layer
-order by layer nulls last
+from results
+group by as_of, layer
+order by as_of, layer nulls last

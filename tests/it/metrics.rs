@@ -2,6 +2,7 @@
 
 mod alerts;
 mod exports;
+mod openlineage;
 mod snowflake;
 
 use serde_json::{Value, json};

@@ -11,6 +11,7 @@ mod figures;
 mod history;
 mod html;
 pub(crate) mod model;
+mod openlineage;
 mod outputs;
 mod prometheus;
 mod snowflake;
@@ -29,6 +30,7 @@ use jiff::civil::DateTime;
 use self::collect::{Found, Request};
 use self::history::{Past, Scope};
 use self::model::{AlertState, Report, Window};
+use self::openlineage::Sink;
 use crate::environment::Name;
 use crate::lock::{Holder, Lock};
 use crate::outcome::Outcome;
@@ -70,6 +72,11 @@ pub(crate) struct Args {
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
 
+    /// Tell of the latest dbt run as OpenLineage events too: into this file, one a line, or to the service
+    /// at this address, which OPENLINEAGE_API_KEY may hold a key of.
+    #[arg(long, value_name = "FILE|URL")]
+    openlineage: Option<String>,
+
     /// Fail while an alert of `policies/alerts.toml` fires.
     #[arg(long)]
     gate: bool,
@@ -106,6 +113,7 @@ fn utc_time(text: &str) -> Result<DateTime, String> {
 }
 
 pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
+    let sink = args.openlineage.as_deref().map(Sink::parse).transpose()?;
     let opened = args.target.open(repo, args.schema.as_ref(), "metrics")?;
     interrupt::listen()?;
     // DuckDB lets one process write. Snowflake needs no lock: what is kept twice is read once.
@@ -117,6 +125,9 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     let report = report(args, repo, warehouse.as_mut())?;
     write(args, repo, warehouse.as_mut(), &report)?;
     outputs::tell(&report)?;
+    if let Some(sink) = &sink {
+        openlineage::tell(repo, &opened.place, warehouse.as_mut(), &report, sink)?;
+    }
     let fires = report.alerts.iter().any(|alert| alert.state == AlertState::Firing);
     Ok(if args.gate && fires { Outcome::Findings } else { Outcome::Clean })
 }

@@ -10,7 +10,7 @@ select
 from {{ schema.queries }}
 where
     coalesce(
-        case when json_valid(query_tag) then json_extract_string(query_tag, '$.environment') end,
+        try(json_extract_string(query_tag, '$.environment')),
         schema_name
     ) = {{ schema.literal }}
 {% if not loop.last %}

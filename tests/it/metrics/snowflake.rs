@@ -6,8 +6,8 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::{figure, values};
-use crate::support::Checkout;
 use crate::support::endpoint::Endpoint;
+use crate::support::{BUILT, Checkout, Ended};
 
 /// The figures that come from the query log.
 const OF_QUERIES: [&str; 9] = [
@@ -108,4 +108,121 @@ fn exactly_a_page_of_queries_is_read_again_in_halves() {
         points.iter().any(|point| point["name"] == "queries" && point["value"] == 10_000.0),
         "{points:?}"
     );
+}
+
+#[test]
+fn more_than_a_page_in_one_moment_is_told_as_the_part_that_it_is() {
+    let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
+    endpoint.run(&checkout, &["schema", "create", "--schema", "dev"]).expect(0);
+    let (until, day) = (today().to_string(), today().checked_sub(2.days()).expect("a day"));
+    // Exactly a page, and it cannot be proven that it is all: no slice is short enough to part them.
+    endpoint.remember(&format!(
+        "select 'q' || i as query_id, 'DEV' as schema_name, 'SUCCESS' as execution_status, 1000 as total_elapsed_time,
+             timestamp '{day} 10:00:10' as start_time, timestamp '{day} 10:00:11' as end_time
+         from range(10000) as t(i)"
+    ));
+    let report = endpoint.run(&checkout, &arguments(&until, &[])).expect(0).json();
+    for name in ["queries", "failed_queries", "query_mean_seconds"] {
+        let figure = figure(&report, name);
+        assert_eq!(figure["status"], "truncated", "{name}");
+        assert!(figure["reason"].as_str().is_some_and(|reason| reason.contains("10000")), "{figure}");
+    }
+    assert_eq!(values(&report, ["queries", "query_total_seconds"]), [json!(10_000), json!(10_000.0)]);
+    assert_eq!(report["daily"]["status"], "truncated");
+}
+
+/// The part of a page that shows what the business asks.
+fn business(page: &str) -> &str {
+    let start = page.find("id=\"business\"").expect("the part for the business");
+    let part = &page[start..];
+    &part[..part.find("</section>").expect("its end")]
+}
+
+#[test]
+fn a_build_is_told_the_same_on_both_engines() {
+    let endpoint = Endpoint::with_databases(&["LOGISTICS_DEMO", "SNOWFLAKE"]);
+    let checkout = Checkout::built();
+    let told = ["metrics", "--schema", BUILT, "--format", "json"];
+    let paint = ["metrics", "--schema", BUILT, "--format", "html"];
+    let (ours, our_page) = (checkout.run(&told).expect(0).json(), checkout.run(&paint).expect(0).stdout);
+
+    endpoint.run(&checkout, &["elt", "--schema", BUILT]).expect(0);
+    cost_is_known(&endpoint);
+    let mut command = endpoint.command(&checkout, &told);
+    let events = checkout.path("events.ndjson");
+    command.env("SNOWFLAKE_ROLE", "ACCOUNTADMIN").arg("--openlineage").arg(&events);
+    let theirs = Ended::of(command).expect(0).json();
+
+    // What the ledger holds is of the same project and the same seeds.
+    for name in [
+        "runs",
+        "run_success_rate",
+        "failing_environments",
+        "tests",
+        "failed_tests",
+        "test_pass_rate",
+        "relation_rows",
+    ] {
+        assert_eq!(figure(&theirs, name)["value"], figure(&ours, name)["value"], "{name}");
+        assert_eq!(figure(&theirs, name)["status"], "ok", "{name}");
+    }
+    assert_eq!(theirs["tests_by_layer"]["rows"], ours["tests_by_layer"]["rows"]);
+    assert_eq!(
+        theirs["latest_run"]["rows"].as_array().map(Vec::len),
+        ours["latest_run"]["rows"].as_array().map(Vec::len)
+    );
+    assert_eq!(theirs["slowest_nodes"]["status"], "ok");
+
+    // What only Snowflake can tell, to a role that may ask.
+    for (name, value, status, source) in [
+        ("credits", json!(1.75), "delayed", "ACCOUNT_USAGE.QUERY_ATTRIBUTION_HISTORY"),
+        ("warehouse_credits", json!(4.5), "delayed", "ACCOUNT_USAGE.WAREHOUSE_METERING_HISTORY"),
+        ("storage_fail_safe_bytes", json!(0), "ok", "INFORMATION_SCHEMA.TABLE_STORAGE_METRICS"),
+    ] {
+        let figure = figure(&theirs, name);
+        assert_eq!((&figure["value"], &figure["status"]), (&value, &json!(status)), "{name}");
+        assert_eq!(figure["source"], source);
+    }
+    assert!(
+        figure(&theirs, "credits")["reason"].as_str().is_some_and(|delay| delay.contains("8 hours behind"))
+    );
+    assert_eq!(theirs["cost"]["rows"], json!([{ "environment": BUILT, "credits": 1.75 }]));
+    let storage = figure(&theirs, "storage_bytes");
+    assert_eq!(storage["source"], "INFORMATION_SCHEMA.TABLE_STORAGE_METRICS");
+    assert!(storage["value"].as_i64().is_some_and(|bytes| bytes > 0), "{storage}");
+
+    let events = super::openlineage::events(&events);
+    let namespace = &events.iter().find_map(|event| event["outputs"].get(0)).expect("an output")["namespace"];
+    assert_eq!(namespace, "snowflake://ORG-ACCOUNT");
+    let name = format!("LOGISTICS_DEMO.{}.", BUILT.to_uppercase());
+    for output in events.iter().filter_map(|event| event["outputs"].get(0)) {
+        assert!(output["name"].as_str().is_some_and(|full| full.starts_with(&name)), "{output}");
+        assert!(output["facets"]["schema"]["fields"].is_array(), "{output}");
+    }
+
+    let their_page = endpoint.run(&checkout, &paint).expect(0).stdout;
+    let (ours, theirs) = (business(&our_page), business(&their_page));
+    let rows = |part: &str| part.matches("<tr").count();
+    assert!(rows(ours) > 20, "{} rows", rows(ours));
+    assert_eq!(rows(theirs), rows(ours));
+    assert!(!theirs.contains("query of this panel failed"), "a panel that Snowflake does not understand");
+}
+
+/// The account's own views with some hours of cost in them.
+fn cost_is_known(endpoint: &Endpoint) {
+    endpoint.sql(&format!(
+        "create schema snowflake.account_usage;;
+         create table snowflake.account_usage.query_attribution_history
+             (query_tag varchar, start_time timestamp_ltz, credits_attributed_compute double);;
+         insert into snowflake.account_usage.query_attribution_history values
+             ('{{\"environment\": \"{BUILT}\"}}', current_timestamp(), 1.25),
+             ('{{\"environment\": \"{BUILT}\"}}', current_timestamp(), 0.5),
+             ('{{\"environment\": \"{BUILT}\"}}', dateadd('day', -60, current_timestamp()), 64),
+             ('{{\"environment\": \"prod\"}}', current_timestamp(), 16),
+             ('of another tool', current_timestamp(), 9);;
+         create table snowflake.account_usage.warehouse_metering_history
+             (start_time timestamp_ltz, credits_used double);;
+         insert into snowflake.account_usage.warehouse_metering_history values
+             (current_timestamp(), 4.5), (dateadd('day', -60, current_timestamp()), 32)"
+    ));
 }

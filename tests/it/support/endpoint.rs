@@ -1,5 +1,6 @@
 //! A Snowflake of a test's own: `tests/snowflake/endpoint.py` on a free port, gone when it is dropped.
 
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
@@ -20,20 +21,24 @@ pub(crate) struct Endpoint {
 
 impl Endpoint {
     pub(crate) fn start() -> Self {
-        Self::spawn(None)
+        Self::with(&[])
     }
 
     /// One that leaves its data in a DuckDB file, which is whole when the endpoint has ended.
     pub(crate) fn keeping(data: &Path) -> Self {
-        Self::spawn(Some(data))
+        Self::with(&["--data".as_ref(), data.as_os_str()])
     }
 
-    fn spawn(data: Option<&Path>) -> Self {
+    /// An account with these databases; the first one is where environments live.
+    pub(crate) fn with_databases(databases: &[&str]) -> Self {
+        let options: Vec<&OsStr> =
+            databases.iter().flat_map(|database| ["--database".as_ref(), OsStr::new(database)]).collect();
+        Self::with(&options)
+    }
+
+    fn with(options: &[&OsStr]) -> Self {
         let mut command = Command::new(environment().join("bin/python"));
-        command.arg(root().join("tests/snowflake/endpoint.py")).args(["--port", "0"]);
-        if let Some(data) = data {
-            command.arg("--data").arg(data);
-        }
+        command.arg(root().join("tests/snowflake/endpoint.py")).args(["--port", "0"]).args(options);
         let mut process =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the endpoint starts");
         let mut ready = String::new();

@@ -26,6 +26,8 @@ pub(crate) struct Node {
     pub(crate) description: String,
     /// The file that dbt compiled the node to, relative to the project.
     pub(crate) compiled_path: Option<String>,
+    /// Those that properties describe, by name.
+    pub(crate) columns: BTreeMap<String, Column>,
     alias: Option<String>,
     fqn: Vec<String>,
     config: NodeConfig,
@@ -39,6 +41,14 @@ pub(crate) struct Node {
 #[serde(default)]
 struct NodeConfig {
     materialized: Option<String>,
+    severity: Option<String>,
+}
+
+/// What properties say of a column.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Column {
+    pub(crate) description: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -63,8 +73,13 @@ pub(crate) struct GenericTest {
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Source {
+    pub(crate) database: Option<String>,
     pub(crate) schema: String,
     pub(crate) identifier: String,
+    #[serde(default)]
+    pub(crate) description: String,
+    #[serde(default)]
+    pub(crate) columns: BTreeMap<String, Column>,
 }
 
 impl Node {
@@ -119,6 +134,11 @@ impl Manifest {
 
     pub(crate) fn materialized(&self, id: &str) -> Option<&str> {
         self.node(id)?.config.materialized.as_deref()
+    }
+
+    /// How grave it is when a test fails: `error` or `warn`, in any case.
+    pub(crate) fn severity(&self, id: &str) -> Option<&str> {
+        self.node(id)?.config.severity.as_deref()
     }
 
     /// The layer of a node: the folder of a model below `models/`; for a test the layer of the model

@@ -193,7 +193,7 @@ struct Ledger {
 }
 
 /// What is asked for both windows, in this order.
-const COMPARED: [&str; 5] = [sql::RELATIONS, sql::RUN_TOTALS, sql::RECOVERY, sql::FRESHNESS, sql::TESTS];
+const COMPARED: [&str; 4] = [sql::RELATIONS, sql::RUN_TOTALS, sql::RECOVERY, sql::FRESHNESS];
 
 fn read_ledger(
     warehouse: &mut dyn Warehouse,
@@ -204,34 +204,36 @@ fn read_ledger(
     let (templates, window) = (Templates::new(warehouse, &found.ledgers, request.now), request.window);
     let engine_keeps_log = sql::is_snowflake(warehouse);
     let (log_now, log_before): (&[&str], &[&str]) =
-        if engine_keeps_log { (&[], &[]) } else { (&[sql::QUERIES, sql::QUERY_BOUNDS], &[sql::QUERIES]) };
+        if engine_keeps_log { (&[], &[]) } else { (&[sql::QUERIES, sql::QUERIES_AHEAD], &[sql::QUERIES]) };
     let of_window = |template: &&str| templates.fill(template, window);
     let of_before = |template: &&str| templates.fill(template, before);
     let statements: Vec<String> = (COMPARED.iter().map(of_window))
         .chain(COMPARED.iter().map(of_before))
-        .chain([sql::NODES, sql::RUNS, sql::LATEST_RUN, sql::LIFETIME].iter().map(of_window))
+        .chain([sql::TESTS, sql::NODES, sql::RUNS, sql::LATEST_RUN, sql::LIFETIME].iter().map(of_window))
         .chain(log_now.iter().map(of_window))
         .chain(log_before.iter().map(of_before))
         .collect::<Result<_>>()?;
     let read = warehouse.query_many(&statements).context("failed to read the ledgers")?;
     let mut results = Results(read.into_iter());
-    let (now, before) = (latest(&mut results, window)?, latest(&mut results, before)?);
+    let (mut now, mut before) = (latest(&mut results, window)?, latest(&mut results, before)?);
+    for result in results.next::<TestsAsOf>()? {
+        let side = if result.as_of == "before" { &mut before } else { &mut now };
+        side.tests.push(with_rate(result.layer));
+    }
     let (slowest, failing) = nodes(&results.next::<Ranked>()?);
-    Ok(Ledger {
-        now,
-        before,
-        slowest,
-        failing,
-        runs: results.next()?,
-        latest_run: results.next()?,
-        lifetime: results.next()?,
-        logs: if engine_keeps_log {
-            None
-        } else {
-            let now = log(results.next()?, results.next::<Bounds>()?.into_iter().next());
-            Some((now, log(results.next()?, None)))
-        },
-    })
+    let (runs, latest_run, lifetime) = (results.next()?, results.next()?, results.next()?);
+    let logs = if engine_keeps_log {
+        None
+    } else {
+        let mut now = log(results.next()?);
+        now.ahead_of_clock = results.next::<Ahead>()?.first().map(|row| row.ahead_of_clock);
+        if now.last_day.is_none() {
+            let last: Vec<LastQuery> = records(warehouse.query(&templates.fill(sql::LAST_QUERY, window)?)?)?;
+            now.last_day = last.first().and_then(|row| row.last_day);
+        }
+        Some((now, log(results.next()?)))
+    };
+    Ok(Ledger { now, before, slowest, failing, runs, latest_run, lifetime, logs })
 }
 
 /// The results of one call, in the order of its statements.
@@ -256,7 +258,7 @@ fn latest(results: &mut Results, window: Window) -> Result<Latest> {
         runs: results.next::<RunTotals>()?.pop().unwrap_or_default(),
         recovery: results.next::<Recovery>()?.pop().unwrap_or_default(),
         successes: results.next()?,
-        tests: results.next()?.into_iter().map(with_rate).collect(),
+        tests: Vec::new(),
     })
 }
 
@@ -353,14 +355,28 @@ impl LoadRow {
     }
 }
 
-/// The row of `query_bounds.sql`.
+/// A row of `tests.sql`.
 #[derive(Deserialize)]
-struct Bounds {
-    last_day: Option<Date>,
+struct TestsAsOf {
+    /// `now` or `before`: at the end of which window.
+    as_of: String,
+    #[serde(flatten)]
+    layer: Layer,
+}
+
+/// The row of `queries_ahead.sql`.
+#[derive(Deserialize)]
+struct Ahead {
     ahead_of_clock: i64,
 }
 
-fn log(rows: Vec<LoadRow>, bounds: Option<Bounds>) -> Log {
+/// The row of `last_query.sql`.
+#[derive(Deserialize)]
+struct LastQuery {
+    last_day: Option<Date>,
+}
+
+fn log(rows: Vec<LoadRow>) -> Log {
     let mut log = Log::new(LEDGER_QUERIES);
     for row in rows {
         let load = row.load();
@@ -374,8 +390,7 @@ fn log(rows: Vec<LoadRow>, bounds: Option<Bounds>) -> Log {
             _ => log.total = load,
         }
     }
-    log.last_day = bounds.as_ref().and_then(|bounds| bounds.last_day);
-    log.ahead_of_clock = bounds.map(|bounds| bounds.ahead_of_clock);
+    log.last_day = log.days.iter().map(|day| day.date_day).max();
     log
 }
 

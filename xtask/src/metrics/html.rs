@@ -31,6 +31,7 @@ use sha2::{Digest as _, Sha256};
 
 use self::card::Card;
 use self::figure::{Figure, Table, tone};
+pub(super) use self::gather::is_of_run;
 pub(crate) use self::gather::{Extra, gather};
 use self::grid::{Cell, Grid, Unit, Words};
 use super::model::{self, AlertState, Report, Span, Status};

@@ -44,7 +44,8 @@ pub(super) fn is_snowflake(warehouse: &dyn Warehouse) -> bool {
 /// The query log of DuckDB environments is a table of their ledgers.
 pub(super) const FROM_QUERIES: &str = include_str!("../../../sql/duckdb/metrics/from_queries.sql");
 pub(super) const QUERIES: &str = include_str!("../../../sql/duckdb/metrics/queries.sql");
-pub(super) const QUERY_BOUNDS: &str = include_str!("../../../sql/duckdb/metrics/query_bounds.sql");
+pub(super) const QUERIES_AHEAD: &str = include_str!("../../../sql/duckdb/metrics/queries_ahead.sql");
+pub(super) const LAST_QUERY: &str = include_str!("../../../sql/duckdb/metrics/last_query.sql");
 
 pub(super) const FROM_RUNS: &str = include_str!("../../../sql/metrics/from_runs.sql");
 pub(super) const FROM_NODES: &str = include_str!("../../../sql/metrics/from_nodes.sql");
@@ -96,6 +97,7 @@ impl Templates {
                 relations => source(FROM_RELATIONS)?,
                 window_start => self.dialect.timestamp(window.start),
                 window_end => self.dialect.timestamp(window.end),
+                before_end => self.dialect.timestamp(window.previous()?.end),
                 now => self.dialect.timestamp(self.now),
             },
         )
@@ -149,7 +151,8 @@ mod tests {
         let window = Window::ending(now, 7).expect("a window");
         let all = [
             QUERIES,
-            QUERY_BOUNDS,
+            QUERIES_AHEAD,
+            LAST_QUERY,
             RELATIONS,
             NODES,
             RUNS,

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use anyhow::Result;
+use jiff::civil::DateTime;
 use serde_json::Value;
 
 use super::grid::{Cell, Column, Grid, Unit, Words};
@@ -134,25 +135,30 @@ fn project_of(manifest: &Manifest) -> Project {
     project
 }
 
-/// The threads of the latest run, if that is the run which dbt's results are of: the same node began at
-/// the very same microsecond.
+/// The threads of the latest run, if that is the run which dbt's results are of.
 fn threads_of(results: &RunResults, latest: &[RunNode]) -> HashMap<String, String> {
-    let began: HashMap<&str, String> = latest
-        .iter()
-        .filter_map(|node| Some((node.node_id.as_str(), node.started_at?.strftime("%FT%T%.6f").to_string())))
-        .collect();
-    let same_run = results.results.iter().any(|result| {
-        began.get(result.unique_id.as_str()).is_some_and(|known| {
-            result.started_at().is_some_and(|at| at.trim_end_matches('Z').trim_end_matches("+00:00") == known)
-        })
-    });
-    if !same_run {
+    let began = latest.iter().filter_map(|node| Some((node.node_id.as_str(), node.started_at?)));
+    if !is_of_run(results, began) {
         return HashMap::new();
     }
     let named = |result: &crate::dbt::artifacts::RunResult| {
         Some((result.unique_id.clone(), result.thread_id.clone()?))
     };
     results.results.iter().filter_map(named).collect()
+}
+
+/// Whether dbt's results are of the run whose nodes `began` then: the same node at the very same microsecond.
+pub(in crate::metrics) fn is_of_run<'a>(
+    results: &RunResults,
+    began: impl Iterator<Item = (&'a str, DateTime)>,
+) -> bool {
+    let began: HashMap<&str, String> =
+        began.map(|(id, at)| (id, at.strftime("%FT%T%.6f").to_string())).collect();
+    results.results.iter().any(|result| {
+        began.get(result.unique_id.as_str()).is_some_and(|known| {
+            result.started_at().is_some_and(|at| at.trim_end_matches('Z').trim_end_matches("+00:00") == known)
+        })
+    })
 }
 
 fn ask_all(warehouse: &mut dyn Warehouse, policy: Policy, environment: Option<&Name>) -> Result<Business> {
