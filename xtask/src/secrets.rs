@@ -19,6 +19,7 @@ mod names;
 mod rules;
 mod scanner;
 mod shape;
+pub(crate) mod testing;
 mod tokens;
 mod verify;
 
