@@ -1,0 +1,85 @@
+//! Authorisation headers: `Bearer …`, `Basic …` and what providers made of them.
+
+use std::ops::Range;
+
+use super::super::assignment;
+use super::super::decode;
+use super::super::judge::{self, Shape};
+use super::token_like;
+
+/// What an authorisation header may carry although it is too short to be proven random.
+pub(super) fn header_token(value: &[u8]) -> bool {
+    let shape = Shape::of(value);
+    shape.len >= 12
+        && shape.digits >= 2
+        && shape.letters() >= 4
+        && token_like(value)
+        && !shape.dull()
+        && !judge::placeholder(value)
+        && !judge::template(value)
+        && !judge::code(value)
+}
+
+/// Skips `Bearer ` and its like; says whether there was one.
+pub(super) fn after_scheme(bytes: &[u8], value: Range<usize>) -> (Range<usize>, bool) {
+    const SCHEMES: &[&[u8]] = &[
+        b"bearer",
+        b"token",
+        b"basic",
+        b"bot",
+        b"apikey",
+        b"api-key",
+        b"key",
+        b"digest",
+        b"splunk",
+        b"sso-key",
+        b"oauth",
+        b"aqaaabaaa",
+        b"apitoken",
+        b"api-token",
+        b"genie-key",
+        b"pat",
+        b"jwt",
+        b"zoho-oauthtoken",
+        b"ssws",
+        b"dop",
+        b"authorization:",
+    ];
+    let text = &bytes[value.clone()];
+    // An unquoted value ended at the blank behind the scheme: go on from there.
+    let whole = if SCHEMES.iter().any(|s| s.eq_ignore_ascii_case(text)) {
+        let end = assignment::line_end(bytes, value.end);
+        value.start..end.min(value.end + 600)
+    } else {
+        value.clone()
+    };
+    let text = &bytes[whole.clone()];
+    let Some(blank) = memchr::memchr(b' ', text) else { return (value, false) };
+    let scheme = text[..blank].strip_suffix(b":").unwrap_or(&text[..blank]);
+    if !SCHEMES.iter().any(|s| s.eq_ignore_ascii_case(scheme)) {
+        return (value, false);
+    }
+    let mut start = whole.start + blank + 1;
+    if let Some(equals) = memchr::memmem::find(&bytes[start..whole.end.min(start + 10)], b"token=") {
+        start += equals + 6;
+    }
+    let length = bytes[start..whole.end]
+        .iter()
+        .take_while(|b| **b > b' ' && !matches!(**b, b'"' | b'\'' | b'`' | b',' | b';' | b'\\' | b'<' | b'>'))
+        .count();
+    (start..start + length, true)
+}
+
+/// `Basic` with something that decodes to `user:password`.
+pub(super) fn basic(bytes: &[u8], whole: &Range<usize>, value: &Range<usize>) -> bool {
+    let scheme = &bytes[whole.start..value.start];
+    scheme.len() >= 5
+        && scheme[..5].eq_ignore_ascii_case(b"basic")
+        && decode::base64(&bytes[value.clone()]).is_some_and(|decoded| {
+            let colon = memchr::memchr(b':', &decoded);
+            colon.is_some_and(|at| at + 1 < decoded.len())
+                && decoded.iter().all(|b| (b' '..0x7F).contains(b))
+                && !judge::placeholder(&decoded)
+                && !judge::template(&decoded)
+        })
+}
