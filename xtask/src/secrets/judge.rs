@@ -190,7 +190,6 @@ const PLACEHOLDERS: &[&str] = &[
     "my-secret",
     "my_secret",
     "notreal",
-    "fake",
     "not-a",
     "not_a",
     "goes here",
@@ -205,6 +204,7 @@ const PLACEHOLDERS: &[&str] = &[
 
 /// Words that may stand in a secret by chance or as a mark: they settle it when they are most of it.
 const FILLERS: &[&str] = &[
+    "fake",
     "sample",
     "dummy",
     "replace",

@@ -33,6 +33,9 @@ pub(crate) const JOINT: &str = "<>";
 /// How deep `[extend]` may nest: gitleaks' own limit.
 const EXTEND_DEPTH: usize = 2;
 
+/// The largest rule file that is read, in bytes: ten times our own.
+const LARGEST: u64 = 8 << 20;
+
 #[derive(Debug, Default)]
 pub(crate) struct RuleSet {
     pub(crate) rules: Vec<Rule>,
@@ -206,8 +209,7 @@ impl RuleSet {
     }
 
     fn load_at(path: &Path, depth: usize) -> Result<Self> {
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("failed to read the secret rules {}", path.display()))?;
+        let text = read(path)?;
         if text == BUILT_IN {
             return Self::built_in();
         }
@@ -216,8 +218,7 @@ impl RuleSet {
 
     /// Adds the rules and allowlists of another file, as a repository's `.gitleaks.toml` has them.
     pub(crate) fn add(&mut self, path: &Path) -> Result<()> {
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("failed to read the secret rules {}", path.display()))?;
+        let text = read(path)?;
         let mut raw: RawFile = toml::from_str(&text)
             .with_context(|| format!("failed to read {} as rules in gitleaks' format", path.display()))?;
         // What it extends is here already: our own rules stand for gitleaks' default ones.
@@ -326,6 +327,16 @@ impl RuleSet {
         });
         Ok(())
     }
+}
+
+/// The text of a rule file; a device or something huge named by `[extend]` is none.
+fn read(path: &Path) -> Result<String> {
+    let failed = || format!("failed to read the secret rules {}", path.display());
+    let meta = path.metadata().with_context(failed)?;
+    if !meta.is_file() || meta.len() > LARGEST {
+        bail!("{} is no rule file: a file of at most {} MiB is expected", path.display(), LARGEST >> 20);
+    }
+    std::fs::read_to_string(path).with_context(failed)
 }
 
 /// What to do about a leaked credential, from what it is and where it is revoked.

@@ -27,7 +27,7 @@ pub(crate) fn build() -> usize {
 }
 
 pub(crate) fn load(text: &str) {
-    const LINES: &[u8] = b"token = \"a1B2c3D4e5F6g7H8\"\nqqq aab a2 \xFF\n\n{x: 'y'} # end";
+    const LINES: &[u8] = b"token = \"a1-b2\"\nqqq aab a2 key: zq81\n \xFF\n\n{x: 'y'} # end";
     let Ok(set) = RuleSet::parse(text, Path::new(".gitleaks.toml"), 0, true) else { return };
     if let Ok(engine) = Engine::new(set) {
         engine.scan(Place { path: "src/x.txt", commit: None }, LINES);

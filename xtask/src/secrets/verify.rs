@@ -232,7 +232,8 @@ mod tests {
         assert_eq!(prove("slack", good.as_bytes()), Proof::Plausible);
         let rotating = ["xoxe.xoxp-", "1-", &long.repeat(6)].concat();
         assert_eq!(prove("slack", rotating.as_bytes()), Proof::Plausible);
-        for bad in ["xoxb-", "xoxb-abc-def-ghijklmnopqrst", "xoxb-123456789012-short"] {
+        for bad in ["", "abc-def-ghijklmnopqrst", "123456789012-short"] {
+            let bad = ["xoxb", bad].join("-");
             assert_eq!(prove("slack", bad.as_bytes()), Proof::Doubtful, "{bad}");
         }
         let stripe = |body: &str| prove("stripe", ["sk_", "live_", body].concat().as_bytes());

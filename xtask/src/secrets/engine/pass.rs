@@ -144,6 +144,12 @@ impl<'a> Scan<'a> {
         let next = name.end;
         let Some(found) = assignment::assigned(self.bytes, name) else { return };
         self.name_end = next;
+        // Too long for a credential, and so is what is assigned within it, up to its last part: names without
+        // end in a text without blanks would otherwise be read a thousand times over.
+        if !found.quoted && found.value.len() > generic::VALUE_MOST {
+            self.name_end = next.max(found.value.end - generic::VALUE_MOST);
+            return;
+        }
         let strongest = self.strongest(word, &found.name);
         let Some((kind, range)) = generic::in_assignment(self.bytes, &found, strongest, self.language) else {
             if (6..tokens::LEAST).contains(&found.value.len())

@@ -55,6 +55,9 @@ pub(crate) fn in_url(bytes: &[u8], at: usize, language: Language) -> Option<Rang
     if shape.distinct < 2 || value.starts_with(b"xx") || value.starts_with(b"..") {
         return None;
     }
+    if (stands_for_password(value) || language == Language::Code) && reserved(host) {
+        return None;
+    }
     let proven = !judge::placeholder(value) && (judge::random(value, &shape) || judge::chosen(value, &shape));
     let web =
         scheme.to_ascii_lowercase().ends_with(b"http") || scheme.to_ascii_lowercase().ends_with(b"https");
@@ -66,6 +69,22 @@ pub(crate) fn in_url(bytes: &[u8], at: usize, language: Language) -> Option<Rang
         !value.starts_with(b"your")
     };
     plausible.then_some(password)
+}
+
+/// The word itself, as documentation has it in the password's place.
+pub(super) fn stands_for_password(value: &[u8]) -> bool {
+    [&b"password"[..], b"pass", b"passwd", b"pwd", b"secret"]
+        .iter()
+        .any(|word| word.eq_ignore_ascii_case(value))
+}
+
+/// A host of the names that are reserved for examples: `db.example.com`, `host.test`.
+fn reserved(host: &[u8]) -> bool {
+    let name = host.split(|byte| matches!(byte, b':' | b'/' | b'?')).next().unwrap_or(host);
+    let mut labels = name.rsplit(|byte| *byte == b'.');
+    let (top, second) = (labels.next().unwrap_or_default(), labels.next().unwrap_or_default());
+    matches!(top, b"example" | b"test" | b"invalid")
+        || second == b"example" && matches!(top, b"com" | b"org" | b"net")
 }
 
 /// A shell variable somewhere in it: `$TOKEN`, but not the `$1` at the end of a password.
@@ -117,4 +136,34 @@ pub(crate) fn in_user_flag(bytes: &[u8], at: usize) -> Option<Range<usize>> {
         && !lower.starts_with(b"xxx")
         && !lower.starts_with(b"your");
     good.then_some(password)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn password(text: &str) -> Option<&str> {
+        let at = text.find("://").expect("an address");
+        in_url(text.as_bytes(), at, Language::Other).map(|range| &text[range])
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_read_unless_it_is_an_example() {
+        for scheme in ["postgres", "mysql", "mongodb+srv", "amqp", "rediss", "jdbc:mariadb"] {
+            let secret = ["tr4", "vel", "ler"].concat();
+            let text = format!("{scheme}://app:{secret}@db1.acme.io:1234/shop");
+            assert_eq!(password(&text), Some(secret.as_str()), "{text}");
+        }
+        for text in [
+            "postgres://app:password@db.example.com/shop",
+            "mysql://app:pass@host.test/shop",
+            "postgres://app:${PASSWORD}@db1/shop",
+            "postgres://app:{{ password }}@db1/shop",
+            "postgres://app@db1/shop",
+            "postgres://db1:5432/shop",
+            "postgres://app:x@",
+        ] {
+            assert_eq!(password(text), None, "{text}");
+        }
+    }
 }

@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::super::assignment;
 use super::super::decode;
 use super::super::judge::{self, Shape};
+use super::addresses::stands_for_password;
 use super::token_like;
 
 /// What an authorisation header may carry although it is too short to be proven random.
@@ -70,16 +71,46 @@ pub(super) fn after_scheme(bytes: &[u8], value: Range<usize>) -> (Range<usize>, 
     (start..start + length, true)
 }
 
-/// `Basic` with something that decodes to `user:password`.
-pub(super) fn basic(bytes: &[u8], whole: &Range<usize>, value: &Range<usize>) -> bool {
+/// Whether `Basic` carries a user and a password; `None` where it is no such header or does not decode.
+pub(super) fn basic(bytes: &[u8], whole: &Range<usize>, value: &Range<usize>) -> Option<bool> {
     let scheme = &bytes[whole.start..value.start];
-    scheme.len() >= 5
-        && scheme[..5].eq_ignore_ascii_case(b"basic")
-        && decode::base64(&bytes[value.clone()]).is_some_and(|decoded| {
-            let colon = memchr::memchr(b':', &decoded);
-            colon.is_some_and(|at| at + 1 < decoded.len())
-                && decoded.iter().all(|b| (b' '..0x7F).contains(b))
-                && !judge::placeholder(&decoded)
-                && !judge::template(&decoded)
-        })
+    if scheme.len() < 5 || !scheme[..5].eq_ignore_ascii_case(b"basic") {
+        return None;
+    }
+    let decoded = decode::base64(&bytes[value.clone()])?;
+    let colon = memchr::memchr(b':', &decoded)?;
+    let printable = decoded.iter().all(|byte| (b' '..0x7F).contains(byte));
+    (printable && colon + 1 < decoded.len())
+        .then(|| !judge::placeholder(&decoded) && !judge::template(&decoded) && !published(&decoded, colon))
+}
+
+/// The user and password of RFC 7617 and of its many copies, or words in their place.
+fn published(pair: &[u8], colon: usize) -> bool {
+    let lower = pair.to_ascii_lowercase();
+    let (user, password) = (&lower[..colon], &lower[colon + 1..]);
+    user == b"aladdin" && password.starts_with(b"open") || stands_for_password(password)
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
+    use super::*;
+
+    #[test]
+    fn a_basic_header_carries_user_and_password() {
+        let judged = |pair: &str| {
+            let text = format!("Basic {}", STANDARD.encode(pair));
+            basic(text.as_bytes(), &(0..text.len()), &(6..text.len()))
+        };
+        assert_eq!(judged(&["shop:", "tr4vel", "ler"].concat()), Some(true));
+        for pair in ["Aladdin:open sesame", "aladdin:opensesame", "user:password", "user:${PASSWORD}"] {
+            assert_eq!(judged(pair), Some(false), "{pair}");
+        }
+        for text in ["no colon", "user:", "user:\u{1}"] {
+            assert_eq!(judged(text), None, "{text}");
+        }
+        assert_eq!(basic(b"Bearer QWxh", &(0..11), &(7..11)), None);
+    }
 }

@@ -161,3 +161,11 @@ fn a_commit_may_be_allowed() {
     assert!(engine.set.allows_commit("bbbb"));
     assert!(!engine.set.allows_commit("aaaa") && !engine.set.allows_commit("cccc"));
 }
+
+#[test]
+#[cfg(unix)]
+fn a_device_is_no_rule_file() {
+    let text = "[extend]\npath = '/dev/zero'\n";
+    let error = RuleSet::parse(text, Path::new("own.toml"), 0, true).expect_err("it has no end");
+    assert!(error.to_string().contains("/dev/zero is no rule file"), "{error:#}");
+}
