@@ -1,6 +1,8 @@
 //! `cargo xtask secrets`: every mode finds the same secret, nothing is printed that should not be,
 //! and no input is too odd to be scanned.
 
+mod hostile;
+
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
@@ -441,4 +443,75 @@ fn a_submodule_a_worktree_a_shallow_and_a_sparse_clone_are_read_as_they_lie_ther
     assert!(!at("sparse").join("lib").exists());
     assert!(paths(&at("sparse"), &[]).is_empty());
     assert_eq!(paths(&at("sparse"), &["--history"]), ["lib/config.env"]);
+}
+
+#[test]
+fn an_id_is_told_with_its_secret() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let id = ["AKIA", "Z7Q2", "M4XK", "9T3W", "LB6N"].concat();
+    let secret = ["k7Fq2Zx9Lm", "4Tn8WpR3vB", "5cHy6Jd1Gs", "0Qe/+aUoXi"].concat();
+    write(folder.path(), "a.env", format!("AWS_ACCESS_KEY_ID={id}\nAWS_SECRET_ACCESS_KEY={secret}\n"));
+    let (_, found) = findings(folder.path(), &["a.env"]);
+    assert_eq!(found.len(), 1, "{found:?}");
+    let message = found[0]["message"].as_str().expect("a message");
+    assert_eq!((&found[0]["rule"], &found[0]["line"]), (&Value::from("aws-secret-key"), &Value::from(2)));
+    assert!(message.contains("AWS access key ID") && message.contains("1 line above"), "{message}");
+    let human = xtask(folder.path()).arg("a.env").output().expect("xtask starts").stdout;
+    assert!(!String::from_utf8_lossy(&human).contains(&id[4..]), "the id is not shown either");
+
+    // Alone it is a finding of its own.
+    write(folder.path(), "a.env", format!("AWS_ACCESS_KEY_ID={id}\n"));
+    let (_, found) = findings(folder.path(), &["a.env"]);
+    assert_eq!((found.len(), &found[0]["rule"]), (1, &Value::from("aws-access-key")));
+
+    let drawn = &secret[..36].replace(['/', '+'], "7");
+    write(folder.path(), "b.yaml", format!("client_id: shop-7\n# for the web\nclient_secret: {drawn}\n"));
+    let (_, found) = findings(folder.path(), &["b.yaml"]);
+    let message = found[0]["message"].as_str().expect("a message");
+    assert!(message.contains("the client_id that goes with it stands 2 lines above"), "{message}");
+    assert_eq!(found.len(), 1, "{found:?}");
+}
+
+#[test]
+fn allowed_commits_and_rules_of_paths_count_in_the_history() {
+    let repo = repository();
+    let folder = repo.path();
+    let commit = || {
+        git(folder, &["add", "-A"]);
+        git(folder, &["commit", "-q", "-m", "one"]);
+        let mut head = Command::new("git");
+        let output = head.current_dir(folder).args(["rev-parse", "HEAD"]).output().expect("git runs");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    write(folder, "a.txt", token());
+    let first = commit();
+    fs::remove_file(folder.join("a.txt")).expect("removed");
+    write(folder, "keys/store.p12", b"\0\x01\x02binary");
+    commit();
+    let allowed =
+        format!("[[rules]]\nid = 'key-store'\npath = '''\\.p12$'''\n[[allowlists]]\ncommits = ['{first}']\n");
+    write(folder, ".gitleaks.toml", allowed);
+    let rules = |options: &[&str]| -> Vec<String> {
+        let (_, found) = findings(folder, options);
+        found.iter().filter_map(|finding| finding["rule"].as_str().map(str::to_owned)).collect()
+    };
+    assert_eq!(rules(&["--history"]), ["key-store"]);
+    assert_eq!(rules(&[]), ["key-store"]);
+    let print = |options: &[&str]| findings(folder, options).1[0]["fingerprint"].clone();
+    assert_eq!(print(&[]), print(&["--history"]));
+    // The same text in a commit that is not allowed is found, though an allowed one brought it first.
+    write(folder, "a.txt", token());
+    commit();
+    assert_eq!(rules(&["--history"]), ["github-token", "key-store"]);
+}
+
+#[test]
+fn a_connection_string_in_code_is_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let password = ["Tra", "vel", "ler9"].concat();
+    let code = format!("var c = \"Server=db1;User Id=app;Password={password};Encrypt=true\";\n");
+    write(folder.path(), "a.cs", code);
+    write(folder.path(), "b.cs", "var c = \"Server=db1;User Id=app;Password=\" + password + \";\";\n");
+    let (_, found) = findings(folder.path(), &["a.cs", "b.cs"]);
+    assert_eq!((found.len(), &found[0]["rule"]), (1, &Value::from("generic-connection-string")), "{found:?}");
 }

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::{Context as _, Result, bail};
 use sha2::{Digest as _, Sha256};
 
+use super::engine::Place;
 use super::scanner::{Scanner, count};
 use crate::finding::Finding;
 use crate::git;
@@ -180,6 +181,8 @@ impl<'a> Patch<'a> {
             self.hunk(text);
         } else if let Some(name) = text.strip_prefix(b"+++ ") {
             self.path = (name != b"/dev/null").then(|| git::unquoted(name));
+        } else if let Some(names) = text.strip_prefix(b"Binary files ") {
+            self.binary(names);
         } else if text.starts_with(b"diff --") {
             self.flush();
         } else if matches!(text.len(), 40 | 64) && text.iter().all(u8::is_ascii_hexdigit) {
@@ -222,20 +225,35 @@ impl<'a> Patch<'a> {
         self.in_hunk = true;
     }
 
+    /// `a/one.bin and b/one.bin differ`: not scanned, but its path may say enough.
+    fn binary(&mut self, names: &[u8]) {
+        let Some(names) = names.strip_suffix(b" differ") else { return };
+        let Some(and) = memchr::memmem::rfind(names, b" and ") else { return };
+        let name = &names[and + b" and ".len()..];
+        if name != b"/dev/null" {
+            let path = git::unquoted(name);
+            tracing::debug!("skipped {path} in {}: binary", self.commit);
+            count(&self.scanner.counts.binary, 1);
+            self.path = Some(path);
+        }
+    }
+
     /// Scans what one file gained in one commit, if the same was not scanned before.
     fn flush(&mut self) {
         let path = self.path.take();
+        // What an allowed commit brought counts as unseen: another commit may bring it too.
         if let Some(path) = path
-            && !self.added.is_empty()
+            && !self.scanner.engine.set.allows_commit(&self.commit)
             && self.fresh(&path)
             && !self.scanner.skips(&path)
         {
+            let place = Place { path: &path, commit: Some(&self.commit) };
             count(&self.scanner.counts.bytes, self.added.len() as u64);
-            for mut finding in self.scanner.text(&path, &self.added) {
+            self.findings.extend(self.scanner.of_path(place));
+            for mut finding in self.scanner.text(place, &self.added) {
                 let real = |line: usize| self.numbers.get(line - 1).copied().unwrap_or(line);
                 finding.span.line = real(finding.span.line);
                 finding.span.end_line = real(finding.span.end_line);
-                finding.commit = Some(self.commit.clone());
                 self.findings.push(finding);
             }
         }
@@ -272,9 +290,10 @@ fn scan_messages(scanner: &Scanner, repo: &Repo, since: Option<&str>) -> Result<
     for text in texts.split(|byte| *byte == 0).map(<[u8]>::trim_ascii_start) {
         let Some(end) = memchr::memchr(b'\n', text) else { continue };
         let (commit, message) = text.split_at(end);
-        for mut finding in scanner.text("(message)", &message[1..]) {
-            finding.commit = Some(String::from_utf8_lossy(commit).into_owned());
-            findings.push(finding);
+        let commit = String::from_utf8_lossy(commit);
+        if !scanner.engine.set.allows_commit(&commit) {
+            let place = Place { path: "(message)", commit: Some(&commit) };
+            findings.extend(scanner.text(place, &message[1..]));
         }
     }
     Ok(findings)

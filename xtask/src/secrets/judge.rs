@@ -148,7 +148,11 @@ pub(super) fn as_if_random(value: &[u8], shape: &Shape) -> bool {
         return shape.surprise >= need && !words && pieces(value) > 8;
     }
     // Letters only: base62 without a digit is rare, prose is not. Ask for much more.
-    shape.digits == 0 && shape.len >= 16 && shape.surprise >= 4.9 && pieces(value) >= 14
+    shape.digits == 0
+        && shape.len >= 16
+        && shape.runs * 3 < shape.len
+        && shape.surprise >= 4.9
+        && pieces(value) >= 14
 }
 
 /// The longest stretch between separators: words joined with `-`, `_`, `.` or `/` have short ones.
@@ -200,6 +204,7 @@ const PLACEHOLDERS: &[&str] = &[
 
 /// Words that may stand in a secret by chance or as a mark: they settle it when they are most of it.
 const FILLERS: &[&str] = &[
+    "fake",
     "sample",
     "dummy",
     "replace",
@@ -272,6 +277,7 @@ pub(super) fn template(value: &[u8]) -> bool {
         || has(b"%(")
         || value.first().is_some_and(|b| matches!(b, b'$' | b'%' | b'@' | b'<' | b'[' | b'{' | b'&' | b'('))
         || value.starts_with(b"!!")
+        || value.ends_with(b"...")
         || value.ends_with(b"}")
         || (value.ends_with(b"%") && value.starts_with(b"%"))
 }

@@ -299,6 +299,10 @@ fn boundaries(bytes: &[u8], token: &Range<usize>) -> bool {
     ) {
         return false;
     }
+    // Cut off, as documentation shows the start of a token.
+    if bytes[token.end..].starts_with(b"..") {
+        return false;
+    }
     if matches!(previous, b'?' | b'@' | b'%' | b'#' | b'$' | b'*' | b'!' | b'^' | b')' | b']' | b'~') {
         return false;
     }

@@ -5,14 +5,22 @@
 //! are kept as text here and compiled on their first use: compiling them all would cost more than
 //! scanning most commits.
 
+mod allowlist;
+mod regex;
+#[cfg(test)]
+mod tests;
+
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
 use anyhow::{Context as _, Result, bail};
-use regex::bytes::{Regex, RegexBuilder};
 use serde::Deserialize;
 
+use self::allowlist::RawAllowlist;
+pub(crate) use self::allowlist::{Allowlist, Candidate};
+pub(crate) use self::regex::LazyRegex;
+use super::engine::Source;
 use super::shape::TokenShape;
+use super::verify;
 use crate::finding::Severity;
 
 /// The rules this toolkit was built with, for repositories that have no file of their own.
@@ -24,6 +32,9 @@ pub(crate) const JOINT: &str = "<>";
 
 /// How deep `[extend]` may nest: gitleaks' own limit.
 const EXTEND_DEPTH: usize = 2;
+
+/// The largest rule file that is read, in bytes: ten times our own.
+const LARGEST: u64 = 8 << 20;
 
 #[derive(Debug, Default)]
 pub(crate) struct RuleSet {
@@ -54,6 +65,8 @@ pub(crate) struct Rule {
     pub(crate) checksum: Option<String>,
     /// Characters at the start of the secret that tell its kind and nothing more.
     pub(crate) reveal: usize,
+    /// Rules of the secrets that this one's match is only the id of.
+    pub(crate) half_of: Vec<String>,
     /// Bytes around a keyword that the regex may need; 0 for the whole file, as gitleaks does it.
     pub(crate) reach: usize,
     #[cfg_attr(not(test), expect(dead_code, reason = "examples are for the tests"))]
@@ -95,166 +108,6 @@ impl Examples {
     pub(crate) fn join(example: &str) -> String {
         example.replace(JOINT, "")
     }
-}
-
-/// What is not a finding although a rule matches.
-#[derive(Debug, Default)]
-pub(crate) struct Allowlist {
-    all: bool,
-    target: Target,
-    regexes: Vec<LazyRegex>,
-    paths: Vec<LazyRegex>,
-    commits: Vec<String>,
-    stopwords: Vec<String>,
-    /// Rules it is for; empty for all.
-    pub(crate) rules: Vec<String>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Target {
-    #[default]
-    Secret,
-    Match,
-    Line,
-}
-
-/// What an allowlist is asked about.
-pub(crate) struct Candidate<'a> {
-    pub(crate) path: &'a str,
-    pub(crate) commit: Option<&'a str>,
-    pub(crate) secret: &'a [u8],
-    pub(crate) matched: &'a [u8],
-    pub(crate) line: &'a [u8],
-}
-
-impl Allowlist {
-    pub(crate) fn allows(&self, candidate: &Candidate<'_>) -> bool {
-        let target = match self.target {
-            Target::Secret => candidate.secret,
-            Target::Match => candidate.matched,
-            Target::Line => candidate.line,
-        };
-        let lower = candidate.secret.to_ascii_lowercase();
-        let checks = [
-            (!self.commits.is_empty())
-                .then(|| candidate.commit.is_some_and(|c| self.commits.iter().any(|own| own == c))),
-            (!self.paths.is_empty())
-                .then(|| self.paths.iter().any(|p| p.is_match(candidate.path.as_bytes()))),
-            (!self.regexes.is_empty()).then(|| self.regexes.iter().any(|r| r.is_match(target))),
-            (!self.stopwords.is_empty()).then(|| {
-                self.stopwords.iter().any(|word| memchr::memmem::find(&lower, word.as_bytes()).is_some())
-            }),
-        ];
-        let mut asked = checks.into_iter().flatten();
-        if self.all {
-            asked.next().is_some_and(|first| first && asked.all(|check| check))
-        } else {
-            asked.any(|check| check)
-        }
-    }
-
-    /// Whether a whole file may be left out unread.
-    pub(crate) fn allows_path(&self, path: &str) -> bool {
-        let only_paths = self.regexes.is_empty() && self.stopwords.is_empty() && self.commits.is_empty();
-        (only_paths || !self.all) && self.paths.iter().any(|p| p.is_match(path.as_bytes()))
-    }
-}
-
-/// A regex in Go's or Rust's syntax, compiled on first use. Its text was checked while loading.
-#[derive(Debug)]
-pub(crate) struct LazyRegex {
-    text: String,
-    compiled: OnceLock<Option<Regex>>,
-}
-
-impl LazyRegex {
-    pub(crate) fn new(text: &str) -> Self {
-        Self { text: from_go(text), compiled: OnceLock::new() }
-    }
-
-    pub(crate) fn get(&self) -> Option<&Regex> {
-        self.compiled.get_or_init(|| compile(&self.text).ok()).as_ref()
-    }
-
-    /// The error of a regex that does not compile.
-    pub(crate) fn check(&self) -> Result<()> {
-        compile(&self.text).map(drop)
-    }
-
-    fn is_match(&self, text: &[u8]) -> bool {
-        self.get().is_some_and(|regex| regex.is_match(text))
-    }
-}
-
-/// Bytes first, as Go's classes are ASCII; Unicode where the pattern itself asks for it.
-fn compile(text: &str) -> Result<Regex> {
-    let build = |unicode| RegexBuilder::new(text).unicode(unicode).size_limit(32 << 20).build();
-    Ok(build(false).or_else(|_| build(true))?)
-}
-
-/// Rewrites what Go accepts and Rust does not: a bare `{`, a `[` or set operators inside a class,
-/// `\Q…\E`, and `\Z`.
-pub(crate) fn from_go(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 8);
-    let mut chars = text.char_indices().peekable();
-    let mut class_start: Option<usize> = None;
-    while let Some((at, c)) = chars.next() {
-        match c {
-            '\\' => match chars.next() {
-                Some((_, 'Q')) => {
-                    let rest = &text[at + 2..];
-                    let quoted = rest.split("\\E").next().unwrap_or(rest);
-                    out.push_str(&regex::escape(quoted));
-                    let end = at + 2 + quoted.len() + 2;
-                    while chars.peek().is_some_and(|(next, _)| *next < end) {
-                        chars.next();
-                    }
-                }
-                Some((_, 'Z')) => out.push_str("\\z"),
-                Some((_, escaped @ ('<' | '>' | '_'))) => out.push(escaped),
-                Some((_, escaped)) => out.extend(['\\', escaped]),
-                None => out.push_str("\\\\"),
-            },
-            '[' if class_start.is_some() => {
-                if text[at..].starts_with("[:") && text[at..].contains(":]") {
-                    let end = at + text[at..].find(":]").unwrap_or(0) + 2;
-                    out.push_str(&text[at..end]);
-                    while chars.peek().is_some_and(|(next, _)| *next < end) {
-                        chars.next();
-                    }
-                } else {
-                    out.push_str("\\[");
-                }
-            }
-            '[' => {
-                class_start = Some(out.len() + 1);
-                out.push('[');
-                if text[at + 1..].starts_with('^') {
-                    out.push('^');
-                    chars.next();
-                    class_start = Some(out.len());
-                }
-            }
-            // A `]` that opens a class is itself a member.
-            ']' if class_start == Some(out.len()) => out.push_str("\\]"),
-            ']' => {
-                class_start = None;
-                out.push(']');
-            }
-            '&' | '~' if class_start.is_some() => out.extend(['\\', c]),
-            '-' if class_start.is_some() && text[at + 1..].starts_with('-') => out.push_str("\\-"),
-            '{' if class_start.is_none() && !is_repetition(&text[at..]) => out.push_str("\\{"),
-            _ => out.push(c),
-        }
-    }
-    out
-}
-
-fn is_repetition(text: &str) -> bool {
-    text[1..].split_once('}').is_some_and(|(inside, _)| {
-        let (least, most) = inside.split_once(',').unwrap_or((inside, ""));
-        !least.is_empty() && least.bytes().chain(most.bytes()).all(|b| b.is_ascii_digit())
-    })
 }
 
 #[derive(Deserialize)]
@@ -311,6 +164,8 @@ struct RawRule {
     revoke: String,
     checksum: Option<String>,
     #[serde(default)]
+    half_of: Vec<String>,
+    #[serde(default)]
     reveal: usize,
     #[serde(default)]
     reach: usize,
@@ -318,26 +173,27 @@ struct RawRule {
     examples: Examples,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawAllowlist {
-    #[serde(default)]
-    condition: String,
-    #[serde(default)]
-    regex_target: String,
-    #[serde(default)]
-    regexes: Vec<String>,
-    #[serde(default)]
-    paths: Vec<String>,
-    #[serde(default)]
-    commits: Vec<String>,
-    #[serde(default)]
-    stopwords: Vec<String>,
-    #[serde(default)]
-    target_rules: Vec<String>,
-}
-
 impl RuleSet {
+    /// The name that findings, baselines and allowlists use.
+    pub(crate) fn id(&self, source: Source) -> &str {
+        match source {
+            Source::Rule(at) => &self.rules[at].id,
+            Source::Provider(at) => &self.providers[at].id,
+            Source::Generic(kind) => kind.id(),
+        }
+    }
+
+    /// Whether an allowlist of the whole file takes a match of this rule.
+    pub(crate) fn allows(&self, rule: &str, candidate: &Candidate<'_>) -> bool {
+        let of_rule = |list: &&Allowlist| list.rules.is_empty() || list.rules.iter().any(|own| own == rule);
+        self.allowlists.iter().filter(of_rule).any(|list| list.allows(candidate))
+    }
+
+    /// Whether everything of a commit is allowed, whatever it holds.
+    pub(crate) fn allows_commit(&self, commit: &str) -> bool {
+        self.allowlists.iter().any(|list| list.rules.is_empty() && list.allows_commit(commit))
+    }
+
     /// The rules compiled into the toolkit.
     pub(crate) fn built_in() -> Result<Self> {
         // Examples are for the tests; leaving them out halves the time that starting takes.
@@ -353,8 +209,7 @@ impl RuleSet {
     }
 
     fn load_at(path: &Path, depth: usize) -> Result<Self> {
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("failed to read the secret rules {}", path.display()))?;
+        let text = read(path)?;
         if text == BUILT_IN {
             return Self::built_in();
         }
@@ -363,8 +218,7 @@ impl RuleSet {
 
     /// Adds the rules and allowlists of another file, as a repository's `.gitleaks.toml` has them.
     pub(crate) fn add(&mut self, path: &Path) -> Result<()> {
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("failed to read the secret rules {}", path.display()))?;
+        let text = read(path)?;
         let mut raw: RawFile = toml::from_str(&text)
             .with_context(|| format!("failed to read {} as rules in gitleaks' format", path.display()))?;
         // What it extends is here already: our own rules stand for gitleaks' default ones.
@@ -442,6 +296,9 @@ impl RuleSet {
         if raw.regex.is_none() && raw.path.is_none() {
             bail!(place("it has neither `regex` nor `path`"));
         }
+        if let Some(kind) = raw.checksum.as_deref().filter(|kind| !verify::KINDS.contains(kind)) {
+            bail!(place(&format!("checksum is `{kind}`, none of {}", verify::KINDS.join(", "))));
+        }
         let regex = raw.regex.as_deref().map(LazyRegex::new);
         let file = raw.path.as_deref().map(LazyRegex::new);
         if check {
@@ -464,6 +321,7 @@ impl RuleSet {
             severity: raw.severity.unwrap_or(Severity::High),
             checksum: raw.checksum,
             reveal: raw.reveal,
+            half_of: raw.half_of,
             reach: raw.reach,
             examples: raw.examples,
         });
@@ -471,37 +329,14 @@ impl RuleSet {
     }
 }
 
-impl RawAllowlist {
-    fn build(self, path: &Path, owner: &str, check: bool) -> Result<Allowlist> {
-        let place = |what: &str| format!("{}: {owner}: {what}", path.display());
-        let target = match self.regex_target.as_str() {
-            "" | "secret" => Target::Secret,
-            "match" => Target::Match,
-            "line" => Target::Line,
-            other => bail!(place(&format!("regexTarget is `{other}`, not secret, match or line"))),
-        };
-        let all = match self.condition.to_ascii_uppercase().as_str() {
-            "" | "OR" | "||" => false,
-            "AND" | "&&" => true,
-            other => bail!(place(&format!("condition is `{other}`, not OR or AND"))),
-        };
-        let regexes: Vec<_> = self.regexes.iter().map(|r| LazyRegex::new(r)).collect();
-        let paths: Vec<_> = self.paths.iter().map(|r| LazyRegex::new(r)).collect();
-        if check {
-            for regex in regexes.iter().chain(&paths) {
-                regex.check().with_context(|| place("a regex of its allowlist is not understood"))?;
-            }
-        }
-        Ok(Allowlist {
-            all,
-            target,
-            regexes,
-            paths,
-            commits: self.commits,
-            stopwords: lower(self.stopwords),
-            rules: self.target_rules,
-        })
+/// The text of a rule file; a device or something huge named by `[extend]` is none.
+fn read(path: &Path) -> Result<String> {
+    let failed = || format!("failed to read the secret rules {}", path.display());
+    let meta = path.metadata().with_context(failed)?;
+    if !meta.is_file() || meta.len() > LARGEST {
+        bail!("{} is no rule file: a file of at most {} MiB is expected", path.display(), LARGEST >> 20);
     }
+    std::fs::read_to_string(path).with_context(failed)
 }
 
 /// What to do about a leaked credential, from what it is and where it is revoked.
@@ -518,142 +353,4 @@ fn lower(mut words: Vec<String>) -> Vec<String> {
         word.make_ascii_lowercase();
     }
     words
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::secrets::engine::{Engine, Source};
-
-    fn found(engine: &Engine, text: &str) -> Vec<String> {
-        let hits = engine.scan("example.txt", text.as_bytes());
-        hits.iter()
-            .map(|hit| match hit.source {
-                Source::Rule(at) => engine.set.rules[at].id.clone(),
-                Source::Provider(at) => engine.set.providers[at].id.clone(),
-                Source::Generic(kind) => kind.id().to_owned(),
-            })
-            .collect()
-    }
-
-    fn with_examples() -> Engine {
-        let set = RuleSet::parse(BUILT_IN, Path::new("policies/secrets.toml"), 0, true)
-            .expect("our own rules are valid");
-        Engine::new(set).expect("our own rules build")
-    }
-
-    #[test]
-    fn every_example_of_every_rule_holds() {
-        let engine = with_examples();
-        let rules = engine.set.rules.iter().map(|rule| (&rule.id, &rule.examples));
-        let providers = engine.set.providers.iter().map(|provider| (&provider.id, &provider.examples));
-        let mut wrong = Vec::new();
-        for (id, examples) in rules.chain(providers) {
-            if examples.clean.is_empty() {
-                wrong.push(format!("{id}: no clean example"));
-            }
-            for example in &examples.secret {
-                if found(&engine, &Examples::join(example)).is_empty() {
-                    wrong.push(format!("{id}: not found: {example}"));
-                }
-            }
-            for example in &examples.clean {
-                let ids = found(&engine, &Examples::join(example));
-                if !ids.is_empty() {
-                    wrong.push(format!("{id}: found by {ids:?}: {example}"));
-                }
-            }
-        }
-        assert!(wrong.is_empty(), "{} examples:\n{}", wrong.len(), wrong.join("\n"));
-    }
-
-    #[test]
-    fn every_regex_finds_its_own_example() {
-        let engine = with_examples();
-        let mut wrong = Vec::new();
-        for rule in &engine.set.rules {
-            for example in &rule.examples.secret {
-                let text = Examples::join(example);
-                let matched = rule
-                    .regex
-                    .as_ref()
-                    .and_then(LazyRegex::get)
-                    .is_some_and(|regex| regex.is_match(text.as_bytes()));
-                if !matched {
-                    wrong.push(format!("{}: {example}", rule.id));
-                }
-            }
-        }
-        assert!(wrong.is_empty(), "{} rules:\n{}", wrong.len(), wrong.join("\n"));
-    }
-
-    #[test]
-    fn ids_are_unique_and_many() {
-        let set = RuleSet::built_in().expect("our own rules are valid");
-        let mut ids: Vec<&str> = set
-            .rules
-            .iter()
-            .map(|r| r.id.as_str())
-            .chain(set.providers.iter().map(|p| p.id.as_str()))
-            .collect();
-        let all = ids.len();
-        ids.sort_unstable();
-        ids.dedup();
-        assert_eq!(ids.len(), all);
-        assert!(all >= 450, "{all}");
-    }
-
-    #[test]
-    fn go_syntax_is_taken() {
-        for (go, text) in [
-            (r"a{b", "a{b"),
-            (r"[[a]", "["),
-            (r"[a&&b]", "&"),
-            (r"\Qa.b\E+", "a.b"),
-            (r"x\Z", "x"),
-            (r"[]a]+", "]a"),
-            (r"[[:alnum:]_]+", "a_1"),
-            (r"[a-z]{2,3}", "abc"),
-            (r"\<x\>", "<x>"),
-            (r"(?i)AbC", "aBc"),
-        ] {
-            let regex = LazyRegex::new(go);
-            regex.check().unwrap_or_else(|error| panic!("{go}: {error}"));
-            assert!(regex.is_match(text.as_bytes()), "{go} as {}", regex.text);
-        }
-    }
-
-    #[test]
-    fn a_broken_regex_is_named_by_its_rule() {
-        let text = "[[rules]]\nid = \"mine\"\nregex = '(' \n";
-        let error = RuleSet::parse(text, Path::new("own.toml"), 0, true).expect_err("`(` is no regex");
-        assert!(format!("{error:#}").contains("own.toml: rule `mine`"), "{error:#}");
-    }
-
-    #[test]
-    fn allowlists_combine_as_gitleaks_does() {
-        let text = r"
-            [[rules]]
-            id = 'mine'
-            regex = 'tok-([a-z0-9]{8})'
-            keywords = ['tok-']
-            [[rules.allowlists]]
-            condition = 'AND'
-            paths = ['^docs/']
-            regexes = ['^abc']
-            [[rules.allowlists]]
-            regexTarget = 'line'
-            regexes = ['sample']
-            stopwords = ['stop']
-        ";
-        let engine =
-            Engine::new(RuleSet::parse(text, Path::new("x.toml"), 0, true).expect("valid")).expect("builds");
-        let count = |path: &str, text: &str| engine.scan(path, text.as_bytes()).len();
-        let (abc, xyz) = (["tok-", "abc12345"].concat(), ["tok-", "xyz12345"].concat());
-        assert_eq!(count("src/a", &abc), 1);
-        assert_eq!(count("docs/a", &abc), 0);
-        assert_eq!(count("docs/a", &xyz), 1);
-        assert_eq!(count("src/a", &format!("{xyz} sample")), 0);
-        assert_eq!(count("src/a", &["tok-", "xystop12"].concat()), 0);
-    }
 }

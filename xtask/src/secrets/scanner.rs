@@ -9,10 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::allow;
 use super::decode;
-use super::engine::{Engine, Hit, Source};
+use super::engine::{Engine, Hit, Place, Source};
 use super::fingerprint::Fingerprints;
 use super::rules;
-use crate::finding::{Excerpt, Finding, Group, Lines, Severity};
+use super::verify::Proof;
+use crate::finding::{Excerpt, Finding, Group, Lines, Severity, Span};
 
 /// Texts are read in pieces of this size, so that memory does not follow the largest file.
 const PIECE: usize = 4 << 20;
@@ -87,7 +88,8 @@ impl Scanner {
         buffer: &mut Vec<u8>,
     ) -> io::Result<Vec<Finding>> {
         buffer.clear();
-        let mut findings = Vec::new();
+        let place = Place { path, commit: None };
+        let mut findings = self.of_path(place);
         let mut base = Base::default();
         loop {
             let before = buffer.len();
@@ -100,11 +102,12 @@ impl Scanner {
             if let Some(text) = base.first.then(|| decode::utf16(buffer)).flatten() {
                 reader.read_to_end(buffer)?;
                 let text = if last { text } else { decode::utf16(buffer).unwrap_or(text) };
-                return Ok(self.text(path, &text));
+                findings.extend(self.piece(place, &text, &base, text.len()));
+                return Ok(findings);
             }
             let keep = if last { 0 } else { buffer.len().min(OVERLAP) };
             let until = buffer.len() - keep;
-            findings.extend(self.piece(path, buffer, &base, until));
+            findings.extend(self.piece(place, buffer, &base, until));
             if last {
                 return Ok(findings);
             }
@@ -125,24 +128,41 @@ impl Scanner {
     }
 
     /// Scans a whole text.
-    pub(super) fn text(&self, path: &str, bytes: &[u8]) -> Vec<Finding> {
-        self.piece(path, bytes, &Base::default(), bytes.len())
+    pub(super) fn text(&self, place: Place<'_>, bytes: &[u8]) -> Vec<Finding> {
+        self.piece(place, bytes, &Base::default(), bytes.len())
+    }
+
+    /// The findings of a file that its path alone makes.
+    pub(super) fn of_path(&self, place: Place<'_>) -> Vec<Finding> {
+        let finding = |rule: &rules::Rule| Finding {
+            fingerprint: self.prints.of(&rule.id, place.path, b""),
+            remedy: rules::remedy(&rule.description, &rule.revoke),
+            message: format!("{}: the file itself, by its path", rule.description),
+            rule: rule.id.clone(),
+            group: Group::Secrets,
+            severity: rule.severity,
+            path: place.path.to_owned(),
+            span: Span { line: 1, column: 1, end_line: 1, end_column: 1 },
+            commit: place.commit.map(str::to_owned),
+            excerpt: None,
+        };
+        self.engine.of_path(place).map(finding).collect()
     }
 
     /// The findings of a piece that start before `until`.
-    fn piece(&self, path: &str, bytes: &[u8], base: &Base, until: usize) -> Vec<Finding> {
-        let hits = self.engine.scan(path, bytes);
+    fn piece(&self, place: Place<'_>, bytes: &[u8], base: &Base, until: usize) -> Vec<Finding> {
+        let hits = self.engine.scan(place, bytes);
         if hits.is_empty() {
             return Vec::new();
         }
         let lines = Lines::new(bytes);
         let mut findings = Vec::new();
-        for hit in hits.iter().filter(|hit| hit.range.start < until) {
+        for hit in hits.iter().filter(|hit| hit.range.start < until && !hit.told) {
             if allow::allowed(bytes, hit.range.start, hit.range.end) {
                 count(&self.counts.allowed_inline, 1);
                 continue;
             }
-            let mut finding = self.finding(path, &lines, hit);
+            let mut finding = self.finding(place, &lines, hit);
             finding.excerpt = Some(excerpt(bytes, &lines, hit, &hits));
             base.shift(&mut finding.span);
             findings.push(finding);
@@ -151,7 +171,7 @@ impl Scanner {
     }
 
     /// A hit as a finding: all about the secret but the secret.
-    fn finding(&self, path: &str, lines: &Lines<'_>, hit: &Hit) -> Finding {
+    fn finding(&self, place: Place<'_>, lines: &Lines<'_>, hit: &Hit) -> Finding {
         let (rule, what, revoke, mut severity, reveal) = match hit.source {
             Source::Rule(at) => {
                 let rule = self.engine.rule(at);
@@ -171,14 +191,24 @@ impl Scanner {
                 (kind.id().to_owned(), kind.description().to_owned(), "", Severity::Medium, 0)
             }
         };
-        let proof = match hit.checksum {
-            Some(true) => {
-                severity = severity.max(Severity::Critical);
-                ", its checksum holds"
+        let proof = match hit.proof {
+            Proof::Holds => {
+                severity = Severity::Critical;
+                ", given out as its form proves"
             }
-            Some(false) => ", its checksum does not hold",
-            None => "",
+            Proof::Doubtful => {
+                severity = severity.min(Severity::Medium);
+                ", though altered or made up by its form"
+            }
+            Proof::Plausible | Proof::Refuted => "",
         };
+        let beside = hit.beside.as_ref().map(|beside| {
+            format!(
+                "; the {} that goes with it stands {}",
+                beside.what,
+                apart(lines, hit.range.start, beside.at)
+            )
+        });
         let shown = hit
             .secret
             .get(..reveal.min(hit.secret.len() / 4))
@@ -186,17 +216,35 @@ impl Scanner {
             .unwrap_or_default();
         let shown = if shown.is_empty() { String::new() } else { format!(" {shown}…") };
         Finding {
-            fingerprint: self.prints.of(&rule, path, &hit.secret),
+            fingerprint: self.prints.of(&rule, place.path, &hit.secret),
             remedy: rules::remedy(&what, revoke),
-            message: format!("{what}{shown} of {} characters{proof}", hit.secret.len()),
+            message: format!(
+                "{what}{shown} of {} characters{proof}{}",
+                hit.secret.len(),
+                beside.unwrap_or_default()
+            ),
             rule,
             group: Group::Secrets,
             severity,
-            path: path.to_owned(),
+            path: place.path.to_owned(),
             span: lines.span(hit.range.start, hit.range.end),
-            commit: None,
+            commit: place.commit.map(str::to_owned),
             excerpt: None,
         }
+    }
+}
+
+/// Where something stands as seen from a hit: the same when lines move.
+fn apart(lines: &Lines<'_>, hit: usize, other: usize) -> String {
+    let line = |at: usize| lines.span(at, at).line;
+    let (hit, other) = (line(hit), line(other));
+    match other.abs_diff(hit) {
+        0 => "on the same line".to_owned(),
+        lines => format!(
+            "{lines} line{} {}",
+            if lines == 1 { "" } else { "s" },
+            if other < hit { "above" } else { "below" }
+        ),
     }
 }
 
@@ -229,7 +277,7 @@ impl Base {
         self.columns += tail.iter().filter(|byte| (**byte & 0xC0) != 0x80).count();
     }
 
-    fn shift(&self, span: &mut crate::finding::Span) {
+    fn shift(&self, span: &mut Span) {
         if span.line == 1 {
             span.column += self.columns;
         }

@@ -1,0 +1,242 @@
+//! One pass over one text: what a literal or a long token sets off.
+
+use std::ops::Range;
+
+use super::super::assignment;
+use super::super::generic::{self, Kind, Language, Word};
+use super::super::judge::{self, Shape};
+use super::super::rules::Candidate;
+use super::super::tokens::{self, Token};
+use super::super::verify::{self, Proof};
+use super::{Action, Engine, Hit, Place, Source};
+
+/// How far before its keyword a regex with a `reach` may start to match, in bytes.
+const BEHIND: usize = 256;
+
+/// The longest token that is asked whose it is, in bytes.
+const TOKEN_MOST: usize = 1400;
+
+/// One pass over one text.
+pub(super) struct Scan<'a> {
+    engine: &'a Engine,
+    place: Place<'a>,
+    bytes: &'a [u8],
+    language: Language,
+    hits: &'a mut Vec<Hit>,
+    /// For each rule that ran: up to where, so that no text is searched twice.
+    done: Vec<(usize, usize)>,
+    /// The end of the last name read, so that `secret_token_key` is read once.
+    name_end: usize,
+}
+
+impl<'a> Scan<'a> {
+    pub(super) fn new(engine: &'a Engine, place: Place<'a>, bytes: &'a [u8], hits: &'a mut Vec<Hit>) -> Self {
+        let language = Language::of(place.path);
+        Self { engine, place, bytes, language, hits, done: Vec::new(), name_end: 0 }
+    }
+
+    pub(super) fn act(&mut self, action: Action, at: Range<usize>) {
+        match action {
+            Action::Rule(rule) => self.rule(rule, at),
+            Action::Word(word) => self.word(word, at),
+            Action::Url => {
+                if let Some(range) = generic::in_url(self.bytes, at.start, self.language) {
+                    self.generic(Kind::Url, range);
+                }
+            }
+            Action::UserFlag => {
+                if let Some(range) = generic::in_user_flag(self.bytes, at.end) {
+                    self.generic(Kind::Header, range);
+                }
+            }
+        }
+    }
+
+    /// Runs a rule's regex around one of its keywords.
+    pub(super) fn rule(&mut self, at: usize, keyword: Range<usize>) {
+        let rule = &self.engine.set.rules[at];
+        let Some(regex) = rule.regex.as_ref() else { return };
+        let slot = self.done.iter().position(|(rule, _)| *rule == at);
+        let done = slot.map_or(0, |slot| self.done[slot].1);
+        if keyword.end < done {
+            return;
+        }
+        let whole = rule.reach == 0 || rule.keywords.is_empty();
+        let (start, end) = if whole {
+            (0, self.bytes.len())
+        } else {
+            (
+                keyword.start.saturating_sub(rule.reach.min(BEHIND)).max(done),
+                (keyword.end + rule.reach).min(self.bytes.len()),
+            )
+        };
+        if rule
+            .path
+            .as_ref()
+            .is_some_and(|path| !path.get().is_some_and(|p| p.is_match(self.place.path.as_bytes())))
+        {
+            return;
+        }
+        let Some(regex) = regex.get() else { return };
+        let haystack = &self.bytes[..end];
+        let mut from = start;
+        let mut last = start;
+        while let Some(captures) = (from <= end).then(|| regex.captures_at(haystack, from)).flatten() {
+            let Some(whole_match) = captures.get(0) else { break };
+            let group = if rule.secret_group > 0 {
+                captures.get(rule.secret_group)
+            } else {
+                captures.iter().skip(1).flatten().find(|group| !group.is_empty()).or(Some(whole_match))
+            };
+            if let Some(group) = group {
+                self.matched(at, group.range(), whole_match.range());
+            }
+            last = whole_match.end();
+            from = whole_match.end().max(from + 1).max(whole_match.start() + 1);
+        }
+        let upto = if whole { self.bytes.len() + 1 } else { last.max(keyword.end) };
+        match slot {
+            Some(slot) => self.done[slot].1 = upto,
+            None => self.done.push((at, upto)),
+        }
+    }
+
+    pub(super) fn matched(&mut self, at: usize, range: Range<usize>, matched: Range<usize>) {
+        let rule = &self.engine.set.rules[at];
+        let secret = &self.bytes[range.clone()];
+        if secret.is_empty() || rule.entropy > 0.0 && judge::entropy(secret) < rule.entropy {
+            return;
+        }
+        if judge::masked(secret) || rule.random && !judge::random(secret, &Shape::of(secret)) {
+            return;
+        }
+        let line = &self.bytes
+            [assignment::line_start(self.bytes, range.start)..assignment::line_end(self.bytes, matched.end)];
+        let candidate = self.candidate(secret, &self.bytes[matched.clone()], line);
+        if rule.allowlists.iter().any(|list| list.allows(&candidate))
+            || self.engine.set.allows(&rule.id, &candidate)
+        {
+            return;
+        }
+        let proof = rule.checksum.as_deref().map_or(Proof::Plausible, |kind| verify::prove(kind, secret));
+        if proof != Proof::Refuted {
+            self.hit(Source::Rule(at), range, matched, proof);
+        }
+    }
+
+    fn candidate<'b>(&self, secret: &'b [u8], matched: &'b [u8], line: &'b [u8]) -> Candidate<'b>
+    where
+        'a: 'b,
+    {
+        Candidate { path: self.place.path, commit: self.place.commit, secret, matched, line }
+    }
+
+    fn hit(&mut self, source: Source, range: Range<usize>, matched: Range<usize>, proof: Proof) {
+        let secret = self.bytes[range.clone()].to_vec();
+        self.hits.push(Hit { source, range, matched, secret, proof, beside: None, told: false });
+    }
+
+    fn word(&mut self, word: Word, at: Range<usize>) {
+        if at.start < self.name_end {
+            return;
+        }
+        let name = assignment::name_around(self.bytes, &at);
+        let next = name.end;
+        let Some(found) = assignment::assigned(self.bytes, name) else { return };
+        self.name_end = next;
+        // Too long for a credential, and so is what is assigned within it, up to its last part: names without
+        // end in a text without blanks would otherwise be read a thousand times over.
+        if !found.quoted && found.value.len() > generic::VALUE_MOST {
+            self.name_end = next.max(found.value.end - generic::VALUE_MOST);
+            return;
+        }
+        let strongest = self.strongest(word, &found.name);
+        let Some((kind, range)) = generic::in_assignment(self.bytes, &found, strongest, self.language) else {
+            if (6..tokens::LEAST).contains(&found.value.len())
+                && self.language == Language::Other
+                && generic::may_name_secret(&generic::words(&self.bytes[found.name.clone()]))
+                && let Some(owner) = self.engine.names().owner(self.bytes, &found.name, &found.value)
+            {
+                self.push(Source::Provider(owner), found.value);
+            }
+            return;
+        };
+        if kind == Kind::Credential {
+            let names = self.engine.names();
+            let counting = judge::counting(&self.bytes[range.clone()]);
+            if counting && !names.any(self.bytes, &found.name)
+                || names.misfit(self.bytes, &found.name, &range)
+            {
+                return;
+            }
+        }
+        self.generic(kind, range);
+    }
+
+    /// The strongest word in a name: `password_key` is about a password.
+    fn strongest(&self, word: Word, name: &Range<usize>) -> Word {
+        let text = self.bytes[name.clone()].to_ascii_lowercase();
+        generic::WORDS
+            .iter()
+            .filter(|(_, kind)| *kind > word)
+            .filter(|(literal, _)| memchr::memmem::find(&text, literal.as_bytes()).is_some())
+            .map(|(_, kind)| *kind)
+            .max()
+            .unwrap_or(word)
+    }
+
+    fn generic(&mut self, kind: Kind, range: Range<usize>) {
+        self.push(Source::Generic(kind), range);
+    }
+
+    fn push(&mut self, source: Source, range: Range<usize>) {
+        let secret = &self.bytes[range.clone()];
+        let line = &self.bytes
+            [assignment::line_start(self.bytes, range.start)..assignment::line_end(self.bytes, range.end)];
+        let candidate = self.candidate(secret, line, line);
+        if !self.engine.set.allows(self.engine.set.id(source), &candidate) {
+            self.hit(source, range.clone(), range, Proof::Plausible);
+        }
+    }
+
+    /// Tries the rules whose secrets start like the token at `start`.
+    fn bare(&mut self, start: usize) {
+        let engine = self.engine;
+        for (mark, at) in &engine.bare[usize::from(self.bytes[start])] {
+            if !self.bytes[start..].starts_with(mark) {
+                continue;
+            }
+            let rule = &engine.set.rules[*at];
+            let Some(regex) = rule.regex.as_ref().and_then(|regex| regex.get()) else { continue };
+            let end = (start + rule.reach.max(BEHIND)).min(self.bytes.len());
+            // From one byte before, so that the regex may ask what stands there.
+            let Some(captures) = regex.captures_at(&self.bytes[..end], start.saturating_sub(1)) else {
+                continue;
+            };
+            let Some(whole) = captures.get(0) else { continue };
+            let secret = captures.iter().skip(1).flatten().find(|group| !group.is_empty()).unwrap_or(whole);
+            if secret.start() == start {
+                self.matched(*at, secret.range(), whole.range());
+            }
+        }
+    }
+
+    /// A long token: whose is it?
+    pub(super) fn token(&mut self, Token { range, core }: Token) {
+        self.bare(range.start);
+        if core != range.start {
+            self.bare(core);
+        }
+        let value = &self.bytes[range.clone()];
+        if value.len() > TOKEN_MOST || !value.iter().any(u8::is_ascii_digit) && value.len() < 20 {
+            return;
+        }
+        let shape = Shape::of(value);
+        if shape.distinct <= 5 {
+            return;
+        }
+        if let Some(source) = self.engine.names().around(self.bytes, &range, &shape, self.language) {
+            self.push(source, range);
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Passwords in addresses: `scheme://user:password@host`, and those of `curl -u user:password`.
+
+use std::ops::Range;
+
+use super::super::assignment::{self, Tie};
+use super::super::judge::{self, Shape};
+use super::Language;
+
+/// The password of `scheme://user:password@host`, from the `://` at `at`.
+pub(crate) fn in_url(bytes: &[u8], at: usize, language: Language) -> Option<Range<usize>> {
+    let start = at + 3;
+    let ceiling = (start + 400).min(bytes.len());
+    let length = bytes[start..ceiling]
+        .iter()
+        .take_while(|b| {
+            **b > b' '
+                && **b < 0x7F
+                && !matches!(**b, b'/' | b'"' | b'\'' | b'<' | b'>' | b'`' | b'\\' | b'|' | b'^')
+        })
+        .count();
+    let authority = &bytes[start..start + length];
+    let host = memchr::memrchr(b'@', authority)?;
+    let colon = memchr::memchr(b':', &authority[..host])?;
+    let password = start + colon + 1..start + host;
+    let scheme_length = bytes[..at]
+        .iter()
+        .rev()
+        .take(24)
+        .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.' | b':'))
+        .count();
+    let scheme = &bytes[at - scheme_length..at];
+    if !authority.get(host + 1).is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'[' | b'*' | b'/'))
+    {
+        return None;
+    }
+    if at > scheme_length && matches!(bytes[at - scheme_length - 1], b'?' | b'*') {
+        return None;
+    }
+    let value = &bytes[password.clone()];
+    let user = &authority[..colon];
+    let host = authority.get(host + 1..)?;
+    if scheme.is_empty()
+        || value.len() < 2
+        || host.is_empty()
+        || judge::template(value)
+        || judge::template(user)
+        || judge::template(host)
+    {
+        return None;
+    }
+    if memchr::memchr2(b'{', b'*', value).is_some() || memchr::memchr(b'(', value).is_some() {
+        return None;
+    }
+    let shape = Shape::of(value);
+    if shape.distinct < 2 || value.starts_with(b"xx") || value.starts_with(b"..") {
+        return None;
+    }
+    if (stands_for_password(value) || language == Language::Code) && reserved(host) {
+        return None;
+    }
+    let proven = !judge::placeholder(value) && (judge::random(value, &shape) || judge::chosen(value, &shape));
+    let web =
+        scheme.to_ascii_lowercase().ends_with(b"http") || scheme.to_ascii_lowercase().ends_with(b"https");
+    let plausible = if language == Language::Code {
+        proven && shape.len >= 8 && !value.starts_with(b"pass")
+    } else if web {
+        proven || shape.len >= 6 && !judge::placeholder(value)
+    } else {
+        !value.starts_with(b"your")
+    };
+    plausible.then_some(password)
+}
+
+/// The word itself, as documentation has it in the password's place.
+pub(super) fn stands_for_password(value: &[u8]) -> bool {
+    [&b"password"[..], b"pass", b"passwd", b"pwd", b"secret"]
+        .iter()
+        .any(|word| word.eq_ignore_ascii_case(value))
+}
+
+/// A host of the names that are reserved for examples: `db.example.com`, `host.test`.
+fn reserved(host: &[u8]) -> bool {
+    let name = host.split(|byte| matches!(byte, b':' | b'/' | b'?')).next().unwrap_or(host);
+    let mut labels = name.rsplit(|byte| *byte == b'.');
+    let (top, second) = (labels.next().unwrap_or_default(), labels.next().unwrap_or_default());
+    matches!(top, b"example" | b"test" | b"invalid")
+        || second == b"example" && matches!(top, b"com" | b"org" | b"net")
+}
+
+/// A shell variable somewhere in it: `$TOKEN`, but not the `$1` at the end of a password.
+fn variable(value: &[u8]) -> bool {
+    value.windows(2).any(|pair| {
+        pair[0] == b'$' && (pair[1].is_ascii_alphabetic() || matches!(pair[1], b'{' | b'(' | b'_'))
+    }) || value.first() == Some(&b'$')
+}
+
+/// The secret in `curl -u user:password`, from the flag's end at `at`.
+pub(crate) fn in_user_flag(bytes: &[u8], at: usize) -> Option<Range<usize>> {
+    memchr::memmem::find(&bytes[at.saturating_sub(400)..at], b"curl")?;
+    let (value, _) =
+        assignment::value_at(bytes, at + usize::from(bytes.get(at) == Some(&b'=')), Tie::Beside)?;
+    let text = &bytes[value.clone()];
+    let colon = memchr::memchr(b':', text)?;
+    let password = value.start + colon + 1..value.end;
+    let secret = &bytes[password.clone()];
+    if colon == 0 && secret.is_empty() {
+        return None;
+    }
+    // `token:` with nothing behind it: the user is the secret, as many providers ask for it.
+    if colon == 0 && secret.is_empty() {
+        return None;
+    }
+    if secret.is_empty() && matches!(bytes.get(value.end), Some(b'"' | b'\'')) {
+        let (range, _) = assignment::value_at(bytes, value.end, Tie::Beside)?;
+        let shape = Shape::of(&bytes[range.clone()]);
+        return (judge::chosen(&bytes[range.clone()], &shape) && !judge::template(&bytes[range.clone()]))
+            .then_some(range);
+    }
+    if secret.is_empty() {
+        let user = value.start..value.start + colon;
+        let shape = Shape::of(&bytes[user.clone()]);
+        return (judge::random(&bytes[user.clone()], &shape) && !judge::template(&bytes[user.clone()]))
+            .then_some(user);
+    }
+    let shape = Shape::of(secret);
+    let lower = secret.to_ascii_lowercase();
+    let sample = [&b"password"[..], b"pass", b"passwd", b"secret", b"token"].contains(&lower.as_slice())
+        || text[..colon] == *secret;
+    let good = secret.len() >= 3
+        && !judge::template(secret)
+        && !judge::template(&text[..colon])
+        && memchr::memchr2(b'*', b'<', secret).is_none()
+        && !variable(secret)
+        && !sample
+        && shape.distinct > 1
+        && !lower.starts_with(b"xxx")
+        && !lower.starts_with(b"your");
+    good.then_some(password)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn password(text: &str) -> Option<&str> {
+        let at = text.find("://").expect("an address");
+        in_url(text.as_bytes(), at, Language::Other).map(|range| &text[range])
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_read_unless_it_is_an_example() {
+        for scheme in ["postgres", "mysql", "mongodb+srv", "amqp", "rediss", "jdbc:mariadb"] {
+            let secret = ["tr4", "vel", "ler"].concat();
+            let text = format!("{scheme}://app:{secret}@db1.acme.io:1234/shop");
+            assert_eq!(password(&text), Some(secret.as_str()), "{text}");
+        }
+        for text in [
+            "postgres://app:password@db.example.com/shop",
+            "mysql://app:pass@host.test/shop",
+            "postgres://app:${PASSWORD}@db1/shop",
+            "postgres://app:{{ password }}@db1/shop",
+            "postgres://app@db1/shop",
+            "postgres://db1:5432/shop",
+            "postgres://app:x@",
+        ] {
+            assert_eq!(password(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Authorisation headers: `Bearer …`, `Basic …` and what providers made of them.
+
+use std::ops::Range;
+
+use super::super::assignment;
+use super::super::decode;
+use super::super::judge::{self, Shape};
+use super::addresses::stands_for_password;
+use super::token_like;
+
+/// What an authorisation header may carry although it is too short to be proven random.
+pub(super) fn header_token(value: &[u8]) -> bool {
+    let shape = Shape::of(value);
+    shape.len >= 12
+        && shape.digits >= 2
+        && shape.letters() >= 4
+        && token_like(value)
+        && !shape.dull()
+        && !judge::placeholder(value)
+        && !judge::template(value)
+        && !judge::code(value)
+}
+
+/// Skips `Bearer ` and its like; says whether there was one.
+pub(super) fn after_scheme(bytes: &[u8], value: Range<usize>) -> (Range<usize>, bool) {
+    const SCHEMES: &[&[u8]] = &[
+        b"bearer",
+        b"token",
+        b"basic",
+        b"bot",
+        b"apikey",
+        b"api-key",
+        b"key",
+        b"digest",
+        b"splunk",
+        b"sso-key",
+        b"oauth",
+        b"aqaaabaaa",
+        b"apitoken",
+        b"api-token",
+        b"genie-key",
+        b"pat",
+        b"jwt",
+        b"zoho-oauthtoken",
+        b"ssws",
+        b"dop",
+        b"authorization:",
+    ];
+    let text = &bytes[value.clone()];
+    // An unquoted value ended at the blank behind the scheme: go on from there.
+    let whole = if SCHEMES.iter().any(|s| s.eq_ignore_ascii_case(text)) {
+        let end = assignment::line_end(bytes, value.end);
+        value.start..end.min(value.end + 600)
+    } else {
+        value.clone()
+    };
+    let text = &bytes[whole.clone()];
+    let Some(blank) = memchr::memchr(b' ', text) else { return (value, false) };
+    let scheme = text[..blank].strip_suffix(b":").unwrap_or(&text[..blank]);
+    if !SCHEMES.iter().any(|s| s.eq_ignore_ascii_case(scheme)) {
+        return (value, false);
+    }
+    let mut start = whole.start + blank + 1;
+    if let Some(equals) = memchr::memmem::find(&bytes[start..whole.end.min(start + 10)], b"token=") {
+        start += equals + 6;
+    }
+    let length = bytes[start..whole.end]
+        .iter()
+        .take_while(|b| **b > b' ' && !matches!(**b, b'"' | b'\'' | b'`' | b',' | b';' | b'\\' | b'<' | b'>'))
+        .count();
+    (start..start + length, true)
+}
+
+/// Whether `Basic` carries a user and a password; `None` where it is no such header or does not decode.
+pub(super) fn basic(bytes: &[u8], whole: &Range<usize>, value: &Range<usize>) -> Option<bool> {
+    let scheme = &bytes[whole.start..value.start];
+    if scheme.len() < 5 || !scheme[..5].eq_ignore_ascii_case(b"basic") {
+        return None;
+    }
+    let decoded = decode::base64(&bytes[value.clone()])?;
+    let colon = memchr::memchr(b':', &decoded)?;
+    let printable = decoded.iter().all(|byte| (b' '..0x7F).contains(byte));
+    (printable && colon + 1 < decoded.len())
+        .then(|| !judge::placeholder(&decoded) && !judge::template(&decoded) && !published(&decoded, colon))
+}
+
+/// The user and password of RFC 7617 and of its many copies, or words in their place.
+fn published(pair: &[u8], colon: usize) -> bool {
+    let lower = pair.to_ascii_lowercase();
+    let (user, password) = (&lower[..colon], &lower[colon + 1..]);
+    user == b"aladdin" && password.starts_with(b"open") || stands_for_password(password)
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
+    use super::*;
+
+    #[test]
+    fn a_basic_header_carries_user_and_password() {
+        let judged = |pair: &str| {
+            let text = format!("Basic {}", STANDARD.encode(pair));
+            basic(text.as_bytes(), &(0..text.len()), &(6..text.len()))
+        };
+        assert_eq!(judged(&["shop:", "tr4vel", "ler"].concat()), Some(true));
+        for pair in ["Aladdin:open sesame", "aladdin:opensesame", "user:password", "user:${PASSWORD}"] {
+            assert_eq!(judged(pair), Some(false), "{pair}");
+        }
+        for text in ["no colon", "user:", "user:\u{1}"] {
+            assert_eq!(judged(text), None, "{text}");
+        }
+        assert_eq!(basic(b"Bearer QWxh", &(0..11), &(7..11)), None);
+    }
+}

@@ -1,0 +1,294 @@
+//! The words of names: which say that a value is a secret, which that it is only about one.
+
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+/// What a name says about its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Word {
+    /// `key`, `auth`: may be anything.
+    Key,
+    /// `token`, `secret`, `credential`: random.
+    Credential,
+    /// `password`: chosen or random.
+    Password,
+}
+
+/// Words looked for in every text, in lower case; the automaton ignores case.
+pub(crate) const WORDS: &[(&str, Word)] = &[
+    ("passw", Word::Password),
+    ("passphrase", Word::Password),
+    ("passcode", Word::Password),
+    ("_pass", Word::Password),
+    ("pwd", Word::Password),
+    ("identified by", Word::Password),
+    ("secret", Word::Credential),
+    ("token", Word::Credential),
+    ("credential", Word::Credential),
+    ("bearer", Word::Credential),
+    ("apikey", Word::Credential),
+    ("api-key", Word::Credential),
+    ("api_key", Word::Credential),
+    ("webhook", Word::Key),
+    ("_pat", Word::Credential),
+    ("auth", Word::Key),
+    ("key", Word::Key),
+];
+
+/// Last words of names whose values are about a secret, not the secret.
+const ABOUT: &[&str] = &[
+    "id",
+    "ids",
+    "name",
+    "names",
+    "path",
+    "file",
+    "filename",
+    "dir",
+    "url",
+    "uri",
+    "endpoint",
+    "host",
+    "type",
+    "kind",
+    "length",
+    "len",
+    "size",
+    "count",
+    "limit",
+    "expiry",
+    "expires",
+    "expiration",
+    "ttl",
+    "label",
+    "field",
+    "column",
+    "pattern",
+    "regex",
+    "prefix",
+    "suffix",
+    "policy",
+    "arn",
+    "version",
+    "class",
+    "method",
+    "mode",
+    "format",
+    "hash",
+    "hashed",
+    "digest",
+    "checksum",
+    "fingerprint",
+    "thumbprint",
+    "hint",
+    "placeholder",
+    "error",
+    "message",
+    "description",
+    "prompt",
+    "text",
+    "title",
+    "table",
+    "provider",
+    "algorithm",
+    "alg",
+    "ref",
+    "selector",
+    "location",
+    "store",
+    "index",
+    "range",
+    "date",
+    "time",
+    "created",
+    "updated",
+    "input",
+    "header",
+    "var",
+    "env",
+    "variable",
+    "code",
+    "codes",
+    "usage",
+    "scope",
+    "role",
+    "status",
+    "enabled",
+    "required",
+    "uid",
+    "username",
+    "user",
+    "email",
+    "domain",
+    "server",
+    "vault",
+    "manager",
+    "rotation",
+    "icon",
+    "image",
+    "button",
+    "component",
+    "reference",
+    "resource",
+    "space",
+    "frame",
+    "press",
+    "up",
+    "down",
+    "board",
+    "word",
+    "words",
+    "chain",
+    "stroke",
+    "bindings",
+    "oid",
+    "size_t",
+    "alias",
+    "blob",
+    "md5",
+    "sha1",
+    "sha256",
+    "sha512",
+    "sha",
+];
+
+/// Words anywhere in a name that make its value public or a digest.
+const PUBLIC: &[&str] = &[
+    "public",
+    "pub",
+    "publishable",
+    "hash",
+    "sha",
+    "sha1",
+    "sha256",
+    "sha512",
+    "md5",
+    "checksum",
+    "digest",
+    "integrity",
+    "etag",
+    "commit",
+    "revision",
+    "rev",
+    "csrf",
+    "xsrf",
+    "cache",
+    "idempotency",
+    "primary",
+    "foreign",
+    "partition",
+    "sort",
+    "dummy",
+    "fake",
+    "example",
+    "sample",
+    "mock",
+    "placeholder",
+    "expected",
+    "nonce",
+    "salt",
+    "fingerprint",
+    "thumbprint",
+    "cursor",
+    "next",
+    "page",
+    "continuation",
+    "pagination",
+    "keyword",
+    "non",
+    "invalid",
+    "wrong",
+    "malformed",
+    "keyboard",
+    "monkey",
+    "turkey",
+    "hotkey",
+    "author",
+    "authors",
+    "authority",
+    "recv",
+    "lookup",
+    "sitekey",
+    "site",
+    "host",
+    "known",
+    "ssh",
+];
+
+/// Names as words, in lower case: `dbPassword`, `DB_PASSWORD` and `db.password` are the same two.
+pub(crate) fn words(name: &[u8]) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    let mut previous = b' ';
+    for (at, &byte) in name.iter().enumerate() {
+        if !byte.is_ascii_alphanumeric() {
+            previous = b' ';
+            continue;
+        }
+        let next_lower = name.get(at + 1).is_some_and(u8::is_ascii_lowercase);
+        let starts = previous == b' '
+            || (previous.is_ascii_lowercase() && byte.is_ascii_uppercase())
+            || (previous.is_ascii_uppercase() && byte.is_ascii_uppercase() && next_lower);
+        if starts {
+            words.push(String::new());
+        }
+        if let Some(word) = words.last_mut() {
+            word.push(char::from(byte.to_ascii_lowercase()));
+        }
+        previous = byte;
+    }
+    words
+}
+
+/// Whether the words of a name leave room for a secret.
+pub(crate) fn may_name_secret(words: &[String]) -> bool {
+    let Some(last) = words.last() else { return false };
+    let stem = last.trim_end_matches(|c: char| c.is_ascii_digit());
+    !is_about(stem) && !is_about(last) && !words.iter().any(|word| is_public(word))
+}
+
+/// Asked of every assignment of a scan, so the lists are not walked.
+fn is_about(word: &str) -> bool {
+    static SET: LazyLock<HashSet<&str>> = LazyLock::new(|| ABOUT.iter().copied().collect());
+    SET.contains(word)
+}
+
+fn is_public(word: &str) -> bool {
+    static SET: LazyLock<HashSet<&str>> = LazyLock::new(|| PUBLIC.iter().copied().collect());
+    SET.contains(word)
+}
+
+/// How strongly `key` in a name means a credential: alone it does not.
+pub(super) fn strengthen(word: Word, words: &[String]) -> Word {
+    let strong = |w: &String| {
+        matches!(
+            w.as_str(),
+            "api"
+                | "access"
+                | "private"
+                | "client"
+                | "signing"
+                | "encryption"
+                | "auth"
+                | "account"
+                | "master"
+                | "secret"
+                | "service"
+                | "shared"
+                | "app"
+                | "application"
+                | "license"
+                | "admin"
+                | "server"
+                | "consumer"
+                | "deploy"
+                | "storage"
+                | "subscription"
+                | "authorization"
+                | "function"
+                | "write"
+                | "ingest"
+                | "personal"
+        )
+    };
+    if word == Word::Key && words.len() > 1 && words.iter().any(strong) { Word::Credential } else { word }
+}
