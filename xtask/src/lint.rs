@@ -17,6 +17,7 @@ mod project;
 pub(crate) mod rule;
 mod settings;
 mod sql;
+pub(crate) mod testing;
 mod workflow;
 mod yaml;
 

@@ -10,6 +10,7 @@ mod engine_clock;
 mod hard_coded_relation;
 mod jinja;
 mod macros;
+mod noqa;
 mod order_by_without_limit;
 mod padding;
 mod policy;
@@ -33,6 +34,7 @@ use anyhow::{Result, anyhow};
 
 use self::jinja::{Nature, Renderer, Settings};
 use self::macros::Library;
+use self::noqa::Noqa;
 use self::policy::{File, Objection};
 use self::style::{Parsed, Patch, Style, Styles, Violation};
 use self::template::{Fault, Piece};
@@ -54,7 +56,7 @@ select {{ ref('orders') from x          -- objected to: `{{` is never closed\n\
 select * from {{ ref('orders') }} as x\n\
 ```\n\
 Macros of packages that are not installed are stood in for, and are no reason.",
-    remedy: "Mend the template at this place.",
+    remedy: "mend the template at this place",
 };
 
 const PARSE: Rule = Rule {
@@ -69,7 +71,7 @@ const PARSE: Rule = Rule {
 select order_id order_date, from orders\n\
 select order_id, order_date from orders\n\
 ```",
-    remedy: "Mend the SQL, or set the dialect of the folder in a `.sqlfluff` there.",
+    remedy: "mend the SQL, or set the dialect of the folder in a `.sqlfluff` there",
 };
 
 /// Our own rules; sqruff's are in [`described`].
@@ -235,6 +237,7 @@ pub(crate) fn check(source: &Source, project: &Project) -> Vec<Offence> {
     stacker::grow(STACK, || {
         let text = Text::of(&source.text);
         let lines = Lines::new(text.body.as_bytes());
+        let noqa = Noqa::of(&text.body);
         let mut found = BTreeSet::new();
         judge(&text.body, &source.path, project, &mut found);
         found
@@ -246,8 +249,15 @@ pub(crate) fn check(source: &Source, project: &Project) -> Vec<Offence> {
                 message,
                 remedy: None,
             })
+            .filter(|offence| !(is_policy(&offence.rule) && noqa.waives(&offence.rule, offence.span.line)))
             .collect()
     })
+}
+
+/// Whether it is a rule of ours about what the SQL says: sqruff's heed `-- noqa` by themselves, and a file that
+/// cannot be read is never fine.
+fn is_policy(rule: &str) -> bool {
+    RULES.iter().any(|ours| ours.name == rule) && ![TEMPLATE.name, PARSE.name].contains(&rule)
 }
 
 fn judge(source: &str, path: &str, project: &Project, found: &mut BTreeSet<Violation>) {
@@ -275,24 +285,30 @@ fn judge(source: &str, path: &str, project: &Project, found: &mut BTreeSet<Viola
     if let Nature::Macros(faults) = nature {
         return found.extend(faults.into_iter().map(faulty));
     }
-    for rendering in renderings(source, &pieces, path, project) {
+    let renderings = renderings(source, &pieces, path, project);
+    for (index, rendering) in renderings.iter().enumerate() {
+        // What a full run leaves out of a model is not unused, and what it keeps is judged with the rest.
+        let is_part = renderings[index + 1..]
+            .iter()
+            .flatten()
+            .any(|other| rendering.as_ref().is_ok_and(|rendering| rendering.is_part_of(other)));
         let rendering = match rendering {
             Ok(rendering) => rendering,
             Err(fault) => {
-                found.insert(faulty(fault));
+                found.insert(faulty(fault.clone()));
                 continue;
             }
         };
         if rendering.text.trim().is_empty() {
             continue;
         }
-        let looked = style.parse(source, &rendering, |parsed| {
+        let looked = style.parse(source, rendering, |parsed| {
             found.extend(parsed.broken.iter().cloned());
             // In what is not understood, every indent looks wrong.
-            if parsed.broken.is_empty() {
+            if parsed.broken.is_empty() && !is_part {
                 match parsed.violations() {
                     Ok(violations) => {
-                        found.extend(violations.into_iter().filter(|found| !is_trimmed(&rendering, found)));
+                        found.extend(violations.into_iter().filter(|found| !is_trimmed(rendering, found)));
                     }
                     Err(error) => {
                         found.insert(unread(&error));
@@ -300,7 +316,7 @@ fn judge(source: &str, path: &str, project: &Project, found: &mut BTreeSet<Viola
                 }
             }
             if let Some(tree) = &parsed.tree {
-                let file = File::new(role, tree, &rendering);
+                let file = File::new(role, tree, rendering);
                 found.extend(project.objections(&file).into_iter().map(|(rule, objection)| Violation {
                     start: objection.range.start,
                     end: objection.range.end,
@@ -351,6 +367,23 @@ fn renderings(
         }
     }
     all
+}
+
+/// Panics if a rendering of `source` holds output without an origin, or text that the source does not: the
+/// promise that every place of a finding rests on.
+pub(crate) fn assert_traced(source: &str, project: &Project) {
+    let text = Text::of(source);
+    let Ok((pieces, Nature::Sql)) = project.renderer.nature(&text.body) else { return };
+    for rendering in renderings(&text.body, &pieces, "models/fuzzed.sql", project).into_iter().flatten() {
+        let mut at = 0;
+        for slice in &rendering.slices {
+            assert_eq!(slice.output.start, at, "a gap in {rendering:#?}");
+            at = slice.output.end;
+            let (from, output) = (&text.body[slice.source.clone()], &rendering.text[slice.output.clone()]);
+            assert!(slice.origin != Origin::Literal || from == output, "{from:?} is not {output:?}");
+        }
+        assert_eq!(at, rendering.text.len(), "the end of {rendering:#?} has no origin");
+    }
 }
 
 /// How often a fix is fixed again before it is given up as one that never settles.

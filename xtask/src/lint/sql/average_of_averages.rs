@@ -20,7 +20,7 @@ sum(elapsed_seconds) / sum(queries)          -- the average of the whole\n\
 sum(filled_units) / sum(ordered_units)\n\
 ```\n\
 A column counts by its name: `avg_`, `average_` or `mean_` at its start, or one of `endings` at its end.",
-    remedy: "Carry the numerator and the denominator, and divide the sums.",
+    remedy: "carry the numerator and the denominator, and divide the sums",
 };
 
 #[derive(Debug, serde::Deserialize)]

@@ -17,7 +17,7 @@ where ordered_at >= current_date - 7                      -- objected to\n\
 where ordered_at >= {{ dbt.dateadd('day', -7, as_of()) }} -- the project's own clock\n\
 ```\n\
 What a macro writes is not objected to: the project's one place that reads the clock is a macro.",
-    remedy: "Take the day from the project's clock (a variable such as `as_of`, through a macro) or from the data.",
+    remedy: "take the day from the project's clock (a variable such as `as_of`, through a macro) or from the data",
 };
 
 const CLOCKS: &[&str] = &[

@@ -22,7 +22,7 @@ select * from {{ source('shop', 'raw_orders') }}\n\
 select * from {{ ref('stg_shop__orders') }}\n\
 ```\n\
 Relations whose path holds a name of `allow` (by default `information_schema`) are let pass.",
-    remedy: "Read it through `{{ ref('…') }}` or `{{ source('…', '…') }}`.",
+    remedy: "read it through `{{ ref('…') }}` or `{{ source('…', '…') }}`",
 };
 
 #[derive(Debug, serde::Deserialize)]

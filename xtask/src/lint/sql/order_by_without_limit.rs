@@ -18,7 +18,7 @@ pub(super) const RULE: Rule = Rule {
 select * from final order by ordered_at           -- objected to\n\
 select * from final order by ordered_at limit 10  -- fine: it decides which rows\n\
 ```",
-    remedy: "Leave the order to whoever reads the model, or add a `limit` if it decides which rows there are.",
+    remedy: "leave the order to whoever reads the model, or add a `limit` if it decides which rows there are",
 };
 
 pub(super) fn check(file: &File<'_>) -> Vec<Objection> {

@@ -15,7 +15,7 @@ pub(super) const RULE: Rule = Rule {
 select * from final;  -- objected to\n\
 select * from final\n\
 ```",
-    remedy: "Leave the semicolon out.",
+    remedy: "leave the semicolon out",
 };
 
 pub(super) fn check(file: &File<'_>) -> Vec<Objection> {

@@ -26,7 +26,7 @@ select * from final                          -- fine: `final` names its columns\
 ```\n\
 A `*` of a CTE is fine as long as that CTE, or the one it takes its `*` from, names its columns. A CTE\n\
 whose query a macro writes whole is taken to name them.",
-    remedy: "Name the columns in the last CTE, and select `*` from that.",
+    remedy: "name the columns in the last CTE, and select `*` from that",
 };
 
 pub(super) fn check(file: &File<'_>) -> Vec<Objection> {

@@ -16,7 +16,7 @@ create table orders as select 1 as id  -- objected to\n\
 grant select on orders to role x       -- objected to: dbt's `grants` config does that\n\
 select 1 as id\n\
 ```",
-    remedy: "Write the query alone; materialization, grants and hooks belong into its configuration.",
+    remedy: "write the query alone; materialization, grants and hooks belong into its configuration",
 };
 
 const STATEMENTS: &[&str] = &[

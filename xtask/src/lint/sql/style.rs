@@ -10,7 +10,7 @@ use std::sync::{Once, OnceLock};
 use anyhow::{Context as _, Result, anyhow, bail};
 use sqruff_lib::core::config::{ConfigLoader, FluffConfig};
 use sqruff_lib::core::linter::core::Linter;
-use sqruff_lib::core::rules::RuleGroups;
+use sqruff_lib::core::rules::{ErasedRule, RuleGroups};
 use sqruff_lib::templaters::RAW_TEMPLATER;
 use sqruff_lib_core::dialects::syntax::{SyntaxKind, SyntaxSet};
 use sqruff_lib_core::parser::Parser;
@@ -21,6 +21,9 @@ use super::trace::{Origin, Rendering};
 
 /// What applies where a repository has no `.sqlfluff`.
 const DEFAULT: &str = "[sqlfluff]\ndialect = snowflake\n";
+
+/// `layout.long_lines`.
+const LONG_LINES: &str = "LT05";
 
 /// The linters of a repository: one for each folder that has a `.sqlfluff`, which applies to what is below.
 /// A linter is made when its first file is looked at, because a dialect costs tens of milliseconds.
@@ -39,6 +42,8 @@ struct Folder {
 /// A linter, and one that has only the rules whose fixes are safe.
 pub(crate) struct Style {
     linter: Linter,
+    /// Without the rule of long lines, which lays out a whole file only to measure it.
+    brief: OnceLock<Option<Linter>>,
     fixer: OnceLock<Linter>,
     /// `template_blocks_indent`, which sqruff itself takes for granted.
     indents_blocks: bool,
@@ -136,7 +141,7 @@ impl Style {
             .and_then(|section| section.as_map())
             .and_then(|section| section.get("template_blocks_indent"))
             .is_none_or(sqruff_lib_core::value::Value::to_bool);
-        Self { linter, fixer: OnceLock::new(), indents_blocks }
+        Self { linter, brief: OnceLock::new(), fixer: OnceLock::new(), indents_blocks }
     }
 
     /// The style of a file that changes its configuration by `-- sqlfluff:…` lines; none if it does not.
@@ -190,8 +195,42 @@ impl Style {
                     broken.push(unparsable(&segment));
                 }
             }
-            Ok(look(&Parsed { style: self, tables: &tables, file: &file, tree, broken }))
+            Ok(look(&Parsed { style: self, tables: &tables, file: &file, rendering, tree, broken }))
         })?
+    }
+
+    /// The linter that finds all there is in `rendering`.
+    fn linter_for(&self, rendering: &Rendering) -> &Linter {
+        let limit = self.linter.config().get("max_line_length", "core").as_int();
+        let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or_default();
+        if may_hold_long_line(rendering, limit) {
+            return &self.linter;
+        }
+        let brief = self.brief.get_or_init(|| self.only(|rule| rule.code() != LONG_LINES).ok());
+        brief.as_ref().unwrap_or(&self.linter)
+    }
+
+    /// A linter with those rules alone of all that are on.
+    fn only(&self, wanted: impl Fn(&ErasedRule) -> bool) -> Result<Linter> {
+        let rules = self.linter.rules().map_err(|error| anyhow!("{error}"))?;
+        let codes: Vec<&str> = rules.iter().filter(|rule| wanted(rule)).map(|rule| rule.code()).collect();
+        if codes.is_empty() {
+            bail!("none of these rules is on");
+        }
+        let mut raw = self.linter.config().raw.clone();
+        let only = ConfigLoader::try_from_source(
+            &format!("[sqlfluff]\nrules = {}\nexclude_rules = None\n", codes.join(",")),
+            None,
+        )
+        .map_err(|error| anyhow!("{error}"))?;
+        for (section, values) in only {
+            if let (Some(known), Some(values)) =
+                (raw.get_mut(&section).and_then(|known| known.as_map_mut()), values.as_map())
+            {
+                known.extend(values.iter().map(|(key, value)| (key.clone(), value.clone())));
+            }
+        }
+        linter(FluffConfig::new(raw, None, None))
     }
 
     /// Rules of layout and capitalisation: their fixes leave the tokens as they are.
@@ -202,27 +241,52 @@ impl Style {
         let safe = |groups: &[RuleGroups]| {
             groups.contains(&RuleGroups::Layout) || groups.contains(&RuleGroups::Capitalisation)
         };
-        let rules = self.linter.rules().map_err(|error| anyhow!("{error}"))?;
-        let codes: Vec<&str> =
-            rules.iter().filter(|rule| safe(rule.groups())).map(|rule| rule.code()).collect();
-        let mut raw = self.linter.config().raw.clone();
-        let only = ConfigLoader::try_from_source(
-            &format!("[sqlfluff]\nrules = {}\nexclude_rules = None\n", codes.join(",")),
-            None,
-        )
-        .map_err(|error| anyhow!("{error}"))?;
-        if codes.is_empty() {
-            bail!("no rule of layout or capitalisation is on");
-        }
-        for (section, values) in only {
-            if let (Some(known), Some(values)) =
-                (raw.get_mut(&section).and_then(|known| known.as_map_mut()), values.as_map())
-            {
-                known.extend(values.iter().map(|(key, value)| (key.clone(), value.clone())));
+        let fixer = self.only(|rule| safe(rule.groups()))?;
+        Ok(self.fixer.get_or_init(|| fixer))
+    }
+}
+
+/// Whether the rule of long lines could object to anything: false only where it cannot. It measures from one line
+/// break of the template to the next, what a tag puts out by the length of the tag; here each stretch counts at
+/// least as much as it may there. Tokens that span lines are not told apart here, so they may.
+fn may_hold_long_line(rendering: &Rendering, limit: usize) -> bool {
+    let quotes = |line: &str| ['\'', '"'].iter().any(|quote| line.matches(*quote).count() % 2 == 1);
+    if rendering.text.contains("/*") || rendering.text.contains("$$") || rendering.text.lines().any(quotes) {
+        return true;
+    }
+    let mut length = 0;
+    for slice in &rendering.slices {
+        let output = &rendering.text[slice.output.clone()];
+        if slice.origin == Origin::Literal {
+            for (index, line) in output.split('\n').enumerate() {
+                length = line.len() + if index == 0 { length } else { 0 };
+                if length > limit {
+                    return true;
+                }
+            }
+        } else {
+            // A token of its output may reach into the text on either side, and each is measured as the whole.
+            let before = rendering.text[..slice.output.start].chars().next_back();
+            let after = rendering.text[slice.output.end..].chars().next();
+            let (first, last) = (output.chars().next(), output.chars().next_back());
+            let joins = usize::from(may_join(before, first)) + usize::from(may_join(last, after));
+            length += slice.source.len().max(output.len()) * (1 + joins);
+            if length > limit {
+                return true;
             }
         }
-        let fixer = linter(FluffConfig::new(raw, None, None))?;
-        Ok(self.fixer.get_or_init(|| fixer))
+    }
+    false
+}
+
+/// Whether one token may hold both characters.
+fn may_join(before: Option<char>, after: Option<char>) -> bool {
+    let alone = |c: char| matches!(c, ',' | '(' | ')');
+    match (before, after) {
+        (Some(before), Some(after)) => {
+            before.is_whitespace() == after.is_whitespace() && !alone(before) && !alone(after)
+        }
+        _ => false,
     }
 }
 
@@ -260,6 +324,7 @@ pub(crate) struct Parsed<'p> {
     style: &'p Style,
     tables: &'p Tables,
     file: &'p TemplatedFile,
+    rendering: &'p Rendering,
     /// None where not even an unparsable tree came out.
     pub(crate) tree: Option<ErasedSegment>,
     /// What could not be lexed or parsed.
@@ -272,7 +337,7 @@ impl Parsed<'_> {
         let Some(tree) = &self.tree else { return Ok(Vec::new()) };
         let (_, _, found) = self
             .style
-            .linter
+            .linter_for(self.rendering)
             .lint_fix_parsed(self.tables, tree.clone(), self.file, false)
             .map_err(|error| anyhow!("{error}"))?;
         Ok(found

@@ -6,7 +6,7 @@
 //! a template captures (`{% set %}…{% endset %}`, macros, call and filter blocks) there are no marks, so
 //! that they change nothing that a template computes: such a block is one piece.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use super::macros::{closes, defined_name, is_definition, registration, signature, statement};
@@ -48,6 +48,16 @@ pub(crate) struct Rendering {
     pub(crate) text: String,
     /// In the order of the output, without gaps.
     pub(crate) slices: Vec<Slice>,
+}
+
+impl Rendering {
+    /// Whether all pieces that put something out here do so in `other` too.
+    pub(crate) fn is_part_of(&self, other: &Self) -> bool {
+        let shows = |slice: &&Slice| !slice.output.is_empty();
+        let there: HashSet<usize> =
+            other.slices.iter().filter(shows).map(|slice| slice.source.start).collect();
+        self.slices.iter().filter(shows).all(|slice| there.contains(&slice.source.start))
+    }
 }
 
 /// A template with its marks.

@@ -22,7 +22,7 @@ create or replace table ledger_runs …    -- objected to: `create table if not 
 alter table ledger_runs drop column x;   -- objected to: `… drop column if exists x`\n\
 create or replace view v as select 1;    -- fine: a view holds no data\n\
 ```",
-    remedy: "Guard it with `if exists`, `if not exists` or a `where`; leave schemas to `cargo xtask schema drop`.",
+    remedy: "guard it with `if exists`, `if not exists` or a `where`; leave schemas to `cargo xtask schema drop`",
 };
 
 pub(super) fn check(file: &File<'_>) -> Vec<Objection> {
