@@ -180,7 +180,7 @@ fn a_warehouse_without_power_and_a_missing_privilege_are_told() {
     let said = endpoint.run(&checkout, &["schema", "list"]).expect(2).stderr;
     assert!(said.contains("SMALL_WH") && said.contains("resume"), "{said}");
 
-    endpoint.demand(&json!({"reset": true, "fail_statement": {"containing": "create transient schema"}}));
+    endpoint.demand(&json!({"reset": true, "fail_statement": "create transient schema"}));
     let said = endpoint.create(&checkout, "issue_2").expect(2).stderr;
     assert!(said.contains("the role BUILDER lacks the privilege"), "{said}");
     endpoint.demand(&json!({"reset": true}));
@@ -367,8 +367,9 @@ fn a_lease_is_prolonged_while_a_long_statement_runs() {
 #[test]
 fn a_run_bears_a_broken_wire_and_is_recorded_whole() {
     let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
-    let elt =
-        ["elt", "--schema", "issue_9", "--select", "raw_suppliers,resource_type:seed", "--format", "json"];
+    let elt = ["elt", "--schema", "issue_9", "--select", "raw_suppliers", "--format", "json"];
+    // Without the test that compares the seed with a model that is not built here.
+    checkout.edit("dbt/models/bronze/stg_logistics__suppliers.yml", |_| "version: 2\n".to_owned());
     endpoint.demand(&json!({"drop_connection": 4, "on": "query"}));
     let report = endpoint.run(&checkout, &elt).expect(0).json();
     assert_eq!((&report["status"], &report["target"]), (&json!("success"), &json!("snowflake")), "{report}");
@@ -379,9 +380,7 @@ fn a_run_bears_a_broken_wire_and_is_recorded_whole() {
     assert_eq!(last_run(), (report["run_id"].clone(), json!(1)));
 
     // The history, which comes after the run itself in the transaction.
-    endpoint.demand(
-        &json!({"reset": true, "fail_statement": {"containing": "LEDGER_RELATIONS\" (", "times": 1}}),
-    );
+    endpoint.demand(&json!({"reset": true, "fail_statement": "LEDGER_RELATIONS\" ("}));
     let said = endpoint.run(&checkout, &[&elt[..], &["--force"]].concat()).expect(2).stderr;
     assert!(said.contains("LEDGER_RELATIONS") && said.contains("BUILDER lacks the privilege"), "{said}");
     assert!(endpoint.writes().iter().any(|sql| sql == "rollback"));

@@ -6,7 +6,7 @@ ADBC) connect to it. Added here: schemas with a comment, a retention and a clone
 QUERY_HISTORY function that the toolkit reads, filled with the statements that were really run; sessions that know
 their user, role, warehouse and query tag; and, on demand, the ways in which a warehouse lets its clients down.
 
-    python tests/snowflake/endpoint.py --port 0 [--data FILE.duckdb] [--database NAME]...
+    python tests/snowflake/endpoint.py --port 0 [--data FILE.duckdb]
 
 It serves 127.0.0.1, also as an HTTP proxy, prints one line `{"port": N}` when it is ready, and ends when its standard
 input is closed, so that it never outlives the process that started it. Any user, password, key, token, role and
@@ -16,8 +16,8 @@ warehouse is right.
     GET  /__control/logins      who logged in, and how; of a secret only the SHA-256
     POST /__control/history     add queries that nobody ran to the history: the rows of a query in DuckDB's SQL
     POST /__control             demand faults, as a JSON object; they last until `{"reset": true}` unless counted:
-        {"fail_login": "390100"}       refuse logins with this code (or {"code": …, "message": …})
-        {"fail_statement": {"containing": TEXT, "code": "003001", "message": TEXT, "times": N}}
+        {"fail_login": "390100"}       refuse logins with this code
+        {"fail_statement": TEXT}       refuse the next statement that contains it: 003001
         {"suspend_warehouse": true}    refuse what needs a warehouse: 000606
         {"throttle": N}                answer the next N requests with HTTP 429
         {"unavailable": N}             answer the next N requests with HTTP 503
@@ -69,6 +69,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+DATABASE = "LOGISTICS_DEMO"
 META = "_fs_global._fs_information_schema"
 
 # What fakesnow cannot know or leaves out of INFORMATION_SCHEMA. The macros take the database's name, because these
@@ -309,8 +310,8 @@ class Cursor(FakeSnowflakeCursor):
             return self.alter_session(statement)
         if isinstance(statement, exp.Use):
             return self.use(statement)
-        if isinstance(statement, exp.Show) and statement.name in {"SCHEMAS", "WAREHOUSES"}:
-            self.show(statement)
+        if isinstance(statement, exp.Show) and statement.name == "SCHEMAS" and statement.args.get("terse"):
+            self.show_schemas(statement)
             return True
         if words[:3] == ["SHOW", "PARAMETERS", "LIKE"]:
             self.show_parameter(words[3])
@@ -406,33 +407,15 @@ class Cursor(FakeSnowflakeCursor):
         self.answer("Statement executed successfully.")
         return True
 
-    def show(self, statement: exp.Show) -> None:
-        if statement.name == "SCHEMAS":
-            scope = statement.args.get("scope")
-            database = identifier(scope.this) if scope else self._conn.database
-            columns = (
-                "created as created_on, schema_name as name, 'N' as is_default, 'N' as is_current, "
-                "catalog_name as database_name, schema_owner as owner, coalesce(comment, '') as comment, "
-                "case is_transient when 'YES' then 'TRANSIENT' else '' end as options, "
-                "cast(retention_time as varchar) as retention_time, 'ROLE' as owner_role_type"
-            )
-            if statement.args.get("terse"):
-                columns = (
-                    "created as created_on, schema_name as name, null as kind, catalog_name as database_name, "
-                    "null as schema_name"
-                )
-            sql = f"select {columns} from {META}._ep_schemata({text(database)})"
-        else:
-            state = "SUSPENDED" if self._conn.account.faults.demands.get("suspend_warehouse") else "STARTED"
-            sql = (
-                f"select {text(self._conn.warehouse)} as name, '{state}' as state, 'STANDARD' as type, "
-                "'X-Small' as size, 60 as auto_suspend, 'true' as auto_resume where name is not null"
-            )
-        sql = f"select * from ({sql}) as shown"
-        if like := statement.args.get("like"):
-            sql += f" where name ilike {text(like.name)}"
+    def show_schemas(self, statement: exp.Show) -> None:
+        scope = statement.args.get("scope")
+        database = identifier(scope.this) if scope else self._conn.database
+        sql = (
+            "select created as created_on, schema_name as name, null as kind, catalog_name as database_name, "
+            f"null as schema_name from {META}._ep_schemata({text(database)}) order by name"
+        )
         if limit := statement.args.get("limit"):
-            sql += f" order by name limit {int(limit.expression.name)}"
+            sql += f" limit {int(limit.expression.name)}"
         self.run_duckdb(sql)
 
     def show_parameter(self, name: str) -> None:
@@ -569,21 +552,19 @@ class Session(FakeSnowflakeConnection):
 
 
 class Account(FakeSnow):
-    """The databases, and what is known about them beside DuckDB's own catalogue."""
+    """The database, and what is known about it beside DuckDB's own catalogue."""
 
-    def __init__(self, databases: list[str], data: Path | None, faults: Faults):
+    def __init__(self, data: Path | None, faults: Faults):
         super().__init__()
         self.faults = faults
         self.lock = threading.Lock()
         self.logins: list[dict[str, Any]] = []
         self.duck_conn.execute(META_SQL)
         self.meta_conn = self.duck_conn.cursor()
-        for position, database in enumerate(databases):
-            file = str(data) if data and position == 0 else ":memory:"
-            self.duck_conn.execute(f"attach {text(file)} as {quoted(database)}")
-            self.duck_conn.execute(info_schema.per_db_creation_sql(database))
-            self.duck_conn.execute(macros.creation_sql(database))
-            self.duck_conn.execute(f"create schema if not exists {quoted(database, 'PUBLIC')}")
+        self.duck_conn.execute(f"attach {text(str(data or ':memory:'))} as {quoted(DATABASE)}")
+        self.duck_conn.execute(info_schema.per_db_creation_sql(DATABASE))
+        self.duck_conn.execute(macros.creation_sql(DATABASE))
+        self.duck_conn.execute(f"create schema if not exists {quoted(DATABASE, 'PUBLIC')}")
 
     def meta(self, sql: str, values: list[Any] | None = None) -> list[tuple]:
         """Read or write what is known beside the data, outside any session's transaction."""
@@ -872,9 +853,7 @@ class Endpoint:
 
     def login_failure(self, login: dict[str, Any]) -> tuple[str, str] | None:
         if demanded := self.faults.demands.get("fail_login"):
-            code = demanded["code"] if isinstance(demanded, dict) else str(demanded)
-            given = demanded.get("message") if isinstance(demanded, dict) else None
-            return code, given or LOGIN_FAILURES.get(code, "Login was refused.").format(**login)
+            return demanded, LOGIN_FAILURES[demanded].format(**login)
         if login["authenticator"] == "SNOWFLAKE_JWT":
             # whose key it was cannot be known here, but whether the token has the form that Snowflake wants
             account = (login["account"] or "").split(".")[0].upper()
@@ -949,14 +928,9 @@ class Endpoint:
                 return "000604", "SQL execution canceled", "57014"
             except asyncio.TimeoutError:
                 pass
-        wanted = demands.get("fail_statement")
-        if wanted and wanted.get("times", 1) > 0 and wanted.get("containing", "").lower() in sql.lower():
-            wanted["times"] = wanted.get("times", 1) - 1
-            return (
-                wanted.get("code", "003001"),
-                wanted.get("message", "SQL access control error:\nInsufficient privileges"),
-                "42501",
-            )
+        if demands.get("fail_statement") and demands["fail_statement"].lower() in sql.lower():
+            del demands["fail_statement"]
+            return "003001", "SQL access control error:\nInsufficient privileges", "42501"
         if demands.get("suspend_warehouse") and query_type(statement) in NEEDS_WAREHOUSE and statement.find(exp.Table):
             return "000606", NO_WAREHOUSE, "57P03"
         return None
@@ -1013,9 +987,9 @@ def end_with_parent() -> None:
     os._exit(0)
 
 
-async def serve(port: int, databases: list[str], data: Path | None) -> None:
+async def serve(port: int, data: Path | None) -> None:
     faults = Faults()
-    endpoint = Endpoint(Account(databases, data, faults), faults)
+    endpoint = Endpoint(Account(data, faults), faults)
     listener = socket.create_server(("127.0.0.1", port))
     # asyncio sees to this for sockets that it opened: else a body waits 40 ms for its head to be acknowledged
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -1027,14 +1001,13 @@ async def serve(port: int, databases: list[str], data: Path | None) -> None:
 def main() -> None:
     arguments = argparse.ArgumentParser(description="A local Snowflake for tests.")
     arguments.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 takes a free one")
-    arguments.add_argument("--data", type=Path, help="keep the first database in this DuckDB file")
-    arguments.add_argument("--database", action="append", help="a database of the account; default LOGISTICS_DEMO")
+    arguments.add_argument("--data", type=Path, help="keep the database in this DuckDB file")
     given = arguments.parse_args()
     # what a statement did wrong is told to its client and stands in the history
     logging.disable(logging.CRITICAL)
     mend_fakesnow()
     threading.Thread(target=end_with_parent, daemon=True).start()
-    asyncio.run(serve(given.port, given.database or ["LOGISTICS_DEMO"], given.data))
+    asyncio.run(serve(given.port, given.data))
 
 
 if __name__ == "__main__":

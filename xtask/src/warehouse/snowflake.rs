@@ -110,11 +110,15 @@ impl Snowflake {
         let mut attempt = 1;
         loop {
             // In whole seconds: those are what the driver takes, and what a person is told.
-            let left = limits.login.as_secs().saturating_sub(begun.elapsed().as_secs());
-            let limits = Limits { login: Duration::from_secs(left.max(1)), ..limits };
-            let opened = Session::open(&driver, &self.settings.login, &self.settings.tag, limits);
+            let left = limits.login.as_secs().saturating_sub(begun.elapsed().as_secs()).max(1);
+            let shortened = Limits { login: Duration::from_secs(left), ..limits };
+            let opened = Session::open(&driver, &self.settings.login, &self.settings.tag, shortened);
             match opened {
-                Err(error) if is_passing(&error) && attempt < self.settings.patience.attempts && left > 0 => {
+                Err(error)
+                    if is_passing(&error)
+                        && attempt < self.settings.patience.attempts
+                        && is_worth_while(begun, limits.login) =>
+                {
                     pause(attempt, &error)?;
                 }
                 opened => return opened,
@@ -146,6 +150,7 @@ impl Snowflake {
         attempts: u32,
         may_reconnect: bool,
     ) -> Result<Vec<Row>> {
+        let begun = Instant::now();
         let mut attempt = 1;
         let mut held = self.held();
         loop {
@@ -166,7 +171,11 @@ impl Snowflake {
                 }
                 // A session that has ended has run nothing: a new one may, once.
                 Err(failure) if failure.is_logged_out() && attempt == 1 && may_reconnect => {}
-                Err(failure) if failure.kind == Kind::Passing && attempt < attempts => {
+                Err(failure)
+                    if failure.kind == Kind::Passing
+                        && attempt < attempts
+                        && is_worth_while(begun, self.limits().statement) =>
+                {
                     pause(attempt, &failure.into())?;
                 }
                 Err(failure) if failure.kind == Kind::Interrupted => {
@@ -280,6 +289,11 @@ fn is_repeatable(sql: &str) -> bool {
 
 fn is_passing(error: &anyhow::Error) -> bool {
     error.downcast_ref::<Failure>().is_some_and(|failure| failure.kind == Kind::Passing)
+}
+
+/// Whether another attempt may still come to something: the driver, too, tries again until its time is over.
+fn is_worth_while(begun: Instant, limit: Duration) -> bool {
+    begun.elapsed() < limit / 2
 }
 
 /// Wait before the next attempt: twice as long each time, and never all at the same moment.
