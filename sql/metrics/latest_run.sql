@@ -15,13 +15,14 @@ select
     nodes.message,
     nodes.path
 from ({{ nodes }}) as nodes
-where nodes.run_id = (
-    select run_id
-    from ({{ runs }}) as runs
-    where
-        dbt_started
-        and started_at < {{ window_end }}
-    order by started_at desc, run_id desc
-    limit 1
-)
+where
+    nodes.run_id = (
+        select run_id
+        from ({{ runs }}) as runs
+        where
+            dbt_started
+            and started_at < {{ window_end }}
+        order by started_at desc, run_id desc
+        limit 1
+    )
 order by nodes.started_at, nodes.node_id

@@ -73,7 +73,7 @@ pub(crate) struct Args {
     output: Option<PathBuf>,
 
     /// Tell of the latest dbt run as OpenLineage events too: into this file, one a line, or to the service
-    /// at this address, which OPENLINEAGE_API_KEY may hold a key of.
+    /// at this address, with the key of `OPENLINEAGE_API_KEY` where it is set.
     #[arg(long, value_name = "FILE|URL")]
     openlineage: Option<String>,
 

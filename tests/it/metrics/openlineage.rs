@@ -118,8 +118,7 @@ fn lineage_is_the_projects(checkout: &Checkout, events: &[Value]) {
 fn tests_are_assertions(events: &[Value]) {
     let mut columns = 0;
     let of_tests = events.iter().filter(|event| {
-        event["eventType"] == "COMPLETE"
-            && event["job"]["name"].as_str().is_some_and(|job| job.ends_with(".tests"))
+        event["eventType"] == "COMPLETE" && event["job"]["facets"]["jobType"]["jobType"] == "TEST"
     });
     for event in of_tests {
         let facet = &event["inputs"][0]["inputFacets"]["dataQualityAssertions"];

@@ -233,7 +233,7 @@ fn read_ledger(
         }
         Some((now, log(results.next()?)))
     };
-    Ok(Ledger { now, before, slowest, failing, runs, latest_run, lifetime, logs })
+    Ok(Ledger { now, before, logs, slowest, failing, runs, latest_run, lifetime })
 }
 
 /// The results of one call, in the order of its statements.

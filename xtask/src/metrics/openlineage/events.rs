@@ -423,7 +423,7 @@ fn after(start: DateTime, seconds: Option<f64>) -> DateTime {
 }
 
 fn uuid_of(parts: &[&str]) -> Uuid {
-    let digest = parts.iter().fold(Digest::default(), |digest, part| digest.with(part));
+    let digest = parts.iter().fold(Digest::default(), Digest::with);
     let bytes = u128::from_str_radix(&digest.short(), 16).unwrap_or_default().to_be_bytes();
     Builder::from_custom_bytes(bytes).into_uuid()
 }
