@@ -268,7 +268,7 @@ fn odd_files_are_scanned_or_counted() {
 fn secrets_on_the_seam_of_two_pieces_are_found_once() {
     let folder = tempfile::tempdir().expect("a folder");
     for shift in [0_usize, 20, 65_536, 65_550] {
-        let before = (4 << 20) - shift;
+        let before = (2 << 20) - shift;
         let text = format!("{}\n{}\n{}", "x ".repeat(before / 2), token(), "y\n".repeat(1 << 20));
         write(folder.path(), "seam.txt", text);
         let (_, found) = findings(folder.path(), &["seam.txt"]);
@@ -514,4 +514,27 @@ fn a_connection_string_in_code_is_read() {
     write(folder.path(), "b.cs", "var c = \"Server=db1;User Id=app;Password=\" + password + \";\";\n");
     let (_, found) = findings(folder.path(), &["a.cs", "b.cs"]);
     assert_eq!((found.len(), &found[0]["rule"]), (1, &Value::from("generic-connection-string")), "{found:?}");
+}
+
+#[test]
+fn messages_tags_and_later_commits_are_read_when_asked_for() {
+    let repo = repository();
+    let folder = repo.path();
+    let other = ["ghp_", "x4Tn8Wp", "R3vB5cH", "y6Jd1Gs0", "Qe7Uo2Xi", "9Lm4Zx"].concat();
+    write(folder, "a.txt", "one\n");
+    git(folder, &["add", "-A"]);
+    git(folder, &["commit", "-q", "-m", &format!("use {}", token())]);
+    git(folder, &["tag", "-a", "v1", "-m", &format!("with {other}")]);
+    assert_eq!(findings(folder, &["--history"]).0, 0, "messages are read on request only");
+    let (_, found) = findings(folder, &["--history", "--messages"]);
+    let paths: Vec<&str> = found.iter().filter_map(|finding| finding["path"].as_str()).collect();
+    assert_eq!(paths, ["(message)", "(message)"]);
+
+    write(folder, "b.txt", format!("\nx = {other}\n"));
+    git(folder, &["add", "-A"]);
+    git(folder, &["commit", "-q", "-m", "two"]);
+    let (_, since) = findings(folder, &["--since", "HEAD~1"]);
+    let (_, whole) = findings(folder, &[]);
+    assert_eq!((since.len(), &since[0]["line"]), (1, &Value::from(2)));
+    assert_eq!(since[0]["fingerprint"], whole[0]["fingerprint"]);
 }

@@ -116,9 +116,6 @@ pub(super) fn in_assignment(
     {
         return None;
     }
-    if word == Word::Key && !found.quoted && in_test_vector(bytes, found) {
-        return None;
-    }
     let (value_range, header) = after_scheme(bytes, found.value.clone());
     let value = &bytes[value_range.clone()];
     if word == Word::Credential && name.to_ascii_lowercase().ends_with(b"_path") {
@@ -145,7 +142,10 @@ pub(super) fn in_assignment(
         Kind::Credential
     };
     let plain_header = header && value_range.start > found.value.start && header_token(value);
-    (plain_header || accepts(value, word, found, language, &words)).then_some((kind, value_range))
+    let accepted = plain_header || accepts(value, word, found, language, &words);
+    // Asked last, as it reads the most.
+    let listed = |word| word == Word::Key && !found.quoted && in_test_vector(bytes, found);
+    (accepted && !listed(word)).then_some((kind, value_range))
 }
 
 /// A key among the inputs and outputs of a cipher, as files of test vectors list them by the hundred.
@@ -162,7 +162,7 @@ fn in_test_vector(bytes: &[u8], found: &Assigned) -> bool {
         b"\nmac",
         b"\ntag",
     ];
-    let ceiling = (found.value.end + 200).min(bytes.len());
+    let ceiling = (found.value.end + 1500).min(bytes.len());
     let after = bytes[found.value.end..ceiling].to_ascii_lowercase();
     // What belongs to one vector ends with an empty line.
     let end = memchr::memmem::find(&after, b"\n\n").unwrap_or(after.len());

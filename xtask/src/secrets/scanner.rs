@@ -16,7 +16,7 @@ use super::verify::Proof;
 use crate::finding::{Excerpt, Finding, Group, Lines, Severity, Span};
 
 /// Texts are read in pieces of this size, so that memory does not follow the largest file.
-const PIECE: usize = 4 << 20;
+const PIECE: usize = 2 << 20;
 /// The end of a piece that is scanned again with the next one: no secret is longer.
 const OVERLAP: usize = 64 << 10;
 /// How much of a file decides whether it is binary.

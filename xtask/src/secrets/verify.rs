@@ -110,7 +110,7 @@ pub(super) fn jwt(secret: &[u8]) -> bool {
         .is_some_and(|json| ["alg", "typ", "kid", "enc"].iter().any(|key| json.get(key).is_some()))
 }
 
-/// The body of a private key: base64 of a DER sequence, of OpenSSH's or PuTTY's format, or of a PGP packet.
+/// The body of a private key: base64 of a DER sequence, of OpenSSH's format, or of a PGP packet.
 fn pem(secret: &[u8]) -> Proof {
     let text = String::from_utf8_lossy(secret).replace("\\r", "").replace("\\n", "\n").replace('\\', "");
     // `Proc-Type: 4,ENCRYPTED` and the like stand before the body.
