@@ -120,12 +120,17 @@ pub(super) fn explain(rule: &str, repo: &Repo) -> Result<String> {
 
 fn how_to_waive(entry: &Entry) -> String {
     format!(
-        "To accept one place, end its line with a comment:\n\n    xtask:allow({name})\n\n\
+        "To accept one place, end its line with a comment:\n\n    xtask:allow({name})\n\n{noqa}\
          To accept it in some files until a day, add to policies/lint.toml:\n\n    \
          [[waivers]]\n    rule = \"{name}\"\n    path = \"dbt/models/legacy/**\"\n    \
          reason = \"why it is no danger, and what will be done\"\n    until = 2027-01-31\n\n\
          To judge it otherwise everywhere:\n\n    [rules.{quoted}]\n    severity = \"low\"   # or \"off\"\n",
         name = entry.name,
+        noqa = if entry.group == Group::Sql {
+            format!("or, as sqlfluff has it, `-- noqa: {}`.\n\n", entry.name)
+        } else {
+            String::new()
+        },
         quoted =
             if entry.name.contains('.') { format!("\"{}\"", entry.name) } else { entry.name.to_string() },
     )
