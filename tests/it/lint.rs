@@ -1,6 +1,9 @@
 //! `cargo xtask lint`: what it looks at, that the cache never changes a result, that hooks stop what
 //! they should, and that nothing a repository holds is too odd for it.
 
+mod bearing;
+mod shop;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -207,6 +210,13 @@ fn a_waiver_needs_a_rule_a_reason_and_a_day() {
     );
     let (code, document) = document(at, &["--only", "sql"]);
     assert_eq!((code, &document["summary"]["allowed_inline"]), (0, &1.into()));
+
+    // As sqlfluff has it, for our own rules too.
+    let noqa = "select order_id\nfrom {{ ref('orders') }}; -- noqa: semicolon-in-model\n";
+    write(at, "dbt/models/bad.sql", noqa);
+    assert_eq!(findings(at, &["--only", "sql"]), (0, set(&[])));
+    write(at, "dbt/models/bad.sql", noqa.replace("semicolon-in-model", "star-in-final-query"));
+    assert_eq!(findings(at, &["--only", "sql"]).0, 1);
 }
 
 #[test]

@@ -500,3 +500,41 @@ impl Described {
         format!("https://docs.sqlfluff.com/en/stable/perma/rule/{}.html", self.code)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lint::sql::trace::Slice;
+
+    /// A rendering of stretches: their origin, what they put out, and how long they are in the template.
+    fn rendering(stretches: &[(Origin, &str, usize)]) -> Rendering {
+        let mut rendering = Rendering::default();
+        let mut from = 0;
+        for (origin, output, length) in stretches {
+            let start = rendering.text.len();
+            rendering.text.push_str(output);
+            let output = start..rendering.text.len();
+            rendering.slices.push(Slice { origin: *origin, source: from..from + length, output });
+            from += length;
+        }
+        rendering
+    }
+
+    #[test]
+    fn lines_are_measured_from_break_to_break_of_the_template() {
+        let text = |text: &'static str| (Origin::Literal, text, text.len());
+        let long = |stretches: &[_]| may_hold_long_line(&rendering(stretches), 10);
+        assert!(!long(&[text("select 1,\n  a, b\n")]));
+        assert!(long(&[text("select 1, a")]));
+        // A tag counts by its own length or that of its output, and breaks within either do not count.
+        assert!(!long(&[text("a, "), (Origin::Templated, "b", 7), text(", c\n")][..2]));
+        assert!(long(&[text("a, "), (Origin::Templated, "b", 8)]));
+        assert!(long(&[text("a, "), (Origin::Templated, "b\nc\nd\ne\n", 1)]));
+        // It may be part of two tokens.
+        assert!(long(&[text("a"), (Origin::Templated, "b", 4), text("c")]));
+        // What is left of a round of a loop stands on one line with the next.
+        assert!(long(&[text("aaaaaa,"), text("bbbbbb,")]));
+        assert!(long(&[text("a /* b\n c */")]));
+        assert!(long(&[text("'a\nb'")]));
+    }
+}
