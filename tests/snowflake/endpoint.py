@@ -6,7 +6,7 @@ ADBC) connect to it. Added here: schemas with a comment, a retention and a clone
 QUERY_HISTORY function that the toolkit reads, filled with the statements that were really run; sessions that know
 their user, role, warehouse and query tag; and, on demand, the ways in which a warehouse lets its clients down.
 
-    python tests/snowflake/endpoint.py --port 0 [--data FILE.duckdb]
+    python tests/snowflake/endpoint.py --port 0 [--data FILE.duckdb] [--database NAME]...
 
 It serves 127.0.0.1, also as an HTTP proxy, prints one line `{"port": N}` when it is ready, and ends when its standard
 input is closed, so that it never outlives the process that started it. Any user, password, key, token, role and
@@ -552,19 +552,21 @@ class Session(FakeSnowflakeConnection):
 
 
 class Account(FakeSnow):
-    """The database, and what is known about it beside DuckDB's own catalogue."""
+    """The databases, and what is known about them beside DuckDB's own catalogue."""
 
-    def __init__(self, data: Path | None, faults: Faults):
+    def __init__(self, databases: list[str], data: Path | None, faults: Faults):
         super().__init__()
         self.faults = faults
         self.lock = threading.Lock()
         self.logins: list[dict[str, Any]] = []
         self.duck_conn.execute(META_SQL)
         self.meta_conn = self.duck_conn.cursor()
-        self.duck_conn.execute(f"attach {text(str(data or ':memory:'))} as {quoted(DATABASE)}")
-        self.duck_conn.execute(info_schema.per_db_creation_sql(DATABASE))
-        self.duck_conn.execute(macros.creation_sql(DATABASE))
-        self.duck_conn.execute(f"create schema if not exists {quoted(DATABASE, 'PUBLIC')}")
+        for database in databases:
+            file = str(data) if data and database == databases[0] else ":memory:"
+            self.duck_conn.execute(f"attach {text(file)} as {quoted(database)}")
+            self.duck_conn.execute(info_schema.per_db_creation_sql(database))
+            self.duck_conn.execute(macros.creation_sql(database))
+            self.duck_conn.execute(f"create schema if not exists {quoted(database, 'PUBLIC')}")
 
     def meta(self, sql: str, values: list[Any] | None = None) -> list[tuple]:
         """Read or write what is known beside the data, outside any session's transaction."""
@@ -987,9 +989,9 @@ def end_with_parent() -> None:
     os._exit(0)
 
 
-async def serve(port: int, data: Path | None) -> None:
+async def serve(port: int, databases: list[str], data: Path | None) -> None:
     faults = Faults()
-    endpoint = Endpoint(Account(data, faults), faults)
+    endpoint = Endpoint(Account(databases, data, faults), faults)
     listener = socket.create_server(("127.0.0.1", port))
     # asyncio sees to this for sockets that it opened: else a body waits 40 ms for its head to be acknowledged
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -1001,13 +1003,14 @@ async def serve(port: int, data: Path | None) -> None:
 def main() -> None:
     arguments = argparse.ArgumentParser(description="A local Snowflake for tests.")
     arguments.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 takes a free one")
-    arguments.add_argument("--data", type=Path, help="keep the database in this DuckDB file")
+    arguments.add_argument("--data", type=Path, help="keep the first database in this DuckDB file")
+    arguments.add_argument("--database", action="append", help=f"a database of the account; default {DATABASE}")
     given = arguments.parse_args()
     # what a statement did wrong is told to its client and stands in the history
     logging.disable(logging.CRITICAL)
     mend_fakesnow()
     threading.Thread(target=end_with_parent, daemon=True).start()
-    asyncio.run(serve(given.port, given.data))
+    asyncio.run(serve(given.port, given.database or [DATABASE], given.data))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 //! What `lint` must bear: repositories that are large, hostile, half there, or no usual checkout.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -70,7 +71,7 @@ fn hostile_sources_are_findings() {
     let mut laughs = "---\na0: &a0 [lol, lol]\n".to_owned();
     for level in 1..40 {
         let below = level - 1;
-        laughs += &format!("a{level}: &a{level} [*a{below}, *a{below}, *a{below}]\n");
+        writeln!(laughs, "a{level}: &a{level} [*a{below}, *a{below}, *a{below}]").unwrap();
     }
     write(at, "laughs.yml", laughs);
     let (code, found) = findings(at, &["--only", "sql,yaml"]);
