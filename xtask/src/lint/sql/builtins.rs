@@ -10,7 +10,10 @@ use minijinja::value::{Object, ObjectRepr};
 use minijinja::{Environment, Error, ErrorKind, State, Value};
 
 use super::macros::Library;
-use super::values::{Dict, Macro, Relation, StandIn, argument, ends_macro, identifier, keep, split};
+use super::values::{
+    Dict, List, Macro, Relation, StandIn, argument, ends_macro, identifier, items, keep, keep_in_namespace,
+    split, steps,
+};
 
 type Result<T = Value> = std::result::Result<T, Error>;
 
@@ -116,22 +119,25 @@ pub(crate) fn install(env: &mut Environment<'static>, facts: &Arc<Facts>) {
 
 /// What the rewriting of templates calls (see `macros`).
 fn internal(env: &mut Environment<'static>) {
-    function(env, "__keep", |_, args| Ok(keep(&args.first().cloned().unwrap_or_default())));
+    function(env, "__keep", |state, args| keep(state, &args.first().cloned().unwrap_or_default()));
+    function(env, "__keep_in_namespace", |state, args| {
+        keep_in_namespace(state, &args.first().cloned().unwrap_or_default())
+    });
     function(env, "__macro", |state, args| match args {
         [name, inner] => Ok(Macro::register(state, &name.to_string(), inner.clone())),
         _ => Err(Error::from(ErrorKind::MissingArgument)),
     });
     function(env, "return", ends_macro);
-    function(env, "namespace", |_, args| {
+    function(env, "namespace", |state, args| {
         let (positional, named) = split(args)?;
         let mut pairs: Vec<(String, Value)> = Vec::new();
         for other in &positional {
             for key in other.try_iter()? {
-                pairs.push((key.to_string(), keep(&other.get_item(&key)?)));
+                pairs.push((key.to_string(), keep(state, &other.get_item(&key)?)?));
             }
         }
         for key in named.args() {
-            pairs.push((key.to_owned(), keep(&named.get::<Value>(key)?)));
+            pairs.push((key.to_owned(), keep(state, &named.get::<Value>(key)?)?));
         }
         minijinja::functions::namespace(Some(Dict::of(pairs).into()))
     });
@@ -176,14 +182,14 @@ fn settings(env: &mut Environment<'static>, facts: &Arc<Facts>) {
         })
     });
     let vars = facts.clone();
-    namespace(env, "var", move |_, method, args| {
+    namespace(env, "var", move |state, method, args| {
         let (positional, named) = split(args)?;
         let name = positional.first().map(ToString::to_string).unwrap_or_default();
         if method == "has_var" {
             return Ok(Value::from(vars.vars.contains_key(&name)));
         }
         let given = vars.vars.get(&name).cloned().or_else(|| argument(&positional, &named, 1, "default"));
-        Ok(given.map_or_else(|| StandIn::of(name), |value| keep(&value)))
+        given.map_or_else(|| Ok(StandIn::of(name)), |value| keep(state, &value))
     });
     function(env, "env_var", |_, args| {
         // The environment of whoever lints must not change what is found.
@@ -256,24 +262,23 @@ fn dispatched(facts: &Arc<Facts>, name: String) -> Value {
 }
 
 fn python(env: &mut Environment<'static>) {
-    function(env, "zip", |_, args| {
+    function(env, "zip", |state, args| {
         let mut columns = Vec::new();
         for list in split(args)?.0 {
-            columns.push(list.try_iter()?.collect::<Vec<_>>());
+            columns.push(items(state, &list)?);
         }
         let rows = columns.iter().map(Vec::len).min().unwrap_or(0);
         Ok((0..rows).map(|row| columns.iter().map(|column| column[row].clone()).collect::<Value>()).collect())
     });
-    function(env, "set", |_, args| {
-        let mut items: Vec<Value> = Vec::new();
-        if let Some(list) = args.first() {
-            for item in list.try_iter()? {
-                if !items.contains(&item) {
-                    items.push(item);
-                }
+    function(env, "set", |state, args| {
+        let mut distinct: Vec<Value> = Vec::new();
+        for item in args.first().map(|list| items(state, list)).transpose()?.unwrap_or_default() {
+            state.consume_fuel(steps(distinct.len()))?;
+            if !distinct.contains(&item) {
+                distinct.push(item);
             }
         }
-        Ok(keep(&Value::from(items)))
+        keep(state, &Value::from(distinct))
     });
     for (name, filter) in [("tojson", "tojson"), ("toyaml", "tojson")] {
         function(env, name, move |state, args| state.apply_filter(filter, &args[..args.len().min(1)]));
@@ -307,11 +312,11 @@ fn constants(env: &mut Environment<'static>, facts: &Arc<Facts>) {
     let of_datetime = [("datetime", moment()), ("date", moment()), ("timedelta", moment())];
     let regex = Value::from_object(Namespace {
         name: "re",
-        run: |_: &mut State<'_, '_>, method: &str, args: &[Value]| {
+        run: |state: &mut State<'_, '_>, method: &str, args: &[Value]| {
             Ok(match method {
                 "sub" => args.get(2).cloned().unwrap_or_default(),
                 "findall" | "split" => {
-                    keep(&Value::from(args.get(1).cloned().into_iter().collect::<Vec<_>>()))
+                    keep(state, &Value::from(args.get(1).cloned().into_iter().collect::<Vec<_>>()))?
                 }
                 _ => Value::from(()),
             })
@@ -396,7 +401,7 @@ pub(crate) fn from_json(json: &serde_json::Value) -> Value {
             number.as_i64().map(Value::from).or_else(|| number.as_f64().map(Value::from)).unwrap_or_default()
         }
         serde_json::Value::String(text) => Value::from(text.clone()),
-        serde_json::Value::Array(items) => keep(&items.iter().map(from_json).collect::<Vec<_>>().into()),
+        serde_json::Value::Array(items) => List::of(items.iter().map(from_json)),
         serde_json::Value::Object(items) => {
             Dict::of(items.iter().map(|(key, item)| (key.clone(), from_json(item))))
         }

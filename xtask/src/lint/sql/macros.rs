@@ -194,7 +194,8 @@ pub(crate) fn statement<'s>(source: &'s str, piece: &Piece) -> Cow<'s, str> {
         "set" => match assignment(rest) {
             Some(at) if !rest[..at].contains(',') => {
                 let (target, value) = (rest[..at].trim(), &rest[at + 1..]);
-                with_code(source, piece, &format!("set {target} = __keep(({value}))")).into()
+                let keep = if target.contains('.') { "__keep_in_namespace" } else { "__keep" };
+                with_code(source, piece, &format!("set {target} = {keep}(({value}))")).into()
             }
             _ => source[piece.range.clone()].into(),
         },

@@ -4,13 +4,17 @@
 //! A stand-in never fails: a package that is not installed must not hide what is wrong with the SQL
 //! around its macro.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use minijinja::value::{Enumerator, Kwargs, Object, ObjectRepr, Rest, ValueKind, from_args};
+use minijinja::value::{DynObject, Enumerator, Kwargs, Object, ObjectRepr, Rest, ValueKind, from_args};
 use minijinja::{Error, ErrorKind, State, Value};
 
 type Result<T = Value> = std::result::Result<T, Error>;
+
+/// How deep values may lie in one another: deeper than anybody writes, and not so deep that reading them costs the stack.
+const DEEPEST: usize = 16;
 
 /// The arguments by position and those by name.
 pub(crate) fn split(args: &[Value]) -> Result<(Vec<Value>, Kwargs)> {
@@ -27,31 +31,37 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// `value` as Python would keep it under a name: its lists and dicts can be changed in place.
-pub(crate) fn keep(value: &Value) -> Value {
-    kept(value, 0)
+/// `value` as Python would keep it under a name: its lists and dicts can be changed in place. Each item costs a step.
+pub(crate) fn keep(state: &State<'_, '_>, value: &Value) -> Result {
+    kept(state, value, 0)
 }
 
-fn kept(value: &Value, depth: usize) -> Value {
-    // Deeper literals than anybody writes stay as they are, rather than cost stack.
-    if value.is_tuple() || value.is_kwargs() || depth > 16 {
-        return value.clone();
+fn kept(state: &State<'_, '_>, value: &Value, depth: usize) -> Result {
+    if value.is_tuple() || value.is_kwargs() || depth > DEEPEST {
+        return Ok(value.clone());
     }
     match value.kind() {
+        // What is worked out when it is read, such as a sum of lists, is a list in Python.
+        ValueKind::Iterable => Ok(List::of(items(state, value)?)),
         ValueKind::Seq if is_plain(value) => {
-            let items = value.try_iter().map(|items| items.map(|item| kept(&item, depth + 1)).collect());
-            items.map_or_else(|_| value.clone(), |items| Value::from_object(List(Mutex::new(items))))
+            let items = items(state, value)?;
+            let items = items.iter().map(|item| kept(state, item, depth + 1)).collect::<Result<Vec<_>>>()?;
+            Ok(List::of(items))
         }
         ValueKind::Map if is_plain(value) => {
-            let Ok(keys) = value.try_iter() else { return value.clone() };
-            let pairs = keys.map(|key| {
+            let pairs = items(state, value)?.into_iter().map(|key| {
                 let item = value.get_item(&key).unwrap_or_default();
-                (key, kept(&item, depth + 1))
+                Ok((key, kept(state, &item, depth + 1)?))
             });
-            Value::from_object(Dict(Mutex::new(pairs.collect())))
+            Ok(Value::from_object(Dict(Mutex::new(pairs.collect::<Result<_>>()?))))
         }
-        _ => value.clone(),
+        _ => Ok(value.clone()),
     }
+}
+
+/// What a loop over `value` would see. Each item costs a step: a sum of sums may be longer than any memory.
+pub(crate) fn items(state: &State<'_, '_>, value: &Value) -> Result<Vec<Value>> {
+    value.try_iter()?.map(|item| state.consume_fuel(1).map(|()| item)).collect()
 }
 
 /// Whether the value is a literal list or dict of minijinja's own, and not one of the many objects that
@@ -61,8 +71,84 @@ fn is_plain(value: &Value) -> bool {
     name.contains("::Vec<") || name.contains("IndexMap<") || name.contains("BTreeMap<")
 }
 
+/// [`keep`] for what goes into `home`. What holds itself would be read for ever, so it is an error.
+fn keep_in<T: Object + 'static>(state: &State<'_, '_>, home: &Arc<T>, value: &Value) -> Result {
+    let home = Arc::as_ptr(home).cast::<()>();
+    let is_home = |value: &Value| {
+        let list = value.downcast_object_ref::<List>().map(|list| std::ptr::from_ref(list).cast());
+        let dict = value.downcast_object_ref::<Dict>().map(|dict| std::ptr::from_ref(dict).cast());
+        list.or(dict).is_some_and(|place: *const ()| std::ptr::eq(place, home))
+    };
+    if holds(state, value, &is_home, 0)? {
+        return Err(Error::new(ErrorKind::InvalidOperation, "a list or dict cannot hold itself"));
+    }
+    keep(state, value)
+}
+
+/// [`keep`] for an attribute of a namespace, which may hold no other: it could hold itself then.
+pub(crate) fn keep_in_namespace(state: &State<'_, '_>, value: &Value) -> Result {
+    let is_namespace =
+        |value: &Value| value.as_object().is_some_and(|object| object.type_name().ends_with("::Namespace"));
+    if holds(state, value, &is_namespace, 0)? {
+        return Err(Error::new(ErrorKind::InvalidOperation, "a namespace cannot hold a namespace"));
+    }
+    keep(state, value)
+}
+
+/// Whether something of that kind is `value` or lies in it. Each look costs a step.
+fn holds(
+    state: &State<'_, '_>,
+    value: &Value,
+    wanted: &dyn Fn(&Value) -> bool,
+    depth: usize,
+) -> Result<bool> {
+    if value.as_object().is_none() || value.downcast_object_ref::<StandIn>().is_some() {
+        return Ok(false);
+    }
+    state.consume_fuel(1)?;
+    if depth > DEEPEST {
+        let message = format!("lists and dicts that lie more than {DEEPEST} deep in one another");
+        return Err(Error::new(ErrorKind::InvalidOperation, message));
+    }
+    if wanted(value) {
+        return Ok(true);
+    }
+    if !matches!(value.kind(), ValueKind::Seq | ValueKind::Map) {
+        return Ok(false);
+    }
+    for item in items(state, value)? {
+        let below = value.get_item(&item).unwrap_or_default();
+        if holds(state, &item, wanted, depth + 1)?
+            || value.kind() == ValueKind::Map && holds(state, &below, wanted, depth + 1)?
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// What a method of a list or dict of that length costs beside its items.
+pub(crate) fn steps(length: usize) -> u64 {
+    u64::try_from(length / 16).unwrap_or(u64::MAX)
+}
+
 /// A list as Python has them.
 pub(crate) struct List(Mutex<Vec<Value>>);
+
+impl List {
+    pub(crate) fn of(items: impl IntoIterator<Item = Value>) -> Value {
+        Value::from_object(Self(Mutex::new(items.into_iter().collect())))
+    }
+
+    /// What is in it now. Comparing values may read this very list, so that is done on a copy, without the lock.
+    fn items(&self) -> Vec<Value> {
+        locked(&self.0).clone()
+    }
+
+    fn position(&self, wanted: &Value) -> Option<usize> {
+        self.items().iter().position(|item| item == wanted)
+    }
+}
 
 impl fmt::Debug for List {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -83,32 +169,30 @@ impl Object for List {
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Values(locked(&self.0).clone())
+        Enumerator::Values(self.items())
     }
 
-    fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result {
+    fn call_method(self: &Arc<Self>, state: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result {
+        state.consume_fuel(steps(locked(&self.0).len()))?;
         let first = || args.first().cloned().unwrap_or_default();
         match method {
             "append" => {
-                // A list inside itself would be read for ever.
-                if first()
-                    .downcast_object_ref::<Self>()
-                    .is_some_and(|other| std::ptr::eq(other, &raw const **self))
-                {
-                    return Err(Error::new(ErrorKind::InvalidOperation, "a list cannot hold itself"));
-                }
-                let item = keep(&first());
+                let item = keep_in(state, self, &first())?;
                 locked(&self.0).push(item);
             }
             "extend" => {
-                let more: Vec<Value> = first().try_iter()?.map(|item| keep(&item)).collect();
+                let more: Vec<Value> = items(state, &first())?
+                    .iter()
+                    .map(|item| keep_in(state, self, item))
+                    .collect::<Result<_>>()?;
                 locked(&self.0).extend(more);
             }
             "insert" => {
                 let (index, item): (i64, Value) = from_args(args)?;
+                let item = keep_in(state, self, &item)?;
                 let mut items = locked(&self.0);
                 let at = usize::try_from(index).unwrap_or(0).min(items.len());
-                items.insert(at, keep(&item));
+                items.insert(at, item);
             }
             "pop" => {
                 let mut items = locked(&self.0);
@@ -121,27 +205,28 @@ impl Object for List {
                 };
             }
             "remove" => {
-                let wanted = first();
-                let mut items = locked(&self.0);
-                if let Some(at) = items.iter().position(|item| *item == wanted) {
-                    items.remove(at);
+                if let Some(at) = self.position(&first()) {
+                    locked(&self.0).remove(at);
                 }
             }
             "index" => {
-                let wanted = first();
-                let at = locked(&self.0).iter().position(|item| *item == wanted);
-                return at
+                return self
+                    .position(&first())
                     .map(Value::from)
                     .ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "it is not in the list"));
             }
             "count" => {
                 let wanted = first();
-                return Ok(Value::from(locked(&self.0).iter().filter(|item| **item == wanted).count()));
+                return Ok(Value::from(self.items().iter().filter(|item| **item == wanted).count()));
             }
-            "sort" => locked(&self.0).sort(),
+            "sort" => {
+                let mut sorted = self.items();
+                sorted.sort();
+                *locked(&self.0) = sorted;
+            }
             "reverse" => locked(&self.0).reverse(),
             "clear" => locked(&self.0).clear(),
-            "copy" => return Ok(Value::from_object(Self(Mutex::new(locked(&self.0).clone())))),
+            "copy" => return Ok(Value::from_object(Self(Mutex::new(self.items())))),
             _ => return Err(Error::from(ErrorKind::UnknownMethod)),
         }
         Ok(Value::from(()))
@@ -157,14 +242,24 @@ impl Dict {
         Value::from_object(Self(Mutex::new(pairs)))
     }
 
+    /// What is in it now, to be compared without the lock as in [`List::items`].
+    fn pairs(&self) -> Vec<(Value, Value)> {
+        locked(&self.0).clone()
+    }
+
+    fn position(&self, key: &Value) -> Option<usize> {
+        self.pairs().iter().position(|(known, _)| known == key)
+    }
+
     fn find(&self, key: &Value) -> Option<Value> {
-        locked(&self.0).iter().find(|(known, _)| known == key).map(|(_, value)| value.clone())
+        self.pairs().into_iter().find(|(known, _)| known == key).map(|(_, value)| value)
     }
 
     fn insert(&self, key: Value, value: Value) {
+        let at = self.position(&key);
         let mut pairs = locked(&self.0);
-        match pairs.iter_mut().find(|(known, _)| *known == key) {
-            Some(pair) => pair.1 = value,
+        match at {
+            Some(at) => pairs[at].1 = value,
             None => pairs.push((key, value)),
         }
     }
@@ -185,26 +280,26 @@ impl Object for Dict {
         Enumerator::Values(locked(&self.0).iter().map(|(key, _)| key.clone()).collect())
     }
 
-    fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result {
-        let pairs = || locked(&self.0).clone();
+    fn call_method(self: &Arc<Self>, state: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result {
+        state.consume_fuel(steps(locked(&self.0).len()))?;
         Ok(match method {
             "get" => {
                 let (key, default): (Value, Option<Value>) = from_args(args)?;
                 self.find(&key).or(default).unwrap_or_else(|| Value::from(()))
             }
-            "items" => pairs().into_iter().map(|(key, value)| Value::from(vec![key, value])).collect(),
-            "keys" => pairs().into_iter().map(|(key, _)| key).collect(),
-            "values" => pairs().into_iter().map(|(_, value)| value).collect(),
+            "items" => self.pairs().into_iter().map(|(key, value)| Value::from(vec![key, value])).collect(),
+            "keys" => self.pairs().into_iter().map(|(key, _)| key).collect(),
+            "values" => self.pairs().into_iter().map(|(_, value)| value).collect(),
             "update" => {
                 let (positional, named) = split(args)?;
                 for other in positional {
                     for key in other.try_iter()? {
-                        let value = keep(&other.get_item(&key)?);
-                        self.insert(key, value);
+                        let value = keep_in(state, self, &other.get_item(&key)?)?;
+                        self.insert(keep_in(state, self, &key)?, value);
                     }
                 }
                 for key in named.args() {
-                    self.insert(Value::from(key), keep(&named.get::<Value>(key)?));
+                    self.insert(Value::from(key), keep_in(state, self, &named.get::<Value>(key)?)?);
                 }
                 Value::from("")
             }
@@ -213,15 +308,14 @@ impl Object for Dict {
                 if let Some(known) = self.find(&key) {
                     return Ok(known);
                 }
-                let value = keep(&default.unwrap_or_else(|| Value::from(())));
-                self.insert(key, value.clone());
+                let value = keep_in(state, self, &default.unwrap_or_else(|| Value::from(())))?;
+                self.insert(keep_in(state, self, &key)?, value.clone());
                 value
             }
             "pop" => {
                 let (key, default): (Value, Option<Value>) = from_args(args)?;
-                let mut pairs = locked(&self.0);
-                match pairs.iter().position(|(known, _)| *known == key) {
-                    Some(at) => pairs.remove(at).1,
+                match self.position(&key) {
+                    Some(at) => locked(&self.0).remove(at).1,
                     None => default.unwrap_or_else(|| Value::from(())),
                 }
             }
@@ -229,7 +323,7 @@ impl Object for Dict {
                 locked(&self.0).clear();
                 Value::from(())
             }
-            "copy" => Value::from_object(Self(Mutex::new(pairs()))),
+            "copy" => Value::from_object(Self(Mutex::new(self.pairs()))),
             _ => return Err(Error::from(ErrorKind::UnknownMethod)),
         })
     }
@@ -297,16 +391,21 @@ pub(crate) fn identifier(text: &str) -> String {
 #[derive(Debug)]
 pub(crate) struct StandIn {
     path: String,
+    /// How many loops over a stand-in it took to get here.
+    depth: usize,
 }
 
 impl StandIn {
     pub(crate) fn of(path: impl Into<String>) -> Value {
-        let mut path = path.into();
+        Self::at(path.into(), 0)
+    }
+
+    fn at(mut path: String, depth: usize) -> Value {
         // A stand-in of a stand-in of …: a loop in the template must not make names without end.
         if path.len() > 120 {
             path.truncate(path.floor_char_boundary(120));
         }
-        Value::from_object(Self { path })
+        Value::from_object(Self { path, depth })
     }
 
     fn called(&self, args: &[Value]) -> Value {
@@ -316,7 +415,7 @@ impl StandIn {
             let numbers: Vec<String> = (1..=columns.clamp(1, 200)).map(|number| number.to_string()).collect();
             return Value::from(format!("group by {}", numbers.join(", ")));
         }
-        Self::of(self.path.clone())
+        Self::at(self.path.clone(), self.depth)
     }
 }
 
@@ -326,12 +425,19 @@ impl Object for StandIn {
     }
 
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        Some(Self::of(format!("{}_{}", self.path, identifier(&key.to_string()))))
+        Some(Self::at(format!("{}_{}", self.path, identifier(&key.to_string())), self.depth))
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        // One item, so that a loop over it writes what it would write.
-        Enumerator::Values(vec![Self::of(format!("{}_item", self.path))])
+        // One item, so that a loop over it writes what it would write; but what reads items of items must end.
+        if self.depth == DEEPEST {
+            return Enumerator::Empty;
+        }
+        Enumerator::Values(vec![Self::at(format!("{}_item", self.path), self.depth + 1)])
+    }
+
+    fn custom_cmp(self: &Arc<Self>, other: &DynObject) -> Option<Ordering> {
+        other.downcast_ref::<Self>().map(|other| self.path.cmp(&other.path))
     }
 
     fn is_true(self: &Arc<Self>) -> bool {
@@ -343,7 +449,7 @@ impl Object for StandIn {
     }
 
     fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result {
-        Ok(Self { path: format!("{}_{}", self.path, identifier(method)) }.called(args))
+        Ok(Self { path: format!("{}_{}", self.path, identifier(method)), depth: self.depth }.called(args))
     }
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -358,7 +464,8 @@ const RETURNED: &str = "returned";
 pub(crate) fn ends_macro(state: &mut State<'_, '_>, args: &[Value]) -> Result {
     let (positional, named) = split(args)?;
     let value = argument(&positional, &named, 0, "data").unwrap_or_else(|| Value::from(()));
-    state.set_temp(RETURNED, keep(&value));
+    let value = keep(state, &value)?;
+    state.set_temp(RETURNED, value);
     Err(Error::new(ErrorKind::InvalidOperation, RETURN))
 }
 
@@ -415,17 +522,18 @@ impl Object for Macro {
         let (positional, named) = split(args)?;
         let extras = ["varargs", "kwargs"];
         let room = self.parameters.iter().filter(|name| !extras.contains(&name.as_str())).count();
-        let mut values: Vec<Value> = positional.iter().map(keep).collect();
+        let mut values: Vec<Value> =
+            positional.iter().map(|value| keep(state, value)).collect::<Result<_>>()?;
         let mut by_name: Vec<(String, Value)> = Vec::new();
         let mut spare: Vec<(String, Value)> = Vec::new();
         for name in named.args() {
             let value = named.get::<Value>(name)?;
             let belongs = name == "caller" || self.takes(name) || !self.takes("kwargs");
-            if belongs { &mut by_name } else { &mut spare }.push((name.to_owned(), keep(&value)));
+            if belongs { &mut by_name } else { &mut spare }.push((name.to_owned(), keep(state, &value)?));
         }
         if self.takes("varargs") {
             let more = values.split_off(room.min(values.len()));
-            by_name.push(("varargs".to_owned(), keep(&Value::from(more))));
+            by_name.push(("varargs".to_owned(), keep(state, &Value::from(more))?));
         }
         if self.takes("kwargs") {
             by_name.push(("kwargs".to_owned(), Dict::of(spare)));
