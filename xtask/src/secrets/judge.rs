@@ -244,7 +244,22 @@ const COUNTING: &[&str] =
 /// Counts up instead of being drawn.
 pub(super) fn counting(value: &[u8]) -> bool {
     let lower = value.to_ascii_lowercase();
-    COUNTING.iter().any(|word| memchr::memmem::find(&lower, word.as_bytes()).is_some())
+    COUNTING.iter().any(|word| memchr::memmem::find(&lower, word.as_bytes()).is_some()) || bytes_count(&lower)
+}
+
+/// Bytes that count, in hexadecimal: `000102…1f`, as ciphers are tried with.
+fn bytes_count(lower: &[u8]) -> bool {
+    if lower.len() < 16 || !hex(lower) {
+        return false;
+    }
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    let bytes: Vec<u8> = lower.chunks_exact(2).filter_map(byte).collect();
+    let steps = bytes.windows(2).filter(|pair| pair[0].abs_diff(pair[1]) == 1).count();
+    steps * 4 >= bytes.len() * 3
+}
+
+fn hex(value: &[u8]) -> bool {
+    value.iter().all(u8::is_ascii_hexdigit)
 }
 
 /// Filled up with one character, as documentation shows a token's form: no rule is so sure of
@@ -335,6 +350,9 @@ pub(super) fn other_kind(value: &[u8]) -> bool {
         || text.starts_with("data:")
         || text.starts_with("ssh-")
         || text.starts_with("0x")
+        || text.starts_with("xn--")
+        || text.starts_with("SCRAM-SHA-256$")
+        || text.strip_prefix("md5").is_some_and(|rest| rest.len() == 32 && hex(rest.as_bytes()))
         || (text.starts_with('/')
             && text.bytes().filter(|b| *b == b'/').count() >= 2
             && !text.contains(['+', '=']))
@@ -375,6 +393,8 @@ mod tests {
             "2026-11-23T04:29:05Z",
             "x86_64-unknown-linux-gnu",
             "useStateCallbackRef12",
+            "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
+            "fffefdfcfbfaf9f8f7f6f5f4f3f2f1f0",
         ] {
             assert!(!is_random(value), "{value}");
         }
@@ -389,5 +409,14 @@ mod tests {
         ] {
             assert!(is_random(&pieces.concat()), "{pieces:?}");
         }
+    }
+
+    #[test]
+    fn hashes_of_databases_and_host_names_are_no_credentials() {
+        let hash = ["md5", "153c434b4b77c89e", "6b94f12c5393af5b"].concat();
+        for value in [hash.as_str(), "SCRAM-SHA-256$4096:c2FsdA==$a:b", "xn--vnd619as6ig6k.xn"] {
+            assert!(other_kind(value.as_bytes()), "{value}");
+        }
+        assert!(!other_kind(&hash.as_bytes()[..34]));
     }
 }

@@ -201,7 +201,11 @@ pub(crate) fn statement<'s>(source: &'s str, piece: &Piece) -> Cow<'s, str> {
         },
         "docs" => with_code(source, piece, "set __docs").into(),
         "enddocs" => with_code(source, piece, "endset").into(),
-        _ => source[piece.range.clone()].into(),
+        // Jinja takes the colon that Python would want at the end of a block's head.
+        _ => match code.trim_end().strip_suffix(':') {
+            Some(head) => with_code(source, piece, head).into(),
+            None => source[piece.range.clone()].into(),
+        },
     }
 }
 
@@ -216,6 +220,7 @@ fn with_code(source: &str, piece: &Piece, code: &str) -> String {
 pub(crate) fn is_macro_file(source: &str, pieces: &[Piece]) -> bool {
     let mut inside: Option<&str> = None;
     let mut defines = false;
+    let mut beside = String::new();
     for piece in pieces {
         let keyword = if piece.kind == Kind::Statement { piece.keyword(source) } else { "" };
         if let Some(opened) = inside {
@@ -225,15 +230,29 @@ pub(crate) fn is_macro_file(source: &str, pieces: &[Piece]) -> bool {
         } else if is_definition(keyword) || keyword == "docs" {
             inside = Some(keyword);
             defines = true;
-        } else {
-            let blank = source[piece.range.clone()].trim().is_empty();
-            if piece.kind == Kind::Expression || (matches!(piece.kind, Kind::Text | Kind::RawText) && !blank)
-            {
-                return false;
-            }
+        } else if piece.kind == Kind::Expression {
+            return false;
+        } else if matches!(piece.kind, Kind::Text | Kind::RawText) {
+            beside.push_str(&source[piece.range.clone()]);
         }
     }
-    defines
+    defines && is_commentary(&beside)
+}
+
+/// Whether there is nothing in the text but comments of SQL.
+fn is_commentary(text: &str) -> bool {
+    let mut rest = text.trim_start();
+    while !rest.is_empty() {
+        let end = if rest.starts_with("--") {
+            rest.find('\n')
+        } else if rest.starts_with("/*") {
+            rest.find("*/").map(|end| end + 2)
+        } else {
+            return false;
+        };
+        rest = rest[end.unwrap_or(rest.len())..].trim_start();
+    }
+    true
 }
 
 /// Why the macro file cannot be read by Jinja, block by block.

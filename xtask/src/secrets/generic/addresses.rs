@@ -65,10 +65,20 @@ pub(crate) fn in_url(bytes: &[u8], at: usize, language: Language) -> Option<Rang
         proven && shape.len >= 8 && !value.starts_with(b"pass")
     } else if web {
         proven || shape.len >= 6 && !judge::placeholder(value)
+    } else if is_told_more_than_used(scheme) {
+        proven
     } else {
         !value.starts_with(b"your")
     };
     plausible.then_some(password)
+}
+
+/// A scheme whose addresses stand in documents and tests more often than in what is run: they have to bring more proof
+/// than those of databases.
+fn is_told_more_than_used(scheme: &[u8]) -> bool {
+    [&b"telnet"[..], b"javascript", b"gopher", b"ws", b"wss", b"file", b"foo", b"test"]
+        .iter()
+        .any(|other| other.eq_ignore_ascii_case(scheme))
 }
 
 /// The word itself, as documentation has it in the password's place.
@@ -162,6 +172,7 @@ mod tests {
             "postgres://app@db1/shop",
             "postgres://db1:5432/shop",
             "postgres://app:x@",
+            "telnet://app:pass@db1:23/",
         ] {
             assert_eq!(password(text), None, "{text}");
         }

@@ -37,6 +37,8 @@ pub(crate) const WORDS: &[(&str, Word)] = &[
 
 /// Last words of names whose values are about a secret, not the secret.
 const ABOUT: &[&str] = &[
+    "guid",
+    "clsid",
     "id",
     "ids",
     "name",
