@@ -300,7 +300,7 @@ impl<'s> Marker<'s> {
             let unit = block.unit;
             self.mark(unit);
         }
-        self.write(piece, &self.source[piece.range.clone()]);
+        self.write(piece, &statement(self.source, piece));
         self.marked(Origin::BlockMid, piece);
     }
 
