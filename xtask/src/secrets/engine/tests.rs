@@ -121,9 +121,16 @@ fn time_is_linear_on_hostile_text() {
         };
         (0..3).map(|_| run()).fold(f64::INFINITY, f64::min)
     };
-    // Eight times the text takes eight times as long; were it to the square, it would be 64 times.
-    for piece in one {
+    // Eight times the text takes eight times as long; were it to the square, it would be 64 times. A busy machine may
+    // disturb a measurement, but not all of them.
+    let linear = |piece: &str| {
         let (short, long) = (seconds(piece, 64 << 10), seconds(piece, 512 << 10));
-        assert!(long < short * 24.0, "{piece}: {short} s for 64 KiB, {long} s for 512 KiB");
+        long < short * 24.0
+    };
+    for piece in one {
+        assert!(
+            (0..10).any(|_| linear(piece)),
+            "{piece}: far more than eight times the time for eight times the text"
+        );
     }
 }
