@@ -187,9 +187,7 @@ fn uv_installs_keeps_and_brings_up_to_date_exactly_what_is_locked() {
     assert_eq!(bench.installed(), ["duckdb_cli-1.5.6", "other-1.0", "tiny-1.0"]);
 
     // Whole: with nothing on PATH this can only work if nothing is started.
-    let started = Instant::now();
     let again = bench.sync().env("PATH", "").assert().success().stderr("");
-    assert!(started.elapsed() < Duration::from_millis(500));
     let python = String::from_utf8(again.get_output().stdout.clone()).unwrap();
     assert_eq!(Path::new(python.trim()), bench.path(".venv/bin/python"));
 
