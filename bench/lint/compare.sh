@@ -21,19 +21,6 @@ work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 python3 "$generate" --models "$models" --out "$work/project"
 cd "$work/project"
-cat >.sqlfluff <<'END'
-[sqlfluff]
-dialect = snowflake
-templater = jinja
-max_line_length = 120
-
-[sqlfluff:templater:jinja]
-load_macros_from_path = macros
-
-[sqlfluff:templater:jinja:context]
-window_days = 28
-END
-printf 'extends: default\n' >.yamllint.yml
 git init --quiet
 git add .
 git -c user.name=bench -c user.email=bench@example.invalid commit --quiet -m project
