@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# What people and workflows wait for: `plan` on a large push, and `schema create`, `schema list` and `doctor` on
+# Snowflake, as tests/snowflake/endpoint.py speaks it.
+#
+# Usage: bench/commands.sh [ROUNDS]        the median of so many (default: 7) of the program itself; `cargo` adds its own
+#
+# With strace on PATH it also counts the programs that each command starts, itself among them.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+rounds="${1:-7}"
+cargo build --quiet --package xtask
+program="$PWD/target/debug/xtask"
+python="$(cargo xtask --quiet python sync)"
+folder="$(mktemp -d)"
+mkfifo "$folder/hold"
+# It ends when nobody holds its standard input open any more.
+"$python" tests/snowflake/endpoint.py --port 0 <"$folder/hold" >"$folder/ready" &
+exec 3>"$folder/hold"
+trap 'exec 3>&-; wait; rm -rf "$folder"' EXIT
+until [ -s "$folder/ready" ]; do sleep 0.1; done
+port="$("$python" -c 'import json, sys; print(json.load(sys.stdin)["port"])' <"$folder/ready")"
+export SNOWFLAKE_HOST=127.0.0.1 SNOWFLAKE_PORT="$port" SNOWFLAKE_PROTOCOL=http SNOWFLAKE_ACCOUNT=ORG-ACCOUNT
+export SNOWFLAKE_ROLE=BUILDER SNOWFLAKE_WAREHOUSE=SMALL_WH SNOWFLAKE_DATABASE=logistics_demo
+export SNOWFLAKE_USER=BENCH SNOWFLAKE_PASSWORD=local
+
+"$python" - "$folder/push.json" <<'END'
+import json, sys
+
+event = json.load(open("tests/events/push.orchestrate-develop.json"))
+text = "A message of usual length, with a reason in its body\n\nand a #hash that is no run-tag in it"
+event["commits"] = [event["commits"][0] | {"id": f"{n:040x}", "message": f"{n}: {text}"} for n in range(2048)]
+json.dump(event, open(sys.argv[1], "w"))
+END
+
+# Each round runs the command with its own number for N. Some find something and end with 1, which is no failure here.
+show() {
+    local name="$1" round status started=-
+    shift
+    : >"$folder/seconds"
+    for round in $(seq "$rounds"); do
+        status=0
+        /usr/bin/time -o "$folder/time" -f %e "${@//_N/_$round}" >"$folder/out" 2>&1 || status=$?
+        if [ "$status" -gt 1 ]; then
+            cat "$folder/out" >&2
+            exit "$status"
+        fi
+        tail -n 1 "$folder/time" >>"$folder/seconds"
+    done
+    if command -v strace >/dev/null; then
+        strace -f -e trace=execve -o "$folder/trace" "${@//_N/_0}" >"$folder/out" 2>&1 || status=$?
+        started="$(grep -c 'execve(.* = 0' "$folder/trace")"
+    fi
+    printf '%-36s %8s %10s\n' "$name" "$(sort -n "$folder/seconds" | sed -n "$(((rounds + 1) / 2))p")" "$started"
+}
+
+printf '%-36s %8s %10s\n' command seconds programs
+show "cargo's own, to start any of them" cargo xtask --version
+xtask=("$program" --quiet)
+show "plan, a push of 2,048 commits" "${xtask[@]}" plan --event-name push --event "$folder/push.json"
+show "schema create, new (Snowflake)" "${xtask[@]}" schema create --target snowflake --schema issue_N
+show "schema list (Snowflake)" "${xtask[@]}" schema list --target snowflake
+show "doctor (Snowflake)" "${xtask[@]}" doctor --target snowflake
+export SNOWFLAKE_PROTOCOL=https SNOWFLAKE_HOST=10.255.255.1
+show "doctor (a host out of reach)" "${xtask[@]}" doctor --target snowflake
