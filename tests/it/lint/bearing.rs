@@ -24,7 +24,6 @@ fn a_large_table_is_scanned_as_it_streams_by() {
 }
 
 #[test]
-#[ignore = "writes 100,000 files, which takes a slow disk a while; run it with --ignored"]
 fn a_hundred_thousand_files_are_looked_at() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = folder.path();

@@ -10,6 +10,8 @@ use std::ops::Range;
 const NAME_MOST: usize = 64;
 const VALUE_MOST: usize = 1024;
 const GAP_MOST: usize = 24;
+/// How far behind a name the word `value` may stand.
+const PAIR_MOST: usize = 64;
 
 /// A value and the name it is assigned to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +55,10 @@ pub(super) fn name_around(bytes: &[u8], word: &Range<usize>) -> Range<usize> {
 
 /// The value assigned to the name, if there is one.
 pub(super) fn assigned(bytes: &[u8], name: Range<usize>) -> Option<Assigned> {
+    if let Some(at) = beside_its_name(bytes, &name) {
+        let (value, quoted) = value_at(bytes, at, Tie::Operator)?;
+        return Some(Assigned { name, value, quoted, tie: Tie::Operator });
+    }
     let mut at = name.end;
     let quoted_name = matches!(bytes.get(at), Some(b'"' | b'\'' | b'`'));
     at += count(bytes, at, 3, |b| matches!(b, b'"' | b'\'' | b'`' | b']' | b')' | b'}' | b'\\'));
@@ -76,6 +82,38 @@ pub(super) fn assigned(bytes: &[u8], name: Range<usize>) -> Option<Assigned> {
     }
     let (value, quoted) = value_at(bytes, at, tie)?;
     Some(Assigned { name, value, quoted, tie })
+}
+
+/// Where the value stands of a name that is itself the value of `name` or `key`: `{"name": "API_TOKEN", "value": …}`,
+/// `- name: API_TOKEN` above `value: …`, `<add key="ApiToken" value="…"/>`.
+fn beside_its_name(bytes: &[u8], name: &Range<usize>) -> Option<usize> {
+    let before = bytes[name.start.saturating_sub(12)..name.start].trim_ascii_end();
+    let before =
+        before.strip_suffix(b"\"").or_else(|| before.strip_suffix(b"'")).unwrap_or(before).trim_ascii_end();
+    let label = before.strip_suffix(b":").or_else(|| before.strip_suffix(b"="))?.trim_ascii_end();
+    let label = label.strip_suffix(b"\"").or_else(|| label.strip_suffix(b"'")).unwrap_or(label);
+    if ![&b"name"[..], b"key"].iter().any(|word| ends_with_word(label, word)) {
+        return None;
+    }
+    // What lies between them belongs to the same object, element or item.
+    let between = &bytes[name.end..(name.end + PAIR_MOST).min(bytes.len())];
+    let at = between.windows(5).position(|word| word.eq_ignore_ascii_case(b"value"))?;
+    let apart = |b: &u8| matches!(b, b'{' | b'}' | b';' | b'/' | b'(' | b')');
+    let item = |pair: &[u8]| pair == b"- ";
+    if between[..at].iter().any(apart) || between[..at].windows(2).any(item) {
+        return None;
+    }
+    let mut at = name.end + at + 5;
+    at += count(bytes, at, 1, |b| matches!(b, b'"' | b'\''));
+    at += blanks(bytes, at);
+    let (length, _) = operator(bytes, at);
+    (length == 1).then_some(at + 1)
+}
+
+/// Whether the text ends with the word in any case, and not with a longer one: `username` is no `name`.
+fn ends_with_word(text: &[u8], word: &[u8]) -> bool {
+    let Some(start) = text.len().checked_sub(word.len()) else { return false };
+    text[start..].eq_ignore_ascii_case(word) && !text[..start].last().is_some_and(u8::is_ascii_alphanumeric)
 }
 
 /// The operator at `at`: how many bytes it takes, and how it ties.
@@ -288,6 +326,11 @@ mod tests {
             "{\\\"password\\\":\\\"v4lue\\\"}",
             "var password string = \"v4lue\"",
             "url?password=v4lue&x=1",
+            "- name: DB_PASSWORD\n  value: v4lue\n",
+            "{\"name\": \"DB_PASSWORD\", \"value\": \"v4lue\"}",
+            "{\"Key\":\"password\",\"Value\":\"v4lue\"}",
+            "<add key=\"password\" value=\"v4lue\"/>",
+            "<setting name='password' serializeAs='String'><value>v4lue</value></setting>",
         ] {
             let word = if text.contains("PASSWORD") { "PASSWORD" } else { "password" };
             assert_eq!(value(text, word).as_deref(), Some("v4lue"), "{text}");
@@ -296,7 +339,15 @@ mod tests {
 
     #[test]
     fn prose_and_calls_assign_nothing() {
-        for text in ["the password must be long", "password()", "password", "password\n"] {
+        for text in [
+            "the password must be long",
+            "password()",
+            "password",
+            "password\n",
+            "- name: password\n- name: other\n  value: v4lue",
+            "- name: password\n  valueFrom: v4lue",
+            "<input name='password'/><input name='other' value='v4lue'/>",
+        ] {
             assert_eq!(value(text, "password"), None, "{text}");
         }
     }
