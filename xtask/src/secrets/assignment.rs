@@ -12,6 +12,7 @@ const VALUE_MOST: usize = 1024;
 const GAP_MOST: usize = 24;
 /// How far behind a name the word `value` may stand.
 const PAIR_MOST: usize = 64;
+const DECLARATION_MOST: usize = 300;
 
 /// A value and the name it is assigned to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,9 +86,16 @@ pub(super) fn assigned(bytes: &[u8], name: Range<usize>) -> Option<Assigned> {
 }
 
 /// Where the value stands of a name that is itself the value of `name` or `key`: `{"name": "API_TOKEN", "value": …}`,
-/// `- name: API_TOKEN` above `value: …`, `<add key="ApiToken" value="…"/>`.
+/// `- name: API_TOKEN` above `value: …`, `<add key="ApiToken" value="…"/>`; or that Terraform declares a variable of.
 fn beside_its_name(bytes: &[u8], name: &Range<usize>) -> Option<usize> {
     let before = bytes[name.start.saturating_sub(12)..name.start].trim_ascii_end();
+    if before.ends_with(b"variable \"") {
+        let block = &bytes[name.end..(name.end + DECLARATION_MOST).min(bytes.len())];
+        let block = &block[..memchr::memchr(b'}', block).unwrap_or(block.len())];
+        let at = name.end + memchr::memmem::find(block, b" default")? + b" default".len();
+        let at = at + blanks(bytes, at);
+        return (bytes.get(at) == Some(&b'=')).then_some(at + 1);
+    }
     let before =
         before.strip_suffix(b"\"").or_else(|| before.strip_suffix(b"'")).unwrap_or(before).trim_ascii_end();
     let label = before.strip_suffix(b":").or_else(|| before.strip_suffix(b"="))?.trim_ascii_end();
@@ -142,6 +150,7 @@ fn no_operator(
         b',' if quoted_name => return Some((at, 1, Tie::Beside)),
         b'-' if gap > 0 && rest.get(1) == Some(&b' ') => return Some((at, 1, Tie::Loose)),
         b'"' | b'\'' if gap > 0 => return Some((at, 0, Tie::Beside)),
+        b'(' if is_setter(&bytes[name.clone()]) => return Some((at, 1, Tie::Beside)),
         _ => {}
     }
     if gap == 0 {
@@ -178,12 +187,23 @@ fn no_operator(
     }
     let flag = bytes[name.clone()].starts_with(b"-");
     let netrc = memchr::memmem::find(&bytes[name.start.saturating_sub(120)..name.start], b"login ").is_some();
-    (flag || netrc).then_some((at, 0, Tie::Beside))
+    // `ENV NAME value`, as Dockerfiles were written.
+    let env = bytes[line_start(bytes, name.start)..name.start].trim_ascii() == b"ENV";
+    (flag || netrc || env).then_some((at, 0, Tie::Beside))
+}
+
+/// `setPassword`, `client.set_token`, `withApiKey`: what stands in its parentheses is assigned.
+fn is_setter(name: &[u8]) -> bool {
+    let last = name.rsplit(|b| *b == b'.').next().unwrap_or(name).to_ascii_lowercase();
+    last.starts_with(b"set") || last.starts_with(b"with")
 }
 
 /// The value at `at`, without its quotes.
 pub(super) fn value_at(bytes: &[u8], at: usize, tie: Tie) -> Option<(Range<usize>, bool)> {
     let mut at = at + blanks(bytes, at);
+    if let Some(block) = block_scalar(bytes, at) {
+        at = block;
+    }
     // A value may stand on the next line when it is quoted.
     if bytes.get(at) == Some(&b'\r') || bytes.get(at) == Some(&b'\n') {
         let next = at + count(bytes, at, 80, |b| matches!(b, b'\r' | b'\n' | b' ' | b'\t'));
@@ -225,6 +245,15 @@ pub(super) fn value_at(bytes: &[u8], at: usize, tie: Tie) -> Option<(Range<usize
             (end > at).then_some((at..end, false))
         }
     }
+}
+
+/// Where the first line of a block scalar of YAML starts, whose head (`|`, `>-`) is at `at`.
+fn block_scalar(bytes: &[u8], at: usize) -> Option<usize> {
+    let head = usize::from(matches!(bytes.get(at), Some(b'|' | b'>')));
+    let end = at + head + count(bytes, at + head, 2, |b| matches!(b, b'-' | b'+' | b'1'..=b'9'));
+    let end = end + count(bytes, end, 1, |b| b == b'\r');
+    let indent = count(bytes, end + 1, 80, |b| b == b' ');
+    (head == 1 && bytes.get(end) == Some(&b'\n') && indent > 0).then_some(end + 1 + indent)
 }
 
 fn trim_closers(bytes: &[u8], start: usize, mut end: usize) -> usize {
@@ -330,6 +359,11 @@ mod tests {
             "{\"name\": \"DB_PASSWORD\", \"value\": \"v4lue\"}",
             "{\"Key\":\"password\",\"Value\":\"v4lue\"}",
             "<add key=\"password\" value=\"v4lue\"/>",
+            "variable \"password\" {\n  type = string\n  default = \"v4lue\"\n}",
+            "ENV DB_PASSWORD v4lue",
+            "password: |\n  v4lue\n",
+            "password: >-\n    v4lue",
+            "client.setpassword(\"v4lue\")",
             "<setting name='password' serializeAs='String'><value>v4lue</value></setting>",
         ] {
             let word = if text.contains("PASSWORD") { "PASSWORD" } else { "password" };
@@ -346,6 +380,8 @@ mod tests {
             "password\n",
             "- name: password\n- name: other\n  value: v4lue",
             "- name: password\n  valueFrom: v4lue",
+            "variable \"password\" {\n  type = string\n}\nvariable \"other\" {\n  default = \"v4lue\"\n}",
+            "getpassword(\"v4lue\")",
             "<input name='password'/><input name='other' value='v4lue'/>",
         ] {
             assert_eq!(value(text, "password"), None, "{text}");

@@ -100,6 +100,9 @@ pub(crate) struct Examples {
     #[serde(default)]
     #[cfg_attr(not(test), expect(dead_code, reason = "examples are for the tests"))]
     pub(crate) clean: Vec<String>,
+    /// The file that they stand in, for rules of a `path`.
+    #[cfg_attr(not(test), expect(dead_code, reason = "examples are for the tests"))]
+    pub(crate) path: Option<String>,
 }
 
 #[cfg(test)]

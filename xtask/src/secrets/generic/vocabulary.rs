@@ -20,6 +20,8 @@ pub(crate) const WORDS: &[(&str, Word)] = &[
     ("passphrase", Word::Password),
     ("passcode", Word::Password),
     ("_pass", Word::Password),
+    ("\"pass\"", Word::Password),
+    ("'pass'", Word::Password),
     ("pwd", Word::Password),
     ("identified by", Word::Password),
     ("secret", Word::Credential),

@@ -3,8 +3,9 @@
 use super::*;
 use crate::secrets::engine::{Engine, Place};
 
-fn found(engine: &Engine, text: &str) -> Vec<String> {
-    let hits = engine.scan(Place { path: "example.txt", commit: None }, text.as_bytes());
+fn found(engine: &Engine, examples: &Examples, text: &str) -> Vec<String> {
+    let path = examples.path.as_deref().unwrap_or("example.txt");
+    let hits = engine.scan(Place { path, commit: None }, text.as_bytes());
     hits.iter().map(|hit| engine.set.id(hit.source).to_owned()).collect()
 }
 
@@ -25,12 +26,12 @@ fn every_example_of_every_rule_holds() {
             wrong.push(format!("{id}: no clean example"));
         }
         for example in &examples.secret {
-            if found(&engine, &Examples::join(example)).is_empty() {
+            if found(&engine, examples, &Examples::join(example)).is_empty() {
                 wrong.push(format!("{id}: not found: {example}"));
             }
         }
         for example in &examples.clean {
-            let ids = found(&engine, &Examples::join(example));
+            let ids = found(&engine, examples, &Examples::join(example));
             if !ids.is_empty() {
                 wrong.push(format!("{id}: found by {ids:?}: {example}"));
             }
