@@ -405,6 +405,7 @@ pub(crate) fn fix(source: &Source, project: &Project) -> Option<String> {
 
 /// The body after as many passes as it takes until one changes nothing.
 fn settled(body: &str, path: &str, project: &Project) -> String {
+    let body = &padded(body, path, project).unwrap_or_else(|| body.to_owned());
     let mut fixed = ended(body);
     for _ in 0..PASSES {
         match pass(&fixed, path, project) {
@@ -414,6 +415,15 @@ fn settled(body: &str, path: &str, project: &Project) -> String {
     }
     // It never settles; the final newline is still safe.
     ended(body)
+}
+
+/// With a space on either side of the code in tags, where the style of that file asks for it; in macros too.
+fn padded(body: &str, path: &str, project: &Project) -> Option<String> {
+    let (pieces, _) = project.renderer.nature(body).ok()?;
+    let shared = project.styles.of(path).ok()?;
+    let scoped = shared.scoped(body).ok()?;
+    let style = scoped.as_ref().unwrap_or(shared);
+    style.rules().contains(&padding::NAME).then(|| padding::mended(body, &pieces))
 }
 
 /// With a newline at its end, and one only.

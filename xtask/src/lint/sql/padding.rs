@@ -10,25 +10,46 @@ use super::template::{Kind, Piece};
 pub(super) const NAME: &str = "jinja.padding";
 
 pub(super) fn check(source: &str, pieces: &[Piece]) -> Vec<Violation> {
-    let mut found = Vec::new();
+    let unpadded = pieces.iter().filter(|piece| padded(source, piece).is_some());
+    unpadded
+        .map(|piece| Violation {
+            start: piece.range.start,
+            end: piece.range.end,
+            rule: NAME,
+            message: "Jinja tags should have a single space on either side of their code.".to_owned(),
+        })
+        .collect()
+}
+
+/// The source with its tags padded. What stands between the spaces, and so what it renders to, stays.
+pub(super) fn mended(source: &str, pieces: &[Piece]) -> String {
+    let mut mended = String::with_capacity(source.len());
+    let mut at = 0;
     for piece in pieces {
-        let code = &source[piece.code.clone()];
-        let is_tag = matches!(piece.kind, Kind::Expression | Kind::Statement | Kind::Comment);
-        if !is_tag || code.trim().is_empty() {
-            continue;
-        }
-        let before = &code[..code.len() - code.trim_start().len()];
-        let after = &code[code.trim_end().len()..];
-        if !is_padding(before) || !is_padding(after) {
-            found.push(Violation {
-                start: piece.range.start,
-                end: piece.range.end,
-                rule: NAME,
-                message: "Jinja tags should have a single space on either side of their code.".to_owned(),
-            });
+        if let Some(code) = padded(source, piece) {
+            mended.push_str(&source[at..piece.code.start]);
+            mended.push_str(&code);
+            at = piece.code.end;
         }
     }
-    found
+    mended + &source[at..]
+}
+
+/// The code of a tag with a space where one is missing or too many are; None where all is well.
+fn padded(source: &str, piece: &Piece) -> Option<String> {
+    let is_tag = matches!(piece.kind, Kind::Expression | Kind::Statement | Kind::Comment);
+    let code = &source[piece.code.clone()];
+    let bare = code.trim();
+    // `{#-- words --#}`: what stands at the edge is drawn, and so is a line of dashes.
+    let drawn = piece.kind == Kind::Comment && (bare.starts_with('-') || bare.ends_with('-'));
+    if !is_tag || bare.is_empty() || drawn {
+        return None;
+    }
+    let before = &code[..code.len() - code.trim_start().len()];
+    let after = &code[code.trim_end().len()..];
+    let space = |found| if is_padding(found) { found } else { " " };
+    let padded = [space(before), bare, space(after)].concat();
+    (padded != code).then_some(padded)
 }
 
 fn is_padding(space: &str) -> bool {
