@@ -351,12 +351,22 @@ pub(super) fn other_kind(value: &[u8]) -> bool {
         || text.starts_with("ssh-")
         || text.starts_with("0x")
         || text.starts_with("xn--")
+        || escapes_control(value)
         || text.starts_with("SCRAM-SHA-256$")
         || text.strip_prefix("md5").is_some_and(|rest| rest.len() == 32 && hex(rest.as_bytes()))
         || (text.starts_with('/')
             && text.bytes().filter(|b| *b == b'/').count() >= 2
             && !text.contains(['+', '=']))
         || (text.starts_with('^') || text.ends_with('$') && text.contains('\\'))
+}
+
+/// Percent-escapes of what nobody types, as tests of URLs are full of: `%00` to `%1F`, `%7F`.
+pub(super) fn escapes_control(value: &[u8]) -> bool {
+    value.windows(3).any(|escape| {
+        escape[0] == b'%'
+            && (matches!(escape[1], b'0' | b'1') && escape[2].is_ascii_hexdigit()
+                || escape[1] == b'7' && escape[2].eq_ignore_ascii_case(&b'F'))
+    })
 }
 
 /// A password that a person chose: no proof of chance, so the name it is given to must be strong.
@@ -414,7 +424,8 @@ mod tests {
     #[test]
     fn hashes_of_databases_and_host_names_are_no_credentials() {
         let hash = ["md5", "153c434b4b77c89e", "6b94f12c5393af5b"].concat();
-        for value in [hash.as_str(), "SCRAM-SHA-256$4096:c2FsdA==$a:b", "xn--vnd619as6ig6k.xn"] {
+        for value in [hash.as_str(), "SCRAM-SHA-256$4096:c2FsdA==$a:b", "xn--vnd619as6ig6k.xn", "pass%5B%7F"]
+        {
             assert!(other_kind(value.as_bytes()), "{value}");
         }
         assert!(!other_kind(&hash.as_bytes()[..34]));

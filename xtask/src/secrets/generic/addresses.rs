@@ -55,6 +55,9 @@ pub(crate) fn in_url(bytes: &[u8], at: usize, language: Language) -> Option<Rang
     if shape.distinct < 2 || value.starts_with(b"xx") || value.starts_with(b"..") {
         return None;
     }
+    if [&b"foo"[..], b"bar", b"baz"].contains(&value) || judge::escapes_control(value) {
+        return None;
+    }
     if (stands_for_password(value) || language == Language::Code) && reserved(host) {
         return None;
     }
@@ -173,6 +176,8 @@ mod tests {
             "postgres://db1:5432/shop",
             "postgres://app:x@",
             "telnet://app:pass@db1:23/",
+            "redis://foo:bar@db1:6379/0",
+            "https://user:pass%5B%7F@foo/bar",
         ] {
             assert_eq!(password(text), None, "{text}");
         }
