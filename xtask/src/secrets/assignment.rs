@@ -316,6 +316,16 @@ pub(super) fn line_end(bytes: &[u8], at: usize) -> usize {
     memchr::memchr(b'\n', &bytes[at..ceiling]).map_or(ceiling, |found| at + found)
 }
 
+/// Whether what stands at `at` is part of the name of a resource of AWS, which may be that of a secret:
+/// `arn:aws:secretsmanager:eu-west-1:123456789012:secret:app-Zk3nV8`.
+pub(super) fn in_resource_name(bytes: &[u8], at: usize) -> bool {
+    let before = &bytes[at.saturating_sub(VALUE_MOST / 4)..at];
+    let start = before.iter().rposition(|b| {
+        b.is_ascii_whitespace() || matches!(b, b'"' | b'\'' | b'`' | b'=' | b'<' | b'>' | b'(')
+    });
+    before[start.map_or(0, |quote| quote + 1)..].starts_with(b"arn:")
+}
+
 fn blanks(bytes: &[u8], at: usize) -> usize {
     count(bytes, at, GAP_MOST, |b| b == b' ' || b == b'\t')
 }
@@ -369,6 +379,13 @@ mod tests {
             let word = if text.contains("PASSWORD") { "PASSWORD" } else { "password" };
             assert_eq!(value(text, word).as_deref(), Some("v4lue"), "{text}");
         }
+    }
+
+    #[test]
+    fn the_name_of_a_resource_holds_no_secret() {
+        let at = |text: &str| in_resource_name(text.as_bytes(), text.find("app-").expect("it is there"));
+        assert!(at("ARN = \"arn:aws:secretsmanager:eu-west-1:123456789012:secret:app-Zk3nV8\""));
+        assert!(!at("arn: secret:app-Zk3nV8"));
     }
 
     #[test]

@@ -190,6 +190,9 @@ impl<'a> Scan<'a> {
     }
 
     fn push(&mut self, source: Source, range: Range<usize>) {
+        if assignment::in_resource_name(self.bytes, range.start) {
+            return;
+        }
         let secret = &self.bytes[range.clone()];
         let line = &self.bytes
             [assignment::line_start(self.bytes, range.start)..assignment::line_end(self.bytes, range.end)];
