@@ -28,6 +28,9 @@ const POLL: Duration = Duration::from_millis(50);
 /// How long a cancelled statement may take to say so before it is left behind.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// How much longer than we the driver waits: our words say more than its own.
+const SLACK: Duration = Duration::from_secs(5);
+
 /// The wheel's library has this name on every system.
 const LIBRARY: &str = "adbc_driver_snowflake/libadbc_driver_snowflake.so";
 
@@ -206,11 +209,10 @@ fn options(
         named("db", login.database.as_str()),
         client("app_name", "xtask"),
         client("disable_telemetry", "true"),
-        // Longer than we wait ourselves: our words say more.
-        client("login_timeout", &seconds(limits.login + Duration::from_secs(1))),
+        client("login_timeout", &seconds(limits.login + SLACK)),
         // One exchange; long statements are polled for, so they are not bound by it.
-        client("client_timeout", &seconds(limits.statement.min(Duration::from_secs(90)))),
-        client("request_timeout", &seconds(limits.statement)),
+        client("client_timeout", &seconds((limits.statement + SLACK).min(Duration::from_secs(90)))),
+        client("request_timeout", &seconds(limits.statement + SLACK)),
         parameter("QUERY_TAG", tag),
         // So that what nobody waits for any more ends by itself.
         parameter("STATEMENT_TIMEOUT_IN_SECONDS", &limits.statement.as_secs().to_string()),
