@@ -196,7 +196,15 @@ fn judge_markdown(text: &str, message: &Message) {
             .match_indices('_')
             .all(|(at, _)| { outside[..at].ends_with(letters) && outside[at + 1..].starts_with(letters) })
     );
-    let plain = outside.replace("&#35;", "#").to_ascii_lowercase();
+    // Where our links lead, anything may stand.
+    let prose: String = outside
+        .split("](")
+        .enumerate()
+        .filter_map(
+            |(at, part)| if at == 0 { Some(part) } else { part.split_once(')').map(|(_, rest)| rest) },
+        )
+        .collect();
+    let plain = prose.replace("&#35;", "#").to_ascii_lowercase();
     let digits = |c: char| c.is_ascii_digit();
     assert!(
         !plain
@@ -205,8 +213,7 @@ fn judge_markdown(text: &str, message: &Message) {
     );
     assert!(!plain.match_indices("gh-").any(|(at, _)| plain[at + 3..].starts_with(digits)));
     assert!(!plain.contains("www."));
-    let addresses = plain.matches("://").count();
-    assert_eq!(addresses, links.len(), "no address but in our links");
+    assert!(!plain.contains("://"), "no address but in our links");
 }
 
 proptest! {
