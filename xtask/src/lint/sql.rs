@@ -405,10 +405,13 @@ pub(crate) fn fix(source: &Source, project: &Project) -> Option<String> {
 
 /// The body after as many passes as it takes until one changes nothing.
 fn settled(body: &str, path: &str, project: &Project) -> String {
-    let body = &padded(body, path, project).unwrap_or_else(|| body.to_owned());
+    let Ok(shared) = project.styles.of(path) else { return ended(body) };
+    let Ok(scoped) = shared.scoped(body) else { return ended(body) };
+    let style = scoped.as_ref().unwrap_or(shared);
+    let body = &padded(body, project, style).unwrap_or_else(|| body.to_owned());
     let mut fixed = ended(body);
     for _ in 0..PASSES {
-        match pass(&fixed, path, project) {
+        match pass(&fixed, path, project, style) {
             Some(next) if next != fixed => fixed = next,
             _ => return fixed,
         }
@@ -418,11 +421,8 @@ fn settled(body: &str, path: &str, project: &Project) -> String {
 }
 
 /// With a space on either side of the code in tags, where the style of that file asks for it; in macros too.
-fn padded(body: &str, path: &str, project: &Project) -> Option<String> {
+fn padded(body: &str, project: &Project, style: &Style) -> Option<String> {
     let (pieces, _) = project.renderer.nature(body).ok()?;
-    let shared = project.styles.of(path).ok()?;
-    let scoped = shared.scoped(body).ok()?;
-    let style = scoped.as_ref().unwrap_or(shared);
     style.rules().contains(&padding::NAME).then(|| padding::mended(body, &pieces))
 }
 
@@ -432,11 +432,8 @@ fn ended(body: &str) -> String {
     if trimmed.is_empty() { body.to_owned() } else { format!("{trimmed}\n") }
 }
 
-fn pass(body: &str, path: &str, project: &Project) -> Option<String> {
+fn pass(body: &str, path: &str, project: &Project, style: &Style) -> Option<String> {
     let Ok((pieces, Nature::Sql)) = project.renderer.nature(body) else { return None };
-    let shared = project.styles.of(path).ok()?;
-    let scoped = shared.scoped(body).ok()?;
-    let style = scoped.as_ref().unwrap_or(shared);
     let mut patches: Vec<Patch> = Vec::new();
     let mut literals: Vec<Range<usize>> = Vec::new();
     for rendering in renderings(body, &pieces, path, project) {

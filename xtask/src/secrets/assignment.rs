@@ -56,7 +56,7 @@ pub(super) fn name_around(bytes: &[u8], word: &Range<usize>) -> Range<usize> {
 
 /// The value assigned to the name, if there is one.
 pub(super) fn assigned(bytes: &[u8], name: Range<usize>) -> Option<Assigned> {
-    if let Some(at) = beside_its_name(bytes, &name) {
+    if let Some(at) = beside_its_name(bytes, &name).or_else(|| default_of(bytes, &name)) {
         let (value, quoted) = value_at(bytes, at, Tie::Operator)?;
         return Some(Assigned { name, value, quoted, tie: Tie::Operator });
     }
@@ -86,20 +86,14 @@ pub(super) fn assigned(bytes: &[u8], name: Range<usize>) -> Option<Assigned> {
 }
 
 /// Where the value stands of a name that is itself the value of `name` or `key`: `{"name": "API_TOKEN", "value": …}`,
-/// `- name: API_TOKEN` above `value: …`, `<add key="ApiToken" value="…"/>`; or that Terraform declares a variable of.
+/// `- name: API_TOKEN` above `value: …`, `<add key="ApiToken" value="…"/>`.
 fn beside_its_name(bytes: &[u8], name: &Range<usize>) -> Option<usize> {
+    let quote = |b: &u8| matches!(b, b'"' | b'\'');
+    let unquoted = |text: &'_ [u8]| text.len() - usize::from(text.last().is_some_and(quote));
     let before = bytes[name.start.saturating_sub(12)..name.start].trim_ascii_end();
-    if before.ends_with(b"variable \"") {
-        let block = &bytes[name.end..(name.end + DECLARATION_MOST).min(bytes.len())];
-        let block = &block[..memchr::memchr(b'}', block).unwrap_or(block.len())];
-        let at = name.end + memchr::memmem::find(block, b" default")? + b" default".len();
-        let at = at + blanks(bytes, at);
-        return (bytes.get(at) == Some(&b'=')).then_some(at + 1);
-    }
-    let before =
-        before.strip_suffix(b"\"").or_else(|| before.strip_suffix(b"'")).unwrap_or(before).trim_ascii_end();
+    let before = before[..unquoted(before)].trim_ascii_end();
     let label = before.strip_suffix(b":").or_else(|| before.strip_suffix(b"="))?.trim_ascii_end();
-    let label = label.strip_suffix(b"\"").or_else(|| label.strip_suffix(b"'")).unwrap_or(label);
+    let label = &label[..unquoted(label)];
     if ![&b"name"[..], b"key"].iter().any(|word| ends_with_word(label, word)) {
         return None;
     }
@@ -116,6 +110,18 @@ fn beside_its_name(bytes: &[u8], name: &Range<usize>) -> Option<usize> {
     at += blanks(bytes, at);
     let (length, _) = operator(bytes, at);
     (length == 1).then_some(at + 1)
+}
+
+/// Where the value stands that Terraform gives the variable of that name: `variable "api_token" { default = … }`.
+fn default_of(bytes: &[u8], name: &Range<usize>) -> Option<usize> {
+    if !bytes[..name.start].ends_with(b"variable \"") {
+        return None;
+    }
+    let block = &bytes[name.end..(name.end + DECLARATION_MOST).min(bytes.len())];
+    let block = &block[..memchr::memchr(b'}', block).unwrap_or(block.len())];
+    let at = name.end + memchr::memmem::find(block, b" default")? + b" default".len();
+    let at = at + blanks(bytes, at);
+    (bytes.get(at) == Some(&b'=')).then_some(at + 1)
 }
 
 /// Whether the text ends with the word in any case, and not with a longer one: `username` is no `name`.

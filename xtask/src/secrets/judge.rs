@@ -6,6 +6,7 @@
 //! something else: templates, code, paths, versions, dates, digests.
 
 use super::bigrams::SURPRISE;
+use super::decode;
 
 /// What the characters of a value are, counted in one pass.
 #[derive(Clone, Copy, Debug, Default)]
@@ -252,8 +253,7 @@ fn bytes_count(lower: &[u8]) -> bool {
     if lower.len() < 16 || !hex(lower) {
         return false;
     }
-    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    let bytes: Vec<u8> = lower.chunks_exact(2).filter_map(byte).collect();
+    let bytes = decode::hex(&lower[..lower.len() & !1]).unwrap_or_default();
     let steps = bytes.windows(2).filter(|pair| pair[0].abs_diff(pair[1]) == 1).count();
     steps * 4 >= bytes.len() * 3
 }

@@ -53,7 +53,7 @@ fn kept(state: &State<'_, '_>, value: &Value, depth: usize) -> Result {
                 let item = value.get_item(&key).unwrap_or_default();
                 Ok((key, kept(state, &item, depth + 1)?))
             });
-            Ok(Value::from_object(Dict(Mutex::new(pairs.collect::<Result<_>>()?))))
+            Ok(Dict::of(pairs.collect::<Result<Vec<(Value, Value)>>>()?))
         }
         _ => Ok(value.clone()),
     }
@@ -117,9 +117,12 @@ fn holds(
         return Ok(false);
     }
     for item in items(state, value)? {
-        let below = value.get_item(&item).unwrap_or_default();
-        if holds(state, &item, wanted, depth + 1)?
-            || value.kind() == ValueKind::Map && holds(state, &below, wanted, depth + 1)?
+        if holds(state, &item, wanted, depth + 1)? {
+            return Ok(true);
+        }
+        // What is read of a map are its keys.
+        if value.kind() == ValueKind::Map
+            && holds(state, &value.get_item(&item).unwrap_or_default(), wanted, depth + 1)?
         {
             return Ok(true);
         }
@@ -226,7 +229,7 @@ impl Object for List {
             }
             "reverse" => locked(&self.0).reverse(),
             "clear" => locked(&self.0).clear(),
-            "copy" => return Ok(Value::from_object(Self(Mutex::new(self.items())))),
+            "copy" => return Ok(Self::of(self.items())),
             _ => return Err(Error::from(ErrorKind::UnknownMethod)),
         }
         Ok(Value::from(()))
@@ -323,7 +326,7 @@ impl Object for Dict {
                 locked(&self.0).clear();
                 Value::from(())
             }
-            "copy" => Value::from_object(Self(Mutex::new(self.pairs()))),
+            "copy" => Self::of(self.pairs()),
             _ => return Err(Error::from(ErrorKind::UnknownMethod)),
         })
     }

@@ -119,16 +119,13 @@ pub(crate) fn in_user_flag(bytes: &[u8], at: usize) -> Option<Range<usize>> {
     if colon == 0 && secret.is_empty() {
         return None;
     }
-    // `token:` with nothing behind it: the user is the secret, as many providers ask for it.
-    if colon == 0 && secret.is_empty() {
-        return None;
-    }
     if secret.is_empty() && matches!(bytes.get(value.end), Some(b'"' | b'\'')) {
         let (range, _) = assignment::value_at(bytes, value.end, Tie::Beside)?;
         let shape = Shape::of(&bytes[range.clone()]);
         return (judge::chosen(&bytes[range.clone()], &shape) && !judge::template(&bytes[range.clone()]))
             .then_some(range);
     }
+    // `token:` with nothing behind it: the user is the secret, as many providers ask for it.
     if secret.is_empty() {
         let user = value.start..value.start + colon;
         let shape = Shape::of(&bytes[user.clone()]);

@@ -92,6 +92,11 @@ fn go_syntax_is_taken() {
     }
 }
 
+fn engine_of(text: &str) -> Engine {
+    let set = RuleSet::parse(text, Path::new("x.toml"), 0, true).expect("valid");
+    Engine::new(set).expect("builds")
+}
+
 #[test]
 fn a_broken_regex_is_named_by_its_rule() {
     let text = "[[rules]]\nid = \"mine\"\nregex = '(' \n";
@@ -115,8 +120,7 @@ fn allowlists_combine_as_gitleaks_does() {
         regexes = ['sample']
         stopwords = ['stop']
     ";
-    let engine =
-        Engine::new(RuleSet::parse(text, Path::new("x.toml"), 0, true).expect("valid")).expect("builds");
+    let engine = engine_of(text);
     let count = |path: &str, text: &str| engine.scan(Place { path, commit: None }, text.as_bytes()).len();
     let (abc, xyz) = (["tok-", "abc12345"].concat(), ["tok-", "xyz12345"].concat());
     assert_eq!(count("src/a", &abc), 1);
@@ -149,8 +153,7 @@ fn a_commit_may_be_allowed() {
         commits = ['cccc']
         paths = ['^docs/']
     ";
-    let engine =
-        Engine::new(RuleSet::parse(text, Path::new("x.toml"), 0, true).expect("valid")).expect("builds");
+    let engine = engine_of(text);
     let token = ["tok-", "abc12345"].concat();
     let count = |path, commit| engine.scan(Place { path, commit }, token.as_bytes()).len();
     assert_eq!(count("a", None), 1);
