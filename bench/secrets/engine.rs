@@ -18,7 +18,7 @@ fn repeated(piece: &str) -> Vec<u8> {
 /// Texts by name: source and settings as repositories hold them, a file full of secrets, and what is made to hurt.
 fn texts() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     let rules = include_str!("../../policies/secrets.toml");
-    let source = include_str!("../../xtask/src/yaml.rs");
+    let source = include_str!("../../xtask/src/core/yaml.rs");
     vec![
         ("source", "src/yaml.rs", repeated(source)),
         ("settings", "rules.toml", repeated(rules)),

@@ -16,10 +16,11 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::outcome::Outcome;
-use crate::repo::Repo;
+use crate::system::console;
+use crate::system::console::Format;
+use crate::system::outcome::Outcome;
+use crate::system::repo::Repo;
 use crate::target::{self, Target};
-use crate::{Format, console};
 
 /// People wait for it before they start to work: an answer without the slow part beats a late one.
 const LIMIT: Duration = Duration::from_millis(4500);

@@ -19,15 +19,18 @@ use anyhow::{Context as _, Result, bail};
 
 use self::plan::Plan;
 use self::record::Built;
+use crate::core::context;
+use crate::core::environment::Name;
+use crate::core::ledger::{self, Run, State, Status};
+use crate::core::lock::Holder;
 use crate::dbt::artifacts;
-use crate::environment::Name;
-use crate::ledger::{self, Run, State, Status};
-use crate::lock::Holder;
-use crate::outcome::Outcome;
-use crate::repo::Repo;
+use crate::seed;
+use crate::system::console::Format;
+use crate::system::outcome::Outcome;
+use crate::system::repo::Repo;
+use crate::system::{console, interrupt};
 use crate::target::{self, Opened, Place};
 use crate::warehouse::Warehouse;
-use crate::{Format, console, context, interrupt, seed};
 
 /// Provision a schema, seed it, build and test the models layer by layer, and sum it up.
 #[derive(clap::Args, Debug)]

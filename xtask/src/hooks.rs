@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::console;
-use crate::git;
-use crate::outcome::Outcome;
-use crate::repo::Repo;
+use crate::system::console;
+use crate::system::git;
+use crate::system::outcome::Outcome;
+use crate::system::repo::Repo;
 
 /// What git runs before a commit. It says who wrote it, so that a later install knows its own work.
 const HOOK: &str = "\

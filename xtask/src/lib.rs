@@ -3,50 +3,32 @@
 //! Parse, hand over to one command, turn its result into an exit code. Everything else lives in the
 //! file that carries the command's name.
 
-mod actions;
-mod console;
-mod context;
+mod core;
 mod dbt;
-mod digest;
 mod doctor;
 mod elt;
-mod environment;
-mod event;
-mod finding;
-mod git;
-mod github;
-mod hex;
 mod hooks;
-mod http;
-mod interrupt;
-mod ledger;
 mod lint;
-mod lock;
 mod metrics;
 mod notify;
-mod outcome;
-mod plan;
-mod policy;
-mod probe;
+mod pipeline;
 mod python;
-mod replay;
-mod repo;
 mod report;
 mod schema;
 mod secrets;
 mod seed;
+mod system;
 mod target;
 pub mod testing;
 mod warehouse;
-mod yaml;
 
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser;
 
-use crate::outcome::Outcome;
-use crate::repo::Repo;
+use crate::system::outcome::Outcome;
+use crate::system::repo::Repo;
 
 /// Deliver Snowflake analytics with dbt: provision, seed, build, test, measure, tell.
 #[derive(Parser)]
@@ -60,7 +42,7 @@ use crate::repo::Repo;
 )]
 struct Cli {
     #[command(flatten)]
-    verbosity: console::Verbosity,
+    verbosity: system::console::Verbosity,
 
     #[command(subcommand)]
     command: Command,
@@ -74,32 +56,22 @@ enum Command {
     Lint(lint::Args),
     Metrics(metrics::Args),
     Secrets(secrets::Args),
-    Plan(plan::Args),
-    Replay(replay::Args),
+    Plan(pipeline::plan::Args),
+    Replay(pipeline::replay::Args),
     Notify(notify::Args),
     Doctor(doctor::Args),
     Hooks(hooks::Args),
     Python(python::Args),
 }
 
-/// How a command prints its result.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    /// For people.
-    #[default]
-    Human,
-    /// For programs; the field names are stable.
-    Json,
-}
-
 /// Runs the command line that this process was started with.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    console::init(cli.verbosity);
+    system::console::init(cli.verbosity);
     match run(&cli.command) {
         Ok(outcome) => outcome.into(),
         Err(error) => {
-            console::error(&error);
+            system::console::error(&error);
             ExitCode::from(Outcome::COULD_NOT_RUN)
         }
     }
@@ -118,8 +90,8 @@ fn run_command(command: &Command, repo: &Repo) -> anyhow::Result<Outcome> {
         Command::Lint(args) => lint::run(args, repo),
         Command::Metrics(args) => metrics::run(args, repo),
         Command::Secrets(args) => secrets::run(args, repo),
-        Command::Plan(args) => plan::run(args, repo),
-        Command::Replay(args) => replay::run(args, repo),
+        Command::Plan(args) => pipeline::plan::run(args, repo),
+        Command::Replay(args) => pipeline::replay::run(args, repo),
         Command::Notify(args) => notify::run(args),
         Command::Doctor(args) => doctor::run(args, repo),
         Command::Hooks(args) => hooks::run(args, repo),

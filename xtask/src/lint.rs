@@ -32,11 +32,12 @@ use self::cache::Cache;
 use self::inputs::{Inputs, Wanted};
 use self::pass::{Counts, Pass};
 use self::settings::Settings;
-use crate::finding::{Finding, Group};
-use crate::outcome::Outcome;
-use crate::repo::Repo;
+use crate::core::finding::{Finding, Group};
 use crate::report::{Format, Report};
-use crate::{console, secrets};
+use crate::secrets;
+use crate::system::console;
+use crate::system::outcome::Outcome;
+use crate::system::repo::Repo;
 
 /// Check secrets, SQL, YAML, the dbt project and workflows in one pass.
 ///

@@ -31,13 +31,15 @@ use self::collect::{Found, Request};
 use self::history::{Past, Scope};
 use self::model::{AlertState, Report, Window};
 use self::openlineage::Sink;
-use crate::environment::Name;
-use crate::lock::{Holder, Lock};
-use crate::outcome::Outcome;
-use crate::repo::Repo;
+use crate::core::environment::Name;
+use crate::core::ledger;
+use crate::core::lock::{Holder, Lock};
+use crate::system::outcome::Outcome;
+use crate::system::repo::Repo;
+use crate::system::{console, interrupt};
+use crate::target;
 use crate::target::Place;
 use crate::warehouse::Warehouse;
-use crate::{console, interrupt, ledger, target};
 
 /// Which environments a report is about, where none is named: those whose schemas begin with this.
 const PREFIX: &str = "OBSERVABILITY_SCHEMA_PREFIX";
@@ -137,7 +139,7 @@ fn holder(args: &Args) -> Holder {
         command: "metrics".to_owned(),
         schema: args.schema.as_ref().map_or_else(|| "all environments".to_owned(), ToString::to_string),
         run_id: None,
-        run_url: crate::context::run_url(),
+        run_url: crate::core::context::run_url(),
         pid: std::process::id(),
         since: Timestamp::now(),
     }

@@ -17,8 +17,8 @@ use anyhow::Result;
 use self::facts::{Facts, Origin, Reader, Run, Stage};
 pub(crate) use self::message::Tests;
 use self::message::Verdict;
-use crate::outcome::Outcome;
-use crate::{actions, console};
+use crate::system::outcome::Outcome;
+use crate::system::{actions, console};
 
 /// Tell people how a pipeline went; never fails it.
 #[derive(clap::Args, Debug)]

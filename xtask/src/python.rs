@@ -6,9 +6,9 @@
 use anyhow::Result;
 
 use crate::dbt::python::{self, Set};
-use crate::outcome::Outcome;
-use crate::repo::Repo;
-use crate::{console, interrupt};
+use crate::system::outcome::Outcome;
+use crate::system::repo::Repo;
+use crate::system::{console, interrupt};
 
 /// Install or re-pin the Python packages that dbt runs on.
 #[derive(clap::Args)]

@@ -10,8 +10,8 @@ use std::io::{self, Write as _};
 
 use anyhow::{Context as _, Result};
 
-use crate::finding::Finding;
-use crate::outcome::Outcome;
+use crate::core::finding::Finding;
+use crate::system::outcome::Outcome;
 
 /// How findings are written to stdout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

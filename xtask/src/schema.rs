@@ -8,15 +8,17 @@ mod gc;
 use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 
-use crate::console::{self, Align};
-use crate::environment::{Kind, Name};
-use crate::ledger::{self, LastRun, Mark, Overview, State};
-use crate::lock::Holder;
-use crate::outcome::Outcome;
-use crate::repo::Repo;
+use crate::core::context;
+use crate::core::environment::{Kind, Name};
+use crate::core::ledger::{self, LastRun, Mark, Overview, State};
+use crate::core::lock::Holder;
+use crate::system::console::Format;
+use crate::system::console::{self, Align};
+use crate::system::interrupt;
+use crate::system::outcome::Outcome;
+use crate::system::repo::Repo;
 use crate::target::{self, Opened};
 use crate::warehouse::{Statement, Surveyed, Warehouse};
-use crate::{Format, context, interrupt};
 
 /// Make an environment, drop one, list them, or clear away what nobody needs.
 #[derive(clap::Args, Debug)]

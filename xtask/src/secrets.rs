@@ -37,10 +37,10 @@ use self::engine::Engine;
 use self::fingerprint::Fingerprints;
 use self::rules::RuleSet;
 use self::scanner::Scanner;
-use crate::finding::Finding;
-use crate::outcome::Outcome;
-use crate::repo::Repo;
+use crate::core::finding::Finding;
 use crate::report::{Format, Report};
+use crate::system::outcome::Outcome;
+use crate::system::repo::Repo;
 
 /// Find leaked credentials in files, the index, stdin and the history.
 ///

@@ -32,9 +32,9 @@ use self::options::Spec;
 use self::simulation::{Files, Simulation};
 use self::staging::{FILES, Staging};
 use self::summary::Summary;
-use crate::outcome::Outcome;
-use crate::repo::Repo;
-use crate::{console, interrupt};
+use crate::system::outcome::Outcome;
+use crate::system::repo::Repo;
+use crate::system::{console, interrupt};
 
 /// How often a log without a live line hears of a long run.
 const NEWS_EVERY: Duration = Duration::from_secs(10);

@@ -8,15 +8,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::core::environment::Name;
+use crate::core::lock::{Holder, Lock};
+use crate::core::policy::{self, Grant};
+use crate::core::{context, ledger};
 use crate::dbt::python::{self, Python, Set};
-use crate::environment::Name;
-use crate::lock::{Holder, Lock};
-use crate::policy::{self, Grant};
-use crate::repo::Repo;
+use crate::system::repo::Repo;
 use crate::warehouse::Warehouse;
 use crate::warehouse::duckdb::DuckDb;
 use crate::warehouse::snowflake::{self, Lease, Login, Patience, Secret, Snowflake};
-use crate::{context, ledger};
 
 /// Where environments live.
 #[derive(clap::Args, Clone, Copy, Debug)]

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::environment::{Droppable, Name};
+use crate::core::environment::{Droppable, Name};
 
 /// One row, by column name.
 pub(crate) type Row = Map<String, Value>;

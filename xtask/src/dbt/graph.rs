@@ -18,9 +18,9 @@ use rayon::prelude::*;
 
 use self::settings::Settings;
 use self::template::Template;
-use crate::finding::Span;
+use crate::core::finding::Span;
+use crate::core::yaml::{self, Node as Yaml, Value};
 use crate::lint::rule::Source;
-use crate::yaml::{self, Node as Yaml, Value};
 
 /// Every dbt project of a repository.
 #[derive(Debug, Default)]

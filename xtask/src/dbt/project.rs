@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use crate::digest::{self, Digest};
+use crate::system::digest::{self, Digest};
 
 /// Folders that dbt writes, by their default names: never part of what a build is made from.
 const WRITTEN_BY_DBT: [&str; 3] = ["target", "logs", ".git"];

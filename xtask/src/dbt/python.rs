@@ -27,7 +27,7 @@ use self::installer::{Installer, Tool};
 use self::requirements::Lock;
 use self::stamp::{Condition, Ready, Stamp};
 use self::turn::Turn;
-use crate::repo::Repo;
+use crate::system::repo::Repo;
 
 /// A ready environment.
 #[derive(Debug)]

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 
 use super::events::Event;
-use crate::console::shell_word;
-use crate::interrupt;
+use crate::system::console::shell_word;
+use crate::system::interrupt;
 use crate::warehouse::snowflake::Secret;
 
 /// See the file itself for why dbt is not started directly.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Verdict;
-use crate::repo::Repo;
+use crate::system::repo::Repo;
 use crate::target;
 
 /// Below this, a build is likely to fail half way.

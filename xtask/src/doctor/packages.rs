@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::Verdict;
 use crate::dbt::python::{self, Health};
-use crate::probe;
-use crate::repo::Repo;
+use crate::system::probe;
+use crate::system::repo::Repo;
 
 /// The lock files against the hand-written ones, and against each other.
 pub(super) fn locks(repo: &Repo) -> Verdict {

@@ -1,8 +1,8 @@
 //! Snowflake: what is set, whether the driver is here, and whether a login works.
 
 use super::Verdict;
-use crate::ledger;
-use crate::repo::Repo;
+use crate::core::ledger;
+use crate::system::repo::Repo;
 use crate::target::{Args, Place};
 use crate::warehouse::snowflake::{self, Patience};
 

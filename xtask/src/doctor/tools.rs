@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::Verdict;
 use crate::dbt::python;
-use crate::probe;
-use crate::repo::Repo;
+use crate::system::probe;
+use crate::system::repo::Repo;
 
 pub(super) fn git(repo: &Repo) -> Verdict {
     let mend = "install it (Debian, Ubuntu: sudo apt install git; macOS: xcode-select --install)";

@@ -32,7 +32,7 @@ pub(super) fn details(
     project: &Project<'_>,
 ) -> Vec<Option<Detail>> {
     let mut budget = SAMPLED_TESTS;
-    let detail = |node: &crate::ledger::Node| {
+    let detail = |node: &crate::core::ledger::Node| {
         if !matches!(node.status.as_str(), "error" | "fail" | "warn") {
             return None;
         }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use indicatif::ProgressBar;
 
-use crate::console;
 use crate::dbt::events::{Event, Finished, NodeInfo, Progress};
+use crate::system::console;
 
 /// A node that dbt reported on before it ended: all there is if it was killed.
 #[derive(Clone, Debug)]

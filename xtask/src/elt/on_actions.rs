@@ -4,8 +4,8 @@
 use anyhow::{Context as _, Result};
 
 use super::report::{Node, Report};
-use crate::actions::{self, Annotation, Level};
 use crate::notify;
+use crate::system::actions::{self, Annotation, Level};
 
 /// GitHub shows so many annotations of each level a step.
 const SHOWN: usize = 10;

@@ -7,12 +7,13 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::Args;
+use crate::core::environment::Name;
+use crate::core::ledger::{self, Run, Status};
 use crate::dbt::runner::Invocation;
-use crate::environment::Name;
-use crate::ledger::{self, Run, Status};
+use crate::system::console;
+use crate::system::console::Format;
 use crate::target::Place;
 use crate::warehouse::{Statement, Warehouse};
-use crate::{Format, console};
 
 /// The decision about one run.
 #[derive(Debug)]

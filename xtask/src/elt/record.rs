@@ -14,12 +14,12 @@ use jiff::{SignedDuration, Timestamp};
 use super::Args;
 use super::follow::{Reported, Seen};
 use super::plan::Plan;
-use crate::context::{self, Commit};
+use crate::core::context::{self, Commit};
+use crate::core::environment::Name;
+use crate::core::ledger::{self, MeasuredRelation, Node, Run, State, Status};
+use crate::core::lock::Holder;
 use crate::dbt::artifacts::{GenericTest, Manifest, RunResult, RunResults};
 use crate::dbt::runner::Ended;
-use crate::environment::Name;
-use crate::ledger::{self, MeasuredRelation, Node, Run, State, Status};
-use crate::lock::Holder;
 use crate::warehouse::duckdb::is_disk_full;
 use crate::warehouse::{Relation, Warehouse};
 

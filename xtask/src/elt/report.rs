@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::failures::Detail;
 use super::record::Built;
+use crate::core::ledger::{self, Status};
 use crate::dbt::artifacts::layer_rank;
-use crate::ledger::{self, Status};
 
 #[derive(Debug, Serialize)]
 pub(super) struct Report {

@@ -3,8 +3,8 @@
 use std::fmt::{Result, Write};
 
 use super::report::{Node, Report, Totals};
-use crate::console::{self, Align};
-use crate::ledger::Status;
+use crate::core::ledger::Status;
+use crate::system::console::{self, Align};
 use crate::warehouse::Row;
 
 /// How many of the slowest nodes are named.

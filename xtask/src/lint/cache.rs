@@ -12,9 +12,9 @@ use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
 
-use crate::digest::Digest;
-use crate::finding::Finding;
-use crate::repo::Repo;
+use crate::core::finding::Finding;
+use crate::system::digest::Digest;
+use crate::system::repo::Repo;
 
 /// What judging one file, or the project, gave.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

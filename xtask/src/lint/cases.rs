@@ -14,7 +14,7 @@
 use std::path::{Path, PathBuf};
 
 use super::rule::{Offence, Parameters, Source};
-use crate::yaml::{self, Node, Style, Value};
+use crate::core::yaml::{self, Node, Style, Value};
 
 /// One case: files, and what stands against them.
 pub(crate) struct Case {

@@ -9,9 +9,9 @@ use anyhow::{Result, bail};
 
 use super::rule::Rule;
 use super::{common, dbt, sql, workflow, yaml};
-use crate::finding::{Group, Severity};
-use crate::repo::Repo;
+use crate::core::finding::{Group, Severity};
 use crate::secrets;
+use crate::system::repo::Repo;
 
 /// A rule as people ask for it.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 //! comments.
 
 use super::rule::{Offence, Rule};
-use crate::finding::{Group, Severity};
+use crate::core::finding::{Group, Severity};
 
 pub(super) const RULES: &[&Rule] = &[&NOT_UTF8, &WAIVER_EXPIRED, &WAIVER_UNUSED];
 
@@ -93,7 +93,7 @@ fn names(line: &str, rule: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::Span;
+    use crate::core::finding::Span;
 
     #[test]
     fn a_comment_allows_the_rules_it_names() {

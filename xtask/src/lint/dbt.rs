@@ -27,8 +27,8 @@ mod unresolved_ref;
 use anyhow::Result;
 
 use super::rule::{Offence, Parameters, Rule};
+use crate::core::finding::Span;
 use crate::dbt::graph::{Graph, Node, Project};
-use crate::finding::Span;
 
 /// A rule's way from the graph to offences, with or without parameters.
 enum Check {
@@ -128,7 +128,7 @@ mod tests {
     fn rules_are_in_order_and_say_what_a_reader_wants() {
         assert!(RULES.is_sorted_by_key(|rule| rule.name));
         for rule in RULES {
-            assert_eq!(rule.group, crate::finding::Group::Dbt);
+            assert_eq!(rule.group, crate::core::finding::Group::Dbt);
             for text in [rule.summary, rule.why, rule.example, rule.remedy] {
                 assert!(!text.is_empty(), "{}", rule.name);
             }

@@ -15,7 +15,7 @@ use super::inputs::{Input, Inputs};
 use super::rule::Source;
 use super::settings::Settings;
 use super::{common, project, sql, yaml};
-use crate::repo::Repo;
+use crate::system::repo::Repo;
 
 /// Mends the wanted files of the work tree; returns how many.
 pub(super) fn run(repo: &Repo, inputs: &Inputs, settings: &Settings) -> Result<usize> {

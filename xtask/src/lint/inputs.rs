@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use ignore::WalkBuilder;
 
-use crate::finding::display_path;
-use crate::git::{self, Blob, Changes};
-use crate::repo::Repo;
+use crate::core::finding::display_path;
+use crate::system::git::{self, Blob, Changes};
+use crate::system::repo::Repo;
 
 /// What the caller wants looked at.
 #[derive(Debug, Default)]

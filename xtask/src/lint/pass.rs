@@ -18,11 +18,11 @@ use super::inputs::{Input, Inputs};
 use super::rule::{Offence, Source};
 use super::settings::Settings;
 use super::{catalogue, common, dbt, project, sql, workflow, yaml};
+use crate::core::finding::{Excerpt, Finding, Group, Lines};
 use crate::dbt::graph::Graph;
-use crate::digest::{self, Digest};
-use crate::finding::{Excerpt, Finding, Group, Lines};
-use crate::repo::Repo;
 use crate::secrets::FileScanner;
+use crate::system::digest::{self, Digest};
+use crate::system::repo::Repo;
 
 /// A text larger than this is no source that people write: it is scanned for secrets only.
 const LARGEST_SOURCE: u64 = 4 << 20;

@@ -9,7 +9,7 @@ use super::common;
 use super::rule::Source;
 use super::sql::{self, Role};
 use super::yaml::Config;
-use crate::yaml::{self, Node, Style, Value};
+use crate::core::yaml::{self, Node, Style, Value};
 
 /// The folder of a dbt project within the repository, with a slash at its end unless it is the root.
 pub(super) fn root_of_project(path: &str) -> Option<&str> {

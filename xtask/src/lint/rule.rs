@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result};
 use serde::de::DeserializeOwned;
 
-use crate::finding::{Group, Severity, Span};
+use crate::core::finding::{Group, Severity, Span};
 
 /// A rule of this toolkit, with what `--explain` and `policies/RULES.md` print of it.
 #[derive(Debug, PartialEq, Eq)]

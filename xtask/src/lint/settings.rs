@@ -11,9 +11,9 @@ use jiff::civil::Date;
 use serde::Deserialize;
 
 use super::rule::Parameters;
-use crate::digest::Digest;
-use crate::finding::{Finding, Group, Severity, Span};
-use crate::repo::Repo;
+use crate::core::finding::{Finding, Group, Severity, Span};
+use crate::system::digest::Digest;
+use crate::system::repo::Repo;
 
 /// Where the policy stands, as messages and findings name it.
 pub(super) const FILE: &str = "policies/lint.toml";

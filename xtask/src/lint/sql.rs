@@ -40,7 +40,7 @@ use self::style::{Parsed, Patch, Style, Styles, Violation};
 use self::template::{Fault, Piece};
 use self::trace::{Origin, Rendering};
 use super::rule::{Offence, Parameters, Rule, Source};
-use crate::finding::{Group, Lines, Severity};
+use crate::core::finding::{Group, Lines, Severity};
 
 pub(crate) use self::style::{Described, described};
 

@@ -28,7 +28,7 @@ use anyhow::Result;
 pub(crate) use self::view::Context;
 use self::view::View;
 use super::rule::{Offence, Parameters, Rule, Source};
-use crate::yaml;
+use crate::core::yaml;
 
 /// A rule's way from a read file to offences: what it needs beside the file.
 enum Check {
@@ -97,7 +97,7 @@ pub(crate) fn check(source: &Source, repo: &Context<'_>, parameters: &Parameters
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::Group;
+    use crate::core::finding::Group;
     use crate::lint::cases;
     use proptest::prelude::*;
 

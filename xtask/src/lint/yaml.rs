@@ -14,7 +14,7 @@ pub(crate) use described::{DESCRIBED, Described};
 pub(crate) use style::Config;
 
 use super::rule::{Offence, Rule, Source};
-use crate::yaml::{self, Kind};
+use crate::core::yaml::{self, Kind};
 
 /// Our own; the style rules keep yamllint's names and words.
 pub(crate) const RULES: &[&Rule] = &[&key_duplicates::RULE, &yaml_limits::RULE, &yaml_syntax::RULE];

@@ -11,8 +11,8 @@ use serde::Deserialize;
 
 use super::history::Past;
 use super::model::{Alert, AlertState, Figure, Report, Status, Unit};
-use crate::finding::Severity;
-use crate::repo::Repo;
+use crate::core::finding::Severity;
+use crate::system::repo::Repo;
 
 const FILE: &str = "alerts.toml";
 

@@ -19,7 +19,7 @@ use super::model::{
 };
 use super::snowflake;
 use super::sql::{self, Templates};
-use crate::environment::{Name, REGISTRY};
+use crate::core::environment::{Name, REGISTRY};
 use crate::warehouse::{Row, Warehouse, quote};
 
 /// The table that makes a schema an environment.

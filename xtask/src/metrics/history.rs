@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::model::{Alert, AlertState, Figure, Point, Report, Status, Table, Value, Window};
 use super::sql;
 use super::{collect, figures};
-use crate::environment::REGISTRY;
+use crate::core::environment::REGISTRY;
 use crate::warehouse::{self, Statement, Warehouse, literal};
 
 /// A year and a month, so that a month can be compared with that of the year before.

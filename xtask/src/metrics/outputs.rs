@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::model::{Alert, AlertState, Figure, Report, Value};
 use super::{tables, text};
-use crate::actions::{self, Annotation, Level};
+use crate::system::actions::{self, Annotation, Level};
 
 /// The outputs of the pipeline before this one, and the figures that they were. `wk_` is the report's window.
 const EARLIER: [(&str, &str); 5] = [

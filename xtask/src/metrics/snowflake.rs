@@ -18,7 +18,7 @@ use super::collect::{self, Request};
 use super::figures::{self, Log};
 use super::model::{Cost, Day, Group, Load, Status, Storage, Table, Window};
 use super::sql;
-use crate::environment::Name;
+use crate::core::environment::Name;
 use crate::warehouse::{Row, Warehouse, literal, quote};
 
 pub(super) const QUERY_HISTORY: &str = "INFORMATION_SCHEMA.QUERY_HISTORY";

@@ -8,7 +8,7 @@ use jiff::civil::DateTime;
 use minijinja::{Environment, UndefinedBehavior, context};
 
 use super::model::Window;
-use crate::environment::{Name, REGISTRY};
+use crate::core::environment::{Name, REGISTRY};
 use crate::warehouse::{Table, Warehouse, literal};
 
 /// What differs between engines in statements that are otherwise the same.

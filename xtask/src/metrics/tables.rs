@@ -5,7 +5,7 @@ use super::model::{
     Alert, AlertState, Figure, Group, Layer, NodeStats, Report, Status, Storage, Table, Unit,
 };
 use super::text::{self, UNKNOWN, plain, quantity, sparkline};
-use crate::console::{self, Align};
+use crate::system::console::{self, Align};
 
 /// Rows of the longer tables that are shown; JSON and CSV have all of them.
 const SHOWN: usize = 10;

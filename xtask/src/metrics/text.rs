@@ -2,7 +2,7 @@
 //! anything, so each export escapes for its own format; what no format wants is taken out here.
 
 use super::model::{Figure, Unit, Value};
-use crate::console;
+use crate::system::console;
 
 /// What stands for a figure that is not known.
 pub(super) const UNKNOWN: &str = "unknown";

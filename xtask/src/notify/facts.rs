@@ -13,7 +13,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{actions, context};
+use crate::core::context;
+use crate::system::actions;
 
 /// The stages of a pipeline in the order in which they run.
 pub(super) const STAGES: [&str; 3] = ["security", "elt", "observability"];

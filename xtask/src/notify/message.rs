@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::facts::{Facts, Figure, Location, Node, Plan, Run, STAGES, Stage, StageResult};
-use crate::console;
-use crate::environment::Name;
+use crate::core::environment::Name;
+use crate::system::console;
 
 /// Causes and warnings that are kept: more than anybody reads.
 const MOST_CAUSES: usize = 200;

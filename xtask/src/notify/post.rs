@@ -7,11 +7,11 @@ use serde_json::Value;
 use super::facts::{Facts, variable};
 use super::message::{Cause, Message, Verdict};
 use super::{markdown, warn};
-use crate::actions;
-use crate::github::{
+use crate::system::actions;
+use crate::system::github::{
     self, Annotation, Check, CommitState, Conclusion, GitHub, Level, PullRequest, State, Status,
 };
-use crate::http::{self, Http, Patience};
+use crate::system::http::{self, Http, Patience};
 
 const WEBHOOK: &str = "SLACK_WEBHOOK_URL";
 

@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 
 use super::Report;
-use crate::actions::{escape, escape_property};
-use crate::finding::{Finding, Severity};
+use crate::core::finding::{Finding, Severity};
+use crate::system::actions::{escape, escape_property};
 
 /// GitHub shows ten annotations of each kind a step; more are written to the log only.
 const SHOWN: usize = 10;

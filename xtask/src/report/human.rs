@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::io::{self, Write};
 
 use super::Report;
-use crate::finding::{Finding, Group};
+use crate::core::finding::{Finding, Group};
 
 pub(super) fn write(report: &Report<'_>, out: &mut impl Write) -> io::Result<()> {
     let mut explained = HashSet::new();

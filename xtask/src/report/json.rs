@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::Report;
-use crate::finding::Finding;
+use crate::core::finding::Finding;
 
 #[derive(Serialize)]
 struct Document<'a> {

@@ -12,17 +12,19 @@ use jiff::civil::DateTime;
 use serde::Serialize;
 
 use super::{Listed, decide_drop, listed};
-use crate::console::{self, Align};
-use crate::environment::{Kind, Name};
-use crate::github::{self, GitHub};
-use crate::ledger::{self, Condemned, State};
-use crate::lock::Holder;
-use crate::outcome::Outcome;
-use crate::policy::{Environments, Lifetime};
-use crate::repo::Repo;
+use crate::core::context;
+use crate::core::environment::{Kind, Name};
+use crate::core::ledger::{self, Condemned, State};
+use crate::core::lock::Holder;
+use crate::core::policy::{Environments, Lifetime};
+use crate::system::console::Format;
+use crate::system::console::{self, Align};
+use crate::system::github::{self, GitHub};
+use crate::system::interrupt;
+use crate::system::outcome::Outcome;
+use crate::system::repo::Repo;
 use crate::target::{self, Opened};
 use crate::warehouse::{Statement, Warehouse};
-use crate::{Format, context, interrupt};
 
 /// Drop the environments whose time is up or whose issue is closed: noted by one pass, dropped by a later one.
 #[derive(clap::Args, Debug)]
@@ -298,7 +300,7 @@ fn human(verdicts: &[Verdict], planned: Option<&Vec<String>>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::{LastRun, Mark, Status};
+    use crate::core::ledger::{LastRun, Mark, Status};
 
     const NOW: &str = "2026-11-20T12:00:00";
 

@@ -9,7 +9,7 @@ use flate2::read::MultiGzDecoder;
 use zip::ZipArchive;
 
 use super::scanner::{Scanner, count};
-use crate::finding::Finding;
+use crate::core::finding::Finding;
 
 /// What one archive may unfold to, in bytes.
 const BUDGET: u64 = 1 << 30;

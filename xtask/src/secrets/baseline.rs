@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
-use crate::finding::{Finding, Group, Severity, Span, display_path};
+use crate::core::finding::{Finding, Group, Severity, Span, display_path};
 
 /// Where a baseline lies when none is named.
 pub(super) const FILE: &str = "secrets-baseline.toml";

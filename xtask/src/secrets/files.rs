@@ -14,9 +14,9 @@ use rayon::prelude::*;
 
 use super::archive;
 use super::scanner::{Scanner, count};
-use crate::finding::{Finding, display_path};
-use crate::git;
-use crate::repo::Repo;
+use crate::core::finding::{Finding, display_path};
+use crate::system::git;
+use crate::system::repo::Repo;
 
 /// Scans the paths that were given, or the repository.
 pub(super) fn scan(scanner: &Scanner, repo: &Repo, paths: &[PathBuf]) -> Result<Vec<Finding>> {

@@ -29,7 +29,7 @@ impl Fingerprints {
     pub(super) fn of(&self, rule: &str, path: &str, secret: &[u8]) -> String {
         let value = keyed(&self.key, &[secret.trim_ascii()]);
         let whole = keyed(&self.key, &[rule.as_bytes(), path.as_bytes(), &value]);
-        crate::hex::encode(&whole[..16])
+        crate::system::hex::encode(&whole[..16])
     }
 }
 

@@ -14,9 +14,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::engine::Place;
 use super::scanner::{Scanner, count};
-use crate::finding::Finding;
-use crate::git;
-use crate::repo::Repo;
+use crate::core::finding::Finding;
+use crate::system::git;
+use crate::system::repo::Repo;
 
 /// Commits a process is given at once: enough to pay for its start, few enough to share out evenly.
 const BATCH: usize = 400;

@@ -21,7 +21,7 @@ pub(crate) use self::regex::LazyRegex;
 use super::engine::Source;
 use super::shape::TokenShape;
 use super::verify;
-use crate::finding::Severity;
+use crate::core::finding::Severity;
 
 /// The rules this toolkit was built with, for repositories that have no file of their own.
 pub(crate) const BUILT_IN: &str = include_str!("../../../policies/secrets.toml");

@@ -13,7 +13,7 @@ use super::engine::{Engine, Hit, Place, Source};
 use super::fingerprint::Fingerprints;
 use super::rules;
 use super::verify::Proof;
-use crate::finding::{Excerpt, Finding, Group, Lines, Severity, Span};
+use crate::core::finding::{Excerpt, Finding, Group, Lines, Severity, Span};
 
 /// Texts are read in pieces of this size, so that memory does not follow the largest file.
 const PIECE: usize = 2 << 20;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::csv_out::Size;
 use super::options::Spec;
 use super::staging::FILES;
-use crate::console::{self, Align, grouped, shell_word};
+use crate::system::console::{self, Align, grouped, shell_word};
 
 pub(super) struct Summary<'a> {
     pub(super) spec: &'a Spec,

@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 
 use super::{Contents, Relation, Row, Statement, Table, Warehouse, as_comments, literal, quote};
-use crate::environment::{Droppable, Name, REGISTRY};
-use crate::ledger::is_ledger;
-use crate::lock;
+use crate::core::environment::{Droppable, Name, REGISTRY};
+use crate::core::ledger::is_ledger;
+use crate::core::lock;
 
 const LEDGER: &str = include_str!("../../../sql/duckdb/ledger.sql");
 const REGISTRY_TABLES: &str = include_str!("../../../sql/duckdb/registry.sql");

@@ -26,9 +26,9 @@ use self::failure::{Failure, Kind};
 use self::session::{Limits, Session};
 use self::statements::Database;
 use super::{Contents, Relation, Row, Statement, Surveyed, Table, Warehouse, as_comments};
-use crate::environment::{Droppable, Identifier, Name, REGISTRY};
-use crate::interrupt;
-use crate::policy::Grant;
+use crate::core::environment::{Droppable, Identifier, Name, REGISTRY};
+use crate::core::policy::Grant;
+use crate::system::interrupt;
 
 pub(crate) use self::lease::Lease;
 pub(crate) use self::login::{Login, Secret, Way};

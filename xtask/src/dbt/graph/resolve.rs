@@ -7,7 +7,7 @@ use std::rc::Rc;
 use super::jinja::{Call, Literal};
 use super::settings::Settings;
 use super::{Entry, Found, Kind, Macro, Owned, Parent, Project, Target};
-use crate::yaml::Node as Yaml;
+use crate::core::yaml::Node as Yaml;
 
 /// Packages of macros and tests alone: nothing in them can be what a `ref` means.
 const WITHOUT_MODELS: [&str; 10] = [

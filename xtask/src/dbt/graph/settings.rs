@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::jinja::{Call, Literal};
-use crate::finding::Span;
-use crate::yaml::{Node, Value};
+use crate::core::finding::Span;
+use crate::core::yaml::{Node, Value};
 
 /// Keys by name; of a mapping, `key.inner` too.
 #[derive(Clone, Debug, Default)]

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::jinja::{Call, Piece, Token, Tokens, calls, keyword, pieces, tokens};
-use crate::finding::{Lines, Span};
+use crate::core::finding::{Lines, Span};
 
 #[derive(Debug, Default)]
 pub(crate) struct Template<'a> {

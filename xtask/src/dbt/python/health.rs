@@ -8,7 +8,7 @@ use super::installer::{self, Tool};
 use super::interpreter::{self, Search};
 use super::requirements::{Lock, Set};
 use super::stamp::{self, Condition, Ready};
-use crate::repo::Repo;
+use crate::system::repo::Repo;
 
 /// The environment as it is.
 pub(crate) enum Health {

@@ -20,7 +20,7 @@ use super::interpreter::{self, Interpreter, Search};
 use super::requirements::Lock;
 use super::turn::Turn;
 use super::{failure, redact, stamp};
-use crate::{console, interrupt, probe};
+use crate::system::{console, interrupt, probe};
 
 /// Variables that would send an installation elsewhere or change what is installed. Everything about
 /// where packages come from (indexes, proxies, certificates, caches) is left alone.

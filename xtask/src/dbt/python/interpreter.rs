@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-use crate::probe;
+use crate::system::probe;
 
 /// The Pythons that the lock files hold wheels for: from this one …
 pub(crate) const OLDEST: (u32, u32) = (3, 10);

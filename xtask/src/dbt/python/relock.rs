@@ -13,8 +13,8 @@ use super::installer::{self, MISLEADING, Tool};
 use super::interpreter::{self, Search};
 use super::requirements::{self, Lock, MADE_FROM, Set};
 use super::{failure, redact};
-use crate::console;
-use crate::repo::Repo;
+use crate::system::console;
+use crate::system::repo::Repo;
 
 /// The uv that locks where none is on PATH.
 const UV: &str = "uv==0.13.9";

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use sha2::{Digest as _, Sha256};
 
-use crate::hex;
-use crate::repo::Repo;
+use crate::system::hex;
+use crate::system::repo::Repo;
 
 /// A set of pinned packages: one lock file `dbt/requirements/<set>.txt`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]

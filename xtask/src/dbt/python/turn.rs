@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use super::failure;
-use crate::{console, interrupt};
+use crate::system::{console, interrupt};
 
 const FILE: &str = ".xtask-lock";
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::core::finding::{Group, Severity};
 use crate::dbt::graph::Project;
-use crate::finding::{Group, Severity};
 use crate::lint::rule::{Offence, Rule};
 
 pub(crate) const RULE: Rule = Rule {

@@ -1,7 +1,7 @@
 //! Models that are built from each other.
 
+use crate::core::finding::{Group, Severity};
 use crate::dbt::graph::{Found, Project};
-use crate::finding::{Group, Severity};
 use crate::lint::rule::{Offence, Rule};
 
 pub(crate) const RULE: Rule = Rule {

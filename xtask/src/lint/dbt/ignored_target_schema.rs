@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
+use crate::core::finding::{Group, Lines, Severity};
 use crate::dbt::graph::jinja::{Piece, Token, keyword, pieces, tokens};
 use crate::dbt::graph::{Macro, Project};
-use crate::finding::{Group, Lines, Severity};
 use crate::lint::rule::{Offence, Rule};
 
 pub(crate) const RULE: Rule = Rule {

@@ -4,8 +4,8 @@ use anyhow::Result;
 use serde::Deserialize;
 
 use super::told_at;
+use crate::core::finding::{Group, Severity};
 use crate::dbt::graph::Project;
-use crate::finding::{Group, Severity};
 use crate::lint::rule::{Offence, Parameters, Rule};
 
 pub(crate) const RULE: Rule = Rule {

@@ -4,10 +4,10 @@ use anyhow::{Result, bail};
 use serde::Deserialize;
 
 use super::told_at;
+use crate::core::finding::{Group, Severity};
+use crate::core::yaml::Node as Yaml;
 use crate::dbt::graph::Project;
-use crate::finding::{Group, Severity};
 use crate::lint::rule::{Offence, Parameters, Rule};
-use crate::yaml::Node as Yaml;
 
 pub(crate) const RULE: Rule = Rule {
     name: "missing-description",

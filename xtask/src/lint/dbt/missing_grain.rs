@@ -3,9 +3,9 @@
 use anyhow::Result;
 use serde::Deserialize;
 
+use crate::core::finding::{Group, Severity};
 use crate::dbt::graph::jinja::{calls, tokens};
 use crate::dbt::graph::{Kind, Project};
-use crate::finding::{Group, Severity};
 use crate::lint::rule::{Offence, Parameters, Rule};
 
 pub(crate) const RULE: Rule = Rule {

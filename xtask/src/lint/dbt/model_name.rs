@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result};
 use regex::Regex;
 use serde::Deserialize;
 
+use crate::core::finding::{Group, Severity};
 use crate::dbt::graph::Project;
-use crate::finding::{Group, Severity};
 use crate::lint::rule::{Offence, Parameters, Rule};
 
 pub(crate) const RULE: Rule = Rule {

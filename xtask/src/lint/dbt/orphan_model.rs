@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use anyhow::Result;
 
 use super::layers::Layers;
+use crate::core::finding::{Group, Severity};
 use crate::dbt::graph::{Found, Project, Role};
-use crate::finding::{Group, Severity};
 use crate::lint::rule::{Offence, Parameters, Rule};
 
 pub(crate) const RULE: Rule = Rule {

@@ -4,8 +4,8 @@ use anyhow::Result;
 use serde::Deserialize;
 
 use super::layers::Layers;
+use crate::core::finding::{Group, Severity};
 use crate::dbt::graph::{Found, Project};
-use crate::finding::{Group, Severity};
 use crate::lint::rule::{Offence, Parameters, Rule};
 
 pub(crate) const RULE: Rule = Rule {

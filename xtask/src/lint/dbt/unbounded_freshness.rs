@@ -1,9 +1,9 @@
 //! A source that may grow old unnoticed.
 
+use crate::core::finding::{Group, Severity};
+use crate::core::yaml::Node as Yaml;
 use crate::dbt::graph::{Project, SourceTable};
-use crate::finding::{Group, Severity};
 use crate::lint::rule::{Offence, Rule};
-use crate::yaml::Node as Yaml;
 
 pub(crate) const RULE: Rule = Rule {
     name: "unbounded-freshness",

@@ -1,7 +1,7 @@
 //! Properties of something that does not exist.
 
+use crate::core::finding::{Group, Severity};
 use crate::dbt::graph::{Kind, Project};
-use crate::finding::{Group, Severity};
 use crate::lint::rule::{Offence, Rule};
 
 pub(crate) const RULE: Rule = Rule {

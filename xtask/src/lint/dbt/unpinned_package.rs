@@ -1,9 +1,9 @@
 //! A package whose version is left open.
 
+use crate::core::finding::{Group, Severity};
+use crate::core::yaml::Node as Yaml;
 use crate::dbt::graph::{Package, Project};
-use crate::finding::{Group, Severity};
 use crate::lint::rule::{Offence, Rule};
-use crate::yaml::Node as Yaml;
 
 pub(crate) const RULE: Rule = Rule {
     name: "unpinned-package",

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
+use crate::core::finding::{Group, Severity};
 use crate::dbt::graph::{Found, Owned, Project, Target};
-use crate::finding::{Group, Severity};
 use crate::lint::rule::{Offence, Rule};
 
 pub(crate) const RULE: Rule = Rule {

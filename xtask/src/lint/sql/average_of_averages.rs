@@ -3,7 +3,7 @@
 use sqruff_lib_core::dialects::syntax::{SyntaxKind, SyntaxSet};
 
 use super::policy::{File, Objection, all, child, span};
-use crate::finding::{Group, Severity};
+use crate::core::finding::{Group, Severity};
 use crate::lint::rule::Rule;
 
 pub(super) const RULE: Rule = Rule {

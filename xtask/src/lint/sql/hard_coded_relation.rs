@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use sqruff_lib_core::dialects::syntax::SyntaxKind;
 
 use super::policy::{File, Objection, all, child, span};
-use crate::finding::{Group, Severity};
+use crate::core::finding::{Group, Severity};
 use crate::lint::rule::Rule;
 
 pub(super) const RULE: Rule = Rule {

@@ -4,7 +4,7 @@ use sqruff_lib_core::dialects::syntax::SyntaxKind;
 
 use super::Role;
 use super::policy::{File, Objection, all, child, span};
-use crate::finding::{Group, Severity};
+use crate::core::finding::{Group, Severity};
 use crate::lint::rule::Rule;
 
 pub(super) const RULE: Rule = Rule {

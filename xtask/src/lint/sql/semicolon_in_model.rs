@@ -1,7 +1,7 @@
 //! Semicolons, which break the statement that dbt makes of a query.
 
 use super::policy::{File, Objection};
-use crate::finding::{Group, Severity};
+use crate::core::finding::{Group, Severity};
 use crate::lint::rule::Rule;
 
 pub(super) const RULE: Rule = Rule {

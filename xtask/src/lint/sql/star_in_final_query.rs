@@ -7,7 +7,7 @@ use sqruff_lib_core::parser::segments::ErasedSegment;
 
 use super::Role;
 use super::policy::{File, Objection, all, child, place, span};
-use crate::finding::{Group, Severity};
+use crate::core::finding::{Group, Severity};
 use crate::lint::rule::Rule;
 
 pub(super) const RULE: Rule = Rule {

@@ -1,7 +1,7 @@
 //! DDL, DML and grants where only a query belongs.
 
 use super::policy::{File, Objection};
-use crate::finding::{Group, Severity};
+use crate::core::finding::{Group, Severity};
 use crate::lint::rule::Rule;
 
 pub(super) const RULE: Rule = Rule {

@@ -2,7 +2,7 @@
 
 use super::Role;
 use super::policy::{File, Objection, Token, begins, span};
-use crate::finding::{Group, Severity};
+use crate::core::finding::{Group, Severity};
 use crate::lint::rule::Rule;
 
 pub(super) const RULE: Rule = Rule {

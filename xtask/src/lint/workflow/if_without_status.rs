@@ -1,7 +1,7 @@
 //! A job's `if` that does not do what it says.
 
 use super::view::View;
-use crate::finding::{Group, Severity};
+use crate::core::finding::{Group, Severity};
 use crate::lint::rule::{Offence, Rule};
 
 pub(crate) const RULE: Rule = Rule {

@@ -1,7 +1,7 @@
 //! `secrets: inherit`.
 
 use super::view::View;
-use crate::finding::{Group, Severity};
+use crate::core::finding::{Group, Severity};
 use crate::lint::rule::{Offence, Rule};
 
 pub(crate) const RULE: Rule = Rule {

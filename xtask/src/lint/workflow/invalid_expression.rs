@@ -3,9 +3,9 @@
 use std::collections::{HashMap, HashSet};
 
 use super::view::{Found, Kind, View};
-use crate::finding::{Group, Severity};
+use crate::core::finding::{Group, Severity};
+use crate::core::yaml::Node;
 use crate::lint::rule::{Offence, Rule};
-use crate::yaml::Node;
 
 pub(crate) const RULE: Rule = Rule {
     name: "invalid-expression",

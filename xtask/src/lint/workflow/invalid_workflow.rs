@@ -3,9 +3,9 @@
 use std::collections::{HashMap, HashSet};
 
 use super::view::{Kind, Step, View};
-use crate::finding::{Group, Severity, Span};
+use crate::core::finding::{Group, Severity, Span};
+use crate::core::yaml::Node;
 use crate::lint::rule::{Offence, Rule};
-use crate::yaml::Node;
 
 pub(crate) const RULE: Rule = Rule {
     name: "invalid-workflow",

@@ -1,6 +1,6 @@
 //! Issue forms where GitHub does not look for them.
 
-use crate::finding::{Group, Severity, Span};
+use crate::core::finding::{Group, Severity, Span};
 use crate::lint::rule::{Offence, Rule};
 
 pub(crate) const RULE: Rule = Rule {

@@ -1,7 +1,7 @@
 //! A workflow that leaves its token's rights to the repository's settings.
 
 use super::view::{Kind, View};
-use crate::finding::{Group, Severity};
+use crate::core::finding::{Group, Severity};
 use crate::lint::rule::{Offence, Rule};
 
 pub(crate) const RULE: Rule = Rule {

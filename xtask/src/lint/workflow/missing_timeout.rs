@@ -1,7 +1,7 @@
 //! A job that may hang for six hours.
 
 use super::view::{Kind, View};
-use crate::finding::{Group, Severity};
+use crate::core::finding::{Group, Severity};
 use crate::lint::rule::{Offence, Rule};
 
 pub(crate) const RULE: Rule = Rule {

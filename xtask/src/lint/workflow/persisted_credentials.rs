@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::view::View;
-use crate::finding::{Group, Severity};
+use crate::core::finding::{Group, Severity};
 use crate::lint::rule::{Offence, Rule};
 
 pub(crate) const RULE: Rule = Rule {

@@ -1,9 +1,9 @@
 //! A variable that is set to itself.
 
 use super::view::View;
-use crate::finding::{Group, Severity};
+use crate::core::finding::{Group, Severity};
+use crate::core::yaml::Node;
 use crate::lint::rule::{Offence, Rule};
-use crate::yaml::Node;
 
 pub(crate) const RULE: Rule = Rule {
     name: "self-referring-env",

@@ -4,9 +4,9 @@ use anyhow::Result;
 use serde::Deserialize;
 
 use super::view::{Context, Step, View};
-use crate::finding::{Group, Severity};
+use crate::core::finding::{Group, Severity};
+use crate::core::yaml::Node;
 use crate::lint::rule::{Offence, Parameters, Rule};
-use crate::yaml::Node;
 
 pub(crate) const RULE: Rule = Rule {
     name: "unpinned-action",

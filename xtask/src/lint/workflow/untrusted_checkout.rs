@@ -1,9 +1,9 @@
 //! A stranger's code that runs with our secrets.
 
 use super::view::View;
-use crate::finding::{Group, Severity};
+use crate::core::finding::{Group, Severity};
+use crate::core::yaml::Node;
 use crate::lint::rule::{Offence, Rule};
-use crate::yaml::Node;
 
 pub(crate) const RULE: Rule = Rule {
     name: "untrusted-checkout",

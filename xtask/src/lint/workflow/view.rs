@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
 use super::expression::{Error, Expression};
-use crate::finding::{Lines, Span};
+use crate::core::finding::{Lines, Span};
+use crate::core::yaml::{Node, Style, Value};
 use crate::lint::rule::{Offence, Rule, Source};
-use crate::yaml::{Node, Style, Value};
 
 /// What the repository holds, by path.
 pub(crate) struct Context<'a> {

@@ -7,9 +7,9 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::view::{ScriptLine, Step, View};
-use crate::finding::{Group, Severity};
+use crate::core::finding::{Group, Severity};
+use crate::core::yaml::Node;
 use crate::lint::rule::{Offence, Rule};
-use crate::yaml::Node;
 
 pub(crate) const RULE: Rule = Rule {
     name: "written-secret",

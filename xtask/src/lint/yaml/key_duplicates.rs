@@ -1,8 +1,8 @@
 //! A key that stands in one mapping twice.
 
-use crate::finding::{Group, Severity};
+use crate::core::finding::{Group, Severity};
+use crate::core::yaml::Documents;
 use crate::lint::rule::{Offence, Rule, Source};
-use crate::yaml::Documents;
 
 pub(crate) const RULE: Rule = Rule {
     name: "key-duplicates",

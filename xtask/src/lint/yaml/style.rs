@@ -8,9 +8,9 @@ use anyhow::{Context as _, Result, anyhow};
 use ryl::config::{Env, Overrides, YamlLintConfig, discover_config_with};
 
 use super::{yaml_limits, yaml_syntax};
-use crate::finding::Span;
+use crate::core::finding::Span;
+use crate::core::yaml::{self, Documents};
 use crate::lint::rule::{Offence, Source};
-use crate::yaml::{self, Documents};
 
 /// Rules whose fix is more than white space: quotes may change what a value is, and markers of documents
 /// are taste.

@@ -1,6 +1,6 @@
 //! A file that is no YAML.
 
-use crate::finding::{Group, Severity};
+use crate::core::finding::{Group, Severity};
 use crate::lint::rule::Rule;
 
 pub(crate) const RULE: Rule = Rule {

@@ -12,10 +12,10 @@ use serde_json::Value;
 
 use super::grid::{Cell, Column, Grid, Unit, Words};
 use super::policy::{Panel, Policy};
+use crate::core::environment::Name;
 use crate::dbt::artifacts::{Manifest, RunResults};
-use crate::environment::Name;
 use crate::metrics::model::{Report, RunNode};
-use crate::repo::Repo;
+use crate::system::repo::Repo;
 use crate::warehouse::{Row, Table, Warehouse};
 
 /// All that is gathered; [`super::render`] turns it into the page and reads nothing more.

@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use crate::console;
+use crate::system::console;
 
 /// What a number counts, which decides how it is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, Serialize)]

@@ -12,9 +12,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::{Builder, Uuid};
 
+use crate::core::ledger::{Node, Run, Status};
 use crate::dbt::artifacts::Manifest;
-use crate::digest::Digest;
-use crate::ledger::{Node, Run, Status};
+use crate::system::digest::Digest;
 
 /// Who says so: OpenLineage asks for a URI.
 const PRODUCER: &str = concat!("urn:xtask:", env!("CARGO_PKG_VERSION"));

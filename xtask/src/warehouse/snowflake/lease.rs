@@ -14,9 +14,9 @@ use anyhow::{Context as _, Result, bail};
 use super::Snowflake;
 use super::failure::{Failure, Kind};
 use super::statements::{Database, literal};
-use crate::environment::{Name, REGISTRY};
-use crate::interrupt;
-use crate::lock::Holder;
+use crate::core::environment::{Name, REGISTRY};
+use crate::core::lock::Holder;
+use crate::system::interrupt;
 use crate::warehouse::quote;
 
 /// A living holder puts the end off so many times in the length of a lease.

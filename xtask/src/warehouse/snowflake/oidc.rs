@@ -9,7 +9,8 @@ use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
 use super::login::{Identity, Secret};
-use crate::{console, context};
+use crate::core::context;
+use crate::system::console;
 
 /// What Snowflake expects the token to be for.
 const AUDIENCE: &str = "snowflakecomputing.com";

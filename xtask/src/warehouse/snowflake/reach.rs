@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::failure::Failure;
 use super::login::Login;
-use crate::context;
+use crate::core::context;
 
 /// A way that is broken for a moment deserves so many looks.
 const LOOKS: u32 = 3;

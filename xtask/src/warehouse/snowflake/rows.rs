@@ -65,7 +65,7 @@ fn value(column: &dyn Array, index: usize) -> Option<Value> {
         }
         DataType::Utf8 => column.as_string::<i32>().value(index).into(),
         DataType::LargeUtf8 => column.as_string::<i64>().value(index).into(),
-        DataType::Binary => crate::hex::encode(column.as_binary::<i32>().value(index)).into(),
+        DataType::Binary => crate::system::hex::encode(column.as_binary::<i32>().value(index)).into(),
         DataType::Date32 => date(column.as_primitive::<Date32Type>().value(index))?.into(),
         DataType::Time32(_) | DataType::Time64(_) => time(column, index)?.into(),
         DataType::Timestamp(_, zone) => timestamp(column, index, zone.is_some())?.into(),

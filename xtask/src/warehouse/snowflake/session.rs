@@ -19,7 +19,7 @@ use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use super::failure::Failure;
 use super::login::{Login, Way};
 use super::{oidc, reach, rows};
-use crate::interrupt;
+use crate::system::interrupt;
 use crate::warehouse::Row;
 
 /// How often we look whether somebody wants to stop.

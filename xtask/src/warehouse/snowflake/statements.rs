@@ -6,8 +6,8 @@
 
 use serde_json::{Value, json};
 
-use crate::environment::{Identifier, Kind, Name, REGISTRY};
-use crate::policy::{Access, Grant};
+use crate::core::environment::{Identifier, Kind, Name, REGISTRY};
+use crate::core::policy::{Access, Grant};
 use crate::warehouse::{Row, Table, quote};
 
 const LEDGER: &str = include_str!("../../../../sql/snowflake/ledger.sql");

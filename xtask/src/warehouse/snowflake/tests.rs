@@ -16,9 +16,9 @@ use sqruff_lib_core::parser::segments::{ErasedSegment, Tables};
 use super::lease;
 use super::statements::Database;
 use super::*;
-use crate::environment::{Comment, Evidence, prove_droppable};
-use crate::ledger::{self, Condemned, Origin, State};
-use crate::policy::Access;
+use crate::core::environment::{Comment, Evidence, prove_droppable};
+use crate::core::ledger::{self, Condemned, Origin, State};
+use crate::core::policy::Access;
 use crate::warehouse::literal;
 
 thread_local! {

@@ -1,6 +1,6 @@
 //! From a plan to the lines that carry it out. Pure; the workflows run the same lines.
 
-use crate::plan::{Action, Plan};
+use crate::pipeline::plan::{Action, Plan};
 
 /// What a step belongs to. A failed gate stops what comes after it; telling comes whatever happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -103,9 +103,9 @@ pub(super) fn telling(plan: &str, results: &[(Stage, Ended)]) -> Vec<Step> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Event;
-    use crate::plan::Policy;
-    use crate::plan::decide::{Circumstances, decide};
+    use crate::pipeline::event::Event;
+    use crate::pipeline::plan::Policy;
+    use crate::pipeline::plan::decide::{Circumstances, decide};
     use crate::target::Target;
 
     /// The lines of a saved event's plan.

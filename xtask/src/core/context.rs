@@ -6,9 +6,9 @@ use anyhow::Result;
 use jiff::Timestamp;
 use xshell::{Shell, cmd};
 
+use crate::core::environment::Name;
+use crate::core::ledger::Origin;
 use crate::dbt::project;
-use crate::environment::Name;
-use crate::ledger::Origin;
 
 /// The commit that a run was made from; all unknown outside git.
 #[derive(Debug, Default, PartialEq, Eq)]

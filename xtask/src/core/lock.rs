@@ -13,8 +13,9 @@ use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::environment::Name;
-use crate::{context, interrupt};
+use crate::core::context;
+use crate::core::environment::Name;
+use crate::system::interrupt;
 
 const POLL: Duration = Duration::from_millis(100);
 const REMIND: Duration = Duration::from_secs(30);

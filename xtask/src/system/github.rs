@@ -13,7 +13,7 @@ use thiserror::Error;
 
 pub(crate) use self::checks::{Annotation, Check, CommitState, Conclusion, Level, Status};
 pub(crate) use self::issues::{Permission, PullRequest, State};
-use crate::http::{self, Answer, Failure, Http, Patience};
+use crate::system::http::{self, Answer, Failure, Http, Patience};
 
 /// Of one list, a hundred entries each.
 const MOST_PAGES: usize = 100;

@@ -12,6 +12,16 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tracing::Level;
 use tracing_subscriber::fmt::MakeWriter;
 
+/// How a command prints its result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    #[default]
+    Human,
+    /// For programs; the field names are stable.
+    Json,
+}
+
 /// One set of bars for the process: log lines are written above whatever bar is showing.
 static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 

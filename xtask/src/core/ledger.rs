@@ -14,7 +14,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::environment::{self, Comment, Droppable, Evidence, Name, REGISTRY, Refusal};
+use crate::core::environment::{self, Comment, Droppable, Evidence, Name, REGISTRY, Refusal};
 use crate::warehouse::snowflake::marked_for;
 use crate::warehouse::{self, Contents, Row, Statement, Surveyed, Table, Warehouse, literal};
 

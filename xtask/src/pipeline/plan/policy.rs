@@ -6,8 +6,8 @@ use std::str::FromStr as _;
 use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Deserializer};
 
-use crate::environment::{Kind, Name};
-use crate::repo::Repo;
+use crate::core::environment::{Kind, Name};
+use crate::system::repo::Repo;
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn the_committed_policy_is_the_default() {
-        let text = include_str!("../../../policies/pipeline.toml");
+        let text = include_str!("../../../../policies/pipeline.toml");
         let committed = Policy::parse(text).expect("a policy");
         assert_eq!(format!("{committed:?}"), format!("{:?}", Policy::default()));
     }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
-use crate::environment::{Identifier, Kind};
-use crate::repo::Repo;
+use crate::core::environment::{Identifier, Kind};
+use crate::system::repo::Repo;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]

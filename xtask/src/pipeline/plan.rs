@@ -17,12 +17,15 @@ use anyhow::{Context as _, Result, bail};
 use self::decide::Circumstances;
 pub(crate) use self::policy::Policy;
 pub(crate) use self::record::{Action, Plan};
-use crate::console::{self, Align};
-use crate::event::Event;
-use crate::event::permission::Permission;
-use crate::outcome::Outcome;
-use crate::repo::Repo;
-use crate::{Format, actions, context, target};
+use crate::core::context;
+use crate::pipeline::event::Event;
+use crate::pipeline::event::permission::Permission;
+use crate::system::actions;
+use crate::system::console::Format;
+use crate::system::console::{self, Align};
+use crate::system::outcome::Outcome;
+use crate::system::repo::Repo;
+use crate::target;
 
 /// Tell what an event of GitHub asks for, and why; on Actions, as step outputs too.
 #[derive(clap::Args, Debug)]
@@ -80,7 +83,9 @@ impl Source {
         let event = self.read()?;
         let permission = match self.sender_permission {
             Some(given) => Some(given),
-            None if decide::needs_permission(&event, &policy) => crate::event::permission::ask(&event)?,
+            None if decide::needs_permission(&event, &policy) => {
+                crate::pipeline::event::permission::ask(&event)?
+            }
             None => None,
         };
         let circumstances = Circumstances {
@@ -101,7 +106,7 @@ impl Source {
             format!(
                 "failed to read {} as an event {}; webhook payloads are documented on docs.github.com",
                 self.event.display(),
-                crate::event::shown(&self.event_name)
+                crate::pipeline::event::shown(&self.event_name)
             )
         })
     }
@@ -124,8 +129,9 @@ pub(crate) fn text(plan: &Plan) -> Result<String> {
 }
 
 fn rows(plan: &Plan) -> Vec<Vec<String>> {
-    let name =
-        |name: Option<&crate::environment::Name>| name.map_or_else(|| "-".to_owned(), ToString::to_string);
+    let name = |name: Option<&crate::core::environment::Name>| {
+        name.map_or_else(|| "-".to_owned(), ToString::to_string)
+    };
     let stages = plan.stages.names();
     let stages = if stages.is_empty() { "none".to_owned() } else { stages.join(", ") };
     [
@@ -142,7 +148,8 @@ fn rows(plan: &Plan) -> Vec<Vec<String>> {
 
 /// The plan as step outputs. Their names are a contract with `.github/workflows/`.
 fn outputs(plan: &Plan) -> Result<Vec<(&'static str, String)>> {
-    let name = |name: Option<&crate::environment::Name>| name.map(ToString::to_string).unwrap_or_default();
+    let name =
+        |name: Option<&crate::core::environment::Name>| name.map(ToString::to_string).unwrap_or_default();
     Ok(vec![
         ("action", plan.action.label().to_owned()),
         ("environment", name(plan.environment.as_ref())),
@@ -174,7 +181,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::environment::Name;
+    use crate::core::environment::Name;
     use crate::target::Target;
 
     /// Pieces that break what they are put into without care, in any order.

@@ -2,8 +2,8 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::environment::Name;
-use crate::hex;
+use crate::core::environment::Name;
+use crate::system::hex;
 
 const PREFIX: &str = "branch_";
 
@@ -48,7 +48,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::environment::Kind;
+    use crate::core::environment::Kind;
 
     #[test]
     fn a_plain_name_stays_readable() {

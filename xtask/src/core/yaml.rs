@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use granit_parser::{Event, Parser, ScalarStyle};
 
-use crate::finding::Span;
+use crate::core::finding::Span;
 
 /// What people write by hand stays far below; larger files are data.
 const MOST_BYTES: usize = 4 << 20;

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, ensure};
 use uuid::Uuid;
 
-use crate::console;
+use crate::system::console;
 
 /// GitHub refuses a step's whole summary when it is larger than this: 1 MiB.
 const SUMMARY_LIMIT: usize = 1024 * 1024;

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 
 use sha2::{Digest as _, Sha256};
 
-use crate::hex;
+use crate::system::hex;
 
 /// SHA-256 over parts.
 #[derive(Clone, Default)]

@@ -6,9 +6,11 @@
 use super::branch;
 use super::policy::{BeforeElt, Failed, Forks, MergedCommits, Policy};
 use super::record::{About, Action, Plan, Stages, short_ref};
-use crate::environment::{Kind, Name};
-use crate::event::permission::{self, Permission, Trust};
-use crate::event::{Delete, Dispatch, Event, Issue, PullRequest, Push, Stage, Subject, Tags, shown};
+use crate::core::environment::{Kind, Name};
+use crate::pipeline::event::permission::{self, Permission, Trust};
+use crate::pipeline::event::{
+    Delete, Dispatch, Event, Issue, PullRequest, Push, Stage, Subject, Tags, shown,
+};
 use crate::target::Target;
 
 /// What is known beside the event.

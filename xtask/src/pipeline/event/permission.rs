@@ -7,7 +7,7 @@
 use anyhow::{Context as _, Result};
 
 use super::{Event, Issue, Sender};
-use crate::github::{self, GitHub};
+use crate::system::github::{self, GitHub};
 
 /// What an account may do in a repository, least first; GitHub's own words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -124,7 +124,7 @@ impl Permission {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Subject;
+    use crate::pipeline::event::Subject;
 
     fn may(sender: &str, kind: &str, author: &str, association: &str, known: Option<Permission>) -> bool {
         let json = format!(

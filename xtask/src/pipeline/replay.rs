@@ -10,10 +10,11 @@ use anyhow::{Context as _, Result};
 use clap::Parser as _;
 
 use self::steps::{Ended, Stage, Step};
-use crate::outcome::Outcome;
-use crate::plan;
-use crate::repo::Repo;
-use crate::{Cli, Command, actions, console};
+use crate::pipeline::plan;
+use crate::system::outcome::Outcome;
+use crate::system::repo::Repo;
+use crate::system::{actions, console};
+use crate::{Cli, Command};
 
 /// Run the plan of an event here: all stages in order, with the same gates as the workflow.
 ///
@@ -168,9 +169,9 @@ mod tests {
 
     #[test]
     fn every_step_is_a_line_of_cargo_xtask() {
-        use crate::event::Event;
-        use crate::plan::Policy;
-        use crate::plan::decide::{Circumstances, decide};
+        use crate::pipeline::event::Event;
+        use crate::pipeline::plan::Policy;
+        use crate::pipeline::plan::decide::{Circumstances, decide};
         use crate::target::Target;
 
         let events = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/events");

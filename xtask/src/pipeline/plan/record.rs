@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use crate::environment::Name;
-use crate::event::{Event, Stage, Subject};
+use crate::core::environment::Name;
+use crate::pipeline::event::{Event, Stage, Subject};
 use crate::target::Target;
 
 /// What an event asks for.

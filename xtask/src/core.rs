@@ -1,0 +1,9 @@
+//! The vocabulary that all commands share: environments, findings, the ledger, policies, locks.
+
+pub(crate) mod context;
+pub(crate) mod environment;
+pub(crate) mod finding;
+pub(crate) mod ledger;
+pub(crate) mod lock;
+pub(crate) mod policy;
+pub(crate) mod yaml;
