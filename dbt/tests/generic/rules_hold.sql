@@ -10,7 +10,7 @@ from (
     select
         case
             {%- for rule, expression in rules.items() %}
-            when coalesce(not ({{ expression }}), true) then '{{ rule | replace("'", "''") }}'
+            when coalesce(not ({{ expression }}), true) then '{{ rule | replace('_', ' ') }}'
             {%- endfor %}
         end as broken_rule,
         *
