@@ -4,6 +4,7 @@
 
 pub(crate) mod actions;
 pub(crate) mod console;
+pub(crate) mod dialogue;
 pub(crate) mod digest;
 pub(crate) mod git;
 pub(crate) mod github;

@@ -97,18 +97,10 @@ pub(crate) fn database(repo: &Repo) -> Result<PathBuf> {
 fn patience() -> Result<Patience> {
     let usual = Patience::default();
     Ok(Patience {
-        statement_seconds: seconds("XTASK_SNOWFLAKE_TIMEOUT")?.unwrap_or(usual.statement_seconds),
-        lease_seconds: seconds("XTASK_SNOWFLAKE_LEASE")?.unwrap_or(usual.lease_seconds),
+        statement_seconds: context::seconds("XTASK_SNOWFLAKE_TIMEOUT")?.unwrap_or(usual.statement_seconds),
+        lease_seconds: context::seconds("XTASK_SNOWFLAKE_LEASE")?.unwrap_or(usual.lease_seconds),
         ..usual
     })
-}
-
-fn seconds(variable: &str) -> Result<Option<u64>> {
-    let Some(text) = context::variable(variable) else { return Ok(None) };
-    match text.trim().parse() {
-        Ok(seconds @ 1..=86_400) => Ok(Some(seconds)),
-        _ => bail!("{variable} is {text:?}; it takes seconds from 1 to 86400"),
-    }
 }
 
 impl Place {

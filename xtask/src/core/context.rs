@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use jiff::Timestamp;
 use xshell::{Shell, cmd};
 
@@ -106,6 +106,15 @@ pub(crate) fn on_actions() -> bool {
 
 pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// A time limit in whole seconds from an environment variable.
+pub(crate) fn seconds(name: &str) -> Result<Option<u64>> {
+    let Some(text) = variable(name) else { return Ok(None) };
+    match text.trim().parse() {
+        Ok(seconds @ 1..=86_400) => Ok(Some(seconds)),
+        _ => bail!("{name} is {text:?}; it takes seconds from 1 to 86400"),
+    }
 }
 
 /// What a build is made from: the project's files, the seeds, the options, the variables that dbt may

@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 use super::engine::Place;
 use super::scanner::{Scanner, count};
 use crate::core::finding::Finding;
+use crate::system::dialogue::Watched;
 use crate::system::git;
 use crate::system::repo::Repo;
 
@@ -118,12 +119,16 @@ fn scan_batch(scanner: &Scanner, repo: &Repo, commits: &[&str], seen: &Seen) -> 
     let text = commits.join("\n") + "\n";
     let writer = std::thread::spawn(move || ask.write_all(text.as_bytes()));
     let answer = child.stdout.take().context("git diff-tree has no stdout")?;
-    let findings = Patch::new(scanner, seen).read(BufReader::with_capacity(256 << 10, answer));
+    let git = Watched::new(child, git::PATIENCE);
+    let findings = Patch::new(scanner, seen).read(BufReader::with_capacity(256 << 10, git.read(answer)));
     if findings.is_err() {
-        drop(child.kill());
+        git.kill();
     }
     drop(writer.join());
-    child.wait().context("git diff-tree did not end")?;
+    let status = git.wait().context("git diff-tree did not end")?;
+    if findings.is_ok() && !status.success() {
+        bail!("git diff-tree ended with {status}, so the history was not read whole");
+    }
     findings
 }
 

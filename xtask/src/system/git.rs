@@ -7,11 +7,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead as _, BufReader, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
+use super::dialogue::{self, Watched};
+
 /// The tree that every repository has: nothing. What a first commit is compared with.
 const EMPTY_TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
+
+/// How long git may take to answer: it walks large repositories, and a partial clone may fetch what it lacks.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(10);
 
 /// git in `root`, with the settings of the user that change its output put aside.
 pub(crate) fn command(root: &Path) -> Command {
@@ -29,8 +35,8 @@ pub(crate) fn command(root: &Path) -> Command {
 
 /// What a git command prints, or an error with what it said.
 pub(crate) fn output(command: &mut Command) -> Result<Vec<u8>> {
-    let output =
-        command.stdin(Stdio::null()).output().context("failed to run git; is it installed and on PATH?")?;
+    let output = dialogue::hold(command, Vec::new(), PATIENCE)
+        .context("failed to run git; is it installed and on PATH?")?;
     if !output.status.success() {
         bail!("git failed: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
@@ -149,11 +155,15 @@ pub(crate) fn read_blobs<'a>(
         .spawn()
         .context("failed to run git cat-file; is git installed and on PATH?")?;
     let mut ask = child.stdin.take().context("git cat-file has no stdin")?;
-    let mut answer = BufReader::new(child.stdout.take().context("git cat-file has no stdout")?);
+    let answer = child.stdout.take().context("git cat-file has no stdout")?;
+    let git = Watched::new(child, PATIENCE);
+    let mut answer = BufReader::new(git.read(answer));
     for blob in blobs {
         writeln!(ask, "{}", blob.id).and_then(|()| ask.flush()).context("failed to ask git cat-file")?;
         let mut header = String::new();
-        answer.read_line(&mut header).context("failed to read from git cat-file")?;
+        if answer.read_line(&mut header).context("failed to read from git cat-file")? == 0 {
+            bail!("git cat-file ended or gave no answer within {} s", PATIENCE.as_secs());
+        }
         let size = header.trim_end().rsplit(' ').next().and_then(|size| size.parse::<u64>().ok());
         let Some(size) = size else {
             absent(blob, header.trim_end());
@@ -165,7 +175,7 @@ pub(crate) fn read_blobs<'a>(
         answer.read_exact(&mut [0])?;
     }
     drop(ask);
-    child.wait().context("git cat-file did not end")?;
+    git.wait().context("git cat-file did not end")?;
     Ok(())
 }
 

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -15,7 +15,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use super::{Contents, Relation, Row, Statement, Table, Warehouse, as_comments, literal, quote};
 use crate::core::environment::{Droppable, Name, REGISTRY};
 use crate::core::ledger::is_ledger;
-use crate::core::lock;
+use crate::core::{context, lock};
+use crate::system::dialogue;
 
 const LEDGER: &str = include_str!("../../../sql/duckdb/ledger.sql");
 const REGISTRY_TABLES: &str = include_str!("../../../sql/duckdb/registry.sql");
@@ -23,6 +24,11 @@ const REGISTRY_TABLES: &str = include_str!("../../../sql/duckdb/registry.sql");
 /// How long another program may hold the file before we give up. Our own runs queue on a lock of
 /// their own, so what is met here is a user's shell or a dbt process that is just going away.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long one call may take before the engine is stopped, in seconds: more than any statement of ours
+/// needs, so what lasts longer hangs.
+const TIME_LIMIT: &str = "XTASK_DUCKDB_TIMEOUT";
+const USUAL_LIMIT: u64 = 1800;
 
 pub(crate) struct DuckDb {
     program: PathBuf,
@@ -63,18 +69,10 @@ impl DuckDb {
         if access == Access::Read {
             command.arg("-readonly");
         }
-        let mut child = command
-            .arg(&self.file)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("failed to start {}", self.program.display()))?;
-        // The engine may stop reading at the first error: its own message says more than our EPIPE.
-        if let Some(mut stdin) = child.stdin.take() {
-            drop(stdin.write_all(sql.as_bytes()));
-        }
-        let output = child.wait_with_output().context("failed to read from duckdb")?;
+        let output = dialogue::hold(command.arg(&self.file), sql.as_bytes().to_vec(), time_limit()?)
+            .with_context(|| {
+                format!("failed to use {}; {TIME_LIMIT} sets the limit in seconds", self.file.display())
+            })?;
         if !output.status.success() {
             let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
             return Ok(Err(if message.is_empty() {
@@ -297,6 +295,10 @@ impl Warehouse for DuckDb {
     }
 }
 
+fn time_limit() -> Result<Duration> {
+    Ok(Duration::from_secs(context::seconds(TIME_LIMIT)?.unwrap_or(USUAL_LIMIT)))
+}
+
 fn qualified(table: &Table) -> String {
     format!("{}.{}", quote(&table.schema), quote(table.name))
 }
@@ -344,4 +346,31 @@ fn insert_from(file: &Path, table: &Table, first: &Row) -> String {
         literal(&file.to_string_lossy()),
         columns.join(", ")
     )
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    /// An engine that answers `answer` before it has read what it is asked.
+    fn engine(folder: &Path, answer: &str) -> DuckDb {
+        let program = folder.join("duckdb");
+        let script = format!("#!/bin/sh\n{answer}\ncat >/dev/null\n");
+        std::fs::write(&program, script).expect("a script");
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("executable");
+        let file = folder.join("w.duckdb");
+        std::fs::write(&file, "").expect("a file");
+        DuckDb::new(&program, &file)
+    }
+
+    #[test]
+    fn more_sql_and_more_rows_than_a_pipe_holds() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let rows = r#"i=0; while [ $i -lt 4000 ]; do echo '[{"a":"0123456789012345678901234567890123456789"}]'; i=$((i+1)); done"#;
+        let statement = format!("select {}", literal(&"x".repeat(100)));
+        let read = engine(folder.path(), rows).query_many(&vec![statement; 4000]).expect("rows");
+        assert_eq!(read.len(), 4000);
+    }
 }

@@ -1,0 +1,185 @@
+//! Talk to another program through its standard streams without ever waiting for each other.
+//!
+//! A pipe holds some 64 KiB. If one side writes all it has before it reads, and the other side answers
+//! while it is still being asked, both wait for ever. So each stream gets a thread, and each wait a limit.
+
+use std::io::{self, Read, Write as _};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+/// What a program answered, and how it ended.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: Vec<u8>,
+}
+
+/// Start `command`, give it `input` and collect what it says, all at once; end it after `limit`.
+///
+/// A program may stop reading at the first error: its own message says more than our broken pipe.
+pub(crate) fn hold(command: &mut Command, input: Vec<u8>, limit: Duration) -> Result<Answer> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("failed to start {program}"))?;
+    let deadline = Instant::now() + limit;
+    if let Some(mut stdin) = child.stdin.take() {
+        std::thread::spawn(move || drop(stdin.write_all(&input)));
+    }
+    let (stdout, stderr) = (collect(child.stdout.take()), collect(child.stderr.take()));
+    let said = receive(&stdout, deadline).and_then(|said| Ok((said, receive(&stderr, deadline)?)));
+    let ended = match said {
+        Ok((stdout, stderr)) => end(&mut child, deadline)?.map(|status| Answer { status, stdout, stderr }),
+        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
+    };
+    let Some(answer) = ended else {
+        drop(child.kill());
+        drop(child.wait());
+        bail!("{program} did not end within {} s and was stopped", limit.as_secs());
+    };
+    Ok(answer)
+}
+
+fn collect<R: Read + Send + 'static>(pipe: Option<R>) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            drop(pipe.read_to_end(&mut bytes));
+        }
+        drop(sender.send(bytes));
+    });
+    receiver
+}
+
+fn receive(stream: &Receiver<Vec<u8>>, deadline: Instant) -> Result<Vec<u8>, RecvTimeoutError> {
+    stream.recv_timeout(deadline.saturating_duration_since(Instant::now()))
+}
+
+/// How a program ended that has closed its streams; `None` if it goes on running until the deadline.
+fn end(child: &mut Child, deadline: Instant) -> Result<Option<ExitStatus>> {
+    let mut pause = Duration::from_millis(1);
+    loop {
+        if let Some(status) = child.try_wait().context("failed to wait for a program")? {
+            return Ok(Some(status));
+        }
+        if Instant::now() >= deadline {
+            return Ok(None);
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(50));
+    }
+}
+
+/// A program whose output is read as it comes: ended when one wait for more of it lasts too long.
+/// Time in which the reader is busy with what it has got does not count.
+pub(crate) struct Watched {
+    child: Arc<Mutex<Child>>,
+    waiting_since: Arc<Mutex<Option<Instant>>>,
+    /// Dropped with this: then the watch is over.
+    _watching: Sender<()>,
+}
+
+impl Watched {
+    pub(crate) fn new(child: Child, limit: Duration) -> Self {
+        let (child, waiting_since) = (Arc::new(Mutex::new(child)), Arc::new(Mutex::new(None)));
+        let (watching, over) = channel();
+        let (victim, since) = (Arc::clone(&child), Arc::clone(&waiting_since));
+        let step = (limit / 4).clamp(Duration::from_millis(10), Duration::from_secs(1));
+        std::thread::spawn(move || {
+            while matches!(over.recv_timeout(step), Err(RecvTimeoutError::Timeout)) {
+                let is_over = locked(&since).is_some_and(|since: Instant| since.elapsed() > limit);
+                if is_over {
+                    drop(locked(&victim).kill());
+                    return;
+                }
+            }
+        });
+        Self { child, waiting_since, _watching: watching }
+    }
+
+    /// The stream `pipe` of the program; it ends early when the program is ended.
+    pub(crate) fn read<R: Read>(&self, pipe: R) -> Watching<R> {
+        Watching { pipe, waiting_since: Arc::clone(&self.waiting_since) }
+    }
+
+    pub(crate) fn kill(&self) {
+        drop(locked(&self.child).kill());
+    }
+
+    /// Wait for a program that has closed its output.
+    pub(crate) fn wait(self) -> io::Result<ExitStatus> {
+        locked(&self.child).wait()
+    }
+}
+
+pub(crate) struct Watching<R> {
+    pipe: R,
+    waiting_since: Arc<Mutex<Option<Instant>>>,
+}
+
+impl<R: Read> Read for Watching<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        *locked(&self.waiting_since) = Some(Instant::now());
+        let read = self.pipe.read(buffer);
+        *locked(&self.waiting_since) = None;
+        read
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_mins(1);
+
+    #[test]
+    fn a_program_that_answers_while_it_is_asked_is_heard() {
+        // both ways are many times what a pipe holds
+        let input = vec![b'x'; 4 << 20];
+        let answer = hold(&mut Command::new("cat"), input.clone(), PATIENCE).expect("an answer");
+        assert!(answer.status.success());
+        assert_eq!(answer.stdout.len(), input.len());
+    }
+
+    #[test]
+    fn both_outputs_are_read_at_once() {
+        let script = "head -c 1000000 /dev/zero >&2; head -c 1000000 /dev/zero; exit 3";
+        let answer = hold(Command::new("sh").args(["-c", script]), Vec::new(), PATIENCE).expect("an answer");
+        assert_eq!(answer.status.code(), Some(3));
+        assert_eq!((answer.stdout.len(), answer.stderr.len()), (1_000_000, 1_000_000));
+    }
+
+    #[test]
+    fn a_program_that_never_ends_is_stopped() {
+        let limit = Duration::from_millis(100);
+        let error = hold(Command::new("sleep").arg("600"), Vec::new(), limit).expect_err("a limit");
+        assert!(error.to_string().contains("sleep did not end"), "{error}");
+        // it may also have closed its streams before
+        let closed =
+            hold(Command::new("sh").args(["-c", "exec >&- 2>&-; exec sleep 600"]), Vec::new(), limit);
+        assert!(closed.is_err());
+    }
+
+    #[test]
+    fn a_stream_that_stays_silent_is_ended() {
+        let mut child = Command::new("sleep").arg("600").stdout(Stdio::piped()).spawn().expect("sleep");
+        let pipe = child.stdout.take().expect("a pipe");
+        let watched = Watched::new(child, Duration::from_millis(50));
+        let mut bytes = Vec::new();
+        watched.read(pipe).read_to_end(&mut bytes).expect("the end");
+        assert!(!watched.wait().expect("ended").success());
+    }
+}
