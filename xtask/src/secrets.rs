@@ -32,7 +32,7 @@ use std::sync::atomic::Ordering;
 use anyhow::{Result, bail};
 use serde_json::{Map, Value};
 
-use self::baseline::Baseline;
+use self::baseline::{Baseline, Looked};
 use self::engine::Engine;
 use self::fingerprint::Fingerprints;
 use self::rules::RuleSet;
@@ -109,14 +109,15 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     let baseline = Baseline::load(named.unwrap_or(&default), named.is_some() && !args.update_baseline)?;
     let mut summary = summary(&scanner);
     if args.update_baseline {
-        if !whole(args) {
+        let looked = looked(args);
+        if looked == Looked::Part {
             bail!("--update-baseline needs a scan of everything; leave out paths, --staged and --since");
         }
-        let written = baseline.update(&findings)?;
+        let written = baseline.update(&findings, looked)?;
         tracing::info!("accepted {written} findings in the baseline; give each a reason");
         findings.clear();
     } else {
-        let accepted = baseline.apply(&mut findings, jiff::Zoned::now().date(), repo.root(), whole(args));
+        let accepted = baseline.apply(&mut findings, jiff::Zoned::now().date(), repo.root(), looked(args));
         insert(&mut summary, "accepted_by_baseline", accepted as u64);
         Finding::sort(&mut findings);
     }
@@ -125,9 +126,13 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
         .print(args.format)
 }
 
-/// Whether the scan saw everything a baseline may be about.
-fn whole(args: &Args) -> bool {
-    args.paths.is_empty() && !args.staged && args.since.is_none()
+/// What of all that a baseline may be about the scan looks at.
+fn looked(args: &Args) -> Looked {
+    match () {
+        () if !args.paths.is_empty() || args.staged || args.since.is_some() => Looked::Part,
+        () if args.history => Looked::History,
+        () => Looked::Files,
+    }
 }
 
 /// The rules: the repository's own, or those built in; with a `.gitleaks.toml` the allowlists and rules
@@ -207,7 +212,8 @@ pub(crate) fn explain(id: &str, repo: &Repo) -> Result<Option<String>> {
 /// baseline; returns how many were accepted. `whole` says that the whole repository was looked at.
 pub(crate) fn apply_baseline(findings: &mut Vec<Finding>, repo: &Repo, whole: bool) -> Result<usize> {
     let baseline = Baseline::load(&default_baseline(repo), false)?;
-    Ok(baseline.apply(findings, jiff::Zoned::now().date(), repo.root(), whole))
+    let looked = if whole { Looked::Files } else { Looked::Part };
+    Ok(baseline.apply(findings, jiff::Zoned::now().date(), repo.root(), looked))
 }
 
 fn summary(scanner: &Scanner) -> Map<String, Value> {

@@ -258,7 +258,7 @@ impl<'a> Judge<'a> {
             pass,
             texts,
             yaml: project::yaml_config(&all, pass.repo.root())?,
-            workflow: workflow::Context::new(paths.iter().copied()),
+            workflow: workflow::Context::new(paths.iter().copied()).reading(all.iter().copied()),
             all,
             paths,
             folders,
@@ -292,6 +292,10 @@ impl<'a> Judge<'a> {
             }
             if common::is_yamllint(&source.path) {
                 add(Group::Yaml);
+            }
+            // A call is checked against the workflow that it calls.
+            if workflow::concerns(&source.path) {
+                add(Group::Workflow);
             }
             add(Group::Dbt);
         }

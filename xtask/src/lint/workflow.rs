@@ -11,6 +11,7 @@ mod inherited_secrets;
 mod invalid_expression;
 mod invalid_workflow;
 mod issue_template_folder;
+mod mismatched_call;
 mod missing_permissions;
 mod missing_script;
 mod missing_timeout;
@@ -18,6 +19,7 @@ mod persisted_credentials;
 mod self_referring_env;
 mod swallowed_failure;
 mod template_injection;
+mod uncovered_permissions;
 mod unpinned_action;
 mod untrusted_checkout;
 mod wide_permissions;
@@ -46,6 +48,7 @@ const CHECKS: &[(&Rule, Check)] = &[
     (&invalid_expression::RULE, Check::Plain(invalid_expression::check)),
     (&invalid_workflow::RULE, Check::Plain(invalid_workflow::check)),
     (&issue_template_folder::RULE, Check::Path(issue_template_folder::check)),
+    (&mismatched_call::RULE, Check::InRepository(mismatched_call::check)),
     (&missing_permissions::RULE, Check::Plain(missing_permissions::check)),
     (&missing_script::RULE, Check::InRepository(missing_script::check)),
     (&missing_timeout::RULE, Check::Plain(missing_timeout::check)),
@@ -53,6 +56,7 @@ const CHECKS: &[(&Rule, Check)] = &[
     (&self_referring_env::RULE, Check::Plain(self_referring_env::check)),
     (&swallowed_failure::RULE, Check::Plain(swallowed_failure::check)),
     (&template_injection::RULE, Check::Tuned(template_injection::check)),
+    (&uncovered_permissions::RULE, Check::InRepository(uncovered_permissions::check)),
     (&unpinned_action::RULE, Check::Tuned(unpinned_action::check)),
     (&untrusted_checkout::RULE, Check::Plain(untrusted_checkout::check)),
     (&wide_permissions::RULE, Check::Plain(wide_permissions::check)),
@@ -106,7 +110,7 @@ mod tests {
         cases::hold("workflow", |case| {
             let sources = case.sources();
             let paths = sources.iter().map(|source| source.path.as_str()).chain(case.texts("paths"));
-            let repo = Context::new(paths);
+            let repo = Context::new(paths).reading(&sources);
             let only = case.texts("only");
             let found =
                 sources.iter().flat_map(|source| check(source, &repo, &case.parameters()).expect("offences"));
@@ -117,7 +121,7 @@ mod tests {
     #[test]
     fn this_repository_is_clean() {
         let every = cases::repository(|path| !cases::is_one(path, &["csv"]));
-        let repo = Context::new(every.iter().map(|source| source.path.as_str()));
+        let repo = Context::new(every.iter().map(|source| source.path.as_str())).reading(&every);
         let found: Vec<Offence> = every
             .iter()
             .flat_map(|source| check(source, &repo, &Parameters::default()).expect("offences"))

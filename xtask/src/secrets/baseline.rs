@@ -38,6 +38,17 @@ struct Entry {
     #[serde(default)]
     reason: String,
     expires: Option<String>,
+    /// Found in the history: old commits keep it, so files without it do not make the entry unused.
+    #[serde(default)]
+    history: bool,
+}
+
+/// What a scan looked at: what it did not look at cannot show that an entry is unused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Looked {
+    Part,
+    Files,
+    History,
 }
 
 pub(super) struct Baseline {
@@ -71,13 +82,13 @@ impl Baseline {
     }
 
     /// Takes out what is accepted and not expired; returns how many. Adds what is wrong with the
-    /// baseline itself; unused entries only when everything was looked at (`whole`).
+    /// baseline itself; unused entries only if the scan would have found what they accept.
     pub(super) fn apply(
         &self,
         findings: &mut Vec<Finding>,
         today: jiff::civil::Date,
         root: &Path,
-        whole: bool,
+        looked: Looked,
     ) -> usize {
         let before = findings.len();
         let mut used = std::collections::BTreeSet::new();
@@ -90,7 +101,8 @@ impl Baseline {
         });
         let accepted = before - findings.len();
         for (fingerprint, (entry, line)) in &self.entries {
-            let unused = whole && !used.contains(fingerprint);
+            let would_find = looked == Looked::History || (looked == Looked::Files && !entry.history);
+            let unused = would_find && !used.contains(fingerprint);
             if unused || expired(entry, today) {
                 findings.push(self.complaint(entry, *line, unused, root));
             }
@@ -128,31 +140,53 @@ impl Baseline {
     }
 
     /// Writes a baseline that accepts exactly these findings, and keeps what people wrote before.
-    pub(super) fn update(&self, findings: &[Finding]) -> Result<usize> {
-        let mut lines: BTreeMap<(&str, &str, &str), String> = BTreeMap::new();
+    /// A scan of files leaves what was accepted in the history as it is.
+    pub(super) fn update(&self, findings: &[Finding], looked: Looked) -> Result<usize> {
+        let mut entries: BTreeMap<(&str, &str, &str), Entry> = BTreeMap::new();
         for finding in findings {
             let known = self.entries.get(&finding.fingerprint).map(|(entry, _)| entry);
-            let reason = known.map_or(UNEXPLAINED, |entry| entry.reason.as_str());
-            let mut text = format!(
-                "\n[[accepted]]\nfingerprint = {}\nrule = {}\npath = {}\nreason = {}\n",
-                quoted(&finding.fingerprint),
-                quoted(&finding.rule),
-                quoted(&finding.path),
-                quoted(reason)
-            );
-            if let Some(date) = known.and_then(|entry| entry.expires.as_deref()) {
-                text = format!("{text}expires = {}\n", quoted(date));
-            }
-            lines.insert((&finding.path, &finding.rule, &finding.fingerprint), text);
+            let entry = Entry {
+                fingerprint: finding.fingerprint.clone(),
+                rule: finding.rule.clone(),
+                path: finding.path.clone(),
+                reason: known.map_or_else(|| UNEXPLAINED.to_owned(), |entry| entry.reason.clone()),
+                expires: known.and_then(|entry| entry.expires.clone()),
+                history: finding.commit.is_some() || known.is_some_and(|entry| entry.history),
+            };
+            entries.insert((&finding.path, &finding.rule, &finding.fingerprint), entry);
         }
-        let text = format!("{HEADER}{}", lines.values().map(String::as_str).collect::<String>());
+        for (entry, _) in
+            self.entries.values().filter(|(entry, _)| entry.history && looked != Looked::History)
+        {
+            entries.entry((&entry.path, &entry.rule, &entry.fingerprint)).or_insert_with(|| entry.clone());
+        }
+        let text = format!("{HEADER}{}", entries.values().map(Entry::to_toml).collect::<String>());
         if let Some(folder) = self.path.parent() {
             std::fs::create_dir_all(folder)
                 .with_context(|| format!("failed to create {}", folder.display()))?;
         }
         std::fs::write(&self.path, text)
             .with_context(|| format!("failed to write the baseline {}", self.path.display()))?;
-        Ok(lines.len())
+        Ok(entries.len())
+    }
+}
+
+impl Entry {
+    fn to_toml(&self) -> String {
+        let mut text = format!(
+            "\n[[accepted]]\nfingerprint = {}\nrule = {}\npath = {}\nreason = {}\n",
+            quoted(&self.fingerprint),
+            quoted(&self.rule),
+            quoted(&self.path),
+            quoted(&self.reason)
+        );
+        if self.history {
+            text.push_str("history = true\n");
+        }
+        if let Some(date) = &self.expires {
+            text = format!("{text}expires = {}\n", quoted(date));
+        }
+        text
     }
 }
 

@@ -19,8 +19,19 @@ pub(crate) const RULE: Rule = Rule {
     remedy: "mend the key or name it points at",
 };
 
-const TOP: [&str; 8] = ["name", "run-name", "on", "permissions", "env", "defaults", "concurrency", "jobs"];
-const JOB: [&str; 20] = [
+const TOP: [&str; 10] = [
+    "name",
+    "description",
+    "run-name",
+    "on",
+    "permissions",
+    "env",
+    "defaults",
+    "concurrency",
+    "jobs",
+    "cache-mode",
+];
+const JOB: [&str; 22] = [
     "name",
     "permissions",
     "needs",
@@ -41,6 +52,8 @@ const JOB: [&str; 20] = [
     "with",
     "secrets",
     "snapshot",
+    "cache-mode",
+    "cancel-timeout-minutes",
 ];
 const STEP: [&str; 11] = [
     "id",
@@ -56,7 +69,7 @@ const STEP: [&str; 11] = [
     "timeout-minutes",
 ];
 const ACTION: [&str; 7] = ["name", "author", "description", "inputs", "outputs", "runs", "branding"];
-const SCOPES: [&str; 17] = [
+pub(super) const SCOPES: [&str; 17] = [
     "actions",
     "artifact-metadata",
     "attestations",

@@ -1,17 +1,19 @@
 //! A workflow or action as rules look at it: jobs, steps, scripts and expressions, each with its place.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 
 use super::expression::{Error, Expression};
 use crate::core::finding::{Lines, Span};
-use crate::core::yaml::{Node, Style, Value};
+use crate::core::yaml::{self, Node, Style, Value};
 use crate::lint::rule::{Offence, Rule, Source};
 
 /// What the repository holds, by path.
 pub(crate) struct Context<'a> {
     files: HashSet<&'a str>,
     folders: HashSet<&'a str>,
+    /// What workflows are written as: a call is checked against the workflow that it calls.
+    workflows: HashMap<&'a str, Node>,
 }
 
 impl<'a> Context<'a> {
@@ -28,7 +30,19 @@ impl<'a> Context<'a> {
                 path = folder;
             }
         }
-        Self { files, folders }
+        Self { files, folders, workflows: HashMap::new() }
+    }
+
+    /// With the workflows among `sources`; one that is not valid YAML is reported by the YAML rules.
+    pub(crate) fn reading(mut self, sources: impl IntoIterator<Item = &'a Source>) -> Self {
+        let workflows = sources.into_iter().filter(|source| kind(&source.path) == Some(Kind::Workflow));
+        let read = |source: &'a Source| Some((source.path.as_str(), yaml::parse_one(&source.text).ok()??));
+        self.workflows = workflows.filter_map(read).collect();
+        self
+    }
+
+    pub(crate) fn workflow(&self, path: &str) -> Option<&Node> {
+        self.workflows.get(path)
     }
 
     pub(crate) fn has_file(&self, path: &str) -> bool {
@@ -64,6 +78,12 @@ pub(crate) fn kind(path: &str) -> Option<Kind> {
         }
         () => None,
     }
+}
+
+/// The workflow of this repository that a job calls: its `uses`, and the path in it.
+pub(crate) fn called(job: &Node) -> Option<(&Node, &str)> {
+    let uses = job.get("uses")?;
+    Some((uses, uses.text()?.strip_prefix("./")?))
 }
 
 pub(crate) struct View<'a> {
