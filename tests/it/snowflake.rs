@@ -120,6 +120,8 @@ fn rejected_logins_say_who_was_tried_and_what_to_check() {
         ("390189", "SNOWFLAKE_ROLE"),
         ("390201", "the database LOGISTICS_DEMO"),
         ("390422", "network policy"),
+        ("390197", "instead of SNOWFLAKE_PASSWORD"),
+        ("394508", "instead of SNOWFLAKE_PASSWORD"),
     ] {
         endpoint.demand(&json!({"reset": true, "fail_login": code}));
         let said = endpoint.run(&checkout, &["schema", "list"]).expect(2).stderr;
@@ -136,6 +138,7 @@ fn rejected_logins_say_who_was_tried_and_what_to_check() {
             "394400",
             "the programmatic access token in SNOWFLAKE_TOKEN is not valid",
         ),
+        ("programmatic_access_token", "394507", "needs a network policy on its user"),
     ] {
         endpoint.demand(&json!({"reset": true, "fail_login": code}));
         let mut command = endpoint.command(&checkout, &["schema", "list"]);
@@ -146,6 +149,82 @@ fn rejected_logins_say_who_was_tried_and_what_to_check() {
         assert!(!said.contains(SECRET), "{said}");
     }
     assert_eq!(endpoint.statements(), Vec::<String>::new());
+}
+
+/// A network policy or a proxy that answers before Snowflake looks at the login.
+#[test]
+fn http_403_is_refused_at_once_with_advice() {
+    let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
+    endpoint.demand(&json!({"forbidden": 50, "on": "login"}));
+    let said = endpoint.run(&checkout, &["schema", "list"]).expect(2).stderr;
+    assert!(said.contains("network policy") && said.contains("SNOWFLAKE_ACCOUNT"), "{said}");
+    assert!(!said.contains("trying again"), "{said}");
+}
+
+/// The documented form of the subject is wrong for a repository that was renamed: only the token knows it.
+#[test]
+fn a_refused_workload_identity_prints_the_statement_that_allows_it() {
+    let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
+    let subject = "repo:o@12/r@34:environment:preview";
+    let token = oidc_token_of(subject);
+    let statement = format!(
+        "alter user LOGISTICS_CI add workload identity \"GITHUB_PREVIEW\" type = oidc issuer = \
+         'https://token.actions.githubusercontent.com' subject = '{subject}'"
+    );
+    let command = |args: &[&str]| {
+        let mut command = endpoint.command(&checkout, args);
+        command.env_remove("SNOWFLAKE_PASSWORD").env("SNOWFLAKE_TOKEN", &token);
+        command.env("SNOWFLAKE_USER", "logistics_ci").env("SNOWFLAKE_AUTHENTICATOR", "workload_identity");
+        Ended::of(command)
+    };
+    for code in ["395090", "390303", "390144"] {
+        endpoint.demand(&json!({"reset": true, "fail_login": code}));
+        let said = command(&["schema", "list"]).expect(2).stderr;
+        assert!(said.contains(&statement) && !said.contains(&token), "{code}: {said}");
+    }
+    let said = command(&["doctor"]).expect(1).stdout;
+    assert!(said.matches(&statement).count() == 2 && !said.contains(&token), "{said}");
+}
+
+/// What a killed command left behind, at each point where it can be killed, is completed by the next one.
+#[test]
+fn half_made_environments_are_completed() {
+    let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
+    checkout.edit("dbt/models/bronze/stg_logistics__suppliers.yml", |_| "version: 2\n".to_owned());
+    let elt = |name: &str| {
+        endpoint.run(&checkout, &["elt", "--schema", name, "--select", "raw_suppliers", "--format", "json"])
+    };
+    endpoint.create(&checkout, "dev").expect(0);
+    endpoint.sql(
+        "create table LOGISTICS_DEMO.DEV.FACTS as select 1 as a;;
+         create view LOGISTICS_DEMO.DEV.SEEN as select * from LOGISTICS_DEMO.DEV.FACTS",
+    );
+    // Made by `schema create` only.
+    endpoint.create(&checkout, "issue_71").expect(0);
+    assert_eq!(elt("issue_71").expect(0).json()["status"], "success");
+
+    // Cut after each statement of the making, up to the ledger.
+    for (number, cut) in ["LEDGER_ENVIRONMENT (", "\"ENVIRONMENTS\" (", "LEDGER_NODES ("].iter().enumerate() {
+        let name = format!("issue_{}", 80 + number);
+        endpoint.demand(&json!({"reset": true, "fail_statement": cut}));
+        elt(&name).expect(2);
+        assert_eq!(elt(&name).expect(0).json()["status"], "success", "{cut}");
+    }
+
+    // A copy that was cut after its schema was cloned: the views go on reading the base until it is completed.
+    for cut in ["drop view", "LEDGER_ENVIRONMENT (", "delete from"] {
+        endpoint.demand(&json!({"reset": true, "fail_statement": cut}));
+        let copy = ["schema", "create", "--schema", "issue_90", "--base", "dev"];
+        endpoint.run(&checkout, &copy).expect(2);
+        endpoint.demand(&json!({"reset": true}));
+        endpoint.create(&checkout, "issue_90").expect(0);
+        let listed = endpoint.run(&checkout, &["schema", "list", "--format", "json"]).expect(0).json();
+        let copy = listed.as_array().expect("a list").iter().find(|entry| entry["schema_name"] == "issue_90");
+        let copy = copy.expect("the copy is listed").clone();
+        assert_eq!((&copy["relations"], &copy["droppable"]), (&json!(1), &json!(true)), "{cut}: {copy}");
+        assert_eq!(copy["base"], "dev", "{cut}: {copy}");
+        endpoint.run(&checkout, &["schema", "drop", "--schema", "issue_90"]).expect(0);
+    }
 }
 
 #[test]
@@ -280,8 +359,16 @@ fn doctor_answers_whatever_the_network_does() {
     assert_eq!(found["status"], "ok", "{found}");
     assert!(found["found"].as_str().is_some_and(|text| text.contains("role BUILDER")), "{found}");
 
+    // A warehouse that takes its time to resume is no fault.
+    endpoint.demand(&json!({"delay": 2.5, "containing": "information_schema.schemata"}));
+    let found = login(&endpoint.run(&checkout, &doctor)).expect("a login");
+    assert_eq!(found["status"], "ok", "{found}");
+
+    endpoint.demand(&json!({"reset": true}));
     endpoint.demand(&json!({"hang": true}));
-    let found = login(&endpoint.run(&checkout, &doctor).expect(1)).expect("a login");
+    let mut command = endpoint.command(&checkout, &doctor);
+    command.env("XTASK_SNOWFLAKE_TIMEOUT", "2");
+    let found = login(&Ended::of(command).expect(1)).expect("a login");
     assert_eq!(found["status"], "fail", "{found}");
 
     let mut command = endpoint.command(&checkout, &doctor);
@@ -445,9 +532,13 @@ fn mint(token: String) -> (String, JoinHandle<String>) {
 
 /// A token as GitHub's, but for the signature: the driver reads whom it is about.
 fn oidc_token() -> String {
+    oidc_token_of("repo:o/r:environment:dev")
+}
+
+fn oidc_token_of(subject: &str) -> String {
     let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let issuer = "https://token.actions.githubusercontent.com";
-    let claims = json!({"iss": issuer, "sub": "repo:o/r:environment:dev", "aud": "snowflakecomputing.com"});
+    let claims = json!({"iss": issuer, "sub": subject, "aud": "snowflakecomputing.com"});
     [part(json!({"alg": "RS256", "typ": "JWT"})), part(claims), URL_SAFE_NO_PAD.encode("unsigned")].join(".")
 }
 

@@ -21,6 +21,7 @@ warehouse is right.
         {"suspend_warehouse": true}    refuse what needs a warehouse: 000606
         {"throttle": N}                answer the next N requests with HTTP 429
         {"unavailable": N}             answer the next N requests with HTTP 503
+        {"forbidden": N}               answer the next N requests with HTTP 403
         {"drop_connection": N}         run the next N requests, and close the connection in the middle of the answer
         {"delay": SECONDS, "containing": TEXT}  take so long for each such statement, unless it is cancelled
         {"hang": true}                 accept requests and answer none of them until the reset
@@ -156,14 +157,19 @@ create or replace macro {META}._ep_table_storage_metrics(of_database, of_role) a
 LOGIN_FAILURES = {
     "390100": "Incorrect username or password was specified.",
     "390114": "Authentication token has expired.  The user must authenticate again.",
-    "390144": "JWT token is invalid.",
+    "390144": "JWT token is invalid. [0ce9eb56-821d-4ca9-a774-04ae89a0cf5a]",
     "390189": "Role '{role}' specified in the connect string does not exist or not authorized. Contact your local "
     "system administrator, or attempt to login with another role, e.g. PUBLIC.",
     "390201": "The requested database does not exist or not authorized.",
     "390303": "Invalid OAuth access token.",
     "390318": "OAuth access token expired.",
     "390422": "Incoming request with IP/Token 127.0.0.1 is not allowed to access Snowflake.",
+    "390197": "Multi-factor authentication is required for this account. Log in to Snowsight to enroll.",
     "394400": "Programmatic access token is invalid.",
+    "394507": "Failed to authenticate: a network policy is required for programmatic access tokens.",
+    "394508": "Failed to authenticate: MFA with TOTP is required. To authenticate, provide both your password and a "
+    "current TOTP passcode.",
+    "395090": "Workload identity authentication failed: the subject of the token does not match a user.",
 }
 
 NO_WAREHOUSE = (
@@ -717,7 +723,7 @@ def snowflake_error(error: duckdb.Error) -> ProgrammingError:
 class Faults:
     """ASGI middleware: requests to the wrapped application fail in the ways that a test demands."""
 
-    COUNTED = ("throttle", "unavailable", "drop_connection")
+    COUNTED = ("throttle", "unavailable", "forbidden", "drop_connection")
 
     def __init__(self) -> None:
         self.demands: dict[str, Any] = {}
@@ -751,6 +757,8 @@ class Faults:
                 await Response("too many requests", 429, {"Retry-After": "1"})(scope, receive, send)
             elif self.takes("unavailable", kind):
                 await Response("service unavailable", 503)(scope, receive, send)
+            elif self.takes("forbidden", kind):
+                await Response("forbidden", 403)(scope, receive, send)
             elif self.takes("drop_connection", kind):
                 await app(scope, receive, half(send))
             else:

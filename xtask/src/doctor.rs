@@ -94,8 +94,12 @@ const COMMON: [Check; 7] = [
 
 const LOCAL: [Check; 2] = [("duckdb", packages::duckdb), ("storage", checkout::storage)];
 
-const SNOWFLAKE: [Check; 3] =
-    [("settings", snowflake::settings), ("driver", snowflake::driver), ("login", snowflake::login)];
+const SNOWFLAKE: [Check; 4] = [
+    ("settings", snowflake::settings),
+    ("driver", snowflake::driver),
+    ("identity", snowflake::identity),
+    ("login", snowflake::login),
+];
 
 pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     let of_target: &[Check] = match args.target.target() {
@@ -103,7 +107,12 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
         Target::Snowflake => &SNOWFLAKE,
     };
     let checks = [&COMMON, of_target].concat();
-    let report = Report::new(examine(&checks, repo, LIMIT));
+    let limit = match args.target.target() {
+        Target::Local => LIMIT,
+        // A suspended warehouse resumes within this; a check that is done earlier waits for nothing.
+        Target::Snowflake => LIMIT + snowflake::PATIENCE,
+    };
+    let report = Report::new(examine(&checks, repo, limit));
     match args.format {
         Format::Human => console::print(&human(&report))?,
         Format::Json => console::print_json(&report)?,

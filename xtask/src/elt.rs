@@ -21,7 +21,7 @@ use self::plan::Plan;
 use self::record::Built;
 use crate::core::context;
 use crate::core::environment::Name;
-use crate::core::ledger::{self, Run, State, Status};
+use crate::core::ledger::{self, Need, Run, State, Status};
 use crate::core::lock::Holder;
 use crate::dbt::artifacts;
 use crate::seed;
@@ -140,17 +140,11 @@ fn plan(
     let seeds = args.seeds.as_deref();
     let options = [format!("select {:?}", args.select), format!("vars {:?}", args.vars)];
     let fingerprint = context::fingerprint(project, seeds, &options)?;
-    let may_rest = state.is_ours(&args.schema) && !args.force && !args.full_refresh;
+    let may_rest = state.has_ledger() && state.is_ours(&args.schema) && !args.force && !args.full_refresh;
     let up_to_date =
         if may_rest { plan::unchanged_since(warehouse, &args.schema, &fingerprint)? } else { None };
     let origin = args.purpose.origin();
-    let mut provision = ledger::provision(warehouse, &args.schema, &state, &origin, false)?;
-    for statement in ledger::provision_ledger(warehouse, &args.schema, &state) {
-        // Where the engine makes all tables at once, it has been told to already.
-        if !provision.contains(&statement) {
-            provision.push(statement);
-        }
-    }
+    let provision = ledger::ensure(warehouse, &args.schema, &state, &origin, Need::Ledger, false)?;
     Ok(Plan {
         provision,
         is_new: !state.is_ours(&args.schema),

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::core::context;
 use crate::core::environment::{Kind, Name};
-use crate::core::ledger::{self, LastRun, Mark, Overview, State};
+use crate::core::ledger::{self, LastRun, Mark, Need, Overview, State};
 use crate::core::lock::Holder;
 use crate::system::console::Format;
 use crate::system::console::{self, Align};
@@ -106,7 +106,7 @@ impl Create {
                 // The policy may have changed since.
                 return Ok(warehouse.grant(&self.schema));
             }
-            ledger::provision(warehouse, &self.schema, &state, &origin, self.adopt)
+            ledger::ensure(warehouse, &self.schema, &state, &origin, Need::Environment, self.adopt)
         };
         if change(&opened, "schema create", &self.schema, Intent::Make, self.dry_run, decide)? {
             console::print(&format!("{} is ready ({})", self.schema, opened.warehouse().describe()))?;

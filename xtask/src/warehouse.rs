@@ -154,6 +154,12 @@ pub(crate) trait Warehouse {
     /// such base. Views are left out: a copied view would go on reading the base.
     fn copy(&mut self, base: &Name, schema: &Name) -> Result<Option<Vec<Statement>>>;
 
+    /// The rest of a copy that was cut short after its schema was made: what [`Warehouse::copy`] sends
+    /// after that. Nothing on an engine whose copy is all or nothing.
+    fn complete_copy(&mut self, _: &Name) -> Result<Vec<Statement>> {
+        Ok(Vec::new())
+    }
+
     /// Write the half of the ownership mark that stands on the schema; nothing where there is none.
     fn comment(&self, schema: &Name) -> Vec<Statement>;
 

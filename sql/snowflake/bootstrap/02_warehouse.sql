@@ -17,7 +17,8 @@ alter warehouse logistics_wh set
     statement_timeout_in_seconds = 1800
     statement_queued_timeout_in_seconds = 600;
 
--- USAGE runs statements. MONITOR shows the builder what everybody's queries on this warehouse took, which is what the
+-- USAGE runs statements. MONITOR shows who builds what everybody's queries on this warehouse took, which is what the
 -- monitoring models count; without it they count its own only.
+grant usage, monitor on warehouse logistics_wh to role logistics_prod_builder;
 grant usage, monitor on warehouse logistics_wh to role logistics_builder;
 grant usage on warehouse logistics_wh to role logistics_reader;

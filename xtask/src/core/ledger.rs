@@ -185,9 +185,17 @@ impl State {
         self.is_ours(name) && is_commented && self.registered && self.has_registry
     }
 
-    /// Whether a run can be recorded in it.
-    fn has_ledger(&self) -> bool {
-        TABLES.iter().all(|table| self.relations.iter().flatten().any(|relation| relation == table))
+    /// Whether the making of the schema was cut short: it carries our comment for `name`, which comes first,
+    /// and not its own mark, which comes last. A schema that only lost its mark is still registered.
+    fn is_half_copied(&self, name: &Name) -> bool {
+        let is_commented =
+            self.comment.as_ref().is_some_and(|marked| marked.as_deref() == Some(name.as_str()));
+        is_commented && !self.is_ours(name) && (self.mark.is_some() || !self.registered)
+    }
+
+    /// Whether a run can be recorded in it, and the runs of earlier ones read.
+    pub(crate) fn has_ledger(&self) -> bool {
+        holds_ledger(self.relations.as_deref().unwrap_or_default())
     }
 
     pub(crate) fn prove_droppable(&self, name: Name) -> Result<Droppable, Refusal> {
@@ -250,23 +258,52 @@ pub(crate) enum NotOurs {
     MarkedForAnother(Name, String),
 }
 
-/// The statements that make `name` an environment of ours, whatever of it is there already; none where
-/// all of it is.
+/// How much of an environment a command needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// The schema with its mark and its entry: what a drop, a list and a copy use.
+    Environment,
+    /// The tables that a run is recorded in as well.
+    Ledger,
+}
+
+/// The statements that complete `name` as an environment of ours, whatever of it exists already; none if
+/// all of it does. This is the one way to make or repair an environment: every command that writes calls
+/// it first, so a state that a killed command left is completed by the next one.
 ///
-/// Somebody else's schema is not taken over silently: that would make it droppable.
-pub(crate) fn provision(
+/// Another person's schema is not taken over silently: that would make it droppable.
+pub(crate) fn ensure(
+    warehouse: &mut dyn Warehouse,
+    name: &Name,
+    state: &State,
+    origin: &Origin,
+    need: Need,
+    adopt: bool,
+) -> Result<Vec<Statement>> {
+    let mut change = if state.is_provisioned(name) {
+        Vec::new()
+    } else {
+        provision(warehouse, name, state, origin, adopt)?
+    };
+    if need == Need::Ledger && !state.has_ledger() {
+        for statement in warehouse.provision_ledger(name) {
+            // An engine that makes all tables in one call has them in the change already.
+            if !change.contains(&statement) {
+                change.push(statement);
+            }
+        }
+    }
+    Ok(change)
+}
+
+fn provision(
     warehouse: &mut dyn Warehouse,
     name: &Name,
     state: &State,
     origin: &Origin,
     adopt: bool,
 ) -> Result<Vec<Statement>> {
-    if state.is_provisioned(name) {
-        return Ok(Vec::new());
-    }
-    // A copy that was cut short carries our comment and still the base's mark: it is gone on with.
-    let is_half_copied =
-        state.comment.as_ref().is_some_and(|marked| marked.as_deref() == Some(name.as_str()));
+    let is_half_copied = state.is_half_copied(name);
     if let Some(mark) = &state.mark
         && mark.schema_name != name.as_str()
         && !is_half_copied
@@ -274,24 +311,27 @@ pub(crate) fn provision(
         return Err(NotOurs::MarkedForAnother(name.clone(), mark.schema_name.clone()).into());
     }
     let strangers = state.relations.iter().flatten().filter(|relation| !is_ledger(relation)).count();
-    if state.mark.is_none() && strangers > 0 && !adopt {
+    if state.mark.is_none() && strangers > 0 && !adopt && !is_half_copied {
         return Err(NotOurs::Unmarked(name.clone(), strangers).into());
     }
     let base = origin.base.as_ref().filter(|base| state.relations.is_none() && *base != name);
     let (base, made) = begin(warehouse, name, base)?;
+    // A copy that was cut short: its mark still names the base that it was copied from.
+    let copied_from: Option<Name> = match &state.mark {
+        Some(mark) if is_half_copied => mark.schema_name.parse().ok(),
+        _ => None,
+    };
     let mut change = if state.has_registry { Vec::new() } else { warehouse.provision_registry() };
     change.extend(made);
+    if is_half_copied {
+        change.extend(warehouse.complete_copy(name)?);
+    }
     if state.relations.is_some() {
         change.extend(warehouse.comment(name));
     }
     change.extend(warehouse.grant(name));
-    change.extend(marking(warehouse, name, state, base, origin)?);
+    change.extend(marking(warehouse, name, state, base.or(copied_from.as_ref()), origin)?);
     Ok(change)
-}
-
-/// What a run needs of the ledger's tables and is missing.
-pub(crate) fn provision_ledger(warehouse: &dyn Warehouse, name: &Name, state: &State) -> Vec<Statement> {
-    if state.has_ledger() { Vec::new() } else { warehouse.provision_ledger(name) }
 }
 
 /// The statements that make the schema, and the base that it starts as a copy of; without one it is plain.
@@ -595,6 +635,11 @@ pub(crate) fn query_tag(schema: Option<&str>, run_id: Option<&str>, stage: &str)
 const MARK: &str = "ledger_environment";
 
 const TABLES: [&str; 5] = [MARK, "ledger_runs", "ledger_nodes", "ledger_queries", "ledger_relations"];
+
+/// Whether the names of a schema's relations include all tables of the ledger, so that it can be read.
+pub(crate) fn holds_ledger(relations: &[String]) -> bool {
+    TABLES.iter().all(|table| relations.iter().any(|relation| relation == table))
+}
 
 /// Whether a relation belongs to the ledger and not to the project.
 pub(crate) fn is_ledger(relation: &str) -> bool {

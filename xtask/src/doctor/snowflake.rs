@@ -1,14 +1,21 @@
 //! Snowflake: what is set, whether the driver is here, and whether a login works.
 
+use std::time::Duration;
+
 use super::Verdict;
 use crate::core::ledger;
 use crate::system::repo::Repo;
 use crate::target::{Args, Place};
-use crate::warehouse::snowflake::{self, Patience};
+use crate::warehouse::snowflake::{self, Patience, Way};
 
 /// The variables, without asking anybody.
 pub(super) fn settings(repo: &Repo) -> Verdict {
     match Args::snowflake().place(repo) {
+        Ok(Place::Snowflake { login, .. }) if matches!(login.way, Way::Password(_)) => Verdict::warn(
+            login.tried(),
+            "logins with only a password ended in October 2026 (trial accounts exempt): prefer workload identity, a \
+             key pair or a programmatic access token",
+        ),
         Ok(Place::Snowflake { login, .. }) => Verdict::ok(login.tried()),
         Ok(Place::Local { .. }) => Verdict::fail("the target is local", "use `--target snowflake`"),
         Err(error) => Verdict::fail(
@@ -33,14 +40,29 @@ pub(super) fn driver(repo: &Repo) -> Verdict {
     }
 }
 
+/// Whom the token of workload identity is about, and what makes Snowflake accept it.
+pub(super) fn identity(repo: &Repo) -> Verdict {
+    let Ok(Place::Snowflake { login, .. }) = Args::snowflake().place(repo) else {
+        return Verdict::warn("not looked at: the settings are wrong", "see settings");
+    };
+    match snowflake::identity(&login) {
+        Ok(None) => Verdict::ok(format!("not used: the login is with {}", login.way.label())),
+        Ok(Some((subject, statement))) => Verdict::ok(format!(
+            "the token's subject is {subject}\nif the login is refused, an administrator can run\n{statement}"
+        )),
+        Err(error) => Verdict::from_error(&error),
+    }
+}
+
 /// A real login, and a look at the database.
 pub(super) fn login(repo: &Repo) -> Verdict {
     let Ok(mut place) = Args::snowflake().place(repo) else {
         return Verdict::warn("not tried: the settings are wrong", "see settings");
     };
     if let Place::Snowflake { patience, .. } = &mut place {
-        // A person waits: one try, and an answer of our own before the checks' limit is over.
-        *patience = Patience { statement_seconds: 2, attempts: 1, ..*patience };
+        // One try: a person waits.
+        *patience =
+            Patience { statement_seconds: seconds(patience.statement_seconds), attempts: 1, ..*patience };
     }
     let Ok(Some(packages)) = place.packages(repo) else {
         return Verdict::warn("not tried: the driver is not installed", "see driver");
@@ -52,6 +74,15 @@ pub(super) fn login(repo: &Repo) -> Verdict {
         Err(error) => refused(&format!("{error:#}")),
     }
 }
+
+/// A warehouse that sleeps takes a few seconds to resume, sometimes many: that is no fault. What
+/// `XTASK_SNOWFLAKE_TIMEOUT` gives is respected up to the time that the checks have.
+fn seconds(given: u64) -> u64 {
+    given.min(PATIENCE.as_secs())
+}
+
+/// How long the checks of Snowflake may take.
+pub(super) const PATIENCE: Duration = Duration::from_secs(25);
 
 /// The errors of Snowflake end with a line that says what to do.
 fn refused(text: &str) -> Verdict {

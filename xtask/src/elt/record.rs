@@ -16,7 +16,7 @@ use super::follow::{Reported, Seen};
 use super::plan::Plan;
 use crate::core::context::{self, Commit};
 use crate::core::environment::Name;
-use crate::core::ledger::{self, MeasuredRelation, Node, Run, State, Status};
+use crate::core::ledger::{self, MeasuredRelation, Need, Node, Origin, Run, State, Status};
 use crate::core::lock::Holder;
 use crate::dbt::artifacts::{GenericTest, Manifest, RunResult, RunResults};
 use crate::dbt::runner::Ended;
@@ -77,8 +77,19 @@ pub(super) fn close_killed_run(warehouse: &mut dyn Warehouse, killed: &Holder, b
     let (Ok(name), Some(run_id)) = (killed.schema.parse::<Name>(), &killed.run_id) else {
         return Ok(());
     };
-    if !State::read(warehouse, &name)?.is_ours(&name) || ledger::has_run(warehouse, &name, run_id)? {
+    let state = State::read(warehouse, &name)?;
+    if !state.is_ours(&name) {
         return Ok(());
+    }
+    if state.has_ledger() {
+        if ledger::has_run(warehouse, &name, run_id)? {
+            return Ok(());
+        }
+    } else {
+        // It was killed between the mark and the ledger.
+        let origin = Origin::default();
+        let missing = ledger::ensure(warehouse, &name, &state, &origin, Need::Ledger, false)?;
+        warehouse.apply(&missing).with_context(|| format!("failed to complete the ledger of {name}"))?;
     }
     tracing::info!("an earlier run was killed: {}", killed.describe());
     let run = Run {

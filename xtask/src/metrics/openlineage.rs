@@ -105,7 +105,7 @@ fn of_environment(
 ) -> Result<Vec<Value>> {
     // An environment that was never built may have no ledger of runs yet.
     let standing = warehouse.relation_names(name.as_str())?.unwrap_or_default();
-    if !standing.iter().any(|table| table.eq_ignore_ascii_case(super::collect::LEDGER_RUNS)) {
+    if !ledger::holds_ledger(&standing) {
         return Ok(Vec::new());
     }
     let Some(run) = ledger::last_build(warehouse, name)? else { return Ok(Vec::new()) };

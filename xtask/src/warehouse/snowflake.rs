@@ -41,6 +41,9 @@ const LOGIN_SECONDS: u64 = 30;
 /// The first pause before a repetition; each further one is twice as long.
 const PAUSE: Duration = Duration::from_millis(250);
 
+/// `TABLES.TABLE_TYPE` of a view that `drop view` refuses.
+const MATERIALIZED_VIEW: &str = "MATERIALIZED VIEW";
+
 /// A text of JSON in one insert. Snowflake takes 16 MB.
 const INSERT_BYTES: usize = 4 << 20;
 
@@ -192,6 +195,27 @@ impl Snowflake {
             }
             attempt += 1;
         }
+    }
+
+    /// Drop the views that a clone carries, which would go on reading the base. `found` is what the base
+    /// or the clone contains.
+    fn drop_views(&self, schema: &Name, found: &[Row]) -> Result<Vec<Statement>> {
+        let mut change = Vec::new();
+        for row in found {
+            let is_view = text(row, "table_type").is_some_and(|kind| kind.contains("VIEW"));
+            if let (true, Some(view)) = (is_view, text(row, "table_name")) {
+                let view: Identifier = view
+                    .try_into()
+                    .map_err(|why: String| anyhow!("failed to copy a view into {schema}: {why}"))?;
+                let kind = text(row, "table_type").unwrap_or_default();
+                change.push(Statement::Sql(self.database.drop_view(
+                    schema,
+                    &view,
+                    kind == MATERIALIZED_VIEW,
+                )));
+            }
+        }
+        Ok(change)
     }
 
     fn held(&self) -> MutexGuard<'_, Option<Session>> {
@@ -425,17 +449,14 @@ impl Warehouse for Snowflake {
             return Ok(None);
         }
         let mut change = vec![Statement::Sql(self.database.clone_schema(base, schema))];
-        for row in found {
-            let is_view = text(&row, "table_type").is_some_and(|kind| kind.contains("VIEW"));
-            if let (true, Some(view)) = (is_view, text(&row, "table_name")) {
-                let view: Identifier = view
-                    .try_into()
-                    .map_err(|why: String| anyhow!("failed to copy a view of {base}: {why}"))?;
-                change.push(Statement::Sql(self.database.drop_view(schema, &view)));
-            }
-        }
+        change.extend(self.drop_views(schema, &found)?);
         change.push(Statement::Sql(self.database.ledger_tables(schema).0));
         Ok(Some(change))
+    }
+
+    fn complete_copy(&mut self, schema: &Name) -> Result<Vec<Statement>> {
+        let found = self.query(&self.database.contents(&[schema.as_str()]))?;
+        self.drop_views(schema, &found)
     }
 
     fn comment(&self, schema: &Name) -> Vec<Statement> {
@@ -480,6 +501,14 @@ pub(crate) fn dbt_secrets(login: &Login) -> Result<Vec<(&'static str, Secret)>> 
         // As they are in our own environment.
         Way::OAuth(_) | Way::AccessToken(_) | Way::Password(_) => Vec::new(),
     })
+}
+
+/// What the token of a workload identity says, and the statement that lets its holder log in; `None` for
+/// the other ways to log in.
+pub(crate) fn identity(login: &Login) -> Result<Option<(String, String)>> {
+    let Way::WorkloadIdentity(identity) = &login.way else { return Ok(None) };
+    let claims = oidc::inspect(identity, Duration::from_secs(LOGIN_SECONDS))?;
+    Ok(Some((claims.subject().to_owned(), claims.statement(login.user.as_deref()))))
 }
 
 /// Log in and look around, for `doctor`: what the session may use, in words.

@@ -4,6 +4,7 @@ use adbc_core::error::{Error, Status};
 use thiserror::Error as ThisError;
 
 use super::login::{Login, Way};
+use super::oidc::Claims;
 
 /// An error of Snowflake or of the way to it.
 #[derive(Debug, ThisError)]
@@ -78,11 +79,12 @@ impl Failure {
         }
     }
 
-    pub(super) fn of_driver(error: &Error, login: &Login) -> Self {
+    /// `claims` are those of the token that was shown, for a login by workload identity.
+    pub(super) fn of_driver(error: &Error, login: &Login, claims: Option<&Claims>) -> Self {
         let code = code_of(error);
         let message = tidy(&error.message);
         let kind = kind(code, error.status, &message);
-        Self { advice: advice(code, kind, &message, login), code, message, kind }
+        Self { advice: advice(code, kind, &message, login, claims), code, message, kind }
     }
 
     /// Whether a `create` failed because there is something of that name.
@@ -149,6 +151,7 @@ fn kind(code: i32, status: Status, message: &str) -> Kind {
     ];
     match (code, status) {
         (604 | 630, _) => Kind::Timeout,
+        _ if is_forbidden(&message) => Kind::Refused,
         (_, Status::Cancelled) => Kind::Interrupted,
         // The driver calls everything about a login an error of the way; only its words tell.
         (0 | 260_000..=269_999, _) if on_the_way.iter().any(|part| message.contains(part)) => Kind::Passing,
@@ -158,19 +161,25 @@ fn kind(code: i32, status: Status, message: &str) -> Kind {
     }
 }
 
-fn advice(code: i32, kind: Kind, message: &str, login: &Login) -> Option<String> {
+fn advice(code: i32, kind: Kind, message: &str, login: &Login, claims: Option<&Claims>) -> Option<String> {
     let text = match code {
-        390_100 => "the user or the password is wrong: check SNOWFLAKE_USER and SNOWFLAKE_PASSWORD".to_owned(),
+        // These say the same for every way to log in.
         390_101 | 390_102 => "the user is disabled or locked: an administrator can `alter user … set disabled = false`".to_owned(),
-        390_106 => "the password has expired: set a new one, or use a key pair".to_owned(),
-        390_110..=390_115 | 390_195 | 390_318 => format!("{} has expired: get a new one", credential(&login.way)),
-        390_144 | 390_145 => "the key does not belong to the user: compare `desc user` RSA_PUBLIC_KEY_FP with the fingerprint of SNOWFLAKE_PRIVATE_KEY, and check SNOWFLAKE_ACCOUNT".to_owned(),
         390_186 | 390_189 => format!("the role {} does not exist, or is not granted to the user: check SNOWFLAKE_ROLE", login.role),
         390_201 => format!("the database {} or the warehouse {} does not exist, or the role may not use it", login.database.as_str(), login.warehouse),
+        390_420..=390_433 => "a network policy keeps this address out: an administrator can allow it (`show network policies`, `desc network policy …`)".to_owned(),
+        _ if is_forbidden(message) => "HTTP 403: a network policy or a proxy refuses this address, or SNOWFLAKE_ACCOUNT is not known there: check SNOWFLAKE_ACCOUNT and SNOWFLAKE_HOST, and ask an administrator about network policies and private links".to_owned(),
+        390_000..=399_999 if matches!(login.way, Way::WorkloadIdentity(_)) => refused_identity(code, login, claims),
+        390_100 => wrong_password(&login.way),
+        390_106 => "the password has expired: set a new one, or use a key pair".to_owned(),
+        390_197 | 394_508 => second_factor(&login.way),
+        390_110..=390_115 | 390_195 | 390_318 => format!("{} has expired: get a new one", credential(&login.way)),
+        390_144 | 390_145 => "the key does not belong to the user, or this machine's clock is wrong (what is signed is valid for a minute): compare `desc user` RSA_PUBLIC_KEY_FP with the fingerprint of SNOWFLAKE_PRIVATE_KEY, check SNOWFLAKE_ACCOUNT and SNOWFLAKE_USER, and compare `date -u` with the true time".to_owned(),
+        394_507 => "a programmatic access token needs a network policy on its user: an administrator can set one (`alter user … set network_policy = …`)".to_owned(),
         390_303 | 394_300..=394_600 => format!("{} is not valid for this user: check SNOWFLAKE_TOKEN and SNOWFLAKE_AUTHENTICATOR", credential(&login.way)),
-        390_420..=390_433 => "a network policy keeps this address out: an administrator can allow it".to_owned(),
         606 | 607 | 609 | 90_064 | 90_069 | 90_073 => format!("the warehouse {} is missing, suspended or out of credits: check SNOWFLAKE_WAREHOUSE, `alter warehouse … resume`, and its resource monitor", login.warehouse),
         2043 | 2003 => format!("it does not exist, or the role {} may not see it", login.role),
+        2120 => "a transient object cannot become a permanent one: choose another base, or start without `--base`".to_owned(),
         3001 | 3540 | 3041 => format!("the role {} lacks the privilege: grant it, or set another SNOWFLAKE_ROLE", login.role),
         604 | 630 => "the statement took too long or was cancelled: a larger warehouse, or more seconds in XTASK_SNOWFLAKE_TIMEOUT".to_owned(),
         390_000..=399_999 => format!("the login with {} was rejected: check the settings above", login.way.label()),
@@ -179,6 +188,59 @@ fn advice(code: i32, kind: Kind, message: &str, login: &Login) -> Option<String>
         _ => return None,
     };
     Some(text)
+}
+
+/// Why a password is not enough any more.
+const SINGLE_FACTOR: &str = "logins with only a password ended in October 2026 for all but trial accounts, and earlier for service users";
+
+fn wrong_password(way: &Way) -> String {
+    match way {
+        Way::Password(_) => format!(
+            "the user or the password is wrong: check SNOWFLAKE_USER and SNOWFLAKE_PASSWORD; and {SINGLE_FACTOR}: \
+             use workload identity, a key pair or a programmatic access token"
+        ),
+        other => format!(
+            "Snowflake does not accept {}: check SNOWFLAKE_USER and the credential",
+            credential(other)
+        ),
+    }
+}
+
+fn second_factor(way: &Way) -> String {
+    match way {
+        Way::Password(_) => format!(
+            "the account requires a second factor, which a program cannot give; {SINGLE_FACTOR}: use a key pair \
+             (SNOWFLAKE_PRIVATE_KEY_PATH), a programmatic access token (SNOWFLAKE_AUTHENTICATOR, SNOWFLAKE_TOKEN) or \
+             workload identity instead of SNOWFLAKE_PASSWORD"
+        ),
+        other => format!(
+            "the account requires a second factor for {}: an administrator can make the user a service user (`alter \
+             user … set type = service`) or change its authentication policy",
+            other.label()
+        ),
+    }
+}
+
+/// The line that an administrator runs, made from the token itself: the documentation of its subject's form
+/// may be older than the repository.
+fn refused_identity(code: i32, login: &Login, claims: Option<&Claims>) -> String {
+    let expired = if code == 390_303 { "the OIDC token has expired or " } else { "" };
+    match claims {
+        Some(claims) => format!(
+            "{expired}no user has the token's subject {}: an administrator can run `{}`",
+            claims.subject(),
+            claims.statement(login.user.as_deref())
+        ),
+        None => {
+            format!("{expired}the token is not an OIDC token with `iss` and `sub`: check SNOWFLAKE_TOKEN")
+        }
+    }
+}
+
+/// Whether the refusal is one of HTTP, before any login was looked at. The driver's words differ by version.
+fn is_forbidden(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    ["http: 403", "http status: 403", "403 forbidden"].iter().any(|words| message.contains(words))
 }
 
 fn credential(way: &Way) -> &'static str {
@@ -203,6 +265,7 @@ mod tests {
             (0, "unable to extract claims from token", Kind::Refused),
             (0, "Post \"http://x\": unexpected EOF", Kind::Passing),
             (261_000, "failed to POST: HTTP Status: 503", Kind::Passing),
+            (261_000, "failed to POST: HTTP Status: 403", Kind::Refused),
             (610, "too many queued statements", Kind::Passing),
             (630, "statement reached its timeout", Kind::Timeout),
         ] {

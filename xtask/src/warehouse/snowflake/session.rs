@@ -18,7 +18,8 @@ use arrow_array::{ArrayRef, RecordBatch, StringArray};
 
 use super::failure::Failure;
 use super::login::{Login, Way};
-use super::{oidc, reach, rows};
+use super::oidc::{self, Claims};
+use super::{reach, rows};
 use crate::system::interrupt;
 use crate::warehouse::Row;
 
@@ -58,6 +59,8 @@ pub(super) struct Session {
     answers: Receiver<Answer>,
     cancel: Cancel,
     login: Login,
+    /// Of the token that was shown, for a login by workload identity.
+    claims: Option<Claims>,
     limits: Limits,
 }
 
@@ -83,7 +86,8 @@ impl Session {
             .name("snowflake".to_owned())
             .spawn(move || serve(&library, options, &tag, &inbox, &outbox, &shared))
             .context("failed to start a thread for the Snowflake driver")?;
-        let session = Self { jobs, answers, cancel, login: login.clone(), limits };
+        let claims = token.as_ref().and_then(Claims::of);
+        let session = Self { jobs, answers, cancel, login: login.clone(), claims, limits };
         session
             .wait("the login", limits.login, Some(&obstacle))
             .with_context(|| format!("failed to log in to Snowflake: tried {}", login.tried()))?;
@@ -107,7 +111,10 @@ impl Session {
         let deadline = Instant::now() + limit;
         loop {
             match self.answers.recv_timeout(POLL) {
-                Ok(answer) => return answer.map_err(|error| Failure::of_driver(&error, &self.login)),
+                Ok(answer) => {
+                    let failure = |error| Failure::of_driver(&error, &self.login, self.claims.as_ref());
+                    return answer.map_err(failure);
+                }
                 Err(RecvTimeoutError::Disconnected) => return Err(Failure::lost()),
                 Err(RecvTimeoutError::Timeout) if interrupt::asked() => {
                     self.give_up();

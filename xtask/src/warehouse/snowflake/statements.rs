@@ -91,9 +91,10 @@ order by 1, 3",
         format!("comment on schema {} is {}", self.schema(name.as_str()), literal(&comment(name)))
     }
 
-    /// `view` is named as Snowflake keeps it.
-    pub(super) fn drop_view(&self, name: &Name, view: &Identifier) -> String {
-        format!("drop view if exists {}.{}", self.schema(name.as_str()), quote(view.as_str()))
+    /// `view` is named as Snowflake keeps it. A materialized view takes a statement of its own.
+    pub(super) fn drop_view(&self, name: &Name, view: &Identifier, is_materialized: bool) -> String {
+        let kind = if is_materialized { "materialized view" } else { "view" };
+        format!("drop {kind} if exists {}.{}", self.schema(name.as_str()), quote(view.as_str()))
     }
 
     pub(super) fn drop_schema(&self, name: &Name) -> String {

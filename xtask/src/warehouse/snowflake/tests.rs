@@ -17,7 +17,7 @@ use super::lease;
 use super::statements::Database;
 use super::*;
 use crate::core::environment::{Comment, Evidence, prove_droppable};
-use crate::core::ledger::{self, Condemned, Origin, State};
+use crate::core::ledger::{self, Condemned, Need, Origin, State};
 use crate::core::policy::Access;
 use crate::warehouse::literal;
 
@@ -109,7 +109,7 @@ fn everything() -> Vec<String> {
     all.extend(warehouse.comment(&issue));
     all.extend(warehouse.grant(&issue));
     all.push(Statement::Sql(database.clone_schema(&name("dev"), &issue)));
-    all.push(Statement::Sql(database.drop_view(&issue, &identifier("DAILY_KPIS"))));
+    all.push(Statement::Sql(database.drop_view(&issue, &identifier("DAILY_KPIS"), false)));
     all.extend(ledger::drop_environment(&warehouse, &doomed.expect("droppable")));
     let note = Condemned { schema_name: "issue_42".into(), reason: "r".into(), noted_at: ledger::now() };
     all.push(ledger::condemn(&note).expect("a row"));
@@ -294,7 +294,7 @@ proptest! {
             prop_assert!(text.is_empty() || text.chars().any(|c| c.is_control() || c == '\\'));
             return Ok(());
         };
-        expect(&database.drop_view(&issue, &outside), SyntaxKind::DropViewStatement, &["DB", "ISSUE_42", &text]);
+        expect(&database.drop_view(&issue, &outside, false), SyntaxKind::DropViewStatement, &["DB", "ISSUE_42", &text]);
         for sql in database.grants(&issue, &[grant(&text, Access::Write)]) {
             expect(&sql, SyntaxKind::AccessStatement, &["DB", "ISSUE_42", &text]);
         }
@@ -323,7 +323,7 @@ proptest! {
     fn hostile_rows_and_schema_names_reach_no_sql(text in hostile()) {
         let origin = Origin { object_name: Some(text.clone()), created_by: Some(text.clone()), base: None };
         let mut warehouse = snowflake();
-        let change = ledger::provision(&mut warehouse, &name("issue_42"), &State::default(), &origin, false)
+        let change = ledger::ensure(&mut warehouse, &name("issue_42"), &State::default(), &origin, Need::Environment, false)
             .expect("statements");
         let steps = warehouse.steps(&change);
         for step in &steps {
