@@ -7,7 +7,8 @@ create table if not exists environments (
     object_name varchar,
     created_at timestamp not null,
     created_by varchar,
-    toolkit_version varchar not null
+    toolkit_version varchar not null,
+    ledger_version bigint
 );
 
 -- Environments that `schema gc` found to be needed no more: noted by one pass, dropped by a later one.

@@ -10,7 +10,8 @@ create table if not exists ledger_environment (
     object_name varchar,
     created_at timestamp_ntz not null,
     created_by varchar,
-    toolkit_version varchar not null
+    toolkit_version varchar not null,
+    ledger_version bigint
 );
 
 -- One row a run of `elt`, whole: it is written when the run has ended, however it ended.

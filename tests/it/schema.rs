@@ -157,6 +157,56 @@ fn a_new_environment_starts_as_a_copy_of_its_base() {
     drop(&checkout, "issue_7").expect(0);
 }
 
+/// What a ledger is like that an earlier release has made: no versions, and columns less.
+const OLD: &str = "alter table issue_42.ledger_environment drop column ledger_version;
+     alter table issue_42.ledger_runs drop column run_url;
+     alter table issue_42.ledger_nodes drop column path;
+     alter table xtask_registry.environments drop column if exists ledger_version";
+
+#[test]
+fn the_ledger_of_an_earlier_release_is_brought_up_to_date_by_any_command_that_writes() {
+    let checkout = Checkout::built();
+    checkout.sql(OLD);
+    for read in [&["schema", "list"][..], &["metrics"][..], &["elt", "--schema", BUILT, "--dry-run"][..]] {
+        checkout.run(read).expect(0);
+    }
+    let doctor = checkout.run(&["doctor", "--format", "json"]).json().to_string();
+    assert!(doctor.contains("older than version 1: issue_42 (0)"), "{doctor}");
+    // The first finds all up to date, the second makes another environment, the last one builds.
+    for write in [
+        &["elt", "--schema", BUILT][..],
+        &["schema", "create", "--schema", "issue_8"][..],
+        &["schema", "create", "--schema", BUILT][..],
+        &["elt", "--schema", BUILT, "--select", "stg_logistics__products"][..],
+    ] {
+        checkout.run(write).expect(0);
+        let environment = if write.contains(&BUILT) { BUILT } else { "issue_8" };
+        let version = checkout.sql(&format!("select ledger_version from {environment}.ledger_environment"));
+        assert_eq!(version, [json!({"ledger_version": 1})], "{write:?}");
+        if environment == BUILT {
+            checkout.sql("select run_url from issue_42.ledger_runs; select path from issue_42.ledger_nodes");
+            checkout.sql(OLD);
+        }
+    }
+    drop(&checkout, BUILT).expect(0);
+}
+
+#[test]
+fn a_newer_ledger_is_refused() {
+    let checkout = Checkout::built();
+    checkout.sql("update issue_42.ledger_environment set ledger_version = 99");
+    for write in [
+        &["elt", "--schema", BUILT, "--force"][..],
+        &["schema", "create", "--schema", BUILT][..],
+        &["schema", "drop", "--schema", BUILT][..],
+    ] {
+        let said = checkout.run(write).expect(2).stderr;
+        assert!(said.contains("update the toolkit"), "{write:?}: {said}");
+    }
+    checkout.run(&["schema", "list"]).expect(0);
+    checkout.run(&["metrics"]).expect(0);
+}
+
 #[test]
 fn what_nobody_needs_is_noted_then_dropped() {
     let checkout = Checkout::new();

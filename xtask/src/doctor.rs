@@ -5,6 +5,7 @@
 //! crashes costs its own line and no other.
 
 mod checkout;
+mod ledgers;
 mod packages;
 mod snowflake;
 mod tools;
@@ -92,7 +93,8 @@ const COMMON: [Check; 7] = [
     ("environment", packages::environment),
 ];
 
-const LOCAL: [Check; 2] = [("duckdb", packages::duckdb), ("storage", checkout::storage)];
+const LOCAL: [Check; 3] =
+    [("duckdb", packages::duckdb), ("storage", checkout::storage), ("ledgers", ledgers::local)];
 
 const SNOWFLAKE: [Check; 4] = [
     ("settings", snowflake::settings),

@@ -108,7 +108,11 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     seed::settle(args.seeds.as_deref().unwrap_or(&project.join("seeds")))?;
     let plan = plan(args, &project, &opened.place, &run.run_id, warehouse.as_mut())?;
     let built = match &plan.up_to_date {
-        Some(same) => record::up_to_date(warehouse.as_mut(), run, same, begun)?,
+        Some(same) => {
+            // Nothing is missing, or columns that this toolkit is the first to write.
+            warehouse.apply(&plan.provision)?;
+            record::up_to_date(warehouse.as_mut(), run, same, begun)?
+        }
         None => build(plan, &artifacts_folder(args, &project), &opened, warehouse.as_mut(), run, begun)?,
     };
     conclude(args.format, repo, &project, &opened.place, warehouse.as_mut(), built)

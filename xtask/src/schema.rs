@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::core::context;
 use crate::core::environment::{Kind, Name};
-use crate::core::ledger::{self, LastRun, Mark, Need, Overview, State};
+use crate::core::ledger::{self, LastRun, Mark, Need, Overview, State, tables};
 use crate::core::lock::Holder;
 use crate::system::console::Format;
 use crate::system::console::{self, Align};
@@ -141,6 +141,9 @@ fn decide_drop(warehouse: &dyn Warehouse, name: &Name, state: &State) -> Result<
         }
         // Somebody dropped it by hand: all that is left of it is its entry.
         return Ok(vec![ledger::forget(warehouse, name)]);
+    }
+    if let Some(mark) = &state.mark {
+        tables::refuse_newer(mark)?;
     }
     let doomed = state.prove_droppable(name.clone())?;
     Ok(ledger::drop_environment(warehouse, &doomed))

@@ -77,6 +77,11 @@ impl Args {
         }
     }
 
+    /// DuckDB, whatever the option says: for the checks of it.
+    pub(crate) fn local() -> Self {
+        Self { target: Target::Local }
+    }
+
     /// Snowflake, whatever the option says: for the checks of it.
     pub(crate) fn snowflake() -> Self {
         Self { target: Target::Snowflake }

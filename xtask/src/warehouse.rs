@@ -6,7 +6,7 @@
 pub(crate) mod duckdb;
 pub(crate) mod snowflake;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use serde::Serialize;
@@ -105,6 +105,20 @@ pub(crate) trait Warehouse {
     /// A table's name as SQL takes it.
     fn qualified(&self, table: &Table) -> String;
 
+    /// A column's name as SQL takes it.
+    fn column(&self, name: &str) -> String;
+
+    /// The type of times, which are UTC and without a zone.
+    fn timestamp_type(&self) -> &'static str;
+
+    /// Whether a question more costs next to nothing, so that nothing need be taken on trust.
+    fn looks_are_free(&self) -> bool {
+        false
+    }
+
+    /// The columns of all tables in `schemas`.
+    fn columns(&mut self, schemas: &[&str]) -> Result<Columns>;
+
     /// What [`Warehouse::apply`] would send, statement by statement.
     fn script(&self, change: &[Statement]) -> Vec<String>;
 
@@ -176,6 +190,20 @@ pub(crate) trait Warehouse {
 
     /// Create the registry, where it is missing.
     fn provision_registry(&self) -> Vec<Statement>;
+}
+
+/// Which columns exist: of each schema the names of tables and columns.
+pub(crate) type Columns = BTreeMap<String, BTreeSet<(String, String)>>;
+
+/// Rows of schemas, tables and columns, with their names as `fold` writes them.
+fn columns(rows: &[Row], fold: impl Fn(&str) -> String) -> Columns {
+    let mut all = Columns::new();
+    for row in rows {
+        let name = |key: &str| row.get(key).and_then(Value::as_str).map(&fold).unwrap_or_default();
+        let column = (name("table_name"), name("column_name"));
+        all.entry(name("schema_name").to_lowercase()).or_default().insert(column);
+    }
+    all
 }
 
 /// The rows of `sql` as records.

@@ -5,7 +5,9 @@
 //! clone carries it along and a runner's disk carries nothing that matters. Functions here either read,
 //! or return statements; applying them is the caller's decision.
 
-use std::collections::BTreeMap;
+pub(crate) mod tables;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result};
 use jiff::Timestamp;
@@ -29,6 +31,8 @@ pub(crate) struct Mark {
     pub(crate) created_at: DateTime,
     pub(crate) created_by: Option<String>,
     pub(crate) toolkit_version: String,
+    /// The version of the ledger's tables; none in those that were made before they had one.
+    pub(crate) ledger_version: Option<u32>,
 }
 
 /// How a run ended.
@@ -149,6 +153,16 @@ pub(crate) struct State {
     pub(crate) registered: bool,
     /// Whether the registry has all its tables.
     pub(crate) has_registry: bool,
+    /// Columns that this toolkit writes and that tables which exist do not have.
+    pub(crate) missing: Vec<Missing>,
+}
+
+/// A column that a table which exists does not have yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Missing {
+    pub(crate) schema: String,
+    pub(crate) table: &'static str,
+    pub(crate) column: tables::Column,
 }
 
 /// The environment that a schema's comment names, if it is one of ours.
@@ -170,7 +184,17 @@ impl State {
         let has = |table: &str| registry_tables.iter().any(|other| other == table);
         let registered = has("environments") && is_registered(warehouse, name)?;
         let has_registry = has("environments") && has("condemned");
-        Ok(Self { relations, mark, comment, registered, has_registry })
+        let mut state = Self { relations, mark, comment, registered, has_registry, missing: Vec::new() };
+        let is_there = state.relations.is_some() || !registry_tables.is_empty();
+        if is_there && (warehouse.looks_are_free() || !state.is_current()) {
+            state.missing = missing(warehouse, &[name.as_str(), REGISTRY])?;
+        }
+        Ok(state)
+    }
+
+    /// Whether the mark says that the ledger is of this toolkit's version.
+    fn is_current(&self) -> bool {
+        self.mark.as_ref().is_some_and(|mark| mark.ledger_version == Some(tables::VERSION))
     }
 
     /// Whether the environment is ours and whole, so that its ledger can be read.
@@ -182,7 +206,8 @@ impl State {
     pub(crate) fn is_provisioned(&self, name: &Name) -> bool {
         let is_commented =
             self.comment.as_ref().is_none_or(|marked| marked.as_deref() == Some(name.as_str()));
-        self.is_ours(name) && is_commented && self.registered && self.has_registry
+        let is_made = self.is_ours(name) && is_commented && self.registered && self.has_registry;
+        is_made && self.missing.is_empty() && self.is_current()
     }
 
     /// Whether the making of the schema was cut short: it carries our comment for `name`, which comes first,
@@ -203,6 +228,18 @@ impl State {
         let comment = evidence(self.comment.as_ref());
         environment::prove_droppable(name, Evidence { marked_for, comment, registered: self.registered })
     }
+}
+
+/// The columns that this toolkit knows and that the ledgers in `schemas` do not have.
+pub(crate) fn missing(warehouse: &mut dyn Warehouse, schemas: &[&str]) -> Result<Vec<Missing>> {
+    let found = warehouse.columns(schemas)?;
+    let of_schema = |(schema, columns): (&String, &BTreeSet<(String, String)>)| -> Vec<Missing> {
+        let definitions: &[tables::Definition] =
+            if schema == REGISTRY { &tables::REGISTRY } else { &tables::LEDGER };
+        let lacking = tables::missing(definitions, columns).into_iter();
+        lacking.map(|(table, column)| Missing { schema: schema.clone(), table, column: *column }).collect()
+    };
+    Ok(found.iter().flat_map(of_schema).collect())
 }
 
 fn evidence(comment: Option<&CommentMark>) -> Comment<'_> {
@@ -310,6 +347,9 @@ fn provision(
     {
         return Err(NotOurs::MarkedForAnother(name.clone(), mark.schema_name.clone()).into());
     }
+    if let Some(mark) = &state.mark {
+        tables::refuse_newer(mark)?;
+    }
     let strangers = state.relations.iter().flatten().filter(|relation| !is_ledger(relation)).count();
     if state.mark.is_none() && strangers > 0 && !adopt && !is_half_copied {
         return Err(NotOurs::Unmarked(name.clone(), strangers).into());
@@ -330,8 +370,34 @@ fn provision(
         change.extend(warehouse.comment(name));
     }
     change.extend(warehouse.grant(name));
+    // A copy has its base's tables, as old as they are.
+    let mut lacking = state.missing.clone();
+    if let Some(base) = base {
+        let of_base = missing(warehouse, &[base.as_str()])?;
+        lacking.extend(of_base.into_iter().map(|each| Missing { schema: name.to_string(), ..each }));
+    }
+    change.extend(migrate(warehouse, name, state, &lacking));
     change.extend(marking(warehouse, name, state, base.or(copied_from.as_ref()), origin)?);
     Ok(change)
+}
+
+/// What brings a ledger that exists to this toolkit's version. It can be cut short and begun again: the
+/// version is written last.
+fn migrate(warehouse: &dyn Warehouse, name: &Name, state: &State, missing: &[Missing]) -> Vec<Statement> {
+    let added = missing.iter();
+    let mut change: Vec<Statement> =
+        added.map(|each| tables::add(warehouse, &each.schema, each.table, &each.column)).collect();
+    if state.is_ours(name) && !state.is_current() {
+        for table in [ledger(name.as_str(), MARK), registry()] {
+            change.push(Statement::sql(format!(
+                "update {} set ledger_version = {} where schema_name = {}",
+                warehouse.qualified(&table),
+                tables::VERSION,
+                literal(name.as_str())
+            )));
+        }
+    }
+    change
 }
 
 /// The statements that make the schema, and the base that it starts as a copy of; without one it is plain.
@@ -390,6 +456,7 @@ fn new_mark(name: &Name, base: Option<&Name>, origin: &Origin) -> Mark {
         created_at: now(),
         created_by: origin.created_by.clone(),
         toolkit_version: env!("CARGO_PKG_VERSION").to_owned(),
+        ledger_version: Some(tables::VERSION),
     }
 }
 
@@ -656,4 +723,102 @@ fn registry() -> Table {
 
 fn condemned_table() -> Table {
     Table::new(REGISTRY, "condemned")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::warehouse::duckdb::DuckDb;
+    use std::path::Path;
+
+    pub(super) fn mark(name: &str) -> Mark {
+        new_mark(&name.parse().expect("a name"), None, &Origin::default())
+    }
+
+    fn keys<T: Serialize>(record: &T) -> BTreeSet<String> {
+        match serde_json::to_value(record).expect("JSON") {
+            serde_json::Value::Object(row) => row.into_iter().map(|(key, _)| key).collect(),
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn records_have_the_columns_that_are_defined() {
+        let run = Run {
+            run_id: "r".into(),
+            schema_name: "issue_1".into(),
+            started_at: now(),
+            finished_at: None,
+            status: Status::Success,
+            seconds: None,
+            dbt_seconds: None,
+            dbt_started: true,
+            up_to_date: false,
+            fingerprint: None,
+            selection: None,
+            full_refresh: false,
+            git_commit: None,
+            git_branch: None,
+            git_dirty: None,
+            triggered_by: None,
+            run_url: None,
+            dbt_version: None,
+            toolkit_version: "0".into(),
+            message: None,
+        };
+        let node = Node {
+            run_id: "r".into(),
+            node_id: "n".into(),
+            name: "n".into(),
+            kind: "model".into(),
+            layer: None,
+            materialized: None,
+            status: "success".into(),
+            started_at: None,
+            seconds: None,
+            rows: None,
+            failures: None,
+            message: None,
+            path: None,
+        };
+        let relation = MeasuredRelation {
+            run_id: "r".into(),
+            relation_name: "n".into(),
+            relation_type: "table".into(),
+            layer: None,
+            row_count: None,
+            bytes: None,
+            measured_at: now(),
+        };
+        let noted = Condemned { schema_name: "issue_1".into(), reason: "x".into(), noted_at: now() };
+        let written = [
+            (tables::LEDGER[0], keys(&mark("issue_1"))),
+            (tables::LEDGER[1], keys(&run)),
+            (tables::LEDGER[2], keys(&node)),
+            (tables::LEDGER[3], keys(&query("d", &run, &node))),
+            (tables::LEDGER[4], keys(&relation)),
+            (tables::REGISTRY[0], keys(&mark("issue_1"))),
+            (tables::REGISTRY[1], keys(&noted)),
+        ];
+        for (table, keys) in written {
+            let defined: BTreeSet<String> =
+                table.columns.iter().map(|column| column.name.to_owned()).collect();
+            assert_eq!(keys, defined, "{}", table.name);
+        }
+    }
+
+    #[test]
+    fn an_older_ledger_is_brought_to_this_version() {
+        let name: Name = "issue_1".parse().expect("a name");
+        let warehouse = DuckDb::new(Path::new("duckdb"), Path::new("none.duckdb"));
+        let old = Mark { ledger_version: None, ..mark("issue_1") };
+        let column = *tables::LEDGER[1].columns.last().expect("columns");
+        let missing = vec![Missing { schema: "issue_1".into(), table: "ledger_runs", column }];
+        let state = State { mark: Some(old), missing, ..State::default() };
+        let sent = warehouse.script(&migrate(&warehouse, &name, &state, &state.missing));
+        assert!(sent[0].contains("add column if not exists message varchar"), "{sent:?}");
+        assert!(sent[1].contains("set ledger_version = 1") && sent.len() == 3, "{sent:?}");
+        let current = State { mark: Some(mark("issue_1")), ..State::default() };
+        assert!(migrate(&warehouse, &name, &current, &[]).is_empty());
+    }
 }

@@ -78,19 +78,12 @@ pub(super) fn close_killed_run(warehouse: &mut dyn Warehouse, killed: &Holder, b
         return Ok(());
     };
     let state = State::read(warehouse, &name)?;
-    if !state.is_ours(&name) {
+    if !state.is_ours(&name) || (state.has_ledger() && ledger::has_run(warehouse, &name, run_id)?) {
         return Ok(());
     }
-    if state.has_ledger() {
-        if ledger::has_run(warehouse, &name, run_id)? {
-            return Ok(());
-        }
-    } else {
-        // It was killed between the mark and the ledger.
-        let origin = Origin::default();
-        let missing = ledger::ensure(warehouse, &name, &state, &origin, Need::Ledger, false)?;
-        warehouse.apply(&missing).with_context(|| format!("failed to complete the ledger of {name}"))?;
-    }
+    // It may have been killed between the mark and the ledger, or the ledger be an older one.
+    let missing = ledger::ensure(warehouse, &name, &state, &Origin::default(), Need::Ledger, false)?;
+    warehouse.apply(&missing).with_context(|| format!("failed to complete the ledger of {name}"))?;
     tracing::info!("an earlier run was killed: {}", killed.describe());
     let run = Run {
         run_id: run_id.clone(),

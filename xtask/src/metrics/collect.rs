@@ -20,6 +20,7 @@ use super::model::{
 use super::snowflake;
 use super::sql::{self, Templates};
 use crate::core::environment::{Name, REGISTRY};
+use crate::core::ledger;
 use crate::warehouse::{Row, Warehouse, quote};
 
 /// The table that makes a schema an environment.
@@ -201,7 +202,10 @@ fn read_ledger(
     found: &Found,
     before: Window,
 ) -> Result<Ledger> {
-    let (templates, window) = (Templates::new(warehouse, &found.ledgers, request.now), request.window);
+    let names: Vec<&str> = found.ledgers.iter().map(Name::as_str).collect();
+    let missing = ledger::missing(warehouse, &names)?;
+    let templates = Templates::new(warehouse, &found.ledgers, &missing, request.now);
+    let window = request.window;
     let engine_keeps_log = sql::is_snowflake(warehouse);
     let (log_now, log_before): (&[&str], &[&str]) =
         if engine_keeps_log { (&[], &[]) } else { (&[sql::QUERIES, sql::QUERIES_AHEAD], &[sql::QUERIES]) };

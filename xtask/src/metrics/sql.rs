@@ -9,6 +9,7 @@ use minijinja::{Environment, UndefinedBehavior, context};
 
 use super::model::Window;
 use crate::core::environment::{Name, REGISTRY};
+use crate::core::ledger::Missing;
 use crate::warehouse::{Table, Warehouse, literal};
 
 /// What differs between engines in statements that are otherwise the same.
@@ -69,8 +70,28 @@ pub(super) struct Templates {
 }
 
 impl Templates {
-    pub(super) fn new(warehouse: &dyn Warehouse, environments: &[Name], now: DateTime) -> Self {
-        let table = |name: &Name, table| warehouse.qualified(&Table::new(name.as_str(), table));
+    /// `missing` are the columns that some ledgers do not have: they are read as null.
+    pub(super) fn new(
+        warehouse: &dyn Warehouse,
+        environments: &[Name],
+        missing: &[Missing],
+        now: DateTime,
+    ) -> Self {
+        let table = |name: &Name, table: &'static str| {
+            let qualified = warehouse.qualified(&Table::new(name.as_str(), table));
+            let of = missing.iter().filter(|each| each.schema == name.as_str() && each.table == table);
+            let nulls: Vec<String> = of
+                .map(|Missing { column, .. }| {
+                    let kind = column.kind.sql(warehouse.timestamp_type());
+                    format!(", cast(null as {kind}) as {}", warehouse.column(column.name))
+                })
+                .collect();
+            if nulls.is_empty() {
+                qualified
+            } else {
+                format!("(select *{} from {qualified})", nulls.concat())
+            }
+        };
         let schema = |name: &Name| {
             context! {
                 runs => table(name, "ledger_runs"),
@@ -147,7 +168,7 @@ mod tests {
         let names: Vec<Name> = ["dev", "issue_42"].iter().map(|name| name.parse().expect("a name")).collect();
         let now: DateTime = "2026-03-08T12:30:00.5".parse().expect("a time");
         let warehouse = DuckDb::new(Path::new("duckdb"), Path::new("w.duckdb"));
-        let templates = Templates::new(&warehouse, &names, now);
+        let templates = Templates::new(&warehouse, &names, &[], now);
         let window = Window::ending(now, 7).expect("a window");
         let all = [
             QUERIES,

@@ -312,6 +312,7 @@ mod tests {
         let parsed: Name = name.parse().expect("a name");
         Listed {
             mark: Mark {
+                ledger_version: None,
                 schema_name: name.to_owned(),
                 kind: parsed.kind().label().to_owned(),
                 base: None,

@@ -12,9 +12,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::{Contents, Relation, Row, Statement, Table, Warehouse, as_comments, literal, quote};
+use super::{
+    Columns, Contents, Relation, Row, Statement, Table, Warehouse, as_comments, columns, literal, quote,
+};
 use crate::core::environment::{Droppable, Name, REGISTRY};
-use crate::core::ledger::is_ledger;
+use crate::core::ledger::{is_ledger, tables};
 use crate::core::{context, lock};
 use crate::system::dialogue;
 
@@ -128,6 +130,28 @@ impl Warehouse for DuckDb {
 
     fn qualified(&self, table: &Table) -> String {
         qualified(table)
+    }
+
+    fn column(&self, name: &str) -> String {
+        tables::column(name)
+    }
+
+    fn timestamp_type(&self) -> &'static str {
+        "timestamp"
+    }
+
+    fn looks_are_free(&self) -> bool {
+        true
+    }
+
+    fn columns(&mut self, schemas: &[&str]) -> Result<Columns> {
+        let wanted: Vec<String> = schemas.iter().map(|schema| literal(schema)).collect();
+        let sql = format!(
+            "select schema_name, table_name, column_name from duckdb_columns()
+             where database_name = current_database() and schema_name in ({})",
+            wanted.join(", ")
+        );
+        Ok(columns(&self.query(&sql)?, str::to_owned))
     }
 
     /// Rows go in as a file that exists only while they do, so its statement is told in words.

@@ -25,8 +25,9 @@ use serde_json::Value;
 use self::failure::{Failure, Kind};
 use self::session::{Limits, Session};
 use self::statements::Database;
-use super::{Contents, Relation, Row, Statement, Surveyed, Table, Warehouse, as_comments};
+use super::{Columns, Contents, Relation, Row, Statement, Surveyed, Table, Warehouse, as_comments, columns};
 use crate::core::environment::{Droppable, Identifier, Name, REGISTRY};
+use crate::core::ledger::tables;
 use crate::core::policy::Grant;
 use crate::system::interrupt;
 
@@ -358,6 +359,19 @@ impl Warehouse for Snowflake {
 
     fn qualified(&self, table: &Table) -> String {
         self.database.table(table)
+    }
+
+    /// As the tables have it: unquoted names are upper case, and so is the one that has to be quoted.
+    fn column(&self, name: &str) -> String {
+        tables::column(name).to_uppercase()
+    }
+
+    fn timestamp_type(&self) -> &'static str {
+        "timestamp_ntz"
+    }
+
+    fn columns(&mut self, schemas: &[&str]) -> Result<Columns> {
+        Ok(columns(&self.query(&self.database.columns(schemas))?, rows::folded))
     }
 
     fn script(&self, change: &[Statement]) -> Vec<String> {

@@ -52,6 +52,16 @@ order by 1, 3",
         )
     }
 
+    /// The columns of all tables in `schemas`.
+    pub(super) fn columns(&self, schemas: &[&str]) -> String {
+        format!(
+            "select table_schema as schema_name, table_name, column_name from {}.information_schema.columns
+where table_schema in ({})",
+            self.quoted(),
+            list(schemas)
+        )
+    }
+
     /// Prod and dev keep Snowflake's Time Travel; what is dropped again needs none, and pays for none.
     pub(super) fn create_schema(&self, name: &Name) -> String {
         let (transient, retention) = lasting(name);
