@@ -40,6 +40,7 @@ pub(crate) enum Subject {
     Issue(Issue),
     Push(Push),
     PullRequest(PullRequest),
+    MergeGroup(MergeGroup),
     Dispatch(Dispatch),
     Schedule,
     Delete(Delete),
@@ -76,7 +77,8 @@ pub(crate) struct Push {
 #[derive(Clone, Debug)]
 pub(crate) struct Commit {
     pub(crate) message: String,
-    /// False where the commit was pushed before, to whichever branch: a merge brings such commits along.
+    /// False if the commit was pushed before, to whichever branch: a merge brings such commits along. To the
+    /// branch of this push every commit of it is new.
     pub(crate) is_new: bool,
 }
 
@@ -89,7 +91,21 @@ pub(crate) struct PullRequest {
     pub(crate) head: Option<String>,
     /// Its branch lives in another repository, or in one that is gone.
     pub(crate) is_fork: bool,
+    pub(crate) is_draft: bool,
+    pub(crate) labels: Vec<String>,
+    /// The label that was put on or taken off, in these two actions.
+    pub(crate) label: Option<String>,
     pub(crate) url: Option<String>,
+}
+
+/// The branch that a merge queue made to test what it will merge.
+#[derive(Clone, Debug)]
+pub(crate) struct MergeGroup {
+    pub(crate) action: String,
+    pub(crate) head: Option<String>,
+    pub(crate) reference: Option<String>,
+    /// The branch it is to be merged into.
+    pub(crate) base: Option<String>,
 }
 
 /// What a person filled in to start the workflow by hand. GitHub hands every input over as a string.
@@ -138,6 +154,7 @@ impl Subject {
             "issues" => Self::Issue(issue(payload)?),
             "push" => Self::Push(push(payload)?),
             "pull_request" => Self::PullRequest(pull_request(payload)?),
+            "merge_group" => Self::MergeGroup(merge_group(payload)?),
             "workflow_dispatch" => Self::Dispatch(dispatch(payload)),
             "schedule" => Self::Schedule,
             "delete" => Self::Delete(delete(payload)?),
@@ -152,7 +169,7 @@ fn issue(payload: payload::Payload) -> Result<Issue> {
         action: payload.action.context("it has no `action`, which every `issues` event has")?,
         number: numbered(issue.number)?,
         label: payload.label.and_then(|label| label.name),
-        labels: issue.labels.map(|labels| labels.into_iter().filter_map(|label| label.name).collect()),
+        labels: issue.labels.map(names),
         title: issue.title.unwrap_or_default(),
         form: Form::parse(issue.body.as_deref().unwrap_or_default()),
         author: issue.user.and_then(|user| user.login),
@@ -197,8 +214,31 @@ fn pull_request(payload: payload::Payload) -> Result<PullRequest> {
         head: head.sha,
         // Unknown counts as foreign: secrets go to what is known to be ours.
         is_fork: head_repository.is_none() || head_repository != base_repository,
+        is_draft: request.draft.unwrap_or_default(),
+        labels: request.labels.map(names).unwrap_or_default(),
+        label: payload.label.and_then(|label| label.name),
         url: request.html_url,
     })
+}
+
+fn names(labels: Vec<payload::Label>) -> Vec<String> {
+    labels.into_iter().filter_map(|label| label.name).collect()
+}
+
+fn merge_group(payload: payload::Payload) -> Result<MergeGroup> {
+    let group =
+        payload.merge_group.context("it has no `merge_group`, which every `merge_group` event has")?;
+    Ok(MergeGroup {
+        action: payload.action.context("it has no `action`, which every `merge_group` event has")?,
+        head: group.head_sha,
+        reference: group.head_ref,
+        base: group.base_ref,
+    })
+}
+
+/// GitHub compares labels in any case: a repository has `Feature` or `feature`, never both.
+pub(crate) fn is_label(one: &str, other: &str) -> bool {
+    one.trim().to_lowercase() == other.trim().to_lowercase()
 }
 
 fn dispatch(payload: payload::Payload) -> Dispatch {

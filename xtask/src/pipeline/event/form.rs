@@ -8,6 +8,8 @@
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Form {
     fields: Vec<(String, String)>,
+    /// No text stands before the first field.
+    starts_with_field: bool,
 }
 
 /// What GitHub renders for an optional field that was left empty.
@@ -17,6 +19,7 @@ impl Form {
     pub(crate) fn parse(body: &str) -> Self {
         let mut fields: Vec<(String, String)> = Vec::new();
         let mut fence = None;
+        let body = visible(body);
         for line in body.lines() {
             let opened_by = fence;
             fence = after(fence, line);
@@ -30,7 +33,12 @@ impl Form {
                 }
             }
         }
-        Self { fields }
+        Self { fields, starts_with_field: body.trim_start().starts_with("### ") }
+    }
+
+    /// Whether the body starts with the field labelled so, as every issue does that the form was used for.
+    pub(crate) fn begins_with(&self, label: &str) -> bool {
+        self.starts_with_field && self.fields.first().is_some_and(|(first, _)| first.eq_ignore_ascii_case(label))
     }
 
     /// The value of the field labelled so, in any case; `None` where it is missing or was left empty.
@@ -49,6 +57,34 @@ impl Form {
             })
         })
     }
+}
+
+/// The body without what GitHub does not show: `<!-- -->`, outside of code. A comment that is never closed hides
+/// the rest.
+fn visible(body: &str) -> String {
+    let mut shown = String::with_capacity(body.len());
+    let mut fence = None;
+    let mut hidden = false;
+    for line in body.split_inclusive('\n') {
+        let opened_by = fence;
+        if !hidden {
+            fence = after(fence, line);
+        }
+        if opened_by.is_some() || fence.is_some() {
+            shown.push_str(line);
+            continue;
+        }
+        let mut rest = line;
+        loop {
+            let mark = if hidden { "-->" } else { "<!--" };
+            let Some((before, behind)) = rest.split_once(mark) else { break };
+            shown.push_str(if hidden { "" } else { before });
+            hidden = !hidden;
+            rest = behind;
+        }
+        shown.push_str(if hidden { "" } else { rest });
+    }
+    shown
 }
 
 /// The code fence that is open after `line`: its character and length.
@@ -92,6 +128,21 @@ mod tests {
         assert_eq!(Form::parse(&forged).value("Object name"), Some("GOLD.NEW_KPI"));
         let fenced = "### Query\n\n```sql\n### Object name\n\nEVIL\n```\n\n### Object name\n\nGOOD\n";
         assert_eq!(Form::parse(fenced).value("Object name"), Some("GOOD"));
+    }
+
+    #[test]
+    fn comments_are_not_fields() {
+        for (body, first, value) in [
+            ("Nice.\n\n<!--\n### Environment\n\nissue_7\n-->\n", false, None),
+            ("<!-- ### Environment -->\n### Environment\n\nissue_7\n", true, Some("issue_7")),
+            ("### Environment\n\n<!-- issue_9 -->issue_7<!-- x\n### Environment\n", true, Some("issue_7")),
+            ("text\n### Environment\n\nissue_7\n", false, Some("issue_7")),
+            ("<!-- ```\n-->\n### Environment\n\nissue_7\n", true, Some("issue_7")),
+            ("```\n<!--\n```\n### Environment\n\nissue_7\n", false, Some("issue_7")),
+        ] {
+            let form = Form::parse(body);
+            assert_eq!((form.begins_with("environment"), form.value("Environment")), (first, value), "{body:?}");
+        }
     }
 
     #[test]

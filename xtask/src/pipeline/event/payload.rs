@@ -15,6 +15,7 @@ pub(super) struct Payload {
     pub(super) issue: Option<Issue>,
     pub(super) label: Option<Label>,
     pub(super) pull_request: Option<PullRequest>,
+    pub(super) merge_group: Option<MergeGroup>,
     #[serde(rename = "ref")]
     pub(super) reference: Option<String>,
     pub(super) ref_type: Option<String>,
@@ -36,6 +37,7 @@ pub(super) struct Issue {
     pub(super) body: Option<String>,
     pub(super) user: Option<User>,
     pub(super) labels: Option<Vec<Label>>,
+    pub(super) state: Option<String>,
     pub(super) author_association: Option<String>,
     pub(super) html_url: Option<String>,
 }
@@ -53,7 +55,18 @@ pub(super) struct PullRequest {
     pub(super) title: Option<String>,
     pub(super) head: Option<Side>,
     pub(super) base: Option<Side>,
+    pub(super) draft: Option<bool>,
+    pub(super) labels: Option<Vec<Label>>,
     pub(super) html_url: Option<String>,
+}
+
+/// What a merge queue tests before it merges.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct MergeGroup {
+    pub(super) head_sha: Option<String>,
+    pub(super) head_ref: Option<String>,
+    pub(super) base_ref: Option<String>,
 }
 
 /// The head or the base of a pull request. The repository of a head is null once its fork was deleted.

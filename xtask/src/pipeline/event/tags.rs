@@ -142,10 +142,17 @@ fn unquoted(line: &str) -> String {
         .fold(line.to_owned(), |text, (open, close)| without(&text, open, close))
 }
 
+/// Where a quotation opens. A mark that follows a digit is one of inches, feet or seconds.
+fn opening(text: &str, mark: char) -> Option<usize> {
+    let is_inch = |at: usize| mark == '"' && text[..at].ends_with(|c: char| c.is_ascii_digit());
+    text.match_indices(mark).map(|(at, _)| at).find(|at| !is_inch(*at))
+}
+
 fn without(text: &str, open: char, close: char) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some((before, after)) = rest.split_once(open) {
+    while let Some(start) = opening(rest, open) {
+        let (before, after) = (&rest[..start], &rest[start + open.len_utf8()..]);
         let Some((_, behind)) = after.split_once(close) else { break };
         kept.push_str(before);
         // A letter stands where the quotation stood, so that nothing beside it becomes a word.
@@ -246,5 +253,8 @@ mod tests {
         assert_eq!(letters("```\n#run_all\n```\n#run_elt"), "E");
         assert_eq!(letters("`#run_all` is too much: #run_elt"), "E");
         assert_eq!(letters("a 6\" pipe #run_elt"), "E", "a quotation that is not closed is none");
+        assert_eq!(letters("6\" pipe #run_elt and 8\" pipe"), "E", "inches are not quotation marks");
+        assert_eq!(letters("a 6\" pipe, \"say #run_elt\""), "", "a quotation after inches is one");
+        assert_eq!(letters("\"a 6\" pipe\" #run_elt"), "E");
     }
 }

@@ -4,12 +4,12 @@
 //! An event that asks for nothing is no error: it gives a plan without stages and a reason.
 
 use super::branch;
-use super::policy::{BeforeElt, Failed, Forks, MergedCommits, Policy};
+use super::policy::{BeforeElt, Drafts, Failed, Forks, MergedCommits, Policy};
 use super::record::{About, Action, Plan, Stages, short_ref};
 use crate::core::environment::{Kind, Name};
 use crate::pipeline::event::permission::{self, Permission, Trust};
 use crate::pipeline::event::{
-    Delete, Dispatch, Event, Issue, PullRequest, Push, Stage, Subject, Tags, shown,
+    Delete, Dispatch, Event, Issue, MergeGroup, PullRequest, Push, Stage, Subject, Tags, is_label, shown,
 };
 use crate::target::Target;
 
@@ -34,18 +34,31 @@ impl Circumstances {
 /// Whether the plan depends on what the sender may do, so that GitHub should be asked.
 pub(crate) fn needs_permission(event: &Event, policy: &Policy) -> bool {
     let Subject::Issue(issue) = &event.subject else { return false };
-    let labels = [policy.labels.build.as_str(), policy.labels.cleanup.as_str()];
-    issue.action == "labeled" && issue.label.as_deref().is_some_and(|label| labels.contains(&label))
+    let labels = &policy.labels;
+    let label = issue.label.as_deref().unwrap_or_default();
+    match issue.action.as_str() {
+        "labeled" => is_label(label, &labels.build) || is_label(label, &labels.cleanup),
+        "unlabeled" => is_label(label, &labels.build),
+        "reopened" | "closed" => was_built(issue, policy),
+        _ => false,
+    }
+}
+
+/// Whether the issue carries the label that builds. Unknown counts as yes: a drop of what is not there is harmless.
+fn was_built(issue: &Issue, policy: &Policy) -> bool {
+    let labels = issue.labels.as_ref();
+    labels.is_none_or(|all| all.iter().any(|label| is_label(label, &policy.labels.build)))
 }
 
 pub(crate) fn decide(event: &Event, policy: &Policy, circumstances: &Circumstances) -> Plan {
     let decision = match &event.subject {
         Subject::Issue(issue) => on_issue(event, issue, policy, circumstances),
-        Subject::Push(push) => on_push(push, policy, circumstances),
+        Subject::Push(push) => on_push(event, push, policy, circumstances),
         Subject::PullRequest(request) => on_pull_request(event, request, policy),
+        Subject::MergeGroup(group) => on_merge_group(group),
         Subject::Dispatch(dispatch) => on_dispatch(dispatch, policy, circumstances),
         Subject::Schedule => on_schedule(policy),
-        Subject::Delete(delete) => on_delete(delete, policy),
+        Subject::Delete(delete) => on_delete(event, delete, policy),
         Subject::Other => {
             nothing(format!("the pipeline does not listen to the event {}", shown(&event.name)))
         }
@@ -76,7 +89,9 @@ impl Decision {
         let environment = self.environment;
         let observed = self.observed.or_else(|| environment.clone().filter(|_| self.stages.observability));
         let kind = environment.as_ref().or(observed.as_ref()).map(Name::kind);
+        let collects = self.action == Action::Cleanup && environment.is_none();
         let deployment = match kind {
+            _ if collects => &policy.deployments.maintenance,
             Some(Kind::Prod) => &policy.deployments.prod,
             Some(Kind::Dev) => &policy.deployments.dev,
             _ => &policy.deployments.temporary,
@@ -154,12 +169,16 @@ fn on_issue(event: &Event, issue: &Issue, policy: &Policy, circumstances: &Circu
     let trust = Trust { associations: &policy.permission.associations, bots: &policy.permission.bots };
     let allowed = || permission::judge(event, issue, trust, circumstances.permission);
     match issue.action.as_str() {
-        "labeled" if label == labels.build => match allowed() {
+        "labeled" if is_label(label, &labels.build) => match allowed() {
             Ok(why) => on_feature(issue, own, policy).because(why),
             Err(why) => nothing(format!("nothing is provisioned: {why}")),
         },
-        "labeled" if label == labels.cleanup => match allowed() {
-            Ok(why) => on_cleanup_label(issue, own).because(why),
+        "reopened" if was_built(issue, policy) => match allowed() {
+            Ok(why) => on_feature(issue, own, policy).because("it was reopened").because(why),
+            Err(why) => nothing(format!("nothing is provisioned: {why}")),
+        },
+        "labeled" if is_label(label, &labels.cleanup) => match allowed() {
+            Ok(why) => on_cleanup_label(issue, own, policy).because(why),
             Err(why) => nothing(format!("nothing is dropped: {why}")),
         },
         "labeled" => nothing(format!(
@@ -168,21 +187,25 @@ fn on_issue(event: &Event, issue: &Issue, policy: &Policy, circumstances: &Circu
             labels.build,
             labels.cleanup
         )),
-        "unlabeled" if label == labels.build => {
-            clean_up(own).because(format!("the label {label:?} was taken off issue {number}"))
-        }
-        "unlabeled" => nothing(format!("the label {} that was taken off asked for nothing", shown(label))),
-        "closed" | "deleted" | "transferred" => {
-            let was_built = issue.labels.as_ref().is_none_or(|all| all.contains(&labels.build));
-            if was_built {
-                clean_up(own).because(format!("issue {number} was {}", issue.action))
-            } else {
-                nothing(format!(
-                    "issue {number} was {} and does not carry the label {:?}, so there is no environment of it",
-                    issue.action, labels.build
-                ))
+        "unlabeled" if is_label(label, &labels.build) => match allowed() {
+            Ok(why) => {
+                clean_up(own).because(format!("the label {} was taken off issue {number}", shown(label))).because(why)
             }
-        }
+            Err(why) => nothing(format!("nothing is dropped: {why}")),
+        },
+        "unlabeled" => nothing(format!("the label {} that was taken off asked for nothing", shown(label))),
+        "closed" | "deleted" | "transferred" if !was_built(issue, policy) => nothing(format!(
+            "issue {number} was {} and does not carry the label {:?}, so there is no environment of it",
+            issue.action, labels.build
+        )),
+        // Authors may close their own issues, also those who may not write. What an outsider closes is left to
+        // the nightly clean-up, which drops it a day later.
+        "closed" => match allowed() {
+            Ok(why) => clean_up(own).because(format!("issue {number} was closed")).because(why),
+            Err(why) => nothing(format!("nothing is dropped before the nightly clean-up: {why}")),
+        },
+        // Both take permissions that include writing.
+        "deleted" | "transferred" => clean_up(own).because(format!("issue {number} was {}", issue.action)),
         other => nothing(format!("an issue that is {} asks for nothing; its labels do", shown(other))),
     }
 }
@@ -191,7 +214,7 @@ fn on_feature(issue: &Issue, own: Name, policy: &Policy) -> Decision {
     let mut stages = Stages::ALL;
     stages.observability = !issue.form.is_ticked("Options", "Leave out observability");
     let mut decision = build(own, stages, policy)
-        .because(format!("issue {} was labelled {:?}", issue.number, policy.labels.build));
+        .because(format!("issue {} carries the label {:?}", issue.number, policy.labels.build));
     if !stages.observability {
         decision = decision.because("its form leaves out observability");
     }
@@ -210,23 +233,47 @@ fn on_feature(issue: &Issue, own: Name, policy: &Policy) -> Decision {
     }
 }
 
-/// The label on an issue cleans up that issue's environment; on an issue that was filed to ask for a
-/// clean-up it is the environment which the form names.
-fn on_cleanup_label(issue: &Issue, own: Name) -> Decision {
+/// The label on an issue cleans up that issue's environment; on an issue that was created with the form for
+/// clean-ups it is the environment that the form names.
+fn on_cleanup_label(issue: &Issue, own: Name, policy: &Policy) -> Decision {
+    const ENVIRONMENT: &str = "Environment";
     let number = issue.number;
-    match issue.form.value("Environment") {
-        None => clean_up(own).because(format!("issue {number} was labelled for clean-up")),
-        Some(asked) => match asked.parse::<Name>() {
-            Ok(asked) => clean_up(asked).because(format!("the form of issue {number} names it")),
-            Err(_) => nothing(format!(
-                "the form of issue {number} asks to clean up {}, which is no name of an environment such as issue_42",
-                shown(asked)
-            )),
-        },
+    // A feature's issue is about its own environment, whatever its text says.
+    let is_feature = issue.labels.iter().flatten().any(|label| is_label(label, &policy.labels.build));
+    let form = Some(&issue.form).filter(|form| !is_feature && form.begins_with(ENVIRONMENT));
+    let Some(form) = form else {
+        return clean_up(own).because(format!("issue {number} was labelled for clean-up"));
+    };
+    let Some(asked) = form.value(ENVIRONMENT) else {
+        return nothing(format!("the form of issue {number} names no environment to clean up"));
+    };
+    if !form.is_ticked("Confirmation", "") {
+        return nothing(format!("the form of issue {number} is not confirmed: its box is not ticked"));
+    }
+    match asked.trim_matches('`').trim().parse::<Name>() {
+        Ok(asked) => clean_up(asked).because(format!("the form of issue {number} names it")),
+        Err(_) => nothing(format!(
+            "the form of issue {number} asks to clean up {}, which is not the name of an environment such as issue_42",
+            shown(asked)
+        )),
     }
 }
 
-fn on_push(push: &Push, policy: &Policy, circumstances: &Circumstances) -> Decision {
+/// Where merge queues test; GitHub makes and deletes these branches.
+const QUEUE: &str = "gh-readonly-queue/";
+
+fn on_merge_group(group: &MergeGroup) -> Decision {
+    if group.action != "checks_requested" {
+        return nothing(format!("a merge group that is {} asks for nothing", shown(&group.action)));
+    }
+    let into = group.base.as_deref().map_or_else(|| "its branch".to_owned(), |base| shown(short_ref(base)));
+    let stages = Stages { security: true, ..Stages::default() };
+    Decision { action: Action::Build, stages, ..nothing_yet() }.because(format!(
+        "the merge queue asks for checks before it merges into {into}; what it merges is built by the push that follows"
+    ))
+}
+
+fn on_push(event: &Event, push: &Push, policy: &Policy, circumstances: &Circumstances) -> Decision {
     let reference = circumstances.reference.as_deref().unwrap_or(&push.reference);
     if reference.starts_with("refs/tags/") {
         return nothing(format!("{} is a tag of git, and only branches have environments", shown(reference)));
@@ -234,11 +281,18 @@ fn on_push(push: &Push, policy: &Policy, circumstances: &Circumstances) -> Decis
     if push.deleted {
         return nothing("the branch was deleted; its `delete` event cleans up");
     }
-    let counted = |is_new: bool| is_new || policy.push.merged_commits == MergedCommits::Count;
+    if short_ref(reference).starts_with(QUEUE) {
+        return nothing("the branch belongs to the merge queue, whose event `merge_group` is what asks for checks");
+    }
+    let is_settled = policy.branches.contains_key(short_ref(reference));
+    let counted = |is_new: bool| is_new || is_settled || policy.push.merged_commits == MergedCommits::Count;
     let messages = push.commits.iter().filter(|commit| counted(commit.is_new));
     let tags = messages.map(|commit| Tags::of(&commit.message)).fold(Tags::default(), Tags::with);
     if !tags.asks() {
-        return no_run(push, tags, policy);
+        return no_run(push, tags, is_settled, policy);
+    }
+    if gets_no_secrets(event) && policy.pull_request.forks == Forks::None {
+        return nothing("nothing runs: a push of Dependabot gets no secrets, and policies/pipeline.toml builds none such");
     }
     let mut stages = Stages {
         security: tags.asks_for(Stage::Security) && !tags.skips(Stage::Security),
@@ -257,12 +311,16 @@ fn on_push(push: &Push, policy: &Policy, circumstances: &Circumstances) -> Decis
     }
     let environment = environment_of(short_ref(reference), policy);
     let mut decision = build(environment, stages, policy);
+    if gets_no_secrets(event) {
+        decision.target = Some(Target::Local);
+        reasons.push("Dependabot pushed, which gets no secrets, so it is built on DuckDB".to_owned());
+    }
     decision.reasons = reasons;
     decision
 }
 
 /// The quiet case: most pushes carry no tag.
-fn no_run(push: &Push, tags: Tags, policy: &Policy) -> Decision {
+fn no_run(push: &Push, tags: Tags, is_settled: bool, policy: &Policy) -> Decision {
     let old = push.commits.iter().filter(|commit| !commit.is_new).count();
     let why = match (push.commits.len(), tags.is_empty()) {
         (0, _) => "nothing runs: the push brings no commit".to_owned(),
@@ -274,7 +332,7 @@ fn no_run(push: &Push, tags: Tags, policy: &Policy) -> Decision {
         ),
     };
     let decision = nothing(why);
-    if old > 0 && policy.push.merged_commits == MergedCommits::Ignore {
+    if old > 0 && !is_settled && policy.push.merged_commits == MergedCommits::Ignore {
         return decision.because(format!(
             "{old} of them were pushed before, where their run-tags had their run; a merge runs what its own message asks for"
         ));
@@ -315,8 +373,20 @@ fn on_pull_request(event: &Event, request: &PullRequest, policy: &Policy) -> Dec
     let environment = numbered("pr", number);
     let without_secrets = gets_no_secrets(event);
     let whose = if request.is_fork { "from a fork" } else { "of Dependabot" };
+    let skip = &policy.labels.skip;
+    let builds = match request.action.as_str() {
+        "opened" | "synchronize" | "reopened" | "ready_for_review" => true,
+        "unlabeled" => request.label.as_deref().is_some_and(|label| is_label(label, skip)),
+        _ => false,
+    };
     match request.action.as_str() {
-        "opened" | "synchronize" | "reopened" if without_secrets => match policy.pull_request.forks {
+        _ if builds && request.labels.iter().any(|label| is_label(label, skip)) => {
+            nothing(format!("pull request {number} carries the label {skip:?}"))
+        }
+        _ if builds && request.is_draft && policy.pull_request.drafts == Drafts::Skip => {
+            nothing(format!("pull request {number} is a draft; it is built when it is ready for review"))
+        }
+        _ if builds && without_secrets => match policy.pull_request.forks {
             Forks::Local => {
                 let decision = build(environment, Stages::ALL, policy)
                     .because(format!("pull request {number} was {}", happened(&request.action)))
@@ -327,7 +397,7 @@ fn on_pull_request(event: &Event, request: &PullRequest, policy: &Policy) -> Dec
                 "pull request {number} is {whose}, which gets no secrets, and policies/pipeline.toml builds none such"
             )),
         },
-        "opened" | "synchronize" | "reopened" => build(environment, Stages::ALL, policy)
+        _ if builds => build(environment, Stages::ALL, policy)
             .because(format!("pull request {number} was {}", happened(&request.action))),
         "closed" if without_secrets => {
             nothing(format!("pull request {number} is {whose}: what was built of it went with the runner"))
@@ -339,14 +409,17 @@ fn on_pull_request(event: &Event, request: &PullRequest, policy: &Policy) -> Dec
 
 /// GitHub treats what Dependabot triggers as it treats a fork.
 fn gets_no_secrets(event: &Event) -> bool {
-    match &event.subject {
-        Subject::PullRequest(request) => request.is_fork || event.actor() == Some("dependabot[bot]"),
-        _ => false,
-    }
+    let is_fork = matches!(&event.subject, Subject::PullRequest(request) if request.is_fork);
+    is_fork || event.actor() == Some("dependabot[bot]")
 }
 
 fn happened(action: &str) -> &str {
-    if action == "synchronize" { "pushed to" } else { action }
+    match action {
+        "synchronize" => "pushed to",
+        "ready_for_review" => "marked as ready for review",
+        "unlabeled" => "released from its skip label",
+        other => other,
+    }
 }
 
 fn on_dispatch(dispatch: &Dispatch, policy: &Policy, circumstances: &Circumstances) -> Decision {
@@ -417,10 +490,16 @@ fn collect(policy: &Policy) -> Decision {
     }
 }
 
-fn on_delete(delete: &Delete, policy: &Policy) -> Decision {
+fn on_delete(event: &Event, delete: &Delete, policy: &Policy) -> Decision {
     let branch = short_ref(&delete.reference);
     if !delete.is_branch {
         return nothing("a tag of git was deleted, and only branches have environments");
+    }
+    if branch.starts_with(QUEUE) {
+        return nothing("the merge queue removed its own branch, of which nothing was built");
+    }
+    if branch.starts_with("dependabot/") || gets_no_secrets(event) {
+        return nothing("what is built for Dependabot goes with the runner, so nothing has to be dropped");
     }
     if let Some(environment) = policy.branches.get(branch) {
         return nothing(format!(

@@ -33,6 +33,7 @@ pub(crate) struct Policy {
 pub(super) struct Labels {
     pub(super) build: String,
     pub(super) cleanup: String,
+    pub(super) skip: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -57,7 +58,8 @@ pub(super) struct Push {
     pub(super) merged_commits: MergedCommits,
 }
 
-/// What the run-tags of commits that were pushed before are worth.
+/// What the run-tags of commits that were pushed before are worth on a branch without a settled environment. On
+/// main and develop every commit of a push is new to their environment, so there each counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum MergedCommits {
@@ -70,6 +72,16 @@ pub(super) enum MergedCommits {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct PullRequest {
     pub(super) forks: Forks,
+    pub(super) drafts: Drafts,
+}
+
+/// What is done with pull requests that are drafts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Drafts {
+    #[default]
+    Skip,
+    Build,
 }
 
 /// What is done with pull requests that get no secrets.
@@ -116,6 +128,7 @@ pub(super) struct Deployments {
     pub(super) prod: String,
     pub(super) dev: String,
     pub(super) temporary: String,
+    pub(super) maintenance: String,
 }
 
 impl Default for Policy {
@@ -140,7 +153,7 @@ impl Default for Policy {
 
 impl Default for Labels {
     fn default() -> Self {
-        Self { build: "feature".to_owned(), cleanup: "cleanup".to_owned() }
+        Self { build: "feature".to_owned(), cleanup: "cleanup".to_owned(), skip: "skip".to_owned() }
     }
 }
 
@@ -158,7 +171,7 @@ impl Default for Schedule {
 
 impl Default for Deployments {
     fn default() -> Self {
-        Self { prod: "prod".to_owned(), dev: "dev".to_owned(), temporary: "preview".to_owned() }
+        Self { prod: "prod".to_owned(), dev: "dev".to_owned(), temporary: "preview".to_owned(), maintenance: "maintenance".to_owned() }
     }
 }
 

@@ -130,6 +130,12 @@ impl About {
                 url: request.url.as_deref().and_then(link),
                 ..about
             },
+            Subject::MergeGroup(group) => Self {
+                action: Some(one_line(&group.action)),
+                branch: group.reference.as_deref().map(short_ref).map(one_line),
+                commit: group.head.as_deref().and_then(commit),
+                ..about
+            },
             Subject::Dispatch(dispatch) => {
                 Self { branch: dispatch.reference.as_deref().map(short_ref).map(one_line), ..about }
             }
