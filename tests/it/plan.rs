@@ -86,7 +86,7 @@ fn people_read_a_table_and_the_reasons() {
         "event        issues labeled \"feature\" #42 by ann-analyst",
         "environment  issue_42",
         "stages       security, elt, observability",
-        "- issue 42 was labelled \"feature\"",
+        "- issue 42 carries the label \"feature\"",
     ] {
         assert!(said.contains(words), "{words}\n{said}");
     }
@@ -211,7 +211,13 @@ fn who_labels_decides_and_not_who_wrote() {
     assert_eq!(of("issues.labeled-feature-by-hand", "triage")["action"], "none");
     assert_eq!(of("issues.labeled-cleanup", "read")["action"], "none");
     assert_eq!(of("issues.labeled-feature-by-bot", "admin")["action"], "none");
-    assert_eq!(of("issues.closed", "none")["action"], "cleanup", "who may close may have it cleaned up");
+    assert_eq!(of("issues.closed", "write")["action"], "cleanup");
+    assert_eq!(
+        of("issues.closed", "read")["action"],
+        "none",
+        "an author may close an issue and not drop its environment"
+    );
+    assert_eq!(of("issues.unlabeled-feature", "triage")["action"], "none");
 }
 
 #[test]

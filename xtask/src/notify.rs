@@ -53,6 +53,10 @@ struct Inputs {
     #[arg(long, value_name = "FILE")]
     metrics: Option<String>,
 
+    /// What `lint --format json` printed, to show if security failed.
+    #[arg(long, value_name = "FILE", env = "XTASK_FINDINGS")]
+    findings: Option<String>,
+
     /// How a stage ended, such as `security=success`; may be given again.
     #[arg(long, value_name = "NAME=RESULT")]
     stage: Vec<Stage>,
@@ -89,7 +93,7 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
             let rendered = slack::render(&message);
             if inputs.dry_run {
                 console::print_json(&rendered)?;
-            } else if is_quiet(&facts, &message) {
+            } else if is_quiet(&facts, &message) || is_superseded(&facts, &message) {
                 say_nothing();
             } else if let Err(error) = post::to_slack(&rendered) {
                 warn("Slack", &error);
@@ -100,8 +104,8 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
             let message = message::compose(&facts);
             let number = args.number.or_else(|| message::number(&facts));
             if args.inputs.dry_run {
-                console::print(&markdown::comment(&message))?;
-            } else if is_quiet(&facts, &message) {
+                console::print(&markdown::comment(&message, facts.origin.run))?;
+            } else if is_quiet(&facts, &message) || is_superseded(&facts, &message) {
                 say_nothing();
             } else {
                 post::to_github(&message, &facts, number);
@@ -128,16 +132,24 @@ impl Inputs {
         let mut reader = Reader::new();
         // An output of a job that did not run is an empty text.
         let given = |input: &Option<String>| input.clone().filter(|text| !text.trim().is_empty());
-        let mut stages = given(&self.needs).map(|needs| reader.stages(&needs)).unwrap_or_default();
+        let (mut stages, dropped) = given(&self.needs).map(|needs| reader.stages(&needs)).unwrap_or_default();
         stages.extend(self.stage.iter().cloned());
         let run = "the result of the run (--run)";
         let metrics = "the metrics (--metrics)";
+        let security_failed = stages
+            .iter()
+            .any(|stage| stage.name == "security" && stage.result == facts::StageResult::Failure);
+        let findings: Option<facts::Findings> = given(&self.findings)
+            .filter(|file| security_failed && std::path::Path::new(file).exists())
+            .and_then(|file| reader.read("the findings (--findings)", &file));
         Facts {
             plan: given(&self.plan).and_then(|plan| reader.read("the plan (--plan)", &plan)),
             runs: self.run.iter().filter_map(|file| reader.left_by("elt", &stages, run, file)).collect(),
             metrics: given(&self.metrics)
                 .and_then(|file| reader.left_by("observability", &stages, metrics, &file)),
             stages,
+            dropped,
+            findings: findings.unwrap_or_default().findings,
             origin: Origin::from_env(),
             report_url: self.report_url.clone(),
             gaps: reader.gaps,
@@ -145,13 +157,24 @@ impl Inputs {
     }
 }
 
-/// Nobody is told of an event that asked for nothing and got it.
+/// What did nothing is not reported: an event that asked for nothing, and a clean-up that dropped nothing.
 fn is_quiet(facts: &Facts, message: &message::Message) -> bool {
-    facts.asks_for_nothing() && message.verdict == Verdict::Nothing
+    let nothing_to_report = facts.asks_for_nothing() || message.is_cleanup;
+    nothing_to_report && message.verdict == Verdict::Nothing
+}
+
+/// A build that was cancelled while it waited, since a newer one took its place, ends like one that a person
+/// cancelled; neither says anything about the environment, whose newest build reports for itself.
+fn is_superseded(facts: &Facts, message: &message::Message) -> bool {
+    message.verdict == Verdict::Cancelled
+        && facts.stages.iter().all(|stage| match stage.result {
+            facts::StageResult::Cancelled => stage.name == "elt",
+            _ => true,
+        })
 }
 
 fn say_nothing() {
-    tracing::info!("the event asked for nothing, so nobody is told");
+    tracing::info!("nothing was asked for or done, so nothing is sent");
 }
 
 /// Say that somebody could not be told, and why.

@@ -12,6 +12,7 @@ use crate::core::context;
 use crate::core::environment::{Kind, Name};
 use crate::core::ledger::{self, LastRun, Mark, Need, Overview, State, tables};
 use crate::core::lock::Holder;
+use crate::system::actions;
 use crate::system::console::Format;
 use crate::system::console::{self, Align};
 use crate::system::interrupt;
@@ -126,8 +127,16 @@ impl Drop {
             decide_drop(warehouse, &self.schema, &state)
                 .with_context(|| format!("refused to drop {}", self.schema))
         };
-        if change(&opened, "schema drop", &self.schema, Intent::Destroy, self.dry_run, decide)? {
-            console::print(&format!("{} is gone ({})", self.schema, opened.warehouse().describe()))?;
+        let mut dropped = 0;
+        let counted = |warehouse: &mut dyn Warehouse| {
+            let statements: Vec<Statement> = decide(warehouse)?;
+            dropped = usize::from(!statements.is_empty());
+            Ok(statements)
+        };
+        if change(&opened, "schema drop", &self.schema, Intent::Destroy, self.dry_run, counted)? {
+            let what = if dropped == 0 { "does not exist, so nothing was dropped" } else { "is gone" };
+            console::print(&format!("{} {what} ({})", self.schema, opened.warehouse().describe()))?;
+            actions::set_outputs(&[("dropped", dropped.to_string())])?;
         }
         Ok(Outcome::Clean)
     }

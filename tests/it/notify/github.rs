@@ -10,7 +10,6 @@ use super::{Left, SHA, assert_hidden, ended, failed_run, plan};
 use crate::support::Ended;
 use crate::support::server::{Reply, Request, Server};
 
-const HEAD: &str = "fedcba9876543210fedcba9876543210fedcba98";
 const MARKER: &str = "<!-- cargo-xtask environment=issue_42 -->";
 
 fn token() -> String {
@@ -93,7 +92,16 @@ fn answer(repository: &mut Repository, request: &Request) -> Reply {
             known["body"] = body.into();
             Reply::json(200, known)
         }
-        ("GET", ["pulls", "42"]) => Reply::json(200, &json!({"state": "open", "head": {"sha": HEAD}})),
+        ("GET", ["commits", sha, "check-runs"]) => {
+            // Newest first, as GitHub lists them; names come encoded.
+            let is_it = |check: &&Value| {
+                let name =
+                    check["name"].as_str().unwrap().replace(' ', "+").replace('(', "%28").replace(')', "%29");
+                check["head_sha"] == *sha && query.contains(&format!("check_name={name}&"))
+            };
+            let runs: Vec<&Value> = repository.checks.iter().rev().filter(is_it).collect();
+            Reply::json(200, &json!({"total_count": runs.len(), "check_runs": runs}))
+        }
         ("POST", ["check-runs"]) if !repository.may_check => {
             refusal(403, "Resource not accessible by integration")
         }
@@ -196,7 +204,7 @@ fn the_first_run_comments_and_the_next_ones_change_the_comment() {
         "7 nodes were skipped",
         "<details><summary>2 failed</summary>",
         "<pre>Runtime Error in model stock",
-        "```sh\ncargo xtask elt --schema issue_42\n```",
+        "```sh\ncargo xtask elt --schema issue_42 --base dev\n```",
         "DuckDB costs none",
         "Slow movers &#60;!channel&#62;",
     ] {
@@ -292,13 +300,103 @@ fn without_the_right_to_check_the_commit_gets_a_status() {
 }
 
 #[test]
-fn a_pull_requests_check_is_on_its_head() {
+fn a_pull_requests_check_is_on_the_commit_that_was_built() {
     let (left, fake) = (Left::failed(), Fake::open());
     left.write("plan.json", &plan("pull_request"));
     let mut command = fake.notify(&left);
-    command.env("GITHUB_EVENT_NAME", "pull_request");
+    // Actions checks out a merge commit, and the head may have moved since.
+    command.env("GITHUB_EVENT_NAME", "pull_request").env("GITHUB_SHA", "1".repeat(40));
     ended(command);
-    assert_eq!(fake.repository.lock().unwrap().checks[0]["head_sha"], HEAD);
+    assert_eq!(fake.repository.lock().unwrap().checks[0]["head_sha"], SHA);
+    let mut unplanned = plan("pull_request");
+    unplanned["event"]["commit"] = Value::Null;
+    left.write("plan.json", &unplanned);
+    let mut command = fake.notify(&left);
+    command.env("GITHUB_EVENT_NAME", "pull_request").env("GITHUB_SHA", "1".repeat(40));
+    assert!(ended(command).stderr.contains("which commit was built is not known"));
+    assert_eq!(fake.repository.lock().unwrap().checks.len(), 1);
+}
+
+/// Three runs of one environment end in every order: the comment is the newest run's, and each commit has its own
+/// result. The first two build the same commit.
+#[test]
+fn a_run_that_ends_late_leaves_what_a_newer_one_reported() {
+    let runs = [("101", "a", "fail"), ("102", "a", "success"), ("103", "c", "fail")];
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        let fake = Fake::open();
+        for at in order {
+            let (id, commit, status) = runs[at];
+            let left = Left::failed();
+            let mut asked = plan("push");
+            asked["event"]["commit"] = commit.repeat(40).into();
+            left.write("plan.json", &asked);
+            let mut run = failed_run();
+            if status == "success" {
+                run["status"] = "success".into();
+                run["nodes"] = json!([]);
+                left.write(
+                    "needs.json",
+                    &json!({"security": {"result": "success"}, "elt": {"result": "success"}}),
+                );
+            }
+            left.write("run.json", &run);
+            let mut command = fake.notify(&left);
+            command.envs([("GITHUB_RUN_ID", id), ("GITHUB_RUN_ATTEMPT", "1")]);
+            ended(command);
+        }
+        let repository = fake.repository.lock().unwrap();
+        let body = repository.comments[0]["body"].as_str().unwrap();
+        assert_eq!(repository.comments.len(), 1);
+        assert!(
+            body.contains("<!-- run=103 attempt=1 -->") && body.contains("elt failed"),
+            "{order:?}\n{body}"
+        );
+        let shown = |commit: &str| {
+            let of_commit = |check: &&Value| check["head_sha"] == commit.repeat(40);
+            let last = repository.checks.iter().rev().find(of_commit).expect("a check");
+            (
+                last["conclusion"].as_str().unwrap().to_owned(),
+                last["external_id"].as_str().unwrap().to_owned(),
+            )
+        };
+        assert_eq!(shown("a"), ("success".to_owned(), "run=102 attempt=1".to_owned()), "{order:?}");
+        assert_eq!(shown("c"), ("failure".to_owned(), "run=103 attempt=1".to_owned()), "{order:?}");
+    }
+}
+
+/// A build that waited and was replaced by a newer one was cancelled; its commit is not marked so.
+#[test]
+fn a_build_that_was_replaced_while_it_waited_reports_nothing() {
+    let (left, fake) = (Left::nothing(), Fake::open());
+    left.write("plan.json", &plan("push"));
+    left.write(
+        "needs.json",
+        &json!({
+            "plan": {"result": "success"}, "security": {"result": "success"}, "elt": {"result": "cancelled"},
+            "observability": {"result": "skipped"},
+        }),
+    );
+    ended(fake.notify(&left));
+    let repository = fake.repository.lock().unwrap();
+    assert_eq!((repository.comments.len(), repository.checks.len(), repository.statuses.len()), (0, 0, 0));
+}
+
+/// What did nothing is not reported: on DuckDB every nightly run and every deleted branch.
+#[test]
+fn a_clean_up_that_dropped_nothing_reports_nothing() {
+    let mut asked = plan("delete");
+    asked["action"] = "cleanup".into();
+    asked["stages"] = json!({"security": false, "elt": false, "observability": false});
+    for needs in [
+        json!({"plan": {"result": "success"}, "cleanup": {"result": "skipped", "outputs": {}}}),
+        json!({"plan": {"result": "success"}, "cleanup": {"result": "success", "outputs": {"dropped": "0"}}}),
+    ] {
+        let (left, fake) = (Left::nothing(), Fake::open());
+        left.write("plan.json", &asked);
+        left.write("needs.json", &needs);
+        ended(fake.notify(&left));
+        assert_eq!(fake.server.requests().len(), 0, "{needs}");
+    }
 }
 
 #[test]

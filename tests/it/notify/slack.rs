@@ -102,7 +102,7 @@ fn a_failed_pipeline_is_one_message_that_names_the_causes() {
         "credits: unknown (DuckDB costs none)",
         "<https://github.com/octo/lab/actions/runs/77|Run>",
         "<https://report.example.com/42|Report>",
-        "cargo xtask elt --schema issue_42",
+        "cargo xtask elt --schema issue_42 --base dev",
     ] {
         assert!(text.contains(part), "{part} is missing in\n{text}");
     }
@@ -207,7 +207,7 @@ fn an_event_that_asks_for_nothing_is_no_news() {
     let mut command = left.bare("slack");
     command.env("XTASK_PLAN", json!({"action": "none"}).to_string()).args(["--needs", "needs.json"]);
     command.env("SLACK_WEBHOOK_URL", format!("{}{PATH}", server.url));
-    assert!(ended(command).stderr.contains("asked for nothing"));
+    assert!(ended(command).stderr.contains("nothing was asked for"));
     assert_eq!(server.requests().len(), 0);
 }
 

@@ -23,6 +23,10 @@ pub(super) struct World {
     pub(super) creates: bool,
     /// Jobs that fail when they run.
     pub(super) failing: BTreeSet<&'static str>,
+    /// What `cargo xtask wanted` answers, before the build and after it.
+    pub(super) wanted: [&'static str; 2],
+    /// How many environments a clean-up drops.
+    pub(super) dropped: u64,
     /// Somebody cancelled the run when `plan` was done.
     pub(super) cancelled: bool,
 }
@@ -124,7 +128,10 @@ fn run_job(name: &str, job: &Value, scope: &Scope<'_>) -> Job {
     if let Some(concurrency) = job.get("concurrency") {
         let group = expression::template(concurrency["group"].as_str().unwrap(), scope);
         ended.group = Some(expression::string(&group));
-        ended.cancels_in_progress = concurrency["cancel-in-progress"] != false;
+        ended.cancels_in_progress = match &concurrency["cancel-in-progress"] {
+            Value::String(text) => expression::truthy(&expression::template(text, scope)),
+            flag => *flag != false,
+        };
     }
     let fails = scope.world.failing.contains(name);
     ended.result = if fails { "failure" } else { "success" };
@@ -177,8 +184,10 @@ fn run_steps(job: &Value, scope: &Scope<'_>, fails: bool, ended: &mut Job) {
     }
     let mut steps = Map::new();
     let all = job["steps"].as_array().expect("steps");
-    // Which of the steps fails matters not to what is asked here: the first that does any work.
-    let breaks_at = all.iter().position(|step| step["run"].is_string()).unwrap_or(0);
+    // Which of the steps fails matters not to what is asked here: the first that does the work of its job.
+    let works =
+        |step: &Value| step["run"].as_str().is_some_and(|line| !line.starts_with("cargo xtask wanted"));
+    let breaks_at = all.iter().position(works).unwrap_or(0);
     let mut failed = false;
     for (at, step) in all.iter().enumerate() {
         let inner = Scope { steps: Some(&steps), failed, ..*scope };
@@ -188,7 +197,7 @@ fn run_steps(job: &Value, scope: &Scope<'_>, fails: bool, ended: &mut Job) {
         for text in object(&step["env"]).values().chain(object(&step["with"]).values()) {
             text.as_str().map(|text| expression::template(text, &inner));
         }
-        let outputs = step_outputs(step, scope.world);
+        let outputs = step_outputs(step, scope.world, steps.contains_key("wanted"));
         if let Some(line) = step["run"].as_str() {
             ended.lines.push(line.to_owned());
         }
@@ -207,7 +216,7 @@ fn run_steps(job: &Value, scope: &Scope<'_>, fails: bool, ended: &mut Job) {
 }
 
 /// What a step writes: the toolkit's own outputs are the real ones, an action's are those it documents.
-fn step_outputs(step: &Value, world: &World) -> Map<String, Value> {
+fn step_outputs(step: &Value, world: &World, asks_again: bool) -> Map<String, Value> {
     let action = step["uses"].as_str().unwrap_or_default();
     let names: &[&str] = match action.split('@').next().unwrap_or_default() {
         "actions/upload-artifact" => &["artifact-id", "artifact-url", "artifact-digest"],
@@ -218,6 +227,12 @@ fn step_outputs(step: &Value, world: &World) -> Map<String, Value> {
         names.iter().map(|name| ((*name).to_owned(), format!("<{name}>").into())).collect();
     if step["run"].as_str().is_some_and(|line| line.starts_with("cargo xtask plan")) {
         outputs.extend(world.plan.iter().map(|(name, value)| (name.clone(), value.clone().into())));
+    }
+    if step["run"].as_str().is_some_and(|line| line.starts_with("cargo xtask wanted")) {
+        outputs.insert("wanted".to_owned(), world.wanted[usize::from(asks_again)].into());
+    }
+    if step["run"].as_str().is_some_and(|line| line.starts_with("cargo xtask schema")) {
+        outputs.insert("dropped".to_owned(), world.dropped.to_string().into());
     }
     if step["run"].as_str().is_some_and(|line| line.starts_with("cargo xtask elt")) {
         outputs.insert("created".to_owned(), world.creates.to_string().into());

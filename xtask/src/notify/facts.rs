@@ -25,6 +25,10 @@ pub(crate) struct Facts {
     pub(super) runs: Vec<Run>,
     pub(super) metrics: Option<Metrics>,
     pub(super) stages: Vec<Stage>,
+    /// How many environments the clean-up jobs report to have dropped; `None` if none reports it.
+    pub(super) dropped: Option<u64>,
+    /// What `lint` found, if security failed.
+    pub(super) findings: Vec<Finding>,
     pub(super) origin: Origin,
     pub(super) report_url: Option<String>,
     /// What should have been there and could not be read.
@@ -44,6 +48,7 @@ pub(super) struct Plan {
     pub(super) action: Option<String>,
     pub(super) schema: Option<String>,
     pub(super) base: Option<String>,
+    pub(super) observed: Option<String>,
     pub(super) target: Option<String>,
     pub(super) stages: BTreeMap<String, bool>,
     pub(super) reasons: Vec<String>,
@@ -85,6 +90,22 @@ impl Node {
     pub(super) fn went_wrong(&self) -> bool {
         matches!(self.status.as_str(), "error" | "fail")
     }
+}
+
+/// A finding, as `lint --format json` writes it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Finding {
+    pub(super) rule: String,
+    pub(super) path: String,
+    pub(super) line: usize,
+    pub(super) message: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Findings {
+    pub(super) findings: Vec<Finding>,
 }
 
 /// A line of a file of the repository.
@@ -168,6 +189,8 @@ pub(super) struct Origin {
     pub(super) git_ref: Option<String>,
     pub(super) sha: Option<String>,
     pub(super) run_url: Option<String>,
+    /// Number and attempt of the run: GitHub counts them up, so a greater one is a newer run.
+    pub(super) run: Option<(u64, u64)>,
 }
 
 impl Origin {
@@ -178,6 +201,10 @@ impl Origin {
             git_ref: variable("GITHUB_REF_NAME").or_else(|| variable("GITHUB_REF")),
             sha: variable("GITHUB_SHA"),
             run_url: context::run_url(),
+            run: variable("GITHUB_RUN_ID").and_then(|id| {
+                let attempt = variable("GITHUB_RUN_ATTEMPT").and_then(|attempt| attempt.parse().ok());
+                Some((id.parse().ok()?, attempt.unwrap_or(1)))
+            }),
         }
     }
 }
@@ -232,15 +259,19 @@ impl Reader {
         }
     }
 
-    /// Stages from `toJSON(needs)`: every job with its result.
-    pub(super) fn stages(&mut self, given: &str) -> Vec<Stage> {
+    /// Stages from `toJSON(needs)`: every job with its result; and what the clean-ups among them dropped.
+    pub(super) fn stages(&mut self, given: &str) -> (Vec<Stage>, Option<u64>) {
         #[derive(Deserialize)]
         struct Job {
             result: StageResult,
+            #[serde(default)]
+            outputs: BTreeMap<String, Value>,
         }
         let jobs: BTreeMap<String, Job> =
             self.read("the results of the stages (--needs)", given).unwrap_or_default();
-        jobs.into_iter().map(|(name, job)| Stage { name, result: job.result }).collect()
+        let dropped = |job: &Job| job.outputs.get("dropped")?.as_str()?.parse::<u64>().ok();
+        let dropped = jobs.values().filter_map(dropped).reduce(|sum, more| sum + more);
+        (jobs.into_iter().map(|(name, job)| Stage { name, result: job.result }).collect(), dropped)
     }
 }
 
@@ -327,7 +358,11 @@ mod tests {
     fn stages_are_read_from_jobs_and_from_options() {
         let needs =
             r#"{"elt": {"result": "failure", "outputs": {"x": "y"}}, "security": {"result": "success"}}"#;
-        let stages = reader(&[]).stages(needs);
+        let (stages, dropped) = reader(&[]).stages(needs);
+        assert_eq!(dropped, None, "no clean-up reports anything");
+        let cleaned = r#"{"janitor": {"result": "success", "outputs": {"dropped": "3"}},
+                          "cleanup": {"result": "skipped", "outputs": {"dropped": ""}}}"#;
+        assert_eq!(reader(&[]).stages(cleaned).1, Some(3));
         let expected =
             ["elt=failure", "security=success"].map(|text| text.parse::<Stage>().expect("a stage"));
         assert_eq!(stages, expected);

@@ -96,6 +96,13 @@ fn facts(texts: &[String], many: usize) -> Facts {
             serde_json::from_value(json!({"figures": figures, "alerts": alerts})).expect("metrics"),
         ),
         stages: stages.map(|stage| stage.parse().expect("a stage")).collect(),
+        dropped: None,
+        findings: (0..many)
+            .map(|at| {
+                let finding = json!({"rule": text(at), "path": text(at), "line": 7, "message": text(at)});
+                serde_json::from_value(finding).expect("a finding")
+            })
+            .collect(),
         origin: Origin {
             run_url: Some(RUN_URL.to_owned()),
             git_ref: Some(text(0).to_owned()),
@@ -224,7 +231,7 @@ proptest! {
         let facts = facts(&texts, many);
         let message = message::compose(&facts);
         judge_slack(&slack::render(&message));
-        judge_markdown(&markdown::comment(&message), &message);
+        judge_markdown(&markdown::comment(&message, None), &message);
         prop_assert!(super::post::annotations(&message).iter().all(|remark| remark.title.chars().count() <= 255));
     }
 }
@@ -234,6 +241,6 @@ fn one_text_of_every_kind_at_every_limit() {
     for piece in PIECES.iter().chain(&["x", "&", "\u{1F600}", "a "]) {
         let message = message::compose(&facts(&[piece.repeat(2000)], 120));
         judge_slack(&slack::render(&message));
-        judge_markdown(&markdown::comment(&message), &message);
+        judge_markdown(&markdown::comment(&message, None), &message);
     }
 }

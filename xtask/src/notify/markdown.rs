@@ -30,8 +30,25 @@ pub(crate) fn marker(message: &Message) -> String {
     format!("<!-- cargo-xtask environment={key} -->")
 }
 
-pub(crate) fn comment(message: &Message) -> String {
-    format!("{}\n{}", marker(message), render(message))
+/// With the run that wrote it, so that an older one that ends later leaves it as it is.
+pub(crate) fn comment(message: &Message, run: Option<(u64, u64)>) -> String {
+    let run = run.map(|run| format!("<!-- {} -->\n", run_text(run))).unwrap_or_default();
+    format!("{}\n{run}{}", marker(message), render(message))
+}
+
+/// Number and attempt of a run, as comments and checks carry them.
+pub(crate) fn run_text((id, attempt): (u64, u64)) -> String {
+    format!("run={id} attempt={attempt}")
+}
+
+pub(crate) fn run_of(text: &str) -> Option<(u64, u64)> {
+    let (id, attempt) = text.trim().strip_prefix("run=")?.split_once(" attempt=")?;
+    Some((id.parse().ok()?, attempt.parse().ok()?))
+}
+
+/// The run that wrote a comment, from the line below its marker.
+pub(crate) fn written_by(comment: &str) -> Option<(u64, u64)> {
+    run_of(comment.lines().nth(1)?.trim().strip_prefix("<!--")?.strip_suffix("-->")?)
 }
 
 /// The whole content, the important first and the long folded away.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::facts::{Facts, Figure, Location, Node, Plan, Run, STAGES, Stage, StageResult};
+use super::facts::{Facts, Figure, Finding, Location, Node, Plan, Run, STAGES, Stage, StageResult};
 use crate::core::environment::Name;
 use crate::system::console;
 
@@ -168,7 +168,9 @@ pub(crate) struct Cause {
 pub(crate) fn compose(facts: &Facts) -> Message {
     let plan = facts.plan.as_ref();
     let environment = environment(facts);
-    let subject = environment.as_ref().map_or_else(|| "pipeline".to_owned(), |found| found.schema.clone());
+    let observed = || plan?.observed.as_deref()?.parse::<Name>().ok().map(|name| name.to_string());
+    let subject = environment.as_ref().map(|found| found.schema.clone());
+    let subject = subject.or_else(observed).unwrap_or_else(|| "pipeline".to_owned());
     let stages = stages(facts);
     let tests = tests(&facts.runs);
     let verdict = verdict(facts, &stages);
@@ -177,7 +179,7 @@ pub(crate) fn compose(facts: &Facts) -> Message {
     Message {
         verdict,
         headline: headline(facts, verdict, &subject, &stages, tests, up_to_date),
-        reproduce: reproduce(plan, &subject, &stages),
+        reproduce: reproduce(plan, &subject, &stages, verdict),
         is_cleanup: cleans(plan),
         subject,
         environment,
@@ -323,14 +325,17 @@ fn of_runs(runs: &[Run]) -> Option<StageResult> {
 fn verdict(facts: &Facts, stages: &[(String, State)]) -> Verdict {
     let is = |wanted: State| stages.iter().any(|(_, state)| *state == wanted);
     let runs = of_runs(&facts.runs);
-    let other_job_passed = facts.stages.iter().any(|stage| stage.result == StageResult::Success);
+    // A clean-up is reported as done only by the job that did it, and only if it dropped something.
+    let cleaned = facts.dropped.map_or_else(|| has_cleaned(facts), |dropped| dropped > 0);
     if is(State::Failure) || runs == Some(StageResult::Failure) {
         Verdict::Failed
     } else if is(State::Cancelled) || runs == Some(StageResult::Cancelled) {
         Verdict::Cancelled
     } else if facts.asks_for_nothing() {
         Verdict::Nothing
-    } else if is(State::Success) || cleans(facts.plan.as_ref()) && other_job_passed {
+    } else if cleans(facts.plan.as_ref()) {
+        if cleaned { Verdict::Succeeded } else { Verdict::Nothing }
+    } else if is(State::Success) {
         Verdict::Succeeded
     } else if stages.is_empty() && facts.stages.is_empty() {
         Verdict::Unknown
@@ -338,6 +343,17 @@ fn verdict(facts: &Facts, stages: &[(String, State)]) -> Verdict {
         Verdict::Nothing
     }
 }
+
+/// Whether a job that cleans up succeeded.
+fn has_cleaned(facts: &Facts) -> bool {
+    facts
+        .stages
+        .iter()
+        .any(|stage| CLEANERS.contains(&stage.name.as_str()) && stage.result == StageResult::Success)
+}
+
+/// The jobs that drop environments.
+const CLEANERS: [&str; 2] = ["cleanup", "janitor"];
 
 fn cleans(plan: Option<&Plan>) -> bool {
     plan.is_some_and(|plan| plan.action.as_deref() == Some("cleanup"))
@@ -355,10 +371,15 @@ fn headline(
     let failed: Vec<&str> =
         stages.iter().filter(|(_, state)| *state == State::Failure).map(|(name, _)| name.as_str()).collect();
     let what = match verdict {
-        Verdict::Failed if cleans => "the clean-up failed".to_owned(),
+        Verdict::Failed if !failed.is_empty() && failed.iter().all(|name| CLEANERS.contains(name)) => {
+            "the clean-up failed".to_owned()
+        }
         Verdict::Failed if failed.is_empty() => "failed".to_owned(),
         Verdict::Failed => format!("{} failed", failed.join(" and ")),
-        Verdict::Succeeded if cleans => "cleaned up".to_owned(),
+        Verdict::Succeeded if cleans => match facts.dropped {
+            Some(1) | None => "cleaned up".to_owned(),
+            Some(dropped) => format!("cleaned up, {dropped} environments dropped"),
+        },
         Verdict::Succeeded if up_to_date => "up to date".to_owned(),
         Verdict::Succeeded if facts.runs.is_empty() => "passed".to_owned(),
         Verdict::Succeeded => "built".to_owned(),
@@ -397,9 +418,16 @@ fn causes(facts: &Facts, stages: &[(String, State)]) -> Vec<Cause> {
     causes.extend(
         said.filter_map(|run| run.message.as_deref()).map(|message| Cause::of_stage("elt", Some(message))),
     );
+    if stages.iter().any(|(name, state)| name == "security" && *state == State::Failure) {
+        causes.extend(facts.findings.iter().map(Cause::of_finding));
+    }
     for (name, state) in stages {
         // What a run says of itself is more than that its stage failed.
-        let told = name == "elt" && !causes.is_empty();
+        let told = match name.as_str() {
+            "elt" => !facts.runs.is_empty() && !causes.is_empty(),
+            "security" => !facts.findings.is_empty(),
+            _ => false,
+        };
         if *state == State::Failure && !told {
             causes.push(Cause::of_stage(name, None));
         }
@@ -451,6 +479,18 @@ impl Cause {
                 .map(|place| Location { path: line(&place.path, LINE), line: place.line }),
             line: message.and_then(first_line),
             detail: message.map(block),
+        }
+    }
+
+    fn of_finding(finding: &Finding) -> Self {
+        Self {
+            status: "finding".to_owned(),
+            kind: "security".to_owned(),
+            name: line(&finding.rule, NAME),
+            location: (finding.line > 0)
+                .then(|| Location { path: line(&finding.path, LINE), line: finding.line }),
+            line: Some(line(&finding.message, LINE)),
+            detail: Some(block(&finding.message)),
         }
     }
 
@@ -533,20 +573,36 @@ fn trimmed(number: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// The line that does the same on a laptop.
-fn reproduce(plan: Option<&Plan>, subject: &str, stages: &[(String, State)]) -> Option<String> {
-    let only_security = stages.iter().any(|(name, state)| name == "security" && *state == State::Failure);
-    let schema: Name = match subject.parse() {
-        Ok(name) => name,
-        Err(_) => return only_security.then(|| "cargo xtask secrets".to_owned()),
+/// The line that shows the same on a laptop: that of the first stage that failed, else that of what the plan asks
+/// for. Made of names of the grammar and words of our own.
+fn reproduce(
+    plan: Option<&Plan>,
+    subject: &str,
+    stages: &[(String, State)],
+    verdict: Verdict,
+) -> Option<String> {
+    let failed = |name: &str| stages.iter().any(|(other, state)| other == name && *state == State::Failure);
+    if failed("security") {
+        return Some("cargo xtask lint && cargo xtask secrets --history".to_owned());
+    }
+    let on = plan.and_then(|plan| plan.target.as_deref()).filter(|target| *target == "snowflake");
+    let on = on.map(|target| format!(" --target {target}")).unwrap_or_default();
+    let schema = subject.parse::<Name>();
+    let names_environment = plan.is_none_or(|plan| plan.schema.is_some());
+    let line = match schema {
+        _ if failed("janitor") => format!("cargo xtask schema gc{on}"),
+        Ok(name) if failed("cleanup") => format!("cargo xtask schema drop --schema {name} --if-exists{on}"),
+        Ok(name) if failed("observability") && !failed("elt") => {
+            format!("cargo xtask metrics --schema {name} --gate{on}")
+        }
+        Ok(name) if names_environment && !cleans(plan) => {
+            let base = plan.and_then(|plan| plan.base.as_deref()).and_then(|base| base.parse::<Name>().ok());
+            let base = base.map(|base| format!(" --base {base}")).unwrap_or_default();
+            format!("cargo xtask elt --schema {name}{base}{on}")
+        }
+        _ => return None,
     };
-    Some(if cleans(plan) {
-        format!("cargo xtask schema drop --schema {schema}")
-    } else if only_security {
-        "cargo xtask secrets".to_owned()
-    } else {
-        format!("cargo xtask elt --schema {schema}")
-    })
+    (verdict != Verdict::Nothing).then_some(line)
 }
 
 /// A web address that may be made into a link, free of what any of our formats gives a meaning to.
@@ -704,6 +760,15 @@ mod tests {
                 Verdict::Nothing,
                 "issue_42: nothing ran",
             ),
+            // A job that is not a clean-up says nothing about one, and one that fails is named.
+            (asked("cleanup"), vec![], &["plan=success"], Verdict::Nothing, "issue_42: nothing ran"),
+            (
+                asked("cleanup"),
+                vec![],
+                &["plan=success", "janitor=success", "observability=failure"],
+                Verdict::Failed,
+                "issue_42: observability failed",
+            ),
             (None, vec![], &["plan=failure"], Verdict::Failed, "pipeline: plan failed"),
             (None, vec![], &[], Verdict::Unknown, "pipeline: ended, but no stage left a result"),
         ];
@@ -711,6 +776,45 @@ mod tests {
             let message = compose(&Facts { plan, runs, stages: stages(results), ..Facts::default() });
             assert_eq!((message.verdict, message.headline.as_str()), (verdict, headline), "{results:?}");
         }
+    }
+
+    #[test]
+    fn a_clean_up_reports_what_its_job_dropped() {
+        let asked = || Some(plan(json!({"action": "cleanup", "observed": "prod", "target": "snowflake"})));
+        for (dropped, results, verdict, headline) in [
+            (Some(0), &["janitor=success"][..], Verdict::Nothing, "prod: nothing ran"),
+            (Some(1), &["janitor=success"], Verdict::Succeeded, "prod: cleaned up"),
+            (Some(3), &["janitor=success"], Verdict::Succeeded, "prod: cleaned up, 3 environments dropped"),
+        ] {
+            let message =
+                compose(&Facts { plan: asked(), dropped, stages: stages(results), ..Facts::default() });
+            assert_eq!((message.verdict, message.headline.as_str()), (verdict, headline));
+        }
+        let reproduce = |results: &[&str]| {
+            compose(&Facts { plan: asked(), stages: stages(results), ..Facts::default() }).reproduce
+        };
+        let alert = reproduce(&["janitor=success", "observability=failure"]);
+        assert_eq!(alert.as_deref(), Some("cargo xtask metrics --schema prod --gate --target snowflake"));
+        let failed = reproduce(&["janitor=failure"]);
+        assert_eq!(failed.as_deref(), Some("cargo xtask schema gc --target snowflake"));
+        assert_eq!(reproduce(&["plan=failure"]), None, "no line shows a plan that failed");
+    }
+
+    #[test]
+    fn a_failed_security_stage_shows_its_findings() {
+        let finding = json!({"rule": "github-token", "path": "a.py", "line": 7, "message": "GitHub token"});
+        let facts = Facts {
+            plan: Some(plan(json!({"schema": "issue_42", "action": "build"}))),
+            stages: stages(&["security=failure", "elt=skipped"]),
+            findings: vec![serde_json::from_value(finding).expect("a finding")],
+            ..Facts::default()
+        };
+        let message = compose(&facts);
+        assert_eq!(message.causes.len(), 1, "the finding is the cause, not that the stage failed");
+        let cause = &message.causes[0];
+        assert_eq!((cause.name.as_str(), cause.line.as_deref()), ("github-token", Some("GitHub token")));
+        assert_eq!(cause.location.as_ref().map(|place| place.line), Some(7));
+        assert!(message.reproduce.is_some_and(|line| line.starts_with("cargo xtask lint")));
     }
 
     #[test]

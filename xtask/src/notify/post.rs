@@ -8,9 +8,7 @@ use super::facts::{Facts, variable};
 use super::message::{Cause, Message, Verdict};
 use super::{markdown, warn};
 use crate::system::actions;
-use crate::system::github::{
-    self, Annotation, Check, CommitState, Conclusion, GitHub, Level, PullRequest, State, Status,
-};
+use crate::system::github::{self, Annotation, Check, CommitState, Conclusion, GitHub, Level, Status};
 use crate::system::http::{self, Http, Patience};
 
 const WEBHOOK: &str = "SLACK_WEBHOOK_URL";
@@ -66,7 +64,7 @@ pub(super) fn to_github(message: &Message, facts: &Facts, number: Option<u64>) {
         Err(error) => return warn("GitHub", &error.into()),
     };
     if let Some(number) = number {
-        keep_comment(&github, message, number);
+        keep_comment(&github, message, facts.origin.run, number);
     } else {
         tracing::info!("this pipeline belongs to no issue or pull request, so there is no comment");
     }
@@ -74,14 +72,17 @@ pub(super) fn to_github(message: &Message, facts: &Facts, number: Option<u64>) {
     if message.is_cleanup {
         return;
     }
-    if let Some(sha) = commit(&github, facts, number) {
-        tell_commit(&github, message, &sha);
+    if let Some(sha) = commit(facts) {
+        tell_commit(&github, message, facts.origin.run, &sha);
     }
 }
 
-fn keep_comment(github: &GitHub, message: &Message, number: u64) {
-    match sticky(github, message, number) {
-        Ok(url) => tracing::info!("{}", actions::harmless(&format!("the comment is up to date: {url}"))),
+fn keep_comment(github: &GitHub, message: &Message, run: Option<(u64, u64)>, number: u64) {
+    match sticky(github, message, run, number) {
+        Ok(None) => tracing::info!("a newer run has reported in the comment already, so it stays as it is"),
+        Ok(Some(url)) => {
+            tracing::info!("{}", actions::harmless(&format!("the comment is up to date: {url}")));
+        }
         Err(error) => {
             let error = lacking(error, "issues: write, pull-requests: write");
             warn(&format!("issue or pull request #{number}"), &error);
@@ -89,10 +90,16 @@ fn keep_comment(github: &GitHub, message: &Message, number: u64) {
     }
 }
 
-/// Update our comment where there is one, else create it.
-fn sticky(github: &GitHub, message: &Message, number: u64) -> Result<String, github::Error> {
-    let body = markdown::comment(message);
+/// Update our comment if there is one, else create it. One that a newer run wrote is left as it is.
+fn sticky(
+    github: &GitHub,
+    message: &Message,
+    run: Option<(u64, u64)>,
+    number: u64,
+) -> Result<Option<String>, github::Error> {
+    let body = markdown::comment(message, run);
     let comment = match github.own_comment(number, &markdown::marker(message))? {
+        Some(known) if markdown::written_by(known.body()) > run => return Ok(None),
         Some(known) => match github.update_comment(known.id, &body) {
             // It was deleted since, or belongs to another account.
             Err(github::Error::NotFound(_) | github::Error::Forbidden(_)) => {
@@ -102,39 +109,38 @@ fn sticky(github: &GitHub, message: &Message, number: u64) -> Result<String, git
         },
         None => github.create_comment(number, &body)?,
     };
-    Ok(comment.html_url)
+    Ok(Some(comment.html_url))
 }
 
-/// The commit to tell. On a pull request Actions checks out a merge of its own, whose checks nobody sees:
-/// the head is what the page shows.
-fn commit(github: &GitHub, facts: &Facts, number: Option<u64>) -> Option<String> {
+/// The commit that was built: the event's own. On a pull request Actions checks out a merge of its own, whose checks
+/// no page shows, and the newest commit may not be the one that was built.
+fn commit(facts: &Facts) -> Option<String> {
     let is_pull_request = facts.origin.event.as_deref().is_some_and(|name| name.starts_with("pull_request"));
-    let sha = match number.filter(|_| is_pull_request).map(|number| github.pull_request(number)) {
-        Some(Ok(PullRequest { state: State::Closed, .. })) => {
-            tracing::info!("the pull request is closed, so no commit of it gets a check");
-            return None;
-        }
-        Some(Ok(open)) => Some(open.head.sha),
-        Some(Err(error)) => {
-            warn("the head of the pull request", &error.into());
-            None
-        }
-        None => None,
-    };
-    let sha = sha.or_else(|| facts.origin.sha.clone());
+    let planned = facts.plan.as_ref().and_then(|plan| plan.event["commit"].as_str()).map(str::to_owned);
+    let sha = planned.or_else(|| facts.origin.sha.clone().filter(|_| !is_pull_request));
     if sha.is_none() {
-        tracing::info!("GITHUB_SHA is not set, so no commit gets a check");
+        tracing::info!("which commit was built is not known, so no commit gets a check");
     }
     sha.filter(|sha| matches!(sha.len(), 40 | 64) && sha.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-fn tell_commit(github: &GitHub, message: &Message, sha: &str) {
+fn tell_commit(github: &GitHub, message: &Message, run: Option<(u64, u64)>, sha: &str) {
     let name = format!("dbt ({})", message.subject);
+    // A run can build the same commit again, and the older one can end later.
+    let newest = github.newest_check(sha, &name).unwrap_or_else(|error| {
+        tracing::info!("{}", actions::harmless(&format!("failed to read the commit's checks: {error}")));
+        None
+    });
+    if newest.as_deref().and_then(markdown::run_of) > run {
+        return tracing::info!("a newer run has set the check {name:?} already, so it stays as it is");
+    }
+    let external_id = run.map(markdown::run_text);
     let check = Check {
         name: &name,
         head_sha: sha,
         conclusion: conclusion(message.verdict),
         details_url: message.run_url.as_deref(),
+        external_id: external_id.as_deref(),
         title: &shortened(&message.headline, TITLE),
         summary: &markdown::render(message),
         annotations: annotations(message),

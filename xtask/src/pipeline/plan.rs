@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
+pub(crate) use self::branch::environment as environment_of_branch;
 use self::decide::Circumstances;
 pub(crate) use self::policy::Policy;
 pub(crate) use self::record::{Action, Plan};

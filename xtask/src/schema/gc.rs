@@ -17,6 +17,7 @@ use crate::core::environment::{Kind, Name};
 use crate::core::ledger::{self, Condemned, State};
 use crate::core::lock::Holder;
 use crate::core::policy::{Environments, Lifetime};
+use crate::system::actions;
 use crate::system::console::Format;
 use crate::system::console::{self, Align};
 use crate::system::github::{self, GitHub};
@@ -110,7 +111,8 @@ impl Args {
             statements.extend(warehouse.script(&doomed));
         }
         if !dry_run {
-            self.apply(&opened, &judged, &change, &lifetime)?;
+            let dropped = self.apply(&opened, &judged, &change, &lifetime)?;
+            actions::set_outputs(&[("dropped", dropped.to_string())])?;
         }
         let environments = &judged.verdicts;
         match self.format {
@@ -132,14 +134,16 @@ impl Args {
         Ok(Judged { verdicts, noted, now })
     }
 
+    /// Returns how many environments were dropped.
     fn apply(
         &self,
         opened: &Opened,
         judged: &Judged,
         change: &[Statement],
         lifetime: &Lifetime,
-    ) -> Result<()> {
+    ) -> Result<usize> {
         let mut warehouse = opened.warehouse();
+        let mut dropped = 0;
         for name in judged.doomed()? {
             interrupt::check()?;
             // A build may have been at work until now: all is judged again once nobody else is.
@@ -147,14 +151,15 @@ impl Args {
             if self.judge(warehouse.as_mut(), lifetime)?.doomed()?.contains(&name) {
                 let change = dropping(warehouse.as_mut(), &name)?;
                 warehouse.apply(&change)?;
+                dropped += 1;
                 tracing::info!("dropped {name}");
             }
         }
-        if change.is_empty() {
-            return Ok(());
+        if !change.is_empty() {
+            warehouse.apply(&warehouse.provision_registry())?;
+            warehouse.apply(change)?;
         }
-        warehouse.apply(&warehouse.provision_registry())?;
-        warehouse.apply(change)
+        Ok(dropped)
     }
 }
 

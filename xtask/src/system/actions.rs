@@ -5,12 +5,15 @@
 //! written between random delimiters or escaped, so that no text can end its own value and begin a
 //! command. Away from Actions (`GITHUB_ACTIONS` is not `true`) every function here does nothing.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use anyhow::{Context as _, Result, ensure};
+use regex::Regex;
 use uuid::Uuid;
 
 use crate::system::console;
@@ -126,9 +129,13 @@ pub(crate) fn annotate(annotation: &Annotation<'_>) {
     }
 }
 
-/// Escapes what would end a command's message.
+/// Escapes what would end a command's message, and takes out what would colour, hide or turn text where it is shown.
 pub(crate) fn escape(text: &str) -> String {
-    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+    let shown: String = without_sequences(text)
+        .chars()
+        .filter(|&c| matches!(c, '\n' | '\r' | '\t') || !is_control(c))
+        .collect();
+    shown.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
 /// Escapes what would end a command's property.
@@ -139,9 +146,24 @@ pub(crate) fn escape_property(text: &str) -> String {
 /// `text` from outside as one line of a log that the runner takes for no command: it reads `::name` at a
 /// line's start, after blanks, and `##[name]` anywhere.
 pub(crate) fn harmless(text: &str) -> String {
-    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let line: String = without_sequences(text).chars().map(|c| if is_control(c) { ' ' } else { c }).collect();
     let line = line.replace("##[", "## [");
     if line.trim_start().starts_with("::") { line.replacen("::", ": :", 1) } else { line }
+}
+
+/// Without the escape sequences of terminals: colours, cursor movements, titles and links.
+fn without_sequences(text: &str) -> Cow<'_, str> {
+    static SEQUENCE: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"\x1B(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1B]*(?:\x07|\x1B\\)|[@-Z\\-_])")
+            .expect("a regular expression")
+    });
+    SEQUENCE.replace_all(text, "")
+}
+
+/// Control characters and characters that have no shape or turn the direction of text.
+fn is_control(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}' | '\u{61C}')
 }
 
 /// The file that a variable of the runner names.
@@ -217,6 +239,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn nothing_colours_hides_or_turns_an_annotation() {
+        let text = "\u{1b}[31mred\u{1b}[0m \u{202e}txt.exe\u{2069} a\u{200b}b \u{1b}]8;;https://x\u{7}link\u{1b}]8;;\u{1b}\\ \u{7}\u{8}é";
+        assert_eq!(escape(text), "red txt.exe ab link é");
+        assert_eq!(escape("a\tb\r\n100%"), "a\tb%0D%0A100%25");
+        assert_eq!(harmless("\u{1b}[1m::error::x"), ": :error::x");
+    }
+
+    #[test]
     fn a_value_cannot_forge_another_output() {
         let hostile =
             ["a\nadmin=true", "x\nEOF\nschema=prod", "xtask_\nxtask_0\n", "", "\n\n", "%0A::set-output"];
@@ -279,7 +309,7 @@ mod tests {
             ("plain: text", "plain: text"),
             ("::set-output name=a::b", ": :set-output name=a::b"),
             ("  ::stop-commands::x", "  : :stop-commands::x"),
-            ("a\n::error::b\r\u{1b}[2J", "a ::error::b  [2J"),
+            ("a\n::error::b\r\u{1b}[2J", "a ::error::b "),
             ("say ##[add-mask]x", "say ## [add-mask]x"),
             ("a::b", "a::b"),
         ] {

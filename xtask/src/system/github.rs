@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub(crate) use self::checks::{Annotation, Check, CommitState, Conclusion, Level, Status};
-pub(crate) use self::issues::{Permission, PullRequest, State};
+pub(crate) use self::issues::{Permission, State};
 use crate::system::http::{self, Answer, Failure, Http, Patience};
 
 /// Of one list, a hundred entries each.

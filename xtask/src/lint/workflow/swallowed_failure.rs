@@ -29,7 +29,10 @@ static SWALLOWS: LazyLock<Regex> = LazyLock::new(|| {
 
 pub(super) fn check(view: &View<'_>) -> Vec<Offence> {
     let mut offences = Vec::new();
-    let nodes = view.jobs.iter().map(|job| job.node).chain(view.steps.iter().map(|step| step.node));
+    // An upload of findings shows what another step has found, and failed for.
+    let decides = |step: &&Step<'_>| step.action() != Some("github/codeql-action/upload-sarif");
+    let steps = view.steps.iter().filter(decides).map(|step| step.node);
+    let nodes = view.jobs.iter().map(|job| job.node).chain(steps);
     for (key, value) in nodes.filter_map(|node| node.entry("continue-on-error")) {
         if value.truth() == Some(true) {
             offences.push(view.offence(&RULE, key.span, "whatever happens here, the run stays green"));

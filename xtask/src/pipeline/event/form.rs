@@ -38,7 +38,8 @@ impl Form {
 
     /// Whether the body starts with the field labelled so, as every issue does that the form was used for.
     pub(crate) fn begins_with(&self, label: &str) -> bool {
-        self.starts_with_field && self.fields.first().is_some_and(|(first, _)| first.eq_ignore_ascii_case(label))
+        self.starts_with_field
+            && self.fields.first().is_some_and(|(first, _)| first.eq_ignore_ascii_case(label))
     }
 
     /// The value of the field labelled so, in any case; `None` where it is missing or was left empty.
@@ -141,7 +142,11 @@ mod tests {
             ("```\n<!--\n```\n### Environment\n\nissue_7\n", false, Some("issue_7")),
         ] {
             let form = Form::parse(body);
-            assert_eq!((form.begins_with("environment"), form.value("Environment")), (first, value), "{body:?}");
+            assert_eq!(
+                (form.begins_with("environment"), form.value("Environment")),
+                (first, value),
+                "{body:?}"
+            );
         }
     }
 

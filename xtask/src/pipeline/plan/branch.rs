@@ -14,7 +14,7 @@ const LONGEST_SLUG: usize = 63 - PREFIX.len();
 const DIGITS: usize = 10;
 
 /// `branch_<slug>`; a slug that lost anything of the branch's name ends in a digest of the whole name.
-pub(super) fn environment(branch: &str) -> Name {
+pub(crate) fn environment(branch: &str) -> Name {
     let mut slug: String = branch.chars().take(LONGEST_SLUG + 1).map(letter).collect();
     if slug != branch || slug.is_empty() || slug.len() > LONGEST_SLUG || ends_like_a_digest(&slug) {
         slug.truncate(LONGEST_SLUG - DIGITS - 1);

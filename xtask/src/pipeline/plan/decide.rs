@@ -188,9 +188,9 @@ fn on_issue(event: &Event, issue: &Issue, policy: &Policy, circumstances: &Circu
             labels.cleanup
         )),
         "unlabeled" if is_label(label, &labels.build) => match allowed() {
-            Ok(why) => {
-                clean_up(own).because(format!("the label {} was taken off issue {number}", shown(label))).because(why)
-            }
+            Ok(why) => clean_up(own)
+                .because(format!("the label {} was taken off issue {number}", shown(label)))
+                .because(why),
             Err(why) => nothing(format!("nothing is dropped: {why}")),
         },
         "unlabeled" => nothing(format!("the label {} that was taken off asked for nothing", shown(label))),
@@ -282,7 +282,9 @@ fn on_push(event: &Event, push: &Push, policy: &Policy, circumstances: &Circumst
         return nothing("the branch was deleted; its `delete` event cleans up");
     }
     if short_ref(reference).starts_with(QUEUE) {
-        return nothing("the branch belongs to the merge queue, whose event `merge_group` is what asks for checks");
+        return nothing(
+            "the branch belongs to the merge queue, whose event `merge_group` is what asks for checks",
+        );
     }
     let is_settled = policy.branches.contains_key(short_ref(reference));
     let counted = |is_new: bool| is_new || is_settled || policy.push.merged_commits == MergedCommits::Count;
@@ -292,7 +294,9 @@ fn on_push(event: &Event, push: &Push, policy: &Policy, circumstances: &Circumst
         return no_run(push, tags, is_settled, policy);
     }
     if gets_no_secrets(event) && policy.pull_request.forks == Forks::None {
-        return nothing("nothing runs: a push of Dependabot gets no secrets, and policies/pipeline.toml builds none such");
+        return nothing(
+            "nothing runs: a push of Dependabot gets no secrets, and policies/pipeline.toml builds none such",
+        );
     }
     let mut stages = Stages {
         security: tags.asks_for(Stage::Security) && !tags.skips(Stage::Security),

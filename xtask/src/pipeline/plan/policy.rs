@@ -171,7 +171,12 @@ impl Default for Schedule {
 
 impl Default for Deployments {
     fn default() -> Self {
-        Self { prod: "prod".to_owned(), dev: "dev".to_owned(), temporary: "preview".to_owned(), maintenance: "maintenance".to_owned() }
+        Self {
+            prod: "prod".to_owned(),
+            dev: "dev".to_owned(),
+            temporary: "preview".to_owned(),
+            maintenance: "maintenance".to_owned(),
+        }
     }
 }
 
@@ -206,6 +211,11 @@ impl Policy {
         let text =
             std::fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
         Self::parse(&text).with_context(|| format!("failed to understand {}", path.display()))
+    }
+
+    /// The label that asks for an environment of an issue.
+    pub(crate) fn build_label(&self) -> &str {
+        &self.labels.build
     }
 
     fn parse(text: &str) -> Result<Self> {

@@ -25,6 +25,8 @@ pub(crate) struct Check<'a> {
     pub(crate) head_sha: &'a str,
     pub(crate) conclusion: Conclusion,
     pub(crate) details_url: Option<&'a str>,
+    /// Which run set it.
+    pub(crate) external_id: Option<&'a str>,
     pub(crate) title: &'a str,
     /// Markdown, at most 65,535 characters.
     pub(crate) summary: &'a str,
@@ -76,6 +78,8 @@ struct NewCheck<'a> {
     conclusion: Conclusion,
     #[serde(skip_serializing_if = "Option::is_none")]
     details_url: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    external_id: Option<&'a str>,
     output: Output<'a>,
 }
 
@@ -109,6 +113,7 @@ impl GitHub {
             status: "completed",
             conclusion: check.conclusion,
             details_url: check.details_url,
+            external_id: check.external_id,
             output: output(first),
         };
         let created: Created = self.send(Method::POST, self.url(&["check-runs"])?, &new)?;
@@ -117,6 +122,22 @@ impl GitHub {
             let _: Created = self.send(Method::PATCH, url, &MoreOfCheck { output: output(more) })?;
         }
         Ok(())
+    }
+
+    /// What the newest check of that name on a commit says of the run that set it.
+    pub(crate) fn newest_check(&self, sha: &str, name: &str) -> Result<Option<String>> {
+        #[derive(Deserialize)]
+        struct Listed {
+            check_runs: Vec<Known>,
+        }
+        #[derive(Deserialize)]
+        struct Known {
+            external_id: Option<String>,
+        }
+        let mut url = self.url(&["commits", sha, "check-runs"])?;
+        url.query_pairs_mut().append_pair("check_name", name).append_pair("filter", "latest");
+        let listed: Listed = self.get(url)?;
+        Ok(listed.check_runs.into_iter().find_map(|known| known.external_id))
     }
 
     pub(crate) fn create_status(&self, sha: &str, status: &Status<'_>) -> Result<()> {

@@ -26,6 +26,10 @@ struct User {
 }
 
 impl Comment {
+    pub(crate) fn body(&self) -> &str {
+        self.body.as_deref().unwrap_or_default()
+    }
+
     /// Whether this toolkit wrote it under `marker`. Anybody may write a comment that looks like it, so the
     /// author counts too: a workflow's own account, or somebody who could write it by right.
     fn is_ours(&self, marker: &str) -> bool {
@@ -53,15 +57,20 @@ pub(crate) enum Permission {
 }
 
 #[derive(Debug, Deserialize)]
-pub(crate) struct PullRequest {
+pub(crate) struct Issue {
     pub(crate) state: State,
-    pub(crate) head: Head,
+    #[serde(default)]
+    pub(crate) labels: Vec<Label>,
 }
 
-/// The commit that a pull request asks to merge: the one whose checks its page shows.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Head {
-    pub(crate) sha: String,
+pub(crate) struct Label {
+    pub(crate) name: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct PullRequest {
+    pub(crate) state: State,
 }
 
 #[derive(Serialize)]
@@ -87,13 +96,21 @@ impl GitHub {
         self.send(Method::PATCH, url, &Body { body })
     }
 
-    /// Whether an issue (or a pull request, which is one) is open. For who drops what nobody needs.
+    /// Whether an issue (or a pull request, which is one) is open. For the clean-up of unused environments.
     pub(crate) fn issue_state(&self, number: u64) -> Result<State> {
-        #[derive(Deserialize)]
-        struct Issue {
-            state: State,
+        Ok(self.issue(number)?.state)
+    }
+
+    pub(crate) fn issue(&self, number: u64) -> Result<Issue> {
+        self.get(self.url(&["issues", &number.to_string()])?)
+    }
+
+    pub(crate) fn has_branch(&self, name: &str) -> Result<bool> {
+        match self.get::<serde_json::Value>(self.url(&["branches", name])?) {
+            Ok(_) => Ok(true),
+            Err(Error::NotFound(_)) => Ok(false),
+            Err(error) => Err(error),
         }
-        Ok(self.get::<Issue>(self.url(&["issues", &number.to_string()])?)?.state)
     }
 
     pub(crate) fn pull_request(&self, number: u64) -> Result<PullRequest> {
