@@ -6,6 +6,7 @@
 mod doctor;
 mod elt;
 mod engines;
+mod launcher;
 mod lint;
 mod metrics;
 mod notify;

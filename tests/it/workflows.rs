@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use self::run::{Job, World};
 use crate::plan::{event_name, events, read_outputs};
 use crate::secrets::git;
-use crate::support::{Ended, environment, root, scratch, scrubbed};
+use crate::support::{Ended, environment, program, root, scratch, scrubbed};
 
 fn orchestrator() -> PathBuf {
     root().join(".github/workflows/orchestrator.yml")
@@ -176,6 +176,47 @@ fn an_environment_whose_build_failed_is_dropped_only_if_the_policy_says_so() {
             assert_eq!(jobs["discard"].lines, ["cargo xtask schema drop --schema \"$SCHEMA\" --if-exists"]);
         }
     }
+}
+
+/// Every `run:` line of a whole pipeline, in order, on a clean clone of this commit and with the variables that a runner
+/// sets. The jobs share one folder, where on GitHub artifacts carry what they hand on; `cargo` is the program under
+/// test, and neither GitHub nor Slack is reached.
+#[test]
+fn every_line_of_a_pipeline_passes_on_a_clean_clone_of_this_commit() {
+    let folder = tempfile::tempdir().unwrap();
+    let clone = folder.path().join("clone");
+    git(folder.path(), &["clone", "-q", root().to_str().unwrap(), "clone"]);
+    let bin = folder.path().join("bin");
+    fs::create_dir(&bin).unwrap();
+    let shim = format!("#!/bin/sh\n[ \"$1\" = xtask ] && shift\nexec {} \"$@\"\n", program().display());
+    fs::write(bin.join("cargo"), shim).unwrap();
+    std::process::Command::new("chmod").arg("+x").arg(bin.join("cargo")).status().unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    fs::create_dir_all(clone.join(".xtask/run/report")).unwrap();
+    let event = root().join("tests/events/push.run-all-main.json");
+    let (world, _) = world("push.run-all-main", &event, false, 1);
+    let jobs = simulate(&world);
+    let mut ran = 0;
+    for name in ["plan", "security", "elt", "observability", "gate"] {
+        let job = &jobs[name];
+        assert_eq!(job.result, "success", "{name}");
+        for (line, variables) in job.lines.iter().zip(&job.variables) {
+            let mut command = crate::support::scrubbed_program(Path::new("bash"), &clone);
+            let known = variables.iter().filter(|(_, value)| !value.contains("<secret>") && *value != "<token>");
+            command.args(["-e", "-c", line]).envs(known);
+            command.env("PATH", &path).env("CI", "true").env("GITHUB_ACTIONS", "true");
+            command.env("GITHUB_EVENT_NAME", "push").env("GITHUB_EVENT_PATH", &event);
+            command.env("GITHUB_WORKSPACE", &clone).env("RUNNER_TEMP", folder.path());
+            command.env("GITHUB_REPOSITORY", "octo-lab/inventory").env("GITHUB_REF_NAME", "main");
+            for file in ["GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "GITHUB_ENV"] {
+                command.env(file, folder.path().join(file));
+            }
+            let ended = Ended::of(command);
+            assert_eq!(ended.code, Some(0), "{name}: {line}\n{}\n{}", ended.stdout, ended.stderr);
+            ran += 1;
+        }
+    }
+    assert!(ran >= 10, "{ran} lines");
 }
 
 #[test]

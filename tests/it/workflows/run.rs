@@ -44,6 +44,8 @@ pub(super) struct Job {
     pub(super) environments: Vec<String>,
     /// The commands that ran, in their order.
     pub(super) lines: Vec<String>,
+    /// Their variables: those of the job and of the step.
+    pub(super) variables: Vec<BTreeMap<String, String>>,
 }
 
 pub(super) fn workflows() -> Vec<PathBuf> {
@@ -121,6 +123,7 @@ fn run_job(name: &str, job: &Value, scope: &Scope<'_>) -> Job {
         inputs: Map::new(),
         environments: Vec::new(),
         lines: Vec::new(),
+        variables: Vec::new(),
     };
     if !expression::condition(job.get("if"), scope) {
         return ended;
@@ -170,6 +173,7 @@ fn call(called: &str, job: &Value, scope: &Scope<'_>, ended: &mut Job) {
     }
     for inner in inner.into_values() {
         ended.lines.extend(inner.lines);
+        ended.variables.extend(inner.variables);
         ended.environments.extend(inner.environments);
     }
 }
@@ -200,6 +204,10 @@ fn run_steps(job: &Value, scope: &Scope<'_>, fails: bool, ended: &mut Job) {
         let outputs = step_outputs(step, scope.world, steps.contains_key("wanted"));
         if let Some(line) = step["run"].as_str() {
             ended.lines.push(line.to_owned());
+            let all = object(&job["env"]).into_iter().chain(object(&step["env"]));
+            let text = |value: &Value| value.as_str().map(|text| expression::template(text, &inner));
+            let set = all.filter_map(|(name, value)| Some((name, expression::string(&text(&value)?))));
+            ended.variables.push(set.collect());
         }
         failed |= fails && at == breaks_at;
         if let Some(id) = step["id"].as_str() {
