@@ -157,6 +157,41 @@ fn a_new_environment_starts_as_a_copy_of_its_base() {
     drop(&checkout, "issue_7").expect(0);
 }
 
+#[test]
+fn a_copy_keeps_what_belongs_to_the_tables() {
+    let checkout = Checkout::new();
+    create(&checkout, "dev").expect(0);
+    checkout.sql(
+        "create sequence dev.numbers;
+         create table dev.parent (id integer primary key, s varchar not null default 'it''s x' check (s <> ''));
+         create table dev.child (n bigint default nextval('dev.numbers'), p integer references dev.parent (id));
+         create unique index by_n on dev.child (n);
+         comment on table dev.parent is 'who''s who';
+         comment on column dev.parent.s is 'a name';
+         insert into dev.parent values (1, 'a'); insert into dev.child (p) values (1), (1)",
+    );
+    checkout.run(&["schema", "create", "--schema", "pr_7", "--base", "dev"]).expect(0);
+    let facts = |schema: &str| {
+        let of = format!("where schema_name = '{schema}' and table_name in ('parent', 'child')");
+        [
+            format!("select table_name, replace(sql, '{schema}.', '') as sql, comment from duckdb_tables() {of} order by 1"),
+            format!("select column_name, comment, column_default is null as plain from duckdb_columns() {of} order by 1"),
+            format!("select index_name, is_unique from duckdb_indexes() {of} order by 1"),
+            format!("select constraint_type, constraint_text from duckdb_constraints() {of} and constraint_type <> 'FOREIGN KEY' order by all"),
+            format!("select * from {schema}.child order by 1"),
+        ]
+        .map(|sql| checkout.sql(&sql))
+    };
+    let (base, copy) = (facts("dev"), facts("pr_7"));
+    assert!(base.iter().all(|rows| !rows.is_empty()), "{base:?}");
+    assert_eq!(copy[1..], base[1..]);
+    assert_eq!(copy[0].len(), 2);
+    assert_eq!(copy[0][1], base[0][1]);
+    let next = checkout.sql("insert into pr_7.child (p) values (1) returning n");
+    assert!(next[0]["n"].as_i64() > Some(2), "its own sequence goes on: {next:?}");
+    assert_eq!(checkout.sql("select * from dev.child").len(), 2);
+}
+
 /// What a ledger is like that an earlier release has made: no versions, and columns less.
 const OLD: &str = "alter table issue_42.ledger_environment drop column ledger_version;
      alter table issue_42.ledger_runs drop column run_url;

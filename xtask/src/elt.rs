@@ -99,7 +99,11 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     run.dbt_version = opened.python.dbt_version().map(str::to_owned);
     interrupt::listen()?;
     let begun = Instant::now();
-    let lock = opened.lock(&args.schema, &Holder::this("elt", &args.schema, Some(&run.run_id)))?;
+    let lock = opened.lock(
+        &args.schema,
+        &Holder::this("elt", &args.schema, Some(&run.run_id)),
+        args.target.wait(),
+    )?;
     let mut warehouse = opened.warehouse();
     if let Some(killed) = &lock.left_by {
         record::close_killed_run(warehouse.as_mut(), killed, &run)?;

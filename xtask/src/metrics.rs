@@ -120,7 +120,9 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     interrupt::listen()?;
     // DuckDB lets one process write. Snowflake needs no lock: what is kept twice is read once.
     let _lock = match &opened.place {
-        Place::Local { database } if database.exists() => Some(Lock::take(database, &holder(args))?),
+        Place::Local { database } if database.exists() => {
+            Some(Lock::take(database, &holder(args), args.target.wait())?)
+        }
         _ => None,
     };
     let mut warehouse = opened.warehouse();

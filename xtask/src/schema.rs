@@ -5,6 +5,8 @@
 
 mod gc;
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 
@@ -109,7 +111,8 @@ impl Create {
             }
             ledger::ensure(warehouse, &self.schema, &state, &origin, Need::Environment, self.adopt)
         };
-        if change(&opened, "schema create", &self.schema, Intent::Make, self.dry_run, decide)? {
+        let step = Step { command: "schema create", intent: Intent::Make, wait: self.target.wait() };
+        if change(&opened, step, &self.schema, self.dry_run, decide)? {
             console::print(&format!("{} is ready ({})", self.schema, opened.warehouse().describe()))?;
         }
         Ok(Outcome::Clean)
@@ -133,7 +136,8 @@ impl Drop {
             dropped = usize::from(!statements.is_empty());
             Ok(statements)
         };
-        if change(&opened, "schema drop", &self.schema, Intent::Destroy, self.dry_run, counted)? {
+        let step = Step { command: "schema drop", intent: Intent::Destroy, wait: self.target.wait() };
+        if change(&opened, step, &self.schema, self.dry_run, counted)? {
             let what = if dropped == 0 { "does not exist, so nothing was dropped" } else { "is gone" };
             console::print(&format!("{} {what} ({})", self.schema, opened.warehouse().describe()))?;
             actions::set_outputs(&[("dropped", dropped.to_string())])?;
@@ -166,25 +170,32 @@ enum Intent {
     Make,
 }
 
+/// What a change is, and how long it waits for its turn.
+#[derive(Clone, Copy)]
+struct Step {
+    command: &'static str,
+    intent: Intent,
+    wait: Duration,
+}
+
 /// Decide under the lock, and apply what was decided; or print it, for which no lock is taken.
 fn change(
     opened: &Opened,
-    command: &str,
+    step: Step,
     name: &Name,
-    intent: Intent,
     dry_run: bool,
     mut decide: impl FnMut(&mut dyn Warehouse) -> Result<Vec<Statement>>,
 ) -> Result<bool> {
     interrupt::listen()?;
     let mut warehouse = opened.warehouse();
-    if dry_run || intent == Intent::Destroy {
+    if dry_run || step.intent == Intent::Destroy {
         let planned = decide(warehouse.as_mut())?;
         if dry_run {
             console::print(&warehouse.script(&planned).join("\n"))?;
             return Ok(false);
         }
     }
-    let _lock = opened.lock(name, &Holder::this(command, name, None))?;
+    let _lock = opened.lock(name, &Holder::this(step.command, name, None), step.wait)?;
     let statements = decide(warehouse.as_mut())?;
     interrupt::check()?;
     warehouse.apply(&statements)?;

@@ -5,6 +5,7 @@
 //! engine are made sure of, and nobody has logged in yet.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
@@ -25,6 +26,21 @@ pub(crate) struct Args {
     /// `local` (DuckDB, no account) or `snowflake` (an account, see the SNOWFLAKE_ variables).
     #[arg(long, value_name = "TARGET", env = "XTASK_TARGET", default_value = "local", value_parser = parse)]
     target: Target,
+
+    /// How long to wait while another process uses the environment, such as `90s`, `10m` or `1h`.
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse_wait)]
+    wait: Duration,
+}
+
+/// How long to wait where no option says.
+const USUAL_WAIT: Duration = Duration::from_mins(10);
+
+fn parse_wait(text: &str) -> Result<Duration, String> {
+    let seconds = text.trim().parse().ok().map(Duration::from_secs);
+    let given = text.trim().parse::<jiff::SignedDuration>().ok();
+    seconds
+        .or_else(|| Duration::try_from(given?).ok())
+        .ok_or_else(|| "write a time such as 90s, 10m or 1h".to_owned())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -65,6 +81,11 @@ impl Args {
         self.target
     }
 
+    /// How long to wait for a lock.
+    pub(crate) fn wait(self) -> Duration {
+        self.wait
+    }
+
     /// The settings of the target, from the policy and the environment's variables.
     pub(crate) fn place(self, repo: &Repo) -> Result<Place> {
         match self.target {
@@ -79,12 +100,12 @@ impl Args {
 
     /// DuckDB, whatever the option says: for the checks of it.
     pub(crate) fn local() -> Self {
-        Self { target: Target::Local }
+        Self { target: Target::Local, wait: USUAL_WAIT }
     }
 
     /// Snowflake, whatever the option says: for the checks of it.
     pub(crate) fn snowflake() -> Self {
-        Self { target: Target::Snowflake }
+        Self { target: Target::Snowflake, wait: USUAL_WAIT }
     }
 
     /// Everything set up, for a stage of the work on one environment or on all of them.
@@ -241,14 +262,14 @@ impl Opened {
 
     /// Be the only writer of `name`: of the DuckDB file, which lets one process write, or of the one
     /// environment at Snowflake.
-    pub(crate) fn lock(&self, name: &Name, holder: &Holder) -> Result<Guard> {
+    pub(crate) fn lock(&self, name: &Name, holder: &Holder, wait: Duration) -> Result<Guard> {
         match &self.engine {
             Engine::Local { database, .. } => {
-                let mut lock = Lock::take(database, holder)?;
+                let mut lock = Lock::take(database, holder, wait)?;
                 Ok(Guard { left_by: lock.left_by.take(), _held: Held::Local(lock) })
             }
             Engine::Snowflake(snowflake) => {
-                let mut lease = Lease::take(snowflake, name, holder)?;
+                let mut lease = Lease::take(snowflake, name, holder, wait)?;
                 Ok(Guard { left_by: lease.left_by.take(), _held: Held::Snowflake(lease) })
             }
         }
@@ -276,5 +297,15 @@ mod tests {
     fn an_empty_variable_means_the_default() {
         assert_eq!((parse(""), parse(" snowflake ")), (Ok(Target::Local), Ok(Target::Snowflake)));
         assert!(parse("duckdb").is_err());
+    }
+
+    #[test]
+    fn a_wait_is_a_time() {
+        for (text, seconds) in [("0", 0), ("90", 90), ("90s", 90), ("10m", 600), ("1h 30m", 5400)] {
+            assert_eq!(parse_wait(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in ["", "soon", "-5s", "10 parsecs"] {
+            assert!(parse_wait(text).is_err(), "{text}");
+        }
     }
 }

@@ -9,13 +9,13 @@ use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::core::context;
 use crate::core::environment::Name;
-use crate::system::interrupt;
+use crate::system::{interrupt, repo};
 
 const POLL: Duration = Duration::from_millis(100);
 const REMIND: Duration = Duration::from_secs(30);
@@ -62,11 +62,13 @@ pub(crate) struct Lock {
 }
 
 impl Lock {
-    /// Take the lock that guards `guarded`, waiting for whoever holds it and saying for whom.
-    pub(crate) fn take(guarded: &Path, holder: &Holder) -> Result<Self> {
+    /// Take the lock that guards `guarded`. While another process holds it, wait and report which, but no
+    /// longer than `wait`.
+    pub(crate) fn take(guarded: &Path, holder: &Holder, wait: Duration) -> Result<Self> {
         let path = path_beside(guarded);
         let mut file = open(&path)?;
         let mut waiting_since: Option<Instant> = None;
+        let begun = Instant::now();
         loop {
             match file.try_lock() {
                 Ok(()) => break,
@@ -74,6 +76,9 @@ impl Lock {
                     if waiting_since.is_none_or(|since| since.elapsed() > REMIND) {
                         waiting_since = Some(Instant::now());
                         tracing::info!("{}", waiting_for(read(&mut file), holder));
+                    }
+                    if begun.elapsed() >= wait {
+                        bail!(gave_up(guarded, read(&mut file).as_ref(), wait));
                     }
                     interrupt::check()?;
                     std::thread::sleep(POLL);
@@ -115,6 +120,34 @@ pub(crate) fn holder(guarded: &Path) -> Option<Holder> {
     }
 }
 
+/// Why a lock was not taken.
+pub(crate) fn gave_up(guarded: impl AsRef<Path>, held_by: Option<&Holder>, wait: Duration) -> String {
+    format!(
+        "gave up after waiting {} s for {}: {} holds it; try again when that has ended, or wait longer with --wait",
+        wait.as_secs(),
+        guarded.as_ref().display(),
+        held_by.map_or_else(|| "another run".to_owned(), Holder::describe)
+    )
+}
+
+/// A process for people: its number, and what it runs if the system says.
+pub(crate) fn describe_process(pid: u32) -> String {
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let words: Vec<String> = line
+        .split(|byte| *byte == 0)
+        .filter(|word| !word.is_empty())
+        .map(|word| String::from_utf8_lossy(word).into_owned())
+        .collect();
+    match words.join(" ") {
+        line if line.is_empty() => format!("process {pid}"),
+        // The first words say which program it is; what follows may be a whole script.
+        line => {
+            let line: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).take(80).collect();
+            format!("process {pid} (`{line}`)")
+        }
+    }
+}
+
 fn waiting_for(held_by: Option<Holder>, us: &Holder) -> String {
     match held_by {
         Some(other) if other.schema == us.schema => {
@@ -137,6 +170,7 @@ fn open(path: &Path) -> Result<File> {
     let open = || {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
+            repo::keep_from_git(folder)?;
         }
         OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
     };
@@ -159,6 +193,8 @@ fn read(file: &mut File) -> Option<Holder> {
 mod tests {
     use super::*;
 
+    const WAIT: Duration = Duration::from_mins(10);
+
     fn holder_of(schema: &str) -> Holder {
         Holder {
             command: "elt".into(),
@@ -174,11 +210,38 @@ mod tests {
     fn a_released_lock_leaves_nothing_to_explain() {
         let folder = tempfile::tempdir().expect("a folder");
         let database = folder.path().join("w.duckdb");
-        let lock = Lock::take(&database, &holder_of("issue_1")).expect("free");
+        let lock = Lock::take(&database, &holder_of("issue_1"), WAIT).expect("free");
         assert_eq!(holder(&database), Some(holder_of("issue_1")));
         drop(lock);
         assert_eq!(holder(&database), None);
-        assert_eq!(Lock::take(&database, &holder_of("issue_2")).expect("free").left_by, None);
+        assert_eq!(Lock::take(&database, &holder_of("issue_2"), WAIT).expect("free").left_by, None);
+    }
+
+    #[test]
+    fn a_wait_has_a_limit_and_says_who_holds_the_lock() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = folder.path().join("w.duckdb");
+        let _held = Lock::take(&database, &holder_of("issue_1"), WAIT).expect("free");
+        let error = Lock::take(&database, &holder_of("issue_2"), Duration::ZERO).expect_err("held");
+        let text = error.to_string();
+        assert!(text.contains("elt of issue_1 (process 7") && text.contains("--wait"), "{text}");
+    }
+
+    #[test]
+    fn the_folder_of_the_toolkit_keeps_itself_out_of_git() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = folder.path().join(".xtask/run/w.duckdb");
+        drop(Lock::take(&database, &holder_of("issue_1"), WAIT).expect("free"));
+        assert!(folder.path().join(".xtask/.gitignore").is_file());
+        assert!(!folder.path().join(".gitignore").exists());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_process_is_described_by_what_it_runs() {
+        let ours = std::process::id();
+        assert!(describe_process(ours).starts_with(&format!("process {ours} (`")));
+        assert_eq!(describe_process(u32::MAX), format!("process {}", u32::MAX));
     }
 
     #[test]
@@ -188,7 +251,7 @@ mod tests {
         let text = serde_json::to_string(&holder_of("issue_1")).expect("json");
         std::fs::write(folder.path().join("w.duckdb.lock"), text).expect("written");
         assert_eq!(holder(&database), None, "nobody holds it");
-        let lock = Lock::take(&database, &holder_of("issue_2")).expect("free");
+        let lock = Lock::take(&database, &holder_of("issue_2"), WAIT).expect("free");
         assert_eq!(lock.left_by, Some(holder_of("issue_1")));
     }
 }

@@ -147,7 +147,7 @@ impl Args {
         for name in judged.doomed()? {
             interrupt::check()?;
             // A build may have been at work until now: all is judged again once nobody else is.
-            let _lock = opened.lock(&name, &Holder::this("schema gc", &name, None))?;
+            let _lock = opened.lock(&name, &Holder::this("schema gc", &name, None), self.target.wait())?;
             if self.judge(warehouse.as_mut(), lifetime)?.doomed()?.contains(&name) {
                 let change = dropping(warehouse.as_mut(), &name)?;
                 warehouse.apply(&change)?;

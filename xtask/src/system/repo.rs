@@ -54,13 +54,10 @@ impl Repo {
     /// Local state that may be deleted at any time but for the embedded warehouse. It ignores itself,
     /// so that a repository which copied the toolkit never commits it.
     pub(crate) fn state(&self) -> Result<PathBuf> {
-        let dir = self.root.join(".xtask");
-        let ignore = dir.join(".gitignore");
-        if !ignore.exists() {
-            fs::create_dir_all(&dir)
-                .and_then(|()| fs::write(&ignore, "*\n"))
-                .with_context(|| format!("failed to create {}; is the folder writable?", dir.display()))?;
-        }
+        let dir = self.root.join(STATE);
+        fs::create_dir_all(&dir)
+            .and_then(|()| keep_from_git(&dir))
+            .with_context(|| format!("failed to create {}; is the folder writable?", dir.display()))?;
         Ok(dir)
     }
 
@@ -68,6 +65,18 @@ impl Repo {
     pub(crate) fn relative<'a>(&self, path: &'a Path) -> &'a Path {
         path.strip_prefix(&self.root).unwrap_or(path)
     }
+}
+
+/// The folder of local state.
+const STATE: &str = ".xtask";
+
+/// Make the folder of local state that `folder` is or is in, if it is in one, ignore itself.
+pub(crate) fn keep_from_git(folder: &Path) -> std::io::Result<()> {
+    let Some(state) = folder.ancestors().find(|dir| dir.file_name().is_some_and(|name| name == STATE)) else {
+        return Ok(());
+    };
+    let ignore = state.join(".gitignore");
+    if ignore.exists() { Ok(()) } else { fs::write(&ignore, "*\n") }
 }
 
 fn project_in(root: &Path) -> Option<PathBuf> {

@@ -16,9 +16,11 @@ use super::{
     Columns, Contents, Relation, Row, Statement, Table, Warehouse, as_comments, columns, literal, quote,
 };
 use crate::core::environment::{Droppable, Name, REGISTRY};
-use crate::core::ledger::{is_ledger, tables};
+use crate::core::ledger::tables;
 use crate::core::{context, lock};
 use crate::system::dialogue;
+
+mod copy;
 
 const LEDGER: &str = include_str!("../../../sql/duckdb/ledger.sql");
 const REGISTRY_TABLES: &str = include_str!("../../../sql/duckdb/registry.sql");
@@ -90,15 +92,34 @@ impl DuckDb {
         Ok(Ok(results))
     }
 
+    /// Who keeps the file from being opened, and what to do: the process that the engine names, which is not
+    /// always the one that holds our own lock.
+    fn blocked_by(&self, message: &str) -> String {
+        let pid = holder_in(message);
+        match lock::holder(&self.file) {
+            Some(ours) if pid.is_none_or(|pid| pid == ours.pid || is_below(pid, ours.pid)) => {
+                format!("{} is writing to it; try again when that has ended", ours.describe())
+            }
+            _ => match pid {
+                Some(pid) => {
+                    format!("{} has the file open; close it and try again", lock::describe_process(pid))
+                }
+                None => "another program has the file open; close it and try again".to_owned(),
+            },
+        }
+    }
+
     /// The engine's message with what to do about it.
     fn explain(&self, message: &str) -> String {
         let file = self.file.display();
         if is_locked(message) {
-            let by = lock::holder(&self.file).map_or_else(
-                || "another program has the file open; close it and try again".to_owned(),
-                |holder| format!("{} is writing to it; try again when that has ended", holder.describe()),
+            return format!("failed to open {file}: {}\n{message}", self.blocked_by(message));
+        }
+        if is_damaged(message) {
+            return format!(
+                "failed to open {file}: it is damaged or was not made by DuckDB; move it away (its .wal file too) and \
+                 build again with `cargo xtask elt`, or put a copy of it back\n{message}"
             );
-            return format!("failed to open {file}: {by}\n{message}");
         }
         let advice = if is_disk_full(message) {
             "the disk is full; free some space and try again"
@@ -286,15 +307,7 @@ impl Warehouse for DuckDb {
             return Ok(None);
         }
         let mut change = self.provision(schema);
-        for relation in self.measure(base)?.iter().filter(|relation| !relation.is_view) {
-            let from = format!("{}.{}", quote(base.as_str()), quote(&relation.name));
-            let to = format!("{}.{}", quote(schema.as_str()), quote(&relation.name));
-            change.push(Statement::sql(if is_ledger(&relation.name) {
-                format!("insert into {to} by name select * from {from}")
-            } else {
-                format!("create table {to} as select * from {from}")
-            }));
-        }
+        change.extend(self.copied(base, schema)?);
         Ok(Some(change))
     }
 
@@ -334,6 +347,34 @@ pub(crate) fn is_disk_full(message: &str) -> bool {
 
 fn is_locked(message: &str) -> bool {
     message.contains("Could not set lock on file")
+}
+
+fn is_damaged(message: &str) -> bool {
+    [
+        "not a valid DuckDB database file",
+        "The file is not a valid",
+        "Corrupt database file",
+        "Failure while replaying WAL",
+        "database file is corrupt",
+    ]
+    .iter()
+    .any(|words| message.contains(words))
+}
+
+/// The process that the engine names as the one that holds the file: `(PID 12)`.
+fn holder_in(message: &str) -> Option<u32> {
+    let rest = &message[message.find("(PID ")? + 5..];
+    rest.split(')').next()?.trim().parse().ok()
+}
+
+/// Whether a process was started by `ancestor`, directly or not; unknown counts as no.
+fn is_below(pid: u32, ancestor: u32) -> bool {
+    let parent = |pid: u32| -> Option<u32> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name in brackets may hold spaces and brackets.
+        stat.rsplit(')').next()?.split_whitespace().nth(1)?.parse().ok()
+    };
+    std::iter::successors(parent(pid), |pid| parent(*pid)).take(32).any(|pid| pid == ancestor)
 }
 
 /// Count a table's rows, and the blocks of the file that hold it: blocks are what it costs on disk.
@@ -387,6 +428,28 @@ mod tests {
         let file = folder.join("w.duckdb");
         std::fs::write(&file, "").expect("a file");
         DuckDb::new(&program, &file)
+    }
+
+    #[test]
+    fn the_process_that_really_holds_the_file_is_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let warehouse = engine(folder.path(), "");
+        let ours = std::process::id();
+        let said = format!(
+            "IO Error: Could not set lock on file \"w\": Conflicting lock is held in /bin/x (PID {ours}) by user u."
+        );
+        assert_eq!(holder_in(&said), Some(ours));
+        let explained = warehouse.explain(&said);
+        assert!(explained.contains(&format!("process {ours}")), "{explained}");
+        assert!(warehouse.explain("Could not set lock on file \"w\"").contains("another program"));
+    }
+
+    #[test]
+    fn a_damaged_file_gets_advice() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let said = engine(folder.path(), "")
+            .explain("IO Error: The file \"w\" exists, but it is not a valid DuckDB database file!");
+        assert!(said.contains("move it away"), "{said}");
     }
 
     #[test]

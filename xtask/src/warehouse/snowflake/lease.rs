@@ -15,7 +15,7 @@ use super::Snowflake;
 use super::failure::{Failure, Kind};
 use super::statements::{Database, literal};
 use crate::core::environment::{Name, REGISTRY};
-use crate::core::lock::Holder;
+use crate::core::lock::{self, Holder};
 use crate::system::interrupt;
 use crate::warehouse::quote;
 
@@ -50,7 +50,13 @@ struct Found {
 
 impl Lease {
     /// Take the lock of `name`, waiting for whoever holds it and saying for whom.
-    pub(crate) fn take(warehouse: &Snowflake, name: &Name, holder: &Holder) -> Result<Self> {
+    pub(crate) fn take(
+        warehouse: &Snowflake,
+        name: &Name,
+        holder: &Holder,
+        patience: Duration,
+    ) -> Result<Self> {
+        let begun = Instant::now();
         let token = uuid::Uuid::now_v7().simple().to_string();
         let mut left_by = None;
         let mut reminded: Option<Instant> = None;
@@ -67,6 +73,9 @@ impl Lease {
                     left_by = found.holder;
                 }
                 continue;
+            }
+            if begun.elapsed() >= patience {
+                bail!(lock::gave_up(name.as_str(), found.holder.as_ref(), patience));
             }
             if reminded.is_none_or(|since| since.elapsed() > REMIND) {
                 reminded = Some(Instant::now());
