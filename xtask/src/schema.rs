@@ -104,12 +104,13 @@ impl Create {
             let state = State::read(warehouse, &self.schema)?;
             let origin = self.purpose.origin();
             if state.is_provisioned(&self.schema) {
-                // The policy may have changed since.
-                return Ok(warehouse.grant(&self.schema));
+                // Also what was revoked by hand.
+                return Ok(warehouse.grant(&self.schema, state.comment_text.as_deref(), true));
             }
             ledger::ensure(warehouse, &self.schema, &state, &origin, Need::Environment, self.adopt)
         };
-        if change(&opened, "schema create", &self.schema, Intent::Make, self.dry_run, decide)? {
+        let intent = Intent::Make(self.purpose.base.as_ref());
+        if change(&opened, "schema create", &self.schema, intent, self.dry_run, decide)? {
             console::print(&format!("{} is ready ({})", self.schema, opened.warehouse().describe()))?;
         }
         Ok(Outcome::Clean)
@@ -160,10 +161,11 @@ fn decide_drop(warehouse: &dyn Warehouse, name: &Name, state: &State) -> Result<
 
 /// How sure a change is to happen: what decides whether the lock is taken before the first look.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Intent {
+enum Intent<'a> {
     /// Refused as often as not; what is refused sends nothing but reads.
     Destroy,
-    Make,
+    /// As a copy of a base, if there is one.
+    Make(Option<&'a Name>),
 }
 
 /// Decide under the lock, and apply what was decided; or print it, for which no lock is taken.
@@ -171,7 +173,7 @@ fn change(
     opened: &Opened,
     command: &str,
     name: &Name,
-    intent: Intent,
+    intent: Intent<'_>,
     dry_run: bool,
     mut decide: impl FnMut(&mut dyn Warehouse) -> Result<Vec<Statement>>,
 ) -> Result<bool> {
@@ -184,7 +186,12 @@ fn change(
             return Ok(false);
         }
     }
-    let _lock = opened.lock(name, &Holder::this(command, name, None))?;
+    let holder = Holder::this(command, name, None);
+    let _lock = opened.lock(name, &holder)?;
+    let _base = match intent {
+        Intent::Make(base) => opened.lock_base(name, base, &holder)?,
+        Intent::Destroy => None,
+    };
     let statements = decide(warehouse.as_mut())?;
     interrupt::check()?;
     warehouse.apply(&statements)?;
