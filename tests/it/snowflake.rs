@@ -133,7 +133,7 @@ fn a_base_is_not_copied_while_it_is_built() {
     endpoint.create(&checkout, "dev").expect(0);
     endpoint.sql(
         "create table LOGISTICS_DEMO.XTASK_REGISTRY.LOCK_DEV as
-         select '{}' as holder, 'abc' as token, dateadd(second, 6, current_timestamp()) as expires_at",
+         select '{}' as holder, 'abc' as token, dateadd(second, 20, current_timestamp()) as expires_at",
     );
     let copy = ["schema", "create", "--schema", "issue_7", "--base", "dev"];
     let said = endpoint.run(&checkout, &copy).expect(0).stderr;

@@ -104,6 +104,16 @@ for sql in sys.argv[2].split(';;'):
         Ended::of(python).expect(0);
     }
 
+    /// The number that a query answers, by the Python connector.
+    pub(crate) fn count(&self, query: &str) -> i64 {
+        let script = "import sys, snowflake.connector as c
+login = dict(user='u', password='p', account='a', host='127.0.0.1', protocol='http', database='LOGISTICS_DEMO')
+print(c.connect(port=int(sys.argv[1]), **login).cursor().execute(sys.argv[2]).fetchone()[0])";
+        let mut python = Command::new(environment().join("bin/python"));
+        python.args(["-c", script, &self.port.to_string(), query]);
+        Ended::of(python).expect(0).stdout.trim().parse().expect("a number")
+    }
+
     /// Demand a fault.
     pub(crate) fn demand(&self, fault: &Value) {
         self.http("POST", "/__control", &fault.to_string());
