@@ -709,11 +709,13 @@ fn mint_expiring(seconds: i64) -> String {
 #[cfg(unix)]
 fn a_build_outlives_the_token_that_it_started_with() {
     let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
-    checkout.edit("dbt/models/bronze/stg_logistics__suppliers.yml", |_| "version: 2\n".to_owned());
+    // Without the tests that read models which are not built here.
+    for model in ["suppliers", "products"] {
+        checkout
+            .edit(&format!("dbt/models/bronze/stg_logistics__{model}.yml"), |_| "version: 2\n".to_owned());
+    }
     let life = 12_i32;
-    endpoint.demand(
-        &json!({"delay": life + 3, "containing": "insert into LOGISTICS_DEMO.ISSUE_3.raw_suppliers"}),
-    );
+    endpoint.demand(&json!({"delay": life + 3, "containing": ".raw_suppliers ("}));
     let selection = "raw_suppliers stg_logistics__suppliers";
     let mut command = endpoint
         .command(&checkout, &["elt", "--schema", "issue_3", "--select", selection, "--format", "json"]);
