@@ -187,7 +187,8 @@ impl State {
         let has = |table: &str| registry_tables.iter().any(|other| other == table);
         let registered = has("environments") && is_registered(warehouse, name)?;
         let has_registry = has("environments") && has("condemned");
-        let mut state = Self { relations, mark, comment, comment_text, registered, has_registry, missing: Vec::new() };
+        let mut state =
+            Self { relations, mark, comment, comment_text, registered, has_registry, missing: Vec::new() };
         let is_there = state.relations.is_some() || !registry_tables.is_empty();
         if is_there && (warehouse.looks_are_free() || !state.is_current()) {
             state.missing = missing(warehouse, &[name.as_str(), REGISTRY])?;
