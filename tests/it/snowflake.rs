@@ -81,6 +81,123 @@ fn a_new_environment_starts_as_a_copy_of_its_base() {
 }
 
 #[test]
+fn a_transient_base_is_no_start_for_a_permanent_environment() {
+    let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
+    endpoint.create(&checkout, "issue_72").expect(0);
+    let before = endpoint.writes().len();
+    let upwards = ["schema", "create", "--schema", "prod", "--base", "issue_72"];
+    let said = endpoint.run(&checkout, &upwards).expect(2).stderr;
+    assert!(
+        said.contains("prod is permanent and issue_72 is transient") && said.contains("002120"),
+        "{said}"
+    );
+    let sent = endpoint.writes().split_off(before);
+    assert!(sent.iter().all(|sql| sql.contains("LOCK_")), "nothing but locks: {sent:#?}");
+}
+
+/// A clone of a whole schema keeps the owners of its tables, which then cannot be rebuilt.
+#[test]
+fn a_copy_of_another_roles_tables_is_owned_by_the_role_that_copies() {
+    let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
+    let mut prod = endpoint.command(&checkout, &["schema", "create", "--schema", "prod"]);
+    prod.env("SNOWFLAKE_ROLE", "PROD_BUILDER");
+    Ended::of(prod).expect(0);
+    endpoint.sql_as(
+        "PROD_BUILDER",
+        "create table LOGISTICS_DEMO.PROD.FACTS as select 1 as a;;
+         create transient table LOGISTICS_DEMO.PROD.MARTS as select 2 as a;;
+         create view LOGISTICS_DEMO.PROD.SEEN as select * from LOGISTICS_DEMO.PROD.FACTS",
+    );
+    // Cut in the middle, and completed by the next command.
+    let copy = ["schema", "create", "--schema", "issue_7", "--base", "prod"];
+    endpoint.demand(&json!({"fail_statement": "\"ISSUE_7\".\"MARTS\" clone"}));
+    endpoint.run(&checkout, &copy).expect(2);
+    endpoint.create(&checkout, "issue_7").expect(0);
+    let sent = endpoint.writes();
+    for table in ["LEDGER_ENVIRONMENT", "FACTS", "MARTS"] {
+        let clone = format!(
+            "create transient table if not exists \"LOGISTICS_DEMO\".\"ISSUE_7\".\"{table}\" clone \
+             \"LOGISTICS_DEMO\".\"PROD\".\"{table}\""
+        );
+        assert!(sent.contains(&clone), "{clone}\n{sent:#?}");
+    }
+    let listed = endpoint.run(&checkout, &["schema", "list", "--format", "json"]).expect(0).json();
+    let copied = listed.as_array().expect("a list").iter().find(|entry| entry["schema_name"] == "issue_7");
+    let copied = copied.expect("the copy").clone();
+    assert_eq!((&copied["relations"], &copied["base"]), (&json!(2), &json!("prod")), "{copied}");
+}
+
+#[test]
+fn a_base_is_not_copied_while_it_is_built() {
+    let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
+    endpoint.create(&checkout, "dev").expect(0);
+    endpoint.sql(
+        "create table LOGISTICS_DEMO.XTASK_REGISTRY.LOCK_DEV as
+         select '{}' as holder, 'abc' as token, dateadd(second, 20, current_timestamp()) as expires_at",
+    );
+    let before = endpoint.history().len();
+    let copy = ["schema", "create", "--schema", "issue_7", "--base", "dev"];
+    let said = endpoint.run(&checkout, &copy).expect(0).stderr;
+    assert!(said.contains("holds dev"), "{said}");
+    let of_lock = |entry: &Value| entry["query_text"].as_str().is_some_and(|sql| sql.contains("LOCK_DEV"));
+    let history = endpoint.history();
+    let tried: Vec<&Value> = history.iter().skip(before).filter(|entry| of_lock(entry)).collect();
+    let creates =
+        |entry: &&&Value| entry["query_text"].as_str().is_some_and(|sql| sql.starts_with("create transient"));
+    assert!(
+        tried.len() > 4 && tried.iter().filter(creates).count() == 2,
+        "waited for with reads: {tried:#?}"
+    );
+}
+
+#[test]
+fn a_changed_policy_is_applied_and_what_is_gone_is_revoked() {
+    let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
+    let policy = |grants: &str| {
+        checkout.edit("policies/environments.toml", |text| {
+            let kept = text.split("# grants of this test").next().unwrap_or_default().trim_end().to_owned();
+            format!("{kept}\n\n# grants of this test\n{grants}")
+        });
+    };
+    let reader = "[[snowflake.grants]]\nrole = 'logistics_reader'\naccess = 'read'\n";
+    let writer = "[[snowflake.grants]]\nrole = 'LOGISTICS_WRITER'\naccess = 'write'\n";
+    let sent_by = |args: &[&str]| {
+        let before = endpoint.writes().len();
+        endpoint.run(&checkout, args).expect(0);
+        let is_grant = |sql: &String| sql.starts_with("grant") || sql.starts_with("revoke");
+        endpoint.writes().split_off(before).into_iter().filter(is_grant).collect::<Vec<_>>()
+    };
+    checkout.edit("dbt/models/bronze/stg_logistics__suppliers.yml", |_| "version: 2\n".to_owned());
+    policy(&format!("{reader}{writer}"));
+    let made = sent_by(&["schema", "create", "--schema", "dev"]);
+    assert!(made.iter().any(|sql| sql.ends_with("to role \"LOGISTICS_READER\"")), "in upper case: {made:#?}");
+    policy(reader);
+    let elt = ["elt", "--schema", "dev", "--select", "raw_suppliers"];
+    let changed = sent_by(&elt);
+    let lost = "revoke select, insert, update, delete, truncate on future tables in schema";
+    assert!(
+        changed.iter().any(|sql| sql.starts_with(lost) && sql.contains("LOGISTICS_WRITER")),
+        "{changed:#?}"
+    );
+    assert!(changed.iter().all(|sql| !(sql.starts_with("revoke") && sql.contains("READER"))), "{changed:#?}");
+    assert_eq!(sent_by(&[&elt[..], &["--force"]].concat()), [""; 0], "nothing has changed since");
+}
+
+/// Looks that the role may not take, and locks that are taken, are the toolkit's own affair.
+#[test]
+fn an_idle_environment_raises_no_alert_about_itself() {
+    let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
+    endpoint.create(&checkout, "issue_97").expect(0);
+    for _ in 0..3 {
+        let report =
+            endpoint.run(&checkout, &["metrics", "--schema", "issue_97", "--gate", "--format", "json"]);
+        report.expect(0);
+    }
+    let failed = |entry: &&Value| entry["execution_status"] != "SUCCESS";
+    assert!(endpoint.history().iter().filter(failed).count() > 0, "ACCOUNT_USAGE was refused");
+}
+
+#[test]
 fn what_must_not_be_dropped_gets_nothing_but_reads() {
     let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
     for name in ["prod", "dev", "issue_1", "issue_2", "issue_3", "issue_5", "scratch"] {
@@ -536,10 +653,15 @@ fn oidc_token() -> String {
 }
 
 fn oidc_token_of(subject: &str) -> String {
-    let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let issuer = "https://token.actions.githubusercontent.com";
-    let claims = json!({"iss": issuer, "sub": subject, "aud": "snowflakecomputing.com"});
-    [part(json!({"alg": "RS256", "typ": "JWT"})), part(claims), URL_SAFE_NO_PAD.encode("unsigned")].join(".")
+    oidc_token_with(&json!({"sub": subject}))
+}
+
+fn oidc_token_with(claims: &Value) -> String {
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let mut all =
+        json!({"iss": "https://token.actions.githubusercontent.com", "aud": "snowflakecomputing.com"});
+    all.as_object_mut().expect("claims").extend(claims.as_object().expect("claims").clone());
+    [part(&json!({"alg": "RS256", "typ": "JWT"})), part(&all), URL_SAFE_NO_PAD.encode("unsigned")].join(".")
 }
 
 #[test]
@@ -561,6 +683,60 @@ fn a_job_logs_in_with_the_token_that_github_mints_for_it() {
         (&json!("WORKLOAD_IDENTITY"), &json!("OIDC")),
         "{login}"
     );
+}
+
+/// GitHub's end again, for as many tokens as are asked for; each expires after `seconds`.
+fn mint_expiring(seconds: i64) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/mint?api-version=2.0", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        for (number, mut stream) in listener.incoming().flatten().enumerate() {
+            let mut lines = BufReader::new(stream.try_clone().expect("a stream")).lines();
+            while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+            let expires = jiff::Timestamp::now().as_second() + seconds;
+            let token =
+                oidc_token_with(&json!({"sub": "repo:o/r:environment:dev", "exp": expires, "jti": number}));
+            let body = json!({"value": token}).to_string();
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close";
+            write!(stream, "{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).expect("answered");
+        }
+    });
+    url
+}
+
+/// Ten minutes of building with tokens of five, in seconds: a thread of dbt connects long after the token
+/// that dbt was started with has expired.
+#[test]
+#[cfg(unix)]
+fn a_build_outlives_the_token_that_it_started_with() {
+    let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
+    // Without the tests that read models which are not built here.
+    for model in ["suppliers", "products"] {
+        checkout
+            .edit(&format!("dbt/models/bronze/stg_logistics__{model}.yml"), |_| "version: 2\n".to_owned());
+    }
+    let life = 12_i32;
+    endpoint.demand(&json!({"delay": life + 3, "containing": ".raw_suppliers ("}));
+    let selection = "raw_suppliers stg_logistics__suppliers";
+    let mut command = endpoint
+        .command(&checkout, &["elt", "--schema", "issue_3", "--select", selection, "--format", "json"]);
+    command.env_remove("SNOWFLAKE_PASSWORD").env_remove("SNOWFLAKE_USER").env("GITHUB_ACTIONS", "true");
+    command.env("ACTIONS_ID_TOKEN_REQUEST_URL", mint_expiring(life.into()));
+    command.env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", SECRET);
+    // The connector gives its identity to hosts of Snowflake's domain only, and to those named here.
+    command.env("SNOWFLAKE_WIF_ALLOWED_HOST_SUFFIXES", "127.0.0.1");
+    let report = Ended::of(command).expect(0).json();
+    assert_eq!(report["status"], "success", "{report}");
+
+    let logins = endpoint.logins();
+    let at = |login: &Value| login["at"].as_f64().expect("a time");
+    let began = at(&logins[0]);
+    let late =
+        logins.iter().filter(|login| login["client"] != "xtask" && at(login) > began + f64::from(life));
+    assert!(late.count() > 0, "dbt connected again after the first token had expired: {logins:#?}");
+    let tokens: std::collections::BTreeSet<&str> =
+        logins.iter().filter_map(|login| login["secret_sha256"].as_str()).collect();
+    assert_eq!(tokens.len(), logins.len(), "a token for each connection");
 }
 
 #[test]

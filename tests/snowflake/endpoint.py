@@ -9,8 +9,8 @@ their user, role, warehouse and query tag; and, on demand, the ways in which a w
     python tests/snowflake/endpoint.py --port 0 [--data FILE.duckdb] [--database NAME]...
 
 It serves 127.0.0.1, also as an HTTP proxy, prints one line `{"port": N}` when it is ready, and ends when its standard
-input is closed, so that it never outlives the process that started it. Any user, password, key, token, role and
-warehouse is right.
+input is closed, so that it never outlives the process that started it. Any user, password, key and token is right.
+Where it is known to differ from Snowflake is in differences.toml beside it: `cargo xtask conformance` compares both.
 
     GET  /__control/statements  the statements that were run, oldest first
     GET  /__control/logins      who logged in, and how; of a secret only the SHA-256
@@ -81,7 +81,7 @@ create table if not exists {META}._ep_schemas (
     is_transient boolean, created timestamptz, primary key (database_name, schema_name));
 create table if not exists {META}._ep_relations (
     database_name varchar, schema_name varchar, relation_name varchar, is_transient boolean, created timestamptz,
-    last_altered timestamptz, primary key (database_name, schema_name, relation_name));
+    last_altered timestamptz, owner varchar, primary key (database_name, schema_name, relation_name));
 create table if not exists {META}._ep_history (
     query_id varchar, query_text varchar, database_name varchar, schema_name varchar, query_type varchar,
     session_id bigint, user_name varchar, role_name varchar, warehouse_name varchar, warehouse_size varchar,
@@ -123,7 +123,7 @@ create or replace macro {META}._ep_schemata(of_database) as table
 create or replace macro {META}._ep_tables(of_database) as table
     select
         r.database_name as table_catalog, r.schema_name as table_schema, r.relation_name as table_name,
-        coalesce(s.owner, 'SYSADMIN') as table_owner, r.table_type,
+        coalesce(e.owner, s.owner, 'SYSADMIN') as table_owner, r.table_type,
         case when e.is_transient or s.is_transient then 'YES' else 'NO' end as is_transient,
         null::varchar as clustering_key, r.row_count, r.row_count * 8 * r.column_count as bytes,
         coalesce(s.retention_time, 1) as retention_time,
@@ -171,6 +171,21 @@ LOGIN_FAILURES = {
     "current TOTP passcode.",
     "395090": "Workload identity authentication failed: the subject of the token does not match a user.",
 }
+
+# The account's roles and warehouses; `create role` and `create warehouse` add to them.
+ROLES = {
+    *("ACCOUNTADMIN", "SECURITYADMIN", "SYSADMIN", "USERADMIN", "PUBLIC", "BUILDER", "PROD_BUILDER", "READER", "WRITER"),
+    *("LOGISTICS_BUILDER", "LOGISTICS_PROD_BUILDER", "LOGISTICS_REGISTRY", "LOGISTICS_READER", "LOGISTICS_WRITER"),
+}
+WAREHOUSES = {"SMALL_WH", "LOGISTICS_WH"}
+
+# What `alter session` may set, besides the many that only format results.
+PARAMETERS = re.compile(
+    "AUTOCOMMIT|QUERY_TAG|TIMEZONE|WEEK_START|JSON_INDENT|LOCK_TIMEOUT|ROWS_PER_RESULTSET|MULTI_STATEMENT_COUNT|"
+    "USE_CACHED_RESULT|ABORT_DETACHED_QUERY|STATEMENT_(QUEUED_)?TIMEOUT_IN_SECONDS|QUOTED_IDENTIFIERS_IGNORE_CASE|"
+    "S3_STAGE_VPCE_DNS_NAME|(CLIENT|DATE|TIME|TIMESTAMP|BINARY|GEOGRAPHY|ERROR_ON|PYTHON|TRANSACTION)_[A-Z_]+"
+)
+LONGEST_TAG = 2000
 
 NO_WAREHOUSE = (
     "No active warehouse selected in the current session.  Select an active warehouse with the 'use warehouse' command."
@@ -304,14 +319,22 @@ class Cursor(FakeSnowflakeCursor):
             name = [identifier(part) for part in statement.this.parts]
             self.alter_schema(name, {"COMMENT": statement.expression.this}, bool(statement.args.get("exists")))
             return True
-        # there are no privileges here, and no other objects of an account than databases
-        if words and (
-            words[0] in {"GRANT", "REVOKE"}
-            or {"WAREHOUSE", "ROLE", "USER"} & set(words[1:2])
-            and words[0] in {"CREATE", "ALTER", "DROP"}
-        ):
+        # privileges are not looked at here, only whether what they name exists
+        if words and words[0] in {"GRANT", "REVOKE"}:
+            self.check_grant(command)
             self.answer("Statement executed successfully.")
             return True
+        if words[:1] and words[0] in {"CREATE", "ALTER", "DROP"} and {"WAREHOUSE", "ROLE", "USER"} & set(words[1:2]):
+            named = re.match(r"create\s+(role|warehouse)\s+(?:if\s+not\s+exists\s+)?(\w+)", command, re.IGNORECASE)
+            if named:
+                {"ROLE": ROLES, "WAREHOUSE": WAREHOUSES}[named[1].upper()].add(named[2].upper())
+            self.answer("Statement executed successfully.")
+            return True
+        if isinstance(statement, exp.Create) and statement.kind == "TABLE" and statement.args.get("clone"):
+            database, schema, name = self.path_of(statement.this)
+            if statement.args.get("exists") and self._conn.account.has_relation(database, schema, name):
+                self.answer(f"{name} already exists, statement succeeded.")
+                return True
         if isinstance(statement, exp.Alter) and statement.kind == "SESSION":
             return self.alter_session(statement)
         if isinstance(statement, exp.Use):
@@ -323,6 +346,24 @@ class Cursor(FakeSnowflakeCursor):
             self.show_parameter(words[3])
             return True
         return False
+
+    def check_grant(self, command: str) -> None:
+        """A role and a schema that a grant names must exist."""
+        tokens = sqlglot.tokenize(command, read="snowflake")
+        words = [token.text.upper() for token in tokens]
+        name = lambda token: token.text if token.token_type == TokenType.IDENTIFIER else token.text.upper()  # noqa: E731
+        if "SCHEMA" in words:
+            at, path = words.index("SCHEMA") + 1, []
+            while at < len(tokens):
+                path.append(name(tokens[at]))
+                if words[at + 1 : at + 2] != ["."]:
+                    break
+                at += 2
+            if not self._conn.account.has_schema(*self.full_name(path)):
+                raise missing("Schema", ".".join(path))
+        receiver = words[-2:-1]
+        if receiver == ["ROLE"] and "DATABASE" not in words[-3:-2] and name(tokens[-1]) not in ROLES:
+            raise missing("Role", name(tokens[-1]))
 
     def answer(self, status: str) -> None:
         self.run_duckdb(f"select {exp.Literal.string(status).sql('duckdb')} as status")
@@ -346,14 +387,22 @@ class Cursor(FakeSnowflakeCursor):
                 message = f"SQL compilation error:\nObject '{database}.{schema}' already exists."
                 raise ProgrammingError(msg=message, errno=2002, sqlstate="42710")
             self._duck_conn.execute(f"drop schema {quoted(database, schema)} cascade")
+        retention = int(ddl.options.get("DATA_RETENTION_TIME_IN_DAYS", 1))
+        if retention > (1 if ddl.transient else 90):
+            message = f"SQL compilation error:\ninvalid value [{retention}] for parameter 'DATA_RETENTION_TIME_IN_DAYS'"
+            raise ProgrammingError(msg=message, errno=1008, sqlstate="22023")
         source = self.full_name(ddl.clone) if ddl.clone else None
         if source and not self._conn.account.has_schema(*source):
             raise missing("Schema", ".".join(source))
+        if source and not ddl.transient and self._conn.account.is_transient(*source):
+            message = (
+                f"SQL compilation error:\nTransient object cannot be cloned to a permanent object: {'.'.join(source)}."
+            )
+            raise ProgrammingError(msg=message, errno=2120, sqlstate="0A000")
         self._duck_conn.execute(f"create schema {quoted(database, schema)}")
         if source:
             self.copy_relations(source, (database, schema))
         comment = ddl.options.get("COMMENT")
-        retention = int(ddl.options.get("DATA_RETENTION_TIME_IN_DAYS", 1))
         self._conn.account.meta(
             f"insert or replace into {META}._ep_schemas values (?, ?, ?, ?, ?, ?, ?)",
             [database, schema, self._conn.role, comment, retention, ddl.transient, now()],
@@ -371,7 +420,9 @@ class Cursor(FakeSnowflakeCursor):
                 relation.set("catalog", exp.to_identifier(target[0], quoted=True))
                 relation.set("db", exp.to_identifier(target[1], quoted=True))
                 self._duck_conn.execute(create.sql("duckdb"))
-                self._conn.account.altered(*target, relation.name, transient=True)
+                # a clone keeps the owners of what is in the schema
+                owner = self._conn.account.owner(*source, relation.name)
+                self._conn.account.altered(*target, relation.name, transient=True, owner=owner)
                 if create.kind == "TABLE":
                     rows = f"select * from {quoted(*source, relation.name)}"
                     self._duck_conn.execute(f"insert into {quoted(*target, relation.name)} {rows}")
@@ -401,6 +452,11 @@ class Cursor(FakeSnowflakeCursor):
             if name == "AUTOCOMMIT":
                 return False
             value = item.this.expression.name if isinstance(item.this, exp.EQ) else ""
+            if not PARAMETERS.fullmatch(name):
+                message = f"SQL compilation error:\ninvalid property '{name}' for 'SESSION'"
+                raise ProgrammingError(msg=message, errno=2, sqlstate="0A000")
+            if name == "QUERY_TAG" and len(value) > LONGEST_TAG:
+                raise too_long_tag()
             self._conn.parameters[name] = value
         self.answer("Statement executed successfully.")
         return True
@@ -409,7 +465,14 @@ class Cursor(FakeSnowflakeCursor):
         kind = str(statement.args.get("kind") or "").upper()
         if kind not in {"ROLE", "WAREHOUSE"}:
             return False
-        setattr(self._conn, kind.lower(), identifier(statement.this.this))
+        name = identifier(statement.this.this)
+        if kind == "ROLE" and name not in ROLES:
+            message = f"SQL execution error:\nRequested role '{name}' is not assigned to the executing user."
+            raise ProgrammingError(msg=message, errno=3013, sqlstate="42501")
+        if kind == "WAREHOUSE" and name not in WAREHOUSES:
+            message = "SQL compilation error:\nObject does not exist, or operation cannot be performed."
+            raise ProgrammingError(msg=message, errno=2043, sqlstate="02000")
+        setattr(self._conn, kind.lower(), name)
         self.answer("Statement executed successfully.")
         return True
 
@@ -440,6 +503,16 @@ class Cursor(FakeSnowflakeCursor):
         session = self._conn
         if isinstance(node, exp.Create) and node.kind == "TABLE":
             self.hide_temporary(node)
+            if isinstance(node.this, exp.Schema) and node.expression is None:
+                enforce_what_snowflake_enforces(node.this)
+        if type(node) is exp.Div and not node.meta.get("checked"):
+            node.meta["checked"] = True
+            divisor = node.expression
+            if not isinstance(divisor, (exp.Nullif, exp.Literal)) or divisor.sql() == "0":
+                zero = exp.EQ(this=exp.paren(divisor.copy()), expression=exp.Literal.number(0))
+                error = exp.Anonymous(this="error", expressions=[exp.Literal.string("[100051] Division by zero")])
+                node.set("expression", exp.Case(ifs=[exp.If(this=zero, true=error)], default=divisor.copy()))
+            return node
         if isinstance(node, exp.TryCast) and node.to.this in (
             exp.DataType.Type.TIMESTAMP,
             exp.DataType.Type.TIMESTAMPNTZ,
@@ -521,7 +594,7 @@ class Cursor(FakeSnowflakeCursor):
         database, schema, name = self.path_of(table)
         name = self._conn.temporary.get((database, schema, name), name)
         transient = statement.find(exp.TransientProperty) is not None
-        account.altered(database, schema, name, transient)
+        account.altered(database, schema, name, transient, self._conn.role)
         if query_type(statement) == "CREATE_TABLE_AS_SELECT":
             (self._conn.rows_written,) = (
                 self._duck_conn.cursor().execute(f"select count(*) from {quoted(database, schema, name)}").fetchone()
@@ -579,12 +652,27 @@ class Account(FakeSnow):
         with self.lock:
             return self.meta_conn.execute(sql, values or []).fetchall()
 
-    def altered(self, database: str | None, schema: str | None, relation: str, transient: bool) -> None:
+    def altered(
+        self, database: str | None, schema: str | None, relation: str, transient: bool, owner: str | None
+    ) -> None:
         self.meta(
-            f"insert into {META}._ep_relations values (?, ?, ?, ?, ?, ?) "
+            f"insert into {META}._ep_relations values (?, ?, ?, ?, ?, ?, ?) "
             "on conflict do update set last_altered = excluded.last_altered",
-            [database, schema, relation, transient, now(), now()],
+            [database, schema, relation, transient, now(), now(), owner],
         )
+
+    def owner(self, database: str, schema: str, relation: str) -> str | None:
+        where = "database_name = ? and schema_name = ? and relation_name = ?"
+        found = self.meta(f"select owner from {META}._ep_relations where {where}", [database, schema, relation])
+        return found[0][0] if found else None
+
+    def has_relation(self, database: str | None, schema: str | None, name: str) -> bool:
+        where = "database_name = ? and schema_name = ? and table_name = ?"
+        return bool(self.meta(f"select 1 from duckdb_tables() where {where}", [database, schema, name]))
+
+    def is_transient(self, database: str, schema: str) -> bool:
+        where = "database_name = ? and schema_name = ? and is_transient"
+        return bool(self.meta(f"select 1 from {META}._ep_schemas where {where}", [database, schema]))
 
     def has_database(self, database: str) -> bool:
         return bool(self.meta("select 1 from duckdb_databases() where database_name = ? and not internal", [database]))
@@ -634,6 +722,42 @@ class Account(FakeSnow):
         cursor = self.duck_conn.cursor().execute(f"select * from {META}._ep_history order by end_time")
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row)) for row in cursor.fetchall()]
+
+
+def enforce_what_snowflake_enforces(table: exp.Schema) -> None:
+    """NOT NULL and the length of texts; keys are declared and not enforced."""
+    keys = (exp.PrimaryKey, exp.UniqueColumnConstraint, exp.ForeignKey, exp.Constraint)
+    table.set("expressions", [part for part in table.expressions if not isinstance(part, keys)])
+    for column in table.expressions:
+        if not isinstance(column, exp.ColumnDef):
+            continue
+        kept = []
+        for constraint in column.args.get("constraints") or []:
+            kind = constraint.args.get("kind")
+            if isinstance(kind, exp.PrimaryKeyColumnConstraint):
+                kept.append(exp.ColumnConstraint(kind=exp.NotNullColumnConstraint()))
+            elif not isinstance(kind, (exp.UniqueColumnConstraint, exp.Reference)):
+                kept.append(constraint)
+        kind = column.args.get("kind")
+        if isinstance(kind, exp.DataType) and kind.is_type("varchar", "text", "char") and kind.expressions:
+            length = exp.Anonymous(this="length", expressions=[exp.Column(this=column.this.copy())])
+            fits = exp.LTE(this=length, expression=exp.Literal.number(kind.expressions[0].name))
+            kept.append(exp.ColumnConstraint(kind=exp.CheckColumnConstraint(this=fits)))
+        column.set("constraints", kept)
+
+
+def too_long_tag() -> ProgrammingError:
+    message = f"SQL compilation error:\nvalue for parameter 'QUERY_TAG' is longer than {LONGEST_TAG} characters"
+    return ProgrammingError(msg=message, errno=1007, sqlstate="22023")
+
+
+def statements_in(sql: str) -> int:
+    """How many there are; a block of Snowflake Scripting is one."""
+    tokens = sqlglot.tokenize(sql, read="snowflake")
+    if not tokens or tokens[0].text.upper() in {"BEGIN", "DECLARE"} and len(tokens) > 2:
+        return 1
+    ends = [at for at, token in enumerate(tokens) if token.token_type == TokenType.SEMICOLON]
+    return 1 + sum(1 for at in ends if at + 1 < len(tokens) and tokens[at + 1].token_type != TokenType.SEMICOLON)
 
 
 def identifier(node: exp.Expression) -> str:
@@ -715,6 +839,10 @@ def snowflake_error(error: duckdb.Error) -> ProgrammingError:
     message = str(error).split("\n")[0]
     if "[000709]" in message:
         return ProgrammingError(msg=message.split("[000709] ")[1], errno=709, sqlstate="22023")
+    if "[100051]" in message:
+        return ProgrammingError(msg="Division by zero", errno=100051, sqlstate="22012")
+    if isinstance(error, duckdb.ConstraintException) and "CHECK constraint" in message:
+        return ProgrammingError(msg="String is too long and would be truncated", errno=100078, sqlstate="22000")
     if isinstance(error, duckdb.ConstraintException):
         return ProgrammingError(msg=f"NULL result in a non-nullable column: {message}", errno=100072, sqlstate="22000")
     return ProgrammingError(msg=f"SQL execution internal error:\n{message}", errno=603, sqlstate="XX000")
@@ -816,6 +944,8 @@ class Endpoint:
             "authenticator": data.get("AUTHENTICATOR") or "SNOWFLAKE",
             "provider": data.get("PROVIDER"),
             "issuer": issuer,
+            "at": now().timestamp(),
+            "expires": claims_of(secret).get("exp") if data.get("AUTHENTICATOR") == "WORKLOAD_IDENTITY" else None,
             "secret_sha256": hashlib.sha256(secret.encode()).hexdigest() if secret else None,
             "role": name("roleName") or "PUBLIC",
             "warehouse": name("warehouse"),
@@ -869,6 +999,10 @@ class Endpoint:
             account = (login["account"] or "").split(".")[0].upper()
             if not login["issuer"].startswith(f"{account}.{login['user']}.SHA256:"):
                 return "390144", LOGIN_FAILURES["390144"]
+        if login["role"] not in ROLES:
+            return "390189", LOGIN_FAILURES["390189"].format(**login)
+        if login["expires"] is not None and login["expires"] <= login["at"]:
+            return "390303", LOGIN_FAILURES["390303"]
         validates = str(login["parameters"].get("CLIENT_VALIDATE_DEFAULT_PARAMETERS", "")).lower() == "true"
         if validates and login["database"] and not self.account.has_database(login["database"]):
             return "390201", LOGIN_FAILURES["390201"]
@@ -903,6 +1037,11 @@ class Endpoint:
             }, 401
         session.parameters.update({key.upper(): value for key, value in (body.get("parameters") or {}).items()})
         failure = await self.statement_failure(sql, statement, request_id)
+        if len(session.parameters.get("QUERY_TAG") or "") > LONGEST_TAG:
+            failure = "001007", too_long_tag().raw_msg, "22023"
+        if not failure and (count := statements_in(sql)) > 1:
+            message = f"Actual statement count {count} did not match the desired statement count 1."
+            failure = "000008", message, "0A000"
         if failure:
             answer = failed(*failure)
         else:

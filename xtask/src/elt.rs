@@ -29,8 +29,10 @@ use crate::system::console::Format;
 use crate::system::outcome::Outcome;
 use crate::system::repo::Repo;
 use crate::system::{console, interrupt};
-use crate::target::{self, Opened, Place};
+use crate::target::{self, Guard, Opened, Place};
 use crate::warehouse::Warehouse;
+#[cfg(unix)]
+use crate::warehouse::snowflake;
 
 /// Provision a schema, seed it, build and test the models layer by layer, and sum it up.
 #[derive(clap::Args, Debug)]
@@ -95,7 +97,7 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
         return dry_run(args, repo, &project, &place);
     }
     let mut run = record::new_run(args, repo.root());
-    let opened = place.open(repo, record::query_tag(&run))?;
+    let opened = place.open(repo, &record::query_tag(&run))?;
     run.dbt_version = opened.python.dbt_version().map(str::to_owned);
     interrupt::listen()?;
     let begun = Instant::now();
@@ -110,6 +112,8 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     }
     // A `seed` that was killed while it put its files in place left the rest of them beside.
     seed::settle(args.seeds.as_deref().unwrap_or(&project.join("seeds")))?;
+    let holder = Holder::this("elt", &args.schema, Some(&run.run_id));
+    let base = opened.lock_base(&args.schema, args.purpose.base.as_ref(), &holder, args.target.wait())?;
     let plan = plan(args, &project, &opened.place, &run.run_id, warehouse.as_mut())?;
     let built = match &plan.up_to_date {
         Some(same) => {
@@ -117,7 +121,9 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
             warehouse.apply(&plan.provision)?;
             record::up_to_date(warehouse.as_mut(), run, same, begun)?
         }
-        None => build(plan, &artifacts_folder(args, &project), &opened, warehouse.as_mut(), run, begun)?,
+        None => {
+            build(plan, &artifacts_folder(args, &project), &opened, warehouse.as_mut(), run, base, begun)?
+        }
     };
     conclude(args.format, repo, &project, &opened.place, warehouse.as_mut(), built)
 }
@@ -131,7 +137,7 @@ fn artifacts_folder(args: &Args, project: &Path) -> PathBuf {
 fn dry_run(args: &Args, repo: &Repo, project: &Path, place: &Place) -> Result<Outcome> {
     let run_id = "RUN_ID";
     let tag = ledger::query_tag(Some(args.schema.as_str()), Some(run_id), "elt");
-    let (mut warehouse, is_installed) = place.look(repo, tag)?;
+    let (mut warehouse, is_installed) = place.look(repo, &tag)?;
     let plan = plan(args, project, place, run_id, warehouse.as_mut())?;
     plan.print(&args.schema, warehouse.as_ref(), is_installed, args.format)?;
     Ok(Outcome::Clean)
@@ -168,14 +174,21 @@ fn build(
     opened: &Opened,
     warehouse: &mut dyn Warehouse,
     run: Run,
+    base: Option<Guard>,
     begun: Instant,
 ) -> Result<Built> {
     interrupt::check()?;
     warehouse.apply(&plan.provision).with_context(|| format!("failed to provision {}", run.schema_name))?;
+    // It is copied.
+    drop(base);
     on_actions::provisioned(plan.is_new)?;
     let mut follower = follow::Follower::new();
     let ended = artifacts::prepare(artifacts_folder).and_then(|()| {
         plan.invocation.secrets = opened.place.dbt_secrets()?;
+        #[cfg(unix)]
+        let broker = opened.place.broker()?;
+        #[cfg(unix)]
+        plan.invocation.environment.extend(broker.as_ref().map(snowflake::Broker::variable));
         plan.invocation.run(opened.python.interpreter(), |event| follower.follow(event))
     });
     let seen = follower.finish();

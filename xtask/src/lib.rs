@@ -3,6 +3,7 @@
 //! Parse, hand over to one command, turn its result into an exit code. Everything else lives in the
 //! file that carries the command's name.
 
+mod conformance;
 mod core;
 mod dbt;
 mod doctor;
@@ -62,6 +63,7 @@ enum Command {
     Wanted(pipeline::wanted::Args),
     Notify(notify::Args),
     Doctor(doctor::Args),
+    Conformance(conformance::Args),
     Hooks(hooks::Args),
     Python(python::Args),
 }
@@ -98,6 +100,7 @@ fn run_command(command: &Command, repo: &Repo) -> anyhow::Result<Outcome> {
         Command::Wanted(args) => pipeline::wanted::run(args, repo),
         Command::Notify(args) => notify::run(args),
         Command::Doctor(args) => doctor::run(args, repo),
+        Command::Conformance(args) => conformance::run(args, repo),
         Command::Hooks(args) => hooks::run(args, repo),
         Command::Python(args) => python::run(args, repo),
     }

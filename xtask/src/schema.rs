@@ -106,12 +106,13 @@ impl Create {
             let state = State::read(warehouse, &self.schema)?;
             let origin = self.purpose.origin();
             if state.is_provisioned(&self.schema) {
-                // The policy may have changed since.
-                return Ok(warehouse.grant(&self.schema));
+                // Also what was revoked by hand.
+                return Ok(warehouse.grant(&self.schema, state.comment_text.as_deref(), true));
             }
             ledger::ensure(warehouse, &self.schema, &state, &origin, Need::Environment, self.adopt)
         };
-        let step = Step { command: "schema create", intent: Intent::Make, wait: self.target.wait() };
+        let intent = Intent::Make(self.purpose.base.as_ref());
+        let step = Step { command: "schema create", intent, wait: self.target.wait() };
         if change(&opened, step, &self.schema, self.dry_run, decide)? {
             console::print(&format!("{} is ready ({})", self.schema, opened.warehouse().describe()))?;
         }
@@ -164,24 +165,25 @@ fn decide_drop(warehouse: &dyn Warehouse, name: &Name, state: &State) -> Result<
 
 /// How sure a change is to happen: what decides whether the lock is taken before the first look.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Intent {
+enum Intent<'a> {
     /// Refused as often as not; what is refused sends nothing but reads.
     Destroy,
-    Make,
+    /// As a copy of a base, if there is one.
+    Make(Option<&'a Name>),
 }
 
 /// What a change is, and how long it waits for its turn.
 #[derive(Clone, Copy)]
-struct Step {
+struct Step<'a> {
     command: &'static str,
-    intent: Intent,
+    intent: Intent<'a>,
     wait: Duration,
 }
 
 /// Decide under the lock, and apply what was decided; or print it, for which no lock is taken.
 fn change(
     opened: &Opened,
-    step: Step,
+    step: Step<'_>,
     name: &Name,
     dry_run: bool,
     mut decide: impl FnMut(&mut dyn Warehouse) -> Result<Vec<Statement>>,
@@ -195,7 +197,12 @@ fn change(
             return Ok(false);
         }
     }
-    let _lock = opened.lock(name, &Holder::this(step.command, name, None), step.wait)?;
+    let holder = Holder::this(step.command, name, None);
+    let _lock = opened.lock(name, &holder, step.wait)?;
+    let _base = match step.intent {
+        Intent::Make(base) => opened.lock_base(name, base, &holder, step.wait)?,
+        Intent::Destroy => None,
+    };
     let statements = decide(warehouse.as_mut())?;
     interrupt::check()?;
     warehouse.apply(&statements)?;

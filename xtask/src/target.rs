@@ -13,6 +13,7 @@ use crate::core::environment::Name;
 use crate::core::lock::{Holder, Lock};
 use crate::core::policy::{self, Grant};
 use crate::core::{context, ledger};
+use crate::dbt::project;
 use crate::dbt::python::{self, Python, Set};
 use crate::system::repo::Repo;
 use crate::warehouse::Warehouse;
@@ -73,7 +74,7 @@ fn parse(text: &str) -> Result<Target, String> {
 #[derive(Clone, Debug)]
 pub(crate) enum Place {
     Local { database: PathBuf },
-    Snowflake { login: Box<Login>, grants: Vec<Grant>, patience: Patience },
+    Snowflake { login: Box<Login>, grants: Vec<Grant>, project: Option<String>, patience: Patience },
 }
 
 impl Args {
@@ -93,6 +94,7 @@ impl Args {
             Target::Snowflake => Ok(Place::Snowflake {
                 login: Box::new(Login::decide(&context::variable, &|path| std::fs::read_to_string(path))?),
                 grants: policy::Environments::load(repo)?.snowflake.grants,
+                project: repo.dbt_project().ok().and_then(|folder| project::name(&folder)),
                 patience: patience()?,
             }),
         }
@@ -111,7 +113,7 @@ impl Args {
     /// Everything set up, for a stage of the work on one environment or on all of them.
     pub(crate) fn open(self, repo: &Repo, schema: Option<&Name>, stage: &str) -> Result<Opened> {
         let tag = ledger::query_tag(schema.map(Name::as_str), None, stage);
-        self.place(repo)?.open(repo, tag)
+        self.place(repo)?.open(repo, &tag)
     }
 }
 
@@ -139,14 +141,14 @@ impl Place {
     }
 
     /// Set up what is missing of the Python environment. Nothing of the warehouse is touched yet.
-    pub(crate) fn open(self, repo: &Repo, tag: String) -> Result<Opened> {
+    pub(crate) fn open(self, repo: &Repo, tag: &str) -> Result<Opened> {
         let python = python::ensure(repo, self.sets())?;
         let engine = self.engine(Some(&python), tag)?;
         Ok(Opened { place: self, python, engine })
     }
 
     /// The warehouse for a look: nothing is installed for it. Also whether all is installed.
-    pub(crate) fn look(&self, repo: &Repo, tag: String) -> Result<(Box<dyn Warehouse>, bool)> {
+    pub(crate) fn look(&self, repo: &Repo, tag: &str) -> Result<(Box<dyn Warehouse>, bool)> {
         let python = python::find(repo, self.sets())?;
         if let (Self::Local { database }, None) = (self, &python)
             && database.exists()
@@ -160,7 +162,7 @@ impl Place {
         Ok((engine.warehouse(), python.is_some()))
     }
 
-    fn engine(&self, python: Option<&Python>, tag: String) -> Result<Engine> {
+    fn engine(&self, python: Option<&Python>, tag: &str) -> Result<Engine> {
         Ok(match self {
             Self::Local { database } => Engine::Local {
                 program: python.map_or(Path::new("duckdb"), Python::duckdb).to_path_buf(),
@@ -176,14 +178,15 @@ impl Place {
     }
 
     /// All that a session at Snowflake needs.
-    pub(crate) fn settings(&self, packages: PathBuf, tag: String) -> Result<snowflake::Settings> {
+    pub(crate) fn settings(&self, packages: PathBuf, tag: &str) -> Result<snowflake::Settings> {
         match self {
             Self::Local { .. } => bail!("the local target has no settings for Snowflake"),
-            Self::Snowflake { login, grants, patience } => Ok(snowflake::Settings {
+            Self::Snowflake { login, grants, project, patience } => Ok(snowflake::Settings {
                 login: login.as_ref().clone(),
                 packages,
                 grants: grants.clone(),
-                tag,
+                tag: ledger::tag_in(tag, login.database.as_str(), project.as_deref(), true),
+                project: project.clone(),
                 patience: *patience,
             }),
         }
@@ -216,10 +219,23 @@ impl Place {
     pub(crate) fn dbt_variables(&self, tag: &str) -> Vec<(&'static str, String)> {
         match self {
             Self::Local { database } => vec![("DBT_DUCKDB_PATH", database.to_string_lossy().into_owned())],
-            Self::Snowflake { login, .. } => vec![
-                ("DBT_SNOWFLAKE_QUERY_TAG", tag.to_owned()),
+            Self::Snowflake { login, project, .. } => vec![
+                (
+                    "DBT_SNOWFLAKE_QUERY_TAG",
+                    ledger::tag_in(tag, login.database.as_str(), project.as_deref(), false),
+                ),
                 ("SNOWFLAKE_AUTHENTICATOR", login.way.authenticator().to_owned()),
             ],
+        }
+    }
+
+    /// What renews dbt's credentials while it runs, if they expire before a long build ends. Keep it as long
+    /// as dbt runs, and give dbt its variable.
+    #[cfg(unix)]
+    pub(crate) fn broker(&self) -> Result<Option<snowflake::Broker>> {
+        match self {
+            Self::Local { .. } => Ok(None),
+            Self::Snowflake { login, .. } => snowflake::Broker::start(login),
         }
     }
 
@@ -258,6 +274,26 @@ impl Opened {
     /// A handle on the warehouse; all handles share one login.
     pub(crate) fn warehouse(&self) -> Box<dyn Warehouse> {
         self.engine.warehouse()
+    }
+
+    /// Keep `base` from being built while `name` is copied from it. `None` if nothing is copied: there is no
+    /// base, or `name` exists.
+    pub(crate) fn lock_base(
+        &self,
+        name: &Name,
+        base: Option<&Name>,
+        holder: &Holder,
+        wait: Duration,
+    ) -> Result<Option<Guard>> {
+        let (Some(base), Engine::Snowflake(_)) = (base.filter(|base| *base != name), &self.engine) else {
+            // The lock of a DuckDB file covers all that is in it.
+            return Ok(None);
+        };
+        let found = self.warehouse().contents(&[name.as_str(), base.as_str()])?;
+        if found.contains_key(name.as_str()) || !found.contains_key(base.as_str()) {
+            return Ok(None);
+        }
+        self.lock(base, holder, wait).map(Some)
     }
 
     /// Be the only writer of `name`: of the DuckDB file, which lets one process write, or of the one

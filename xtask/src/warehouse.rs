@@ -99,6 +99,11 @@ pub(crate) trait Warehouse {
     /// The database that environments are schemas of.
     fn database(&self) -> String;
 
+    /// The dbt project whose environments these are, if it is known: queries are told apart by it.
+    fn project(&self) -> Option<&str> {
+        None
+    }
+
     /// Whether a schema can carry a comment, so that the ownership mark has a second half.
     fn keeps_comments(&self) -> bool;
 
@@ -169,16 +174,18 @@ pub(crate) trait Warehouse {
     fn copy(&mut self, base: &Name, schema: &Name) -> Result<Option<Vec<Statement>>>;
 
     /// The rest of a copy that was cut short after its schema was made: what [`Warehouse::copy`] sends
-    /// after that. Nothing on an engine whose copy is all or nothing.
-    fn complete_copy(&mut self, _: &Name) -> Result<Vec<Statement>> {
+    /// after that, from `base` if it is known. Nothing on an engine whose copy is all or nothing.
+    fn complete_copy(&mut self, _: &Name, _base: Option<&Name>) -> Result<Vec<Statement>> {
         Ok(Vec::new())
     }
 
     /// Write the half of the ownership mark that stands on the schema; nothing where there is none.
-    fn comment(&self, schema: &Name) -> Vec<Statement>;
+    /// `comment` is the one that the schema has.
+    fn comment(&self, schema: &Name, comment: Option<&str>) -> Vec<Statement>;
 
-    /// Give the roles of the policy what they may do in the environment.
-    fn grant(&self, schema: &Name) -> Vec<Statement>;
+    /// Give the roles of the policy what they may do in the environment, and take away what the policy gave
+    /// before. The schema's `comment` says what was given; nothing if that is the same, unless `anew`.
+    fn grant(&self, schema: &Name, comment: Option<&str>, anew: bool) -> Vec<Statement>;
 
     /// Drop a schema with all that is in it.
     fn drop_schema(&self, doomed: &Droppable) -> Statement;

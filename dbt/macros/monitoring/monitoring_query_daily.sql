@@ -10,6 +10,7 @@ with queries as (
     select
         cast(start_time as date) as date_day,
         execution_status,
+        is_own,
         rows_produced,
         is_truncated,
         total_elapsed_time / 1000.0 as elapsed_seconds
@@ -22,8 +23,8 @@ final as (
     select
         date_day,
         cast(count(*) as bigint) as queries,
-        cast(sum(case when execution_status = 'SUCCESS' then 0 else 1 end) as bigint) as failed_queries,
-        {{ ratio("sum(case when execution_status = 'SUCCESS' then 0 else 1 end)", 'count(*)') }} as failure_rate,
+        cast(sum(case when execution_status = 'SUCCESS' or is_own then 0 else 1 end) as bigint) as failed_queries,
+        {{ ratio("sum(case when execution_status = 'SUCCESS' or is_own then 0 else 1 end)", 'count(*)') }} as failure_rate,
         cast(sum(rows_produced) as bigint) as produced_rows,
         cast(count(elapsed_seconds) as bigint) as timed_queries,
         cast(sum(elapsed_seconds) as numeric(18, 3)) as total_seconds,

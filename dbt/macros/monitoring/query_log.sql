@@ -6,8 +6,9 @@
     - Snowflake: INFORMATION_SCHEMA.QUERY_HISTORY, of the last seven days. It gives the newest 10,000 queries of the
       time asked for before any filter, so it is asked slice by slice, and a slice of exactly so many is truncated.
       The day on which the seven days begin is only partly there, and left out. A query belongs to the environment
-      when it ran in its schema or carries its name in the query tag. The role sees its own user's queries, and those
-      of others only with MONITOR on the warehouse.
+      that its query tag names, with database and project; without a tag of ours, to the schema that it ran in.
+      `is_own` marks those that the toolkit sent itself. The role sees its own user's queries, and those of others
+      only with MONITOR on the warehouse.
 #}
 {% macro query_log() -%}
     {{ return(adapter.dispatch('query_log', 'logistics')()) }}
@@ -15,7 +16,7 @@
 
 
 {% macro default__query_log() -%}
-    (select queries.*, false as is_truncated from {{ ledger_table('ledger_queries') }} as queries)
+    (select queries.*, false as is_own, false as is_truncated from {{ ledger_table('ledger_queries') }} as queries)
 {%- endmacro %}
 
 
@@ -33,11 +34,14 @@
             min(total_elapsed_time) as total_elapsed_time,
             min(execution_status) as execution_status,
             min(rows_produced) as rows_produced,
+            max(case when is_own then 1 else 0 end) = 1 as is_own,
             max(slice_rows) >= 10000 as is_truncated
         from (
             {%- for slice in range(14) %}
             select
                 *,
+                try_parse_json(query_tag) as tag,
+                coalesce(cast(try_parse_json(query_tag):own as boolean), false) as is_own,
                 count(*) over () as slice_rows
             from table({{ target.database }}.information_schema.query_history(
                 end_time_range_start => dateadd('minute', -{{ [(slice + 1) * minutes, oldest] | min }}, current_timestamp()),
@@ -48,10 +52,14 @@
             {%- endfor %}
         ) as history
         where
-            (
-                (database_name = '{{ target.database | upper }}' and schema_name = '{{ target.schema }}')
-                or upper(cast(try_parse_json(query_tag):environment as varchar)) = '{{ target.schema }}'
-            )
+            case
+                when tag:environment is null
+                    then database_name = '{{ target.database | upper }}' and schema_name = '{{ target.schema }}'
+                else
+                    upper(cast(tag:environment as varchar)) = '{{ target.schema }}'
+                    and coalesce(upper(cast(tag:database as varchar)), database_name) = '{{ target.database | upper }}'
+                    and coalesce(cast(tag:project as varchar), '{{ project_name }}') = '{{ project_name }}'
+            end
             and cast(convert_timezone('UTC', start_time) as date)
                 > cast(dateadd('minute', -{{ oldest }}, sysdate()) as date)
         -- a query that ended on the border of two slices stands in both

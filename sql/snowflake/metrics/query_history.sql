@@ -4,6 +4,7 @@ select
     cast(convert_timezone('UTC', start_time) as timestamp_ntz) as start_time,
     total_elapsed_time,
     execution_status,
+    database_name,
     schema_name,
     warehouse_name,
     user_name,

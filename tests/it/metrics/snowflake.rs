@@ -32,7 +32,8 @@ fn history(schema: &str) -> String {
     let day = today().checked_sub(3.days()).expect("a day");
     let window = today().checked_sub(5.days()).expect("a day");
     format!(
-        "select 'q' || row_number() over () as query_id, 'SELECT' as query_type, {schema} as schema_name,
+        "select 'q' || row_number() over () as query_id, 'SELECT' as query_type,
+             'LOGISTICS_DEMO' as database_name, {schema} as schema_name,
              'ann' as user_name, began as start_time, began + to_milliseconds(coalesce(ms, 0)) as end_time,
              ms as total_elapsed_time, status as execution_status, tag as query_tag
          from (
@@ -90,7 +91,7 @@ fn exactly_a_page_of_queries_is_read_again_in_halves() {
     endpoint.run(&checkout, &["schema", "create", "--schema", "dev"]).expect(0);
     let (until, day) = (today().to_string(), today().checked_sub(2.days()).expect("a day"));
     endpoint.remember(&format!(
-        "select 'q' || i as query_id, 'DEV' as schema_name, 'SUCCESS' as execution_status, i as total_elapsed_time,
+        "select 'q' || i as query_id, 'LOGISTICS_DEMO' as database_name, 'DEV' as schema_name, 'SUCCESS' as execution_status, i as total_elapsed_time,
              timestamp '{day}' + to_seconds(8 * i) as start_time, timestamp '{day}' + to_seconds(8 * i) as end_time
          from range(10000) as t(i)"
     ));
@@ -117,7 +118,7 @@ fn more_than_a_page_in_one_moment_is_told_as_the_part_that_it_is() {
     let (until, day) = (today().to_string(), today().checked_sub(2.days()).expect("a day"));
     // Exactly a page, and it cannot be proven that it is all: no slice is short enough to part them.
     endpoint.remember(&format!(
-        "select 'q' || i as query_id, 'DEV' as schema_name, 'SUCCESS' as execution_status, 1000 as total_elapsed_time,
+        "select 'q' || i as query_id, 'LOGISTICS_DEMO' as database_name, 'DEV' as schema_name, 'SUCCESS' as execution_status, 1000 as total_elapsed_time,
              timestamp '{day} 10:00:10' as start_time, timestamp '{day} 10:00:11' as end_time
          from range(10000) as t(i)"
     ));

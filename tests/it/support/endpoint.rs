@@ -89,13 +89,29 @@ impl Endpoint {
 
     /// A statement behind the toolkit's back, or several with `;;` between them, by the Python connector.
     pub(crate) fn sql(&self, statement: &str) {
+        self.sql_as("BUILDER", statement);
+    }
+
+    /// The same as another role.
+    pub(crate) fn sql_as(&self, role: &str, statement: &str) {
         let script = "import sys, snowflake.connector as c
 login = dict(user='u', password='p', account='a', host='127.0.0.1', protocol='http', database='LOGISTICS_DEMO')
+login['role'] = sys.argv[3]
 for sql in sys.argv[2].split(';;'):
     c.connect(port=int(sys.argv[1]), **login).cursor().execute(sql)";
         let mut python = Command::new(environment().join("bin/python"));
-        python.args(["-c", script, &self.port.to_string(), statement]);
+        python.args(["-c", script, &self.port.to_string(), statement, role]);
         Ended::of(python).expect(0);
+    }
+
+    /// The number that a query answers, by the Python connector.
+    pub(crate) fn count(&self, query: &str) -> i64 {
+        let script = "import sys, snowflake.connector as c
+login = dict(user='u', password='p', account='a', host='127.0.0.1', protocol='http', database='LOGISTICS_DEMO')
+print(c.connect(port=int(sys.argv[1]), **login).cursor().execute(sys.argv[2]).fetchone()[0])";
+        let mut python = Command::new(environment().join("bin/python"));
+        python.args(["-c", script, &self.port.to_string(), query]);
+        Ended::of(python).expect(0).stdout.trim().parse().expect("a number")
     }
 
     /// Demand a fault.

@@ -150,6 +150,8 @@ pub(crate) struct State {
     pub(crate) mark: Option<Mark>,
     /// The half of the mark that stands on the schema; `None` where the engine keeps none.
     pub(crate) comment: Option<CommentMark>,
+    /// The schema's comment as it is.
+    pub(crate) comment_text: Option<String>,
     pub(crate) registered: bool,
     /// Whether the registry has all its tables.
     pub(crate) has_registry: bool,
@@ -174,6 +176,7 @@ impl State {
         let registry_tables = found.remove(REGISTRY).unwrap_or_default().relations;
         let contents = found.remove(name.as_str());
         let comment = comment_mark(warehouse, contents.as_ref());
+        let comment_text = contents.as_ref().and_then(|contents| contents.comment.clone());
         let relations = contents.map(|contents| contents.relations);
         let mark = if relations.iter().flatten().any(|relation| relation == MARK) {
             let sql = format!("select * from {}", warehouse.qualified(&ledger(name.as_str(), MARK)));
@@ -184,7 +187,8 @@ impl State {
         let has = |table: &str| registry_tables.iter().any(|other| other == table);
         let registered = has("environments") && is_registered(warehouse, name)?;
         let has_registry = has("environments") && has("condemned");
-        let mut state = Self { relations, mark, comment, registered, has_registry, missing: Vec::new() };
+        let mut state =
+            Self { relations, mark, comment, comment_text, registered, has_registry, missing: Vec::new() };
         let is_there = state.relations.is_some() || !registry_tables.is_empty();
         if is_there && (warehouse.looks_are_free() || !state.is_current()) {
             state.missing = missing(warehouse, &[name.as_str(), REGISTRY])?;
@@ -318,7 +322,8 @@ pub(crate) fn ensure(
     adopt: bool,
 ) -> Result<Vec<Statement>> {
     let mut change = if state.is_provisioned(name) {
-        Vec::new()
+        // The policy may have changed since.
+        warehouse.grant(name, state.comment_text.as_deref(), false)
     } else {
         provision(warehouse, name, state, origin, adopt)?
     };
@@ -364,12 +369,12 @@ fn provision(
     let mut change = if state.has_registry { Vec::new() } else { warehouse.provision_registry() };
     change.extend(made);
     if is_half_copied {
-        change.extend(warehouse.complete_copy(name)?);
+        change.extend(warehouse.complete_copy(name, copied_from.as_ref())?);
     }
     if state.relations.is_some() {
-        change.extend(warehouse.comment(name));
+        change.extend(warehouse.comment(name, state.comment_text.as_deref()));
     }
-    change.extend(warehouse.grant(name));
+    change.extend(warehouse.grant(name, state.comment_text.as_deref(), true));
     // A copy has its base's tables, as old as they are.
     let mut lacking = state.missing.clone();
     if let Some(base) = base {
@@ -693,15 +698,35 @@ fn query_type(node: &Node) -> &'static str {
     }
 }
 
-/// What every session and dbt run is tagged with, so that cost can be attributed to an environment.
+/// What every session and dbt run is tagged with, so that cost can be attributed to an environment. The
+/// target adds where that is, see [`tag_in`].
 pub(crate) fn query_tag(schema: Option<&str>, run_id: Option<&str>, stage: &str) -> String {
     serde_json::json!({"tool": "xtask", "environment": schema, "run_id": run_id, "stage": stage}).to_string()
+}
+
+/// A tag with the place of its environment: other databases of an account, and other projects, may have
+/// environments of the same names. `own` marks the toolkit's statements, which are not the project's.
+pub(crate) fn tag_in(tag: &str, database: &str, project: Option<&str>, own: bool) -> String {
+    let mut all: serde_json::Map<String, serde_json::Value> = serde_json::from_str(tag).unwrap_or_default();
+    all.insert("database".to_owned(), database.into());
+    if let Some(project) = project {
+        all.insert("project".to_owned(), project.into());
+    }
+    if own {
+        all.insert("own".to_owned(), true.into());
+    }
+    serde_json::Value::Object(all).to_string()
 }
 
 /// The table that holds the ownership mark.
 const MARK: &str = "ledger_environment";
 
 const TABLES: [&str; 5] = [MARK, "ledger_runs", "ledger_nodes", "ledger_queries", "ledger_relations"];
+
+/// Whether a relation is the table of the ownership mark.
+pub(crate) fn is_mark(relation: &str) -> bool {
+    relation == MARK
+}
 
 /// Whether the names of a schema's relations include all tables of the ledger, so that it can be read.
 pub(crate) fn holds_ledger(relations: &[String]) -> bool {

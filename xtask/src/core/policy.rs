@@ -4,7 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::core::environment::{Identifier, Kind};
 use crate::system::repo::Repo;
@@ -27,7 +28,8 @@ pub(crate) struct Snowflake {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Grant {
-    /// As Snowflake keeps it: in upper case, unless it was made with quotes.
+    /// As Snowflake keeps it: see [`role_name`].
+    #[serde(deserialize_with = "role")]
     pub(crate) role: Identifier,
     pub(crate) access: Access,
     /// The kinds of environments; all where none is named.
@@ -35,7 +37,24 @@ pub(crate) struct Grant {
     pub(crate) kinds: Vec<Kind>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+fn role<'de, D: Deserializer<'de>>(text: D) -> Result<Identifier, D::Error> {
+    Identifier::try_from(role_name(&String::deserialize(text)?)).map_err(D::Error::custom)
+}
+
+/// A name as Snowflake keeps it, from one as people write it in SQL: in upper case if it needs no quotes,
+/// to the letter within quotes or if it needs them.
+pub(crate) fn role_name(text: &str) -> String {
+    let text = text.trim();
+    if let Some(inner) = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        return inner.replace("\"\"", "\"");
+    }
+    let mut chars = text.chars();
+    let is_simple = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+        && chars.all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '$'));
+    if is_simple { text.to_ascii_uppercase() } else { text.to_owned() }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Access {
     Read,
@@ -127,6 +146,18 @@ mod tests {
         assert_eq!(at(Some("")), Path::new("/r/p.duckdb"));
         assert_eq!(at(Some("x.duckdb")), Path::new("/r/x.duckdb"));
         assert_eq!(at(Some("/t/x.duckdb")), Path::new("/t/x.duckdb"));
+    }
+
+    #[test]
+    fn roles_are_named_as_snowflake_names_them() {
+        for (written, kept) in [
+            ("logistics_reader", "LOGISTICS_READER"),
+            ("\"Mixed\"", "Mixed"),
+            ("a b", "a b"),
+            ("\"a\"\"b\"", "a\"b"),
+        ] {
+            assert_eq!(role_name(written), kept);
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ import threading
 import time
 
 GRACE_SECONDS = 3
+TOKEN_SECONDS = 60
 
 
 def follow_parent():
@@ -74,6 +75,37 @@ def parse_no_deeper_than_needed():
     compilation.sqlparse = types.SimpleNamespace(parse=parse, sql=sqlparse.sql, tokens=sqlparse.tokens)
 
 
+def renew_workload_identity():
+    """A token of workload identity lives for minutes, and dbt connects whenever a thread needs it.
+
+    So each connection gets a token of its own from the parent, which mints it at that moment.
+    """
+    broker = os.environ.pop("XTASK_TOKEN_BROKER", None)
+    if broker is None:
+        return
+    import json
+    import socket
+
+    from dbt.adapters.snowflake.connections import SnowflakeCredentials
+    from dbt_common.exceptions import DbtRuntimeError
+
+    auth_args = SnowflakeCredentials.auth_args
+
+    def auth_args_with_fresh_token(self):
+        args = auth_args(self)
+        if "workload_identity_provider" in args:
+            with socket.socket(socket.AF_UNIX) as asked:
+                asked.settimeout(TOKEN_SECONDS)
+                asked.connect(broker)
+                answer = json.load(asked.makefile())
+            if "token" not in answer:
+                raise DbtRuntimeError(answer.get("error", "no token to log in with"))
+            args["token"] = answer["token"]
+        return args
+
+    SnowflakeCredentials.auth_args = auth_args_with_fresh_token
+
+
 threading.Thread(target=follow_parent, daemon=True).start()
 
 # Importing and parsing make a great many objects that all live on: looking for garbage among them is
@@ -82,6 +114,9 @@ gc.disable()
 for make_leaner in (build_no_event_that_nobody_hears, keep_type_testers, parse_no_deeper_than_needed):
     with contextlib.suppress(ImportError, AttributeError):
         make_leaner()
+
+with contextlib.suppress(ImportError, AttributeError):
+    renew_workload_identity()
 
 from dbt.cli.main import cli  # noqa: E402
 

@@ -10,6 +10,16 @@ use crate::system::digest::{self, Digest};
 /// Folders that dbt writes, by their default names: never part of what a build is made from.
 const WRITTEN_BY_DBT: [&str; 3] = ["target", "logs", ".git"];
 
+/// The project's own name, from its `dbt_project.yml`; `None` if that cannot be read, which dbt reports.
+pub(crate) fn name(project: &Path) -> Option<String> {
+    let text = fs::read_to_string(project.join("dbt_project.yml")).ok()?;
+    // A key of the first level; dbt allows letters, digits and underscores in it.
+    let value = text.lines().find_map(|line| line.strip_prefix("name:"))?;
+    let value = value.split('#').next().unwrap_or_default().trim().trim_matches(['"', '\'']);
+    let is_name = !value.is_empty() && value.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    is_name.then(|| value.to_owned())
+}
+
 /// Every file that a build of the project can depend on, sorted, so that two machines agree.
 pub(crate) fn files(project: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
@@ -50,6 +60,20 @@ pub(crate) fn fingerprint(project: &Path, seeds: Option<&Path>, facts: &[String]
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_project_has_the_name_that_its_file_says() {
+        for (text, expected) in [
+            ("name: shop\n", Some("shop")),
+            ("version: 2\nname: 'my_shop' # ours\n", Some("my_shop")),
+            ("models:\n  name: x\n", None),
+            ("name: \"{{ x }}\"\n", None),
+        ] {
+            let folder = project(&[("dbt_project.yml", text)]);
+            assert_eq!(name(folder.path()).as_deref(), expected, "{text}");
+        }
+        assert_eq!(name(Path::new("/nowhere")), None);
+    }
 
     fn project(files: &[(&str, &str)]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().expect("a folder");

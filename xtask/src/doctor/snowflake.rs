@@ -68,7 +68,7 @@ pub(super) fn login(repo: &Repo) -> Verdict {
         return Verdict::warn("not tried: the driver is not installed", "see driver");
     };
     let tag = ledger::query_tag(None, None, "doctor");
-    let asked = place.settings(packages, tag).and_then(snowflake::probe);
+    let asked = place.settings(packages, &tag).and_then(snowflake::probe);
     match asked {
         Ok(found) => Verdict::ok(found),
         Err(error) => refused(&format!("{error:#}")),

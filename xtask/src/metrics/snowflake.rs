@@ -12,7 +12,6 @@ use jiff::SignedDuration;
 use jiff::civil::{Date, DateTime};
 use minijinja::context;
 use serde::Deserialize;
-use serde_json::Value as Json;
 
 use super::collect::{self, Request};
 use super::figures::{self, Log};
@@ -52,24 +51,76 @@ struct Query {
     start_time: DateTime,
     total_elapsed_time: Option<f64>,
     execution_status: String,
+    database_name: Option<String>,
     schema_name: Option<String>,
     warehouse_name: Option<String>,
     user_name: Option<String>,
     query_tag: Option<String>,
 }
 
-impl Query {
-    /// The environment that the tag names, else the schema that it ran in.
-    fn environment(&self) -> Option<String> {
-        let tagged = self.query_tag.as_deref().and_then(tagged_environment);
-        tagged.or_else(|| self.schema_name.as_deref().map(str::to_ascii_lowercase))
+/// Where the environments are: names mean nothing without it.
+#[derive(Clone, Debug)]
+struct Scope {
+    database: String,
+    project: Option<String>,
+}
+
+/// What a query tag of ours says. Tags of other programs can be anything.
+#[derive(Debug, Deserialize)]
+struct Tag {
+    environment: Option<String>,
+    tool: Option<String>,
+    stage: Option<String>,
+    database: Option<String>,
+    project: Option<String>,
+    /// Whether the toolkit sent the statement itself, and not dbt.
+    #[serde(default)]
+    own: bool,
+}
+
+impl Tag {
+    fn read(tag: &str) -> Option<Self> {
+        serde_json::from_str(tag).ok()
+    }
+
+    /// The environment, if it is one of this database and project. `database` is where the query ran, for
+    /// tags of earlier versions, which do not name it.
+    fn environment(&self, scope: &Scope, database: Option<&str>) -> Option<String> {
+        let database = self.database.as_deref().or(database)?;
+        let project = self.project.as_ref().zip(scope.project.as_ref()).is_none_or(|(its, ours)| its == ours);
+        let is_here = database.eq_ignore_ascii_case(&scope.database) && project;
+        self.environment.as_deref().filter(|_| is_here).map(str::to_ascii_lowercase)
+    }
+
+    /// Earlier versions tagged all of the toolkit's statements with their stage, and dbt's with `elt`.
+    fn is_own(&self) -> bool {
+        let is_ours = self.tool.as_deref() == Some("xtask");
+        self.own || (is_ours && self.stage.as_deref().is_some_and(|stage| stage != "elt"))
     }
 }
 
-/// The environment in a query tag of ours; tags of other programs can be anything.
-fn tagged_environment(tag: &str) -> Option<String> {
-    let tag: Json = serde_json::from_str(tag).ok()?;
-    Some(tag.get("environment")?.as_str()?.to_ascii_lowercase())
+impl Query {
+    fn tag(&self) -> Option<Tag> {
+        self.query_tag.as_deref().and_then(Tag::read)
+    }
+
+    /// The environment that the tag names, else the schema that it ran in.
+    fn environment(&self, tag: Option<&Tag>, scope: &Scope) -> Option<String> {
+        let database = self.database_name.as_deref();
+        match tag.filter(|tag| tag.environment.is_some()) {
+            Some(tag) => tag.environment(scope, database),
+            None if database.is_some_and(|name| name.eq_ignore_ascii_case(&scope.database)) => {
+                self.schema_name.as_deref().map(str::to_ascii_lowercase)
+            }
+            None => None,
+        }
+    }
+}
+
+impl Scope {
+    fn of(warehouse: &dyn Warehouse) -> Self {
+        Self { database: warehouse.database(), project: warehouse.project().map(str::to_owned) }
+    }
 }
 
 /// The query log of the window.
@@ -94,7 +145,7 @@ pub(super) fn log(
         slice = next;
     }
     let names: BTreeSet<&str> = environments.iter().map(Name::as_str).collect();
-    let mut log = count(&read.queries, &names, request.window);
+    let mut log = count(&read.queries, &names, request.window, &Scope::of(warehouse));
     log.ahead_of_clock = Some(0);
     if read.full_slices > 0 {
         log.status = Status::Truncated;
@@ -158,9 +209,11 @@ struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, query: &Query) {
+    /// A statement of the toolkit itself that failed (a refused look at a view, a lock that is taken) is no
+    /// failure of the project.
+    fn add(&mut self, query: &Query, is_own: bool) {
         self.queries += 1;
-        self.failed += i64::from(query.execution_status != "SUCCESS");
+        self.failed += i64::from(query.execution_status != "SUCCESS" && !is_own);
         self.milliseconds.extend(query.total_elapsed_time);
     }
 
@@ -197,23 +250,25 @@ fn percentile(sorted: &[f64], part: f64) -> Option<f64> {
 }
 
 /// Count the queries of the environments that started in the window.
-fn count(queries: &[Query], environments: &BTreeSet<&str>, window: Window) -> Log {
+fn count(queries: &[Query], environments: &BTreeSet<&str>, window: Window, scope: &Scope) -> Log {
     let mut total = Tally::default();
     let mut days: BTreeMap<Date, Tally> = BTreeMap::new();
     let mut by: [BTreeMap<Option<String>, Tally>; 3] = Default::default();
     for query in queries {
-        let Some(environment) = query.environment().filter(|name| environments.contains(name.as_str()))
-        else {
+        let tag = query.tag();
+        let named = query.environment(tag.as_ref(), scope);
+        let Some(environment) = named.filter(|name| environments.contains(name.as_str())) else {
             continue;
         };
+        let is_own = tag.is_some_and(|tag| tag.is_own());
         if query.start_time < window.start || query.start_time >= window.end {
             continue;
         }
-        total.add(query);
-        days.entry(query.start_time.date()).or_default().add(query);
+        total.add(query, is_own);
+        days.entry(query.start_time.date()).or_default().add(query, is_own);
         let keys = [Some(environment), query.warehouse_name.clone(), query.user_name.clone()];
         for (groups, key) in by.iter_mut().zip(keys) {
-            groups.entry(key).or_default().add(query);
+            groups.entry(key).or_default().add(query, is_own);
         }
     }
     let last_day = days.keys().last().copied();
@@ -270,8 +325,11 @@ pub(super) fn cost(
 ) -> Result<(Table<Cost>, Table<Cost>)> {
     let attributed = account_usage(warehouse, CREDITS, ATTRIBUTION, request.window)?;
     let mut sums: BTreeMap<String, f64> = BTreeMap::new();
+    let scope = Scope::of(warehouse);
     for row in &attributed.rows {
-        let tagged = row.query_tag.as_deref().and_then(tagged_environment);
+        let tag = row.query_tag.as_deref().and_then(Tag::read);
+        // A tag that names no database is of an earlier version, and may be of any database.
+        let tagged = tag.and_then(|tag| tag.environment(&scope, None));
         if let (Some(name), Some(credits)) = (tagged, row.credits)
             && environments.iter().any(|environment| environment.as_str() == name)
         {
@@ -285,7 +343,11 @@ pub(super) fn cost(
     let all = all.map(|row| Cost { environment: None, credits: row.credits.map(figures::round) }).collect();
     Ok((
         with_rows(attributed, rows, "up to 8 hours behind; without queries under about 100 ms and idle time"),
-        with_rows(metered, all, "up to 3 hours behind; all warehouses of the account"),
+        with_rows(
+            metered,
+            all,
+            "up to 3 hours behind; all that the warehouse in use was used for, idle time too",
+        ),
     ))
 }
 
@@ -344,6 +406,7 @@ mod tests {
             start_time: time(start),
             total_elapsed_time: elapsed,
             execution_status: "SUCCESS".into(),
+            database_name: Some("DB".into()),
             schema_name: Some("DEV".into()),
             warehouse_name: Some("WH".into()),
             user_name: None,
@@ -412,21 +475,37 @@ mod tests {
             query(5, "2026-03-05T00:00:00", None),
             query(6, "2026-03-05T00:00:00", Some(9000.0)),
             query(7, "2026-03-05T00:00:00", Some(5000.0)),
+            // Of another database, of another project, and refused looks of the toolkit itself.
+            query(8, "2026-03-05T00:00:00", None),
+            query(9, "2026-03-05T00:00:00", None),
+            query(10, "2026-03-05T00:00:00", None),
+            query(11, "2026-03-05T00:00:00", None),
+            query(12, "2026-03-05T00:00:00", None),
         ];
+        queries[7].database_name = Some("OTHER".into());
+        queries[8].query_tag = Some(r#"{"environment": "dev", "database": "OTHER"}"#.into());
+        queries[9].query_tag = Some(r#"{"environment": "dev", "database": "DB", "project": "bikes"}"#.into());
+        queries[10].query_tag =
+            Some(r#"{"environment": "issue_7", "database": "DB", "project": "shop", "own": true}"#.into());
+        queries[10].execution_status = "FAILED_WITH_ERROR".into();
+        queries[11].query_tag =
+            Some(r#"{"environment": "issue_7", "tool": "xtask", "stage": "metrics"}"#.into());
+        queries[11].execution_status = "FAILED_WITH_ERROR".into();
         queries[4].execution_status = "FAILED_WITH_INCIDENT".into();
         queries[5].query_tag = Some(r#"{"environment": "prod"}"#.into());
         queries[6].query_tag = Some(r#"{"environment": "Issue_7", "tool": "xtask"}"#.into());
         queries[6].schema_name = Some("PUBLIC".into());
-        let log = count(&queries, &BTreeSet::from(["dev", "issue_7"]), window);
+        let scope = Scope { database: "DB".into(), project: Some("shop".into()) };
+        let log = count(&queries, &BTreeSet::from(["dev", "issue_7"]), window, &scope);
         let total = log.total;
-        assert_eq!((total.queries, total.failed_queries, total.timed_queries), (4, 1, 3));
+        assert_eq!((total.queries, total.failed_queries, total.timed_queries), (6, 1, 3));
         assert_eq!(
             (total.total_seconds, total.mean_seconds, total.p50_seconds),
             (Some(9.0), Some(3.0), Some(3.0))
         );
         let keys: Vec<_> =
             log.environments.iter().map(|group| (group.key.as_deref(), group.load.queries)).collect();
-        assert_eq!(keys, [(Some("dev"), 3), (Some("issue_7"), 1)]);
+        assert_eq!(keys, [(Some("dev"), 3), (Some("issue_7"), 3)]);
         assert_eq!(log.days.len(), 3);
         assert_eq!(log.last_day, Some("2026-03-08".parse().expect("a day")));
     }

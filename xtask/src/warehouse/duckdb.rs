@@ -311,11 +311,11 @@ impl Warehouse for DuckDb {
         Ok(Some(change))
     }
 
-    fn comment(&self, _: &Name) -> Vec<Statement> {
+    fn comment(&self, _: &Name, _: Option<&str>) -> Vec<Statement> {
         Vec::new()
     }
 
-    fn grant(&self, _: &Name) -> Vec<Statement> {
+    fn grant(&self, _: &Name, _: Option<&str>, _: bool) -> Vec<Statement> {
         Vec::new()
     }
 

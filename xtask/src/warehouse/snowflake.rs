@@ -3,7 +3,10 @@
 //! Nothing is loaded and nobody logs in before the first statement. One session serves a command; what
 //! it may repeat after a broken connection is decided by what the statement is, see [`is_repeatable`].
 
+#[cfg(unix)]
+mod broker;
 mod failure;
+mod grants;
 mod lease;
 mod login;
 mod oidc;
@@ -27,10 +30,12 @@ use self::session::{Limits, Session};
 use self::statements::Database;
 use super::{Columns, Contents, Relation, Row, Statement, Surveyed, Table, Warehouse, as_comments, columns};
 use crate::core::environment::{Droppable, Identifier, Name, REGISTRY};
-use crate::core::ledger::tables;
+use crate::core::ledger::{self, tables};
 use crate::core::policy::Grant;
 use crate::system::interrupt;
 
+#[cfg(unix)]
+pub(crate) use self::broker::Broker;
 pub(crate) use self::lease::Lease;
 pub(crate) use self::login::{Login, Secret, Way};
 pub(crate) use self::session::library;
@@ -57,6 +62,8 @@ pub(crate) struct Settings {
     pub(crate) grants: Vec<Grant>,
     /// What every statement is tagged with: JSON.
     pub(crate) tag: String,
+    /// The dbt project whose environments these are; it is part of the tag.
+    pub(crate) project: Option<String>,
     pub(crate) patience: Patience,
 }
 
@@ -198,6 +205,39 @@ impl Snowflake {
         }
     }
 
+    /// Whether all tables of `found` belong to the role of this session: a clone of a whole schema keeps
+    /// their owners, and only an owner can rebuild a table.
+    fn owns_all(&self, found: &[Row]) -> bool {
+        let role = crate::core::policy::role_name(&self.settings.login.role);
+        let mut owners = found.iter().filter(|row| is_table(row)).filter_map(|row| text(row, "table_owner"));
+        owners.all(|owner| owner == role)
+    }
+
+    /// Copy the tables of `base` one by one, without those that are `copied` already: what this role
+    /// creates, it owns. The mark comes first, so that a copy that is cut short can be completed.
+    fn clone_tables(
+        &self,
+        base: &Name,
+        schema: &Name,
+        found: &[Row],
+        copied: &[Row],
+    ) -> Result<Vec<Statement>> {
+        let mut tables = Vec::new();
+        for row in found.iter().filter(|row| is_table(row)) {
+            let name = text(row, "table_name").unwrap_or_default();
+            if copied.iter().any(|other| text(other, "table_name").as_deref() == Some(name.as_str())) {
+                continue;
+            }
+            let is_mark = ledger::is_mark(&rows::folded(&name));
+            let table: Identifier =
+                name.try_into().map_err(|why: String| anyhow!("failed to copy a table of {base}: {why}"))?;
+            let sql = self.database.clone_table(base, schema, &table, is_yes(row, "is_transient"));
+            tables.push((!is_mark, sql));
+        }
+        tables.sort();
+        Ok(tables.into_iter().map(|(_, sql)| Statement::Sql(sql)).collect())
+    }
+
     /// Drop the views that a clone carries, which would go on reading the base. `found` is what the base
     /// or the clone contains.
     fn drop_views(&self, schema: &Name, found: &[Row]) -> Result<Vec<Statement>> {
@@ -291,21 +331,54 @@ fn chunks(rows: &[Row], limit: usize) -> Vec<&[Row]> {
     all
 }
 
+/// The words of a statement in lower case, without its comments and the parentheses before them.
+fn words(sql: &str) -> impl Iterator<Item = String> {
+    let mut rest = sql;
+    std::iter::from_fn(move || {
+        rest = after_comments(rest);
+        let end = rest
+            .char_indices()
+            .find(|&(at, c)| c.is_whitespace() || (at > 0 && (c == '(' || begins_comment(&rest[at..]))))
+            .map_or(rest.len(), |(at, _)| at);
+        let (word, left) = rest.split_at(end);
+        rest = left;
+        (!word.is_empty()).then(|| word.to_ascii_lowercase())
+    })
+}
+
+fn begins_comment(text: &str) -> bool {
+    ["--", "//", "/*"].iter().any(|start| text.starts_with(start))
+}
+
+/// What follows white space, comments and opening parentheses.
+fn after_comments(mut text: &str) -> &str {
+    loop {
+        text = text.trim_start_matches(|c: char| c.is_whitespace() || c == '(');
+        text = if text.starts_with("--") || text.starts_with("//") {
+            text.split_once('\n').map_or("", |(_, rest)| rest)
+        } else if let Some(comment) = text.strip_prefix("/*") {
+            comment.split_once("*/").map_or("", |(_, rest)| rest)
+        } else {
+            return text;
+        };
+    }
+}
+
 fn first_word(sql: &str) -> String {
-    sql.split_whitespace().next().unwrap_or_default().to_ascii_lowercase()
+    words(sql).next().unwrap_or_default()
 }
 
 fn is_dml(sql: &str) -> bool {
     matches!(first_word(sql).as_str(), "insert" | "update" | "delete" | "merge")
 }
 
-/// Whether a statement may be sent again when nobody knows whether it ran: what only reads, and what
+/// Whether a statement may be sent again when it is unknown whether it ran: what only reads, and what
 /// says itself that it does nothing the second time.
 fn is_repeatable(sql: &str) -> bool {
     match first_word(sql).as_str() {
-        "select" | "with" | "show" | "describe" => true,
+        "select" | "with" | "show" | "describe" | "desc" | "explain" | "list" | "ls" => true,
         "create" => {
-            let head: Vec<String> = sql.split_whitespace().take(6).map(str::to_ascii_lowercase).collect();
+            let head: Vec<String> = words(sql).take(6).collect();
             head.windows(3).any(|words| words == ["if", "not", "exists"])
         }
         _ => false,
@@ -351,6 +424,10 @@ impl Warehouse for Snowflake {
 
     fn database(&self) -> String {
         self.settings.login.database.as_str().to_owned()
+    }
+
+    fn project(&self) -> Option<&str> {
+        self.settings.project.as_deref()
     }
 
     fn keeps_comments(&self) -> bool {
@@ -459,27 +536,66 @@ impl Warehouse for Snowflake {
 
     fn copy(&mut self, base: &Name, schema: &Name) -> Result<Option<Vec<Statement>>> {
         let found = self.query(&self.database.contents(&[base.as_str()]))?;
-        if found.is_empty() {
-            return Ok(None);
+        let Some(first) = found.first() else { return Ok(None) };
+        if is_yes(first, "schema_is_transient") && !self.database.is_transient(schema) {
+            bail!(
+                "{schema} is permanent and {base} is transient, and Snowflake copies no transient schema into a \
+                 permanent one (002120); build {schema} without `--base`"
+            );
         }
-        let mut change = vec![Statement::Sql(self.database.clone_schema(base, schema))];
-        change.extend(self.drop_views(schema, &found)?);
+        let mut change = if self.owns_all(&found) {
+            let mut change = vec![Statement::Sql(self.database.clone_schema(base, schema))];
+            change.extend(self.drop_views(schema, &found)?);
+            change
+        } else {
+            let mut change = vec![Statement::Sql(self.database.create_schema(schema))];
+            change.extend(self.clone_tables(base, schema, &found, &[])?);
+            change
+        };
         change.push(Statement::Sql(self.database.ledger_tables(schema).0));
+        // A clone carries the base's grants, which are not those of this kind of environment.
+        let inherited = text(first, "comment").map(|comment| grants::applied(&comment)).unwrap_or_default();
+        let declared = grants::declared(&self.settings.grants, schema);
+        let revoked = grants::revocations(&self.database.schema(schema.as_str()), &inherited, &declared);
+        change.extend(revoked.into_iter().map(Statement::Sql));
         Ok(Some(change))
     }
 
-    fn complete_copy(&mut self, schema: &Name) -> Result<Vec<Statement>> {
-        let found = self.query(&self.database.contents(&[schema.as_str()]))?;
-        self.drop_views(schema, &found)
+    fn complete_copy(&mut self, schema: &Name, base: Option<&Name>) -> Result<Vec<Statement>> {
+        let names: Vec<&str> = std::iter::once(schema).chain(base).map(Name::as_str).collect();
+        let found = self.query(&self.database.contents(&names))?;
+        let of = |name: &Name| -> Vec<Row> {
+            let is_its = |row: &&Row| {
+                text(row, "schema_name").is_some_and(|text| text.eq_ignore_ascii_case(name.as_str()))
+            };
+            found.iter().filter(is_its).cloned().collect()
+        };
+        let copied = of(schema);
+        let mut change = self.drop_views(schema, &copied)?;
+        if let Some(base) = base {
+            change.extend(self.clone_tables(base, schema, &of(base), &copied)?);
+        }
+        Ok(change)
     }
 
-    fn comment(&self, schema: &Name) -> Vec<Statement> {
-        vec![Statement::Sql(self.database.comment_on_schema(schema))]
+    fn comment(&self, schema: &Name, comment: Option<&str>) -> Vec<Statement> {
+        let applied = comment.map(grants::applied).unwrap_or_default();
+        vec![Statement::Sql(self.database.comment_on_schema(schema, &applied))]
     }
 
-    fn grant(&self, schema: &Name) -> Vec<Statement> {
-        let grants = self.database.grants(schema, &self.settings.grants);
-        grants.into_iter().map(Statement::Sql).collect()
+    fn grant(&self, schema: &Name, comment: Option<&str>, anew: bool) -> Vec<Statement> {
+        let applied = comment.map(grants::applied).unwrap_or_default();
+        let declared = grants::declared(&self.settings.grants, schema);
+        if applied == declared && !anew {
+            return Vec::new();
+        }
+        let place = self.database.schema(schema.as_str());
+        let mut change = grants::revocations(&place, &applied, &declared);
+        change.extend(grants::grants(&place, &declared));
+        if applied != declared {
+            change.push(self.database.comment_on_schema(schema, &declared));
+        }
+        change.into_iter().map(Statement::Sql).collect()
     }
 
     fn drop_schema(&self, doomed: &Droppable) -> Statement {
@@ -496,6 +612,14 @@ impl Warehouse for Snowflake {
         let tables = self.database.registry_tables();
         std::iter::once(self.database.create_registry()).chain(tables).map(Statement::Sql).collect()
     }
+}
+
+fn is_table(row: &Row) -> bool {
+    text(row, "table_type").is_some_and(|kind| kind == "BASE TABLE")
+}
+
+fn is_yes(row: &Row, key: &str) -> bool {
+    text(row, key).is_some_and(|text| text == "YES")
 }
 
 fn text(row: &Row, key: &str) -> Option<String> {

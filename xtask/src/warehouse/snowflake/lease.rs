@@ -60,29 +60,25 @@ impl Lease {
         let token = uuid::Uuid::now_v7().simple().to_string();
         let mut left_by = None;
         let mut reminded: Option<Instant> = None;
-        loop {
-            if create(warehouse, name, &token, holder)? {
-                break;
-            }
-            let Some(found) = read(warehouse, name)? else {
-                // Freed between the two questions.
-                continue;
-            };
-            if found.is_stale {
-                if retire(warehouse, name, &found)? {
-                    left_by = found.holder;
+        // Tried again only when the lock is free: a `create` that fails is a failed query in the history.
+        while !create(warehouse, name, &token, holder)? {
+            while let Some(found) = read(warehouse, name)? {
+                if found.is_stale {
+                    if retire(warehouse, name, &found)? {
+                        left_by = found.holder;
+                    }
+                    break;
                 }
-                continue;
+                if begun.elapsed() >= patience {
+                    bail!(lock::gave_up(name.as_str(), found.holder.as_ref(), patience));
+                }
+                if reminded.is_none_or(|since| since.elapsed() > REMIND) {
+                    reminded = Some(Instant::now());
+                    let by = found.holder.map_or_else(|| "another run".to_owned(), |other| other.describe());
+                    tracing::info!("waiting: {by} holds {name}; Ctrl-C gives up");
+                }
+                wait(POLL)?;
             }
-            if begun.elapsed() >= patience {
-                bail!(lock::gave_up(name.as_str(), found.holder.as_ref(), patience));
-            }
-            if reminded.is_none_or(|since| since.elapsed() > REMIND) {
-                reminded = Some(Instant::now());
-                let by = found.holder.map_or_else(|| "another run".to_owned(), |other| other.describe());
-                tracing::info!("waiting: {by} holds this schema; Ctrl-C gives up");
-            }
-            wait(POLL)?;
         }
         let renewed_at = Arc::new(Mutex::new(Instant::now()));
         let stop = Some(renew(warehouse, name, &token, &renewed_at)?);

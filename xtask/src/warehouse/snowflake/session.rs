@@ -20,6 +20,7 @@ use super::failure::Failure;
 use super::login::{Login, Way};
 use super::oidc::{self, Claims};
 use super::{reach, rows};
+use crate::core::context;
 use crate::system::interrupt;
 use crate::warehouse::Row;
 
@@ -34,6 +35,9 @@ const SLACK: Duration = Duration::from_secs(5);
 
 /// The wheel's library has this name on every system.
 const LIBRARY: &str = "adbc_driver_snowflake/libadbc_driver_snowflake.so";
+
+/// Another build of the driver than the pinned wheel's: see docs/snowflake-driver.md.
+const DRIVER: &str = "XTASK_SNOWFLAKE_DRIVER";
 
 /// Every statement carries the tag, so no session is without it, whoever opens it anew.
 const QUERY_TAG: &str = "adbc.snowflake.statement.query_tag";
@@ -64,9 +68,10 @@ pub(super) struct Session {
     limits: Limits,
 }
 
-/// The driver's library below the folder that Python packages are installed in.
+/// The driver's library: the one that is given, else that of the wheel below the folder that Python packages
+/// are installed in.
 pub(crate) fn library(packages: &Path) -> PathBuf {
-    packages.join(LIBRARY)
+    context::variable(DRIVER).map_or_else(|| packages.join(LIBRARY), PathBuf::from)
 }
 
 impl Session {

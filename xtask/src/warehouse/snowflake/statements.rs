@@ -6,8 +6,8 @@
 
 use serde_json::{Value, json};
 
+use super::grants::Applied;
 use crate::core::environment::{Identifier, Kind, Name, REGISTRY};
-use crate::core::policy::{Access, Grant};
 use crate::warehouse::{Row, Table, quote};
 
 const LEDGER: &str = include_str!("../../../../sql/snowflake/ledger.sql");
@@ -42,11 +42,12 @@ impl Database {
     /// What exists, in one question. `schemas` are compared as Snowflake keeps them.
     pub(super) fn contents(&self, schemas: &[&str]) -> String {
         format!(
-            "select s.schema_name, s.comment, t.table_name, t.table_type, t.row_count, t.bytes
+            "select s.schema_name, s.comment, s.is_transient as schema_is_transient, t.table_name, t.table_type,
+    t.table_owner, t.is_transient, t.row_count, t.bytes
 from {0}.information_schema.schemata as s
 left join {0}.information_schema.tables as t on t.table_schema = s.schema_name
 where s.schema_name in ({1})
-order by 1, 3",
+order by 1, 4",
             self.quoted(),
             list(schemas)
         )
@@ -82,6 +83,29 @@ where table_schema in ({})",
         )
     }
 
+    /// `table` is named as Snowflake keeps it. A copy of a transient table is transient wherever it is.
+    pub(super) fn clone_table(
+        &self,
+        base: &Name,
+        name: &Name,
+        table: &Identifier,
+        transient: bool,
+    ) -> String {
+        let transient = if transient || self.is_transient(name) { "transient " } else { "" };
+        let table = quote(table.as_str());
+        format!(
+            "create {transient}table if not exists {}.{table} clone {}.{table}",
+            self.schema(name.as_str()),
+            self.schema(base.as_str())
+        )
+    }
+
+    /// Whether the schema of `name` is made without Time Travel and Fail-safe.
+    #[expect(clippy::unused_self, reason = "read with the other statements about schemas")]
+    pub(super) fn is_transient(&self, name: &Name) -> bool {
+        !matches!(name.kind(), Kind::Prod | Kind::Dev)
+    }
+
     pub(super) fn create_registry(&self) -> String {
         format!("create schema if not exists {}", self.schema(REGISTRY))
     }
@@ -97,8 +121,12 @@ where table_schema in ({})",
         tables(REGISTRY_TABLES, &self.schema(REGISTRY))
     }
 
-    pub(super) fn comment_on_schema(&self, name: &Name) -> String {
-        format!("comment on schema {} is {}", self.schema(name.as_str()), literal(&comment(name)))
+    pub(super) fn comment_on_schema(&self, name: &Name, applied: &Applied) -> String {
+        format!(
+            "comment on schema {} is {}",
+            self.schema(name.as_str()),
+            literal(&comment_with(name, applied))
+        )
     }
 
     /// `view` is named as Snowflake keeps it. A materialized view takes a statement of its own.
@@ -109,27 +137,6 @@ where table_schema in ({})",
 
     pub(super) fn drop_schema(&self, name: &Name) -> String {
         format!("drop schema if exists {} cascade", self.schema(name.as_str()))
-    }
-
-    /// What the policy gives, for what is there and for what dbt will make.
-    pub(super) fn grants(&self, name: &Name, grants: &[Grant]) -> Vec<String> {
-        let schema = self.schema(name.as_str());
-        let fitting =
-            grants.iter().filter(|grant| grant.kinds.is_empty() || grant.kinds.contains(&name.kind()));
-        let mut all = Vec::new();
-        for Grant { role, access, .. } in fitting {
-            let role = quote(role.as_str());
-            all.push(format!("grant usage on schema {schema} to role {role}"));
-            let privileges = match access {
-                Access::Read => "select",
-                Access::Write => "select, insert, update, delete, truncate",
-            };
-            all.push(format!("grant {privileges} on all tables in schema {schema} to role {role}"));
-            all.push(format!("grant {privileges} on future tables in schema {schema} to role {role}"));
-            all.push(format!("grant select on all views in schema {schema} to role {role}"));
-            all.push(format!("grant select on future views in schema {schema} to role {role}"));
-        }
-        all
     }
 
     /// Rows travel as one bound text of JSON. Every value goes in as text and is converted by the
@@ -149,7 +156,16 @@ where table_schema in ({})",
 
 /// The comment that marks a schema as ours.
 pub(super) fn comment(name: &Name) -> String {
-    json!({"tool": "xtask", "environment": name.as_str()}).to_string()
+    comment_with(name, &Applied::new())
+}
+
+/// The same, with the grants of the policy that were applied to the schema.
+pub(super) fn comment_with(name: &Name, applied: &Applied) -> String {
+    let mut comment = json!({"tool": "xtask", "environment": name.as_str()});
+    if !applied.is_empty() {
+        comment["grants"] = json!(applied);
+    }
+    comment.to_string()
 }
 
 /// The environment that a comment of ours names.

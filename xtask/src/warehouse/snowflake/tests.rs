@@ -89,6 +89,7 @@ fn snowflake() -> Snowflake {
         packages: PathBuf::from("/nowhere"),
         grants: vec![grant("READER", Access::Read), grant("WRITER", Access::Write)],
         tag: "{}".into(),
+        project: None,
         patience: Patience::default(),
     })
 }
@@ -106,8 +107,10 @@ fn everything() -> Vec<String> {
     all.extend(warehouse.provision(&issue));
     all.extend(warehouse.provision_ledger(&issue));
     all.extend(warehouse.provision(&name("prod")));
-    all.extend(warehouse.comment(&issue));
-    all.extend(warehouse.grant(&issue));
+    all.extend(warehouse.comment(&issue, None));
+    all.extend(warehouse.grant(&issue, None, true));
+    all.extend(warehouse.grant(&issue, Some(r#"{"grants": {"WRITER": "write", "GONE": "write"}}"#), false));
+    all.push(Statement::Sql(database.clone_table(&name("prod"), &issue, &identifier("Facts"), false)));
     all.push(Statement::Sql(database.clone_schema(&name("dev"), &issue)));
     all.push(Statement::Sql(database.drop_view(&issue, &identifier("DAILY_KPIS"), false)));
     all.extend(ledger::drop_environment(&warehouse, &doomed.expect("droppable")));
@@ -239,6 +242,13 @@ fn only_what_does_nothing_twice_is_sent_twice() {
         "SHOW schemas",
         "create table if not exists a.b (c int)",
         "create transient schema if not exists x",
+        "-- why\nselect 1",
+        "/* a */ // b\n  -- c\nshow schemas",
+        "(select 1) union all (select 2)",
+        "select/**/1",
+        "create /* x */ table -- y\n if not exists a.b (c int)",
+        "with x as (select 1) select * from x",
+        "desc table x",
     ] {
         assert!(is_repeatable(sql), "{sql}");
     }
@@ -252,6 +262,12 @@ fn only_what_does_nothing_twice_is_sent_twice() {
         "begin",
         "commit",
         "",
+        "-- select 1",
+        "/* select 1",
+        "-- select\ninsert into x select 1",
+        "/* if not exists */ create table x as select 1",
+        "create table x /* if not exists */ as select 1",
+        "//\ndelete from x",
     ] {
         assert!(!is_repeatable(sql), "{sql}");
     }
@@ -295,7 +311,9 @@ proptest! {
             return Ok(());
         };
         expect(&database.drop_view(&issue, &outside, false), SyntaxKind::DropViewStatement, &["DB", "ISSUE_42", &text]);
-        for sql in database.grants(&issue, &[grant(&text, Access::Write)]) {
+        let declared = grants::declared(&[grant(&text, Access::Write)], &issue);
+        let place = database.schema("issue_42");
+        for sql in grants::grants(&place, &declared).into_iter().chain(grants::revocations(&place, &declared, &grants::Applied::new())) {
             expect(&sql, SyntaxKind::AccessStatement, &["DB", "ISSUE_42", &text]);
         }
         let hostile = Database::new(&outside);
