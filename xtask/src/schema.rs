@@ -12,6 +12,7 @@ use crate::core::context;
 use crate::core::environment::{Kind, Name};
 use crate::core::ledger::{self, LastRun, Mark, Need, Overview, State, tables};
 use crate::core::lock::Holder;
+use crate::metrics;
 use crate::system::actions;
 use crate::system::console::Format;
 use crate::system::console::{self, Align};
@@ -124,8 +125,10 @@ impl Drop {
             if self.if_exists && state.relations.is_none() && !state.registered {
                 return Ok(Vec::new());
             }
-            decide_drop(warehouse, &self.schema, &state)
-                .with_context(|| format!("refused to drop {}", self.schema))
+            let mut change = decide_drop(warehouse, &self.schema, &state)
+                .with_context(|| format!("refused to drop {}", self.schema))?;
+            change.extend(metrics::forget(warehouse, &self.schema)?);
+            Ok(change)
         };
         let mut dropped = 0;
         let counted = |warehouse: &mut dyn Warehouse| {
