@@ -209,7 +209,7 @@ impl<'a> Scene<'a> {
             fs::remove_file(self.checkout.path(".xtask/run/alerts.json")).expect("a state file");
         }
         if step.registry_is_lost {
-            self.sql("drop table xtask_registry.metrics_reported; drop table xtask_registry.metrics_alerts");
+            self.sql("drop table if exists xtask_registry.metrics_reported; drop table if exists xtask_registry.metrics_alerts");
         }
         self.is_down.store(step.slack_is_down, Ordering::SeqCst);
     }
