@@ -179,7 +179,7 @@ impl<'a> Scene<'a> {
             }
             _ => String::new(),
         };
-        for (file, job) in [("observability.yml", "measure"), ("orchestrator.yml", "tell")] {
+        for (file, job) in [("observability.yml", "measure"), ("orchestrator.yml", "gate")] {
             for line in lines(file, job, &value) {
                 let ended = self.bash(&line);
                 let name = &self.incident.name;
