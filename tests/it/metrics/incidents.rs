@@ -180,8 +180,11 @@ impl<'a> Scene<'a> {
             _ => String::new(),
         };
         for (file, job) in [("observability.yml", "measure"), ("orchestrator.yml", "gate")] {
-            for line in lines(file, job, &value) {
-                let ended = self.bash(&line);
+            // The last line of the gate adds up what other jobs did, which did not run here.
+            for line in
+                lines(file, job, &value).iter().filter(|line| !line.run.starts_with("cargo xtask gate"))
+            {
+                let ended = self.bash(line);
                 let name = &self.incident.name;
                 assert!(matches!(ended.code, Some(0 | 1)), "{name}: {}\n{}", line.run, ended.stderr);
             }
