@@ -120,7 +120,7 @@ impl Create {
 impl Drop {
     fn run(&self, repo: &Repo) -> Result<Outcome> {
         let opened = self.target.open(repo, Some(&self.schema), "schema drop")?;
-        let decide = |warehouse: &mut dyn Warehouse| {
+        let decide = |warehouse: &mut dyn Warehouse| -> Result<Vec<Statement>> {
             let state = State::read(warehouse, &self.schema)?;
             if self.if_exists && state.relations.is_none() && !state.registered {
                 return Ok(Vec::new());
