@@ -1,4 +1,5 @@
--- What was kept of a scope, before the day of the report. Two calls at once may have kept a day twice.
+-- What was kept of a scope, before the day of the report. Two calls at once may have kept a day twice. Figures of how
+-- things are at the end of a window are the same whatever its length, so those of other lengths count too.
 select
     as_of as date_day,
     name,
@@ -6,7 +7,7 @@ select
 from {{ figures }}
 where
     scope = {{ scope }}
-    and days = {{ days }}
+    and (days = {{ days }}{% if latest %} or name in ({{ latest }}){% endif %})
     and as_of >= {{ since }}
     and as_of < {{ before }}
 qualify row_number() over (partition by as_of, name order by recorded_at desc) = 1

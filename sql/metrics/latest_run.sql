@@ -16,7 +16,8 @@ select
     nodes.path
 from ({{ nodes }}) as nodes
 where
-    nodes.run_id = (
+    nodes.status <> 'removed'
+    and nodes.run_id = (
         select run_id
         from ({{ runs }}) as runs
         where

@@ -1,11 +1,12 @@
 -- How often each node of the window's runs was executed, failed, and how long it took: the twenty that took longest
 -- in total, and the twenty that failed most often. One pass over the node log: `max_by` keeps what the newest run
--- said while it reads. It passes over nulls, so they are empty texts on the way.
+-- said while it reads. It passes over nulls, so they are empty texts on the way. A node that the project no longer
+-- has is marked as removed by the run that noticed, and is left out.
 with totals as (
     select
         environment,
         node_id,
-        count(*) as executions,
+        count(case when status <> 'removed' then 1 end) as executions,
         count(case when status in ('fail', 'error') then 1 end) as failed_executions,
         count(seconds) as timed_executions,
         sum(seconds) as total_seconds,
@@ -35,6 +36,7 @@ ranked as (
             order by failed_executions desc, coalesce(total_seconds, 0) desc, environment, node_id
         ) as failing
     from totals
+    where last_status <> 'removed'
 )
 
 select *

@@ -19,6 +19,31 @@ with measurements as (
     where measured_at < {{ window_end }}
 ),
 
+-- The rows at the end of each of the 28 days before the latest measurement of the environment.
+daily as (
+    select
+        environment,
+        relation_name,
+        cast(measured_at as date) as date_day,
+        max_by(row_count, measured_at) as row_count
+    from measurements
+    where
+        row_count is not null
+        and cast(measured_at as date) < cast(last_measured_at as date)
+        and measured_at >= last_measured_at - interval '28 days'
+    group by environment, relation_name, cast(measured_at as date)
+),
+
+baselines as (
+    select
+        environment,
+        relation_name,
+        cast(median(row_count) as double) as baseline_row_count,
+        count(*) as baseline_days
+    from daily
+    group by environment, relation_name
+),
+
 builds as (
     select
         environment,
@@ -43,12 +68,18 @@ select
     measurements.previous_bytes,
     measurements.measured_at,
     measurements.previous_measured_at,
+    baselines.baseline_row_count,
+    baselines.baseline_days,
     builds.last_built_at
 from measurements
 left join builds
     on
         measurements.environment = builds.environment
         and measurements.relation_name = builds.relation_name
+left join baselines
+    on
+        measurements.environment = baselines.environment
+        and measurements.relation_name = baselines.relation_name
 where
     measurements.recency = 1
     and measurements.run_measured_at = measurements.last_measured_at

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod exports;
+mod incidents;
 mod openlineage;
 mod snowflake;
 
@@ -92,7 +93,7 @@ fn skewed_durations_are_summed_before_they_are_divided() {
     command.env("TZ", "America/New_York");
     let report = Ended::of(command).expect(0).json();
 
-    assert_eq!(report["window"]["start"], "2026-03-02T00:00:00");
+    assert_eq!(report["window"]["start"], "2026-03-02T00:00:00Z");
     let counts =
         values(&report, ["queries", "failed_queries", "query_failure_rate", "queries_ahead_of_clock"]);
     assert_eq!(counts, [json!(6), json!(2), json!(0.333_333), json!(1)]);

@@ -182,9 +182,14 @@ impl Checkout {
 
     /// Run SQL on the warehouse behind the toolkit's back; the rows of the last statement.
     pub(crate) fn sql(&self, sql: &str) -> Vec<Value> {
+        self.sql_in(&self.database(), sql)
+    }
+
+    /// The same in another database file.
+    pub(crate) fn sql_in(&self, database: &Path, sql: &str) -> Vec<Value> {
         let output = StdCommand::new(duckdb())
             .args(["-no-init", "-batch", "-bail", "-json", "-c", sql])
-            .arg(self.database())
+            .arg(database)
             .output()
             .expect("duckdb starts");
         assert!(output.status.success(), "{sql}\n{}", String::from_utf8_lossy(&output.stderr));

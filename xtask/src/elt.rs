@@ -9,6 +9,7 @@ mod locate;
 mod on_actions;
 mod plan;
 mod record;
+mod removed;
 mod report;
 mod summary;
 

@@ -98,7 +98,7 @@ fn run_command(command: &Command, repo: &Repo) -> anyhow::Result<Outcome> {
         Command::Replay(args) => pipeline::replay::run(args, repo),
         Command::Gate(args) => pipeline::gate::run(args),
         Command::Wanted(args) => pipeline::wanted::run(args, repo),
-        Command::Notify(args) => notify::run(args),
+        Command::Notify(args) => notify::run(args, repo),
         Command::Doctor(args) => doctor::run(args, repo),
         Command::Conformance(args) => conformance::run(args, repo),
         Command::Hooks(args) => hooks::run(args, repo),

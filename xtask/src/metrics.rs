@@ -1,7 +1,8 @@
 //! `cargo xtask metrics`: how the warehouse, the pipeline and the data are doing, per environment.
 //!
-//! Reading, judging and keeping are apart: `collect` reads, `alerts` judges what was read against what
-//! `history` kept, and the exports only render. Every figure says where it is from, and one that could not
+//! Reading, evaluating and keeping are apart: `collect` reads, `alerts` compares what was read with what
+//! `history` kept, and the exports only render. Nothing here acknowledges an alert: any number of calls may come
+//! before `notify alerts` reports it. Every figure says where it is from, and one that could not
 //! be read says why: it is never zero.
 
 mod alerts;
@@ -13,17 +14,22 @@ mod html;
 pub(crate) mod model;
 mod openlineage;
 mod outputs;
+mod owners;
 mod prometheus;
+pub(crate) mod reported;
 mod snowflake;
 mod sql;
 mod tables;
 mod text;
+mod utc;
 mod window;
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 
@@ -31,7 +37,9 @@ use self::collect::{Found, Request};
 use self::history::{Past, Scope};
 use self::model::{AlertState, Report, Window};
 use self::openlineage::Sink;
-use crate::core::environment::Name;
+use self::owners::Owners;
+use self::prometheus::Flavour;
+use crate::core::environment::{Name, REGISTRY};
 use crate::core::ledger;
 use crate::core::lock::{Holder, Lock};
 use crate::system::outcome::Outcome;
@@ -39,7 +47,7 @@ use crate::system::repo::Repo;
 use crate::system::{console, interrupt};
 use crate::target;
 use crate::target::Place;
-use crate::warehouse::Warehouse;
+use crate::warehouse::{Statement, Table, Warehouse, literal};
 
 /// Which environments a report is about, where none is named: those whose schemas begin with this.
 const PREFIX: &str = "OBSERVABILITY_SCHEMA_PREFIX";
@@ -79,7 +87,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE|URL")]
     openlineage: Option<String>,
 
-    /// Fail while an alert of `policies/alerts.toml` fires.
+    /// Fail while an alert fires whose severity is at least `gate` of `policies/alerts.toml`.
     #[arg(long)]
     gate: bool,
 }
@@ -98,6 +106,8 @@ enum Format {
     Markdown,
     /// Samples in Prometheus' text format.
     Prometheus,
+    /// The same samples as `OpenMetrics`.
+    Openmetrics,
     /// One page for people, in one file that needs nothing else.
     Html,
 }
@@ -118,13 +128,7 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     let sink = args.openlineage.as_deref().map(Sink::parse).transpose()?;
     let opened = args.target.open(repo, args.schema.as_ref(), "metrics")?;
     interrupt::listen()?;
-    // DuckDB lets one process write. Snowflake needs no lock: what is kept twice is read once.
-    let _lock = match &opened.place {
-        Place::Local { database } if database.exists() => {
-            Some(Lock::take(database, &holder(args), args.target.wait())?)
-        }
-        _ => None,
-    };
+    let _lock = lock(&opened.place, "metrics", args.schema.as_ref(), args.target.wait())?;
     let mut warehouse = opened.warehouse();
     let report = report(args, repo, warehouse.as_mut())?;
     write(args, repo, warehouse.as_mut(), &report)?;
@@ -132,14 +136,29 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     if let Some(sink) = &sink {
         openlineage::tell(repo, &opened.place, warehouse.as_mut(), &report, sink)?;
     }
-    let fires = report.alerts.iter().any(|alert| alert.state == AlertState::Firing);
+    let fires = report.alerts.iter().any(|alert| alert.gates && alert.state == AlertState::Firing);
     Ok(if args.gate && fires { Outcome::Findings } else { Outcome::Clean })
 }
 
-fn holder(args: &Args) -> Holder {
+/// DuckDB lets one process write. Snowflake needs no lock: what is kept twice is read once.
+pub(crate) fn lock(
+    place: &Place,
+    command: &str,
+    schema: Option<&Name>,
+    wait: Duration,
+) -> Result<Option<Lock>> {
+    match place {
+        Place::Local { database } if database.exists() => {
+            Ok(Some(Lock::take(database, &holder(command, schema), wait)?))
+        }
+        _ => Ok(None),
+    }
+}
+
+fn holder(command: &str, schema: Option<&Name>) -> Holder {
     Holder {
-        command: "metrics".to_owned(),
-        schema: args.schema.as_ref().map_or_else(|| "all environments".to_owned(), ToString::to_string),
+        command: command.to_owned(),
+        schema: schema.map_or_else(|| "all environments".to_owned(), ToString::to_string),
         run_id: None,
         run_url: crate::core::context::run_url(),
         pid: std::process::id(),
@@ -147,19 +166,26 @@ fn holder(args: &Args) -> Holder {
     }
 }
 
-/// Read, judge, and keep what was seen.
+/// Read, evaluate, and keep what was seen.
 fn report(args: &Args, repo: &Repo, warehouse: &mut dyn Warehouse) -> Result<Report> {
     let now = ledger::now();
+    if let Some(until) = args.until.filter(|until| *until > now) {
+        bail!(
+            "--until {until}Z is in the future (it is {}Z now): nothing is known of that time yet; leave the option \
+             out for a report up to now",
+            now.strftime("%FT%T")
+        );
+    }
     let window = Window::ending(args.until.unwrap_or(now), args.days)?;
     let prefix = args.schema_prefix.as_deref().filter(|prefix| !prefix.is_empty());
     let request = Request { schema: args.schema.as_ref(), prefix, window, now };
     let found = Found::read(warehouse, &request)?;
-    let mut report = collect::collect(warehouse, &request, &found)?;
-    let policy = alerts::Policy::load(repo, &report.figures)?;
     let scope = Scope { name: scope_name(&request), days: args.days };
-    let past = Past::read(warehouse, &found.registry, &scope, window)?;
+    let mut report = collect::collect(warehouse, &request, &found, &scope.name)?;
+    let policy = alerts::Policy::load(repo, &report.figures)?;
+    let past = Past::read(warehouse, &found.registry, &scope, &report)?;
     past.complete(&mut report);
-    report.alerts = policy.judge(&report, &past);
+    report.alerts = policy.evaluate(&report, &past, &owners(repo, &report)?);
     if !found.environments.is_empty() {
         let states = history::states(&scope, &report, &past);
         let kept = history::keep(warehouse, &found.registry, &scope, &report, &states)
@@ -169,10 +195,35 @@ fn report(args: &Args, repo: &Repo, warehouse: &mut dyn Warehouse) -> Result<Rep
             tracing::warn!("the figures could not be kept in the registry: {error:#}");
         }
     }
-    for alert in report.alerts.iter().filter(|alert| alert.changed) {
+    for alert in report.alerts.iter().filter(|alert| alert.state == AlertState::Firing) {
         tracing::warn!("{}: {}", outputs::headline(alert).1, text::plain(&alert.message));
     }
     Ok(report)
+}
+
+/// The owners that dbt's artifacts of the environment name, if they are on this machine.
+fn owners(repo: &Repo, report: &Report) -> Result<Owners> {
+    match (&report.environment, repo.dbt_project()) {
+        (Some(environment), Ok(project)) => Owners::read(&project.join("target").join(environment)),
+        _ => Ok(Owners::default()),
+    }
+}
+
+/// The statements that delete what the registry keeps of a dropped environment's figures and alerts.
+pub(crate) fn forget(warehouse: &mut dyn Warehouse, name: &Name) -> Result<Vec<Statement>> {
+    let registry = registry_tables(warehouse)?;
+    let kept = [history::FIGURES, history::ALERTS, reported::TABLE];
+    let delete = |table: &'static str| {
+        let table = warehouse.qualified(&Table::new(REGISTRY, table));
+        Statement::sql(format!("delete from {table} where scope = {}", literal(name.as_str())))
+    };
+    Ok(kept.into_iter().filter(|table| registry.contains(*table)).map(delete).collect())
+}
+
+/// The tables that the registry has, in lower case.
+pub(crate) fn registry_tables(warehouse: &mut dyn Warehouse) -> Result<BTreeSet<String>> {
+    let tables = warehouse.relation_names(REGISTRY)?.unwrap_or_default();
+    Ok(tables.into_iter().map(|table| table.to_ascii_lowercase()).collect())
 }
 
 /// What the history of a report is kept under.
@@ -190,7 +241,8 @@ fn write(args: &Args, repo: &Repo, warehouse: &mut dyn Warehouse, report: &Repor
         Format::Json => serde_json::to_string_pretty(report)?,
         Format::Csv => csv::render(report)?,
         Format::Markdown => tables::markdown(report),
-        Format::Prometheus => prometheus::render(report)?,
+        Format::Prometheus => prometheus::render(report, Flavour::Text)?,
+        Format::Openmetrics => prometheus::render(report, Flavour::OpenMetrics)?,
         Format::Html => html::render(report, &html::gather(repo, warehouse, report)?)?,
     };
     match &args.output {
@@ -200,8 +252,8 @@ fn write(args: &Args, repo: &Repo, warehouse: &mut dyn Warehouse, report: &Repor
     Ok(())
 }
 
-/// Whoever reads the file finds the old one or the new one, never half of it.
-fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+/// Readers of the file find the old one or the new one, never half of it.
+pub(crate) fn replace(path: &Path, text: &str) -> std::io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)?;
     let mut file = tempfile::Builder::new().prefix(".metrics-").tempfile_in(folder)?;

@@ -4,6 +4,7 @@
 //! the jobs, whichever of them there are. Telling is not the work itself: whatever goes wrong here is said as
 //! a warning, and the pipeline goes on.
 
+mod alerts;
 mod facts;
 #[cfg(test)]
 mod hostile;
@@ -18,6 +19,7 @@ use self::facts::{Facts, Origin, Reader, Run, Stage};
 pub(crate) use self::message::Tests;
 use self::message::Verdict;
 use crate::system::outcome::Outcome;
+use crate::system::repo::Repo;
 use crate::system::{actions, console};
 
 /// Tell people how a pipeline went; never fails it.
@@ -36,6 +38,8 @@ enum To {
     /// Takes `GITHUB_TOKEN` with `issues: write`, `pull-requests: write` and `checks: write` (or, in place of
     /// checks, `statuses: write`), `GITHUB_REPOSITORY` and `GITHUB_SHA`.
     Github(GithubArgs),
+    /// Report alerts that started or ended to the channel of `SLACK_WEBHOOK_URL`, each start and each end once.
+    Alerts(alerts::Args),
 }
 
 /// What is known of the pipeline. All of it may be missing.
@@ -85,7 +89,7 @@ struct GithubArgs {
     number: Option<u64>,
 }
 
-pub(crate) fn run(args: &Args) -> Result<Outcome> {
+pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     match &args.to {
         To::Slack(inputs) => {
             let facts = inputs.facts();
@@ -95,7 +99,12 @@ pub(crate) fn run(args: &Args) -> Result<Outcome> {
                 console::print_json(&rendered)?;
             } else if is_quiet(&facts, &message) || is_superseded(&facts, &message) {
                 say_nothing();
-            } else if let Err(error) = post::to_slack(&rendered) {
+            } else if let Err(error) = post::to_slack(&rendered).map(drop) {
+                warn("Slack", &error);
+            }
+        }
+        To::Alerts(args) => {
+            if let Err(error) = alerts::run(args, repo) {
                 warn("Slack", &error);
             }
         }

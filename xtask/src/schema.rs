@@ -14,6 +14,7 @@ use crate::core::context;
 use crate::core::environment::{Kind, Name};
 use crate::core::ledger::{self, LastRun, Mark, Need, Overview, State, tables};
 use crate::core::lock::Holder;
+use crate::metrics;
 use crate::system::actions;
 use crate::system::console::Format;
 use crate::system::console::{self, Align};
@@ -123,13 +124,15 @@ impl Create {
 impl Drop {
     fn run(&self, repo: &Repo) -> Result<Outcome> {
         let opened = self.target.open(repo, Some(&self.schema), "schema drop")?;
-        let decide = |warehouse: &mut dyn Warehouse| {
+        let decide = |warehouse: &mut dyn Warehouse| -> Result<Vec<Statement>> {
             let state = State::read(warehouse, &self.schema)?;
             if self.if_exists && state.relations.is_none() && !state.registered {
                 return Ok(Vec::new());
             }
-            decide_drop(warehouse, &self.schema, &state)
-                .with_context(|| format!("refused to drop {}", self.schema))
+            let mut change = decide_drop(warehouse, &self.schema, &state)
+                .with_context(|| format!("refused to drop {}", self.schema))?;
+            change.extend(metrics::forget(warehouse, &self.schema)?);
+            Ok(change)
         };
         let mut dropped = 0;
         let counted = |warehouse: &mut dyn Warehouse| {

@@ -40,7 +40,8 @@ final as (
         cast(executions as bigint) as executions,
         cast(failed_executions as bigint) as failed_executions
     from results
-    where recency = 1
+    -- the run that noticed that a test is no longer in the project marks it as removed
+    where recency = 1 and status <> 'removed'
 
 )
 

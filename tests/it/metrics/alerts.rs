@@ -16,7 +16,7 @@ fn alert(ended: &Ended) -> Value {
 }
 
 #[test]
-fn an_alert_is_told_when_it_begins_and_when_it_ends() {
+fn reading_an_alert_changes_nothing_about_it() {
     let checkout = checkout();
     checkout.edit(POLICY, |_| {
         "[[alerts]]\nname = \"failures\"\nfigure = \"query_failure_rate\"\nseverity = \"high\"\nabove = 0.1\n".to_owned()
@@ -27,34 +27,41 @@ fn an_alert_is_told_when_it_begins_and_when_it_ends() {
     query(&checkout, "2026-03-05 10:00:00", "1", "SUCCESS");
     let gate = |day: &str| on(&checkout, day, &["--gate", "--format", "json"]);
 
-    let quiet = gate("2026-03-03").expect(0);
-    assert_eq!(alert(&quiet)["state"], "ok");
-    let fires = gate("2026-03-03T10:30:00Z").expect(1);
-    assert!(fires.stderr.contains("alert: failures"), "{}", fires.stderr);
-    assert_eq!((&alert(&fires)["changed"], &alert(&fires)["value"]), (&json!(true), &json!(1.0)));
-    let goes_on = gate("2026-03-03T11:30:00Z").expect(1);
-    assert_eq!(goes_on.stderr, "", "silent while nothing changes");
-    assert_eq!(alert(&goes_on)["changed"], false);
-    assert_eq!(alert(&goes_on)["since"], "2026-03-03T10:30:00");
-    on(&checkout, "2026-03-03T12:00:00Z", &[]).expect(0);
-
+    assert_eq!(alert(&gate("2026-03-03").expect(0))["state"], "ok");
+    for at in ["2026-03-03T10:30:00Z", "2026-03-03T11:30:00Z", "2026-03-03T11:30:00Z"] {
+        let fires = gate(at).expect(1);
+        assert!(fires.stderr.contains("alert: failures (high)"), "{}", fires.stderr);
+        assert_eq!((&alert(&fires)["changed"], &alert(&fires)["value"]), (&json!(true), &json!(1.0)));
+        assert_eq!(alert(&fires)["since"], "2026-03-03T10:30:00Z");
+    }
     let unknown = gate("2026-03-05").expect(0);
-    assert_eq!(
-        (&alert(&unknown)["state"], unknown.stderr.as_str()),
-        (&json!("unknown"), ""),
-        "no query on that day"
-    );
-    assert_eq!(alert(&gate("2026-03-03").expect(0))["changed"], false, "a look back changes nothing");
-    let recovered = gate("2026-03-06").expect(0);
-    assert!(recovered.stderr.contains("recovered: failures"), "{}", recovered.stderr);
-    assert_eq!(gate("2026-03-06").expect(0).stderr, "");
+    assert_eq!(alert(&unknown)["state"], "unknown", "no query on that day");
+    assert_eq!(alert(&gate("2026-03-06").expect(0))["state"], "ok");
+}
+
+#[test]
+fn the_severity_decides_whether_the_gate_fails() {
+    let checkout = checkout();
+    query(&checkout, "2026-03-03 10:00:00", "1", "FAILED_WITH_ERROR");
+    for (gate, severity, code) in [
+        ("", "high", 1),
+        ("", "medium", 0),
+        ("gate = \"medium\"\n", "medium", 1),
+        ("gate = \"critical\"\n", "high", 0),
+    ] {
+        checkout.edit(POLICY, |_| {
+            format!("{gate}[[alerts]]\nname = \"a\"\nfigure = \"failed_queries\"\nseverity = \"{severity}\"\nabove = 0\n")
+        });
+        let ended = on(&checkout, "2026-03-03T12:00:00Z", &["--gate", "--format", "json"]).expect(code);
+        assert_eq!((&alert(&ended)["state"], &alert(&ended)["gates"]), (&json!("firing"), &json!(code == 1)));
+    }
 }
 
 #[test]
 fn a_change_is_held_against_the_median_of_the_days_before() {
     let checkout = checkout();
     checkout.edit(POLICY, |_| {
-        "[[alerts]]\nname = \"slow\"\nfigure = \"query_max_seconds\"\nseverity = \"low\"\nrises_by = 0.5\nmin_days = 3\n"
+        "[[alerts]]\nname = \"slow\"\nfigure = \"query_max_seconds\"\nseverity = \"high\"\nrises_by = 0.5\nmin_days = 3\n"
             .to_owned()
     });
     for (day, ms) in [("01", "1000"), ("02", "2000"), ("03", "90000"), ("04", "2999"), ("05", "3000.0")] {
@@ -88,16 +95,28 @@ fn a_change_is_held_against_the_median_of_the_days_before() {
 }
 
 #[test]
-fn the_history_has_an_end() {
+fn the_history_ends_by_the_clock_and_the_future_is_refused() {
     let checkout = checkout();
     let count = || {
         checkout.sql("select count(distinct as_of) as n from xtask_registry.metrics_history")[0]["n"].clone()
     };
-    on(&checkout, "2026-01-02", &[]).expect(0);
-    on(&checkout, "2026-01-02", &[]).expect(0);
+    let keep = |scope: &str, days_ago: u32| {
+        checkout.sql(&format!(
+            "insert into xtask_registry.metrics_history select '{scope}', 1, current_date - {days_ago}, 'queries', 1,
+                 'count', 'ok', 'ledger_queries', now()"
+        ));
+    };
+    on(&checkout, "2026-03-02", &[]).expect(0);
+    on(&checkout, "2026-03-02", &[]).expect(0);
     assert_eq!(count(), 1);
-    on(&checkout, "2027-03-01", &[]).expect(0);
-    assert_eq!(count(), 1, "after 400 days a day is forgotten");
+    keep("dev", 402);
+    keep("other", 403);
+    keep("dev", 390);
+    let refused = on(&checkout, "2999-03-01", &[]).expect(2).stderr;
+    assert!(refused.contains("in the future"), "{refused}");
+    assert_eq!(count(), 4, "refused before anything is deleted");
+    on(&checkout, "2026-03-03", &[]).expect(0);
+    assert_eq!(count(), 4, "after 400 days a day of this scope is deleted, one of another scope is not");
 }
 
 #[test]
@@ -108,6 +127,7 @@ fn a_bad_policy_is_named_with_its_key() {
         ("figure = \"queries\"\nabov = 1\n", "abov"),
         ("figure = \"query\"\nabove = 1\n", "no figure \"query\""),
         ("figure = \"queries\"\n", "give one of them"),
+        ("figure = \"queries\"\nunknown = true\nabove = 1\n", "give one of them"),
         ("figure = \"queries\"\nabove = 1\nbelow = 0\n", "give one of them"),
         ("figure = \"queries\"\nabove = \"1\"\n", "above"),
         ("figure = \"queries\"\nrises_by = -1\n", "rises_by"),

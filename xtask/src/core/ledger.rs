@@ -103,6 +103,15 @@ pub(crate) struct Node {
     pub(crate) path: Option<String>,
 }
 
+/// The status of a node that the run found to be no longer in the project.
+pub(crate) const REMOVED: &str = "removed";
+
+impl Node {
+    fn was_executed(&self) -> bool {
+        !matches!(self.status.as_str(), "skipped" | REMOVED)
+    }
+}
+
 #[derive(Debug, Serialize)]
 struct Query<'a> {
     query_id: String,
@@ -620,7 +629,7 @@ pub(crate) fn has_run(warehouse: &mut dyn Warehouse, name: &Name, run_id: &str) 
 
 pub(crate) fn nodes_of(warehouse: &mut dyn Warehouse, name: &Name, run_id: &str) -> Result<Vec<Node>> {
     let sql = format!(
-        "select * from {} where run_id = {} order by started_at, node_id",
+        "select * from {} where run_id = {} and status <> '{REMOVED}' order by started_at, node_id",
         warehouse.qualified(&ledger(name.as_str(), "ledger_nodes")),
         literal(run_id)
     );
@@ -650,7 +659,7 @@ pub(crate) fn record(
 ) -> Result<Vec<Statement>> {
     let schema = run.schema_name.as_str();
     let queries: Vec<Query<'_>> =
-        nodes.iter().filter(|node| node.status != "skipped").map(|node| query(database, run, node)).collect();
+        nodes.iter().filter(|node| node.was_executed()).map(|node| query(database, run, node)).collect();
     Ok(vec![
         Statement::insert(ledger(schema, "ledger_runs"), std::slice::from_ref(run))?,
         Statement::insert(ledger(schema, "ledger_nodes"), nodes)?,

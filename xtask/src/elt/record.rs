@@ -14,6 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::Args;
 use super::follow::{Reported, Seen};
 use super::plan::Plan;
+use super::removed;
 use crate::core::context::{self, Commit};
 use crate::core::environment::Name;
 use crate::core::ledger::{self, MeasuredRelation, Need, Node, Origin, Run, State, Status};
@@ -168,7 +169,8 @@ pub(super) fn ended(
     finish(&mut run, begun);
 
     let relations = relations(&run, &nodes, &standing);
-    keep(warehouse, &run, &nodes, &relations)?;
+    let removed = removed::marks(warehouse, &name, &run, &manifest)?;
+    keep(warehouse, &run, &[nodes.as_slice(), removed.as_slice()].concat(), &relations)?;
     let compiled = results.map(|results| compiled(results, &manifest)).unwrap_or_default();
     Ok(Built { run, nodes, compiled })
 }

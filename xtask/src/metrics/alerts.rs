@@ -1,25 +1,33 @@
-//! `policies/alerts.toml`: when a figure is worth a word, and how each alert stands.
+//! `policies/alerts.toml`: the alert rules, and the state of each alert.
 //!
-//! An alert holds a figure against a fixed threshold, or against the median of the days before: a median
-//! does not follow a single bad day. What is not known neither fires nor recovers. Pure but for reading the
-//! policy.
+//! An alert compares a figure with a fixed threshold, or with the median of the days before: a median does not
+//! follow a single bad day. What is not known neither fires nor recovers, unless the rule is about just that.
+//! Evaluating has no effect: reporting a start or an end is `notify alerts`' work. Pure but for reading the policy.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
 
+use super::figures::{VOLUME_MIN_DAYS, volume_deviation};
 use super::history::Past;
-use super::model::{Alert, AlertState, Figure, Report, Status, Unit};
+use super::model::{Alert, AlertCause, AlertState, Figure, Report, Status, Unit};
+use super::owners::Owners;
 use crate::core::finding::Severity;
 use crate::system::repo::Repo;
 
 const FILE: &str = "alerts.toml";
 
+/// Causes that an alert lists.
+const CAUSES: usize = 10;
+
 /// The alerts of a repository; one without the file has none.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Policy {
+    /// The lowest severity that fails `metrics --gate`.
+    #[serde(default = "gate")]
+    gate: Severity,
     #[serde(default)]
     alerts: Vec<Rule>,
 }
@@ -49,8 +57,23 @@ struct Rule {
     /// Other figures, and how large they must be for this one to say something.
     #[serde(default)]
     only_if: BTreeMap<String, f64>,
+    /// Fires when the figure cannot be known.
+    #[serde(default)]
+    unknown: bool,
     /// Only in reports about one of these environments.
     environments: Option<Vec<String>>,
+    /// The people to ask; without it, the owners that dbt knows of what causes the alert.
+    owner: Option<String>,
+}
+
+fn gate() -> Severity {
+    Severity::High
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { gate: gate(), alerts: Vec::new() }
+    }
 }
 
 fn over_days() -> u32 {
@@ -68,6 +91,7 @@ enum Bound {
     Below(f64),
     RisesBy(f64),
     FallsBy(f64),
+    Unknown,
 }
 
 impl Policy {
@@ -97,8 +121,8 @@ impl Policy {
         Ok(policy)
     }
 
-    /// How every alert stands that speaks of this report's scope, and of what its target has.
-    pub(super) fn judge(&self, report: &Report, past: &Past) -> Vec<Alert> {
+    /// The state of every alert that applies to this report's scope, and to what its target has.
+    pub(super) fn evaluate(&self, report: &Report, past: &Past, owners: &Owners) -> Vec<Alert> {
         let covers = |rule: &&Rule| {
             let environment = report.environment.as_deref();
             rule.environments.as_ref().is_none_or(|only| {
@@ -109,7 +133,16 @@ impl Policy {
             let figure = report.figures.iter().find(|figure| figure.name == rule.figure);
             figure.is_none_or(|figure| figure.status != Status::NotSupported)
         };
-        self.alerts.iter().filter(covers).filter(exists).map(|rule| rule.judge(report, past)).collect()
+        let evaluate = |rule: &Rule| {
+            let mut alert = rule.evaluate(report, past);
+            alert.gates = rule.severity >= self.gate;
+            if alert.state == AlertState::Firing {
+                alert.causes = causes(&rule.figure, report, owners);
+                alert.owner = rule.owner.clone().or_else(|| owner_of(&alert.causes));
+            }
+            alert
+        };
+        self.alerts.iter().filter(covers).filter(exists).map(evaluate).collect()
     }
 }
 
@@ -126,9 +159,11 @@ impl Rule {
             );
         }
         let bound = self.bound()?;
-        let (Bound::Above(value) | Bound::Below(value) | Bound::RisesBy(value) | Bound::FallsBy(value)) =
-            bound;
-        ensure!(value.is_finite(), "the threshold must be a finite number, not {value}");
+        if let Bound::Above(value) | Bound::Below(value) | Bound::RisesBy(value) | Bound::FallsBy(value) =
+            bound
+        {
+            ensure!(value.is_finite(), "the threshold must be a finite number, not {value}");
+        }
         if let Bound::RisesBy(part) | Bound::FallsBy(part) = bound {
             ensure!(part > 0.0, "rises_by, falls_by: a part of the median above 0, such as 0.5, not {part}");
         }
@@ -148,15 +183,16 @@ impl Rule {
             self.below.map(Bound::Below),
             self.rises_by.map(Bound::RisesBy),
             self.falls_by.map(Bound::FallsBy),
+            self.unknown.then_some(Bound::Unknown),
         ];
         let mut given = given.into_iter().flatten();
         match (given.next(), given.next()) {
             (Some(bound), None) => Ok(bound),
-            _ => bail!("above, below, rises_by, falls_by: give one of them"),
+            _ => bail!("above, below, rises_by, falls_by, unknown: give one of them"),
         }
     }
 
-    fn judge(&self, report: &Report, past: &Past) -> Alert {
+    fn evaluate(&self, report: &Report, past: &Past) -> Alert {
         let find = |name: &str| report.figures.iter().find(|figure| figure.name == name);
         let number = |name: &str| find(name).and_then(|figure| figure.value.as_ref()?.number());
         let value = number(&self.figure);
@@ -166,32 +202,38 @@ impl Rule {
             severity: self.severity.name().to_owned(),
             state: AlertState::Unknown,
             changed: false,
+            gates: false,
             since: None,
             value,
             unit: find(&self.figure).map(|figure| figure.unit),
             threshold: None,
             baseline: None,
             message: String::new(),
+            owner: None,
+            causes: Vec::new(),
         };
         let small =
             self.only_if.iter().find(|(name, least)| number(name).is_none_or(|number| number < **least));
+        let is_known = find(&self.figure).is_some_and(|figure| figure.value.is_some());
         (alert.state, alert.message) = match (value, small) {
+            (_, Some((name, least))) if self.unknown => (AlertState::Unknown, too_small(name, *least)),
+            _ if self.unknown && is_known => (AlertState::Ok, format!("{} is known", self.figure)),
             (None, _) => {
                 let why = find(&self.figure)
                     .and_then(|figure| figure.reason.as_deref())
                     .unwrap_or("it could not be read");
-                (AlertState::Unknown, format!("{} is not known: {why}", self.figure))
+                let state = if self.unknown { AlertState::Firing } else { AlertState::Unknown };
+                (state, format!("{} is not known: {why}", self.figure))
             }
-            (Some(_), Some((name, least))) => {
-                (AlertState::Ok, format!("not judged: {name} is below {least}, too little to say something"))
-            }
+            // Too little to say something is not a recovery.
+            (Some(_), Some((name, least))) => (AlertState::Unknown, too_small(name, *least)),
             (Some(value), None) => self.compare(value, &mut alert, report, past),
         };
         alert.follow(past, report);
         alert
     }
 
-    /// Hold `value` against the bound; fills in what it was held against.
+    /// Compare `value` with the bound; fills in what it was compared with.
     fn compare(&self, value: f64, alert: &mut Alert, report: &Report, past: &Past) -> (AlertState, String) {
         let Ok(bound) = self.bound() else {
             return (AlertState::Unknown, "the alert has no threshold".to_owned());
@@ -214,6 +256,7 @@ impl Rule {
             Bound::Below(limit) => (limit, value < limit),
             Bound::RisesBy(by) => (baseline * (1.0 + by), value > baseline * (1.0 + by)),
             Bound::FallsBy(by) => (baseline * (1.0 - by), value < baseline * (1.0 - by)),
+            Bound::Unknown => (value, false),
         };
         alert.threshold = Some(threshold);
         (if fires { AlertState::Firing } else { AlertState::Ok }, self.sentence(value, threshold, alert))
@@ -234,17 +277,113 @@ impl Rule {
 }
 
 impl Alert {
-    /// Say since when it stands so, and whether that is new.
+    /// Since when it has been in this state, and whether a channel is still to be sent that.
     fn follow(&mut self, past: &Past, report: &Report) {
         let before = past.alerts.iter().find(|row| row.name == self.name);
-        let was = before.map_or(AlertState::Ok, |row| row.state);
-        let is_newest = before.is_none_or(|row| row.as_of <= report.window.end);
-        self.changed = is_newest && self.state != AlertState::Unknown && self.state != was;
         self.since = match before {
-            Some(row) if !self.changed => Some(row.since),
+            Some(row) if row.state == self.state || self.state == AlertState::Unknown => Some(row.since),
             _ => Some(report.window.end),
         };
+        let sent = || past.reported.iter().filter(|row| row.name == self.name);
+        let is_newest = sent().all(|row| row.as_of <= report.window.end);
+        let sent_start = sent().any(|row| row.state == AlertState::Firing);
+        self.changed = is_newest
+            && match self.state {
+                AlertState::Firing => !sent_start,
+                AlertState::Ok => sent_start,
+                AlertState::Unknown => false,
+            };
     }
+}
+
+fn too_small(name: &str, least: f64) -> String {
+    format!("not evaluated: {name} is below {least}, too little to compare")
+}
+
+/// What makes a figure fire, as far as the report knows it; the largest first.
+fn causes(figure: &str, report: &Report, owners: &Owners) -> Vec<AlertCause> {
+    let causes: Vec<AlertCause> = match figure {
+        "failed_tests" | "test_pass_rate" => {
+            report.failing_tests.rows.iter().map(|test| of_test(test, owners)).collect()
+        }
+        "failing_environments" | "failed_runs" | "run_success_rate" => failed_runs(report),
+        "query_failure_rate" | "failed_queries" => {
+            report.failing_nodes.rows.iter().map(|node| of_node(node, owners)).collect()
+        }
+        "volume_deviation_ratio_max" => volumes(report),
+        _ => Vec::new(),
+    };
+    causes.into_iter().take(CAUSES).collect()
+}
+
+fn of_test(test: &super::model::FailingTest, owners: &Owners) -> AlertCause {
+    AlertCause {
+        environment: test.environment.clone(),
+        name: test.name.clone(),
+        rows: test.failures,
+        message: test.message.clone(),
+        owner: owners.of(&test.node_id),
+        url: None,
+    }
+}
+
+fn of_node(node: &super::model::NodeStats, owners: &Owners) -> AlertCause {
+    AlertCause {
+        environment: node.environment.clone(),
+        name: node.name.clone(),
+        rows: None,
+        message: node.last_message.clone(),
+        owner: owners.of(&node.node_id),
+        url: None,
+    }
+}
+
+/// The newest failed run of each environment.
+fn failed_runs(report: &Report) -> Vec<AlertCause> {
+    let mut seen = std::collections::BTreeSet::new();
+    let failed = report.runs.rows.iter().filter(|run| matches!(run.status.as_str(), "fail" | "error"));
+    let newest = failed.filter(|run| seen.insert(run.environment.clone()));
+    newest
+        .map(|run| AlertCause {
+            environment: run.environment.clone(),
+            name: format!("run {} ({})", run.run_id, run.status),
+            rows: None,
+            message: run.message.clone(),
+            owner: None,
+            url: run.run_url.clone(),
+        })
+        .collect()
+}
+
+/// The relations whose rows differ most from those of the days before.
+fn volumes(report: &Report) -> Vec<AlertCause> {
+    let mut relations: Vec<_> = report
+        .relations
+        .rows
+        .iter()
+        .filter_map(|relation| Some((volume_deviation(relation)?, relation)))
+        .collect();
+    relations.sort_by(|(a, _), (b, _)| b.abs().total_cmp(&a.abs()));
+    let cause = |(deviation, relation): (f64, &super::model::Relation)| AlertCause {
+        environment: relation.environment.clone(),
+        name: relation.relation_name.clone(),
+        rows: relation.row_count,
+        message: Some(format!(
+            "{:+.0} % against the median of {} days",
+            100.0 * deviation,
+            relation.baseline_days.unwrap_or(VOLUME_MIN_DAYS)
+        )),
+        owner: None,
+        url: None,
+    };
+    relations.into_iter().take(3).map(cause).collect()
+}
+
+/// The owners of the causes, each once.
+fn owner_of(causes: &[AlertCause]) -> Option<String> {
+    let owners: std::collections::BTreeSet<&str> =
+        causes.iter().filter_map(|cause| cause.owner.as_deref()).collect();
+    (!owners.is_empty()).then(|| owners.into_iter().collect::<Vec<_>>().join(", "))
 }
 
 /// The middle value, or the mean of the two in the middle.

@@ -14,8 +14,8 @@ use serde_json::Value as Json;
 
 use super::figures::{self, Facts, Latest, Log, Recovery, RunTotals};
 use super::model::{
-    Cost, Day, Group, Layer, Lifetime, Load, NodeStats, Relation, Report, Run, RunNode, Status, Storage,
-    Table, Window,
+    Cost, Day, FailingTest, Group, Layer, Lifetime, Load, NodeStats, Relation, Report, Run, RunNode, Status,
+    Storage, Table, Window,
 };
 use super::snowflake;
 use super::sql::{self, Templates};
@@ -95,8 +95,16 @@ impl Request<'_> {
     }
 }
 
+/// Why a time before the first run has no figures.
+const NOT_BEGUN: &str = "no run had started by the end of the window";
+
 /// Everything but alerts and history.
-pub(super) fn collect(warehouse: &mut dyn Warehouse, request: &Request<'_>, found: &Found) -> Result<Report> {
+pub(super) fn collect(
+    warehouse: &mut dyn Warehouse,
+    request: &Request<'_>,
+    found: &Found,
+    scope: &str,
+) -> Result<Report> {
     let before = request.window.previous()?;
     let empty = found.environments.is_empty();
     let mut read = if found.ledgers.is_empty() {
@@ -105,8 +113,14 @@ pub(super) fn collect(warehouse: &mut dyn Warehouse, request: &Request<'_>, foun
         read_ledger(warehouse, request, found, before)?
     };
     let engine = engine(warehouse, request, found, &mut read)?;
+    // Before the first run there was nothing that could have been counted: that is not zero.
+    let begun = |end: DateTime| read.lifetime.iter().any(|row| row.first_started_at < end);
     let facts = Facts {
-        empty,
+        absent: match (empty, begun(request.window.end)) {
+            (true, _) => Some(figures::NO_ENVIRONMENT),
+            (false, false) => Some(NOT_BEGUN),
+            (false, true) => None,
+        },
         log: Some(&engine.log),
         latest: &read.now,
         storage: &engine.storage,
@@ -114,11 +128,9 @@ pub(super) fn collect(warehouse: &mut dyn Warehouse, request: &Request<'_>, foun
         warehouse_cost: &engine.warehouse_cost,
     };
     let mut figures = figures::figures(&facts, request.window);
-    // Before the first run there was nothing that could have been counted: that is no zero.
-    let begun = read.lifetime.iter().any(|row| row.first_started_at < before.end);
     let (nothing, unknown) = (no_cost(), unknown_storage());
     let earlier = Facts {
-        empty: empty || !begun,
+        absent: (empty || !begun(before.end)).then_some(NOT_BEGUN),
         log: engine.log_before.as_ref(),
         latest: &read.before,
         storage: engine.storage_before.as_ref().unwrap_or(&unknown),
@@ -132,6 +144,7 @@ pub(super) fn collect(warehouse: &mut dyn Warehouse, request: &Request<'_>, foun
     Ok(Report {
         version: 1,
         window: request.window,
+        scope: scope.to_owned(),
         environment: request.schema.map(ToString::to_string),
         environments: found.environments.iter().map(ToString::to_string).collect(),
         target: warehouse.target().to_owned(),
@@ -149,6 +162,7 @@ pub(super) fn collect(warehouse: &mut dyn Warehouse, request: &Request<'_>, foun
         relations: table(LEDGER_RELATIONS).of(read.now.relations, "no run has measured a relation yet"),
         slowest_nodes: table(LEDGER_NODES).of(read.slowest, "no node was executed in the window"),
         failing_nodes: table(LEDGER_NODES).of(read.failing, "no node failed in the window"),
+        failing_tests: table(LEDGER_NODES).of(read.failing_tests, "no test fails"),
         runs: table(LEDGER_RUNS).of(read.runs, "no run started in the window"),
         latest_run: table(LEDGER_NODES).of(read.latest_run, "no run has started dbt yet"),
         tests_by_layer: table(LEDGER_NODES).of(read.now.tests, "no test has run yet"),
@@ -188,6 +202,7 @@ struct Ledger {
     logs: Option<(Log, Log)>,
     slowest: Vec<NodeStats>,
     failing: Vec<NodeStats>,
+    failing_tests: Vec<FailingTest>,
     runs: Vec<Run>,
     latest_run: Vec<RunNode>,
     lifetime: Vec<Lifetime>,
@@ -195,6 +210,10 @@ struct Ledger {
 
 /// What is asked for both windows, in this order.
 const COMPARED: [&str; 4] = [sql::RELATIONS, sql::RUN_TOTALS, sql::RECOVERY, sql::FRESHNESS];
+
+/// What is asked for the window only, in this order.
+const OF_WINDOW: [&str; 6] =
+    [sql::TESTS, sql::NODES, sql::FAILING_TESTS, sql::RUNS, sql::LATEST_RUN, sql::LIFETIME];
 
 fn read_ledger(
     warehouse: &mut dyn Warehouse,
@@ -213,7 +232,7 @@ fn read_ledger(
     let of_before = |template: &&str| templates.fill(template, before);
     let statements: Vec<String> = (COMPARED.iter().map(of_window))
         .chain(COMPARED.iter().map(of_before))
-        .chain([sql::TESTS, sql::NODES, sql::RUNS, sql::LATEST_RUN, sql::LIFETIME].iter().map(of_window))
+        .chain(OF_WINDOW.iter().map(of_window))
         .chain(log_now.iter().map(of_window))
         .chain(log_before.iter().map(of_before))
         .collect::<Result<_>>()?;
@@ -225,6 +244,7 @@ fn read_ledger(
         side.tests.push(with_rate(result.layer));
     }
     let (slowest, failing) = nodes(&results.next::<Ranked>()?);
+    let failing_tests = results.next()?;
     let (runs, latest_run, lifetime) = (results.next()?, results.next()?, results.next()?);
     let logs = if engine_keeps_log {
         None
@@ -237,7 +257,7 @@ fn read_ledger(
         }
         Some((now, log(results.next()?)))
     };
-    Ok(Ledger { now, before, logs, slowest, failing, runs, latest_run, lifetime })
+    Ok(Ledger { now, before, logs, slowest, failing, failing_tests, runs, latest_run, lifetime })
 }
 
 /// The results of one call, in the order of its statements.

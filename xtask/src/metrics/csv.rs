@@ -6,11 +6,12 @@
 use serde_json::Value as Json;
 
 use super::model::Report;
+use super::utc;
 
 const HEADER: [&str; 9] = ["table", "key", "time", "metric", "value", "unit", "status", "source", "reason"];
 
 /// The tables of a report, with the fields that name a row and the field that says when.
-const TABLES: [(&str, &[&str], Option<&str>); 13] = [
+const TABLES: [(&str, &[&str], Option<&str>); 14] = [
     ("daily", &[], Some("date_day")),
     ("by_environment", &["key"], None),
     ("by_warehouse", &["key"], None),
@@ -19,6 +20,7 @@ const TABLES: [(&str, &[&str], Option<&str>); 13] = [
     ("relations", &["environment", "relation_name"], Some("measured_at")),
     ("slowest_nodes", &["environment", "node_id"], None),
     ("failing_nodes", &["environment", "node_id"], None),
+    ("failing_tests", &["environment", "node_id"], Some("last_run_at")),
     ("runs", &["environment", "run_id"], Some("started_at")),
     ("latest_run", &["environment", "node_id"], Some("started_at")),
     ("tests_by_layer", &["layer"], None),
@@ -35,7 +37,7 @@ pub(super) fn render(report: &Report) -> anyhow::Result<String> {
         out.push_str(&line([
             "figures".to_owned(),
             report.environment.clone().unwrap_or_default(),
-            report.window.end.to_string(),
+            utc::text(report.window.end),
             figure.name.clone(),
             value,
             figure.unit.label().to_owned(),
@@ -51,7 +53,7 @@ pub(super) fn render(report: &Report) -> anyhow::Result<String> {
         out.push_str(&line([
             "alerts".to_owned(),
             alert.name.clone(),
-            alert.since.map(|since| since.to_string()).unwrap_or_default(),
+            alert.since.map(utc::text).unwrap_or_default(),
             alert.figure.clone(),
             alert.value.map(|value| value.to_string()).unwrap_or_default(),
             alert.unit.map(|unit| unit.label().to_owned()).unwrap_or_default(),

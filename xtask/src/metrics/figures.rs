@@ -70,8 +70,8 @@ pub(super) struct Success {
 
 /// All that figures are made of.
 pub(super) struct Facts<'a> {
-    /// There is no environment to read, so nothing is known.
-    pub(super) empty: bool,
+    /// Why nothing is known, if so: there is no environment, or it had no run by then.
+    pub(super) absent: Option<&'static str>,
     /// `None` where the log does not reach back so far.
     pub(super) log: Option<&'a Log>,
     pub(super) latest: &'a Latest,
@@ -124,11 +124,11 @@ pub(super) fn figures(facts: &Facts<'_>, window: Window) -> Vec<Figure> {
     figures.extend(run_figures(&facts.latest.runs, &facts.latest.recovery));
     figures.extend(test_figures(&facts.latest.tests));
     figures.extend(data_figures(facts.latest, window));
-    if facts.empty {
+    if let Some(reason) = facts.absent {
         for figure in &mut figures {
             figure.value = None;
             figure.status = Status::NoData;
-            figure.reason = Some(NO_ENVIRONMENT.to_owned());
+            figure.reason = Some(reason.to_owned());
         }
     }
     figures.extend(storage_figures(facts.storage));
@@ -294,7 +294,26 @@ fn data_figures(latest: &Latest, window: Window) -> Vec<Figure> {
             changes.map(f64::abs).max_by(f64::total_cmp),
             "no relation was counted twice",
         ),
+        from.real(
+            "volume_deviation_ratio_max",
+            Unit::Ratio,
+            latest.relations.iter().filter_map(volume_deviation).map(f64::abs).max_by(f64::total_cmp),
+            "no relation was counted on 3 earlier days",
+        ),
     ]
+}
+
+/// The days that must be known before rows are compared with them.
+pub(super) const VOLUME_MIN_DAYS: i64 = 3;
+
+/// Rows that a deviation is a part of at least: small tables double and halve every day.
+const VOLUME_FLOOR_ROWS: f64 = 100.0;
+
+/// By how much the rows of a relation differ from the median of the days before, as a part of that median.
+#[expect(clippy::cast_precision_loss, reason = "counts beyond 2^53 need no last digit")]
+pub(super) fn volume_deviation(relation: &Relation) -> Option<f64> {
+    let (rows, usual) = (relation.row_count? as f64, relation.baseline_row_count?);
+    (relation.baseline_days? >= VOLUME_MIN_DAYS).then(|| (rows - usual) / usual.max(VOLUME_FLOOR_ROWS))
 }
 
 fn storage_figures(storage: &Table<Storage>) -> Vec<Figure> {

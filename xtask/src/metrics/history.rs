@@ -12,7 +12,8 @@ use jiff::civil::{Date, DateTime};
 use minijinja::context;
 use serde::{Deserialize, Serialize};
 
-use super::model::{Alert, AlertState, Figure, Point, Report, Status, Table, Value, Window};
+use super::model::{Alert, AlertState, Figure, Point, Report, Span, Status, Table, Value, Window};
+use super::reported::{self, Reported};
 use super::sql;
 use super::{collect, figures};
 use crate::core::environment::REGISTRY;
@@ -24,8 +25,8 @@ const KEPT_DAYS: i64 = 400;
 /// How far back a report tells figures.
 const TOLD_DAYS: i64 = 90;
 
-const FIGURES: &str = "metrics_history";
-const ALERTS: &str = "metrics_alerts";
+pub(super) const FIGURES: &str = "metrics_history";
+pub(super) const ALERTS: &str = "metrics_alerts";
 const TABLES: [&str; 2] = [
     include_str!("../../../sql/metrics/history_table.sql"),
     include_str!("../../../sql/metrics/alerts_table.sql"),
@@ -72,6 +73,8 @@ pub(super) struct Past {
     /// By day.
     pub(super) points: Vec<Point>,
     pub(super) alerts: Vec<AlertRow>,
+    /// What channels were sent last.
+    pub(super) reported: Vec<Reported>,
 }
 
 impl Past {
@@ -80,15 +83,18 @@ impl Past {
         warehouse: &mut dyn Warehouse,
         registry: &BTreeSet<String>,
         scope: &Scope,
-        window: Window,
+        report: &Report,
     ) -> Result<Self> {
+        let window = report.window;
         if !stand(registry) {
             return Ok(Self::default());
         }
         let since = window.as_of().checked_sub(TOLD_DAYS.max(2 * i64::from(window.days)).days())?;
         let fill = |template| {
             let (since, before) = (format!("date '{since}'"), format!("date '{}'", window.as_of()));
-            let scope = context! { scope => literal(&scope.name), days => scope.days, since, before };
+            let latest = report.figures.iter().filter(|figure| figure.span == Span::Latest);
+            let latest = latest.map(|figure| literal(&figure.name)).collect::<Vec<_>>().join(", ");
+            let scope = context! { scope => literal(&scope.name), days => scope.days, since, before, latest };
             sql::dialect(warehouse).registry(template, &tables(warehouse), scope)
         };
         let statements = [fill(POINTS)?, fill(STATES)?];
@@ -96,7 +102,8 @@ impl Past {
             warehouse.query_many(&statements).context("failed to read the history of metrics")?;
         let alerts = collect::records(results.pop().unwrap_or_default())?;
         let points = collect::records(results.pop().unwrap_or_default())?;
-        Ok(Self { points, alerts })
+        let reported = reported::read(warehouse, registry, &scope.name, scope.days)?;
+        Ok(Self { points, alerts, reported })
     }
 
     /// A figure as it was one window ago: the newest value that shares no day with the window.
@@ -143,7 +150,8 @@ pub(super) fn keep(
     states: &[AlertRow],
 ) -> Result<Vec<Statement>> {
     let as_of = report.window.as_of();
-    let oldest = as_of.checked_sub(KEPT_DAYS.days())?;
+    // By the clock, not by the report: one about the past or the future must not decide what is kept.
+    let oldest = report.generated_at.date().checked_sub(KEPT_DAYS.days())?;
     let tables = tables(warehouse);
     let [(_, figures), (_, alerts)] = &tables;
     let mut change = Vec::new();
@@ -156,7 +164,7 @@ pub(super) fn keep(
     }
     let ours = format!("scope = {} and days = {}", literal(&scope.name), scope.days);
     change.push(Statement::sql(format!("delete from {figures} where {ours} and as_of = date '{as_of}'")));
-    change.push(Statement::sql(format!("delete from {figures} where as_of < date '{oldest}'")));
+    change.push(Statement::sql(format!("delete from {figures} where {ours} and as_of < date '{oldest}'")));
     change.push(Statement::insert(warehouse::Table::new(REGISTRY, FIGURES), &kept(scope, report))?);
     change.push(Statement::sql(format!("delete from {alerts} where {ours}")));
     change.push(Statement::insert(warehouse::Table::new(REGISTRY, ALERTS), states)?);
@@ -182,7 +190,7 @@ fn kept<'a>(scope: &'a Scope, report: &'a Report) -> Vec<Kept<'a>> {
     known.filter_map(row).collect()
 }
 
-/// How the alerts of a report are kept: one that could not be judged stays as it was.
+/// How the alerts of a report are kept: one that could not be evaluated stays as it was.
 pub(super) fn states(scope: &Scope, report: &Report, past: &Past) -> Vec<AlertRow> {
     let state = |alert: &Alert| {
         let before = past.alerts.iter().find(|row| row.name == alert.name);

@@ -16,12 +16,15 @@ pub(crate) struct Report {
     /// Counts up when a field changes its meaning or goes away; new fields do not count.
     pub(crate) version: u32,
     pub(crate) window: Window,
+    /// What history and alert states are kept under: the environment, `PREFIX*`, or `*` for all.
+    pub(crate) scope: String,
     /// The environment that was asked for; `None` for all that the registry knows.
     pub(crate) environment: Option<String>,
     /// The environments that were read.
     pub(crate) environments: Vec<String>,
     /// `local` or `snowflake`.
     pub(crate) target: String,
+    #[serde(with = "super::utc")]
     pub(crate) generated_at: DateTime,
     pub(crate) toolkit_version: String,
     pub(crate) figures: Vec<Figure>,
@@ -38,6 +41,8 @@ pub(crate) struct Report {
     pub(crate) slowest_nodes: Table<NodeStats>,
     /// The nodes that failed most often first; none that never failed.
     pub(crate) failing_nodes: Table<NodeStats>,
+    /// The tests whose latest result is a failure, those with the most rows first.
+    pub(crate) failing_tests: Table<FailingTest>,
     /// Runs that started in the window, newest first.
     pub(crate) runs: Table<Run>,
     /// The nodes of the latest run that started dbt, by start.
@@ -54,7 +59,9 @@ pub(crate) struct Report {
 /// `[start, end)` in UTC. It begins at a midnight, so that its first day is whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Window {
+    #[serde(with = "super::utc")]
     pub(crate) start: DateTime,
+    #[serde(with = "super::utc")]
     pub(crate) end: DateTime,
     /// UTC days that it touches; the last one is not over yet unless `end` is a midnight.
     pub(crate) days: u32,
@@ -246,9 +253,16 @@ pub(crate) struct Relation {
     pub(crate) row_count_change_ratio: Option<f64>,
     pub(crate) storage_bytes: Option<i64>,
     pub(crate) storage_change_bytes: Option<i64>,
+    #[serde(with = "super::utc")]
     pub(crate) measured_at: DateTime,
+    #[serde(default, with = "super::utc::option")]
     pub(crate) previous_measured_at: Option<DateTime>,
+    /// The median of its rows at the end of the 28 days before the latest measurement.
+    pub(crate) baseline_row_count: Option<f64>,
+    /// The days that the median is over.
+    pub(crate) baseline_days: Option<i64>,
     /// When a model, seed or snapshot of this name was last built without error.
+    #[serde(default, with = "super::utc::option")]
     pub(crate) last_built_at: Option<DateTime>,
     /// From then to the end of the window.
     pub(crate) age_seconds: Option<i64>,
@@ -274,10 +288,31 @@ pub(crate) struct NodeStats {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct FailingTest {
+    pub(crate) environment: String,
+    pub(crate) node_id: String,
+    pub(crate) name: String,
+    pub(crate) layer: Option<String>,
+    /// `fail`, or `error` where it could not run.
+    pub(crate) status: String,
+    /// Rows that it found.
+    pub(crate) failures: Option<i64>,
+    pub(crate) message: Option<String>,
+    pub(crate) path: Option<String>,
+    #[serde(default, with = "super::utc::option")]
+    pub(crate) last_run_at: Option<DateTime>,
+    /// When it passed for the last time.
+    #[serde(default, with = "super::utc::option")]
+    pub(crate) last_passed_at: Option<DateTime>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Run {
     pub(crate) run_id: String,
     pub(crate) environment: String,
+    #[serde(with = "super::utc")]
     pub(crate) started_at: DateTime,
+    #[serde(default, with = "super::utc::option")]
     pub(crate) finished_at: Option<DateTime>,
     /// `success`, `fail`, `error` or `interrupted`.
     pub(crate) status: String,
@@ -303,6 +338,7 @@ pub(crate) struct RunNode {
     pub(crate) materialized: Option<String>,
     /// dbt's word: success, error, pass, warn, fail, skipped.
     pub(crate) status: String,
+    #[serde(default, with = "super::utc::option")]
     pub(crate) started_at: Option<DateTime>,
     pub(crate) seconds: Option<f64>,
     /// `row_count` in the metrics SQL: `rows` is a reserved word on Snowflake.
@@ -321,10 +357,13 @@ pub(crate) struct Layer {
     pub(crate) tests: i64,
     pub(crate) passed: i64,
     pub(crate) failed: i64,
-    /// Told nothing: neither passed nor failed.
+    /// Without a result: neither passed nor failed.
     pub(crate) skipped: i64,
     /// Passed over passed and failed.
     pub(crate) pass_rate: Option<f64>,
+    /// The oldest of the results that count here: a test that was skipped since keeps its earlier result.
+    #[serde(default, with = "super::utc::option")]
+    pub(crate) oldest_result_at: Option<DateTime>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -333,7 +372,10 @@ pub(crate) struct Lifetime {
     pub(crate) status: String,
     pub(crate) runs: i64,
     pub(crate) seconds: Option<f64>,
+    #[serde(with = "super::utc")]
     pub(crate) first_started_at: DateTime,
+    #[serde(default, with = "super::utc::option")]
+    pub(crate) last_finished_at: Option<DateTime>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -369,9 +411,13 @@ pub(crate) struct Alert {
     pub(crate) figure: String,
     pub(crate) severity: String,
     pub(crate) state: AlertState,
-    /// Whether it began or ended to fire with this call: only then is there something to tell.
+    /// Whether it fires and no channel has been sent that, or is over and a channel was only sent its start.
+    /// Reading changes nothing about this: `notify alerts` does.
     pub(crate) changed: bool,
+    /// Whether `metrics --gate` fails while it fires: its severity is at least the policy's `gate`.
+    pub(crate) gates: bool,
     /// Since when it has been in this state.
+    #[serde(default, with = "super::utc::option")]
     pub(crate) since: Option<DateTime>,
     pub(crate) value: Option<f64>,
     pub(crate) unit: Option<Unit>,
@@ -381,6 +427,24 @@ pub(crate) struct Alert {
     pub(crate) baseline: Option<f64>,
     /// One sentence for people.
     pub(crate) message: String,
+    /// The people to ask: the rule's `owner`, else the owners of what causes it.
+    pub(crate) owner: Option<String>,
+    /// What makes it fire, the largest first.
+    pub(crate) causes: Vec<AlertCause>,
+}
+
+/// A test, run or relation that makes an alert fire.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct AlertCause {
+    pub(crate) environment: String,
+    pub(crate) name: String,
+    /// Rows that a test found.
+    pub(crate) rows: Option<i64>,
+    pub(crate) message: Option<String>,
+    /// dbt's owner: of the group of the node, or of the model that a test checks.
+    pub(crate) owner: Option<String>,
+    /// The run on GitHub.
+    pub(crate) url: Option<String>,
 }
 
 /// A figure as it was on an earlier day.

@@ -25,8 +25,9 @@ pub(super) fn tell(report: &Report) -> Result<()> {
         outputs.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
     actions::set_outputs(&outputs)?;
     actions::append_summary(&tables::markdown(report))?;
-    // An alert that goes on is no news.
-    for alert in report.alerts.iter().filter(|alert| alert.changed) {
+    let ended = |alert: &&Alert| alert.changed && alert.state == AlertState::Ok;
+    let firing = |alert: &&Alert| alert.state == AlertState::Firing;
+    for alert in report.alerts.iter().filter(|alert| firing(alert) || ended(alert)) {
         let (level, title) = headline(alert);
         actions::annotate(&Annotation {
             level,
@@ -39,11 +40,12 @@ pub(super) fn tell(report: &Report) -> Result<()> {
     Ok(())
 }
 
-/// How an alert that has just changed is told.
+/// The title of an alert that fires or has ended; an error where it fails `--gate`.
 pub(super) fn headline(alert: &Alert) -> (Level, String) {
     let name = text::plain(&alert.name);
     match alert.state {
-        AlertState::Firing => (Level::Warning, format!("alert: {name}")),
+        AlertState::Firing if alert.gates => (Level::Error, format!("alert: {name} ({})", alert.severity)),
+        AlertState::Firing => (Level::Warning, format!("alert: {name} ({})", alert.severity)),
         AlertState::Ok | AlertState::Unknown => (Level::Notice, format!("recovered: {name}")),
     }
 }

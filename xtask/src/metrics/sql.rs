@@ -59,6 +59,7 @@ pub(super) const RECOVERY: &str = include_str!("../../../sql/metrics/recovery.sq
 pub(super) const FRESHNESS: &str = include_str!("../../../sql/metrics/freshness.sql");
 pub(super) const LIFETIME: &str = include_str!("../../../sql/metrics/lifetime.sql");
 pub(super) const LATEST_RUN: &str = include_str!("../../../sql/metrics/latest_run.sql");
+pub(super) const FAILING_TESTS: &str = include_str!("../../../sql/metrics/failing_tests.sql");
 pub(super) const TESTS: &str = include_str!("../../../sql/metrics/tests.sql");
 
 /// What the templates of one call have in common.
@@ -182,6 +183,7 @@ mod tests {
             FRESHNESS,
             LIFETIME,
             LATEST_RUN,
+            FAILING_TESTS,
             TESTS,
         ];
         for template in all {

@@ -137,8 +137,8 @@ fn days(report: &Report) -> Section {
 
 fn alerts(report: &Report) -> Section {
     let columns = ["alert", "severity", "state", "since (UTC)", "why"].map(|name| (name, Align::Left));
-    let told = report.alerts.iter().filter(|alert| alert.state != AlertState::Ok || alert.changed);
-    section(&columns, told, |alert: &Alert| {
+    let shown = report.alerts.iter().filter(|alert| alert.state != AlertState::Ok || alert.changed);
+    section(&columns, shown, |alert: &Alert| {
         let since = alert.since.map(|since| since.strftime("%F %H:%M").to_string());
         let state = alert.state.label().to_owned();
         vec![
@@ -203,6 +203,7 @@ fn layers(report: &Report) -> Section {
         ("failed", Align::Right),
         ("skipped", Align::Right),
         ("pass rate", Align::Right),
+        ("oldest result (UTC)", Align::Left),
     ];
     section(&columns, &report.tests_by_layer.rows, |layer: &Layer| {
         vec![
@@ -212,6 +213,7 @@ fn layers(report: &Report) -> Section {
             layer.failed.to_string(),
             layer.skipped.to_string(),
             layer.pass_rate.map_or_else(none, |rate| quantity(rate, Unit::Ratio)),
+            layer.oldest_result_at.map_or_else(none, |at| at.strftime("%F %H:%M").to_string()),
         ]
     })
 }

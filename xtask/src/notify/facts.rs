@@ -123,13 +123,16 @@ pub(super) struct Metrics {
     pub(super) alerts: Vec<Alert>,
 }
 
-/// A limit of a figure, judged.
+/// An alert rule and its state.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Alert {
+    pub(super) name: String,
+    pub(super) severity: String,
     pub(super) state: String,
-    /// Whether it began or ended to fire: only then is it news.
-    pub(super) changed: bool,
+    pub(super) since: Option<String>,
+    /// Whether it fails the gate while it fires.
+    pub(super) gates: bool,
     pub(super) message: String,
 }
 

@@ -17,12 +17,12 @@ const MOST_CAUSES: usize = 200;
 
 const SLOWEST: usize = 5;
 
-/// Alerts that are told; the report has all.
-const ALERTS: usize = 3;
+/// Alerts that are shown; the report has all.
+const ALERTS: usize = 5;
 
 /// Lengths in characters.
-const NAME: usize = 120;
-const LINE: usize = 300;
+pub(super) const NAME: usize = 120;
+pub(super) const LINE: usize = 300;
 const DETAIL: usize = 1500;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ pub(crate) struct Message {
     pub(super) skipped: usize,
     pub(super) slowest: Vec<(String, f64)>,
     pub(super) figures: Vec<(String, String)>,
-    /// Alerts that began or ended to fire.
+    /// Alerts that fire: how things are, whatever was reported of them before.
     pub(super) alerts: Vec<String>,
     pub(super) reasons: Vec<String>,
     pub(super) run_url: Option<String>,
@@ -429,11 +429,21 @@ fn causes(facts: &Facts, stages: &[(String, State)]) -> Vec<Cause> {
             _ => false,
         };
         if *state == State::Failure && !told {
-            causes.push(Cause::of_stage(name, None));
+            causes.push(Cause::of_stage(name, gate(facts, name).as_deref()));
         }
     }
     causes.truncate(MOST_CAUSES);
     causes
+}
+
+/// Why the stage of the metrics failed, if an alert did that.
+fn gate(facts: &Facts, stage: &str) -> Option<String> {
+    let alerts = facts.metrics.iter().flat_map(|metrics| &metrics.alerts);
+    let gating = alerts.filter(|alert| alert.state == "firing" && alert.gates).count();
+    (stage == "observability" && gating > 0).then(|| {
+        let (alerts, them) = if gating == 1 { ("alert fires", "it") } else { ("alerts fire", "them") };
+        format!("{gating} {alerts} with a severity that fails the gate; the report shows {them}")
+    })
 }
 
 /// The failed nodes of a run that no other failure explains.
@@ -529,13 +539,16 @@ fn slowest<'a>(nodes: impl Iterator<Item = &'a Node>) -> Vec<(String, f64)> {
     timed
 }
 
-/// An alert that goes on is no news, nor is one that cannot be judged.
+/// The alerts that fire. A comment is edited in place, so it shows them for as long as they do; a channel gets their
+/// start and end from `notify alerts`.
 fn alerts(facts: &Facts) -> Vec<String> {
-    let alerts = facts.metrics.iter().flat_map(|metrics| &metrics.alerts).filter(|alert| alert.changed);
-    let words = alerts.filter_map(|alert| match alert.state.as_str() {
-        "firing" => Some(format!("🔔 {}", alert.message)),
-        "ok" => Some(format!("🔕 over: {}", alert.message)),
-        _ => None,
+    let alerts = facts.metrics.iter().flat_map(|metrics| &metrics.alerts);
+    let firing = alerts.filter(|alert| alert.state == "firing");
+    let words = firing.map(|alert| {
+        let since =
+            alert.since.as_deref().and_then(|since| since.get(..16)).map(|since| since.replace('T', " "));
+        let since = since.map(|since| format!(" (since {since} UTC)")).unwrap_or_default();
+        format!("🔔 {} [{}]: {}{since}", alert.name, alert.severity, alert.message)
     });
     words.map(|words| line(&words, LINE)).take(ALERTS).collect()
 }
@@ -606,7 +619,7 @@ fn reproduce(
 }
 
 /// A web address that may be made into a link, free of what any of our formats gives a meaning to.
-fn link(text: &str) -> Option<String> {
+pub(super) fn link(text: &str) -> Option<String> {
     let url = reqwest::Url::parse(text.trim()).ok()?;
     let is_web = matches!(url.scheme(), "https" | "http") && url.has_host();
     let harmless = |c: char| match c {
@@ -621,7 +634,7 @@ fn link(text: &str) -> Option<String> {
 }
 
 /// `text` in one line of at most `most` characters, without what turns or hides text.
-fn line(text: &str, most: usize) -> String {
+pub(super) fn line(text: &str, most: usize) -> String {
     let mut words = String::new();
     for c in beginning(text, most) {
         if !c.is_whitespace() && !c.is_control() {
@@ -863,7 +876,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_figure_is_not_zero_and_an_alert_is_news_once() {
+    fn an_unknown_figure_is_not_zero_and_alerts_that_fire_are_shown() {
         let figures = json!({"figures": [
             {"name": "queries", "value": 1_234_567, "unit": "count", "status": "ok"},
             {"name": "fill", "value": 0.97312, "unit": "ratio", "status": "ok"},
@@ -871,14 +884,20 @@ mod tests {
             {"name": "cost", "value": null, "unit": "credits", "status": "no_privilege", "reason": "takes a role"},
             {"name": "lag", "value": null, "status": "delayed"},
         ], "alerts": [
-            {"name": "a", "state": "firing", "changed": true, "message": "3 queries failed"},
-            {"name": "b", "state": "firing", "changed": false, "message": "known since yesterday"},
+            {"name": "a", "severity": "high", "state": "firing", "since": "2026-03-08T10:30:00Z", "message": "3 queries failed"},
+            {"name": "b", "severity": "low", "state": "firing", "changed": false, "message": "known since yesterday"},
             {"name": "c", "state": "ok", "changed": true, "message": "data is fresh"},
             {"name": "d", "state": "unknown", "changed": true, "message": "nobody knows"},
         ]});
         let metrics: Metrics = serde_json::from_value(figures).expect("metrics");
         let message = compose(&Facts { metrics: Some(metrics), ..Facts::default() });
-        assert_eq!(message.alerts, ["🔔 3 queries failed", "🔕 over: data is fresh"]);
+        assert_eq!(
+            message.alerts,
+            [
+                "🔔 a [high]: 3 queries failed (since 2026-03-08 10:30 UTC)",
+                "🔔 b [low]: known since yesterday"
+            ]
+        );
         let words: Vec<&str> = message.figures.iter().map(|(_, words)| words.as_str()).collect();
         assert_eq!(
             words,

@@ -20,11 +20,11 @@ const MOST_ANNOTATIONS: usize = 200;
 const TITLE: usize = 250;
 const DESCRIPTION: usize = 140;
 
-/// Send `rendered` to the webhook, if there is one.
-pub(super) fn to_slack(rendered: &Value) -> Result<()> {
+/// Send `rendered` to the webhook, if there is one; whether Slack accepted it.
+pub(super) fn to_slack(rendered: &Value) -> Result<bool> {
     let Some(webhook) = variable(WEBHOOK) else {
         tracing::info!("{WEBHOOK} is not set, so Slack is not told");
-        return Ok(());
+        return Ok(false);
     };
     actions::mask(webhook.trim());
     let url = http::address(&webhook).with_context(|| format!("failed to use {WEBHOOK}"))?;
@@ -34,7 +34,7 @@ pub(super) fn to_slack(rendered: &Value) -> Result<()> {
         bail!("Slack refused the message ({}): {}", answer.status, slack_reason(&answer.body, answer.status));
     }
     tracing::info!("told Slack");
-    Ok(())
+    Ok(true)
 }
 
 /// Slack answers with one word. Anything else comes from somebody in between and is not repeated.

@@ -20,16 +20,21 @@ const WHOLE: usize = 9000;
 /// What is shown of what there may be many of.
 const CAUSES: usize = 5;
 const FIGURES: usize = 8;
+const ALERTS: usize = 20;
 
 /// A text of the outside world within a line of several.
 const SHORT: usize = 200;
 
 /// The message as JSON.
 pub(crate) fn render(message: &Message) -> Value {
-    let mut blocks = blocks(message);
+    fitted(&fallback(message), blocks(message))
+}
+
+/// A message of as many of the blocks as Slack takes.
+fn fitted(fallback: &str, mut blocks: Vec<(u8, Value)>) -> Value {
     loop {
         let rendered = json!({
-            "text": fallback(message),
+            "text": fallback,
             "blocks": blocks.iter().map(|(_, block)| block).collect::<Vec<_>>(),
             // Neither names nor addresses in a text become mentions or links of their own.
             "parse": "none",
@@ -43,6 +48,29 @@ pub(crate) fn render(message: &Message) -> Value {
             _ => return rendered,
         }
     }
+}
+
+/// One message about alerts that started or ended: a headline, a text of several lines per alert, and links to the
+/// run and the report.
+pub(crate) fn alerts(headline: &str, texts: &[Vec<String>], [run, report]: &[Option<String>; 2]) -> Value {
+    let header = json!({
+        "type": "header",
+        "text": {"type": "plain_text", "text": escaped(headline, HEADER), "emoji": true},
+    });
+    let text = |lines: &Vec<String>| {
+        let lines: Vec<String> = lines.iter().map(|line| escaped(line, 2 * SHORT)).collect();
+        match lines.split_first() {
+            Some((first, rest)) => format!("*{first}*\n{}", rest.join("\n")),
+            None => String::new(),
+        }
+    };
+    let mut blocks = vec![(0, header)];
+    blocks.extend(texts.iter().take(ALERTS).map(|lines| (2, section(&text(lines)))));
+    if texts.len() > ALERTS {
+        blocks.push((1, section(&format!("{} more in the report", texts.len() - ALERTS))));
+    }
+    blocks.extend(links_of(run.as_ref(), report.as_ref()).map(|links| (1, section(&links))));
+    fitted(&escaped(headline, 3 * SHORT), blocks)
 }
 
 /// Blocks in the order of reading, each with how soon it may go.
@@ -62,10 +90,6 @@ fn blocks(message: &Message) -> Vec<(u8, Value)> {
     }
     for (at, text) in causes(message).into_iter().enumerate() {
         blocks.push((if at == 0 { 1 } else { 4 }, section(&text)));
-    }
-    if !message.alerts.is_empty() {
-        let alerts: Vec<String> = message.alerts.iter().map(|alert| escaped(alert, 2 * SHORT)).collect();
-        blocks.push((3, section(&alerts.join("\n"))));
     }
     if !message.slowest.is_empty() {
         let slowest =
@@ -159,11 +183,13 @@ fn figures(message: &Message) -> String {
 }
 
 fn links(message: &Message) -> Option<String> {
-    let link = |url: &Option<String>, label: &str| {
-        url.as_ref().map(|url| format!("<{}|{label}>", url.replace('&', "&amp;")))
-    };
-    let links: Vec<String> =
-        [link(&message.run_url, "Run"), link(&message.report_url, "Report")].into_iter().flatten().collect();
+    links_of(message.run_url.as_ref(), message.report_url.as_ref())
+}
+
+fn links_of(run: Option<&String>, report: Option<&String>) -> Option<String> {
+    let link =
+        |url: Option<&String>, label: &str| url.map(|url| format!("<{}|{label}>", url.replace('&', "&amp;")));
+    let links: Vec<String> = [link(run, "Run"), link(report, "Report")].into_iter().flatten().collect();
     (!links.is_empty()).then(|| links.join("  ·  "))
 }
 

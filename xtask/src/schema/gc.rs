@@ -17,6 +17,7 @@ use crate::core::environment::{Kind, Name};
 use crate::core::ledger::{self, Condemned, State};
 use crate::core::lock::Holder;
 use crate::core::policy::{Environments, Lifetime};
+use crate::metrics;
 use crate::system::actions;
 use crate::system::console::Format;
 use crate::system::console::{self, Align};
@@ -279,6 +280,7 @@ fn dropping(warehouse: &mut dyn Warehouse, name: &Name) -> Result<Vec<Statement>
     let mut change =
         decide_drop(warehouse, name, &state).with_context(|| format!("refused to drop {name}"))?;
     change.push(ledger::spare(warehouse, name.as_str()));
+    change.extend(metrics::forget(warehouse, name)?);
     Ok(change)
 }
 

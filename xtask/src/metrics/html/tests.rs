@@ -32,6 +32,7 @@ fn nothing() -> Report {
     Report {
         version: 1,
         window: Window { start: (DAY - 6.days()).at(0, 0, 0, 0), end: DAY.at(8, 0, 0, 0), days: 7 },
+        scope: "issue_42".into(),
         environment: Some("issue_42".into()),
         environments: vec!["issue_42".into()],
         target: "local".into(),
@@ -46,6 +47,7 @@ fn nothing() -> Report {
         relations: none(Status::NoData, "no table yet"),
         slowest_nodes: none(Status::NoData, "no node yet"),
         failing_nodes: rows(Vec::new()),
+        failing_tests: rows(Vec::new()),
         runs: none(Status::NoData, "no run yet"),
         latest_run: none(Status::NoData, "no run yet"),
         tests_by_layer: none(Status::NoData, "no test yet"),
@@ -143,6 +145,8 @@ fn project(models: usize) -> (Report, Extra) {
             storage_change_bytes: Some(0),
             measured_at: at(0.0),
             previous_measured_at: None,
+            baseline_row_count: None,
+            baseline_days: None,
             last_built_at: Some(at(start)),
             age_seconds: Some(7200),
         });
@@ -195,7 +199,15 @@ fn fill_rest(report: &mut Report) {
     };
     report.runs = rows((0..12).map(run).collect());
     report.tests_by_layer = rows(vec![
-        Layer { layer: None, tests: 1, passed: 1, failed: 0, skipped: 0, pass_rate: Some(1.0) },
+        Layer {
+            layer: None,
+            tests: 1,
+            passed: 1,
+            failed: 0,
+            skipped: 0,
+            pass_rate: Some(1.0),
+            oldest_result_at: None,
+        },
         Layer {
             layer: Some("bronze".into()),
             tests: 34,
@@ -203,8 +215,17 @@ fn fill_rest(report: &mut Report) {
             failed: 1,
             skipped: 0,
             pass_rate: Some(33.0 / 34.0),
+            oldest_result_at: None,
         },
-        Layer { layer: Some("gold".into()), tests: 3, passed: 0, failed: 0, skipped: 3, pass_rate: None },
+        Layer {
+            layer: Some("gold".into()),
+            tests: 3,
+            passed: 0,
+            failed: 0,
+            skipped: 3,
+            pass_rate: None,
+            oldest_result_at: None,
+        },
     ]);
     report.storage = rows(vec![Storage {
         environment: "issue_42".into(),

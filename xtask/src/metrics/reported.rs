@@ -1,0 +1,174 @@
+//! What each channel was sent last about each alert: the memory that `notify alerts` needs to send a start once and
+//! an end once.
+//!
+//! It is kept in the registry, beside the data, so it survives runners. A DuckDB warehouse on Actions is lost with
+//! its runner, so the same rows can be kept in a file that the workflow saves; the newer of the two counts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use anyhow::{Context as _, Result, ensure};
+use jiff::civil::DateTime;
+use minijinja::context;
+use serde::{Deserialize, Serialize};
+
+use super::collect;
+use super::model::AlertState;
+use super::sql;
+use crate::core::environment::REGISTRY;
+use crate::warehouse::{self, Statement, Warehouse, literal};
+
+pub(crate) const TABLE: &str = "metrics_reported";
+const CREATE: &str = include_str!("../../../sql/metrics/reported_table.sql");
+const READ: &str = include_str!("../../../sql/metrics/reported.sql");
+
+/// Counts up when the file's format changes.
+const FILE_VERSION: u32 = 1;
+
+/// A row of `metrics_reported`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Reported {
+    pub(crate) scope: String,
+    pub(crate) days: u32,
+    /// `slack`
+    pub(crate) channel: String,
+    pub(crate) name: String,
+    /// `Firing` once its start was sent, `Ok` once its end was.
+    pub(crate) state: AlertState,
+    pub(crate) since: Option<DateTime>,
+    /// The end of the window that the report was about.
+    pub(crate) as_of: DateTime,
+    pub(crate) reported_at: DateTime,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct File {
+    version: u32,
+    reported: Vec<Reported>,
+}
+
+/// The rows of a scope. `registry` names the tables that the registry has.
+pub(crate) fn read(
+    warehouse: &mut dyn Warehouse,
+    registry: &BTreeSet<String>,
+    scope: &str,
+    days: u32,
+) -> Result<Vec<Reported>> {
+    if !registry.contains(TABLE) {
+        return Ok(Vec::new());
+    }
+    let values = context! { scope => literal(scope), days };
+    let sql = sql::dialect(warehouse).registry(READ, &[("reported", table(warehouse))], values)?;
+    let rows = warehouse.query(&sql).context("failed to read what was reported of alerts")?;
+    collect::records(rows)
+}
+
+/// The statements that replace the rows of these alerts and channels.
+pub(crate) fn record(
+    warehouse: &dyn Warehouse,
+    registry: &BTreeSet<String>,
+    rows: &[Reported],
+) -> Result<Vec<Statement>> {
+    let mut change = Vec::new();
+    let reported = table(warehouse);
+    if !registry.contains(TABLE) {
+        change.extend(warehouse.provision_registry());
+        let sql = sql::dialect(warehouse).registry(CREATE, &[("reported", reported.clone())], context! {})?;
+        change.push(Statement::sql(sql.trim_end()));
+    }
+    for row in rows {
+        change.push(Statement::sql(format!(
+            "delete from {reported} where scope = {} and days = {} and channel = {} and name = {}",
+            literal(&row.scope),
+            row.days,
+            literal(&row.channel),
+            literal(&row.name)
+        )));
+    }
+    change.push(Statement::insert(warehouse::Table::new(REGISTRY, TABLE), rows)?);
+    Ok(change)
+}
+
+fn table(warehouse: &dyn Warehouse) -> String {
+    warehouse.qualified(&warehouse::Table::new(REGISTRY, TABLE))
+}
+
+/// The rows of a file; none where it does not exist.
+pub(crate) fn read_file(path: &Path) -> Result<Vec<Reported>> {
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let read = || -> Result<Vec<Reported>> {
+        let file: File = serde_json::from_str(&std::fs::read_to_string(path)?)?;
+        ensure!(
+            file.version == FILE_VERSION,
+            "it has version {}, this toolkit reads {FILE_VERSION}; delete it or use the toolkit that wrote it",
+            file.version
+        );
+        Ok(file.reported)
+    };
+    read().with_context(|| format!("failed to read {}", path.display()))
+}
+
+/// Write `rows` into the file, which keeps what it holds of other alerts.
+pub(crate) fn write_file(path: &Path, rows: &[Reported]) -> Result<()> {
+    let reported = newest(read_file(path)?.into_iter().chain(rows.iter().cloned()));
+    let text = serde_json::to_string_pretty(&File { version: FILE_VERSION, reported })?;
+    super::replace(path, &text).with_context(|| format!("failed to write {}", path.display()))
+}
+
+/// One row per alert and channel: what was sent last.
+pub(crate) fn newest(rows: impl IntoIterator<Item = Reported>) -> Vec<Reported> {
+    let mut kept: BTreeMap<(String, u32, String, String), Reported> = BTreeMap::new();
+    for row in rows {
+        let key = (row.scope.clone(), row.days, row.channel.clone(), row.name.clone());
+        let is_older = kept
+            .get(&key)
+            .is_some_and(|other| (other.as_of, other.reported_at) > (row.as_of, row.reported_at));
+        if !is_older {
+            kept.insert(key, row);
+        }
+    }
+    kept.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(name: &str, state: AlertState, as_of: &str) -> Reported {
+        let time: DateTime = as_of.parse().expect("a time");
+        Reported {
+            scope: "prod".into(),
+            days: 7,
+            channel: "slack".into(),
+            name: name.into(),
+            state,
+            since: Some(time),
+            as_of: time,
+            reported_at: time,
+        }
+    }
+
+    #[test]
+    fn the_newer_of_file_and_registry_counts() {
+        let (old, new) = (
+            row("a", AlertState::Firing, "2026-03-01T00:00:00"),
+            row("a", AlertState::Ok, "2026-03-02T00:00:00"),
+        );
+        let expected = vec![new.clone()];
+        assert_eq!(newest([old.clone(), new.clone()]), expected);
+        assert_eq!(newest([new, old]), expected);
+    }
+
+    #[test]
+    fn a_file_keeps_other_alerts_and_refuses_another_version() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("alerts.json");
+        write_file(&path, &[row("a", AlertState::Firing, "2026-03-01T00:00:00")]).expect("written");
+        write_file(&path, &[row("b", AlertState::Firing, "2026-03-02T00:00:00")]).expect("written");
+        assert_eq!(read_file(&path).expect("rows").len(), 2);
+        std::fs::write(&path, r#"{"version": 2, "reported": []}"#).expect("written");
+        assert!(format!("{:#}", read_file(&path).expect_err("another version")).contains("version 2"));
+    }
+}
