@@ -182,20 +182,20 @@ impl Checkout {
 
     /// Run SQL on the warehouse behind the toolkit's back; the rows of the last statement.
     pub(crate) fn sql(&self, sql: &str) -> Vec<Value> {
-        self.sql_in(&self.database(), sql)
+        sql_in(&self.database(), sql)
     }
+}
 
-    /// The same in another database file.
-    pub(crate) fn sql_in(&self, database: &Path, sql: &str) -> Vec<Value> {
-        let output = StdCommand::new(duckdb())
-            .args(["-no-init", "-batch", "-bail", "-json", "-c", sql])
-            .arg(database)
-            .output()
-            .expect("duckdb starts");
-        assert!(output.status.success(), "{sql}\n{}", String::from_utf8_lossy(&output.stderr));
-        let results = serde_json::Deserializer::from_slice(&output.stdout).into_iter::<Vec<Value>>();
-        results.last().transpose().expect("JSON").unwrap_or_default()
-    }
+/// Run SQL on a database file behind the toolkit's back; the rows of the last statement.
+pub(crate) fn sql_in(database: &Path, sql: &str) -> Vec<Value> {
+    let output = StdCommand::new(duckdb())
+        .args(["-no-init", "-batch", "-bail", "-json", "-c", sql])
+        .arg(database)
+        .output()
+        .expect("duckdb starts");
+    assert!(output.status.success(), "{sql}\n{}", String::from_utf8_lossy(&output.stderr));
+    let results = serde_json::Deserializer::from_slice(&output.stdout).into_iter::<Vec<Value>>();
+    results.last().transpose().expect("JSON").unwrap_or_default()
 }
 
 /// The engine's program, as the stamp of the shared environment names it.
