@@ -185,7 +185,7 @@ fn an_environment_whose_build_failed_is_dropped_only_if_the_policy_says_so() {
 fn every_line_of_a_pipeline_passes_on_a_clean_clone_of_this_commit() {
     let folder = tempfile::tempdir().unwrap();
     let clone = folder.path().join("clone");
-    git(folder.path(), &["clone", "-q", root().to_str().unwrap(), "clone"]);
+    git(folder.path(), &["clone", "-q", "--single-branch", root().to_str().unwrap(), "clone"]);
     let bin = folder.path().join("bin");
     fs::create_dir(&bin).unwrap();
     let shim = format!("#!/bin/sh\n[ \"$1\" = xtask ] && shift\nexec {} \"$@\"\n", program().display());
@@ -202,7 +202,8 @@ fn every_line_of_a_pipeline_passes_on_a_clean_clone_of_this_commit() {
         assert_eq!(job.result, "success", "{name}");
         for (line, variables) in job.lines.iter().zip(&job.variables) {
             let mut command = crate::support::scrubbed_program(Path::new("bash"), &clone);
-            let known = variables.iter().filter(|(_, value)| !value.contains("<secret>") && *value != "<token>");
+            let known =
+                variables.iter().filter(|(_, value)| !value.contains("<secret>") && *value != "<token>");
             command.args(["-e", "-c", line]).envs(known);
             command.env("PATH", &path).env("CI", "true").env("GITHUB_ACTIONS", "true");
             command.env("GITHUB_EVENT_NAME", "push").env("GITHUB_EVENT_PATH", &event);
