@@ -11,6 +11,7 @@ grant ownership on schema logistics_demo.xtask_registry to role logistics_regist
 grant ownership on all tables in schema logistics_demo.xtask_registry to role logistics_registry copy current grants;
 grant ownership on future tables in schema logistics_demo.xtask_registry to role logistics_registry;
 
--- Who reads an environment is declared in policies/environments.toml, `[[snowflake.grants]]`, and granted by the toolkit
--- schema by schema. No future grant on the whole database: one on a schema makes Snowflake ignore those on its database,
+-- Who reads an environment is declared in policies/environments.toml, `[[snowflake.grants]]`, and granted by the
+-- toolkit schema by schema. No future grant on the whole database: one on a schema makes Snowflake ignore those on its
+-- database,
 -- so a reader granted there would lose what others are granted here.

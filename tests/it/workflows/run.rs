@@ -229,6 +229,7 @@ fn step_outputs(step: &Value, world: &World, asks_again: bool) -> Map<String, Va
     let names: &[&str] = match action.split('@').next().unwrap_or_default() {
         "actions/upload-artifact" => &["artifact-id", "artifact-url", "artifact-digest"],
         "actions/deploy-pages" => &["page_url"],
+        "./.github/actions/setup" => &["compiled"],
         _ => &[],
     };
     let mut outputs: Map<String, Value> =
