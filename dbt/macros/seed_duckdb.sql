@@ -99,8 +99,9 @@
         {%- do texts.append("'" ~ column ~ "': 'varchar'") -%}
     {%- endfor -%}
     {%- set values = [] -%}
-    {%- for column, type in types.items() -%}
-        {%- do values.append(logistics.seed_value(column, type, path)) -%}
+    {#- In the file's order: column_types has the order of the YAML on dbt v1 and that of the alphabet on v2. -#}
+    {%- for column in columns -%}
+        {%- do values.append(logistics.seed_value(column, types[column], path)) -%}
     {%- endfor -%}
     {#- `line` counts records: exact as long as no quoted value holds a line break. -#}
     select

@@ -43,9 +43,13 @@
     {%- set create_sql -%}
         create or replace {{ 'transient ' if config.get('transient', true) }}table {{ target_relation }} as
         select
-            {%- for column, type in types.items() %}
+            {#- In the file's order: column_types has the order of the YAML on dbt v1 and that of the alphabet on v2. #}
+            {%- for place in range(types | length) %}
+            {%- set comma = ',' if not loop.last else '' %}
+            {%- for column in types if places[column] == 'c' ~ place %}
             {#- All values have passed the check; the header has not, and it may be cast before it is filtered out. #}
-            try_cast({{ places[column] }} as {{ logistics.seed_type_snowflake(type) }}) as {{ column }}{{ ',' if not loop.last }}
+            try_cast({{ places[column] }} as {{ logistics.seed_type_snowflake(types[column]) }}) as {{ column }}{{ comma }}
+            {%- endfor %}
             {%- endfor %}
         from {{ text_relation }}
         where not ({{ logistics.seed_is_header_snowflake(places) }})

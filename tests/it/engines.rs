@@ -69,13 +69,18 @@ fn gold_is_the_same_on_duckdb_and_snowflake() {
 
     // only when it has ended is the file whole
     drop(endpoint);
-    let gold = gold_models(&checkout);
+    assert_gold_is_the_same(&checkout, &data);
+}
+
+/// Every gold table of the checkout's DuckDB against the one in the data that an endpoint left.
+pub(crate) fn assert_gold_is_the_same(checkout: &Checkout, data: &Path) {
+    let gold = gold_models(checkout);
     assert!(gold.len() >= 4, "{gold:?}");
     for model in gold {
-        let duckdb = Table::read(&checkout, "", &format!("{BUILT}.{model}"));
+        let duckdb = Table::read(checkout, "", &format!("{BUILT}.{model}"));
         let attach = format!("attach '{}' as snowflake;", data.display());
         let place = format!("snowflake.{}.{}", BUILT.to_uppercase(), model.to_uppercase());
-        let snowflake = Table::read(&checkout, &attach, &place);
+        let snowflake = Table::read(checkout, &attach, &place);
         assert!(!duckdb.rows.is_empty(), "{model} has no rows to compare");
         let differences = compare(&duckdb, &snowflake);
         let unexplained: Vec<&Difference> =

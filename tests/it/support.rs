@@ -145,8 +145,13 @@ impl Checkout {
             checkout.run(&["elt", "--schema", BUILT]).expect(0);
             checkout
         });
+        ONCE.copied()
+    }
+
+    /// Another checkout with all that this one holds.
+    pub(crate) fn copied(&self) -> Self {
         let folder = scratch();
-        copy(ONCE.root(), folder.path());
+        copy(self.root(), folder.path());
         Self { folder }
     }
 
@@ -218,7 +223,7 @@ fn duckdb() -> PathBuf {
     panic!("no duckdb in {}", venv.display())
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a folder");
     for entry in fs::read_dir(from).expect("a folder to copy").flatten() {
         let (source, target) = (entry.path(), to.join(entry.file_name()));

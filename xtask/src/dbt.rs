@@ -1,8 +1,11 @@
-//! dbt as a part: its Python environment, the process that runs it, and the artifacts it leaves.
+//! dbt as a part: the engines that build, the process that runs one, and the artifacts it leaves.
 
 pub(crate) mod artifacts;
+pub(crate) mod engine;
 pub(crate) mod events;
 pub(crate) mod graph;
+pub(crate) mod messages;
+pub(crate) mod native;
 pub(crate) mod project;
 pub(crate) mod python;
 pub(crate) mod runner;

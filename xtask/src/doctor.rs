@@ -5,6 +5,7 @@
 //! crashes costs its own line and no other.
 
 mod checkout;
+mod engine;
 mod ledgers;
 mod packages;
 mod snowflake;
@@ -83,8 +84,9 @@ impl Verdict {
 type Check = (&'static str, fn(&Repo) -> Verdict);
 
 /// In the order in which a person would mend them.
-const COMMON: [Check; 7] = [
+const COMMON: [Check; 8] = [
     ("git", tools::git),
+    ("engine", engine::engine),
     ("python", tools::python),
     ("uv", tools::uv),
     ("dbt project", checkout::dbt_project),

@@ -99,7 +99,7 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     }
     let mut run = record::new_run(args, repo.root());
     let opened = place.open(repo, &record::query_tag(&run))?;
-    run.dbt_version = opened.python.dbt_version().map(str::to_owned);
+    run.dbt_version = opened.dbt.version().map(str::to_owned);
     interrupt::listen()?;
     let begun = Instant::now();
     let lock = opened.lock(
@@ -190,7 +190,7 @@ fn build(
         let broker = opened.place.broker()?;
         #[cfg(unix)]
         plan.invocation.environment.extend(broker.as_ref().map(snowflake::Broker::variable));
-        plan.invocation.run(opened.python.interpreter(), |event| follower.follow(event))
+        plan.invocation.run(&opened.dbt, |event| follower.follow(event))
     });
     let seen = follower.finish();
     match ended {

@@ -6,6 +6,7 @@
 mod conformance;
 mod core;
 mod dbt;
+mod dbt_command;
 mod doctor;
 mod elt;
 mod hooks;
@@ -66,6 +67,7 @@ enum Command {
     Conformance(conformance::Args),
     Hooks(hooks::Args),
     Python(python::Args),
+    Dbt(dbt_command::Args),
 }
 
 /// Runs the command line that this process was started with.
@@ -103,5 +105,6 @@ fn run_command(command: &Command, repo: &Repo) -> anyhow::Result<Outcome> {
         Command::Conformance(args) => conformance::run(args, repo),
         Command::Hooks(args) => hooks::run(args, repo),
         Command::Python(args) => python::run(args, repo),
+        Command::Dbt(args) => dbt_command::run(args, repo),
     }
 }

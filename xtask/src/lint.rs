@@ -10,6 +10,7 @@ mod cases;
 mod catalogue;
 mod common;
 mod dbt;
+mod dbt_v2;
 mod fix;
 mod inputs;
 mod pass;
@@ -101,7 +102,7 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     let wanted = Wanted { paths: &args.paths, staged: args.staged, since: args.since.as_deref() };
     let inputs = Inputs::list(repo, &wanted)?;
     if args.fix {
-        fix::run(repo, &inputs, &settings)?;
+        fix::run(repo, &inputs, &settings, groups.contains(&Group::DbtV2))?;
     }
     let cache = Cache::open(repo, !args.no_cache);
     let pass = Pass { repo, groups: &groups, settings: &settings, cache: &cache, counts: Counts::default() };

@@ -4,7 +4,7 @@
 //! is told before anything is installed or sent. Then it is opened: the Python packages that bring the
 //! engine are made sure of, and nobody has logged in yet.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -13,8 +13,9 @@ use crate::core::environment::Name;
 use crate::core::lock::{Holder, Lock};
 use crate::core::policy::{self, Grant};
 use crate::core::{context, ledger};
+use crate::dbt::engine::Engine as Dbt;
+use crate::dbt::native::Driver;
 use crate::dbt::project;
-use crate::dbt::python::{self, Python, Set};
 use crate::system::repo::Repo;
 use crate::warehouse::Warehouse;
 use crate::warehouse::duckdb::DuckDb;
@@ -57,6 +58,19 @@ impl Target {
         match self {
             Self::Local => "local",
             Self::Snowflake => "snowflake",
+        }
+    }
+
+    /// The target that `XTASK_TARGET` names, or the usual one.
+    pub(crate) fn from_environment() -> Self {
+        parse(&context::variable("XTASK_TARGET").unwrap_or_default()).unwrap_or(Self::Local)
+    }
+
+    /// The driver that dbt and the toolkit connect through.
+    pub(crate) fn driver(self) -> Driver {
+        match self {
+            Self::Local => Driver::DuckDb,
+            Self::Snowflake => Driver::Snowflake,
         }
     }
 }
@@ -132,45 +146,44 @@ fn patience() -> Result<Patience> {
 }
 
 impl Place {
-    /// The packages that the target needs: dbt with its adapter, and the engine or its driver.
-    fn sets(&self) -> &'static [Set] {
+    fn driver(&self) -> Driver {
         match self {
-            Self::Local { .. } => &[Set::Local],
-            Self::Snowflake { .. } => &[Set::Snowflake],
+            Self::Local { .. } => Target::Local.driver(),
+            Self::Snowflake { .. } => Target::Snowflake.driver(),
         }
     }
 
-    /// Set up what is missing of the Python environment. Nothing of the warehouse is touched yet.
+    /// Set up what is missing of the chosen dbt. Nothing of the warehouse is touched yet.
     pub(crate) fn open(self, repo: &Repo, tag: &str) -> Result<Opened> {
-        let python = python::ensure(repo, self.sets())?;
-        let engine = self.engine(Some(&python), tag)?;
-        Ok(Opened { place: self, python, engine })
+        let dbt = Dbt::ensure(repo, self.driver())?;
+        let engine = self.engine(Some(&dbt), tag)?;
+        Ok(Opened { place: self, dbt, engine })
     }
 
     /// The warehouse for a look: nothing is installed for it. Also whether all is installed.
     pub(crate) fn look(&self, repo: &Repo, tag: &str) -> Result<(Box<dyn Warehouse>, bool)> {
-        let python = python::find(repo, self.sets())?;
-        if let (Self::Local { database }, None) = (self, &python)
+        let dbt = Dbt::find(repo, self.driver())?;
+        if let (Self::Local { database }, None) = (self, &dbt)
             && database.exists()
         {
             bail!(
-                "failed to read {}: the Python environment is not installed; `cargo xtask python sync` installs it",
+                "failed to read {}: the chosen dbt is not installed; `cargo xtask dbt use v1` or `v2` installs it",
                 database.display()
             );
         }
-        let engine = self.engine(python.as_ref(), tag)?;
-        Ok((engine.warehouse(), python.is_some()))
+        let engine = self.engine(dbt.as_ref(), tag)?;
+        Ok((engine.warehouse(), dbt.is_some()))
     }
 
-    fn engine(&self, python: Option<&Python>, tag: &str) -> Result<Engine> {
+    fn engine(&self, dbt: Option<&Dbt>, tag: &str) -> Result<Engine> {
         Ok(match self {
             Self::Local { database } => Engine::Local {
-                program: python.map_or(Path::new("duckdb"), Python::duckdb).to_path_buf(),
+                program: dbt.map_or_else(|| PathBuf::from("duckdb"), Dbt::duckdb),
                 database: database.clone(),
             },
             Self::Snowflake { .. } => {
-                let packages = python.and_then(Python::packages).context(
-                    "the Snowflake driver is not installed; `cargo xtask python sync --set snowflake` installs it",
+                let packages = dbt.and_then(Dbt::packages).context(
+                    "the Snowflake driver is not installed; the next command that is no dry run installs it",
                 )?;
                 Engine::Snowflake(Snowflake::new(self.settings(packages, tag)?))
             }
@@ -202,7 +215,7 @@ impl Place {
 
     /// The folder of the installed packages, if they hold what the target needs. Installs nothing.
     pub(crate) fn packages(&self, repo: &Repo) -> Result<Option<PathBuf>> {
-        Ok(python::find(repo, self.sets())?.as_ref().and_then(Python::packages))
+        Ok(Dbt::find(repo, self.driver())?.as_ref().and_then(Dbt::packages))
     }
 
     /// The place for people: a path below the repository, or an account and database.
@@ -252,7 +265,7 @@ impl Place {
 /// A target that is ready.
 pub(crate) struct Opened {
     pub(crate) place: Place,
-    pub(crate) python: Python,
+    pub(crate) dbt: Dbt,
     engine: Engine,
 }
 

@@ -22,6 +22,10 @@ pub(crate) enum Group {
     Yaml,
     /// The dbt project as a whole: references, layers, names, tests, contracts.
     Dbt,
+    /// What dbt v2 refuses; only if it is named.
+    #[serde(rename = "dbt-v2")]
+    #[value(name = "dbt-v2")]
+    DbtV2,
     /// GitHub workflows, actions and issue forms.
     Workflow,
     /// The policies themselves: waivers that expired or that nothing needs.
@@ -36,6 +40,7 @@ impl Group {
             Self::Sql => "sql",
             Self::Yaml => "yaml",
             Self::Dbt => "dbt",
+            Self::DbtV2 => "dbt-v2",
             Self::Workflow => "workflow",
             Self::Policy => "policy",
         }

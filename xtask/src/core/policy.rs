@@ -16,6 +16,27 @@ pub(crate) struct Environments {
     local: Local,
     pub(crate) snowflake: Snowflake,
     pub(crate) lifetime: Lifetime,
+    pub(crate) dbt: Dbt,
+}
+
+/// What `[dbt] engine` and `XTASK_DBT_ENGINE` ask for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Wish {
+    /// v2 if it is installed for this repository, else v1.
+    #[default]
+    Auto,
+    V1,
+    V2,
+}
+
+/// Which dbt builds.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Dbt {
+    pub(crate) engine: Wish,
+    /// Whether a dbt v2 that is installed for a run is the one that the package index carries.
+    pub(crate) wheel: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -26,6 +26,8 @@ pub(crate) struct Node {
     pub(crate) description: String,
     /// The file that dbt compiled the node to, relative to the project.
     pub(crate) compiled_path: Option<String>,
+    /// The SQL itself; dbt v1 has it in the results too.
+    pub(crate) compiled_code: Option<String>,
     /// Those that properties describe, by name.
     pub(crate) columns: BTreeMap<String, Column>,
     alias: Option<String>,

@@ -90,8 +90,11 @@ impl Event {
             ("SkippingDetails" | "LogSkipBecauseError", Some(node), _) => {
                 Progress::Finished(self.finished(node, "skipped".to_owned()))
             }
-            // Every result line counts its node among the total; summaries at the end do not.
-            (_, Some(node), Some(_)) if self.data.status.is_some() => {
+            // Every result line of dbt v1 counts its node among the total, and those of v2 have names of their own;
+            // summaries at the end have neither.
+            (name, Some(node), index)
+                if self.data.status.is_some() && (index.is_some() || is_result(name)) =>
+            {
                 Progress::Finished(self.finished(node, self.status()))
             }
             (_, None, _) if self.info.level == "error" => Progress::Problem(self.info.msg.trim()),
@@ -123,9 +126,15 @@ impl Event {
         }
     }
 
+    /// 0 where dbt does not say, as v2 never does.
     fn total(&self) -> u64 {
         self.data.total.unwrap_or_default()
     }
+}
+
+/// `LogModelResult`, `LogTestResult` and so on.
+fn is_result(event: &str) -> bool {
+    event.starts_with("Log") && event.ends_with("Result")
 }
 
 #[cfg(test)]
@@ -158,6 +167,17 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         }
+    }
+
+    /// As dbt v2 writes it: no index, and a mark beside it that is not a result.
+    #[test]
+    fn results_of_dbt_v2_are_results() {
+        let data = serde_json::json!({"node_info": node(), "status": "skipped", "execution_time": 0.1});
+        let event = event("LogModelResult", "info", &data);
+        assert!(matches!(event.progress(), Progress::Finished(finished) if finished.status == "skipped"));
+        let mark = serde_json::json!({"unique_id": "model.p.a", "status": "skipped"});
+        let event = self::event("MarkSkippedChildren", "debug", &mark);
+        assert!(matches!(event.progress(), Progress::Remark(_)));
     }
 
     #[test]

@@ -20,6 +20,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail};
 
 pub(crate) use health::{Health, find_interpreter, health, installed_duckdb, uv_version};
+pub(crate) use redact::addresses as redacted;
 pub(crate) use relock::{complaints, relock};
 pub(crate) use requirements::Set;
 

@@ -1,37 +1,25 @@
 //! The one dbt process of a run: started, followed line by line, never left behind.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
+use super::engine::Engine;
 use super::events::Event;
+use super::messages::Redactor;
 use crate::system::console::shell_word;
 use crate::system::interrupt;
 use crate::warehouse::snowflake::Secret;
 
-/// See the file itself for why dbt is not started directly.
-const GUARD: &str = include_str!("guard.py");
-
-/// How dbt is to talk to us. Its own log file would hold the same again, in ten times the words, and
-/// writing it costs a tenth of a small build.
-const FOR_US: [&str; 9] = [
-    "--log-format",
-    "json",
-    "--log-level",
-    "info",
-    "--log-level-file",
-    "none",
-    "--no-use-colors",
-    "--no-version-check",
-    "--no-send-anonymous-usage-stats",
-];
-
 /// How often we look whether somebody wants the run to stop.
 const POLL: Duration = Duration::from_millis(100);
+
+/// What dbt gets to cancel its queries and end, once it was asked to stop.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// A dbt command, ready to run.
 #[derive(Debug)]
@@ -62,50 +50,63 @@ impl Invocation {
         variables.chain(words).collect::<Vec<_>>().join(" ")
     }
 
-    /// Run it with `interpreter`, handing every event to `follow` as it comes.
-    pub(crate) fn run(&self, interpreter: &Path, mut follow: impl FnMut(&Event)) -> Result<Ended> {
+    /// Run it with `engine`, handing every event to `follow` as it comes.
+    pub(crate) fn run(&self, engine: &Engine, mut follow: impl FnMut(&Event)) -> Result<Ended> {
         let begun = Instant::now();
-        let mut child = self.spawn(interpreter)?;
-        // Held open as long as dbt may run: closing it is how dbt is told to stop.
+        let redactor = self.redactor();
+        let mut child = self.spawn(engine)?;
+        // Held open as long as dbt may run: closing it is how dbt v1 is told to stop.
         let mut lifeline = child.stdin.take();
         let lines = lines_of(&mut child);
         let errors = errors_of(&mut child);
         let mut stray = String::new();
+        let mut asked = None;
         loop {
             match lines.recv_timeout(POLL) {
-                Ok(line) => match Event::parse(&line) {
-                    Some(event) => follow(&event),
-                    None => push_line(&mut stray, &line),
-                },
+                Ok(line) => {
+                    let line = redactor.hide(&line);
+                    match Event::parse(&line) {
+                        Some(event) => follow(&event),
+                        None => push_line(&mut stray, &line),
+                    }
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            if interrupt::asked() {
-                lifeline = None;
+            match asked {
+                None if interrupt::asked() => {
+                    lifeline = None;
+                    engine.interrupt(&mut child);
+                    asked = Some(Instant::now());
+                }
+                // Whatever it waits for, nobody waits for it.
+                Some(moment) if Instant::now().duration_since(moment) > GRACE => drop(child.kill()),
+                _ => {}
             }
         }
+        drop(lifeline);
         let status = child.wait().context("failed to wait for dbt")?;
-        push_line(&mut stray, errors.join().unwrap_or_default().trim());
-        let interrupted = lifeline.is_none();
+        push_line(&mut stray, redactor.hide(errors.join().unwrap_or_default().trim()).as_ref());
+        let interrupted = asked.is_some();
         Ok(Ended { status, seconds: begun.elapsed().as_secs_f64(), stray, interrupted })
     }
 
-    fn spawn(&self, interpreter: &Path) -> Result<Child> {
-        let mut command = Command::new(interpreter);
-        command.arg("-c").arg(GUARD).args(&self.args).args(FOR_US).current_dir(&self.project);
-        command.envs(self.environment.iter().map(|(name, value)| (*name, value)));
+    /// Hides the secrets of this invocation, and those of the environment that dbt reads.
+    pub(crate) fn redactor(&self) -> Redactor {
+        Redactor::new(self.secrets.iter().map(|(_, secret)| secret.reveal().to_owned()), std::env::vars())
+    }
+
+    fn spawn(&self, engine: &Engine) -> Result<Child> {
+        let mut command = engine.command(&self.args)?;
+        command.current_dir(&self.project);
+        command.envs(self.environment.iter().map(|(name, value)| (*name, engine.setting(name, value))));
         command.envs(self.secrets.iter().map(|(name, secret)| (*name, secret.reveal())));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // Ctrl-C reaches every process of the terminal's group: dbt leaves ours, so that there is one
         // way to stop it, and that way is ours.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        command.spawn().with_context(|| {
-            format!(
-                "failed to start {}; `cargo xtask python sync` sets the environment up again",
-                interpreter.display()
-            )
-        })
+        command.spawn().with_context(|| engine.remedy())
     }
 }
 

@@ -3,7 +3,8 @@
 use std::process::Command;
 use std::time::Duration;
 
-use super::Verdict;
+use super::{Verdict, engine};
+use crate::dbt::native::{self, Driver};
 use crate::dbt::python::{self, Health};
 use crate::system::probe;
 use crate::system::repo::Repo;
@@ -27,6 +28,9 @@ pub(super) fn environment(repo: &Repo) -> Verdict {
         Err(error) => return Verdict::from_error(&error),
     };
     let place = repo.relative(&place).display();
+    if engine::is_native(repo) {
+        return Verdict::ok("not needed: dbt v2 builds");
+    }
     let by_itself = "the next `cargo xtask elt` does it, or `cargo xtask python sync`";
     match health {
         Health::Absent => Verdict::warn(format!("{place} is not set up yet"), by_itself),
@@ -42,8 +46,19 @@ pub(super) fn environment(repo: &Repo) -> Verdict {
 
 /// Start the engine: a wheel for another C library installs well and runs not at all.
 pub(super) fn duckdb(repo: &Repo) -> Verdict {
-    let program = match python::installed_duckdb(repo) {
+    let is_native = engine::is_native(repo);
+    let (found, mend) = if is_native {
+        let found = native::find(repo, Driver::DuckDb).map(|native| native.map(|native| native.duckdb()));
+        (found, "install it again: rm -rf .xtask/dbt (or $XTASK_DBT_DIR), then `cargo xtask dbt use v2`")
+    } else {
+        let mend = "make the environment anew: rm -rf .venv (or $XTASK_VENV), then `cargo xtask python sync`";
+        (python::installed_duckdb(repo), mend)
+    };
+    let program = match found {
         Ok(Some(program)) => program,
+        Ok(None) if is_native => {
+            return Verdict::warn("not installed yet", "it comes with dbt v2: `cargo xtask dbt use v2`");
+        }
         Ok(None) => {
             return Verdict::warn(
                 "not installed yet",
@@ -52,7 +67,6 @@ pub(super) fn duckdb(repo: &Repo) -> Verdict {
         }
         Err(error) => return Verdict::from_error(&error),
     };
-    let mend = "make the environment anew: rm -rf .venv (or $XTASK_VENV), then `cargo xtask python sync`";
     match probe::ask(Command::new(&program).arg("--version"), Duration::from_secs(4)) {
         Ok(answer) if answer.success => Verdict::ok(format!("duckdb {}", answer.first_line())),
         Ok(answer) => {

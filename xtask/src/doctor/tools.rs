@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use super::Verdict;
+use super::{Verdict, engine};
 use crate::dbt::python;
 use crate::system::probe;
 use crate::system::repo::Repo;
@@ -29,9 +29,10 @@ pub(super) fn git(repo: &Repo) -> Verdict {
     }
 }
 
-pub(super) fn python(_: &Repo) -> Verdict {
+pub(super) fn python(repo: &Repo) -> Verdict {
     match python::find_interpreter() {
         Ok(found) => Verdict::ok(found),
+        Err(_) if engine::is_native(repo) => Verdict::ok("not found, and not needed: dbt v2 builds"),
         Err(error) => Verdict::from_error(&error),
     }
 }

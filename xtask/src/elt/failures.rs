@@ -39,7 +39,9 @@ pub(super) fn details(
         let compiled = built.compiled.get(&node.node_id);
         let test = compiled.and_then(|compiled| compiled.test.as_ref());
         let message = node.message.as_deref();
-        let location = node.path.as_ref().map(|path| project.locate(path, &node.name, test, message));
+        let location = tested_model(built, node)
+            .and_then(|model| project.locate_quoted(model, message?))
+            .or_else(|| Some(project.locate(node.path.as_ref()?, &node.name, test, message)));
         let Some(compiled) = compiled else {
             return Some(Detail { location, ..Detail::default() });
         };
@@ -54,6 +56,15 @@ pub(super) fn details(
         })
     };
     built.nodes.iter().map(detail).collect()
+}
+
+/// The file of the model that a unit test could not even run: dbt v2 compiles the model inside of the test.
+fn tested_model<'a>(built: &'a Built, node: &crate::core::ledger::Node) -> Option<&'a str> {
+    if node.kind != "unit_test" || node.status != "error" {
+        return None;
+    }
+    let model = built.compiled.get(&node.node_id)?.depends_on.first()?;
+    built.nodes.iter().find(|other| other.node_id == *model)?.path.as_deref()
 }
 
 /// The test's own query again, for its first rows. It ran a moment ago; if it does not now, the file

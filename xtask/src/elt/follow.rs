@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use indicatif::ProgressBar;
 
 use crate::dbt::events::{Event, Finished, NodeInfo, Progress};
+use crate::dbt::messages;
 use crate::system::console;
 
 /// A node that dbt reported on before it ended: all there is if it was killed.
@@ -49,8 +50,8 @@ impl Follower {
                 self.running.insert(node.unique_id.clone(), node.node_name.clone());
             }
             Progress::Finished(finished) => self.finished(&finished),
-            Progress::Problem(message) => self.seen.problems.push(message.to_owned()),
-            Progress::Warning(message) => tracing::warn!("dbt: {message}"),
+            Progress::Problem(message) => self.seen.problems.push(messages::clean(message)),
+            Progress::Warning(message) => tracing::warn!("dbt: {}", messages::clean(message)),
             Progress::Remark("") => {}
             Progress::Remark(message) => tracing::debug!("dbt: {message}"),
         }
@@ -65,10 +66,13 @@ impl Follower {
         self.seen
     }
 
-    /// Not every event says how many nodes there are.
+    /// Not every event says how many nodes there are, and dbt v2 never does: then it is those that began.
     fn expect(&self, total: u64) {
         if total > 0 {
             self.bar.set_length(total);
+        } else {
+            let known = self.bar.position() + self.running.len() as u64 + 1;
+            self.bar.set_length(self.bar.length().unwrap_or_default().max(known));
         }
     }
 

@@ -35,9 +35,22 @@ impl Project<'_> {
     ) -> Location {
         let content = std::fs::read_to_string(self.folder.join(file)).unwrap_or_default();
         let is_properties = Path::new(file).extension().is_some_and(|end| end == "yml" || end == "yaml");
-        let line = if is_properties { declared(&content, name, test) } else { quoted(&content, message) };
+        let line = if is_properties {
+            declared(&content, name, test)
+        } else {
+            placed(file, message).or_else(|| quoted(&content, message))
+        };
         let path = self.name.join(file).to_string_lossy().replace('\\', "/");
         Location { path, line: line.unwrap_or(1) }
+    }
+}
+
+impl Project<'_> {
+    /// The line of a model that a unit test of it fails at: the engine refuses the model's own SQL.
+    pub(super) fn locate_quoted(&self, file: &str, message: &str) -> Option<Location> {
+        let content = std::fs::read_to_string(self.folder.join(file)).ok()?;
+        let line = quoted(&content, Some(message))?;
+        Some(Location { path: self.name.join(file).to_string_lossy().replace('\\', "/"), line })
     }
 }
 
@@ -94,6 +107,18 @@ impl<'a> Line<'a> {
         let key = self.text.split([':', ' ']).next().unwrap_or(self.text);
         key.rsplit('.').next().unwrap_or(key)
     }
+}
+
+/// The line at which dbt v2 says that something is wrong with a file: `(in models/a.sql:3:15)`, `--> models/a.sql:3:15`.
+fn placed(file: &str, message: Option<&str>) -> Option<usize> {
+    let message = message?;
+    // A line that the engine quotes is nearer to the cause than the place of the statement.
+    if message.contains("LINE ") {
+        return None;
+    }
+    let (_, rest) = message.split_once(&format!(" {file}:"))?;
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok().filter(|line| *line > 0)
 }
 
 /// The line of a model that an error quotes: `LINE 7: select …` of DuckDB, whose number counts in the
@@ -176,6 +201,14 @@ unit_tests:
         assert_eq!(quoted(model, Some("  line 99")), None);
         assert_eq!(quoted(model, Some("LINE 1: something else")), None);
         assert_eq!(quoted(model, None), None);
+    }
+
+    #[test]
+    fn dbt_v2_names_the_line() {
+        let said = "Ref 'zz' not found in project. Searched for 'p.zz, zz'\n  --> models/b.sql:12:15";
+        assert_eq!(placed("models/b.sql", Some(said)), Some(12));
+        assert_eq!(placed("models/a.sql", Some(said)), None);
+        assert_eq!(placed("models/b.sql", Some("LINE 3: x (in models/b.sql:12:15)")), None);
     }
 
     #[test]

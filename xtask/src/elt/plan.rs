@@ -109,7 +109,7 @@ struct Shown<'a> {
 }
 
 impl Plan {
-    /// Print what would be done. `installed` tells whether the Python environment is there.
+    /// Print what would be done. `installed` is whether the chosen dbt is there.
     pub(super) fn print(
         &self,
         schema: &Name,
@@ -138,7 +138,7 @@ impl Shown<'_> {
     fn text(&self, project: &Path) -> std::result::Result<String, std::fmt::Error> {
         let mut out = String::new();
         if self.install {
-            writeln!(out, "-- would install the Python environment first (cargo xtask python sync)")?;
+            writeln!(out, "-- would install the chosen dbt first (cargo xtask dbt use v1 or v2)")?;
         }
         let Some(dbt) = &self.dbt else {
             writeln!(

@@ -20,6 +20,7 @@ use crate::core::environment::Name;
 use crate::core::ledger::{self, MeasuredRelation, Need, Node, Origin, Run, State, Status};
 use crate::core::lock::Holder;
 use crate::dbt::artifacts::{GenericTest, Manifest, RunResult, RunResults};
+use crate::dbt::messages::{self, Redactor};
 use crate::dbt::runner::Ended;
 use crate::warehouse::duckdb::is_disk_full;
 use crate::warehouse::{Relation, Warehouse};
@@ -146,23 +147,26 @@ pub(super) fn ended(
 ) -> Result<Built> {
     let name: Name = run.schema_name.parse()?;
     let manifest = Manifest::read(target)?.unwrap_or_default();
+    let redactor = plan.invocation.redactor();
     let results = RunResults::read(target)?;
     let standing = warehouse.measure(&name)?;
 
     let mut nodes = match &results {
         Some(results) => {
-            results.results.iter().map(|result| from_result(&run.run_id, result, &manifest)).collect()
+            let node = |result| from_result(&run.run_id, result, &manifest, &redactor);
+            results.results.iter().map(node).collect()
         }
         None => {
             seen.reported.iter().map(|node| from_report(&run.run_id, node, &manifest)).collect::<Vec<_>>()
         }
     };
+    explain(&mut nodes, &seen.problems);
     for node in &mut nodes {
         node.rows = rows_of(node, &manifest, &standing);
     }
     let (status, message) = verdict(ended, seen, &nodes);
     run.status = status;
-    run.message = message;
+    run.message = message.or_else(|| unexplained(&nodes, &seen.problems));
     run.dbt_started = true;
     run.dbt_seconds = Some(round(ended.seconds));
     run.fingerprint = (!reads_outside(&manifest, &name)).then(|| plan.fingerprint.clone());
@@ -226,7 +230,7 @@ fn verdict(ended: &Ended, seen: &Seen, nodes: &[Node]) -> (Status, Option<String
     }
 }
 
-fn from_result(run_id: &str, result: &RunResult, manifest: &Manifest) -> Node {
+fn from_result(run_id: &str, result: &RunResult, manifest: &Manifest, redactor: &Redactor) -> Node {
     let id = result.unique_id.as_str();
     let node = manifest.node(id);
     Node {
@@ -241,9 +245,38 @@ fn from_result(run_id: &str, result: &RunResult, manifest: &Manifest) -> Node {
         seconds: (result.status != "skipped").then(|| round(result.execution_time)),
         rows: None,
         failures: result.failures,
-        message: result.message.clone().filter(|_| !matches!(result.status.as_str(), "success" | "pass")),
+        message: message(result).map(|text| redactor.hide(&text).into_owned()),
         path: node.map(|node| node.original_file_path.clone()),
     }
+}
+
+/// dbt v2 gives a node that does not compile no more than `Compilation Error`, and says what is wrong outside of it.
+fn explain(nodes: &mut [Node], problems: &[String]) {
+    for node in nodes.iter_mut().filter(|node| says_nothing(node)) {
+        let file = node.path.as_deref().filter(|path| !path.is_empty());
+        let about = problems.iter().find(|problem| file.is_some_and(|file| problem.contains(file)));
+        if let Some(problem) = about {
+            node.message = Some(problem.clone());
+        }
+    }
+}
+
+fn says_nothing(node: &Node) -> bool {
+    node.status == "error" && node.message.as_deref().is_none_or(|text| !text.trim().contains([':', '\n']))
+}
+
+/// What is wrong with all of them, if no node says it: the warehouse cannot be reached, say.
+fn unexplained(nodes: &[Node], problems: &[String]) -> Option<String> {
+    nodes.iter().any(says_nothing).then(|| problems.first().cloned()).flatten()
+}
+
+/// What went wrong with a node, in words; `None` if nothing did.
+fn message(result: &RunResult) -> Option<String> {
+    let is_warning = match result.status.as_str() {
+        "success" | "pass" => return None,
+        status => status == "warn",
+    };
+    messages::of_failures(result.message.as_deref().map(messages::clean), result.failures, is_warning)
 }
 
 fn from_report(run_id: &str, reported: &Reported, manifest: &Manifest) -> Node {
@@ -320,7 +353,8 @@ fn compiled(results: RunResults, manifest: &Manifest) -> BTreeMap<String, Compil
     let of = |result: RunResult| {
         let id = result.unique_id.as_str();
         let compiled = Compiled {
-            sql: result.compiled_code,
+            // dbt v2 has it in the manifest alone.
+            sql: result.compiled_code.or_else(|| manifest.node(id)?.compiled_code.clone()),
             path: manifest.node(id).and_then(|node| node.compiled_path.clone()),
             test: manifest.generic_test(id),
             depends_on: manifest.depends_on(id).to_vec(),

@@ -8,6 +8,7 @@ use super::failures::Detail;
 use super::record::Built;
 use crate::core::ledger::{self, Status};
 use crate::dbt::artifacts::layer_rank;
+use crate::dbt::engine::Generation;
 
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
@@ -18,6 +19,9 @@ pub(super) struct Report {
     /// Nothing had changed since the last successful run: `nodes` are that run's.
     pub(super) up_to_date: bool,
     pub(super) dbt_started: bool,
+    /// The dbt of this run: `v1` or `v2`, and its version.
+    pub(super) engine: Option<Generation>,
+    pub(super) dbt_version: Option<String>,
     /// Why the run did not go well, where no node says it.
     pub(super) message: Option<String>,
     pub(super) nodes: Vec<Node>,
@@ -81,6 +85,8 @@ impl Report {
             status: run.status,
             up_to_date: run.up_to_date,
             dbt_started: run.dbt_started,
+            engine: run.dbt_version.as_deref().and_then(Generation::of),
+            dbt_version: run.dbt_version,
             message: run.message,
             layers: layers(&nodes),
             totals: Totals::of(nodes.iter()),

@@ -4,6 +4,7 @@ use std::fmt::{Result, Write};
 
 use super::report::{Node, Report, Totals};
 use crate::core::ledger::Status;
+use crate::dbt::engine::Generation;
 use crate::system::console::{self, Align};
 use crate::warehouse::Row;
 
@@ -48,7 +49,7 @@ fn write(out: &mut impl Write, report: &Report, place: &str, project: &str) -> R
     }
     write_slowest(out, report)?;
     writeln!(out, "\n{}", verdict(report, place))?;
-    Ok(())
+    write_hint(out, report)
 }
 
 fn table(report: &Report) -> String {
@@ -149,6 +150,22 @@ fn write_slowest(out: &mut impl Write, report: &Report) -> Result {
     Ok(())
 }
 
+/// A dbt v1 that takes longer than this is worth a word on v2, in seconds.
+const SLOW: f64 = 20.0;
+
+fn write_hint(out: &mut impl Write, report: &Report) -> Result {
+    if report.engine == Some(Generation::V1)
+        && report.status == Status::Success
+        && let Some(seconds) = report.dbt_seconds.filter(|seconds| *seconds >= SLOW)
+    {
+        writeln!(
+            out,
+            "\ndbt v1 took {seconds:.0} s; dbt v2 builds the same data several times faster: `cargo xtask dbt use v2`"
+        )?;
+    }
+    Ok(())
+}
+
 fn verdict(report: &Report, place: &str) -> String {
     let word = match report.status {
         Status::Success => "success",
@@ -156,7 +173,12 @@ fn verdict(report: &Report, place: &str) -> String {
         Status::Error => "could not run",
         Status::Interrupted => "interrupted",
     };
-    let of_dbt = report.dbt_seconds.map(|seconds| format!(", {seconds:.1} s of it dbt")).unwrap_or_default();
+    let dbt = match (report.engine, &report.dbt_version) {
+        (Some(engine), Some(version)) => format!("dbt {} ({version})", engine.label()),
+        _ => "dbt".to_owned(),
+    };
+    let of_dbt =
+        report.dbt_seconds.map(|seconds| format!(", {seconds:.1} s of it {dbt}")).unwrap_or_default();
     let Totals { built, passed, tests, .. } = report.totals;
     format!(
         "{word}: {} in {place}: {built} built, {passed} of {tests} tests passed ({:.1} s{of_dbt}; run {})",

@@ -14,11 +14,12 @@ use rayon::prelude::*;
 use super::inputs::{Input, Inputs};
 use super::rule::Source;
 use super::settings::Settings;
-use super::{common, project, sql, yaml};
+use super::{common, dbt_v2, project, sql, yaml};
 use crate::system::repo::Repo;
 
 /// Mends the wanted files of the work tree; returns how many.
-pub(super) fn run(repo: &Repo, inputs: &Inputs, settings: &Settings) -> Result<usize> {
+/// `for_v2` is whether dbt's files are to be written as dbt v2 wants them.
+pub(super) fn run(repo: &Repo, inputs: &Inputs, settings: &Settings, for_v2: bool) -> Result<usize> {
     let read = |input: &Input| {
         let mut text = String::new();
         // What is no text, or has gone, is for the pass to tell.
@@ -34,6 +35,7 @@ pub(super) fn run(repo: &Repo, inputs: &Inputs, settings: &Settings) -> Result<u
     let all: Vec<&Source> = files.iter().map(|(_, source)| source).collect();
     let config = project::yaml_config(&all, repo.root())?;
     let folders = project::folders(&all);
+    let roots: Vec<&str> = all.iter().filter_map(|source| project::root_of_project(&source.path)).collect();
     let sql = OnceLock::new();
     let sql = || {
         let load = || {
@@ -49,7 +51,14 @@ pub(super) fn run(repo: &Repo, inputs: &Inputs, settings: &Settings) -> Result<u
             let text = if common::is_sql(&source.path) {
                 sql::fix(source, sql()?)
             } else if common::is_yaml(&source.path) {
-                yaml::fix(source, &config)
+                let is_of_dbt = || roots.iter().any(|root| source.path.starts_with(root));
+                match (for_v2 && is_of_dbt()).then(|| dbt_v2::fix(source)).flatten() {
+                    None => yaml::fix(source, &config),
+                    Some(text) => {
+                        let source = Source { path: source.path.clone(), text };
+                        yaml::fix(&source, &config).or(Some(source.text))
+                    }
+                }
             } else {
                 None
             };

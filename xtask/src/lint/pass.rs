@@ -17,7 +17,7 @@ use super::cache::{Cache, Judged};
 use super::inputs::{Input, Inputs};
 use super::rule::{Offence, Source};
 use super::settings::Settings;
-use super::{catalogue, common, dbt, project, sql, workflow, yaml};
+use super::{catalogue, common, dbt, dbt_v2, project, sql, workflow, yaml};
 use crate::core::finding::{Excerpt, Finding, Group, Lines};
 use crate::dbt::graph::Graph;
 use crate::secrets::FileScanner;
@@ -177,8 +177,10 @@ impl Pass<'_> {
             .into_iter()
             .flatten()
             .collect();
-        if self.groups.contains(&Group::Dbt) {
-            findings.extend(judge.projects()?);
+        for group in [Group::Dbt, Group::DbtV2] {
+            if self.groups.contains(&group) {
+                findings.extend(judge.projects(group)?);
+            }
         }
         Ok(findings)
     }
@@ -332,7 +334,7 @@ impl<'a> Judge<'a> {
             Group::Sql => Ok(sql::check(source, self.sql()?)),
             Group::Yaml => Ok(yaml::check(source, &self.yaml)),
             Group::Workflow => workflow::check(source, &self.workflow, &self.pass.settings.parameters),
-            Group::Secrets | Group::Dbt | Group::Policy => Ok(Vec::new()),
+            Group::Secrets | Group::Dbt | Group::DbtV2 | Group::Policy => Ok(Vec::new()),
         }
     }
 
@@ -352,7 +354,7 @@ impl<'a> Judge<'a> {
 
     /// What is wrong with the dbt projects as wholes: in files that are wanted, or anywhere if any file of
     /// a project is, as a change in one file shows in another.
-    fn projects(&self) -> Result<Vec<Finding>> {
+    fn projects(&self, group: Group) -> Result<Vec<Finding>> {
         let roots: Vec<&str> =
             self.all.iter().filter_map(|source| project::root_of_project(&source.path)).collect();
         let concerned =
@@ -360,9 +362,13 @@ impl<'a> Judge<'a> {
         if !concerned {
             return Ok(Vec::new());
         }
-        self.pass.cached(self.keys[&Group::Dbt].clone(), || {
+        self.pass.cached(self.keys[&Group::Dbt].clone().with(group.name()), || {
             let graph = Graph::build(&self.all, &self.paths);
-            let offences = dbt::check(&graph, &self.pass.settings.parameters)?;
+            let offences = if group == Group::DbtV2 {
+                dbt_v2::check(&graph, &self.all)
+            } else {
+                dbt::check(&graph, &self.pass.settings.parameters)?
+            };
             let texts: HashMap<&str, &str> =
                 self.all.iter().map(|source| (source.path.as_str(), source.text.as_str())).collect();
             let mut all = Judged::default();
