@@ -294,9 +294,9 @@ fn aged(environment: &str, days: u32, has_history: bool) -> String {
     ]
     .concat();
     if has_history {
-        sql += &format!(
+        sql.extend([format!(
             "update xtask_registry.metrics_history set as_of = cast(as_of - interval '{days} days' as date);"
-        );
+        )]);
     }
     sql
 }
@@ -316,16 +316,16 @@ fn recorded(environment: &str, run: &Run, number: usize) -> String {
             _ => (format!("{NOW} - interval 30 second"), "0"),
         };
         let started = if result == "removed" { NOW.to_owned() } else { started };
-        sql += &format!(
+        sql.extend([format!(
             "insert into {environment}.ledger_nodes by name select '{id}' as run_id, 'test.p.{test}' as node_id,
                  '{test}' as name, 'test' as kind, 'gold' as layer, '{result}' as status, {started} as started_at,
                  0.1 as seconds, {failures} as failures;"
-        );
+        )]);
     }
     for (table, rows) in &run.rows {
-        sql += &format!(
+        sql.extend([format!(
             "insert into {environment}.ledger_relations values ('{id}', '{table}', 'table', 'gold', {rows}, 1000, {NOW});"
-        );
+        )]);
     }
     sql
 }
