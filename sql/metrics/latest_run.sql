@@ -18,12 +18,12 @@ from ({{ nodes }}) as nodes
 where
     nodes.status <> 'removed'
     and nodes.run_id = (
-        select run_id
+        select runs.run_id
         from ({{ runs }}) as runs
         where
-            dbt_started
-            and started_at < {{ window_end }}
-        order by started_at desc, run_id desc
+            runs.dbt_started
+            and runs.started_at < {{ window_end }}
+        order by runs.started_at desc, runs.run_id desc
         limit 1
     )
 order by nodes.started_at, nodes.node_id

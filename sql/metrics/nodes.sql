@@ -31,9 +31,9 @@ with totals as (
 ranked as (
     select
         *,
-        row_number() over (order by coalesce(total_seconds, 0) desc, environment, node_id) as slowness,
+        row_number() over (order by coalesce(total_seconds, 0) desc, environment asc, node_id asc) as slowness,
         row_number() over (
-            order by failed_executions desc, coalesce(total_seconds, 0) desc, environment, node_id
+            order by failed_executions desc, coalesce(total_seconds, 0) desc, environment asc, node_id asc
         ) as failing
     from totals
     where last_status <> 'removed'

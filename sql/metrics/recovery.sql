@@ -32,6 +32,14 @@ select
                 then datediff('millisecond', turns.turned_before_at, turns.ended_at) / 1000.0
         end
     ) as total_seconds,
-    (select count(*) from judged where recency = 1 and not succeeded) as failing_environments,
-    (select count(*) from judged where recency = 1) as judged_environments
+    (
+        select count(*)
+        from judged
+        where judged.recency = 1 and not judged.succeeded
+    ) as failing_environments,
+    (
+        select count(*)
+        from judged
+        where judged.recency = 1
+    ) as judged_environments
 from turns

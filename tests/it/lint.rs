@@ -2,6 +2,7 @@
 //! they should, and that nothing a repository holds is too odd for it.
 
 mod bearing;
+mod changes;
 mod shop;
 
 use std::collections::BTreeSet;

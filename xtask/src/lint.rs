@@ -4,6 +4,7 @@
 //! One process, without Python, dbt, warehouse or network. `inputs` says which files, `pass` has them
 //! judged by the groups, `settings` applies the policy, `catalogue` has the words of every rule.
 
+mod baseline;
 mod cache;
 #[cfg(test)]
 mod cases;
@@ -22,16 +23,18 @@ pub(crate) mod testing;
 mod workflow;
 mod yaml;
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, bail};
 use serde_json::{Map, Value};
 
 use self::cache::Cache;
 use self::inputs::{Inputs, Wanted};
-use self::pass::{Counts, Pass};
+use self::pass::{Counts, Found, Pass};
 use self::settings::Settings;
 use crate::core::finding::{Finding, Group};
 use crate::report::{Format, Report};
@@ -58,6 +61,14 @@ pub(crate) struct Args {
     #[arg(long, value_name = "REV")]
     since: Option<String>,
 
+    /// With --since: only findings that the change brings, wherever they show. The default with --staged.
+    #[arg(long, requires = "since")]
+    new: bool,
+
+    /// With --staged: also findings that the files had before.
+    #[arg(long, requires = "staged")]
+    with_old: bool,
+
     /// With --since: only findings on lines that changed.
     #[arg(long, requires = "since")]
     changed_lines: bool,
@@ -66,9 +77,25 @@ pub(crate) struct Args {
     #[arg(long, value_name = "GROUP", value_delimiter = ',')]
     only: Vec<Group>,
 
-    /// Mend what can be mended without doubt, and report the rest.
+    /// Correct what can be corrected without doubt, of the groups and files that are asked for, and report the rest.
     #[arg(long, conflicts_with = "staged")]
     fix: bool,
+
+    /// Look at one file as an editor holds it: its text comes from stdin, its place from --path.
+    #[arg(long, requires = "path", conflicts_with_all = ["paths", "staged", "since", "fix"])]
+    stdin: bool,
+
+    /// With --stdin: where the file is or will be.
+    #[arg(long, value_name = "FILE", requires = "stdin")]
+    path: Option<PathBuf>,
+
+    /// Accept what is found now for --baseline-days, in policies/lint-baseline.toml. Leaked credentials are not accepted.
+    #[arg(long, conflicts_with_all = ["paths", "staged", "since", "only", "fix", "stdin"])]
+    update_baseline: bool,
+
+    /// How long new entries of the baseline are accepted.
+    #[arg(long, value_name = "DAYS", default_value_t = 90, requires = "update_baseline")]
+    baseline_days: u16,
 
     /// Judge every file anew, and remember nothing.
     #[arg(long)]
@@ -99,15 +126,31 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     let today = jiff::Zoned::now().date();
     let groups = groups(&args.only);
     let mut settings = Settings::load(repo, catalogue::knows)?;
-    let wanted = Wanted { paths: &args.paths, staged: args.staged, since: args.since.as_deref() };
+    let stdin = args.path.as_deref().filter(|_| args.stdin).map(typed).transpose()?;
+    let wanted = Wanted {
+        paths: &args.paths,
+        staged: args.staged,
+        since: args.since.as_deref(),
+        stdin: stdin.as_ref(),
+    };
     let inputs = Inputs::list(repo, &wanted)?;
     if args.fix {
-        fix::run(repo, &inputs, &settings, groups.contains(&Group::DbtV2))?;
+        fix::run(repo, &inputs, &settings, &groups)?;
     }
     let cache = Cache::open(repo, !args.no_cache);
-    let pass = Pass { repo, groups: &groups, settings: &settings, cache: &cache, counts: Counts::default() };
-    let mut findings = pass.run(&inputs)?;
-    let counts = pass.counts;
+    let pass = Pass::new(repo, &groups, &settings, &cache);
+    let found = pass.run(&inputs)?;
+    let only_new = args.new || args.staged && !args.with_old;
+    let (mut findings, old) = compared(&pass, found, &inputs, only_new)?;
+    if stdin.is_some() {
+        // What the file does to others is for a run over the repository.
+        findings.retain(|finding| inputs.is_wanted(&finding.path));
+    }
+    let Pass { counts, failures, notes, .. } = pass;
+    let notes: Vec<String> = notes.into_inner().unwrap_or_default().into_iter().collect();
+    for note in &notes {
+        tracing::warn!("{note}");
+    }
     let whole = inputs.whole && args.only.is_empty();
     cache.close(whole);
 
@@ -118,13 +161,149 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     };
     let waived = settings.apply(&mut findings, today);
     findings.extend(settings.complaints(today, whole));
+    let failed = !failures.lock().is_ok_and(|failures| failures.is_empty());
+    let known = baseline::Baseline::load(repo)?;
+    if args.update_baseline {
+        if failed {
+            bail!("the baseline was not written, since a group could not look: {}", told(&failures));
+        }
+        return update_baseline(repo, &known, &findings, today, args.baseline_days);
+    }
+    let baselined = known.apply(&mut findings, today);
+    if baselined.expired > 0 {
+        tracing::warn!(
+            "{} findings of {} are reported again: their day is over",
+            baselined.expired,
+            baseline::FILE
+        );
+    }
     if let Some(changes) = inputs.changes.as_ref().filter(|_| args.changed_lines) {
         findings.retain(|finding| changes.touch(&finding.path, finding.span.line, finding.span.end_line));
     }
     Finding::sort(&mut findings);
-    let summary = summary(&counts, accepted + waived, &findings);
-    Report { command: "lint", findings: &findings, describe: catalogue::describe, summary: &summary }
-        .print(args.format)
+    once_per_project(&mut findings, &inputs);
+    let mut summary = summary(&counts, accepted + waived, &findings);
+    summary.insert("left_out_as_old".to_owned(), old.into());
+    summary.insert("baselined".to_owned(), baselined.accepted.into());
+    if whole {
+        summary.insert("baseline_unused".to_owned(), baselined.unused.into());
+    }
+    summary.insert("notes".to_owned(), notes.into());
+    let outcome =
+        Report { command: "lint", findings: &findings, describe: catalogue::describe, summary: &summary }
+            .print(args.format)?;
+    if failed {
+        bail!("{}", told(&failures));
+    }
+    Ok(outcome)
+}
+
+/// Which groups could not look, and why.
+fn told(failures: &Mutex<BTreeSet<(Group, String)>>) -> String {
+    let failures = failures.lock().map(|failures| failures.clone()).unwrap_or_default();
+    let lines: Vec<String> = failures
+        .iter()
+        .map(|(group, error)| format!("the group {} could not look: {error}", group.name()))
+        .collect();
+    lines.join("\n")
+}
+
+/// A file as an editor holds it.
+fn typed(path: &Path) -> Result<(PathBuf, Vec<u8>)> {
+    let mut text = Vec::new();
+    std::io::stdin().lock().read_to_end(&mut text).context("failed to read stdin")?;
+    Ok((path.to_path_buf(), text))
+}
+
+fn update_baseline(
+    repo: &Repo,
+    known: &baseline::Baseline,
+    findings: &[Finding],
+    today: jiff::civil::Date,
+    days: u16,
+) -> Result<Outcome> {
+    let path = repo.root().join(baseline::FILE);
+    let text = known.text(findings, today, days)?;
+    let folder = path.parent().unwrap_or(&path);
+    std::fs::create_dir_all(folder).with_context(|| format!("failed to create {}", folder.display()))?;
+    std::fs::write(&path, text).with_context(|| format!("failed to write {}", baseline::FILE))?;
+    let (accepted, left): (Vec<&Finding>, Vec<&Finding>) =
+        findings.iter().partition(|finding| baseline::is_covered(finding));
+    console::print(&format!("{}: {} findings are accepted", baseline::FILE, accepted.len()))?;
+    if left.is_empty() {
+        return Ok(Outcome::Clean);
+    }
+    console::print(&format!("{} findings cannot be: leaked credentials and policies", left.len()))?;
+    Ok(Outcome::Findings)
+}
+
+/// Rules that are one opinion about a whole project: told once, with how often it applies.
+const OPINIONS: [&str; 3] = ["custom-schema", "missing-grain", "model-name"];
+
+/// More findings than this of one opinion are told as one.
+const MOST_OF_ONE_OPINION: usize = 3;
+
+/// Joins the findings that repeat one opinion for every model of a project.
+fn once_per_project(findings: &mut Vec<Finding>, inputs: &Inputs) {
+    let roots = inputs.projects();
+    let key = |finding: &Finding| {
+        let root =
+            roots.iter().filter(|root| finding.path.starts_with(root.as_str())).max_by_key(|root| root.len());
+        OPINIONS.contains(&finding.rule.as_str()).then(|| (finding.rule.clone(), root.cloned()))
+    };
+    let mut counts = HashMap::new();
+    for key in findings.iter().filter_map(key) {
+        *counts.entry(key).or_insert(0_usize) += 1;
+    }
+    let mut seen = HashSet::new();
+    findings.retain_mut(|finding| {
+        let Some(key) = key(finding) else { return true };
+        let count = counts.get(&key).copied().unwrap_or_default();
+        if count <= MOST_OF_ONE_OPINION {
+            return true;
+        }
+        let is_first = seen.insert(key);
+        if is_first {
+            finding.message = format!("{} (and {} more in this project)", finding.message, count - 1);
+        }
+        is_first
+    });
+}
+
+/// What is to be reported of what was found, and how many findings are left out as old. Elsewhere only what the
+/// change brings counts; with `only_new` in the changed files too. Leaked credentials are never old.
+fn compared(pass: &Pass<'_>, found: Found, inputs: &Inputs, only_new: bool) -> Result<(Vec<Finding>, usize)> {
+    let Found { wanted, elsewhere } = found;
+    if inputs.changed.is_none() {
+        return Ok((wanted, 0));
+    }
+    let is_compared = |finding: &Finding| only_new && finding.group != Group::Secrets;
+    if elsewhere.is_empty() && !wanted.iter().any(is_compared) {
+        return Ok((wanted, 0));
+    }
+    let groups: BTreeSet<Group> =
+        pass.groups.iter().copied().filter(|group| *group != Group::Secrets).collect();
+    let before =
+        Pass::new(pass.repo, &groups, pass.settings, pass.cache).run(&inputs.base(pass.repo.root())?)?;
+    // By what is said of which file: lines move, and a finding about a whole file is shown at its first line.
+    let said = |finding: &Finding| (finding.rule.clone(), finding.path.clone(), finding.message.clone());
+    let mut known: HashMap<(String, String, String), usize> = HashMap::new();
+    for finding in before.wanted.iter().chain(&before.elsewhere) {
+        *known.entry(said(finding)).or_default() += 1;
+    }
+    let mut is_new = |finding: &Finding| match known.get_mut(&said(finding)) {
+        Some(count) if *count > 0 => {
+            *count -= 1;
+            false
+        }
+        _ => true,
+    };
+    let all = wanted.len() + elsewhere.len();
+    let mut left: Vec<Finding> =
+        wanted.into_iter().filter(|finding| !is_compared(finding) || is_new(finding)).collect();
+    left.extend(elsewhere.into_iter().filter(|finding| is_new(finding)));
+    let old = all - left.len();
+    Ok((left, old))
 }
 
 fn groups(only: &[Group]) -> BTreeSet<Group> {
@@ -141,6 +320,7 @@ fn summary(counts: &Counts, waived: usize, findings: &[Finding]) -> Map<String, 
         ("skipped_oversized", &counts.oversized),
         ("skipped_unreadable", &counts.unreadable),
         ("allowed_inline", &counts.allowed_inline),
+        ("not_fully_checked", &counts.unknown),
     ];
     let mut summary: Map<String, Value> = counters
         .into_iter()

@@ -13,5 +13,4 @@ grant ownership on future tables in schema logistics_demo.xtask_registry to role
 
 -- Who reads an environment is declared in policies/environments.toml, `[[snowflake.grants]]`, and granted by the
 -- toolkit schema by schema. No future grant on the whole database: one on a schema makes Snowflake ignore those on its
--- database,
--- so a reader granted there would lose what others are granted here.
+-- database, so a reader granted there would lose what others are granted here.

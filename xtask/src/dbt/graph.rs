@@ -10,12 +10,15 @@ pub(crate) mod jinja;
 pub(crate) mod settings;
 pub(crate) mod template;
 
+pub(crate) mod packages;
+
 mod resolve;
 
 use std::collections::{HashMap, HashSet};
 
 use rayon::prelude::*;
 
+pub(crate) use self::packages::Installed;
 use self::settings::Settings;
 use self::template::Template;
 use crate::core::finding::Span;
@@ -43,12 +46,19 @@ pub(crate) struct Project<'a> {
     /// Refs and sources of property files: tests, unit tests, exposures, semantic models.
     pub(crate) mentions: Vec<Mention<'a>>,
     pub(crate) packages: Vec<Package<'a>>,
+    /// What the installed ones bring.
+    pub(crate) installed: Installed,
     /// Texts of `{% docs %}` blocks by name.
     pub(crate) docs: HashMap<&'a str, &'a str>,
+    pub(crate) declared: Vec<Declared<'a>>,
+    /// Where descriptions ask for such a block.
+    pub(crate) doc_mentions: Vec<DocMention<'a>>,
     /// Models, seeds and snapshots by the names that `ref` knows them by.
     names: HashMap<String, Vec<usize>>,
     /// Snapshots that are written in YAML alone.
     yaml_relations: HashSet<String>,
+    /// Whether the tests that are read belong to the next entry.
+    entries_are_open: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -110,6 +120,27 @@ pub(crate) struct Node<'a> {
     /// The first property entry about it.
     pub(crate) entry: Option<usize>,
     pub(crate) is_enabled: bool,
+    /// Whether a template decides if it is enabled.
+    pub(crate) may_be_disabled: bool,
+}
+
+/// An item of a property file that is not about a node: an exposure, a group, a macro, a unit test.
+#[derive(Debug)]
+pub(crate) struct Declared<'a> {
+    /// The list that it is in: `exposures`.
+    pub(crate) key: String,
+    pub(crate) node: Yaml,
+    pub(crate) path: &'a str,
+    pub(crate) span: Span,
+}
+
+/// `doc('name')` in a description.
+#[derive(Debug)]
+pub(crate) struct DocMention<'a> {
+    pub(crate) package: Option<String>,
+    pub(crate) name: String,
+    pub(crate) path: &'a str,
+    pub(crate) span: Span,
 }
 
 /// A table of a source.
@@ -137,6 +168,10 @@ pub(crate) struct Macro<'a> {
     pub(crate) text: &'a str,
     pub(crate) body: std::ops::Range<usize>,
     pub(crate) uses: Vec<Use<'a>>,
+    /// What it calls, each with its place.
+    pub(crate) called: Vec<(String, Span, bool)>,
+    /// Whether a node, a hook or a test can come to it.
+    pub(crate) is_reached: bool,
     /// What it calls by name.
     calls: Vec<String>,
     /// What it hands over to by name, whatever the adapter.
@@ -171,6 +206,10 @@ pub(crate) struct Use<'a> {
     pub(crate) target: Target<'a>,
     pub(crate) found: Found,
     pub(crate) span: Span,
+    /// The version that a `ref` asks for; none if it asks for the latest or names it by a variable.
+    pub(crate) version: Option<&'a str>,
+    /// Whether a condition or a loop decides if it is used.
+    pub(crate) is_conditional: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -207,6 +246,8 @@ pub(crate) struct Parent {
 #[derive(Debug)]
 pub(crate) struct Mention<'a> {
     pub(crate) role: Role,
+    /// The entry that it stands in, by its number.
+    pub(crate) entry: Option<usize>,
     /// Texts of property files live in the entries; a mention keeps its own copy.
     pub(crate) target: Owned,
     pub(crate) found: Found,
@@ -241,7 +282,7 @@ impl<'a> Graph<'a> {
                 let root = source.path.strip_suffix("dbt_project.yml")?;
                 (root.is_empty() || root.ends_with('/')).then_some((root, *source))
             })
-            .filter(|(root, _)| !["dbt_packages/", "target/"].iter().any(|part| root.contains(part)))
+            .filter(|(root, _)| !root.contains("target/"))
             .collect();
         // The deepest root that a file lies under is its project's.
         roots.sort_by_key(|(root, _)| (std::cmp::Reverse(root.len()), *root));
@@ -263,9 +304,15 @@ impl<'a> Graph<'a> {
             .filter_map(|((root, source), (files, paths))| Project::read(root, source, &files, &paths))
             .collect();
         projects.sort_by_key(|project| project.root);
+        let (mut projects, packages) = packages::apart(projects);
+        packages::install(&mut projects, &packages);
+        projects.iter_mut().for_each(Project::finish);
         Self { projects }
     }
 }
+
+/// The lists of property files whose items are kept as they are.
+const DECLARED: [&str; 6] = ["exposures", "groups", "macros", "unit_tests", "data_tests", "tests"];
 
 /// What one file is to its project.
 enum Parsed<'a> {
@@ -343,9 +390,13 @@ impl<'a> Project<'a> {
             entries: Vec::new(),
             mentions: Vec::new(),
             packages: Vec::new(),
+            installed: Installed::default(),
             docs: HashMap::new(),
+            declared: Vec::new(),
+            doc_mentions: Vec::new(),
             names: HashMap::new(),
             yaml_relations: HashSet::new(),
+            entries_are_open: false,
         };
         let parsed: Vec<Parsed<'a>> =
             files.par_iter().map(|file| Parsed::read(root, &layout, file)).collect();
@@ -361,13 +412,22 @@ impl<'a> Project<'a> {
         for parsed in parsed {
             project.take(parsed);
         }
-        project.finish();
         Some(project)
     }
 
     /// As packages and `dbt_project.yml` write it.
     pub(crate) fn name(&self) -> Option<&str> {
         self.settings.get("name").and_then(Yaml::text)
+    }
+
+    /// Whether `dbt_project.yml` says the word anywhere, as hooks do that call a macro.
+    pub(crate) fn settings_mention(&self, word: &str) -> bool {
+        fn mentions(node: &Yaml, word: &str) -> bool {
+            node.text().is_some_and(|text| text.contains(word))
+                || node.items().iter().any(|item| mentions(item, word))
+                || node.entries().iter().any(|(_, value)| mentions(value, word))
+        }
+        mentions(&self.settings, word)
     }
 
     /// Models, seeds or snapshots that `ref('name')` can mean.
@@ -455,6 +515,8 @@ impl<'a> Project<'a> {
                 text,
                 body: block.body.clone(),
                 uses: Vec::new(),
+                called: Vec::new(),
+                is_reached: false,
                 calls: Vec::new(),
                 dispatches: Vec::new(),
                 strings: Vec::new(),
@@ -462,10 +524,13 @@ impl<'a> Project<'a> {
         }
         for called in &template.calls {
             let Some(block) = called.block.and_then(|at| self.macros.get_mut(first + at)) else { continue };
+            if called.call.is_looked_up {
+                block.called.push((called.call.name.clone(), called.span, called.is_conditional));
+            }
             if called.call.name.ends_with("dispatch") {
                 block.dispatches.extend(called.call.positional().next().and_then(jinja::Literal::text));
             } else if let Some(each) = resolve::target(&called.call) {
-                block.uses.push(Use { target: each, found: Found::Unknown, span: called.span });
+                block.uses.push(resolve::used(called, each));
             } else {
                 block.calls.push(called.call.name.clone());
             }
@@ -481,7 +546,7 @@ impl<'a> Project<'a> {
             .iter()
             .filter_map(|called| {
                 let target = resolve::target(&called.call)?;
-                Some(Use { target, found: Found::Unknown, span: called.span })
+                Some(resolve::used(called, target))
             })
             .collect();
         self.nodes.push(Node {
@@ -497,6 +562,7 @@ impl<'a> Project<'a> {
             parents: Vec::new(),
             entry: None,
             is_enabled: true,
+            may_be_disabled: false,
         });
     }
 
@@ -504,14 +570,15 @@ impl<'a> Project<'a> {
         let Value::Mapping(sections) = root.value else { return };
         for (key, section) in sections {
             let Some(key) = key.text().map(str::to_owned) else { continue };
+            self.mention_docs(&section, path, 0);
             let Value::Sequence(items) = section.value else { continue };
             for item in items {
                 match key.as_str() {
-                    "models" => self.take_entry(Kind::Model, item, path),
-                    "seeds" => self.take_entry(Kind::Seed, item, path),
-                    "snapshots" => self.take_entry(Kind::Snapshot, item, path),
-                    "analyses" => self.take_entry(Kind::Analysis, item, path),
-                    "sources" => self.take_source(item, path),
+                    "models" => self.take_entry(Kind::Model, item.clone(), path),
+                    "seeds" => self.take_entry(Kind::Seed, item.clone(), path),
+                    "snapshots" => self.take_entry(Kind::Snapshot, item.clone(), path),
+                    "analyses" => self.take_entry(Kind::Analysis, item.clone(), path),
+                    "sources" => self.take_source(item.clone(), path),
                     "unit_tests" => self.take_unit_test(&item, path),
                     "exposures" => {
                         for each in item.get("depends_on").map(Yaml::items).unwrap_or_default() {
@@ -525,6 +592,10 @@ impl<'a> Project<'a> {
                     }
                     _ => {}
                 }
+                if DECLARED.contains(&key.as_str()) {
+                    let span = item.get("name").map_or(item.span, |name| name.span);
+                    self.declared.push(Declared { key: key.clone(), node: item, path, span });
+                }
             }
         }
     }
@@ -534,7 +605,9 @@ impl<'a> Project<'a> {
         else {
             return;
         };
+        self.entries_are_open = true;
         self.mention_tests(&node, path);
+        self.entries_are_open = false;
         // A snapshot can be written in YAML alone.
         if kind == Kind::Snapshot
             && let Some(relation) = node.get("relation")
@@ -571,6 +644,7 @@ impl<'a> Project<'a> {
         {
             self.mentions.push(Mention {
                 role: Role::UnitTest,
+                entry: None,
                 target: Owned::Ref { package: None, name: name.to_owned() },
                 found: Found::Unknown,
                 path,
@@ -580,6 +654,40 @@ impl<'a> Project<'a> {
         for given in item.get("given").map(Yaml::items).unwrap_or_default() {
             if let Some(input) = given.get("input").filter(|input| input.text() != Some("this")) {
                 self.mention(Role::UnitTest, input, path);
+            }
+        }
+    }
+
+    /// `doc(…)` in the descriptions of anything.
+    fn mention_docs(&mut self, node: &Yaml, path: &'a str, depth: usize) {
+        const DEEPEST: usize = 40;
+        if depth > DEEPEST {
+            return;
+        }
+        for item in node.items() {
+            self.mention_docs(item, path, depth + 1);
+        }
+        for (key, value) in node.entries() {
+            let described = value.text().filter(|text| {
+                key.text() == Some("description") && text.contains("doc(") && text.contains("{{")
+            });
+            let Some(text) = described else {
+                self.mention_docs(value, path, depth + 1);
+                continue;
+            };
+            for piece in jinja::pieces(text) {
+                let jinja::Piece::Output(inner) = piece else { continue };
+                for call in jinja::calls(&jinja::tokens(text, inner, false)) {
+                    let texts: Vec<&str> = call.positional().filter_map(jinja::Literal::text).collect();
+                    let (package, name) = match texts[..] {
+                        _ if call.name != "doc" => continue,
+                        [name] => (None, name),
+                        [package, name] => (Some(package.to_owned()), name),
+                        _ => continue,
+                    };
+                    let name = name.to_owned();
+                    self.doc_mentions.push(DocMention { package, name, path, span: value.span });
+                }
             }
         }
     }
@@ -620,6 +728,7 @@ impl<'a> Project<'a> {
         let calls = jinja::calls(&jinja::tokens(text, 0..text.len(), false));
         self.mentions.extend(calls.iter().filter_map(resolve::target).map(|target| Mention {
             role,
+            entry: (role == Role::Test && self.entries_are_open).then_some(self.entries.len()),
             target: resolve::owned(&target),
             found: Found::Unknown,
             path,
@@ -652,6 +761,12 @@ impl<'a> Parsed<'a> {
         if matches!(inner, "packages.yml" | "dependencies.yml") {
             return of_yaml(Self::Packages);
         }
+        if extension(path) == "md" {
+            // `docs-paths` may name any folder: a block counts wherever its file is.
+            let blocks = Template::sql(&file.text).blocks;
+            let docs = blocks.into_iter().filter(|block| block.keyword == "docs");
+            return Self::Docs(docs.map(|block| (block.name, &file.text[block.body])).collect());
+        }
         let Some(place) = layout.place(root, path) else { return Self::Nothing };
         match extension(path) {
             "sql" => Self::Template(place, Template::sql(&file.text), &file.text),
@@ -659,11 +774,6 @@ impl<'a> Parsed<'a> {
                 Self::Template(place, Template::python(&file.text), &file.text)
             }
             "yml" | "yaml" => of_yaml(Self::Properties),
-            "md" => {
-                let blocks = Template::sql(&file.text).blocks;
-                let docs = blocks.into_iter().filter(|block| block.keyword == "docs");
-                Self::Docs(docs.map(|block| (block.name, &file.text[block.body])).collect())
-            }
             _ => Self::Nothing,
         }
     }

@@ -22,13 +22,19 @@ pub(super) struct Judged {
     pub(super) findings: Vec<Finding>,
     /// Findings that a comment in the file waives.
     pub(super) allowed_inline: u64,
+    /// Why some of it could not be looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) unknown: Option<String>,
+    /// What the settings only want to be warned of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) warnings: Vec<String>,
 }
 
 pub(super) struct Cache {
     /// `None` where the cache is switched off or has no place.
     file: Option<PathBuf>,
     /// The results of former runs. Most files have no finding: those need no value.
-    known: HashMap<String, Option<Judged>>,
+    known: HashMap<String, Kept>,
     new: Mutex<HashMap<String, Option<Judged>>>,
     stamp: String,
 }
@@ -36,8 +42,26 @@ pub(super) struct Cache {
 #[derive(Serialize, Deserialize)]
 struct Stored {
     stamp: String,
-    results: HashMap<String, Option<Judged>>,
+    results: HashMap<String, Kept>,
 }
+
+/// A result, and how many runs ago it was last of use.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    #[serde(default, skip_serializing_if = "is_fresh")]
+    age: u8,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    judged: Option<Judged>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn is_fresh(age: &u8) -> bool {
+    *age == 0
+}
+
+/// Runs over a part of the repository keep what they did not use for so many runs: commits alternate between
+/// files, and results of files that are gone must not stay for ever.
+const OLDEST: u8 = 50;
 
 impl Cache {
     pub(super) fn open(repo: &Repo, enabled: bool) -> Self {
@@ -61,8 +85,8 @@ impl Cache {
     ) -> Result<(Judged, bool), E> {
         let key = key.short();
         if let Some(known) = self.known.get(&key) {
-            self.keep(key, known.clone());
-            return Ok((known.clone().unwrap_or_default(), true));
+            self.keep(key, known.judged.clone());
+            return Ok((known.judged.clone().unwrap_or_default(), true));
         }
         let judged = judge()?;
         self.keep(key, (judged != Judged::default()).then(|| judged.clone()));
@@ -81,14 +105,16 @@ impl Cache {
     /// A cache that cannot be written costs time, nothing else.
     pub(super) fn close(self, whole: bool) {
         let Some(file) = self.file else { return };
-        let mut results = self.new.into_inner().unwrap_or_default();
+        let new = self.new.into_inner().unwrap_or_default();
+        let mut results: HashMap<String, Kept> =
+            new.into_iter().map(|(key, judged)| (key, Kept { age: 0, judged })).collect();
         let grown = results.keys().any(|key| !self.known.contains_key(key));
         if !grown && (!whole || results.len() == self.known.len()) {
             return;
         }
         if !whole {
-            for (key, judged) in self.known {
-                results.entry(key).or_insert(judged);
+            for (key, kept) in self.known.into_iter().filter(|(_, kept)| kept.age < OLDEST) {
+                results.entry(key).or_insert(Kept { age: kept.age + 1, judged: kept.judged });
             }
         }
         let stored = Stored { stamp: self.stamp, results };
@@ -114,4 +140,36 @@ fn stamp() -> String {
         digest.add(format!("{:?}", meta.modified().ok()));
     }
     digest.short()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cache(file: &std::path::Path) -> Cache {
+        let stored = fs::read(file).ok().and_then(|bytes| serde_json::from_slice::<Stored>(&bytes).ok());
+        let known = stored.map(|stored| stored.results).unwrap_or_default();
+        Cache { file: Some(file.to_path_buf()), known, new: Mutex::default(), stamp: "s".to_owned() }
+    }
+
+    /// Looks up `keys`, closes the cache, and says how many results are stored.
+    fn run(file: &std::path::Path, keys: &[String], whole: bool) -> usize {
+        let open = cache(file);
+        for key in keys {
+            open.get(Digest::default().with(key), || Ok::<_, ()>(Judged::default())).expect("a result");
+        }
+        open.close(whole);
+        cache(file).known.len()
+    }
+
+    #[test]
+    fn partial_runs_do_not_let_it_grow_without_bound() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("cache.json");
+        let keys = |run: usize| vec!["always".to_owned(), format!("only in run {run}")];
+        let sizes: Vec<usize> = (0..150).map(|number| run(&file, &keys(number), false)).collect();
+        assert_eq!(sizes[1], 3, "what another run needs is kept");
+        assert!(sizes.iter().all(|size| *size <= usize::from(OLDEST) + 3), "{sizes:?}");
+        assert_eq!(run(&file, &keys(0), true), 2, "a whole run knows all that is needed");
+    }
 }

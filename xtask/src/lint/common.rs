@@ -38,7 +38,7 @@ pub(super) static WAIVER_UNUSED: Rule = Rule {
 
 /// Whether a group other than secrets may read the file.
 pub(super) fn is_source(path: &str) -> bool {
-    is_sql(path) || is_yaml(path) || is_sqlfluff(path) || is_yamllint(path) || is_of_dbt(path)
+    is_sql(path) || is_yaml(path) || is_sql_settings(path) || is_yamllint(path) || is_of_dbt(path)
 }
 
 /// Files that only a dbt project has a use for.
@@ -46,8 +46,10 @@ fn is_of_dbt(path: &str) -> bool {
     has_extension(path, "md") || has_extension(path, "py")
 }
 
-pub(super) fn is_sqlfluff(path: &str) -> bool {
-    path == ".sqlfluff" || path.ends_with("/.sqlfluff")
+/// Whether a file may hold settings for SQL, as sqlfluff looks for them.
+pub(super) fn is_sql_settings(path: &str) -> bool {
+    let file = path.rsplit('/').next().unwrap_or(path);
+    super::sql::is_config(file) || file == ".sqlfluffignore"
 }
 
 pub(super) fn is_yamllint(path: &str) -> bool {

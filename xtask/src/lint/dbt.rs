@@ -6,19 +6,23 @@
 mod custom_schema;
 mod cyclic_ref;
 mod duplicate_name;
+mod governance;
 mod ignored_target_schema;
 mod incremental_without_key;
 mod layer_order;
 mod layers;
 mod missing_contract;
 mod missing_description;
+mod missing_docs_block;
 mod missing_grain;
 mod missing_key_test;
+mod missing_version;
 mod model_name;
 mod orphan_model;
 mod raw_read;
 mod skipped_layer;
 mod unbounded_freshness;
+mod undefined_macro;
 mod unknown_column;
 mod unknown_node;
 mod unpinned_package;
@@ -45,13 +49,16 @@ const CHECKS: &[(&Rule, Check)] = &[
     (&layer_order::RULE, Check::Tuned(layer_order::check)),
     (&missing_contract::RULE, Check::Tuned(missing_contract::check)),
     (&missing_description::RULE, Check::Tuned(missing_description::check)),
+    (&missing_docs_block::RULE, Check::Plain(missing_docs_block::check)),
     (&missing_grain::RULE, Check::Tuned(missing_grain::check)),
     (&missing_key_test::RULE, Check::Tuned(missing_key_test::check)),
+    (&missing_version::RULE, Check::Plain(missing_version::check)),
     (&model_name::RULE, Check::Tuned(model_name::check)),
     (&orphan_model::RULE, Check::Tuned(orphan_model::check)),
     (&raw_read::RULE, Check::Tuned(raw_read::check)),
     (&skipped_layer::RULE, Check::Tuned(skipped_layer::check)),
     (&unbounded_freshness::RULE, Check::Plain(unbounded_freshness::check)),
+    (&undefined_macro::RULE, Check::Plain(undefined_macro::check)),
     (&unknown_column::RULE, Check::Plain(unknown_column::check)),
     (&unknown_node::RULE, Check::Plain(unknown_node::check)),
     (&unpinned_package::RULE, Check::Plain(unpinned_package::check)),
@@ -59,10 +66,14 @@ const CHECKS: &[(&Rule, Check)] = &[
 ];
 
 pub(crate) const RULES: &[&Rule] = &{
-    let mut rules = [CHECKS[0].0; CHECKS.len()];
+    let mut rules = [CHECKS[0].0; CHECKS.len() + governance::RULES.len()];
     let mut at = 1;
     while at < CHECKS.len() {
         rules[at] = CHECKS[at].0;
+        at += 1;
+    }
+    while at < rules.len() {
+        rules[at] = &governance::RULES[at - CHECKS.len()];
         at += 1;
     }
     rules
@@ -78,6 +89,7 @@ pub(crate) fn check(graph: &Graph<'_>, parameters: &Parameters) -> Result<Vec<Of
                 Check::Tuned(check) => check(project, parameters)?,
             });
         }
+        offences.extend(governance::check(project, parameters)?);
     }
     offences.sort_by(|a, b| (&a.path, a.span, &a.rule).cmp(&(&b.path, b.span, &b.rule)));
     Ok(offences)
@@ -126,7 +138,8 @@ mod tests {
 
     #[test]
     fn rules_are_in_order_and_say_what_a_reader_wants() {
-        assert!(RULES.is_sorted_by_key(|rule| rule.name));
+        assert!(RULES[..CHECKS.len()].is_sorted_by_key(|rule| rule.name));
+        assert!(governance::RULES.is_sorted_by_key(|rule| rule.name) && governance::RULES.len() >= 50);
         for rule in RULES {
             assert_eq!(rule.group, crate::core::finding::Group::Dbt);
             for text in [rule.summary, rule.why, rule.example, rule.remedy] {

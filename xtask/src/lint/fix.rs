@@ -3,6 +3,7 @@
 //! Each group says what its mended text is, and only where that means the same; here it is written, whole
 //! or not at all, with the permissions that the file had.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
@@ -15,11 +16,16 @@ use super::inputs::{Input, Inputs};
 use super::rule::Source;
 use super::settings::Settings;
 use super::{common, dbt_v2, project, sql, yaml};
+use crate::core::finding::Group;
 use crate::system::repo::Repo;
 
-/// Mends the wanted files of the work tree; returns how many.
-/// `for_v2` is whether dbt's files are to be written as dbt v2 wants them.
-pub(super) fn run(repo: &Repo, inputs: &Inputs, settings: &Settings, for_v2: bool) -> Result<usize> {
+/// Corrects the wanted files of the work tree, for the wanted groups; returns how many.
+pub(super) fn run(
+    repo: &Repo,
+    inputs: &Inputs,
+    settings: &Settings,
+    groups: &BTreeSet<Group>,
+) -> Result<usize> {
     let read = |input: &Input| {
         let mut text = String::new();
         // What is no text, or has gone, is for the pass to tell.
@@ -33,7 +39,8 @@ pub(super) fn run(repo: &Repo, inputs: &Inputs, settings: &Settings, for_v2: boo
         .filter_map(|input| Some((input, read(input)?)))
         .collect();
     let all: Vec<&Source> = files.iter().map(|(_, source)| source).collect();
-    let config = project::yaml_config(&all, repo.root())?;
+    // Settings that cannot be understood are for the pass to report; the other groups are corrected.
+    let config = project::yaml_config(&all, repo.root()).ok();
     let folders = project::folders(&all);
     let roots: Vec<&str> = all.iter().filter_map(|source| project::root_of_project(&source.path)).collect();
     let sql = OnceLock::new();
@@ -48,15 +55,21 @@ pub(super) fn run(repo: &Repo, inputs: &Inputs, settings: &Settings, for_v2: boo
         .par_iter()
         .filter(|(input, _)| input.wanted)
         .map(|(input, source)| {
-            let text = if common::is_sql(&source.path) {
-                sql::fix(source, sql()?)
+            let is_off = |rule: &str| !settings.applies(rule, &source.path);
+            let styled = |source: &Source| {
+                let config = config.as_ref().filter(|_| groups.contains(&Group::Yaml))?;
+                yaml::fix(source, config, &is_off)
+            };
+            let text = if common::is_sql(&source.path) && groups.contains(&Group::Sql) {
+                sql().ok().and_then(|project| sql::fix(source, project, &is_off))
             } else if common::is_yaml(&source.path) {
                 let is_of_dbt = || roots.iter().any(|root| source.path.starts_with(root));
-                match (for_v2 && is_of_dbt()).then(|| dbt_v2::fix(source)).flatten() {
-                    None => yaml::fix(source, &config),
+                let for_v2 = groups.contains(&Group::DbtV2) && is_of_dbt();
+                match for_v2.then(|| dbt_v2::fix(source)).flatten() {
+                    None => styled(source),
                     Some(text) => {
                         let source = Source { path: source.path.clone(), text };
-                        yaml::fix(&source, &config).or(Some(source.text))
+                        styled(&source).or(Some(source.text))
                     }
                 }
             } else {

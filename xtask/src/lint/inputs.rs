@@ -3,7 +3,7 @@
 //! Judging needs more than is judged: the findings of a model depend on the macros and on the other
 //! models. So every file of the repository is listed, and each says whether its findings are wanted.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Cursor, Read};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use ignore::WalkBuilder;
 
+use super::{common, project};
 use crate::core::finding::display_path;
+use crate::core::yaml;
+use crate::dbt::graph::packages;
 use crate::system::git::{self, Blob, Changes};
 use crate::system::repo::Repo;
 
@@ -21,10 +24,12 @@ pub(super) struct Wanted<'a> {
     pub(super) paths: &'a [PathBuf],
     pub(super) staged: bool,
     pub(super) since: Option<&'a str>,
+    /// A path, and the text that is to be looked at in the place of what is there.
+    pub(super) stdin: Option<&'a (PathBuf, Vec<u8>)>,
 }
 
 /// A file of the repository.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Input {
     /// Relative to the root, with slashes; as given for files outside it.
     pub(super) path: String,
@@ -33,10 +38,10 @@ pub(super) struct Input {
     pub(super) wanted: bool,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Place {
     Tree(PathBuf),
-    /// As the index holds it, where that differs from the work tree.
+    /// As the index or a commit holds it, where that differs from the work tree.
     Index(Vec<u8>),
 }
 
@@ -70,6 +75,8 @@ impl Input {
 pub(super) struct Inputs {
     pub(super) files: Vec<Input>,
     pub(super) changes: Option<Changes>,
+    /// With `--staged` or `--since`: every path that differs from the base, deleted ones too.
+    pub(super) changed: Option<Vec<git::Change>>,
     /// Whether everything is wanted.
     pub(super) whole: bool,
 }
@@ -90,6 +97,9 @@ impl Inputs {
             inputs.changes = Some(Changes::since(root, revision, wanted.staged)?);
             inputs.whole = false;
         }
+        if wanted.staged || wanted.since.is_some() {
+            inputs.changed = Some(git::changed(root, wanted.since, wanted.staged)?);
+        }
         if wanted.staged {
             inputs.whole = false;
             inputs.files = of_index(root)?;
@@ -104,8 +114,84 @@ impl Inputs {
         if !wanted.paths.is_empty() {
             inputs.select(root, wanted.paths)?;
         }
+        if let Some((path, text)) = wanted.stdin {
+            inputs.take_typed(root, path, text)?;
+        }
+        inputs.add_packages(root);
         inputs.files.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(inputs)
+    }
+
+    /// Puts `text` in the place of the file at `path`, and leaves only that wanted.
+    fn take_typed(&mut self, root: &Path, path: &Path, text: &[u8]) -> Result<()> {
+        let full = std::path::absolute(path).with_context(|| format!("failed to read {}", path.display()))?;
+        let shown = display_path(root, &full);
+        self.whole = false;
+        self.files.retain(|file| file.path != shown);
+        self.files.iter_mut().for_each(|file| file.wanted = false);
+        self.files.push(Input { path: shown, place: Place::Index(text.to_vec()), wanted: true });
+        Ok(())
+    }
+
+    /// Whether the findings of a file are wanted.
+    pub(super) fn is_wanted(&self, path: &str) -> bool {
+        self.files.iter().any(|file| file.wanted && file.path == path)
+    }
+
+    /// The folders of the dbt projects, with a slash at their end unless it is the root.
+    pub(super) fn projects(&self) -> Vec<String> {
+        let roots = self.files.iter().filter_map(|file| project::root_of_project(&file.path));
+        roots.map(str::to_owned).collect()
+    }
+
+    /// The repository's files as the base has them, with the same paths wanted: what was found in them was there
+    /// before the change.
+    pub(super) fn base(&self, root: &Path) -> Result<Self> {
+        let changed = self.changed.as_deref().unwrap_or_default();
+        let wanted: HashSet<&str> =
+            self.files.iter().filter(|file| file.wanted).map(|file| file.path.as_str()).collect();
+        let paths: HashSet<&str> = changed.iter().map(|change| change.path.as_str()).collect();
+        let mut files: Vec<Input> =
+            self.files.iter().filter(|file| !paths.contains(file.path.as_str())).cloned().collect();
+        git::read_blobs(
+            root,
+            changed.iter().filter_map(|change| change.before.as_ref()),
+            |blob, body| {
+                let mut bytes = Vec::new();
+                body.read_to_end(&mut bytes)?;
+                let is_wanted = wanted.contains(blob.path.as_str());
+                files.push(Input { path: blob.path.clone(), place: Place::Index(bytes), wanted: is_wanted });
+                Ok(())
+            },
+            |blob, why| tracing::warn!("not compared with: {}: {why}", blob.path),
+        )?;
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(Self { files, changed: self.changed.clone(), ..Self::default() })
+    }
+
+    /// Adds the installed packages of every project, which git ignores: what they bring decides about the files of
+    /// the project. Nothing in them is wanted.
+    fn add_packages(&mut self, root: &Path) {
+        let known: HashSet<String> = self.files.iter().map(|file| file.path.clone()).collect();
+        let mut homes = Vec::new();
+        for file in self.files.iter().filter(|file| project::root_of_project(&file.path).is_some()) {
+            let mut text = String::new();
+            if file.open().and_then(|mut open| open.read_to_string(&mut text)).is_err() {
+                continue;
+            }
+            let settings = yaml::parse_one(&text).ok().flatten();
+            let folder = settings.map_or_else(|| "dbt_packages".to_owned(), |node| packages::folder(&node));
+            let project = project::root_of_project(&file.path).unwrap_or_default();
+            homes.push(root.join(project).join(folder));
+        }
+        for home in homes {
+            for path in below_packages(&home) {
+                let shown = display_path(root, &path);
+                if !known.contains(&shown) && common::is_source(&shown) {
+                    self.files.push(Input { path: shown, place: Place::Tree(path), wanted: false });
+                }
+            }
+        }
     }
 
     /// Leaves only what lies below `paths` wanted, and adds what of it the repository does not list:
@@ -150,6 +236,24 @@ fn in_tree(root: &Path, path: PathBuf) -> Option<Input> {
     let meta = path.symlink_metadata().ok()?;
     let shown = display_path(root, &path);
     meta.is_file().then_some(Input { path: shown, place: Place::Tree(path), wanted: true })
+}
+
+/// The files of installed packages. A local package is a link to its folder.
+fn below_packages(home: &Path) -> Vec<PathBuf> {
+    const DEEPEST: usize = 12;
+    if !home.is_dir() {
+        return Vec::new();
+    }
+    let mut builder = WalkBuilder::new(home);
+    builder.standard_filters(false).follow_links(true).max_depth(Some(DEEPEST));
+    builder.filter_entry(|entry| {
+        ![".git", "integration_tests", "target", "logs"].iter().any(|name| entry.file_name() == *name)
+    });
+    let entries = builder.build().filter_map(Result::ok);
+    entries
+        .filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file()))
+        .map(ignore::DirEntry::into_path)
+        .collect()
 }
 
 /// What lies below a folder that is no repository, without what its `.gitignore` files leave out.

@@ -5,10 +5,10 @@
 //! of any size is scanned for secrets as it streams by. Then single files are judged, then the dbt
 //! project as a whole. All of it goes through the cache.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::Read as _;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 use anyhow::Result;
 use rayon::prelude::*;
@@ -40,6 +40,8 @@ pub(super) struct Counts {
     pub(super) oversized: AtomicU64,
     pub(super) binary: AtomicU64,
     pub(super) allowed_inline: AtomicU64,
+    /// Files of which some could not be looked at: not known to be clean.
+    pub(super) unknown: AtomicU64,
 }
 
 impl Counts {
@@ -54,6 +56,19 @@ pub(super) struct Pass<'a> {
     pub(super) settings: &'a Settings,
     pub(super) cache: &'a Cache,
     pub(super) counts: Counts,
+    /// Groups that could not look, and why: the others still report.
+    pub(super) failures: Mutex<BTreeSet<(Group, String)>>,
+    /// Settings that have no effect, and what is assumed in the place of one that is missing.
+    pub(super) notes: Mutex<BTreeSet<String>>,
+}
+
+/// What a pass found.
+#[derive(Default)]
+pub(super) struct Found {
+    /// In the wanted files.
+    pub(super) wanted: Vec<Finding>,
+    /// In files that did not change, but whose findings a change may alter.
+    pub(super) elsewhere: Vec<Finding>,
 }
 
 /// A file after reading.
@@ -66,9 +81,28 @@ struct Read<'a> {
     findings: Vec<Finding>,
 }
 
+impl<'a> Pass<'a> {
+    pub(super) fn new(
+        repo: &'a Repo,
+        groups: &'a BTreeSet<Group>,
+        settings: &'a Settings,
+        cache: &'a Cache,
+    ) -> Self {
+        Self {
+            repo,
+            groups,
+            settings,
+            cache,
+            counts: Counts::default(),
+            failures: Mutex::default(),
+            notes: Mutex::default(),
+        }
+    }
+}
+
 impl Pass<'_> {
     /// Every finding of the wanted files, before the policy has its say.
-    pub(super) fn run(&self, inputs: &Inputs) -> Result<Vec<Finding>> {
+    pub(super) fn run(&self, inputs: &Inputs) -> Result<Found> {
         let scanner = OnceLock::new();
         let secrets = Digest::default().with("secrets").with(FileScanner::configuration(self.repo));
         let mut read: Vec<Read<'_>> = inputs
@@ -76,10 +110,18 @@ impl Pass<'_> {
             .par_iter()
             .filter_map(|input| self.read(input, &secrets, &scanner).transpose())
             .collect::<Result<_>>()?;
-        let mut findings: Vec<Finding> =
+        let of_reading: Vec<Finding> =
             read.iter_mut().flat_map(|read| std::mem::take(&mut read.findings)).collect();
-        findings.extend(self.judge(read, inputs)?);
-        Ok(findings)
+        let mut found = self.judge(read, inputs);
+        found.wanted.splice(0..0, of_reading);
+        Ok(found)
+    }
+
+    /// Notes that a group could not look.
+    fn fail(&self, group: Group, error: &anyhow::Error) {
+        if let Ok(mut failures) = self.failures.lock() {
+            failures.insert((group, format!("{error:#}")));
+        }
     }
 
     /// Reads a file, and scans it for secrets where its findings are wanted. `None` where there is
@@ -166,30 +208,58 @@ impl Pass<'_> {
     }
 
     /// Judges what was read: files one by one, then the dbt projects.
-    fn judge(&self, read: Vec<Read<'_>>, inputs: &Inputs) -> Result<Vec<Finding>> {
+    fn judge(&self, read: Vec<Read<'_>>, inputs: &Inputs) -> Found {
         let texts = Texts::of(read);
-        let judge = Judge::new(self, &texts, inputs)?;
-        let mut findings: Vec<Finding> = texts
-            .wanted
-            .par_iter()
-            .map(|at| judge.file(&texts.sources[*at], &texts.digests[*at]))
-            .collect::<Result<Vec<_>>>()?
-            .into_iter()
-            .flatten()
-            .collect();
+        let judge = Judge::new(self, &texts, inputs);
+        judge.note_settings();
+        let all = [Group::Sql, Group::Yaml, Group::Workflow];
+        let findings = |wanted: &[(usize, Group)]| -> Vec<Finding> {
+            let judged = wanted
+                .par_iter()
+                .map(|(at, group)| judge.file(&texts.sources[*at], &texts.digests[*at], *group))
+                .collect::<Vec<_>>();
+            judged.into_iter().flatten().collect()
+        };
+        let wanted: Vec<(usize, Group)> =
+            texts.wanted.iter().flat_map(|at| all.map(|group| (*at, group))).collect();
+        let mut found = Found { wanted: findings(&wanted), elsewhere: findings(&judge.affected(inputs)) };
         for group in [Group::Dbt, Group::DbtV2] {
-            if self.groups.contains(&group) {
-                findings.extend(judge.projects(group)?);
+            if !self.groups.contains(&group) {
+                continue;
             }
+            let paths: BTreeSet<&str> =
+                texts.wanted.iter().map(|at| texts.sources[*at].path.as_str()).collect();
+            let (here, elsewhere): (Vec<Finding>, Vec<Finding>) = judge
+                .projects(inputs, group)
+                .into_iter()
+                .partition(|finding| inputs.changed.is_none() || paths.contains(finding.path.as_str()));
+            found.wanted.extend(here);
+            found.elsewhere.extend(elsewhere);
         }
-        Ok(findings)
+        found
     }
 
     /// A result that is known, or found now.
     fn cached(&self, key: Digest, judge: impl FnOnce() -> Result<Judged>) -> Result<Vec<Finding>> {
+        self.cached_of(key, "", judge)
+    }
+
+    fn cached_of(
+        &self,
+        key: Digest,
+        path: &str,
+        judge: impl FnOnce() -> Result<Judged>,
+    ) -> Result<Vec<Finding>> {
         let (judged, known) = self.cache.get(key, judge)?;
         Counts::add(if known { &self.counts.cached } else { &self.counts.judged }, 1);
         Counts::add(&self.counts.allowed_inline, judged.allowed_inline);
+        for warning in &judged.warnings {
+            tracing::warn!("{warning}");
+        }
+        if let Some(reason) = &judged.unknown {
+            tracing::warn!("not fully checked: {path}: {reason}; `dbt deps` installs packages");
+            Counts::add(&self.counts.unknown, 1);
+        }
         Ok(judged.findings)
     }
 
@@ -243,7 +313,7 @@ struct Judge<'a> {
     texts: &'a Texts,
     all: Vec<&'a Source>,
     paths: Vec<&'a str>,
-    yaml: yaml::Config,
+    yaml: Result<yaml::Config, String>,
     workflow: workflow::Context<'a>,
     folders: Vec<(String, sql::Role)>,
     sql: OnceLock<Result<sql::Project, String>>,
@@ -252,23 +322,16 @@ struct Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    fn new(pass: &'a Pass<'a>, texts: &'a Texts, inputs: &'a Inputs) -> Result<Self> {
+    fn new(pass: &'a Pass<'a>, texts: &'a Texts, inputs: &'a Inputs) -> Self {
         let all: Vec<&Source> = texts.sources.iter().collect();
         let paths: Vec<&str> = inputs.files.iter().map(|file| file.path.as_str()).collect();
         let folders = project::folders(&all);
-        let mut judge = Self {
-            pass,
-            texts,
-            yaml: project::yaml_config(&all, pass.repo.root())?,
-            workflow: workflow::Context::new(paths.iter().copied()).reading(all.iter().copied()),
-            all,
-            paths,
-            folders,
-            sql: OnceLock::new(),
-            keys: BTreeMap::new(),
-        };
+        let yaml = project::yaml_config(&all, pass.repo.root()).map_err(|error| format!("{error:#}"));
+        let workflow = workflow::Context::new(paths.iter().copied()).reading(all.iter().copied());
+        let (sql, keys) = (OnceLock::new(), BTreeMap::new());
+        let mut judge = Self { pass, texts, all, paths, yaml, workflow, folders, sql, keys };
         judge.keys = judge.keys();
-        Ok(judge)
+        judge
     }
 
     fn keys(&self) -> BTreeMap<Group, Digest> {
@@ -292,14 +355,15 @@ impl<'a> Judge<'a> {
             if project::decides_sql(&source.path, &macros) {
                 add(Group::Sql);
             }
-            if common::is_yamllint(&source.path) {
-                add(Group::Yaml);
-            }
-            // A call is checked against the workflow that it calls.
-            if workflow::concerns(&source.path) {
+            // A call is checked against the workflow or action that it calls.
+            if workflow::decides(&source.path) || workflow::concerns(&source.path) {
                 add(Group::Workflow);
             }
             add(Group::Dbt);
+        }
+        if let (Some(key), Ok(config)) = (keys.get_mut(&Group::Yaml), &self.yaml) {
+            // With all that the settings name: what they extend, and lists of files to ignore.
+            config.inputs().iter().for_each(|input| key.add(input));
         }
         for group in [Group::Dbt, Group::Workflow] {
             if let Some(key) = keys.get_mut(&group) {
@@ -309,63 +373,105 @@ impl<'a> Judge<'a> {
         keys
     }
 
-    /// What the groups that look at single files find in one.
-    fn file(&self, source: &Source, digest: &[u8; 32]) -> Result<Vec<Finding>> {
-        let is_yaml = common::is_yaml(&source.path) || common::is_yamllint(&source.path);
-        let concerned = [
-            (Group::Sql, common::is_sql(&source.path)),
-            (Group::Yaml, is_yaml),
-            (Group::Workflow, is_yaml && workflow::concerns(&source.path)),
-        ];
-        let mut findings = Vec::new();
-        for (group, concerns) in concerned {
-            if !concerns || !self.pass.groups.contains(&group) {
-                continue;
-            }
-            let key = self.keys[&group].clone().with(&source.path).with(digest);
-            findings
-                .extend(self.pass.cached(key, || Ok(judged(self.offences(group, source)?, &source.text)))?);
+    /// Notes what the settings for SQL ask for in vain. Every run says so, whatever is known already.
+    fn note_settings(&self) {
+        let wanted = self.texts.wanted.iter().map(|at| self.all[*at].path.as_str());
+        let wanted: Vec<&str> = wanted.filter(|path| common::is_sql(path)).collect();
+        if wanted.is_empty() || !self.pass.groups.contains(&Group::Sql) {
+            return;
         }
-        Ok(findings)
+        let notes = project::sql_inputs(&self.all, &self.folders).notes(wanted);
+        if let Ok(mut known) = self.pass.notes.lock() {
+            known.extend(notes);
+        }
     }
 
-    fn offences(&self, group: Group, source: &Source) -> Result<Vec<Offence>> {
-        match group {
-            Group::Sql => Ok(sql::check(source, self.sql()?)),
-            Group::Yaml => Ok(yaml::check(source, &self.yaml)),
+    /// Files that did not change and yet may be judged otherwise: what they are rendered, judged or run with did.
+    fn affected(&self, inputs: &Inputs) -> Vec<(usize, Group)> {
+        let Some(changed) = &inputs.changed else { return Vec::new() };
+        let macros = project::macro_folders(&self.folders);
+        let any = |decides: &dyn Fn(&str) -> bool| changed.iter().any(|change| decides(&change.path));
+        let here: HashSet<&str> = self.paths.iter().copied().collect();
+        let comes_or_goes =
+            changed.iter().any(|change| change.before.is_none() || !here.contains(change.path.as_str()));
+        let mut groups = Vec::new();
+        if any(&|path| project::decides_sql(path, &macros)) {
+            groups.push(Group::Sql);
+        }
+        if any(&|path| self.yaml.as_ref().is_ok_and(|config| config.reads(path))) {
+            groups.push(Group::Yaml);
+        }
+        if comes_or_goes || any(&workflow::decides) {
+            groups.push(Group::Workflow);
+        }
+        let wanted: HashSet<usize> = self.texts.wanted.iter().copied().collect();
+        (0..self.all.len())
+            .filter(|at| !wanted.contains(at) && !project::is_package(&self.all[*at].path, &self.folders))
+            .flat_map(|at| groups.iter().map(move |group| (at, *group)))
+            .collect()
+    }
+
+    /// What a group that looks at single files finds in one.
+    fn file(&self, source: &Source, digest: &[u8; 32], group: Group) -> Vec<Finding> {
+        let is_yaml = common::is_yaml(&source.path) || common::is_yamllint(&source.path);
+        let concerns = match group {
+            Group::Sql => common::is_sql(&source.path),
+            Group::Yaml => is_yaml,
+            Group::Workflow => is_yaml && workflow::concerns(&source.path),
+            Group::Secrets | Group::Dbt | Group::DbtV2 | Group::Policy => false,
+        };
+        if !concerns || !self.pass.groups.contains(&group) {
+            return Vec::new();
+        }
+        let key = self.keys[&group].clone().with(&source.path).with(digest);
+        let found = self.pass.cached_of(key, &source.path, || {
+            let sql::Checked { offences, warnings, unknown } = self.offences(group, source)?;
+            Ok(Judged { unknown, warnings, ..judged(offences, &source.text) })
+        });
+        found.unwrap_or_else(|error| {
+            // Settings of one group that cannot be understood leave the others to report.
+            self.pass.fail(group, &error);
+            Vec::new()
+        })
+    }
+
+    fn offences(&self, group: Group, source: &Source) -> Result<sql::Checked> {
+        let offences = match group {
+            Group::Sql => return sql::check(source, self.sql()?),
+            Group::Yaml => {
+                let config = self.yaml.as_ref().map_err(|error| anyhow::anyhow!("{error}"))?;
+                Ok(yaml::check(source, config))
+            }
             Group::Workflow => workflow::check(source, &self.workflow, &self.pass.settings.parameters),
             Group::Secrets | Group::Dbt | Group::DbtV2 | Group::Policy => Ok(Vec::new()),
-        }
+        };
+        Ok(sql::Checked { offences: offences?, ..sql::Checked::default() })
     }
 
     fn sql(&self) -> Result<&sql::Project> {
         let load = || {
             let inputs = project::sql_inputs(&self.all, &self.folders);
-            let wanted = self.texts.wanted.iter().map(|at| self.all[*at].path.as_str());
-            // A `.sqlfluff` that cannot be understood is told once, not at each file.
-            sql::Project::load(inputs, &self.pass.settings.parameters)
-                .and_then(|project| {
-                    project.ready(wanted.filter(|path| common::is_sql(path))).map(|()| project)
-                })
-                .map_err(|error| format!("{error:#}"))
+            sql::Project::load(inputs, &self.pass.settings.parameters).map_err(|error| format!("{error:#}"))
         };
         self.sql.get_or_init(load).as_ref().map_err(|error| anyhow::anyhow!("{error}"))
     }
 
     /// What is wrong with the dbt projects as wholes: in files that are wanted, or anywhere if any file of
-    /// a project is, as a change in one file shows in another.
-    fn projects(&self, group: Group) -> Result<Vec<Finding>> {
+    /// a project is, as a change in one file shows in another. A deleted file counts as changed.
+    fn projects(&self, inputs: &Inputs, group: Group) -> Vec<Finding> {
         let roots: Vec<&str> =
             self.all.iter().filter_map(|source| project::root_of_project(&source.path)).collect();
-        let concerned =
-            self.texts.wanted.iter().any(|at| roots.iter().any(|root| self.all[*at].path.starts_with(root)));
+        let wanted = self.texts.wanted.iter().map(|at| self.all[*at].path.as_str());
+        let changed = inputs.changed.iter().flatten().map(|change| change.path.as_str());
+        let concerned = wanted.chain(changed).any(|path| roots.iter().any(|root| path.starts_with(root)));
         if !concerned {
-            return Ok(Vec::new());
+            return Vec::new();
         }
-        self.pass.cached(self.keys[&Group::Dbt].clone().with(group.name()), || {
+        let found = self.pass.cached(self.keys[&Group::Dbt].clone().with(group.name()), || {
             let graph = Graph::build(&self.all, &self.paths);
             let offences = if group == Group::DbtV2 {
-                dbt_v2::check(&graph, &self.all)
+                let own = self.all.iter().filter(|source| !project::is_package(&source.path, &self.folders));
+                dbt_v2::check(&graph, &own.copied().collect::<Vec<_>>())
             } else {
                 dbt::check(&graph, &self.pass.settings.parameters)?
             };
@@ -378,6 +484,10 @@ impl<'a> Judge<'a> {
                 all.allowed_inline += found.allowed_inline;
             }
             Ok(all)
+        });
+        found.unwrap_or_else(|error| {
+            self.pass.fail(group, &error);
+            Vec::new()
         })
     }
 }
@@ -392,7 +502,7 @@ fn by_path(offences: Vec<Offence>) -> BTreeMap<String, Vec<Offence>> {
 
 impl From<crate::secrets::Scanned> for Judged {
     fn from(scanned: crate::secrets::Scanned) -> Self {
-        Self { findings: scanned.findings, allowed_inline: scanned.allowed_inline }
+        Self { findings: scanned.findings, allowed_inline: scanned.allowed_inline, ..Self::default() }
     }
 }
 

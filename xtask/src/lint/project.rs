@@ -10,6 +10,7 @@ use super::rule::Source;
 use super::sql::{self, Role};
 use super::yaml::Config;
 use crate::core::yaml::{self, Node, Style, Value};
+use crate::dbt::graph::packages;
 
 /// The folder of a dbt project within the repository, with a slash at its end unless it is the root.
 pub(super) fn root_of_project(path: &str) -> Option<&str> {
@@ -18,9 +19,18 @@ pub(super) fn root_of_project(path: &str) -> Option<&str> {
 
 /// Whether a file is one that decides how SQL is rendered or judged, whatever SQL file is looked at.
 pub(super) fn decides_sql(path: &str, macro_folders: &[String]) -> bool {
-    common::is_sqlfluff(path)
+    common::is_sql_settings(path)
+        || path.ends_with("profiles.yml")
         || root_of_project(path).is_some()
+        || path.ends_with("packages.yml")
+        || path.ends_with("dependencies.yml")
+        || common::is_sql(path) && path.contains("dbt_packages/")
         || common::is_sql(path) && macro_folders.iter().any(|folder| below(path, folder))
+}
+
+/// Whether a file belongs to an installed package rather than to the repository.
+pub(super) fn is_package(path: &str, folders: &[(String, Role)]) -> bool {
+    folders.iter().any(|(folder, role)| *role == Role::Package && below(path, folder))
 }
 
 fn below(path: &str, folder: &str) -> bool {
@@ -45,6 +55,7 @@ pub(super) fn folders(sources: &[&Source]) -> Vec<(String, Role)> {
             let given: Vec<&str> = given.unwrap_or_else(|| vec![default]);
             folders.extend(given.iter().map(|path| (format!("{root}{}", path.trim_matches('/')), role)));
         }
+        folders.push((format!("{root}{}", packages::folder(&settings)), Role::Package));
     }
     folders
 }
@@ -69,51 +80,119 @@ fn projects<'a>(sources: &[&'a Source]) -> Vec<(&'a str, Node)> {
     found.collect()
 }
 
-/// What SQL is rendered and judged by. With several projects in one repository the first one names the
-/// variables, and the macros of all are known.
+/// What SQL is rendered and judged by: each project has macros and variables of its own.
 pub(super) fn sql_inputs(sources: &[&Source], folders: &[(String, Role)]) -> sql::Inputs {
-    let projects = projects(sources);
-    let settings = projects.first().map(|(_, settings)| settings);
-    let macro_folders = macro_folders(folders);
-    let text_of =
-        |key: &str| settings.and_then(|settings| settings.get(key)?.text()).unwrap_or_default().to_owned();
-    let vars = settings.and_then(|settings| settings.get("vars")).map(json);
     let styles: Vec<(String, String)> = sources
         .iter()
-        .filter(|source| common::is_sqlfluff(&source.path))
-        .map(|source| {
-            let folder = source.path.rsplit_once('/').map_or("", |(folder, _)| folder);
-            (folder.to_owned(), source.text.clone())
-        })
+        .filter(|source| common::is_sql_settings(&source.path) && !is_package(&source.path, folders))
+        .map(|source| (source.path.clone(), source.text.clone()))
         .collect();
+    let all = projects(sources);
+    let own = all.iter().filter(|(root, _)| !is_package(root, folders));
+    let projects = own.map(|(root, settings)| {
+        let name = settings.get("name").and_then(Node::text).unwrap_or_default();
+        let inputs = sql::Inputs {
+            name: name.to_owned(),
+            vars: vars(settings, name),
+            adapter: adapter(sources, root, settings),
+            macros: macros_below(sources, root, settings),
+            packages: packages_of(&all, sources, root, settings),
+            ..sql::Inputs::default()
+        };
+        ((*root).to_owned(), inputs)
+    });
+    let projects: Vec<(String, sql::Inputs)> = projects.collect();
     sql::Inputs {
-        name: text_of("name"),
-        vars: match vars {
-            Some(Json::Object(vars)) => vars,
-            _ => Map::new(),
-        },
-        adapter: adapter(&styles),
+        // Scripts beside a project are for the same warehouse.
+        adapter: projects.first().map(|(_, project)| project.adapter.clone()).unwrap_or_default(),
+        projects,
         folders: folders.to_vec(),
-        macros: sources
-            .iter()
-            .filter(|source| common::is_sql(&source.path))
-            .filter(|source| macro_folders.iter().any(|folder| below(&source.path, folder)))
-            .map(|source| source.text.clone())
-            .collect(),
         styles,
+        ..sql::Inputs::default()
     }
 }
 
-/// sqlfluff's dialects have the names of dbt's adapters.
-fn adapter(styles: &[(String, String)]) -> String {
-    let root = styles.iter().find(|(folder, _)| folder.is_empty());
-    let dialect = root.and_then(|(_, text)| {
-        text.lines().find_map(|line| {
-            let (key, value) = line.split_once('=')?;
-            (key.trim() == "dialect").then(|| value.trim().to_owned())
+/// The variables of a project: those of its name count for it alone, and before the others.
+fn vars(settings: &Node, name: &str) -> Map<String, Json> {
+    let Some(Json::Object(mut vars)) = settings.get("vars").map(json) else { return Map::new() };
+    if let Some(Json::Object(own)) = vars.get(name).cloned() {
+        vars.extend(own);
+    }
+    vars
+}
+
+/// The texts of the macro files of the project in `root`.
+fn macros_below(sources: &[&Source], root: &str, settings: &Node) -> Vec<String> {
+    let paths = |key: &str, default: &str, inner: &str| -> Vec<String> {
+        let given =
+            settings.get(key).map(|paths| paths.one_or_many().iter().filter_map(Node::text).collect());
+        let given: Vec<&str> = given.unwrap_or_else(|| vec![default]);
+        given.iter().map(|path| format!("{root}{}{inner}/", path.trim_matches('/'))).collect()
+    };
+    let folders = [paths("macro-paths", "macros", ""), paths("test-paths", "tests", "/generic")].concat();
+    sources
+        .iter()
+        .filter(|source| common::is_sql(&source.path))
+        .filter(|source| folders.iter().any(|folder| source.path.starts_with(folder)))
+        .map(|source| source.text.clone())
+        .collect()
+}
+
+/// The macro files of the packages that the project in `root` has: installed ones, and local ones of the repository.
+fn packages_of(
+    all: &[(&str, Node)],
+    sources: &[&Source],
+    root: &str,
+    settings: &Node,
+) -> Vec<(String, Vec<String>)> {
+    let home = format!("{root}{}/", packages::folder(settings));
+    let local: Vec<String> = sources
+        .iter()
+        .filter(|source| {
+            ["packages.yml", "dependencies.yml"].iter().any(|file| source.path == format!("{root}{file}"))
         })
-    });
-    dialect.unwrap_or_else(|| "snowflake".to_owned())
+        .filter_map(|source| yaml::parse_one(&source.text).ok()?)
+        .flat_map(|document| {
+            let packages = document.get("packages").map(Node::items).unwrap_or_default();
+            let paths = packages.iter().filter_map(|package| package.get("local")?.text());
+            paths.filter_map(|path| packages::joined(root, path)).collect::<Vec<_>>()
+        })
+        .collect();
+    all.iter()
+        .filter(|(other, _)| other.starts_with(&home) || local.iter().any(|path| path == other))
+        .filter_map(|(other, settings)| {
+            let name = settings.get("name").and_then(Node::text)?;
+            Some((name.to_owned(), macros_below(sources, other, settings)))
+        })
+        .collect()
+}
+
+/// The dialect of the project in `root`, by the profile that it names, if that is in the repository; else empty. The
+/// profiles of whoever runs this are not asked: they must not change what is found.
+fn adapter(sources: &[&Source], root: &str, settings: &Node) -> String {
+    let name = settings.get("profile").and_then(Node::text).unwrap_or_default();
+    let places = [format!("{root}profiles.yml"), "profiles.yml".to_owned(), ".dbt/profiles.yml".to_owned()];
+    let profiles = places.iter().find_map(|place| sources.iter().find(|source| source.path == *place));
+    let Some(profiles) = profiles.and_then(|source| yaml::parse_one(&source.text).ok()?) else {
+        return String::new();
+    };
+    let outputs = profiles.at(&[name, "outputs"]).map(Node::entries).unwrap_or_default();
+    let target = profiles.at(&[name, "target"]).and_then(Node::text).unwrap_or_default();
+    let kind = |wanted: Option<&str>| {
+        let mut outputs =
+            outputs.iter().filter(|(key, _)| wanted.is_none_or(|wanted| key.text() == Some(wanted)));
+        outputs.find_map(|(_, output)| output.get("type")?.text())
+    };
+    let dialect = match kind(Some(target)).or_else(|| kind(None)).unwrap_or_default() {
+        "spark" => "sparksql",
+        "sqlserver" | "fabric" | "synapse" => "tsql",
+        "athena" | "bigquery" | "clickhouse" | "databricks" | "duckdb" | "mysql" | "oracle" | "postgres"
+        | "redshift" | "snowflake" | "sqlite" | "trino" => {
+            kind(Some(target)).or_else(|| kind(None)).unwrap_or_default()
+        }
+        _ => "",
+    };
+    dialect.to_owned()
 }
 
 /// A value of YAML as JSON, by YAML's own rules for plain scalars.
@@ -154,7 +233,11 @@ mod tests {
         let sources = [
             source(
                 "shop/dbt_project.yml",
-                "name: shop\nmodel-paths: [transform]\nvars:\n  days: 7\n  since: '2026'\n  on: true\n  shop: {x: [1]}\n",
+                "name: shop\nprofile: p\nmodel-paths: [transform]\nvars:\n  days: 7\n  since: '2026'\n  on: true\n  shop: {x: [1]}\n",
+            ),
+            source(
+                "shop/profiles.yml",
+                "p: {target: b, outputs: {a: {type: duckdb}, b: {type: bigquery}}}\n",
             ),
             source("shop/macros/a.sql", "{% macro a() %}{% endmacro %}"),
             source("shop/tests/generic/b.sql", "{% test b() %}{% endtest %}"),
@@ -166,13 +249,14 @@ mod tests {
         let folders = folders(&sources);
         assert!(folders.contains(&("shop/transform".to_owned(), Role::Model)));
         let inputs = sql_inputs(&sources, &folders);
+        let (root, shop) = &inputs.projects[0];
         assert_eq!(
-            (inputs.name.as_str(), inputs.adapter.as_str(), inputs.macros.len()),
-            ("shop", "postgres", 2)
+            (root.as_str(), shop.name.as_str(), shop.adapter.as_str(), shop.macros.len()),
+            ("shop/", "shop", "bigquery", 2)
         );
         assert_eq!(
-            Json::Object(inputs.vars),
-            serde_json::json!({"days": 7, "since": "2026", "on": true, "shop": {"x": [1]}})
+            Json::Object(shop.vars.clone()),
+            serde_json::json!({"days": 7, "since": "2026", "on": true, "shop": {"x": [1]}, "x": [1]})
         );
         assert_eq!(inputs.styles.len(), 2);
         let macros = macro_folders(&folders);

@@ -143,6 +143,11 @@ impl Settings {
         }
     }
 
+    /// Whether findings of a rule count in a file.
+    pub(super) fn applies(&self, rule: &str, path: &str) -> bool {
+        self.severity(rule, Severity::Low).is_some() && self.covers(rule, path)
+    }
+
     /// Whether a rule looks at a path at all.
     fn covers(&self, rule: &str, path: &str) -> bool {
         self.rules.get(rule).is_none_or(|scope| {

@@ -6,6 +6,7 @@
 
 mod average_of_averages;
 mod builtins;
+mod config;
 mod engine_clock;
 mod hard_coded_relation;
 mod jinja;
@@ -32,16 +33,17 @@ use std::ops::Range;
 
 use anyhow::{Result, anyhow};
 
-use self::jinja::{Nature, Renderer, Settings};
+use self::jinja::{Guess, Nature, Renderer, Settings};
 use self::macros::Library;
 use self::noqa::Noqa;
 use self::policy::{File, Objection};
 use self::style::{Parsed, Patch, Style, Styles, Violation};
-use self::template::{Fault, Piece};
+use self::template::{Fault, Kind, Piece};
 use self::trace::{Origin, Rendering};
 use super::rule::{Offence, Parameters, Rule, Source};
 use crate::core::finding::{Group, Lines, Severity};
 
+pub(crate) use self::config::is_config;
 pub(crate) use self::style::{Described, described};
 
 const TEMPLATE: Rule = Rule {
@@ -96,6 +98,8 @@ pub(crate) enum Role {
     Test,
     Analysis,
     Macro,
+    /// Of an installed package: never judged, only read.
+    Package,
     /// SQL that something other than dbt runs.
     Script,
 }
@@ -115,19 +119,26 @@ pub(crate) struct Inputs {
     pub(crate) name: String,
     /// `vars` of `dbt_project.yml`.
     pub(crate) vars: serde_json::Map<String, serde_json::Value>,
-    /// The adapter whose macros are preferred, such as `snowflake`.
+    /// The adapter that the profile names, such as `snowflake`; empty if none is known.
     pub(crate) adapter: String,
     /// The folders of the project, such as `dbt/models`; the nearest above a file counts.
     pub(crate) folders: Vec<(String, Role)>,
-    /// The texts of the macro files, those of installed packages first: a later macro of a name wins.
+    /// The texts of the macro files: a later macro of a name wins.
     pub(crate) macros: Vec<String>,
-    /// The texts of the `.sqlfluff` files by their folder, which is empty at the root.
+    /// The texts of the macro files of installed packages, by the name of the package.
+    pub(crate) packages: Vec<(String, Vec<String>)>,
+    /// The dbt projects of the repository by their folder; each has macros and variables of its own. What is above
+    /// is for files outside of all of them.
+    pub(crate) projects: Vec<(String, Self)>,
+    /// The texts of the files that may hold sqlfluff's settings, and of `.sqlfluffignore` files, by their paths.
     pub(crate) styles: Vec<(String, String)>,
 }
 
 /// A project, ready to check its files from any thread.
 pub(crate) struct Project {
     renderer: Renderer,
+    /// Of each dbt project, by its folder with a slash at its end; the deepest first.
+    renderers: Vec<(String, Renderer)>,
     styles: Styles,
     folders: Vec<(String, Role)>,
     averages: average_of_averages::Settings,
@@ -137,18 +148,30 @@ pub(crate) struct Project {
 impl Project {
     /// Cheap: linters are made by [`Self::ready`]. Fails on parameters that cannot be understood.
     pub(crate) fn load(inputs: Inputs, parameters: &Parameters) -> Result<Self> {
-        let mut library = Library::default();
-        for text in &inputs.macros {
-            library.add(&Text::of(text).body);
-        }
-        let settings = Settings { name: inputs.name, vars: inputs.vars, adapter: inputs.adapter };
+        let mut inputs = inputs;
+        let styles = inputs.styles();
+        let mut renderers: Vec<(String, Renderer)> = std::mem::take(&mut inputs.projects)
+            .into_iter()
+            .map(|(root, mut project)| {
+                let renderer = renderer(&mut project, &styles, &root);
+                (root, renderer)
+            })
+            .collect();
+        renderers.sort_by_key(|(root, _)| std::cmp::Reverse(root.len()));
         Ok(Self {
-            renderer: Renderer::new(settings, library),
-            styles: Styles::new(inputs.styles),
+            renderer: renderer(&mut inputs, &styles, ""),
+            renderers,
+            styles,
             folders: inputs.folders,
             averages: parameters.of(&average_of_averages::RULE)?,
             relations: parameters.of(&hard_coded_relation::RULE)?,
         })
+    }
+
+    /// The renderer of the project that the file at `path` belongs to.
+    fn renderer(&self, path: &str) -> &Renderer {
+        let of_project = self.renderers.iter().find(|(root, _)| path.starts_with(root.as_str()));
+        of_project.map_or(&self.renderer, |(_, renderer)| renderer)
     }
 
     /// What the file at `path` is for.
@@ -157,15 +180,6 @@ impl Project {
         let nearest =
             self.folders.iter().filter(|(folder, _)| above(folder)).max_by_key(|(folder, _)| folder.len());
         nearest.map_or(Role::Script, |(_, role)| *role)
-    }
-
-    /// Makes the linters that these files need. Fails on a `.sqlfluff` that cannot be understood, once
-    /// rather than at each file.
-    pub(crate) fn ready<'p>(&self, paths: impl IntoIterator<Item = &'p str>) -> Result<()> {
-        for path in paths {
-            self.styles.of(path)?;
-        }
-        Ok(())
     }
 
     fn objections(&self, file: &File<'_>) -> Vec<(&'static Rule, Objection)> {
@@ -184,6 +198,43 @@ impl Project {
             .flat_map(|(rule, objections)| objections.into_iter().map(move |objection| (rule, objection)))
             .collect()
     }
+}
+
+impl Inputs {
+    fn styles(&self) -> Styles {
+        let mut dialects: Vec<(String, String)> =
+            self.projects.iter().map(|(root, project)| (root.clone(), project.adapter.clone())).collect();
+        dialects.push((String::new(), self.adapter.clone()));
+        Styles::new(self.styles.clone(), &dialects)
+    }
+
+    /// What the settings that apply to these files ask for in vain, and which dialects are assumed.
+    pub(crate) fn notes<'p>(&self, paths: impl IntoIterator<Item = &'p str>) -> BTreeSet<String> {
+        self.styles().notes(paths)
+    }
+}
+
+fn renderer(inputs: &mut Inputs, styles: &Styles, root: &str) -> Renderer {
+    let mut library = Library::default();
+    for (package, texts) in &inputs.packages {
+        let bodies: Vec<String> = texts.iter().map(|text| Text::of(text).body.into_owned()).collect();
+        library.add_package(package, &bodies);
+    }
+    for text in &inputs.macros {
+        library.add(&Text::of(text).body);
+    }
+    let (config, dialect) = styles.config_of(&format!("{root}any.sql")).unzip();
+    for text in config.iter().flat_map(|config| &config.macros) {
+        library.add(text);
+    }
+    let settings = Settings {
+        name: std::mem::take(&mut inputs.name),
+        vars: std::mem::take(&mut inputs.vars),
+        adapter: dialect.unwrap_or(&inputs.adapter).to_owned(),
+        context: config.map(|config| config.context.clone()).unwrap_or_default(),
+        packages: inputs.packages.iter().map(|(package, _)| package.clone()).collect(),
+    };
+    Renderer::new(settings, library)
 }
 
 /// A file's text without what says how it is stored, and how to put that back.
@@ -232,15 +283,45 @@ const LARGEST: usize = 512 << 10;
 /// sqruff's parser recurses as deep as the SQL nests, up to its own limit.
 const STACK: usize = 64 << 20;
 
-/// Everything that is wrong with a file, in the order of its lines.
-pub(crate) fn check(source: &Source, project: &Project) -> Vec<Offence> {
+/// What was found in a file.
+#[derive(Debug, Default)]
+pub(crate) struct Checked {
+    /// In the order of its lines.
+    pub(crate) offences: Vec<Offence>,
+    /// Findings of rules that the settings only want to be warned of.
+    pub(crate) warnings: Vec<String>,
+    /// Why some of it could not be looked at, though nothing of it is certain to be wrong.
+    pub(crate) unknown: Option<String>,
+}
+
+/// Everything that is wrong with a file. Fails on settings that cannot be understood.
+pub(crate) fn check(source: &Source, project: &Project) -> Result<Checked> {
+    if project.styles.ignores(&source.path) {
+        return Ok(Checked::default());
+    }
+    let style = project.styles.of(&source.path)?;
+    if !["jinja", "dbt", "raw"].contains(&style.config().templater()) {
+        let reason =
+            format!("the templater `{}` of its settings is not supported", style.config().templater());
+        return Ok(Checked { unknown: Some(reason), ..Checked::default() });
+    }
+    Ok(checked(source, project, style.config()))
+}
+
+fn checked(source: &Source, project: &Project, config: &config::Config) -> Checked {
     stacker::grow(STACK, || {
         let text = Text::of(&source.text);
         let lines = Lines::new(text.body.as_bytes());
-        let noqa = Noqa::of(&text.body);
-        let mut found = BTreeSet::new();
+        let noqa = if config.heeds_noqa() { Noqa::of(&text.body) } else { Noqa::default() };
+        let is_left_out = |rule: &str| match rule {
+            "sql-parse" => config.ignores("parsing") || config.ignores("lexing"),
+            "sql-template" => config.ignores("templating"),
+            rule => config.ignores("linting") && !is_policy(rule),
+        };
+        let mut found = Seen::default();
         judge(&text.body, &source.path, project, &mut found);
-        found
+        let offences = found
+            .violations
             .into_iter()
             .map(|Violation { start, end, rule, message }| Offence {
                 rule: Cow::Borrowed(rule),
@@ -249,9 +330,36 @@ pub(crate) fn check(source: &Source, project: &Project) -> Vec<Offence> {
                 message,
                 remedy: None,
             })
-            .filter(|offence| !(is_policy(&offence.rule) && noqa.waives(&offence.rule, offence.span.line)))
-            .collect()
+            .filter(|offence| !is_left_out(&offence.rule) && !noqa.waives(&offence.rule, offence.span.line));
+        let (warnings, offences): (Vec<Offence>, Vec<Offence>) =
+            offences.partition(|offence| config.warns_only(&offence.rule));
+        let warnings = warnings.iter().map(|offence| {
+            format!("{}:{}: [{}] {}", offence.path, offence.span.line, offence.rule, offence.message)
+        });
+        Checked { warnings: warnings.collect(), offences, unknown: found.unknown }
     })
+}
+
+/// What is known of a file while it is judged.
+#[derive(Default)]
+struct Seen {
+    violations: BTreeSet<Violation>,
+    unknown: Option<String>,
+}
+
+impl Seen {
+    fn add(&mut self, violations: impl IntoIterator<Item = Violation>) {
+        self.violations.extend(violations);
+    }
+
+    /// A fault, unless dbt may see it otherwise.
+    fn add_fault(&mut self, fault: Fault) {
+        if fault.is_uncertain {
+            self.unknown.get_or_insert(fault.reason);
+        } else {
+            self.add([faulty(fault)]);
+        }
+    }
 }
 
 /// Whether it is a rule of ours about what the SQL says: sqruff's heed `-- noqa` by themselves, and a file that
@@ -260,14 +368,19 @@ fn is_policy(rule: &str) -> bool {
     RULES.iter().any(|ours| ours.name == rule) && ![TEMPLATE.name, PARSE.name].contains(&rule)
 }
 
-fn judge(source: &str, path: &str, project: &Project, found: &mut BTreeSet<Violation>) {
+fn judge(source: &str, path: &str, project: &Project, found: &mut Seen) {
     if source.len() > LARGEST {
         let error = anyhow!("it has {} bytes; more than {LARGEST} are not judged", source.len());
-        return found.extend([unread(&error)]);
+        return found.add([unread(&error)]);
     }
-    let (pieces, nature) = match project.renderer.nature(source) {
+    let renderer = project.renderer(path);
+    let is_raw = project.styles.of(path).is_ok_and(|style| style.config().templater() == "raw");
+    let whole =
+        || (vec![Piece { kind: Kind::Text, range: 0..source.len(), code: 0..source.len() }], Nature::Sql);
+    let (pieces, nature) = match renderer.nature(source) {
+        _ if is_raw => whole(),
         Ok(read) => read,
-        Err(fault) => return found.extend([faulty(fault)]),
+        Err(fault) => return found.add_fault(fault),
     };
     let role = project.role(path);
     let scoped;
@@ -277,15 +390,15 @@ fn judge(source: &str, path: &str, project: &Project, found: &mut BTreeSet<Viola
             &scoped
         }
         Ok((style, None)) => style,
-        Err(error) => return found.extend([unread(&error)]),
+        Err(error) => return found.add([unread(&error)]),
     };
     if style.rules().contains(&padding::NAME) {
-        found.extend(padding::check(source, &pieces));
+        found.add(padding::check(source, &pieces));
     }
     if let Nature::Macros(faults) = nature {
-        return found.extend(faults.into_iter().map(faulty));
+        return faults.into_iter().for_each(|fault| found.add_fault(fault));
     }
-    let renderings = renderings(source, &pieces, path, project);
+    let renderings = renderings(source, &pieces, path, renderer, Guess::Names);
     for (index, rendering) in renderings.iter().enumerate() {
         // What a full run leaves out of a model is not unused, and what it keeps is judged with the rest.
         let is_part = renderings[index + 1..]
@@ -295,40 +408,79 @@ fn judge(source: &str, path: &str, project: &Project, found: &mut BTreeSet<Viola
         let rendering = match rendering {
             Ok(rendering) => rendering,
             Err(fault) => {
-                found.insert(faulty(fault.clone()));
+                found.add_fault(fault.clone());
                 continue;
             }
         };
-        if rendering.text.trim().is_empty() {
+        let file = Rendered { source, role, style, rendering, is_part, is_guess: false };
+        if look(&file, project, found) {
             continue;
         }
-        let looked = style.parse(source, rendering, |parsed| {
-            found.extend(parsed.broken.iter().cloned());
-            // In what is not understood, every indent looks wrong.
-            if parsed.broken.is_empty() && !is_part {
-                match parsed.violations() {
-                    Ok(violations) => {
-                        found.extend(violations.into_iter().filter(|found| !is_trimmed(rendering, found)));
-                    }
-                    Err(error) => {
-                        found.insert(unread(&error));
-                    }
-                }
-            }
-            if let Some(tree) = &parsed.tree {
-                let file = File::new(role, tree, rendering);
-                found.extend(project.objections(&file).into_iter().map(|(rule, objection)| Violation {
-                    start: objection.range.start,
-                    end: objection.range.end,
-                    rule: rule.name,
-                    message: objection.message,
-                }));
-            }
+        // A stand-in in the wrong form, perhaps: other forms are tried before the file is given up as unknown.
+        let others = [Guess::Clauses, Guess::Nothing];
+        let is_read = others.into_iter().any(|guess| {
+            let others = self::renderings(source, &pieces, path, renderer, guess);
+            others.get(index).and_then(|other| other.as_ref().ok()).is_some_and(|rendering| {
+                look(&Rendered { rendering, is_guess: true, ..file }, project, found)
+            })
         });
-        if let Err(error) = looked {
-            found.insert(unread(&error));
+        if !is_read {
+            found.unknown.get_or_insert_with(|| {
+                "it depends on packages that are not installed, or on what only a run knows".to_owned()
+            });
         }
     }
+}
+
+/// One rendering of a file.
+#[derive(Clone, Copy)]
+struct Rendered<'r> {
+    source: &'r str,
+    role: Role,
+    style: &'r Style,
+    rendering: &'r Rendering,
+    /// Whether another rendering has all of it.
+    is_part: bool,
+    /// Whether some of it was left out to make sense of the rest.
+    is_guess: bool,
+}
+
+/// Judges one rendering; false if it cannot be read and stand-ins may be why.
+fn look(file: &Rendered<'_>, project: &Project, found: &mut Seen) -> bool {
+    let rendering = file.rendering;
+    if rendering.text.trim().is_empty() {
+        return true;
+    }
+    let looked = file.style.parse(file.source, rendering, |parsed| {
+        if !parsed.broken.is_empty() && rendering.is_uncertain {
+            return false;
+        }
+        found.add(parsed.broken.iter().cloned());
+        // In what is not understood, every indent looks wrong.
+        if parsed.broken.is_empty() && !file.is_part {
+            match parsed.violations() {
+                Ok(violations) => found.add(violations.into_iter().filter(|found| {
+                    !is_trimmed(rendering, found)
+                        && (!file.is_guess || found.rule.starts_with("capitalisation."))
+                })),
+                Err(error) => found.add([unread(&error)]),
+            }
+        }
+        if let Some(tree) = parsed.tree.as_ref().filter(|_| !file.is_guess) {
+            let file = File::new(file.role, tree, rendering);
+            found.add(project.objections(&file).into_iter().map(|(rule, objection)| Violation {
+                start: objection.range.start,
+                end: objection.range.end,
+                rule: rule.name,
+                message: objection.message,
+            }));
+        }
+        true
+    });
+    looked.unwrap_or_else(|error| {
+        found.add([unread(&error)]);
+        true
+    })
 }
 
 /// Whether it is about whitespace that whitespace control takes away: how that is laid out is nobody's
@@ -355,14 +507,15 @@ fn renderings(
     source: &str,
     pieces: &[Piece],
     path: &str,
-    project: &Project,
+    renderer: &Renderer,
+    guess: Guess,
 ) -> Vec<Result<Rendering, Fault>> {
     let name = path.rsplit('/').next().unwrap_or(path).trim_end_matches(".sql");
-    let first = project.renderer.render(source, pieces, name, false);
+    let first = renderer.render(source, pieces, name, false, guess);
     let mut all = vec![first];
-    if project.renderer.asks_whether_incremental(source, pieces) {
-        let second = project.renderer.render(source, pieces, name, true);
-        if second != all[0] {
+    if renderer.asks_whether_incremental(source, pieces) {
+        let second = renderer.render(source, pieces, name, true, guess);
+        if second != all[0] || guess != Guess::Names {
             all.push(second);
         }
     }
@@ -373,8 +526,10 @@ fn renderings(
 /// promise that every place of a finding rests on.
 pub(crate) fn assert_traced(source: &str, project: &Project) {
     let text = Text::of(source);
-    let Ok((pieces, Nature::Sql)) = project.renderer.nature(&text.body) else { return };
-    for rendering in renderings(&text.body, &pieces, "models/fuzzed.sql", project).into_iter().flatten() {
+    let renderer = &project.renderer;
+    let Ok((pieces, Nature::Sql)) = renderer.nature(&text.body) else { return };
+    let path = "models/fuzzed.sql";
+    for rendering in renderings(&text.body, &pieces, path, renderer, Guess::Names).into_iter().flatten() {
         let mut at = 0;
         for slice in &rendering.slices {
             assert_eq!(slice.output.start, at, "a gap in {rendering:#?}");
@@ -392,27 +547,40 @@ const PASSES: usize = 8;
 /// The file's text with all that can be mended without a doubt, or nothing if nothing can. Only text
 /// outside of tags is changed, only by rules of layout and capitalisation, and only if every rendering
 /// says the same afterwards.
-pub(crate) fn fix(source: &Source, project: &Project) -> Option<String> {
+/// Rules that `is_off` names are left alone.
+pub(crate) fn fix(source: &Source, project: &Project, is_off: &dyn Fn(&str) -> bool) -> Option<String> {
+    let style = project.styles.of(&source.path).ok()?;
+    if project.styles.ignores(&source.path) || !["jinja", "dbt", "raw"].contains(&style.config().templater())
+    {
+        return None;
+    }
     stacker::grow(STACK, || {
         let text = Text::of(&source.text);
         if text.body.len() > LARGEST {
             return None;
         }
-        let fixed = settled(&text.body, &source.path, project);
+        let fixed = settled(&text.body, &source.path, project, is_off);
         (fixed != text.body).then(|| text.stored(&fixed)).flatten()
     })
 }
 
 /// The body after as many passes as it takes until one changes nothing.
-fn settled(body: &str, path: &str, project: &Project) -> String {
-    let Ok(shared) = project.styles.of(path) else { return ended(body) };
-    let Ok(scoped) = shared.scoped(body) else { return ended(body) };
+fn settled(body: &str, path: &str, project: &Project, is_off: &dyn Fn(&str) -> bool) -> String {
+    let as_it_is = || body.to_owned();
+    let Ok(shared) = project.styles.of(path) else { return as_it_is() };
+    let Ok(scoped) = shared.scoped(body) else { return as_it_is() };
     let style = scoped.as_ref().unwrap_or(shared);
-    let body = &padded(body, project, style).unwrap_or_else(|| body.to_owned());
+    let rules = style.rules();
+    let is_on = |rule: &str| rules.contains(&rule) && !is_off(rule);
+    let left_out: BTreeSet<&str> = rules.iter().copied().filter(|rule| is_off(rule)).collect();
+    let ends = is_on("layout.end_of_file");
+    let ended = |body: &str| if ends { ended(body) } else { body.to_owned() };
+    let body =
+        &if is_on(padding::NAME) { padded(body, path, project).unwrap_or_else(as_it_is) } else { as_it_is() };
     let mut fixed = ended(body);
     for _ in 0..PASSES {
-        match pass(&fixed, path, project, style) {
-            Some(next) if next != fixed => fixed = next,
+        match pass(&fixed, path, project, style, &left_out) {
+            Some(next) if ended(&next) != fixed => fixed = ended(&next),
             _ => return fixed,
         }
     }
@@ -420,10 +588,10 @@ fn settled(body: &str, path: &str, project: &Project) -> String {
     ended(body)
 }
 
-/// With a space on either side of the code in tags, where the style of that file asks for it; in macros too.
-fn padded(body: &str, project: &Project, style: &Style) -> Option<String> {
-    let (pieces, _) = project.renderer.nature(body).ok()?;
-    style.rules().contains(&padding::NAME).then(|| padding::mended(body, &pieces))
+/// With a space on either side of the code in tags; in macros too.
+fn padded(body: &str, path: &str, project: &Project) -> Option<String> {
+    let (pieces, _) = project.renderer(path).nature(body).ok()?;
+    Some(padding::mended(body, &pieces))
 }
 
 /// With a newline at its end, and one only.
@@ -432,20 +600,27 @@ fn ended(body: &str) -> String {
     if trimmed.is_empty() { body.to_owned() } else { format!("{trimmed}\n") }
 }
 
-fn pass(body: &str, path: &str, project: &Project, style: &Style) -> Option<String> {
-    let Ok((pieces, Nature::Sql)) = project.renderer.nature(body) else { return None };
+fn pass(
+    body: &str,
+    path: &str,
+    project: &Project,
+    style: &Style,
+    left_out: &BTreeSet<&str>,
+) -> Option<String> {
+    let renderer = project.renderer(path);
+    let Ok((pieces, Nature::Sql)) = renderer.nature(body) else { return None };
     let mut patches: Vec<Patch> = Vec::new();
     let mut literals: Vec<Range<usize>> = Vec::new();
-    for rendering in renderings(body, &pieces, path, project) {
+    for rendering in renderings(body, &pieces, path, renderer, Guess::Names) {
         let rendering = rendering.ok()?;
         let found = style.parse(body, &rendering, |parsed| {
-            if parsed.broken.is_empty() { parsed.patches().unwrap_or_default() } else { Vec::new() }
+            if parsed.broken.is_empty() { parsed.patches(left_out).unwrap_or_default() } else { Vec::new() }
         });
         patches.extend(found.ok()?);
         let texts = rendering.slices.iter().filter(|slice| slice.origin == Origin::Literal);
         literals.extend(texts.map(|slice| slice.source.clone()));
     }
-    let fixed = ended(&applied(body, patches, &literals));
+    let fixed = applied(body, patches, &literals);
     (says_the_same(body, &fixed, path, project, style)).then_some(fixed)
 }
 
@@ -485,9 +660,10 @@ fn applied(body: &str, mut patches: Vec<Patch>, literals: &[Range<usize>]) -> St
 /// more for sqruff to object to than the first.
 fn says_the_same(before: &str, after: &str, path: &str, project: &Project, style: &Style) -> bool {
     let read = |body: &str| {
-        let Ok((pieces, Nature::Sql)) = project.renderer.nature(body) else { return None };
+        let renderer = project.renderer(path);
+        let Ok((pieces, Nature::Sql)) = renderer.nature(body) else { return None };
         let mut all = Vec::new();
-        for rendering in renderings(body, &pieces, path, project) {
+        for rendering in renderings(body, &pieces, path, renderer, Guess::Names) {
             let look = |parsed: &Parsed<'_>| {
                 (parsed.meaning(), parsed.violations().map_or(usize::MAX, |found| found.len()))
             };

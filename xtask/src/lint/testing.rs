@@ -14,10 +14,14 @@ pub(crate) fn judge_yaml(text: &str) {
     });
     let source = Source { path: "a.yml".to_owned(), text: text.to_owned() };
     drop(yaml::check(&source, config));
-    if let Some(mended) = yaml::fix(&source, config) {
+    if let Some(mended) = yaml::fix(&source, config, &|_| false) {
         let read = |text: &str| crate::core::yaml::parse(text).expect("what is mended can be read").roots;
         assert_eq!(read(&mended), read(text), "a fix changed what is said");
-        assert_eq!(yaml::fix(&Source { text: mended, ..source }, config), None, "a fix is not whole");
+        assert_eq!(
+            yaml::fix(&Source { text: mended, ..source }, config, &|_| false),
+            None,
+            "a fix is not whole"
+        );
     }
 }
 

@@ -55,6 +55,7 @@ const CHECKS: &[(&Rule, Check)] = &[
     (&persisted_credentials::RULE, Check::Plain(persisted_credentials::check)),
     (&self_referring_env::RULE, Check::Plain(self_referring_env::check)),
     (&swallowed_failure::RULE, Check::Plain(swallowed_failure::check)),
+    (&template_injection::SPLICED, Check::Tuned(template_injection::check_spliced)),
     (&template_injection::RULE, Check::Tuned(template_injection::check)),
     (&uncovered_permissions::RULE, Check::InRepository(uncovered_permissions::check)),
     (&unpinned_action::RULE, Check::Tuned(unpinned_action::check)),
@@ -76,6 +77,11 @@ pub(crate) const RULES: &[&Rule] = &{
 /// Whether GitHub, or one of the rules, has an eye on the file.
 pub(crate) fn concerns(path: &str) -> bool {
     view::kind(path).is_some() || path.to_ascii_lowercase().starts_with(".github/")
+}
+
+/// Whether workflows elsewhere may be judged by what is in the file: actions and workflows that they use.
+pub(crate) fn decides(path: &str) -> bool {
+    view::kind(path).is_some()
 }
 
 /// Everything that the rules object to in one file; nothing in files that GitHub does not run. A file that

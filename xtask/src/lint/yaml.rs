@@ -45,11 +45,12 @@ pub(crate) fn check(source: &Source, config: &Config) -> Vec<Offence> {
 }
 
 /// The text with its white space mended, where that changes nothing that a program reads in it.
-pub(crate) fn fix(source: &Source, config: &Config) -> Option<String> {
+/// Rules that `is_off` names are left alone.
+pub(crate) fn fix(source: &Source, config: &Config, is_off: &dyn Fn(&str) -> bool) -> Option<String> {
     if config.ignores(&source.path) {
         return None;
     }
-    style::fix(source, config)
+    style::fix(source, config, is_off)
 }
 
 #[cfg(test)]
@@ -106,10 +107,10 @@ mod tests {
                 std::path::Path::new("."),
             )
             .expect("settings");
-            let found = fix(&source, &config);
+            let found = fix(&source, &config, &|_| false);
             assert_eq!(found.as_deref(), fixed, "{name}");
             if let Some(text) = found {
-                assert_eq!(fix(&Source { text, ..source }, &config), None, "{name}, again");
+                assert_eq!(fix(&Source { text, ..source }, &config, &|_| false), None, "{name}, again");
             }
         }
     }
@@ -126,12 +127,12 @@ mod tests {
             let source = Source { path: "a.yml".to_owned(), text };
             let config = config();
             drop(check(&source, &config));
-            if let Some(text) = fix(&source, &config) {
+            if let Some(text) = fix(&source, &config, &|_| false) {
                 prop_assert_eq!(
                     yaml::parse(&text).expect("still YAML").roots,
                     yaml::parse(&source.text).expect("YAML").roots
                 );
-                prop_assert_eq!(fix(&Source { text, ..source }, &config), None);
+                prop_assert_eq!(fix(&Source { text, ..source }, &config, &|_| false), None);
             }
         }
     }

@@ -107,6 +107,8 @@ impl Names {
             && !misfit
             && usual_length(value, shape)
             && language == Language::Other
+            // Beside a provider's name a UUID is an account, a workspace or a report far more often than a credential.
+            && !judge::uuid(value)
             && is_random()
             && unlike_other(bytes, token, value)
         {

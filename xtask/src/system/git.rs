@@ -112,6 +112,65 @@ pub(crate) fn staged(root: &Path) -> Result<Vec<Blob>> {
     Ok(blobs)
 }
 
+/// A path whose content differs between a commit and what is compared with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Change {
+    pub(crate) path: String,
+    /// What the commit holds; nothing for a path that it lacks.
+    pub(crate) before: Option<Blob>,
+}
+
+/// Every path that differs from `revision` (`HEAD`, or nothing at all before the first commit): in the index with
+/// `staged`, else in the work tree, where files that git does not know yet count too. Deleted ones are among them.
+pub(crate) fn changed(root: &Path, revision: Option<&str>, staged: bool) -> Result<Vec<Change>> {
+    let against = match revision {
+        Some(revision) => commit(root, revision)?,
+        None if output(command(root).args(["rev-parse", "--verify", "--quiet", "HEAD"])).is_ok() => {
+            "HEAD".to_owned()
+        }
+        None => EMPTY_TREE.to_owned(),
+    };
+    let mut diff = command(root);
+    diff.args(["diff-index", "--raw", "-z", "--no-renames", "--no-abbrev"]);
+    if staged {
+        diff.arg("--cached");
+    }
+    let raw = output(diff.args([against.as_str(), "--"])).context("failed to list what changed")?;
+    let mut parts = fields(&raw);
+    let mut changes = Vec::new();
+    while let (Some(meta), Some(name)) = (parts.next(), parts.next()) {
+        let meta: Vec<&str> = std::str::from_utf8(meta).unwrap_or_default().split(' ').collect();
+        // `:100644 100755 old new M`
+        let [mode, _, id, _, _] = meta[..] else { continue };
+        let path = String::from_utf8_lossy(name).into_owned();
+        let held = mode.starts_with(":100").then(|| Blob { id: id.to_owned(), path: path.clone() });
+        changes.push(Change { path, before: held });
+    }
+    if !staged {
+        let others = output(command(root).args(["ls-files", "--others", "--exclude-standard", "-z"]))?;
+        changes.extend(
+            fields(&others)
+                .map(|name| Change { path: path(name).to_string_lossy().into_owned(), before: None }),
+        );
+    }
+    Ok(changes)
+}
+
+/// The commit that a revision names. A revision that begins with a dash must not become an option.
+fn commit(root: &Path, revision: &str) -> Result<String> {
+    let commit = output(command(root).args([
+        "rev-parse",
+        "--verify",
+        "--quiet",
+        "--end-of-options",
+        &format!("{revision}^{{commit}}"),
+    ]))
+    .with_context(|| {
+        format!("`{revision}` is no revision of this repository (shallow clones lack old ones)")
+    })?;
+    Ok(String::from_utf8(commit).context("git printed no revision")?.trim().to_owned())
+}
+
 /// Every file of the index.
 pub(crate) fn index(root: &Path) -> Result<Vec<Blob>> {
     let listed =
@@ -187,24 +246,13 @@ impl Changes {
     /// What changed since `revision`: in the index with `staged`, else in the work tree, where files
     /// that git does not know yet count as changed from first to last line.
     pub(crate) fn since(root: &Path, revision: &str, staged: bool) -> Result<Self> {
-        // Resolved first: a revision that begins with a dash must not become an option of `diff`.
-        let commit = output(command(root).args([
-            "rev-parse",
-            "--verify",
-            "--quiet",
-            "--end-of-options",
-            &format!("{revision}^{{commit}}"),
-        ]))
-        .with_context(|| {
-            format!("`{revision}` is no revision of this repository (shallow clones lack old ones)")
-        })?;
-        let commit = String::from_utf8(commit).context("git printed no revision")?;
+        let commit = commit(root, revision)?;
         let mut diff = command(root);
         diff.args(["diff", "-U0", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames"]);
         if staged {
             diff.arg("--cached");
         }
-        let patch = output(diff.args([commit.trim(), "--"])).context("failed to list what changed")?;
+        let patch = output(diff.args([commit.as_str(), "--"])).context("failed to list what changed")?;
         let mut changes = Self::parse(&patch);
         if !staged {
             let others = output(command(root).args(["ls-files", "--others", "--exclude-standard", "-z"]))?;

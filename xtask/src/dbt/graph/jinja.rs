@@ -50,6 +50,10 @@ pub(crate) struct Call<'a> {
     pub(crate) arguments: Vec<(Option<&'a str>, Literal<'a>)>,
     /// From the name's first byte to the last argument's end.
     pub(crate) place: Range<usize>,
+    /// Whether the name is looked up in the context: not a filter, a test, or a method of a result.
+    pub(crate) is_looked_up: bool,
+    /// Whether the words around it decide whether it is called: `x if y`, `a and b`.
+    pub(crate) is_conditional: bool,
 }
 
 /// A value that can be told without running anything.
@@ -222,15 +226,34 @@ fn end_of_string(bytes: &[u8], from: usize, quote: u8) -> usize {
     at.min(bytes.len())
 }
 
+/// Words of Jinja's own that a bracket may follow: `x in (1, 2)`.
+const KEYWORDS: [&str; 11] =
+    ["in", "and", "or", "not", "if", "else", "elif", "is", "recursive", "import", "with"];
+
 /// Every call in an expression, those in arguments too.
 pub(crate) fn calls<'a>(tokens: &[(Token<'a>, Range<usize>)]) -> Vec<Call<'a>> {
     let mut found = Vec::new();
+    let is_conditional =
+        tokens.iter().any(|(token, _)| matches!(token, Token::Name("if" | "elif" | "and" | "or")));
     // Arguments that were read to their end, so that configs in configs are read once.
     let mut read_to = 0;
     for (at, (token, place)) in tokens.iter().enumerate() {
-        let (Token::Name(_), Some((Token::Mark('('), _))) = (token, tokens.get(at + 1)) else { continue };
+        let (Token::Name(word), Some((Token::Mark('('), _))) = (token, tokens.get(at + 1)) else { continue };
+        if KEYWORDS.contains(word) {
+            continue;
+        }
         let (name, first) = path(tokens, at);
-        let mut call = Call { name, arguments: Vec::new(), place: tokens[first].1.start..place.end };
+        let before = first.checked_sub(1).map(|at| &tokens[at].0);
+        let is_looked_up = !matches!(before, Some(Token::Mark('.' | '|') | Token::Name("is" | "not")))
+            || matches!(before, Some(Token::Name("not")))
+                && !matches!(first.checked_sub(2).map(|at| &tokens[at].0), Some(Token::Name("is")));
+        let mut call = Call {
+            name,
+            arguments: Vec::new(),
+            place: tokens[first].1.start..place.end,
+            is_looked_up,
+            is_conditional,
+        };
         let is_config = call.name.ends_with("config");
         if Call::is_read(&call.name) && (at >= read_to || !is_config) {
             let patience = if is_config { usize::MAX } else { MOST_SKIPPED };

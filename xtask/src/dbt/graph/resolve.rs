@@ -5,8 +5,10 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use super::jinja::{Call, Literal};
+use super::packages::Installed;
 use super::settings::Settings;
-use super::{Entry, Found, Kind, Macro, Owned, Parent, Project, Target};
+use super::template::Called;
+use super::{Entry, Found, Kind, Macro, Owned, Parent, Project, Target, Use};
 use crate::core::yaml::Node as Yaml;
 
 /// Packages of macros and tests alone: nothing in them can be what a `ref` means.
@@ -43,6 +45,15 @@ pub(super) fn target<'a>(call: &Call<'a>) -> Option<Target<'a>> {
     }
 }
 
+/// A call of `ref` or `source` as a use of `target`.
+pub(super) fn used<'a>(called: &Called<'a>, target: Target<'a>) -> Use<'a> {
+    let version = called.call.arguments.iter().find_map(|(name, value)| match (name, value) {
+        (Some("v" | "version"), Literal::Text(text) | Literal::Number(text)) => Some(*text),
+        _ => None,
+    });
+    Use { target, found: Found::Unknown, span: called.span, version, is_conditional: called.is_conditional }
+}
+
 pub(super) fn owned(target: &Target<'_>) -> Owned {
     match *target {
         Target::Ref { package, name } => {
@@ -62,6 +73,7 @@ impl Project<'_> {
         self.join_entries();
         self.apply_settings();
         self.resolve_uses();
+        self.find_reached();
         self.find_parents();
     }
 
@@ -142,8 +154,10 @@ impl Project<'_> {
                 }
             }
             let is_enabled = settings.truth("enabled") != Some(false);
+            let may_be_disabled = settings.is_unknown("enabled");
             let node = &mut self.nodes[at];
             node.is_enabled = is_enabled;
+            node.may_be_disabled = may_be_disabled;
             node.settings = settings;
         }
     }
@@ -158,10 +172,13 @@ impl Project<'_> {
             project: self.name().unwrap_or_default().to_owned(),
             sources,
             // Then a name that is not here may be there.
-            may_be_elsewhere: self
-                .packages
+            may_be_elsewhere: !self.installed.is_complete
+                && self.packages.iter().any(|package| !WITHOUT_MODELS.contains(&package.name.as_str())),
+            has_dynamic_sources: self
+                .sources
                 .iter()
-                .any(|package| !WITHOUT_MODELS.contains(&package.name.as_str())),
+                .any(|table| table.source.contains("{{") || table.name.contains("{{")),
+            installed: std::mem::take(&mut self.installed),
             yaml_relations: std::mem::take(&mut self.yaml_relations),
         };
         let of_nodes = self.nodes.iter_mut().flat_map(|node| &mut node.uses);
@@ -173,6 +190,41 @@ impl Project<'_> {
             mention.found = resolver.find(&mention.target);
         }
         self.names = resolver.names;
+        self.installed = resolver.installed;
+    }
+
+    /// Marks the macros that something calls: a node, a property or project file, or dbt itself. What none does
+    /// never runs.
+    fn find_reached(&mut self) {
+        let mut by_name: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (at, each) in self.macros.iter().enumerate() {
+            by_name.entry(each.name).or_default().push(at);
+        }
+        let mut open: Vec<usize> = Vec::new();
+        for node in self.nodes.iter().filter(|node| node.is_enabled) {
+            for called in &node.template.calls {
+                let name = called.call.name.rsplit('.').next().unwrap_or_default();
+                open.extend(by_name.get(name).into_iter().flatten());
+            }
+        }
+        let mut reached = vec![false; self.macros.len()];
+        while let Some(at) = open.pop() {
+            if std::mem::replace(&mut reached[at], true) {
+                continue;
+            }
+            for called in &self.macros[at].calls {
+                let name = called.rsplit('.').next().unwrap_or_default();
+                open.extend(by_name.get(name).into_iter().flatten());
+            }
+            for dispatched in &self.macros[at].dispatches {
+                let implements =
+                    |name: &str| name.split_once("__").is_some_and(|(_, base)| base == *dispatched);
+                open.extend((0..self.macros.len()).filter(|at| implements(self.macros[*at].name)));
+            }
+        }
+        for (each, is_reached) in self.macros.iter_mut().zip(reached) {
+            each.is_reached = is_reached;
+        }
     }
 
     fn find_parents(&mut self) {
@@ -201,6 +253,9 @@ struct Resolver {
     project: String,
     sources: HashMap<(String, String), usize>,
     may_be_elsewhere: bool,
+    /// A template names a source, so any name may be its.
+    has_dynamic_sources: bool,
+    installed: Installed,
     yaml_relations: HashSet<String>,
 }
 
@@ -211,13 +266,20 @@ impl Resolver {
             Owned::Ref { package: Some(package), .. } if *package != self.project => Found::Unknown,
             Owned::Ref { package, name } => match self.names.get(name).and_then(|at| at.first()) {
                 Some(&at) => Found::Node(at),
-                None if self.yaml_relations.contains(name) => Found::Unknown,
+                None if self.yaml_relations.contains(name) || self.installed.has_relation(name) => {
+                    Found::Unknown
+                }
                 None if self.may_be_elsewhere && package.is_none() => Found::Unknown,
                 None => Found::Nothing,
             },
             Owned::Source { source, table } => match self.sources.get(&(source.clone(), table.clone())) {
                 Some(&at) => Found::Source(at),
-                None if self.may_be_elsewhere => Found::Unknown,
+                None if self.may_be_elsewhere
+                    || self.has_dynamic_sources
+                    || self.installed.has_source(source, table) =>
+                {
+                    Found::Unknown
+                }
                 None => Found::Nothing,
             },
         }

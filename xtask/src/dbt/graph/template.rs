@@ -20,6 +20,8 @@ pub(crate) struct Called<'a> {
     pub(crate) span: Span,
     /// The block that it stands in, by its number.
     pub(crate) block: Option<usize>,
+    /// Whether a condition or a loop decides whether it is called.
+    pub(crate) is_conditional: bool,
 }
 
 /// `{% macro name(a, b) %}…{% endmacro %}` and its like.
@@ -42,6 +44,8 @@ impl<'a> Template<'a> {
         let lines = Lines::new(text.as_bytes());
         let mut template = Self::default();
         let mut open: Option<usize> = None;
+        // How many conditions and loops are open.
+        let mut branches = 0_usize;
         for piece in pieces(text) {
             let inner = match piece {
                 Piece::Output(inner) => inner,
@@ -60,12 +64,17 @@ impl<'a> Template<'a> {
                         template.blocks[at].body.end = inner.start.saturating_sub(2);
                         open = None;
                     }
+                    match word {
+                        "if" | "for" => branches += 1,
+                        "endif" | "endfor" => branches = branches.saturating_sub(1),
+                        _ => {}
+                    }
                     inner
                 }
                 _ => continue,
             };
             let words = tokens(text, inner, false);
-            template.take(&words, open, &lines);
+            template.take(&words, open, branches > 0, &lines);
         }
         for block in &mut template.blocks {
             // Past the closing mark of the opening tag; to the end where nothing closes it.
@@ -77,17 +86,18 @@ impl<'a> Template<'a> {
 
     pub(crate) fn python(text: &'a str) -> Self {
         let mut template = Self::default();
-        template.take(&tokens(text, 0..text.len(), true), None, &Lines::new(text.as_bytes()));
+        template.take(&tokens(text, 0..text.len(), true), None, true, &Lines::new(text.as_bytes()));
         template
     }
 
-    fn take(&mut self, words: &Tokens<'a>, block: Option<usize>, lines: &Lines<'_>) {
+    fn take(&mut self, words: &Tokens<'a>, block: Option<usize>, is_conditional: bool, lines: &Lines<'_>) {
         self.strings.extend(words.iter().filter_map(|(token, _)| match token {
             Token::Text(text) => Some(*text),
             _ => None,
         }));
         self.calls.extend(calls(words).into_iter().map(|call| Called {
             span: lines.span(call.place.start, call.place.end),
+            is_conditional: is_conditional || call.is_conditional,
             call,
             block,
         }));

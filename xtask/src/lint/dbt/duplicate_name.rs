@@ -21,7 +21,8 @@ pub(crate) const RULE: Rule = Rule {
 pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {
     let mut offences = Vec::new();
     let mut known: HashMap<&str, (&str, &str)> = HashMap::new();
-    for (_, node) in project.relations() {
+    // Two of one name are fine as long as one of them is disabled, and a template may decide that.
+    for (_, node) in project.relations().filter(|(_, node)| !node.may_be_disabled) {
         match known.get(node.name) {
             Some((word, path)) => offences.push(RULE.offence(
                 node.path,

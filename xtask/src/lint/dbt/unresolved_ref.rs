@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::core::finding::{Group, Severity};
-use crate::dbt::graph::{Found, Owned, Project, Target};
+use crate::dbt::graph::{Found, Mention, Owned, Project, Target};
 use crate::lint::rule::{Offence, Rule};
 
 pub(crate) const RULE: Rule = Rule {
@@ -24,12 +24,24 @@ pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {
     let of_nodes = project
         .nodes
         .iter()
-        .filter(|node| node.is_enabled)
+        .filter(|node| node.is_enabled && !node.may_be_disabled)
         .flat_map(|node| node.uses.iter().map(|each| (node.path, each)));
-    let of_macros = project.macros.iter().flat_map(|each| each.uses.iter().map(|used| (each.path, used)));
+    // The macros of a project without models are for others, which may have what they name.
+    let has_models = project.models().next().is_some();
+    let of_macros = project
+        .macros
+        .iter()
+        .filter(|_| has_models)
+        .flat_map(|each| each.uses.iter().map(move |used| (each, used)))
+        .filter(|(each, used)| each.is_reached || !used.is_conditional)
+        .map(|(each, used)| (each.path, used));
     for (path, each) in of_nodes.chain(of_macros) {
         let told = match each.target {
-            Target::Ref { name, .. } => named(project, each.found, name, offences.len()),
+            Target::Ref { name, .. } => match each.found {
+                Found::Nothing => Some(missing(project, name, offences.len())),
+                Found::Node(at) if !each.is_conditional => disabled(project, at, name),
+                _ => None,
+            },
             Target::Source { source, table } if each.found == Found::Nothing => {
                 Some(sourced(project, source, table, offences.len()))
             }
@@ -37,9 +49,12 @@ pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {
         };
         offences.extend(told.map(|message| RULE.offence(path, each.span, message)));
     }
-    for mention in &project.mentions {
+    for mention in project.mentions.iter().filter(|mention| is_about_something(project, mention)) {
         let told = match &mention.target {
-            Owned::Ref { name, .. } => named(project, mention.found, name, offences.len()),
+            // dbt leaves out the tests of what is disabled, and says so.
+            Owned::Ref { name, .. } if mention.found == Found::Nothing => {
+                Some(missing(project, name, offences.len()))
+            }
             Owned::Source { source, table } if mention.found == Found::Nothing => {
                 Some(sourced(project, source, table, offences.len()))
             }
@@ -50,17 +65,27 @@ pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {
     offences
 }
 
-fn named(project: &Project<'_>, found: Found, name: &str, before: usize) -> Option<String> {
-    match found {
-        Found::Nothing => {
-            let near = nearest(name, before, project.relations().map(|(_, node)| node.name));
-            Some(format!("no model, seed or snapshot is named `{name}`{near}"))
-        }
-        Found::Node(at) if !project.nodes[at].is_enabled => {
-            Some(format!("`{name}` is disabled, so nothing can read it"))
-        }
-        _ => None,
-    }
+/// Whether what the entry is about may be built: dbt drops the tests of everything else.
+fn is_about_something(project: &Project<'_>, mention: &Mention<'_>) -> bool {
+    mention.entry.is_none_or(|at| {
+        let about = &project.entries[at].about;
+        about.is_empty()
+            || about.iter().any(|node| {
+                let node = &project.nodes[*node];
+                node.is_enabled && !node.may_be_disabled
+            })
+    })
+}
+
+fn missing(project: &Project<'_>, name: &str, before: usize) -> String {
+    let near = nearest(name, before, project.relations().map(|(_, node)| node.name));
+    format!("no model, seed or snapshot is named `{name}`{near}")
+}
+
+fn disabled(project: &Project<'_>, at: usize, name: &str) -> Option<String> {
+    // Others of the name may be enabled.
+    let is_off = project.named(name).iter().all(|at| !project.nodes[*at].is_enabled);
+    (!project.nodes[at].is_enabled && is_off).then(|| format!("`{name}` is disabled, so nothing can read it"))
 }
 
 fn sourced(project: &Project<'_>, source: &str, table: &str, before: usize) -> String {
@@ -77,7 +102,7 @@ fn sourced(project: &Project<'_>, source: &str, table: &str, before: usize) -> S
 const MOST_GUESSES: usize = 50;
 
 /// A guess at what was meant, worth a line only when it is close.
-fn nearest<'n>(name: &str, before: usize, names: impl Iterator<Item = &'n str>) -> String {
+pub(super) fn nearest<'n>(name: &str, before: usize, names: impl Iterator<Item = &'n str>) -> String {
     if before >= MOST_GUESSES {
         return String::new();
     }

@@ -11,8 +11,8 @@ use minijinja::{Environment, Error, ErrorKind, State, Value};
 
 use super::macros::Library;
 use super::values::{
-    Dict, List, Macro, Relation, StandIn, argument, ends_macro, identifier, items, keep, keep_in_namespace,
-    split, steps,
+    Dict, Execute, List, Macro, Relation, StandIn, argument, ends_macro, identifier, items, keep,
+    keep_in_namespace, note_uncertain, split, steps,
 };
 
 type Result<T = Value> = std::result::Result<T, Error>;
@@ -104,6 +104,8 @@ pub(crate) struct Facts {
     /// The prefixes of dispatched macros, best first: `snowflake`, `default`.
     pub(crate) adapters: Vec<String>,
     pub(crate) library: Arc<Library>,
+    /// The packages whose macros the library has.
+    pub(crate) packages: Vec<String>,
 }
 
 /// Puts everything into the environment.
@@ -126,6 +128,15 @@ fn internal(env: &mut Environment<'static>) {
     function(env, "__macro", |state, args| match args {
         [name, inner] => Ok(Macro::register(state, &name.to_string(), inner.clone())),
         _ => Err(Error::from(ErrorKind::MissingArgument)),
+    });
+    // What is written in the place of an expression that cannot be worked out: one value, or rows of several.
+    function(env, "__stand_in", |_, args| {
+        Ok(StandIn::of(args.first().map_or_else(|| "stand_in".to_owned(), ToString::to_string)))
+    });
+    function(env, "__rows", |_, args| {
+        let width = args.first().and_then(Value::as_usize).unwrap_or(1).clamp(1, 50);
+        let row: Vec<Value> = (0..width).map(|at| StandIn::of(format!("stand_in_{at}"))).collect();
+        Ok(Value::from(vec![if width == 1 { row[0].clone() } else { Value::from(row) }]))
     });
     function(env, "return", ends_macro);
     function(env, "namespace", |state, args| {
@@ -195,14 +206,21 @@ fn settings(env: &mut Environment<'static>, facts: &Arc<Facts>) {
         // The environment of whoever lints must not change what is found.
         let (positional, named) = split(args)?;
         let name = positional.first().map(ToString::to_string).unwrap_or_default();
-        Ok(argument(&positional, &named, 1, "default").unwrap_or_else(|| Value::from(identifier(&name))))
+        Ok(argument(&positional, &named, 1, "default").unwrap_or_else(|| {
+            note_uncertain();
+            Value::from(identifier(&name))
+        }))
     });
     function(env, "is_incremental", |state, _| Ok(state.lookup("__incremental").unwrap_or_default()));
     function(env, "should_full_refresh", |_, _| Ok(Value::from(false)));
     for silent in ["log", "print", "debug", "set_sql_header", "store_result", "store_raw_result", "write"] {
         function(env, silent, |_, _| Ok(Value::from("")));
     }
-    namespace(env, "exceptions", |_, _, _| Ok(Value::from("")));
+    namespace(env, "exceptions", |_, _, _| {
+        // It may be what ends the rendering: what follows is not what dbt would write.
+        note_uncertain();
+        Ok(Value::from(""))
+    });
 }
 
 fn adapter(env: &mut Environment<'static>, facts: &Arc<Facts>) {
@@ -211,7 +229,8 @@ fn adapter(env: &mut Environment<'static>, facts: &Arc<Facts>) {
         "dispatch" => {
             let (positional, named) = split(args)?;
             let name = argument(&positional, &named, 0, "macro_name").unwrap_or_default().to_string();
-            Ok(dispatched(&dispatching, name))
+            let package = argument(&positional, &named, 1, "macro_namespace").map(|name| name.to_string());
+            Ok(dispatched(&dispatching, name, package))
         }
         "quote" | "quote_as_configured" => {
             Ok(Value::from(format!("\"{}\"", args.first().cloned().unwrap_or_default())))
@@ -233,6 +252,22 @@ fn adapter(env: &mut Environment<'static>, facts: &Arc<Facts>) {
             },
         }),
     );
+    for package in &facts.packages {
+        let name = package.clone();
+        env.add_global(
+            package.clone(),
+            Value::from_object(Namespace {
+                name: "package",
+                run: move |state: &mut State<'_, '_>, method: &str, args: &[Value]| match Macro::known(
+                    state,
+                    &format!("{name}.{method}"),
+                ) {
+                    Some(found) => found.call(state, args),
+                    None => StandIn::of(format!("{name}_{method}")).call(state, args),
+                },
+            }),
+        );
+    }
     function(env, "statement", |state, args| {
         if let Ok(caller) = split(args)?.1.get::<Value>("caller") {
             caller.call(state, &[])?;
@@ -244,15 +279,25 @@ fn adapter(env: &mut Environment<'static>, facts: &Arc<Facts>) {
     }
 }
 
-/// The macro that `adapter.dispatch` chooses, as something to call.
-fn dispatched(facts: &Arc<Facts>, name: String) -> Value {
+/// The macro that `adapter.dispatch` chooses, as something to call: the project's own comes first, then that of the
+/// package that dispatches.
+fn dispatched(facts: &Arc<Facts>, name: String, package: Option<String>) -> Value {
     let facts = facts.clone();
     Value::from_object(Function {
         name: "dispatched",
         run: move |state: &mut State<'_, '_>, args: &[Value]| {
-            let preferred = facts.adapters.iter().map(|adapter| format!("{adapter}__{name}"));
-            let others = facts.library.variants(&name).iter().cloned();
-            let found = preferred.chain(others).find_map(|full| Macro::known(state, &full));
+            let variants: Vec<String> = facts
+                .adapters
+                .iter()
+                .map(|adapter| format!("{adapter}__{name}"))
+                .chain(facts.library.variants(&name).iter().cloned())
+                .collect();
+            let named: Vec<&String> = package.iter().chain(&facts.packages).collect();
+            let of_packages = variants
+                .iter()
+                .flat_map(|variant| named.iter().map(move |package| format!("{package}.{variant}")));
+            let found =
+                variants.iter().cloned().chain(of_packages).find_map(|full| Macro::known(state, &full));
             match found {
                 Some(found) => found.call(state, args),
                 None => cross_database(&name, args),
@@ -350,7 +395,7 @@ fn constants(env: &mut Environment<'static>, facts: &Arc<Facts>) {
         "flags",
         Dict::of([("FULL_REFRESH", Value::from(false)), ("WHICH", Value::from("compile"))]),
     );
-    env.add_global("execute", Value::from(false));
+    env.add_global("execute", Value::from_object(Execute));
     env.add_global("run_started_at", Value::from(NOW));
     let texts = [
         ("project_name", facts.name.as_str()),
@@ -459,8 +504,7 @@ pub(crate) fn cross_database(name: &str, args: &[Value]) -> Result {
         | "array_concat" => format!("{name}({})", all()),
         "bool_or" => format!("boolor_agg({})", all()),
         "array_construct" => format!("array_construct({})", listed(positional.first()).join(", ")),
-        "cast" => format!("cast({} as {})", get(0, "field"), get(1, "type")),
-        "safe_cast" => format!("try_cast({} as {})", get(0, "field"), get(1, "type")),
+        "cast" | "safe_cast" => format!("cast({} as {})", get(0, "field"), get(1, "type")),
         "cast_bool_to_text" => format!("cast({} as varchar)", get(0, "field")),
         "concat" => listed(positional.first()).join(" || "),
         "current_timestamp" | "current_timestamp_backcompat" | "current_timestamp_in_utc" => {

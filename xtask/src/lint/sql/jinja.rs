@@ -13,10 +13,10 @@ use minijinja::value::ValueKind;
 use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior, Value};
 
 use super::builtins::{Facts, from_json, install, unknown};
-use super::macros::{Library, faults, is_macro_file};
+use super::macros::{Library, faults, is_macro_file, neutral};
 use super::template::{Fault, Kind, Piece, cut, words};
 use super::trace::{Marked, Origin, Rendering, Slice, mark};
-use super::values::{Dict, Relation, StandIn};
+use super::values::{Dict, Relation, StandIn, is_uncertain, watch};
 
 /// Steps of a rendering; the templates of a large project take some thousands.
 const FUEL: u64 = 2_000_000;
@@ -31,6 +31,7 @@ pub(crate) struct Renderer {
     env: Environment<'static>,
     globals: HashSet<String>,
     library: Arc<Library>,
+    context: BTreeMap<String, Value>,
 }
 
 /// What a project tells the renderer.
@@ -41,6 +42,22 @@ pub(crate) struct Settings {
     pub(crate) vars: serde_json::Map<String, serde_json::Value>,
     /// The adapter whose macros `adapter.dispatch` prefers.
     pub(crate) adapter: String,
+    /// The packages whose macros the library has.
+    pub(crate) packages: Vec<String>,
+    /// Variables that sqlfluff's settings give to templates.
+    pub(crate) context: BTreeMap<String, String>,
+}
+
+/// What is tried when a rendering that holds stand-ins cannot be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Guess {
+    /// Expressions that cannot be worked out are names, or queries if only a query fits.
+    #[default]
+    Names,
+    /// Those after a complete operand put out nothing.
+    Clauses,
+    /// None of them puts out anything.
+    Nothing,
 }
 
 /// What a file is to Jinja.
@@ -55,8 +72,11 @@ impl Renderer {
         let library = Arc::new(library);
         let vars: BTreeMap<String, Value> =
             settings.vars.iter().map(|(name, value)| (name.clone(), from_json(value))).collect();
+        let context = settings.context.iter().map(|(name, text)| (name.clone(), literal(text))).collect();
         let adapters = vec![settings.adapter, "default".to_owned()];
-        let facts = Arc::new(Facts { name: settings.name, vars, adapters, library: library.clone() });
+        let packages = settings.packages;
+        let facts =
+            Arc::new(Facts { name: settings.name, vars, adapters, library: library.clone(), packages });
         let mut env = Environment::new();
         env.set_debug(false);
         env.set_fuel(Some(FUEL));
@@ -64,14 +84,14 @@ impl Renderer {
         env.set_unknown_method_callback(method);
         install(&mut env, &facts);
         let globals = env.globals().map(|(name, _)| name.to_owned()).collect();
-        Self { env, globals, library }
+        Self { env, globals, library, context }
     }
 
     /// The pieces of the file and what it is.
     pub(crate) fn nature(&self, source: &str) -> Result<(Vec<Piece>, Nature), Fault> {
         let pieces = cut(source)?;
         let nature = if is_macro_file(source, &pieces) {
-            Nature::Macros(faults(source, &pieces, |text| {
+            Nature::Macros(faults(&neutral(source, &pieces), &pieces, |text| {
                 let parsed = self.env.template_from_named_str("macro", text);
                 parsed.map(drop).map_err(|error| reason(&error))
             }))
@@ -88,6 +108,7 @@ impl Renderer {
         pieces: &[Piece],
         name: &str,
         incremental: bool,
+        guess: Guess,
     ) -> Result<Rendering, Fault> {
         if let [] | [Piece { kind: Kind::Text, .. }] = pieces {
             let whole = 0..source.len();
@@ -96,10 +117,12 @@ impl Renderer {
             } else {
                 vec![Slice { origin: Origin::Literal, source: whole.clone(), output: whole }]
             };
-            return Ok(Rendering { text: source.to_owned(), slices });
+            return Ok(Rendering { text: source.to_owned(), slices, is_uncertain: false });
         }
+        let source = &*neutral(source, pieces);
         let mut attempt =
             Attempt { source, pieces: pieces.to_vec(), without: BTreeSet::new(), stood_in: HashMap::new() };
+        attempt.leave_out(guess);
         for _ in 0..TRIES {
             match self.attempt(&mut attempt, name, incremental) {
                 Ok(Some(rendering)) => return Ok(rendering),
@@ -107,7 +130,8 @@ impl Renderer {
                 Err(fault) => return Err(fault),
             }
         }
-        Err(Fault::new(0..0, "too many of its parts cannot be rendered without the packages that it uses"))
+        let reason = "too many of its parts cannot be rendered without the packages that it uses";
+        Err(Fault { is_uncertain: true, ..Fault::new(0..0, reason) })
     }
 
     /// Whether a rendering with `is_incremental()` true may differ.
@@ -157,28 +181,121 @@ impl Renderer {
             }
         };
         let mut absent = template.undeclared_variables(false);
-        absent.retain(|name| !self.globals.contains(name) && !OWN.contains(&name.as_str()));
+        absent.retain(|name| {
+            let is_given = self.globals.contains(name) || self.context.contains_key(name);
+            !is_given && !OWN.contains(&name.as_str())
+        });
         if attempt.stand_in_for_queries(&absent) {
             return Ok(None);
         }
         let mut output = Bounded::default();
-        let rendered =
-            template.render_captured_to(context(name, incremental, &absent), &mut output).map(drop);
+        let context = context(name, incremental, &absent, &self.context);
+        watch();
+        let rendered = template.render_captured_to(context, &mut output).map(drop);
+        let is_uncertain = is_uncertain() || !attempt.stood_in.is_empty() || !attempt.without.is_empty();
         let text = String::from_utf8_lossy(&output.bytes);
         match rendered {
-            Ok(()) => Ok(Some(marked.trace(source, &text))),
+            Ok(()) => Ok(Some(Rendering { is_uncertain, ..marked.trace(source, &text) })),
             Err(_) if output.is_full => Err(Fault::new(
                 marked.last_place(&text).unwrap_or(0..0),
                 format!("it renders to more than {} MiB", LARGEST >> 20),
             )),
             Err(error) => {
                 let place = marked.last_place(&text).unwrap_or(0..0);
-                if !absent.is_empty() && error.kind() != ErrorKind::OutOfFuel && attempt.stand_in_at(&place) {
+                let is_uncertain = is_uncertain || is_gap(&error);
+                if is_uncertain && error.kind() != ErrorKind::OutOfFuel && attempt.stand_in_at(&place) {
                     return Ok(None);
                 }
-                Err(Fault::new(place, reason(&error)))
+                Err(Fault { is_uncertain, ..Fault::new(place, reason(&error)) })
             }
         }
+    }
+}
+
+/// Whether an error may be of minijinja alone, which is not Python: its values lack operators and methods.
+fn is_gap(error: &Error) -> bool {
+    /// Filters and tests of Jinja and of dbt that minijinja lacks.
+    const FILTERS: &[&str] = &[
+        "as_bool",
+        "as_native",
+        "as_number",
+        "as_text",
+        "forceescape",
+        "format",
+        "pprint",
+        "random",
+        "urlize",
+        "wordcount",
+        "xmlattr",
+        "filesizeformat",
+        "striptags",
+        "sameas",
+        "callable",
+        "escaped",
+        "truncate",
+    ];
+    /// Methods of Python's strings, lists, dicts, sets and dates.
+    const METHODS: &[&str] = &[
+        "casefold",
+        "center",
+        "encode",
+        "expandtabs",
+        "format",
+        "format_map",
+        "index",
+        "isidentifier",
+        "ljust",
+        "partition",
+        "removeprefix",
+        "removesuffix",
+        "rfind",
+        "rindex",
+        "rjust",
+        "rpartition",
+        "rsplit",
+        "swapcase",
+        "translate",
+        "zfill",
+        "insert",
+        "sort",
+        "reverse",
+        "remove",
+        "union",
+        "difference",
+        "intersection",
+        "symmetric_difference",
+        "issubset",
+        "add",
+        "discard",
+        "popitem",
+        "fromkeys",
+        "match",
+        "strptime",
+        "total_seconds",
+        "replace",
+        "weekday",
+        "date",
+        "time",
+        "timestamp",
+        "decode",
+        "splitlines",
+    ];
+    let mut deepest = error;
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        if let Some(inner) = inner.downcast_ref::<Error>() {
+            deepest = inner;
+        }
+        cause = inner.source();
+    }
+    let detail = deepest.detail().unwrap_or_default();
+    let names = |known: &[&str]| words(detail).iter().any(|word| known.contains(&word.text));
+    match deepest.kind() {
+        ErrorKind::UnknownFilter | ErrorKind::UnknownTest => names(FILTERS),
+        ErrorKind::UnknownMethod => names(METHODS),
+        // Python formats with it: `"%03d" % 7`.
+        ErrorKind::InvalidOperation => detail.contains("% operator") && detail.contains("string"),
+        _ => false,
     }
 }
 
@@ -186,7 +303,20 @@ impl Renderer {
 const OWN: &[&str] =
     &["this", "model", "__incremental", "sql", "caller", "varargs", "kwargs", "loop", "self"];
 
-fn context(name: &str, incremental: bool, absent: &HashSet<String>) -> Value {
+/// A value of sqlfluff's settings: a number, a truth value, a list, or text.
+fn literal(text: &str) -> Value {
+    let json =
+        text.replace('\'', "\"").replace("True", "true").replace("False", "false").replace("None", "null");
+    serde_json::from_str::<serde_json::Value>(&json)
+        .map_or_else(|_| Value::from(text.trim_matches(['"', '\''])), |json| from_json(&json))
+}
+
+fn context(
+    name: &str,
+    incremental: bool,
+    absent: &HashSet<String>,
+    given: &BTreeMap<String, Value>,
+) -> Value {
     let model = [
         ("name", Value::from(name)),
         ("alias", Value::from(name)),
@@ -203,7 +333,10 @@ fn context(name: &str, incremental: bool, absent: &HashSet<String>) -> Value {
         ("sql".to_owned(), Value::from("select 1")),
         ("__incremental".to_owned(), Value::from(incremental)),
     ];
-    Value::from_pairs(own.into_iter().chain(absent.iter().map(|name| (name.clone(), unknown(name)))))
+    let given = given.iter().map(|(name, value)| (name.clone(), value.clone()));
+    Value::from_pairs(
+        own.into_iter().chain(given).chain(absent.iter().map(|name| (name.clone(), unknown(name)))),
+    )
 }
 
 struct Attempt<'s> {
@@ -238,9 +371,48 @@ impl Attempt<'_> {
         found
     }
 
+    /// Leaves out expressions that only a run or a package can work out, by the guess.
+    fn leave_out(&mut self, guess: Guess) {
+        const KNOWN: [&str; 8] =
+            ["ref", "source", "this", "config", "is_incremental", "dbt", "target", "env_var"];
+        if guess == Guess::Names {
+            return;
+        }
+        for (index, piece) in self.pieces.iter().enumerate() {
+            let code = words(&self.source[piece.code.clone()]);
+            let is_known = code.first().is_none_or(|word| word.is_string || KNOWN.contains(&word.text));
+            let left_out = piece.kind == Kind::Expression
+                && !is_known
+                && (guess == Guess::Nothing || self.follows_operand(index));
+            if left_out {
+                self.stood_in.insert(piece.range.start, "");
+            }
+        }
+    }
+
+    /// Whether a complete operand comes right before the piece, so that no name fits.
+    fn follows_operand(&self, index: usize) -> bool {
+        const OPEN: [&str; 22] = [
+            "select", "distinct", "where", "and", "or", "not", "on", "by", "from", "join", "as", "in",
+            "when", "then", "else", "case", "having", "union", "all", "over", "between", "using",
+        ];
+        let before = self.pieces[..index].iter().rev().find_map(|piece| match piece.kind {
+            Kind::Text | Kind::RawText => {
+                let text = uncommented(&self.source[piece.range.clone()]);
+                (!text.is_empty()).then_some(text)
+            }
+            Kind::Expression => Some("x".to_owned()),
+            _ => None,
+        });
+        let Some(before) = before else { return false };
+        let word = before.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
+        let ends_open = before.ends_with(['(', ',', '=', '<', '>', '+', '-', '*', '/', '|', '.', ';']);
+        !ends_open && !OPEN.contains(&word)
+    }
+
     fn needs_query(&self, index: usize) -> bool {
         let text = |piece: &Piece| match piece.kind {
-            Kind::Text | Kind::RawText => self.source[piece.range.clone()].trim().to_ascii_lowercase(),
+            Kind::Text | Kind::RawText => uncommented(&self.source[piece.range.clone()]),
             Kind::Expression if piece_calls(self.source, piece, "config") => String::new(),
             Kind::Expression => "x".to_owned(),
             _ => String::new(),
@@ -249,20 +421,41 @@ impl Attempt<'_> {
             self.pieces[..index].iter().rev().map(text).find(|text| !text.is_empty()).unwrap_or_default();
         let after =
             self.pieces[index + 1..].iter().map(text).find(|text| !text.is_empty()).unwrap_or_default();
+        let joins = |text: &str, at_end: bool| {
+            let parts = ["union", "union all", "except", "intersect", "except all", "union distinct"];
+            parts.iter().any(|part| if at_end { text.ends_with(part) } else { text.starts_with(part) })
+        };
         let opens = before.is_empty()
+            || joins(&before, true)
             || before.strip_suffix('(').is_some_and(|rest| {
                 let rest = rest.trim_end();
                 let word = rest.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
                 matches!(word, "as" | "from" | "join" | "exists" | "all" | "union") || rest.ends_with('(')
             });
-        opens && (after.is_empty() || after.starts_with(')'))
+        opens && (after.is_empty() || after.starts_with([')', ';']) || joins(&after, false))
     }
 
     /// Whether the expression at that place, which failed for want of a package, can be stood in for.
     fn stand_in_at(&mut self, place: &Range<usize>) -> bool {
-        let expression = |piece: &Piece| piece.kind == Kind::Expression && piece.range == *place;
-        self.pieces.iter().any(expression) && self.stood_in.insert(place.start, "stand_in").is_none()
+        let is_it = |piece: &Piece| {
+            matches!(piece.kind, Kind::Expression | Kind::Statement) && piece.range.start == place.start
+        };
+        self.pieces.iter().any(is_it) && self.stood_in.insert(place.start, "stand_in").is_none()
     }
+}
+
+/// What SQL text says, in lower case: without its comments and the space around it.
+fn uncommented(text: &str) -> String {
+    let mut rest = text;
+    let mut said = String::new();
+    while let Some(at) = rest.find("--").into_iter().chain(rest.find("/*")).min() {
+        said.push_str(&rest[..at]);
+        let (close, length) = if rest[at..].starts_with("--") { ("\n", 1) } else { ("*/", 2) };
+        rest = rest[at..].find(close).map_or("", |end| &rest[at + end + length..]);
+        said.push(' ');
+    }
+    said.push_str(rest);
+    said.trim().to_ascii_lowercase()
 }
 
 fn piece_calls(source: &str, piece: &Piece, name: &str) -> bool {

@@ -22,6 +22,8 @@ pub(crate) struct Definition {
 #[derive(Debug, Default)]
 pub(crate) struct Library {
     macros: HashMap<String, Definition>,
+    /// Those of packages by their bare names: each has a name space of its own.
+    packages: HashMap<String, Vec<Definition>>,
     /// `dateadd` to `default__dateadd`, `snowflake__dateadd`, …
     variants: HashMap<String, Vec<String>>,
 }
@@ -30,11 +32,36 @@ impl Library {
     /// Takes in the macros of a file. What cannot be cut is left out here: the file's own check says so.
     pub(crate) fn add(&mut self, source: &str) {
         let Ok(pieces) = cut(source) else { return };
-        for block in definitions(source, &pieces) {
+        for block in definitions(&neutral(source, &pieces), &pieces) {
             if let Some((_, base)) = block.name.split_once("__") {
                 self.variants.entry(base.to_owned()).or_default().push(block.name.clone());
             }
             self.macros.insert(block.name.clone(), block);
+        }
+    }
+
+    /// Takes in the macros of a package's files. Inside of them, bare names mean the package's own.
+    pub(crate) fn add_package(&mut self, package: &str, sources: &[String]) {
+        let mut found = Vec::new();
+        for source in sources {
+            if let Ok(pieces) = cut(source) {
+                found.extend(definitions(&neutral(source, &pieces), &pieces));
+            }
+        }
+        let own: BTreeSet<String> = found.iter().map(|definition| definition.name.clone()).collect();
+        for definition in found {
+            let bare = definition.name.clone();
+            if let Some((_, base)) = bare.split_once("__") {
+                self.variants.entry(base.to_owned()).or_default().push(bare.clone());
+            }
+            let inside = mangled(package, &bare);
+            let text = definition.text.replace(
+                &registration(&bare),
+                &format!("{{%- set {inside} = __macro('{package}.{bare}', {inside}) -%}}"),
+            );
+            let text = renamed(&text, package, &own);
+            let name = format!("{package}.{bare}");
+            self.packages.entry(bare).or_default().push(Definition { name, text, words: definition.words });
         }
     }
 
@@ -51,6 +78,12 @@ impl Library {
         while let Some(word) = open.pop() {
             let names = self.variants(word).iter().map(String::as_str).chain([word]);
             for name in names {
+                for definition in self.packages.get(name).into_iter().flatten() {
+                    if !without.contains(&definition.name) && seen.insert(&definition.name) {
+                        found.push(definition);
+                        open.extend(definition.words.iter().map(String::as_str));
+                    }
+                }
                 let Some((name, definition)) = self.macros.get_key_value(name) else { continue };
                 if !without.contains(name) && seen.insert(name) {
                     found.push(definition);
@@ -61,6 +94,62 @@ impl Library {
         found.sort_by(|a, b| a.name.cmp(&b.name));
         found
     }
+}
+
+/// The name of a package's macro within a template.
+fn mangled(package: &str, name: &str) -> String {
+    format!("__{package}__of__{name}")
+}
+
+/// A definition of a package in which the names of the package's own macros are theirs alone.
+fn renamed(text: &str, package: &str, own: &BTreeSet<String>) -> String {
+    let Ok(pieces) = cut(text) else { return text.to_owned() };
+    let mut out = String::with_capacity(text.len());
+    let mut at = 0;
+    for piece in pieces.iter().filter(|piece| matches!(piece.kind, Kind::Expression | Kind::Statement)) {
+        let code = &text[piece.code.clone()];
+        for word in words(code).iter().filter(|word| !word.is_string && own.contains(word.text)) {
+            let start = piece.code.start + (word.text.as_ptr() as usize - code.as_ptr() as usize);
+            let end = start + word.text.len();
+            let is_called = text[end..].trim_start().starts_with('(');
+            let is_looked_up = !text[..start].trim_end().ends_with(['.', '|']);
+            if is_called && is_looked_up && start >= at {
+                out.push_str(&text[at..start]);
+                out.push_str(&mangled(package, word.text));
+                at = end;
+            }
+        }
+    }
+    out.push_str(&text[at..]);
+    out
+}
+
+/// The source without what Jinja takes and minijinja does not: a plus before a number. As long as it was.
+pub(crate) fn neutral<'s>(source: &'s str, pieces: &[Piece]) -> Cow<'s, str> {
+    let mut changed: Option<Vec<u8>> = None;
+    for piece in pieces.iter().filter(|piece| matches!(piece.kind, Kind::Expression | Kind::Statement)) {
+        let code = source[piece.code.clone()].as_bytes();
+        if !code.contains(&b'+') {
+            continue;
+        }
+        let mut quote = None;
+        let mut before = b'(';
+        for (at, byte) in code.iter().copied().enumerate() {
+            match (quote, byte) {
+                (Some(open), _) if byte == open && before != b'\\' => quote = None,
+                (None, b'"' | b'\'') => quote = Some(byte),
+                (None, b'+') if b"([{,=:+-*/%~<>!".contains(&before) => {
+                    changed.get_or_insert_with(|| source.as_bytes().to_vec())[piece.code.start + at] = b' ';
+                    continue;
+                }
+                _ => {}
+            }
+            if !byte.is_ascii_whitespace() || quote.is_some() {
+                before = byte;
+            }
+        }
+    }
+    changed.and_then(|bytes| String::from_utf8(bytes).ok()).map_or(Cow::Borrowed(source), Cow::Owned)
 }
 
 fn definitions(source: &str, pieces: &[Piece]) -> Vec<Definition> {
@@ -182,6 +271,40 @@ pub(crate) fn signature(
         parameters.push("kwargs={}");
     }
     with_code(source, piece, &format!("macro {name}({})", parameters.join(", ")))
+}
+
+/// A statement whose expression cannot be worked out, with stand-ins in its place; nothing if it has none.
+pub(crate) fn stood_in(source: &str, piece: &Piece) -> Option<String> {
+    let keyword = piece.keyword(source);
+    let rest = source[piece.code.clone()].trim_start().strip_prefix(keyword).unwrap_or_default();
+    let names = |text: &str| -> Vec<String> {
+        words(text).iter().filter(|word| !word.is_string).map(|word| word.text.to_owned()).collect()
+    };
+    Some(match keyword {
+        "set" => {
+            let at = assignment(rest)?;
+            if rest[..at].contains('.') {
+                let target = rest[..at].trim();
+                return Some(with_code(
+                    source,
+                    piece,
+                    &format!("set {target} = __stand_in('{}')", names(target).join("_")),
+                ));
+            }
+            let all = names(&rest[..at]);
+            all.iter()
+                .map(|name| with_code(source, piece, &format!("set {name} = __stand_in('{name}')")))
+                .collect()
+        }
+        "for" => {
+            let targets = names(rest.split(" in ").next()?);
+            let row = format!("for {} in __rows({})", targets.join(", "), targets.len());
+            with_code(source, piece, &row)
+        }
+        "if" | "elif" => with_code(source, piece, &format!("{keyword} __stand_in('condition')")),
+        "do" => with_code(source, piece, "set __done = ''"),
+        _ => return None,
+    })
 }
 
 /// A statement as minijinja takes it: `do` of any expression, and lists and dicts that can be changed.

@@ -2,7 +2,10 @@
 //!
 //! `-- noqa` at the end of a line waives all rules there, `-- noqa: star-in-final-query` those it names;
 //! `-- noqa: disable=…` and `-- noqa: enable=…` do so from a line on, with `all` for every rule. A comment of
-//! Jinja says the same. sqruff looks for them itself; what cannot be rendered or parsed stays a finding.
+//! Jinja says the same. Rules are named by name, code, former code, group or pattern; what cannot be rendered or parsed
+//! by `TMP` and `PRS` only.
+
+use super::config::means;
 
 /// The directives of one file, by line.
 #[derive(Debug, Default)]
@@ -37,7 +40,12 @@ impl<'t> Noqa<'t> {
     pub(super) fn waives(&self, rule: &str, line: usize) -> bool {
         let mut disabled = false;
         for (at, action, names) in &self.directives {
-            if *at > line || !(names.contains(&rule) || names.contains(&"all")) {
+            // What cannot be read is waived only by its own name: nothing else on the line was looked at.
+            let is_unread = matches!(rule, "sql-parse" | "sql-template");
+            let is_named = names.contains(&rule)
+                || names.iter().any(|name| means(name, rule))
+                || !is_unread && names.contains(&"all");
+            if *at > line || !is_named {
                 continue;
             }
             match action {

@@ -2,48 +2,66 @@
 //! rules. What it throws is caught here and becomes a fault.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::str::FromStr as _;
 use std::sync::{Once, OnceLock};
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use sqruff_lib::core::config::{ConfigLoader, FluffConfig};
 use sqruff_lib::core::linter::core::Linter;
 use sqruff_lib::core::rules::{ErasedRule, RuleGroups};
 use sqruff_lib::templaters::RAW_TEMPLATER;
+use sqruff_lib_core::dialects::init::DialectKind;
 use sqruff_lib_core::dialects::syntax::{SyntaxKind, SyntaxSet};
 use sqruff_lib_core::parser::Parser;
 use sqruff_lib_core::parser::segments::{ErasedSegment, Tables};
 use sqruff_lib_core::templaters::{RawFileSlice, TemplateSliceKind, TemplatedFile, TemplatedFileSlice};
 
+use super::config::{self, Config};
 use super::trace::{Origin, Rendering};
-
-/// What applies where a repository has no `.sqlfluff`.
-const DEFAULT: &str = "[sqlfluff]\ndialect = snowflake\n";
 
 /// `layout.long_lines`.
 const LONG_LINES: &str = "LT05";
 
-/// The linters of a repository: one for each folder that has a `.sqlfluff`, which applies to what is below.
+/// `references.from`: sqruff compares every reference with every other by their whole trees, which takes minutes on a
+/// select of thousands of columns.
+const REFERENCES_FROM: &str = "RF01";
+
+/// More qualified references than this are looked up here, each once.
+const MOST_REFERENCES: usize = 200;
+
+/// The linters of a repository: one for each folder that has settings, which apply to what is below.
 /// A linter is made when its first file is looked at, because a dialect costs tens of milliseconds.
 pub(crate) struct Styles {
     folders: Vec<Folder>,
+    /// `.sqlfluffignore` files.
+    ignored: Vec<Gitignore>,
 }
 
 struct Folder {
     /// Relative to the repository's root, which is empty.
     path: String,
-    /// Its own configuration and those above it with their folders, the nearest last.
-    configs: Vec<(String, String)>,
+    /// Its own settings over those above it.
+    config: Result<Config, String>,
+    /// The dialect where the settings give none.
+    dialect: String,
     style: OnceLock<Result<Style, String>>,
 }
 
 /// A linter, and one that has only the rules whose fixes are safe.
 pub(crate) struct Style {
     linter: Linter,
+    config: Config,
+    dialect: String,
     /// Without the rule of long lines, which lays out a whole file only to measure it.
     brief: OnceLock<Option<Linter>>,
+    /// Without the rule that takes too long on many references, and without both.
+    wide: OnceLock<Option<Linter>>,
+    wide_brief: OnceLock<Option<Linter>>,
     fixer: OnceLock<Linter>,
     /// `template_blocks_indent`, which sqruff itself takes for granted.
     indents_blocks: bool,
@@ -65,42 +83,133 @@ pub(crate) struct Patch {
     pub(crate) text: String,
 }
 
+/// What applies to dialects that no settings and no profile give.
+pub(super) const ASSUMED: &str = "snowflake";
+
 impl Styles {
-    /// `configs` are the `.sqlfluff` files by their folder, relative to the repository's root.
-    pub(crate) fn new(mut configs: Vec<(String, String)>) -> Self {
-        if !configs.iter().any(|(folder, _)| folder.is_empty()) {
-            configs.push((String::new(), DEFAULT.to_owned()));
-        }
-        configs.sort_by_key(|(folder, _)| folder.len());
-        let folders = configs.iter().map(|(path, _)| Folder {
-            path: path.clone(),
-            configs: configs
-                .iter()
-                .filter(|(above, _)| above == path || is_below(path, above))
-                .cloned()
-                .collect(),
-            style: OnceLock::new(),
+    /// `files` are files of settings and `.sqlfluffignore` files by their paths; `dialects` those of the dbt projects by
+    /// their folders, empty if none is known.
+    pub(crate) fn new(mut files: Vec<(String, String)>, dialects: &[(String, String)]) -> Self {
+        files.sort_by_key(|(path, _)| (folder_of(path).len(), config::precedence(path)));
+        let (lists, files): (Vec<_>, Vec<_>) =
+            files.into_iter().partition(|(path, _)| path.ends_with(".sqlfluffignore"));
+        let mut paths: BTreeSet<&str> = files.iter().map(|(path, _)| folder_of(path)).collect();
+        paths.extend(dialects.iter().map(|(root, _)| root.trim_end_matches('/')));
+        paths.insert("");
+        let mut paths: Vec<&str> = paths.into_iter().collect();
+        paths.sort_by_key(|path| path.len());
+        let folders = paths.iter().map(|path| {
+            let mut config = Ok(Config::default());
+            for (file, text) in files.iter().filter(|(file, _)| is_at_or_above(folder_of(file), path)) {
+                config = config.and_then(|mut config: Config| {
+                    config.add(file, text).map_err(|error| format!("{error:#}"))?;
+                    Ok(config)
+                });
+            }
+            let above = dialects.iter().filter(|(root, dialect)| {
+                !dialect.is_empty() && is_at_or_above(root.trim_end_matches('/'), path)
+            });
+            let dialect = above.max_by_key(|(root, _)| root.len()).map(|(_, dialect)| dialect.clone());
+            Folder {
+                path: (*path).to_owned(),
+                config,
+                dialect: dialect.unwrap_or_default(),
+                style: OnceLock::new(),
+            }
         });
-        Self { folders: folders.collect() }
+        let folders = folders.collect();
+        let ignored = lists.iter().filter_map(|(path, text)| {
+            let mut builder = GitignoreBuilder::new(Path::new("/").join(folder_of(path)));
+            for line in text.lines() {
+                // A line that is no pattern leaves nothing out, as in git.
+                drop(builder.add_line(None, line));
+            }
+            builder.build().ok()
+        });
+        Self { folders, ignored: ignored.collect() }
+    }
+
+    fn nearest(&self, path: &str) -> Option<&Folder> {
+        self.folders.iter().rfind(|folder| is_below(path, &folder.path))
+    }
+
+    /// The settings for the file at `path`, and the dialect, which may be assumed.
+    pub(crate) fn config_of(&self, path: &str) -> Option<(&Config, &str)> {
+        let nearest = self.nearest(path)?;
+        let config = nearest.config.as_ref().ok()?;
+        let given = config.dialect().unwrap_or(&nearest.dialect);
+        Some((config, if given.is_empty() { ASSUMED } else { given }))
+    }
+
+    /// Whether the settings leave the file to itself.
+    pub(crate) fn ignores(&self, path: &str) -> bool {
+        let full = Path::new("/").join(path);
+        let by_file = self.ignored.iter().any(|list| {
+            full.starts_with(list.path()) && list.matched_path_or_any_parents(&full, false).is_ignore()
+        });
+        by_file
+            || self.config_of(path).is_some_and(|(config, _)| {
+                let mut builder = GitignoreBuilder::new("/");
+                for pattern in config.ignored_paths() {
+                    drop(builder.add_line(None, pattern));
+                }
+                builder.build().is_ok_and(|list| list.matched_path_or_any_parents(&full, false).is_ignore())
+            })
+    }
+
+    /// What the settings of these files ask for in vain, and which dialects are assumed.
+    pub(crate) fn notes<'p>(&self, paths: impl IntoIterator<Item = &'p str>) -> BTreeSet<String> {
+        let mut notes = BTreeSet::new();
+        let known = known_codes();
+        let mut seen = BTreeSet::new();
+        for path in paths {
+            let Some(folder) = self.nearest(path).filter(|folder| seen.insert(folder.path.as_str())) else {
+                continue;
+            };
+            let Ok(config) = &folder.config else { continue };
+            let mut config = config.clone();
+            // Made for what it finds wrong with the settings.
+            drop(config.text(ASSUMED, &known));
+            notes.extend(config.unhonoured.iter().map(|what| format!("not honoured: {what}")));
+            if config.dialect().is_none() && folder.dialect.is_empty() {
+                let place = if folder.path.is_empty() { "the repository" } else { &folder.path };
+                notes.insert(format!(
+                    "no SQL dialect is given for {place}: {ASSUMED} is assumed; set `dialect` in a .sqlfluff"
+                ));
+            }
+        }
+        notes
     }
 
     /// The linter for the file at `path`: that of the nearest folder above.
     pub(crate) fn of(&self, path: &str) -> Result<&Style> {
-        let nearest = self
-            .folders
-            .iter()
-            .rfind(|folder| is_below(path, &folder.path))
-            .with_context(|| format!("no style is known for {path}"))?;
+        let nearest = self.nearest(path).with_context(|| format!("no style is known for {path}"))?;
         let made = nearest.style.get_or_init(|| {
-            let style = Style::new(&nearest.configs);
+            let config = nearest.config.clone()?;
+            let dialect = if nearest.dialect.is_empty() { ASSUMED } else { &nearest.dialect };
+            let style = Style::new(config, dialect);
             style.map_err(|error| format!("failed to understand {}: {error:#}", display(&nearest.path)))
         });
         made.as_ref().map_err(|reason| anyhow!("{reason}"))
     }
 }
 
+fn folder_of(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
+fn is_at_or_above(folder: &str, path: &str) -> bool {
+    folder == path || is_below(path, folder)
+}
+
+/// The codes of sqruff's rules.
+fn known_codes() -> BTreeSet<&'static str> {
+    sqruff_lib::rules::rules().iter().map(|rule| rule.code()).collect()
+}
+
 fn display(folder: &str) -> String {
-    if folder.is_empty() { ".sqlfluff".to_owned() } else { format!("{folder}/.sqlfluff") }
+    let place = if folder.is_empty() { "the root".to_owned() } else { folder.to_owned() };
+    format!("the SQL settings of {place} (.sqlfluff)")
 }
 
 fn is_below(path: &str, folder: &str) -> bool {
@@ -108,32 +217,29 @@ fn is_below(path: &str, folder: &str) -> bool {
 }
 
 impl Style {
-    /// `configs` are the configurations that apply with their folders, the nearest last.
-    fn new(configs: &[(String, String)]) -> Result<Self> {
+    /// The linter of the settings, with `dialect` if they give none.
+    fn new(config: Config, dialect: &str) -> Result<Self> {
+        let mut config = config;
+        let text = config.text(dialect, &known_codes());
+        let dialect_name = config.dialect().unwrap_or(dialect);
+        if DialectKind::from_str(dialect_name).is_err() {
+            bail!("`dialect = {dialect_name}` is not a dialect that is known here");
+        }
         let linter = quietly(|| {
             let mut merged = ConfigLoader::try_from_source("", None).map_err(|error| anyhow!("{error}"))?;
-            for (folder, text) in configs {
-                // Paths in it are relative to where it stands.
-                let path = Path::new(folder).join(".sqlfluff");
-                let parsed =
-                    ConfigLoader::try_from_source(text, Some(&path)).map_err(|error| anyhow!("{error}"))?;
-                for (section, values) in parsed {
-                    match (merged.get_mut(&section).and_then(|known| known.as_map_mut()), values.as_map()) {
-                        (Some(known), Some(values)) => {
-                            known.extend(values.iter().map(|(key, value)| (key.clone(), value.clone())));
-                        }
-                        _ => {
-                            merged.insert(section, values);
-                        }
+            let parsed = ConfigLoader::try_from_source(&text, None).map_err(|error| anyhow!("{error}"))?;
+            for (section, values) in parsed {
+                match (merged.get_mut(&section).and_then(|known| known.as_map_mut()), values.as_map()) {
+                    (Some(known), Some(values)) => {
+                        known.extend(values.iter().map(|(key, value)| (key.clone(), value.clone())));
+                    }
+                    _ => {
+                        merged.insert(section, values);
                     }
                 }
             }
             linter(FluffConfig::new(merged, None, None))
         })??;
-        Ok(Self::of(linter))
-    }
-
-    fn of(linter: Linter) -> Self {
         let indents_blocks = linter
             .config()
             .raw
@@ -141,23 +247,30 @@ impl Style {
             .and_then(|section| section.as_map())
             .and_then(|section| section.get("template_blocks_indent"))
             .is_none_or(sqruff_lib_core::value::Value::to_bool);
-        Self { linter, brief: OnceLock::new(), fixer: OnceLock::new(), indents_blocks }
+        Ok(Self {
+            linter,
+            config,
+            dialect: dialect.to_owned(),
+            brief: OnceLock::new(),
+            wide: OnceLock::new(),
+            wide_brief: OnceLock::new(),
+            fixer: OnceLock::new(),
+            indents_blocks,
+        })
+    }
+
+    /// The settings that it was made from.
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
     }
 
     /// The style of a file that changes its configuration by `-- sqlfluff:…` lines; none if it does not.
     pub(crate) fn scoped(&self, source: &str) -> Result<Option<Self>> {
-        let directs = |line: &str| {
-            let line = line.trim_start();
-            line.starts_with("-- sqlfluff:") || line.starts_with("-- sqruff:")
-        };
-        if !source.contains("-- sq") || !source.lines().any(directs) {
+        let mut config = self.config.clone();
+        if !source.contains("-- sq") || !config.add_inline(source) {
             return Ok(None);
         }
-        quietly(|| {
-            let mut config = self.linter.config().clone();
-            config.process_raw_file_for_config(source).map_err(|error| anyhow!("{error}"))?;
-            Ok(Some(Self::of(linter(config)?)))
-        })?
+        Self::new(config, &self.dialect).map(Some)
     }
 
     /// The names of the rules that are on.
@@ -199,15 +312,24 @@ impl Style {
         })?
     }
 
-    /// The linter that finds all there is in `rendering`.
-    fn linter_for(&self, rendering: &Rendering) -> &Linter {
+    /// The linter that finds all there is in `rendering`; the rule on references is left out if there are `many`.
+    fn linter_for(&self, rendering: &Rendering, many: bool) -> &Linter {
         let limit = self.linter.config().get("max_line_length", "core").as_int();
         let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or_default();
-        if may_hold_long_line(rendering, limit) {
-            return &self.linter;
-        }
-        let brief = self.brief.get_or_init(|| self.only(|rule| rule.code() != LONG_LINES).ok());
-        brief.as_ref().unwrap_or(&self.linter)
+        let is_long = may_hold_long_line(rendering, limit);
+        let place = match (is_long, many) {
+            (true, false) => return &self.linter,
+            (false, false) => &self.brief,
+            (true, true) => &self.wide,
+            (false, true) => &self.wide_brief,
+        };
+        let left_out: &[&str] = match (is_long, many) {
+            (false, false) => &[LONG_LINES],
+            (true, _) => &[REFERENCES_FROM],
+            (false, true) => &[LONG_LINES, REFERENCES_FROM],
+        };
+        let made = place.get_or_init(|| self.only(|rule| !left_out.contains(&rule.code())).ok());
+        made.as_ref().unwrap_or(&self.linter)
     }
 
     /// A linter with those rules alone of all that are on.
@@ -238,12 +360,14 @@ impl Style {
         if let Some(fixer) = self.fixer.get() {
             return Ok(fixer);
         }
-        let safe = |groups: &[RuleGroups]| {
-            groups.contains(&RuleGroups::Layout) || groups.contains(&RuleGroups::Capitalisation)
-        };
-        let fixer = self.only(|rule| safe(rule.groups()))?;
+        let fixer = self.only(|rule| is_safe(rule.groups()))?;
         Ok(self.fixer.get_or_init(|| fixer))
     }
+}
+
+/// Whether the fixes of such a rule leave the tokens as they are.
+fn is_safe(groups: &[RuleGroups]) -> bool {
+    groups.contains(&RuleGroups::Layout) || groups.contains(&RuleGroups::Capitalisation)
 }
 
 /// Whether the rule of long lines could object to anything: false only where it cannot. It measures from one line
@@ -335,9 +459,12 @@ impl Parsed<'_> {
     /// What sqruff's rules find.
     pub(crate) fn violations(&self) -> Result<Vec<Violation>> {
         let Some(tree) = &self.tree else { return Ok(Vec::new()) };
+        let qualified =
+            if self.style.rules().contains(&"references.from") { qualified(tree) } else { Vec::new() };
+        let many = qualified.len() > MOST_REFERENCES;
         let (_, _, found) = self
             .style
-            .linter_for(self.rendering)
+            .linter_for(self.rendering, many)
             .lint_fix_parsed(self.tables, tree.clone(), self.file, false)
             .map_err(|error| anyhow!("{error}"))?;
         Ok(found
@@ -346,15 +473,22 @@ impl Parsed<'_> {
                 let rule = error.rule.as_ref().map_or("sql-parse", |rule| rule.name);
                 violation(rule, error.into())
             })
+            .chain(if many { unknown_qualifiers(tree, &qualified) } else { Vec::new() })
             .collect())
     }
 
     /// The changes that the rules of layout and capitalisation would make.
-    pub(crate) fn patches(&self) -> Result<Vec<Patch>> {
+    /// Rules in `left_out` make none.
+    pub(crate) fn patches(&self, left_out: &BTreeSet<&str>) -> Result<Vec<Patch>> {
         let Some(tree) = &self.tree else { return Ok(Vec::new()) };
-        let (fixed, _, _) = self
-            .style
-            .fixer()?
+        let own;
+        let linter = if left_out.is_empty() {
+            self.style.fixer()?
+        } else {
+            own = self.style.only(|rule| is_safe(rule.groups()) && !left_out.contains(rule.name()))?;
+            &own
+        };
+        let (fixed, _, _) = linter
             .lint_fix_parsed(self.tables, tree.clone(), self.file, true)
             .map_err(|error| anyhow!("{error}"))?;
         let patches = fixed.iter_patches(self.file);
@@ -381,6 +515,64 @@ impl Parsed<'_> {
         meaning.comments.sort();
         meaning
     }
+}
+
+/// The references to columns that name a table.
+fn qualified(tree: &ErasedSegment) -> Vec<ErasedSegment> {
+    let kind = SyntaxSet::single(SyntaxKind::ColumnReference);
+    let mut found = tree.recursive_crawl(&kind, true, &SyntaxSet::EMPTY, true);
+    found.retain(|reference| reference.raw().contains('.'));
+    found
+}
+
+/// Those of `references` whose table no query of the file has, in linear time. Names of any query count for all:
+/// less is found than by sqruff's rule, and nothing else.
+fn unknown_qualifiers(tree: &ErasedSegment, references: &[ErasedSegment]) -> Vec<Violation> {
+    let words = |segment: &ErasedSegment| -> Vec<String> {
+        let raw = segment.raw();
+        let parts = raw.split(|c: char| c.is_whitespace() || matches!(c, '.' | '(' | ')' | ','));
+        parts.map(|part| part.trim_matches(['"', '`', '[', ']']).to_uppercase()).collect()
+    };
+    let mut known: BTreeSet<String> = BTreeSet::new();
+    for kind in [SyntaxKind::AliasExpression, SyntaxKind::TableReference] {
+        for segment in tree.recursive_crawl(&SyntaxSet::single(kind), true, &SyntaxSet::EMPTY, true) {
+            known.extend(words(&segment));
+        }
+    }
+    for query in tree.recursive_crawl(
+        &SyntaxSet::single(SyntaxKind::CommonTableExpression),
+        true,
+        &SyntaxSet::EMPTY,
+        true,
+    ) {
+        known.extend(
+            query
+                .get_raw_segments()
+                .iter()
+                .find(|segment| segment.is_code())
+                .map(|segment| segment.raw().to_uppercase()),
+        );
+    }
+    let is_unknown = |reference: &&ErasedSegment| {
+        let parts = words(reference);
+        parts.len() == 2 && !known.contains(&parts[0])
+    };
+    references
+        .iter()
+        .filter(is_unknown)
+        .map(|reference| {
+            let range = reference.get_position_marker().map_or(0..0, |marker| marker.source_slice.clone());
+            Violation {
+                start: range.start,
+                end: range.end,
+                rule: "references.from",
+                message: format!(
+                    "Reference '{}' refers to table/view not found in the FROM clause or found in ancestor statement.",
+                    reference.raw()
+                ),
+            }
+        })
+        .collect()
 }
 
 /// See [`Parsed::meaning`].

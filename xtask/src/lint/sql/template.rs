@@ -45,11 +45,13 @@ impl Piece {
 pub(crate) struct Fault {
     pub(crate) range: Range<usize>,
     pub(crate) reason: String,
+    /// Whether dbt may render it all the same, with what it knows and we do not.
+    pub(crate) is_uncertain: bool,
 }
 
 impl Fault {
     pub(crate) fn new(range: Range<usize>, reason: impl Into<String>) -> Self {
-        Self { range, reason: reason.into() }
+        Self { range, reason: reason.into(), is_uncertain: false }
     }
 }
 

@@ -9,7 +9,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use super::macros::{closes, defined_name, is_definition, registration, signature, statement};
+use super::macros::{closes, defined_name, is_definition, registration, signature, statement, stood_in};
 use super::template::{Fault, Kind, Piece, assignment, words};
 
 /// How a piece shows in the output.
@@ -48,6 +48,8 @@ pub(crate) struct Rendering {
     pub(crate) text: String,
     /// In the order of the output, without gaps.
     pub(crate) slices: Vec<Slice>,
+    /// Whether something in it is not what dbt would write.
+    pub(crate) is_uncertain: bool,
 }
 
 impl Rendering {
@@ -253,10 +255,16 @@ impl<'s> Marker<'s> {
             }
             _ => {
                 self.marked(Origin::Templated, piece);
-                self.write(piece, &statement(self.source, piece));
+                self.write(piece, &self.rewritten(piece));
                 Ok(())
             }
         }
+    }
+
+    /// The statement as minijinja takes it, with stand-ins if its expression cannot be worked out.
+    fn rewritten(&self, piece: &Piece) -> String {
+        let stood_in = self.stood_in.contains_key(&piece.range.start).then(|| stood_in(self.source, piece));
+        stood_in.flatten().unwrap_or_else(|| statement(self.source, piece).into_owned())
     }
 
     fn open(&mut self, index: usize, piece: &Piece, keyword: &'s str) -> Result<(), Fault> {
@@ -288,7 +296,7 @@ impl<'s> Marker<'s> {
                 let text = signature(self.source, piece, name.as_deref(), varargs, kwargs);
                 self.write(piece, &text);
             }
-            _ => self.write(piece, &statement(self.source, piece)),
+            _ => self.write(piece, &self.rewritten(piece)),
         }
         Ok(())
     }
@@ -300,7 +308,7 @@ impl<'s> Marker<'s> {
             let unit = block.unit;
             self.mark(unit);
         }
-        self.write(piece, &statement(self.source, piece));
+        self.write(piece, &self.rewritten(piece));
         self.marked(Origin::BlockMid, piece);
     }
 
@@ -372,7 +380,7 @@ impl Marked {
 
     /// Takes the marks out of what was rendered.
     pub(crate) fn trace(&self, source: &str, output: &str) -> Rendering {
-        let mut rendering = Rendering { text: String::with_capacity(output.len()), slices: Vec::new() };
+        let mut rendering = Rendering { text: String::with_capacity(output.len()), ..Rendering::default() };
         self.read(output, |unit, text| {
             let start = rendering.text.len();
             rendering.text.push_str(text);

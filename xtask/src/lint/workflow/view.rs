@@ -228,6 +228,32 @@ impl<'a> View<'a> {
         std::iter::once(step.node).chain(job).chain([self.root]).collect()
     }
 
+    /// Whether a pull request can start it: then the names of the branches are an outsider's.
+    pub(crate) fn is_triggered_by_pull_request(&self) -> bool {
+        self.events().iter().any(|event| event.starts_with("pull_request") || *event == "workflow_call")
+            || self.kind == Kind::Action
+    }
+
+    /// The names of the events that start it.
+    pub(crate) fn events(&self) -> Vec<&'a str> {
+        let Some(on) = self.root.get("on").or_else(|| self.root.get("true")) else { return Vec::new() };
+        if on.is_mapping() {
+            return on.entries().iter().filter_map(|(key, _)| key.text()).collect();
+        }
+        on.one_or_many().iter().filter_map(Node::text).collect()
+    }
+
+    /// Whether a script of the job may set the variable for the steps after it.
+    pub(crate) fn writes_variable(&self, job: Option<usize>, name: &str) -> bool {
+        self.scripts().filter(|(step, _)| step.job == job).any(|(_, script)| {
+            let text = self.text[script.bytes.clone()].to_lowercase();
+            let name = name.to_lowercase();
+            text.contains("github_env")
+                && [format!("{name}="), format!("{name}<<")].iter().any(|set| text.contains(set))
+                || text.contains("exportvariable") && text.contains(&name)
+        })
+    }
+
     fn collect(&self, node: &Node, found: &mut BTreeMap<usize, Found>) {
         match &node.value {
             Value::Scalar { .. } => self.collect_scalar(node, found),

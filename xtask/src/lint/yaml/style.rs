@@ -1,6 +1,7 @@
 //! yamllint's rules, run by `ryl` inside this process.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -25,31 +26,52 @@ const MOST_PASSES: usize = 4;
 
 /// `.yamllint.yml`.
 #[derive(Debug)]
-pub(crate) struct Config(YamlLintConfig);
+pub(crate) struct Config {
+    config: YamlLintConfig,
+    /// Its text, then path and content of every file that it names.
+    inputs: Vec<String>,
+}
 
 impl Config {
     /// Reads the settings' text. `root` is where files that they name (`extends`, `ignore-from-file`) are
     /// looked up.
     pub(crate) fn load(text: &str, root: &Path) -> Result<Self> {
         let overrides = Overrides { config_data: Some(text.to_owned()), ..Overrides::default() };
-        discover_config_with(&[], &overrides, &Rooted(root))
-            .map(|found| Self(found.config))
+        let rooted = Rooted { root, read: RefCell::default() };
+        let found = discover_config_with(&[], &overrides, &rooted)
             .map_err(|error| anyhow!(error))
-            .context("failed to understand .yamllint.yml")
+            .context("failed to understand .yamllint.yml")?;
+        let mut inputs = vec![text.to_owned()];
+        inputs.append(&mut rooted.read.borrow_mut());
+        Ok(Self { config: found.config, inputs })
+    }
+
+    /// Everything that the settings consist of: what is found in a file depends on it.
+    pub(crate) fn inputs(&self) -> &[String] {
+        &self.inputs
+    }
+
+    /// Whether `path` is one of the files that the settings consist of.
+    pub(crate) fn reads(&self, path: &str) -> bool {
+        crate::lint::common::is_yamllint(path) || self.inputs.iter().any(|input| input == path)
     }
 
     /// Whether the settings leave `path`, relative to the root, to itself.
     pub(crate) fn ignores(&self, path: &str) -> bool {
-        self.0.is_file_ignored(Path::new(path), Path::new(""))
+        self.config.is_file_ignored(Path::new(path), Path::new(""))
     }
 
     pub(super) fn has(&self, rule: &str) -> bool {
-        self.0.rule_level(rule).is_some()
+        self.config.rule_level(rule).is_some()
     }
 }
 
 /// Settings are found in the repository and nowhere else: not in the user's home, not in the environment.
-struct Rooted<'a>(&'a Path);
+struct Rooted<'a> {
+    root: &'a Path,
+    /// Path and content of each file that was read.
+    read: RefCell<Vec<String>>,
+}
 
 impl Env for Rooted<'_> {
     fn current_dir(&self) -> PathBuf {
@@ -65,12 +87,16 @@ impl Env for Rooted<'_> {
     }
 
     fn read_to_string(&self, path: &Path) -> Result<String, String> {
-        std::fs::read_to_string(self.0.join(path))
-            .map_err(|error| format!("failed to read {}: {error}", path.display()))
+        let text = std::fs::read_to_string(self.root.join(path))
+            .map_err(|error| format!("failed to read {}: {error}", path.display()))?;
+        self.read.borrow_mut().extend([path.to_string_lossy().into_owned(), text.clone()]);
+        Ok(text)
     }
 
     fn path_exists(&self, path: &Path) -> bool {
-        self.0.join(path).exists()
+        let exists = self.root.join(path).exists();
+        self.read.borrow_mut().extend([path.to_string_lossy().into_owned(), exists.to_string()]);
+        exists
     }
 
     fn env_var(&self, _: &str) -> Option<String> {
@@ -83,7 +109,8 @@ pub(super) fn check(source: &Source, documents: &Documents, config: &Config) -> 
     let text = documents.blanked.as_ref().map_or(source.text.as_str(), |blanked| &blanked.text);
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let path = Path::new(&source.path);
-    let Ok(problems) = catch_unwind(AssertUnwindSafe(|| ryl::lint_str(text, path, &config.0, Path::new(""))))
+    let Ok(problems) =
+        catch_unwind(AssertUnwindSafe(|| ryl::lint_str(text, path, &config.config, Path::new(""))))
     else {
         let message = "the style rules failed on this file; please report it".to_owned();
         return vec![yaml_limits::RULE.offence(&source.path, Span::default(), message)];
@@ -111,14 +138,15 @@ pub(super) fn check(source: &Source, documents: &Documents, config: &Config) -> 
 
 /// The text with its white space mended; nothing when there is nothing to do, or when no way was found
 /// that leaves every value as it is.
-pub(super) fn fix(source: &Source, config: &Config) -> Option<String> {
+pub(super) fn fix(source: &Source, config: &Config, is_off: &dyn Fn(&str) -> bool) -> Option<String> {
+    let off: Vec<&str> = super::DESCRIBED.iter().map(|rule| rule.name).filter(|rule| is_off(rule)).collect();
     let before = yaml::parse(&source.text).ok()?;
     // Byte-order marks in the middle are taken for one at the start once the lines before them are gone.
     if before.blanked.is_some() || source.text.rfind('\u{feff}').is_some_and(|at| at > 0) {
         return None;
     }
     MAY_CHANGE_TEXT.iter().find_map(|left_out| {
-        let skip: Vec<&str> = NOT_WHITE_SPACE.iter().chain(*left_out).copied().collect();
+        let skip: Vec<&str> = NOT_WHITE_SPACE.iter().chain(*left_out).chain(&off).copied().collect();
         let fixed = settled(source, config, &skip)?;
         let same = yaml::parse(&fixed).is_ok_and(|after| after.roots == before.roots);
         same.then_some(fixed).filter(|fixed| *fixed != source.text)
@@ -131,7 +159,7 @@ fn settled(source: &Source, config: &Config, skip: &[&str]) -> Option<String> {
     let mut text = source.text[mark.len()..].to_owned();
     for _ in 0..MOST_PASSES {
         let next = catch_unwind(AssertUnwindSafe(|| {
-            ryl::fix::apply_safe_fixes_filtered(&text, &config.0, path, Path::new(""), skip)
+            ryl::fix::apply_safe_fixes_filtered(&text, &config.config, path, Path::new(""), skip)
         }))
         .ok()?;
         if next == text {

@@ -1,0 +1,45 @@
+//! A description that asks for a block of documentation which is not there.
+
+use super::unresolved_ref::nearest;
+use crate::core::finding::{Group, Severity};
+use crate::dbt::graph::Project;
+use crate::lint::rule::{Offence, Rule};
+
+pub(crate) const RULE: Rule = Rule {
+    name: "missing-docs-block",
+    group: Group::Dbt,
+    severity: Severity::High,
+    summary: "A description names a `{% docs %}` block that the project does not have.",
+    why: "dbt refuses the whole project while it parses: no model is built. Packages that are asked for and not \
+          installed may have the block, and then nothing is reported.",
+    example: "```yaml\ndescription: \"{{ doc('orders_stauts') }}\"\n```\n\n```yaml\ndescription: \"{{ doc('orders_status') \
+              }}\"   # {% docs orders_status %} is in a .md file\n```",
+    remedy: "correct the name, or add the block to a .md file",
+};
+
+pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {
+    let own = project.name().unwrap_or_default();
+    let mut offences: Vec<Offence> = Vec::new();
+    for mention in &project.doc_mentions {
+        let name = mention.name.as_str();
+        let is_known = match mention.package.as_deref() {
+            Some("dbt") => true,
+            Some(package) if package != own => {
+                project.installed.has_docs(name) || !project.installed.has_package(package)
+            }
+            Some(_) => project.docs.contains_key(name),
+            None => {
+                project.docs.contains_key(name)
+                    || project.installed.has_docs(name)
+                    || !project.installed.is_complete
+                    || name.starts_with("__")
+            }
+        };
+        if !is_known {
+            let near = nearest(name, offences.len(), project.docs.keys().copied());
+            let message = format!("no docs block is named `{name}`{near}");
+            offences.push(RULE.offence(mention.path, mention.span, message));
+        }
+    }
+    offences
+}

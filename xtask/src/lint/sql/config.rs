@@ -1,0 +1,470 @@
+//! sqlfluff's configuration as people have it: `.sqlfluff`, `pyproject.toml`, `tox.ini` and `setup.cfg`, one laid over
+//! another from the root of the repository down to the folder of a file.
+//!
+//! What comes out is plain enough for sqruff: rules by their codes, sections by their names. What has no effect
+//! here is named, so that no setting is dropped in silence.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use anyhow::{Context as _, Result, bail};
+
+/// sqlfluff's own list; see its first line.
+static TABLE: LazyLock<Vec<Named>> = LazyLock::new(|| {
+    let lines = include_str!("rule_names.txt").lines().filter(|line| !line.starts_with('#'));
+    let rule = |line: &'static str| {
+        let mut fields = line.split(' ');
+        let (code, name) = (fields.next()?, fields.next()?);
+        let mut list =
+            || fields.next().unwrap_or_default().split(',').filter(|word| !word.is_empty()).collect();
+        Some(Named { code, name, groups: list(), aliases: list() })
+    };
+    lines.filter_map(rule).collect()
+});
+
+/// A rule by all its names.
+struct Named {
+    code: &'static str,
+    name: &'static str,
+    groups: Vec<&'static str>,
+    aliases: Vec<&'static str>,
+}
+
+impl Named {
+    fn is_called(&self, name: &str) -> bool {
+        self.code == name || self.name == name || self.groups.contains(&name) || self.aliases.contains(&name)
+    }
+}
+
+/// The codes of the rules that a code, name, group, former name or pattern (`CP*`) means; none if it means nothing.
+pub(super) fn codes(selector: &str) -> Vec<&'static str> {
+    let pattern = selector.contains(['*', '?', '[']).then(|| globset::Glob::new(selector).ok()).flatten();
+    let pattern = pattern.map(|glob| glob.compile_matcher());
+    let is_meant = |rule: &&Named| {
+        pattern.as_ref().map_or_else(
+            || rule.is_called(selector),
+            |pattern| {
+                let aliases = rule.aliases.iter().chain(&rule.groups);
+                aliases.chain([&rule.code, &rule.name]).any(|name| pattern.is_match(name))
+            },
+        )
+    };
+    TABLE.iter().filter(is_meant).map(|rule| rule.code).collect()
+}
+
+/// Whether `selector`, as a `noqa` comment writes it, means the rule of that name.
+pub(super) fn means(selector: &str, rule: &str) -> bool {
+    match (selector, rule) {
+        ("PRS", "sql-parse") | ("TMP", "sql-template") => true,
+        _ => TABLE
+            .iter()
+            .find(|named| named.name == rule)
+            .is_some_and(|named| codes(selector).contains(&named.code)),
+    }
+}
+
+/// Sections to keys to values. The section of a rule is `rules:<its name>`, that of the core is `core`.
+type Sections = BTreeMap<String, BTreeMap<String, String>>;
+
+/// The configuration of one folder, or of one file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Config {
+    sections: Sections,
+    /// Settings that have no effect here, each with its file.
+    pub(super) unhonoured: BTreeSet<String>,
+    /// Values of `[sqlfluff:templater:jinja:context]`.
+    pub(super) context: BTreeMap<String, String>,
+    /// Macros of `[sqlfluff:templater:jinja:macros]`.
+    pub(super) macros: Vec<String>,
+}
+
+/// Keys of the core that change how a run prints or how long it may take, but nothing that it finds.
+const WITHOUT_EFFECT: &[&str] = &[
+    "verbose",
+    "nocolor",
+    "output_line_length",
+    "runaway_limit",
+    "rust_parser_max_iterations",
+    "rust_parser_warn_threshold",
+    "use_rust_parser",
+    "use_rust_rules",
+    "recursion_limit",
+    "max_parse_depth",
+    "max_parse_nodes",
+    "processes",
+    "fixed_suffix",
+    "fix_even_unparsable",
+    "large_file_skip_fail",
+    "encoding",
+    "large_file_skip_char_limit",
+    "large_file_skip_byte_limit",
+    "render_variant_limit",
+    "warn_unused_ignores",
+    "library_path",
+];
+
+/// Keys of the core that are honoured.
+const HONOURED: &[&str] = &[
+    "dialect",
+    "templater",
+    "rules",
+    "exclude_rules",
+    "warnings",
+    "ignore",
+    "disable_noqa",
+    "disable_noqa_except",
+    "max_line_length",
+    "ignore_templated_areas",
+    "sql_file_exts",
+    "ignore_paths",
+    "rule_allowlist",
+    "rule_denylist",
+];
+
+/// Whether a file of that name may hold sqlfluff's settings.
+pub(crate) fn is_config(file: &str) -> bool {
+    matches!(file, ".sqlfluff" | "pyproject.toml" | "tox.ini" | "setup.cfg" | "pep8.ini")
+}
+
+impl Config {
+    /// Lays the settings of `file` over what is known. A `pyproject.toml` or `tox.ini` without any changes nothing.
+    pub(super) fn add(&mut self, path: &str, text: &str) -> Result<()> {
+        let file = path.rsplit('/').next().unwrap_or(path);
+        let found = if file == "pyproject.toml" { of_toml(text) } else { of_ini(text) };
+        // A file of another tool that is broken is that tool's business.
+        let found = match found {
+            Err(_) if file != ".sqlfluff" && !text.contains("sqlfluff") => return Ok(()),
+            found => found.with_context(|| format!("failed to understand {path}"))?,
+        };
+        for (section, key, value) in found {
+            self.set(path, &section, &key, value);
+        }
+        Ok(())
+    }
+
+    /// Lays `-- sqlfluff:section:key:value` lines of a file over the settings; whether there were any.
+    pub(super) fn add_inline(&mut self, text: &str) -> bool {
+        let mut any = false;
+        for line in text.lines() {
+            let line = line.trim();
+            let Some(rest) = ["-- sqlfluff:", "-- sqruff:"].iter().find_map(|start| line.strip_prefix(start))
+            else {
+                continue;
+            };
+            let mut parts: Vec<&str> = rest.split(':').map(str::trim).collect();
+            let (Some(value), Some(key)) = (parts.pop(), parts.pop()) else { continue };
+            any = true;
+            self.set("the file itself", &parts.join(":"), key, value.to_owned());
+        }
+        any
+    }
+
+    fn set(&mut self, path: &str, section: &str, key: &str, value: String) {
+        let section = match section.strip_prefix("rules:") {
+            Some(rule) => {
+                let [code] = codes(rule)[..] else {
+                    self.unhonoured.insert(format!("{path}: [sqlfluff:rules:{rule}]: no rule has that name"));
+                    return;
+                };
+                format!("rules:{}", name_of(code))
+            }
+            None if section.is_empty() => "core".to_owned(),
+            None => section.to_owned(),
+        };
+        match section.as_str() {
+            "core" if WITHOUT_EFFECT.contains(&key) => return,
+            "core" if !HONOURED.contains(&key) => {
+                self.unhonoured.insert(format!("{path}: {key}"));
+                return;
+            }
+            "templater:jinja:context" => {
+                self.context.insert(key.to_owned(), value);
+                return;
+            }
+            "templater:jinja:macros" => {
+                self.macros.push(value);
+                return;
+            }
+            // Where dbt is and how it logs in: nothing is asked of it here.
+            "templater:dbt" => return,
+            "templater:jinja" if key == "apply_dbt_builtins" => return,
+            "indentation" if ["list_wrapping", "indented_using_on_newline"].contains(&key) => {
+                let usual = matches!(value.as_str(), "one_per_line" | "False" | "false");
+                if !usual {
+                    self.unhonoured.insert(format!("{path}: [sqlfluff:indentation] {key}"));
+                }
+                return;
+            }
+            other if other.starts_with("templater") => {
+                self.unhonoured.insert(format!("{path}: [sqlfluff:{other}] {key}"));
+                return;
+            }
+            _ => {}
+        }
+        self.sections.entry(section).or_default().insert(key.to_owned(), value);
+    }
+
+    fn core(&self, key: &str) -> Option<&str> {
+        let value = self.sections.get("core")?.get(key)?.trim();
+        (!value.is_empty() && !value.eq_ignore_ascii_case("none")).then_some(value)
+    }
+
+    fn list(&self, key: &str) -> Vec<&str> {
+        let value = self.core(key).unwrap_or_default();
+        value.split([',', '\n']).map(str::trim).filter(|item| !item.is_empty()).collect()
+    }
+
+    pub(super) fn dialect(&self) -> Option<&str> {
+        self.core("dialect")
+    }
+
+    /// `jinja`, `dbt`, `raw`, `python`, `placeholder`.
+    pub(super) fn templater(&self) -> &str {
+        self.core("templater").unwrap_or("jinja")
+    }
+
+    /// Kinds of findings that are left out: `parsing`, `templating`, `lexing`, `linting`.
+    pub(super) fn ignores(&self, kind: &str) -> bool {
+        self.list("ignore").contains(&kind)
+    }
+
+    /// Whether `noqa` comments count.
+    pub(super) fn heeds_noqa(&self) -> bool {
+        self.core("disable_noqa").is_none_or(|value| !value.eq_ignore_ascii_case("true"))
+            || self.core("disable_noqa_except").is_some()
+    }
+
+    /// Whether findings of the rule are warnings, which fail nothing.
+    pub(super) fn warns_only(&self, rule: &str) -> bool {
+        self.list("warnings").iter().any(|selector| means(selector, rule))
+    }
+
+    /// Patterns of `ignore_paths`.
+    pub(super) fn ignored_paths(&self) -> Vec<&str> {
+        self.list("ignore_paths")
+    }
+
+    /// The codes of the rules that are on: all, as in sqlfluff, unless `rules` names some.
+    pub(super) fn rules(&self, mut unknown: impl FnMut(&str)) -> BTreeSet<&'static str> {
+        let mut of = |key: &str| -> BTreeSet<&'static str> {
+            let mut found = BTreeSet::new();
+            for selector in self.list(key) {
+                let meant = codes(selector);
+                if meant.is_empty() {
+                    unknown(selector);
+                }
+                found.extend(meant);
+            }
+            found
+        };
+        let mut wanted = of("rules");
+        wanted.extend(of("rule_allowlist"));
+        if self.core("rules").is_none() && self.core("rule_allowlist").is_none() {
+            wanted = TABLE.iter().map(|rule| rule.code).collect();
+        }
+        let left_out = &of("exclude_rules") | &of("rule_denylist");
+        &wanted - &left_out
+    }
+
+    /// The settings as sqruff reads them, with `dialect` if none is given. `known` are the codes of its rules.
+    pub(super) fn text(&mut self, dialect: &str, known: &BTreeSet<&'static str>) -> String {
+        let mut unknown = BTreeSet::new();
+        let wanted = self.rules(|selector| {
+            unknown.insert(format!("rules: no rule is called {selector}"));
+        });
+        let named = self.core("rules").is_some_and(|rules| rules != "all");
+        for code in wanted.difference(known).filter(|_| named) {
+            unknown.insert(format!("rules: {code} is not available here"));
+        }
+        self.unhonoured.extend(unknown);
+        let rules: Vec<&str> = wanted.intersection(known).copied().collect();
+        let mut text = String::from("[sqlfluff]\n");
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "dialect = {}", self.dialect().unwrap_or(dialect));
+        if rules.is_empty() {
+            text.push_str("rules = core\nexclude_rules = all\n");
+        } else {
+            let _ = writeln!(text, "rules = {}\nexclude_rules = None", rules.join(","));
+        }
+        for key in ["max_line_length", "disable_noqa", "disable_noqa_except", "ignore_templated_areas"] {
+            if let Some(value) = self.core(key) {
+                let _ = writeln!(text, "{key} = {value}");
+            }
+        }
+        for (section, values) in self.sections.iter().filter(|(section, _)| *section != "core") {
+            let _ = writeln!(text, "\n[sqlfluff:{section}]");
+            for (key, value) in values {
+                if value.contains('\n') {
+                    let value: Vec<&str> = value.split('\n').map(str::trim).collect();
+                    let _ = writeln!(text, "{key} = {}", value.join(""));
+                } else {
+                    let _ = writeln!(text, "{key} = {value}");
+                }
+            }
+        }
+        text
+    }
+}
+
+fn name_of(code: &str) -> &'static str {
+    TABLE.iter().find(|rule| rule.code == code).map_or("", |rule| rule.name)
+}
+
+/// Section, key and value of each setting in an INI file, as Python's `configparser` reads it.
+fn of_ini(text: &str) -> Result<Vec<(String, String, String)>> {
+    let mut found: Vec<(String, String, String)> = Vec::new();
+    let mut section: Option<String> = None;
+    let mut open = false;
+    for (number, line) in text.lines().enumerate() {
+        let bare = line.trim();
+        if bare.is_empty() || bare.starts_with(['#', ';']) {
+            continue;
+        }
+        if line.starts_with([' ', '\t']) && open {
+            if let Some((_, _, value)) = found.last_mut() {
+                if !value.is_empty() {
+                    value.push('\n');
+                }
+                value.push_str(bare);
+            }
+            continue;
+        }
+        open = false;
+        if let Some(name) = bare.strip_prefix('[').and_then(|rest| rest.split(']').next()) {
+            let inner = name.strip_prefix("sqlfluff").or_else(|| name.strip_prefix("sqruff"));
+            section = inner
+                .filter(|rest| rest.is_empty() || rest.starts_with(':'))
+                .map(|rest| rest.trim_start_matches(':').to_owned());
+            continue;
+        }
+        let Some(section) = &section else { continue };
+        let Some((key, value)) = bare.split_once('=') else {
+            bail!("line {}: `{bare}` is neither a section nor `key = value`", number + 1);
+        };
+        found.push((section.clone(), key.trim().to_owned(), value.trim().to_owned()));
+        open = true;
+    }
+    Ok(found)
+}
+
+/// The same of `[tool.sqlfluff]` in a `pyproject.toml`.
+fn of_toml(text: &str) -> Result<Vec<(String, String, String)>> {
+    let root: toml::Table = text.parse()?;
+    let mut found = Vec::new();
+    if let Some(table) =
+        root.get("tool").and_then(|tool| tool.get("sqlfluff")).and_then(toml::Value::as_table)
+    {
+        let mut path = Vec::new();
+        flatten(table, &mut path, &mut found);
+    }
+    Ok(found)
+}
+
+fn flatten(table: &toml::Table, path: &mut Vec<String>, found: &mut Vec<(String, String, String)>) {
+    for (key, value) in table {
+        let text = match value {
+            toml::Value::Table(inner) => {
+                path.push(key.clone());
+                flatten(inner, path, found);
+                path.pop();
+                continue;
+            }
+            toml::Value::String(text) => text.clone(),
+            toml::Value::Array(items) => {
+                let items: Vec<String> = items
+                    .iter()
+                    .map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned))
+                    .collect();
+                items.join(",")
+            }
+            other => other.to_string(),
+        };
+        // The parts of a rule's name are tables of their own: `[tool.sqlfluff.rules.capitalisation.keywords]`.
+        let section = match path.split_first() {
+            Some((first, rest)) if first == "rules" && !rest.is_empty() => {
+                format!("rules:{}", rest.join("."))
+            }
+            Some((first, [])) if first == "core" => String::new(),
+            _ => path.join(":"),
+        };
+        found.push((section, key.clone(), text));
+    }
+}
+
+/// The order in which sqlfluff lays the files of one folder over one another.
+pub(super) fn precedence(path: &str) -> usize {
+    let file = path.rsplit('/').next().unwrap_or(path);
+    let order: HashMap<&str, usize> =
+        ["setup.cfg", "tox.ini", "pep8.ini", ".sqlfluff", "pyproject.toml"].into_iter().zip(0..).collect();
+    order.get(file).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(files: &[(&str, &str)]) -> Config {
+        let mut config = Config::default();
+        for (path, text) in files {
+            config.add(path, text).expect("settings");
+        }
+        config
+    }
+
+    fn rules(text: &str) -> Vec<&'static str> {
+        config(&[(".sqlfluff", text)]).rules(|_| {}).into_iter().collect()
+    }
+
+    #[test]
+    fn rules_are_known_by_code_name_group_former_name_and_pattern() {
+        assert_eq!(rules("[sqlfluff]\nrules = L010, layout.indent\n"), ["CP01", "LT02"]);
+        assert_eq!(
+            rules("[sqlfluff]\nrules = CP*\nexclude_rules = capitalisation.keywords,L014"),
+            ["CP03", "CP04", "CP05"]
+        );
+        assert!(rules("[sqlfluff]\nrules = core").len() > 10);
+        let all = rules("[sqlfluff]\ndialect = ansi\n");
+        assert!(all.len() > 60 && all.contains(&"AL01") && all.contains(&"LT09"), "{all:?}");
+        assert!(!rules("[sqlfluff]\nexclude_rules =\n    L003,\n    LT09\n").contains(&"LT09"));
+        let mut unknown = Vec::new();
+        config(&[(".sqlfluff", "[sqlfluff]\nexclude_rules = L999\n")])
+            .rules(|name| unknown.push(name.to_owned()));
+        assert_eq!(unknown, ["L999"]);
+        assert!(means("L010", "capitalisation.keywords") && means("CP*", "capitalisation.types"));
+        assert!(means("PRS", "sql-parse") && !means("LT01", "layout.indent"));
+    }
+
+    #[test]
+    fn every_file_that_sqlfluff_reads_is_read() {
+        let toml = "[tool.sqlfluff.core]\ndialect = 'duckdb'\nexclude_rules = ['LT01', 'L003']\n\
+                    [tool.sqlfluff.rules.capitalisation.keywords]\ncapitalisation_policy = 'upper'\n";
+        let known = codes("all").into_iter().collect();
+        let mut read =
+            config(&[("tox.ini", "[sqlfluff]\ndialect = ansi\n[pytest]\nx\n"), ("pyproject.toml", toml)]);
+        let text = read.text("snowflake", &known);
+        assert!(
+            text.contains("dialect = duckdb") && text.contains("[sqlfluff:rules:capitalisation.keywords]"),
+            "{text}"
+        );
+        assert!(!text.contains("LT01") && !text.contains("LT02,") && text.contains("LT05"), "{text}");
+        let mut other =
+            config(&[("setup.cfg", "[metadata]\nname = x\n"), ("pyproject.toml", "[tool.black]\n")]);
+        assert!(other.text("duckdb", &known).contains("dialect = duckdb"));
+    }
+
+    #[test]
+    fn what_has_no_effect_is_named() {
+        let text = "[sqlfluff]\nverbose = 1\nfancy = 2\n[sqlfluff:templater:jinja]\nlibrary_path = x\n\
+                    [sqlfluff:rules:LT99]\nx = 1\n[sqlfluff:rules:L010]\ncapitalisation_policy = lower\n";
+        let read = config(&[(".sqlfluff", text)]);
+        let named: Vec<&str> = read.unhonoured.iter().map(String::as_str).collect();
+        let expected = [
+            ".sqlfluff: [sqlfluff:rules:LT99]: no rule has that name",
+            ".sqlfluff: [sqlfluff:templater:jinja] library_path",
+            ".sqlfluff: fancy",
+        ];
+        assert_eq!(named, expected);
+        assert!(read.sections.contains_key("rules:capitalisation.keywords"));
+    }
+}
