@@ -15,10 +15,12 @@ mod dice;
 mod options;
 mod simulation;
 mod staging;
+mod purchasing;
 mod stock;
 mod summary;
 mod tables;
 mod words;
+mod world;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -30,7 +32,7 @@ use self::csv_out::Size;
 pub(crate) use self::options::Args;
 use self::options::Spec;
 use self::simulation::{Files, Simulation};
-use self::staging::{FILES, Staging};
+use self::staging::{FILE_COUNT, FILES, Staging};
 use self::summary::Summary;
 use crate::system::outcome::Outcome;
 use crate::system::repo::Repo;
@@ -62,22 +64,38 @@ fn seeds_folder(repo: &Repo) -> Result<PathBuf> {
     Ok(project.join("seeds"))
 }
 
-/// Write the five files to `out`, all of them or none. Sizes come in the order of [`FILES`].
-fn write(spec: &Spec, out: &Path) -> Result<[Size; 5]> {
+/// Write all files to `out`, or none. Sizes come in the order of [`FILES`].
+fn write(spec: &Spec, out: &Path) -> Result<[Size; FILE_COUNT]> {
     let staging = Staging::open(out)?;
     let catalogue = Catalogue::new(spec);
-    let [suppliers, products, warehouses, orders, movements] = FILES.map(|name| staging.path(name));
+    let [suppliers, closures, products, price_breaks, warehouses, orders, purchases, movements] =
+        FILES.map(|name| staging.path(name));
     let suppliers = tables::suppliers(&suppliers, &catalogue)?;
+    let closures = tables::supplier_closures(&closures, spec, &catalogue)?;
     let products = tables::products(&products, &catalogue)?;
+    let price_breaks = tables::price_breaks(&price_breaks, &catalogue)?;
     let warehouses = tables::warehouses(&warehouses, &catalogue)?;
-    let mut files = Files { orders: tables::orders(&orders)?, movements: tables::movements(&movements)? };
+    let mut files = Files {
+        orders: tables::orders(&orders)?,
+        purchases: tables::purchase_orders(&purchases)?,
+        movements: tables::movements(&movements)?,
+    };
     let mut progress = Progress::new(spec);
     Simulation::new(spec, &catalogue, &mut files).run(|rows| {
         progress.day_done(rows);
         Ok(interrupt::check()?)
     })?;
     drop(progress);
-    let sizes = [suppliers, products, warehouses, files.orders.finish()?, files.movements.finish()?];
+    let sizes = [
+        suppliers,
+        closures,
+        products,
+        price_breaks,
+        warehouses,
+        files.orders.finish()?,
+        files.purchases.finish()?,
+        files.movements.finish()?,
+    ];
     staging.publish()?;
     Ok(sizes)
 }

@@ -15,6 +15,7 @@ final as (
         cast(order_line_id as varchar) as order_line_id,
         cast(transfer_id as varchar) as transfer_id,
         cast(reason as varchar) as adjustment_reason,
+        cast(purchase_order_line_id as varchar) as purchase_order_line_id,
         cast(moved_at as timestamp without time zone) as moved_at,
         cast(moved_at as date) as moved_on
     from source

@@ -1,10 +1,10 @@
 -- What leaves is what was ordered: the same product from the same warehouse, not before it was ordered, in one
--- shipment a line, and never more units than the line asks for.
+-- shipment or several, and never more units in all than the line asks for.
 with movements as (
 
     select
         *,
-        count(*) over (partition by order_line_id) as shipments_of_line
+        sum(-moved_units) over (partition by order_line_id) as shipped_units_of_line
     from {{ ref('stg_logistics__inventory_movements') }}
     where movement_type = 'shipment'
 
@@ -13,7 +13,7 @@ with movements as (
 select
     movements.movement_id,
     movements.order_line_id,
-    movements.shipments_of_line,
+    movements.shipped_units_of_line,
     -movements.moved_units as shipped_units,
     order_lines.ordered_units,
     movements.product_id,
@@ -27,8 +27,7 @@ left join {{ ref('stg_logistics__customer_orders') }} as order_lines
     on movements.order_line_id = order_lines.order_line_id
 where
     order_lines.order_line_id is null
-    or movements.shipments_of_line > 1
-    or -movements.moved_units > order_lines.ordered_units
+    or movements.shipped_units_of_line > order_lines.ordered_units
     or movements.product_id <> order_lines.product_id
     or movements.warehouse_id <> order_lines.warehouse_id
     or movements.moved_at < order_lines.ordered_at

@@ -1,4 +1,5 @@
--- A transfer takes from one warehouse exactly what it gives to another, and of the same product.
+-- A transfer takes from one warehouse what it gives to another, and of the same product. What has left and not arrived
+-- is in transit; nothing arrives that has not left.
 select
     transfer_id,
     count(*) as number_of_movements,
@@ -11,9 +12,11 @@ from {{ ref('stg_logistics__inventory_movements') }}
 where transfer_id is not null
 group by transfer_id
 having
-    sum(moved_units) <> 0
+    sum(moved_units) > 0
     or count(distinct product_id) <> 1
-    or count(distinct warehouse_id) <> 2
-    or count(case when movement_type = 'transfer_out' then 1 end) <> 1
-    or count(case when movement_type = 'transfer_in' then 1 end) <> 1
+    or count(case when movement_type = 'transfer_out' then 1 end) = 0
+    or (
+        count(case when movement_type = 'transfer_in' then 1 end) > 0
+        and count(distinct warehouse_id) <> 2
+    )
 order by transfer_id

@@ -19,7 +19,10 @@ pub(super) struct Event {
 pub(super) enum What {
     /// The first stock, from before the data begins or for a launch.
     Opening,
-    Receipt,
+    /// Of a line of a purchase order, or of a part of it.
+    Receipt {
+        purchase: u64,
+    },
     Shipment {
         line: u64,
         channel: u32,

@@ -6,13 +6,13 @@
 use super::calendar::Day;
 use super::dice::{Dice, Purpose, even_spread, whole};
 use super::options::Spec;
+use super::purchasing::{Tier, price_list};
 use super::words::{CATEGORIES, CITIES, Category, ORIGINS, SUPPLIER_NAMES};
 
 /// Units that the largest warehouse has room for, for each order the company gets on a day.
 const ROOM_PER_DAILY_ORDER: f64 = 1_500.0;
-/// One supplier in so many is on strike when the data ends, so that any data set ends with shelves that
-/// are empty and need somebody to act.
-const STRIKES: u32 = 8;
+/// How long before the end of the data a strike begins, so that most data sets end with empty shelves that need
+/// action.
 const STRIKE_DAYS: i32 = 60;
 
 pub(super) struct Supplier {
@@ -31,6 +31,7 @@ pub(super) struct Product {
     pub(super) cost_cents: u32,
     pub(super) price_cents: u32,
     pub(super) pack_size: u32,
+    pub(super) tiers: Vec<Tier>,
     pub(super) launched_on: Day,
     /// How much of the company's demand falls on it, relative to the others.
     pub(super) popularity: f64,
@@ -99,8 +100,12 @@ fn supplier(spec: &Spec, index: u32) -> Supplier {
         country: origin.country,
         lead_days,
         // The longer the way, the less sure the day: 10 to 25 % of the lead time.
-        deviation_hundredths: lead_days * dice.between(10, 25),
-        on_strike_from: (index % STRIKES == STRIKES / 2).then(|| spec.last.plus(-STRIKE_DAYS)),
+        deviation_hundredths: whole(f64::from(lead_days * dice.between(10, 25)) * spec.world.lead_time_spread()),
+        on_strike_from: spec
+            .world
+            .strike_every()
+            .filter(|every| index % every == every / 2)
+            .map(|_| spec.last.plus(-STRIKE_DAYS)),
     }
 }
 
@@ -111,13 +116,17 @@ fn product(spec: &Spec, index: u32, supplier_count: u32, offset: f64) -> Product
     let (low, high) = CATEGORIES[category as usize].cost_cents;
     let cost_cents = whole(low * libm::pow(high / low, dice.unit()));
     let life = life(even_spread(index, offset), spec.last, &mut dice);
+    let supplier = dice.below(supplier_count);
+    let price_cents = shelf_price(f64::from(cost_cents) * (1.55 + 0.65 * dice.unit()));
+    let pack_size = pack_size(cost_cents, &mut dice);
     Product {
         name: product_name(&CATEGORIES[category as usize], (index / category_count) as usize),
         category,
-        supplier: dice.below(supplier_count),
+        supplier,
         cost_cents,
-        price_cents: shelf_price(f64::from(cost_cents) * (1.55 + 0.65 * dice.unit())),
-        pack_size: pack_size(cost_cents, &mut dice),
+        price_cents,
+        pack_size,
+        tiers: price_list(spec.seed, index, cost_cents, pack_size),
         launched_on: launch(life, spec.last, &mut dice),
         popularity: popularity(life, &mut dice),
         life,

@@ -9,6 +9,7 @@ use super::catalogue::{Catalogue, Life, Product};
 use super::dice::{Dice, Purpose, Wheel, even_share, whole};
 use super::options::Spec;
 use super::words::{CATEGORIES, Category};
+use super::world::World;
 
 /// How a channel behaves. Figures are invented to look like a trading company's, not measured.
 pub(super) struct Channel {
@@ -29,7 +30,7 @@ pub(super) struct Channel {
 
 const ONLINE: u32 = 0;
 const RETAIL: u32 = 1;
-const WHOLESALE: u32 = 2;
+pub(super) const WHOLESALE: u32 = 2;
 
 pub(super) const CHANNELS: [Channel; 4] = [
     Channel {
@@ -141,19 +142,21 @@ impl<'a> Demand<'a> {
             * share
             * units
             * trend
-            * season(product.category(), day.day_of_year())
+            * self.spec.world.order_rate()
+            * season(self.spec.world, product.category(), day.day_of_year())
     }
 
     /// How much better than around `day` a product will sell `later`, by the season alone: buyers know
     /// the calendar.
-    pub(super) fn outlook(product: &Product, day: Day, later: Day) -> f64 {
-        let now = season(product.category(), day.day_of_year());
-        (season(product.category(), later.day_of_year()) / now).clamp(0.5, 2.0)
+    pub(super) fn outlook(world: World, product: &Product, day: Day, later: Day) -> f64 {
+        let now = season(world, product.category(), day.day_of_year());
+        (season(world, product.category(), later.day_of_year()) / now).clamp(0.5, 2.0)
     }
 
     /// Make the orders of `day`, in place of those of the day before.
     pub(super) fn turn_to(&mut self, day: Day) {
-        self.campaigns = Campaign::running(self.spec.seed, day);
+        let has_events = self.spec.world.has_events();
+        self.campaigns = if has_events { Campaign::running(self.spec.seed, day) } else { Vec::new() };
         self.weigh_products(day);
         let mut dice = Dice::new(self.spec.seed, Purpose::Orders, day.key());
         self.draw_times(day, &mut dice);
@@ -171,7 +174,7 @@ impl<'a> Demand<'a> {
 
     fn weigh_products(&mut self, day: Day) {
         let day_of_year = day.day_of_year();
-        let seasons = CATEGORIES.each_ref().map(|category| season(category, day_of_year));
+        let seasons = CATEGORIES.each_ref().map(|category| season(self.spec.world, category, day_of_year));
         self.weights.clear();
         self.promoted.clear();
         for (index, product) in (0_u32..).zip(&self.catalogue.products) {
@@ -182,7 +185,7 @@ impl<'a> Demand<'a> {
                     * trend(product, self.spec.last.since(day))
                     * seasons[product.category as usize]
                     * start_up(product, day)
-                    * surge(self.spec.seed, index, day)
+                    * if self.spec.world.has_events() { surge(self.spec.seed, index, day) } else { 1.0 }
                     * lift
             } else {
                 0.0
@@ -197,7 +200,8 @@ impl<'a> Demand<'a> {
     /// that keeps equal moments in a fixed order.
     fn draw_times(&mut self, day: Day, dice: &mut Dice) {
         let today: f64 = self.weights.iter().sum();
-        let orders = f64::from(self.spec.orders_per_day) * today / self.usual_weight;
+        let orders =
+            f64::from(self.spec.orders_per_day) * self.spec.world.order_rate() * today / self.usual_weight;
         self.keys.clear();
         for (index, channel) in (0_u32..).zip(&CHANNELS) {
             for number in 0..dice.poisson(orders * channel.share * channel.weekdays[day.weekday()]) {
@@ -275,12 +279,12 @@ fn surge(seed: u64, index: u32, day: Day) -> f64 {
 }
 
 /// A wave over the year, and a tent over the weeks from Black Friday to Christmas.
-fn season(category: &Category, day_of_year: i16) -> f64 {
+fn season(world: World, category: &Category, day_of_year: i16) -> f64 {
     let day = f64::from(day_of_year);
     let wave = libm::cos((day - category.peak_day) * (core::f64::consts::TAU / 365.0));
     let to_height = libm::fabs(day - 340.0);
     let tent = (1.0 - to_height / 22.0).max(0.0);
-    (1.0 + category.swing * wave + category.festive * tent).max(0.05)
+    (1.0 + world.season_strength() * (category.swing * wave + category.festive * tent)).max(0.05)
 }
 
 /// The second of the day an order comes in: wholesale early, shops around noon, people in the evening.

@@ -22,6 +22,8 @@ pub(super) enum Purpose {
     Orders,
     Operations,
     Opening,
+    Purchasing,
+    Terms,
 }
 
 pub(super) struct Dice(Xoshiro256PlusPlus);

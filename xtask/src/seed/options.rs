@@ -8,6 +8,7 @@ use jiff::civil::{Date, date};
 
 use super::calendar::Day;
 use super::catalogue::days;
+use super::world::World;
 
 /// Before this no history begins. A typing error in a year is likelier than data of the sixties.
 const EARLIEST: Date = date(1970, 1, 1);
@@ -18,8 +19,8 @@ const MOST_PAIRS: u32 = 2_000_000;
 
 /// Write the deterministic synthetic inventory data.
 ///
-/// Suppliers, products, warehouses, customer orders and the inventory movements that follow from them, as
-/// five CSV files. The same options give the same bytes on any machine. The defaults make the small set
+/// Suppliers with their closures, products with their price lists, warehouses, customer orders, purchase orders and
+/// the inventory movements that follow from them, as CSV files. The same options give the same bytes on any machine. The defaults make the small set
 /// that is committed in `dbt/seeds`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -33,7 +34,7 @@ pub(crate) struct Args {
     #[arg(value_parser = value_parser!(u32).range(1..=99_999))]
     products: u32,
 
-    /// Warehouses. Each keeps every product.
+    /// Number of warehouses; each stocks every product.
     #[arg(long, value_name = "N", default_value_t = 3, allow_negative_numbers = true)]
     #[arg(value_parser = value_parser!(u32).range(1..=99))]
     warehouses: u32,
@@ -44,9 +45,13 @@ pub(crate) struct Args {
     #[arg(value_parser = value_parser!(u32).range(1..=1_000_000))]
     orders_per_day: Option<u32>,
 
-    /// The number that all chance follows from.
+    /// Random seed.
     #[arg(long, value_name = "N", default_value_t = 42, allow_negative_numbers = true)]
     seed: u64,
+
+    /// What kind of company the data shows.
+    #[arg(long, value_enum, default_value_t)]
+    world: World,
 
     /// The last day of the data.
     #[arg(long, value_name = "DATE", default_value = "2026-10-31", value_parser = parse_end)]
@@ -67,6 +72,7 @@ pub(super) struct Spec {
     pub(super) products: u32,
     pub(super) warehouses: u32,
     pub(super) orders_per_day: u32,
+    pub(super) world: World,
 }
 
 impl Args {
@@ -97,6 +103,7 @@ impl Args {
             products: self.products,
             warehouses: self.warehouses,
             orders_per_day: self.orders_per_day.unwrap_or((pairs / 16).max(1)),
+            world: self.world,
         })
     }
 }
@@ -121,6 +128,7 @@ impl Spec {
     #[cfg(test)]
     pub(super) fn sample(days: i32, products: u32, warehouses: u32) -> Self {
         let last = Day::of(date(2026, 10, 31));
-        Self { seed: 42, first: last.plus(1 - days), last, products, warehouses, orders_per_day: 10 }
+        let world = World::Mixed;
+        Self { seed: 42, first: last.plus(1 - days), last, products, warehouses, orders_per_day: 10, world }
     }
 }

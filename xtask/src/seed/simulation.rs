@@ -4,15 +4,18 @@
 //! file is the balance of the shelf, and "never below zero" holds because nothing leaves a shelf that is
 //! not on it. State is one shelf for each product and warehouse, what is under way, and one day.
 
+use std::collections::{HashMap, VecDeque};
+
 use anyhow::Result;
 
 use super::agenda::{Agenda, Event, HORIZON_DAYS, What};
 use super::calendar::Day;
 use super::catalogue::{Catalogue, Product, Supplier, days};
 use super::csv_out::Table;
-use super::demand::{CHANNELS, Demand, Order};
+use super::demand::{CHANNELS, Demand, Order, WHOLESALE};
 use super::dice::{Dice, Purpose, hash};
 use super::options::Spec;
+use super::purchasing::{self, Book, Purchase};
 use super::stock::{Shelf, lead_time};
 
 /// Events by the hour they happen at. The early ones exclude each other, so that a count or a transfer
@@ -31,9 +34,13 @@ const PICKING: (u32, u32) = (15 * 60, 170 * 60);
 const COUNT_DAYS: u32 = 91;
 const SUNDAY: usize = 6;
 
-/// The two files that grow with the days.
+/// Days that a wholesale customer waits for goods that were not on the shelf; after that the rest is cancelled.
+const BACKORDER_DAYS: i32 = 28;
+
+/// The files that grow with the days.
 pub(super) struct Files {
     pub(super) orders: Table,
+    pub(super) purchases: Table,
     pub(super) movements: Table,
 }
 
@@ -50,10 +57,20 @@ pub(super) struct Simulation<'a> {
     events: Vec<Event>,
     /// The second of each event above its place in `events`.
     order_of_events: Vec<u64>,
+    /// Open wholesale lines by shelf, the oldest first.
+    backorders: HashMap<u32, VecDeque<Backorder>>,
+    book: Book,
     orders: u64,
     lines: u64,
     transfers: u64,
     movements: u64,
+}
+
+/// What is left of an order line that waits for goods.
+struct Backorder {
+    line: u64,
+    units: u32,
+    cancelled_on: Day,
 }
 
 impl<'a> Simulation<'a> {
@@ -71,6 +88,8 @@ impl<'a> Simulation<'a> {
             date: String::new(),
             events: Vec::new(),
             order_of_events: Vec::new(),
+            backorders: HashMap::new(),
+            book: Book::default(),
             orders: 0,
             lines: 0,
             transfers: 0,
@@ -101,8 +120,7 @@ impl<'a> Simulation<'a> {
         self.expect_arrivals();
         self.take_orders()?;
         self.apply_events()?;
-        self.buy();
-        Ok(())
+        self.buy()
     }
 
     /// Opening stock on the first day, and on its launch for a product that comes later.
@@ -141,16 +159,15 @@ impl<'a> Simulation<'a> {
     }
 
     /// On weekdays a fifth of the products is looked at: where one warehouse is about to run dry and
-    /// another has plenty, goods are sent over. Nothing departs that would arrive after the last day, so
-    /// that transfers balance within the data.
+    /// another has plenty, goods are sent over. Some are in transit when the data ends.
     fn rebalance(&mut self) {
         let weekday = u32::try_from(self.day.weekday()).unwrap_or(0);
         for product in (0..self.spec.products).filter(|product| product % 5 == weekday) {
             let Some((from, to)) = self.best_transfer(product) else { continue };
             let (giver, taker) = (self.slot(product, from), self.slot(product, to));
             let quantity = self.shelves[giver as usize].surplus().min(self.shelves[taker as usize].need());
-            let days = 1 + hash(u64::from(from) << 32 | u64::from(to)) % 3;
-            if quantity > 1 && self.happens_in_time(days) {
+            let days = 2 + hash(u64::from(from) << 32 | u64::from(to)) % 4;
+            if quantity > 1 {
                 let what = What::Departure { to: taker, days };
                 self.at(DEPARTURE, Event { slot: giver, quantity, what });
             }
@@ -249,6 +266,13 @@ impl<'a> Simulation<'a> {
         let state = &mut self.shelves[event.slot as usize];
         let leaves = matches!(event.what, What::Shipment { .. } | What::Departure { .. } | What::Loss(_));
         let quantity = if leaves { event.quantity.min(state.on_hand) } else { event.quantity };
+        if let What::Shipment { line, channel: WHOLESALE } = event.what
+            && quantity < event.quantity
+        {
+            let units = event.quantity - quantity;
+            let cancelled_on = self.day.plus(BACKORDER_DAYS);
+            self.backorders.entry(event.slot).or_default().push_back(Backorder { line, units, cancelled_on });
+        }
         if quantity == 0 {
             return Ok(());
         }
@@ -257,11 +281,36 @@ impl<'a> Simulation<'a> {
         } else {
             state.on_hand += quantity;
         }
-        if matches!(event.what, What::Receipt | What::Arrival { .. }) {
+        if matches!(event.what, What::Receipt { .. } | What::Arrival { .. }) {
             state.on_order -= quantity;
         }
         self.follow_up(event, quantity);
-        self.write_movement(second, event, if leaves { -i64::from(quantity) } else { i64::from(quantity) })
+        self.write_movement(second, event, if leaves { -i64::from(quantity) } else { i64::from(quantity) })?;
+        if leaves { Ok(()) } else { self.serve_backorders(second, event.slot) }
+    }
+
+    /// Goods have come in: ship what customers wait for, in the order in which they asked.
+    fn serve_backorders(&mut self, second: u32, slot: u32) -> Result<()> {
+        let Some(mut waiting) = self.backorders.remove(&slot) else { return Ok(()) };
+        waiting.retain(|open| open.cancelled_on > self.day);
+        while let Some(open) = waiting.front_mut() {
+            let state = &mut self.shelves[slot as usize];
+            let units = open.units.min(state.on_hand);
+            if units == 0 {
+                break;
+            }
+            state.on_hand -= units;
+            open.units -= units;
+            let what = What::Shipment { line: open.line, channel: WHOLESALE };
+            if open.units == 0 {
+                waiting.pop_front();
+            }
+            self.write_movement(second, Event { slot, quantity: units, what }, -i64::from(units))?;
+        }
+        if !waiting.is_empty() {
+            self.backorders.insert(slot, waiting);
+        }
+        Ok(())
     }
 
     /// What an event brings about later.
@@ -286,25 +335,29 @@ impl<'a> Simulation<'a> {
     fn write_movement(&mut self, second: u32, event: Event, quantity: i64) -> Result<()> {
         self.movements += 1;
         let (product, warehouse) = (event.slot / self.spec.warehouses, event.slot % self.spec.warehouses);
-        let (kind, line, transfer, reason) = match event.what {
-            What::Opening | What::Receipt => ("receipt", 0, 0, ""),
-            What::Shipment { line, .. } => ("shipment", line, 0, ""),
-            What::Return { line } => ("return", line, 0, ""),
-            What::Departure { .. } => ("transfer_out", 0, self.transfers, ""),
-            What::Arrival { transfer } => ("transfer_in", 0, transfer, ""),
-            What::Loss(reason) | What::Gain(reason) => ("adjustment", 0, 0, reason),
+        let (kind, line, transfer, reason, purchase) = match event.what {
+            What::Opening => ("receipt", 0, 0, "", 0),
+            What::Receipt { purchase } => ("receipt", 0, 0, "", purchase),
+            What::Shipment { line, .. } => ("shipment", line, 0, "", 0),
+            What::Return { line } => ("return", line, 0, "", 0),
+            What::Departure { .. } => ("transfer_out", 0, self.transfers, "", 0),
+            What::Arrival { transfer } => ("transfer_in", 0, transfer, "", 0),
+            What::Loss(reason) | What::Gain(reason) => ("adjustment", 0, 0, reason, 0),
         };
         let row = self.files.movements.id("MV-", self.movements, 7).stamp(&self.date, second);
         row.id("PRD-", u64::from(product) + 1, 5).id("WH-", u64::from(warehouse) + 1, 2);
         row.word(kind).signed(quantity);
         optional_id(row, "OL-", line);
         optional_id(row, "TR-", transfer);
-        row.word(reason).end()
+        row.word(reason);
+        optional_id(row, "POL-", purchase);
+        row.end()
     }
 
     /// Close the books of the day. Each supplier is sent orders on one weekday for each warehouse, and
     /// delivers on any day but Sunday.
-    fn buy(&mut self) {
+    fn buy(&mut self) -> Result<()> {
+        let mut purchases = Vec::new();
         let weekday = u32::try_from(self.day.weekday()).unwrap_or(0);
         for (index, product) in (0_u32..).zip(&self.catalogue.products) {
             if product.launched_on > self.day {
@@ -322,18 +375,41 @@ impl<'a> Simulation<'a> {
                 let quantity = state.wanted(product, supplier, outlook);
                 if quantity > 0 {
                     state.on_order += quantity;
-                    let days = lead_time(supplier, self.day, HORIZON_DAYS - 1, &mut self.dice);
-                    let sunday = self.day.plus(super::catalogue::days(days)).weekday() == SUNDAY;
-                    let event = Event { slot, quantity, what: What::Receipt };
-                    self.agenda.plan(days + u32::from(sunday), event);
+                    let lead_days =
+                        lead_time(supplier, self.spec.world, self.day, HORIZON_DAYS - 1, &mut self.dice);
+                    let (supplier, product) = (product.supplier, index);
+                    purchases.push(Purchase { supplier, warehouse, product, quantity, lead_days });
                 }
             }
         }
+        self.place(purchases)
+    }
+
+    /// Write the day's purchase orders and expect their deliveries.
+    fn place(&mut self, mut purchases: Vec<Purchase>) -> Result<()> {
+        purchases.sort_by_key(|purchase| (purchase.supplier, purchase.warehouse, purchase.product));
+        let mut dice = Dice::new(self.spec.seed, Purpose::Purchasing, self.day.key());
+        for ordered in &purchases {
+            let line = self.book.write(&mut self.files.purchases, self.catalogue, self.day, ordered)?;
+            let supplier = &self.catalogue.suppliers[ordered.supplier as usize];
+            let product = &self.catalogue.products[ordered.product as usize];
+            let lead_days = purchasing::with_closures(supplier, self.day, ordered.lead_days);
+            for delivery in purchasing::deliveries(ordered, product, lead_days, &mut dice) {
+                let sunday = self.day.plus(days(delivery.days)).weekday() == SUNDAY;
+                let slot = self.slot(ordered.product, ordered.warehouse);
+                let what = What::Receipt { purchase: line };
+                self.agenda.plan(
+                    (delivery.days + u32::from(sunday)).min(HORIZON_DAYS),
+                    Event { slot, quantity: delivery.quantity, what },
+                );
+            }
+        }
+        Ok(())
     }
 
     /// How the season will be when an order of the next review arrives.
     fn outlook(&self, product: &Product, supplier: &Supplier) -> f64 {
-        Demand::outlook(product, self.day, self.day.plus(days(supplier.lead_days + 7)))
+        Demand::outlook(self.spec.world, product, self.day, self.day.plus(days(supplier.lead_days + 7)))
     }
 
     /// Put an event of today on the list, at a moment within `hours`.
@@ -346,10 +422,6 @@ impl<'a> Simulation<'a> {
 
     fn slot(&self, product: u32, warehouse: u32) -> u32 {
         product * self.spec.warehouses + warehouse
-    }
-
-    fn happens_in_time(&self, days_ahead: u32) -> bool {
-        self.day.plus(days(days_ahead)) <= self.spec.last
     }
 }
 

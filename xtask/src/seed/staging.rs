@@ -1,9 +1,9 @@
-//! Five files that change together: a run that is killed leaves the old set or the new one.
+//! The files of a set, which change together: a run that is killed leaves the old set or the new one.
 //!
 //! Files are written under other names in a folder inside the destination: it is on the same filesystem
 //! even when the destination is a mount point, it needs no rights elsewhere, and no name in it ends in
-//! `.csv`, so dbt never takes a half-written file for a seed. Five renames are not one step, so a marker
-//! says when all five are complete and on the disk: from then on any later run finishes the renames, and
+//! `.csv`, so dbt never takes a half-written file for a seed. Several renames are not one step, so a marker
+//! says when all are complete and on the disk: from then on any later run finishes the renames, and
 //! before it any later run throws the folder away.
 
 use std::fs::{self, File, TryLockError};
@@ -13,13 +13,18 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 
 /// The files of a set, as they are named in the destination.
-pub(super) const FILES: [&str; 5] = [
+pub(super) const FILES: [&str; FILE_COUNT] = [
     "raw_suppliers.csv",
+    "raw_supplier_closures.csv",
     "raw_products.csv",
+    "raw_price_breaks.csv",
     "raw_warehouses.csv",
     "raw_customer_orders.csv",
+    "raw_purchase_orders.csv",
     "raw_inventory_movements.csv",
 ];
+
+pub(super) const FILE_COUNT: usize = 8;
 
 const FOLDER: &str = ".xtask-seed";
 const MARKER: &str = "complete";
@@ -201,7 +206,7 @@ mod tests {
         }
         write_parts(out.path(), "half");
         settle(out.path()).expect("settled");
-        assert_eq!(contents(out.path()), ["old"; 5]);
+        assert_eq!(contents(out.path()), ["old"; FILE_COUNT]);
         assert!(!out.path().join(FOLDER).exists());
     }
 
@@ -219,7 +224,7 @@ mod tests {
                 }
             }
             settle(out.path()).expect("settled");
-            assert_eq!(contents(out.path()), ["new"; 5], "killed after {renamed} renames");
+            assert_eq!(contents(out.path()), ["new"; FILE_COUNT], "killed after {renamed} renames");
             assert!(!out.path().join(FOLDER).exists());
         }
     }

@@ -8,6 +8,7 @@
 use super::calendar::Day;
 use super::catalogue::{Product, Supplier};
 use super::dice::{Dice, whole};
+use super::world::World;
 
 /// Days between two looks at the same shelf.
 const REVIEW_DAYS: f64 = 7.0;
@@ -17,8 +18,6 @@ const SAFETY: f64 = 1.6;
 const COVER_DAYS: f64 = 28.0;
 /// Weight of today in the moving averages: about the last two months count.
 const MEMORY: f64 = 0.035;
-/// Chance that a supplier is badly late.
-const LATE: f64 = 0.06;
 
 /// One product in one warehouse.
 #[derive(Clone, Copy, Default)]
@@ -69,7 +68,7 @@ impl Shelf {
         if position >= point || self.mean * 90.0 < 1.0 {
             return 0;
         }
-        in_packs(point + self.mean * outlook * COVER_DAYS - position, product)
+        in_packs(point + self.mean * outlook * COVER_DAYS - position, product).max(product.minimum_order())
     }
 
     /// Units to ask another warehouse for, when this one is about to run dry.
@@ -94,10 +93,16 @@ impl Shelf {
 }
 
 /// Days until an order placed today arrives: at least 1, at most `longest`.
-pub(super) fn lead_time(supplier: &Supplier, today: Day, longest: u32, dice: &mut Dice) -> u32 {
+pub(super) fn lead_time(
+    supplier: &Supplier,
+    world: World,
+    today: Day,
+    longest: u32,
+    dice: &mut Dice,
+) -> u32 {
     let deviation = f64::from(supplier.deviation_hundredths) / 100.0;
     let usual = f64::from(supplier.lead_days) + deviation * dice.normal() + 0.5;
-    let late = if dice.chance(LATE) { dice.between(6, 18) } else { 0 };
+    let late = if dice.chance(world.late_chance()) { dice.between(6, 18) } else { 0 };
     let strike = if supplier.on_strike_from.is_some_and(|from| today >= from) { 35 } else { 0 };
     (whole(usual) + late + strike).clamp(1, longest)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::csv_out::Size;
 use super::options::Spec;
-use super::staging::FILES;
+use super::staging::{FILE_COUNT, FILES};
 use crate::system::console::{self, Align, grouped, shell_word};
 
 pub(super) struct Summary<'a> {
@@ -17,13 +17,19 @@ pub(super) struct Summary<'a> {
 }
 
 impl Summary<'_> {
-    pub(super) fn text(&self, sizes: &[Size; 5], took: Duration) -> String {
+    pub(super) fn text(&self, sizes: &[Size; FILE_COUNT], took: Duration) -> String {
         let rows: u64 = sizes.iter().map(|size| size.rows).sum();
         let bytes: u64 = sizes.iter().map(|size| size.bytes).sum();
         let spec = self.spec;
         let mut text = format!(
-            "{} to {}: {} products in {} warehouses, {} orders a day, seed {}\n\n",
-            spec.first, spec.last, spec.products, spec.warehouses, spec.orders_per_day, spec.seed
+            "{} to {}: {} products in {} warehouses, {} orders per day, world {}, seed {}\n\n",
+            spec.first,
+            spec.last,
+            spec.products,
+            spec.warehouses,
+            spec.orders_per_day,
+            spec.world.label(),
+            spec.seed
         );
         let files = FILES.into_iter().zip(sizes).map(|(name, size)| (name, size.rows, size.bytes));
         let lines: Vec<Vec<String>> = files
