@@ -94,12 +94,11 @@ fn the_committed_set_keeps_every_promise_and_looks_like_trade() {
     assert_eq!(kinds.len(), 9, "5 types without a reason, and adjustments with 4");
     assert!(rows.orders.iter().any(|line| line.promotion_code.is_some()));
 
-    let moved = |kind: &str| -> i64 {
-        rows.movements.iter().filter(|row| row.movement_type == kind).map(|row| row.quantity).sum()
-    };
     let ordered: i64 = rows.orders.iter().map(|line| line.quantity_ordered).sum();
-    let filled_percent = -moved("shipment") * 100 / ordered;
+    let (on_time, late) = rows.shipped_on_the_day_of_the_order_and_later();
+    let filled_percent = on_time * 100 / ordered;
     assert!((93..=98).contains(&filled_percent), "fill rate {filled_percent} %");
+    assert!(late > 0, "wholesale customers wait for what was not on the shelf");
 
     let stock = rows.stock();
     let empty = stock.values().filter(|&&units| units == 0).count();

@@ -155,6 +155,21 @@ impl Rows {
         stock
     }
 
+    /// Units shipped on the day of their order, and on later days.
+    pub(super) fn shipped_on_the_day_of_the_order_and_later(&self) -> (i64, i64) {
+        let lines = by_id(&self.orders, |row| &row.order_line_id);
+        let mut units = (0, 0);
+        for row in self.movements.iter().filter(|row| row.movement_type == "shipment") {
+            let line = row.order_line_id.as_deref().and_then(|id| lines.get(id)).expect("an order line");
+            if line.ordered_at[..10] == row.moved_at[..10] {
+                units.0 -= row.quantity;
+            } else {
+                units.1 -= row.quantity;
+            }
+        }
+        units
+    }
+
     fn check_catalogue(&self, complaints: &mut Complaints) {
         complaints.demand_unique("supplier", self.suppliers.iter().map(|row| &row.supplier_id));
         complaints.demand_unique("product", self.products.iter().map(|row| &row.product_id));
