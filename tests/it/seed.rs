@@ -145,7 +145,8 @@ fn the_same_options_give_the_same_bytes_and_others_do_not() {
     seeded(other.path(), &[&options[..7], &["8"]].concat());
     // The closures follow the calendar of a country, whatever the seed.
     let differs = |name: &str| {
-        fs::read(one.path().join(name)).expect("written") != fs::read(other.path().join(name)).expect("written")
+        fs::read(one.path().join(name)).expect("written")
+            != fs::read(other.path().join(name)).expect("written")
     };
     assert!(FILES.iter().filter(|name| **name != "raw_supplier_closures.csv").all(|name| differs(name)));
 }

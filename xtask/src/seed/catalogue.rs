@@ -100,7 +100,9 @@ fn supplier(spec: &Spec, index: u32) -> Supplier {
         country: origin.country,
         lead_days,
         // The longer the way, the less sure the day: 10 to 25 % of the lead time.
-        deviation_hundredths: whole(f64::from(lead_days * dice.between(10, 25)) * spec.world.lead_time_spread()),
+        deviation_hundredths: whole(
+            f64::from(lead_days * dice.between(10, 25)) * spec.world.lead_time_spread(),
+        ),
         on_strike_from: spec
             .world
             .strike_every()

@@ -94,9 +94,8 @@ pub(super) fn closures(supplier: &Supplier, year: i16) -> impl Iterator<Item = (
 pub(super) fn with_closures(supplier: &Supplier, today: Day, lead_days: u32) -> u32 {
     let year = today.date().year();
     let mut arrival = today.plus(days(lead_days));
-    for (first, last) in closures(supplier, year - 1)
-        .chain(closures(supplier, year))
-        .chain(closures(supplier, year + 1))
+    for (first, last) in
+        closures(supplier, year - 1).chain(closures(supplier, year)).chain(closures(supplier, year + 1))
     {
         if last >= today && first <= arrival {
             arrival = arrival.plus(last.since(first.max(today)) + 1);
@@ -106,7 +105,12 @@ pub(super) fn with_closures(supplier: &Supplier, today: Day, lead_days: u32) -> 
 }
 
 /// In how many parts a line comes, and when.
-pub(super) fn deliveries(purchase: &Purchase, product: &Product, days: u32, dice: &mut Dice) -> Vec<Delivery> {
+pub(super) fn deliveries(
+    purchase: &Purchase,
+    product: &Product,
+    days: u32,
+    dice: &mut Dice,
+) -> Vec<Delivery> {
     let packs = purchase.quantity / product.pack_size;
     if packs < 2 || !dice.chance(PARTIAL) {
         return vec![Delivery { days, quantity: purchase.quantity }];

@@ -93,13 +93,7 @@ impl Shelf {
 }
 
 /// Days until an order placed today arrives: at least 1, at most `longest`.
-pub(super) fn lead_time(
-    supplier: &Supplier,
-    world: World,
-    today: Day,
-    longest: u32,
-    dice: &mut Dice,
-) -> u32 {
+pub(super) fn lead_time(supplier: &Supplier, world: World, today: Day, longest: u32, dice: &mut Dice) -> u32 {
     let deviation = f64::from(supplier.deviation_hundredths) / 100.0;
     let usual = f64::from(supplier.lead_days) + deviation * dice.normal() + 0.5;
     let late = if dice.chance(world.late_chance()) { dice.between(6, 18) } else { 0 };

@@ -50,11 +50,7 @@ pub(super) fn supplier_closures(path: &Path, spec: &Spec, catalogue: &Catalogue)
     for (number, supplier) in (1..).zip(&catalogue.suppliers) {
         for year in spec.first.date().year()..=spec.last.date().year() + 1 {
             for (first, last) in purchasing::closures(supplier, year) {
-                table
-                    .id("SUP-", number, 3)
-                    .word(&first.to_string())
-                    .word(&last.to_string())
-                    .end()?;
+                table.id("SUP-", number, 3).word(&first.to_string()).word(&last.to_string()).end()?;
             }
         }
     }
