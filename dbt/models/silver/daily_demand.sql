@@ -75,6 +75,7 @@ filled_lines as (
 
 ),
 
+-- A line that waits for stock is open, not lost, until it has waited too long.
 daily_orders as (
 
     select
@@ -83,8 +84,18 @@ daily_orders as (
         order_lines.warehouse_id,
         count(*) as order_lines,
         sum(order_lines.ordered_units) as ordered_units,
-        sum(coalesce(filled_lines.filled_units, 0)) as filled_units
+        sum(coalesce(filled_lines.filled_units, 0)) as filled_units,
+        sum(
+            case
+                when
+                    order_lines.sales_channel in {{ backorder_channels() }}
+                    and {{ dbt.dateadd('day', var('backorder_days') | int, 'order_lines.ordered_on') }} >= clock.as_of
+                    then greatest(order_lines.ordered_units - coalesce(filled_lines.filled_units, 0), 0)
+                else 0
+            end
+        ) as backordered_units
     from order_lines
+    cross join clock
     left join filled_lines
         on order_lines.order_line_id = filled_lines.order_line_id
     group by order_lines.ordered_on, order_lines.product_id, order_lines.warehouse_id
@@ -115,7 +126,11 @@ final as (
         cast(coalesce(daily_orders.order_lines, 0) as bigint) as order_lines,
         cast(coalesce(daily_orders.ordered_units, 0) as bigint) as ordered_units,
         cast(coalesce(daily_orders.filled_units, 0) as bigint) as filled_units,
-        cast(coalesce(daily_orders.ordered_units, 0) - coalesce(daily_orders.filled_units, 0) as bigint) as lost_units,
+        cast(coalesce(daily_orders.backordered_units, 0) as bigint) as backordered_units,
+        cast(
+            coalesce(daily_orders.ordered_units - daily_orders.filled_units - daily_orders.backordered_units, 0)
+            as bigint
+        ) as lost_units,
         cast(coalesce(daily_sales.shipped_units, 0) as bigint) as shipped_units,
         cast(coalesce(daily_sales.returned_units, 0) as bigint) as returned_units,
         cast(coalesce(daily_sales.revenue, 0) as numeric(18, 2)) as revenue,

@@ -1,4 +1,4 @@
--- Only what a line shipped can come back, to the warehouse and of the product it shipped, and not before.
+-- Only what a line shipped can come back, of the product it shipped and not before, to any warehouse.
 with movements as (
 
     select * from {{ ref('stg_logistics__inventory_movements') }}
@@ -10,13 +10,12 @@ returned as (
     select
         order_line_id,
         product_id,
-        warehouse_id,
         sum(moved_units) as returned_units,
         min(moved_at) as first_returned_at,
         min(movement_id) as first_movement_id
     from movements
     where movement_type = 'return'
-    group by order_line_id, product_id, warehouse_id
+    group by order_line_id, product_id
 
 ),
 
@@ -25,12 +24,11 @@ shipped as (
     select
         order_line_id,
         product_id,
-        warehouse_id,
         -sum(moved_units) as shipped_units,
         min(moved_at) as shipped_at
     from movements
     where movement_type = 'shipment'
-    group by order_line_id, product_id, warehouse_id
+    group by order_line_id, product_id
 
 )
 
@@ -38,7 +36,6 @@ select
     returned.order_line_id,
     returned.first_movement_id,
     returned.product_id,
-    returned.warehouse_id,
     returned.returned_units,
     shipped.shipped_units,
     returned.first_returned_at,
@@ -48,7 +45,6 @@ left join shipped
     on
         returned.order_line_id = shipped.order_line_id
         and returned.product_id = shipped.product_id
-        and returned.warehouse_id = shipped.warehouse_id
 where
     shipped.order_line_id is null
     or returned.returned_units > shipped.shipped_units

@@ -1,4 +1,4 @@
--- Mean and deviation from sums of integers agree with the engine's own avg and stddev over the same days.
+-- ADI and CV2 of the classes agree with the engine's own avg and var over the same days.
 with clock as (
 
     select max(date_day) as as_of
@@ -11,8 +11,12 @@ expected as (
     select
         daily_demand.product_id,
         daily_demand.warehouse_id,
-        avg(cast(daily_demand.ordered_units as double)) as mean_units,
-        stddev_samp(cast(daily_demand.ordered_units as double)) as stddev_units
+        cast(count(*) as double) / nullif(count(case when daily_demand.ordered_units > 0 then 1 end), 0) as adi,
+        var_pop(case when daily_demand.ordered_units > 0 then cast(daily_demand.ordered_units as double) end)
+        / (
+            avg(case when daily_demand.ordered_units > 0 then cast(daily_demand.ordered_units as double) end)
+            * avg(case when daily_demand.ordered_units > 0 then cast(daily_demand.ordered_units as double) end)
+        ) as cv2
     from {{ ref('daily_demand') }} as daily_demand
     cross join clock
     where daily_demand.date_day > {{ dbt.dateadd('day', -(var('demand_window_days') | int), 'clock.as_of') }}
@@ -21,18 +25,19 @@ expected as (
 )
 
 select
-    recommendations.product_id,
-    recommendations.warehouse_id,
-    expected.mean_units as expected_mean_units,
-    recommendations.mean_daily_demand_units,
-    expected.stddev_units as expected_stddev_units,
-    recommendations.stddev_daily_demand_units
-from {{ ref('reorder_recommendations') }} as recommendations
+    forecast.product_id,
+    forecast.warehouse_id,
+    expected.adi as expected_adi,
+    forecast.adi,
+    expected.cv2 as expected_cv2,
+    forecast.cv2
+from {{ ref('demand_forecast') }} as forecast
 inner join expected
     on
-        recommendations.product_id = expected.product_id
-        and recommendations.warehouse_id = expected.warehouse_id
+        forecast.product_id = expected.product_id
+        and forecast.warehouse_id = expected.warehouse_id
 where
-    abs(recommendations.mean_daily_demand_units - expected.mean_units) > 0.0001
-    or abs(recommendations.stddev_daily_demand_units - expected.stddev_units) > 0.0001
-order by recommendations.product_id, recommendations.warehouse_id
+    abs(forecast.adi - expected.adi) > 0.0001
+    or abs(forecast.cv2 - expected.cv2) > 0.0001
+    or (forecast.adi is null) <> (expected.adi is null)
+order by forecast.product_id, forecast.warehouse_id

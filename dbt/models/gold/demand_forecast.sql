@@ -1,0 +1,48 @@
+with forecast_history as (
+
+    select * from {{ ref('forecast_history') }}
+
+),
+
+clock as (
+
+    select max(date_day) as as_of
+    from forecast_history
+
+),
+
+final as (
+
+    select
+        forecast_history.product_id,
+        forecast_history.warehouse_id,
+        clock.as_of,
+        forecast_history.window_days as demand_days,
+        cast(forecast_history.demand_class as varchar) as demand_class,
+        cast(
+            case forecast_history.demand_class
+                when 'none' then 'none'
+                when 'intermittent' then 'croston'
+                when 'lumpy' then 'tsb'
+                else 'seasonal_smoothing'
+            end as varchar
+        ) as method,
+        forecast_history.adi,
+        forecast_history.cv2,
+        forecast_history.forecast_daily_units,
+        forecast_history.next_day_units,
+        cast(forecast_history.forecast_daily_units * 28 as numeric(18, 4)) as forecast_28_days_units,
+        forecast_history.error_days,
+        forecast_history.error_stddev_units,
+        {{ ratio('forecast_history.absolute_error_sum', 'forecast_history.naive_error_sum') }} as mase,
+        {{ ratio('forecast_history.absolute_error_sum', 'forecast_history.actual_units') }} as wape,
+        {{ ratio('-forecast_history.error_sum', 'forecast_history.actual_units') }} as bias
+    from forecast_history
+    inner join clock
+        on forecast_history.date_day = clock.as_of
+
+)
+
+-- ordered, so that two builds of the same inputs agree byte by byte and not only row by row
+select * from final
+order by product_id, warehouse_id

@@ -1,0 +1,256 @@
+{#- The weight of a day is g to the power of its number, so that a weighted mean of all days up to one is a quotient of
+    two running sums: exponential smoothing without recursion. -#}
+{%- set growth = 1 / (1 - (var('smoothing') | float)) -%}
+{%- set so_far -%}
+partition by product_id, warehouse_id order by date_day rows between unbounded preceding and current row
+{%- endset -%}
+{%- set recent -%}
+partition by product_id, warehouse_id
+                order by date_day rows between {{ var('demand_window_days') | int - 1 }} preceding and current row
+{%- endset -%}
+
+with daily_demand as (
+
+    select * from {{ ref('daily_demand') }}
+
+),
+
+-- Day 0 is a Monday.
+warehouse_days as (
+
+    select
+        warehouse_id,
+        date_day,
+        mod({{ dbt.datediff("cast('2000-01-03' as date)", 'date_day', 'day') }}, 7) as weekday,
+        sum(ordered_units) as ordered_units
+    from daily_demand
+    group by warehouse_id, date_day
+
+),
+
+weekday_means as (
+
+    select
+        warehouse_id,
+        date_day,
+        sum(cast(ordered_units as double)) over (
+            partition by warehouse_id, weekday
+            order by date_day rows between unbounded preceding and current row
+        ) / count(*) over (
+            partition by warehouse_id, weekday
+            order by date_day rows between unbounded preceding and current row
+        ) as weekday_mean,
+        sum(cast(ordered_units as double)) over (
+            partition by warehouse_id
+            order by date_day rows between unbounded preceding and current row
+        ) / count(*) over (
+            partition by warehouse_id
+            order by date_day rows between unbounded preceding and current row
+        ) as day_mean,
+        count(*) over (
+            partition by warehouse_id, weekday
+            order by date_day rows between unbounded preceding and current row
+        ) as weeks
+    from warehouse_days
+
+),
+
+-- One product and warehouse has too few orders for a weekly pattern, a warehouse has enough after four weeks.
+weekday_indices as (
+
+    select
+        warehouse_id,
+        date_day,
+        case when weeks >= 4 and weekday_mean > 0 then weekday_mean / day_mean else 1.0 end as weekday_index
+    from weekday_means
+
+),
+
+-- The day after has the weekday of six days ago.
+indices as (
+
+    select
+        warehouse_id,
+        date_day,
+        weekday_index,
+        coalesce(lag(weekday_index, 6) over (partition by warehouse_id order by date_day), 1.0) as next_weekday_index
+    from weekday_indices
+
+),
+
+numbered as (
+
+    select
+        daily_demand.date_day,
+        daily_demand.product_id,
+        daily_demand.warehouse_id,
+        indices.weekday_index,
+        indices.next_weekday_index,
+        cast(daily_demand.ordered_units as double) as units,
+        case when daily_demand.ordered_units > 0 then 1 else 0 end as has_demand,
+        row_number() over (
+            partition by daily_demand.product_id, daily_demand.warehouse_id order by daily_demand.date_day
+        ) as day_number,
+        sum(case when daily_demand.ordered_units > 0 then 1 else 0 end) over (
+            partition by daily_demand.product_id, daily_demand.warehouse_id
+            order by daily_demand.date_day rows between unbounded preceding and current row
+        ) as demand_number
+    from daily_demand
+    inner join indices
+        on
+            daily_demand.warehouse_id = indices.warehouse_id
+            and daily_demand.date_day = indices.date_day
+
+),
+
+weighted as (
+
+    select
+        *,
+        power({{ growth }}, day_number) as day_weight,
+        case when has_demand = 1 then power({{ growth }}, demand_number) else 0 end as demand_weight,
+        case when has_demand = 1 then day_number end as demand_day
+    from numbered
+
+),
+
+-- The first interval is from the first day.
+spaced as (
+
+    select
+        *,
+        max(demand_day) over (
+            partition by product_id, warehouse_id order by date_day rows between unbounded preceding and 1 preceding
+        ) as previous_demand_day
+    from weighted
+
+),
+
+smoothed as (
+
+    select
+        date_day,
+        product_id,
+        warehouse_id,
+        units,
+        day_number,
+        next_weekday_index,
+        sum(units * day_weight) over ({{ so_far }})
+        / sum(weekday_index * day_weight) over ({{ so_far }}) as seasonal_level,
+        sum(has_demand * day_weight) over ({{ so_far }}) / sum(day_weight) over ({{ so_far }}) as demand_probability,
+        sum(units * demand_weight) over ({{ so_far }})
+        / nullif(sum(demand_weight) over ({{ so_far }}), 0) as demand_size,
+        sum((demand_day - coalesce(previous_demand_day, 0)) * demand_weight) over ({{ so_far }})
+        / nullif(sum(demand_weight) over ({{ so_far }}), 0) as demand_interval,
+        count(*) over ({{ recent }}) as window_days,
+        sum(has_demand) over ({{ recent }}) as window_demands,
+        sum(units) over ({{ recent }}) as window_units,
+        sum(units * units) over ({{ recent }}) as window_squares
+    from spaced
+
+),
+
+measured as (
+
+    select
+        *,
+        cast(window_days as double) / nullif(window_demands, 0) as adi,
+        window_squares * window_demands / nullif(window_units * window_units, 0) - 1 as cv2
+    from smoothed
+
+),
+
+classified as (
+
+    select
+        *,
+        case
+            when window_demands = 0 then 'none'
+            when adi < 1.32 and cv2 < 0.49 then 'smooth'
+            when adi < 1.32 then 'erratic'
+            when cv2 < 0.49 then 'intermittent'
+            else 'lumpy'
+        end as demand_class
+    from measured
+
+),
+
+forecast as (
+
+    select
+        *,
+        case demand_class
+            when 'none' then 0
+            when 'intermittent' then (1 - {{ var('smoothing') }} / 2.0) * demand_size / demand_interval
+            when 'lumpy' then demand_probability * demand_size
+            else seasonal_level
+        end as daily_rate,
+        case when demand_class in ('smooth', 'erratic') then next_weekday_index else 1.0 end as next_day_index
+    from classified
+
+),
+
+tested as (
+
+    select
+        *,
+        units - lag(daily_rate * next_day_index) over (partition by product_id, warehouse_id order by date_day)
+            as forecast_error,
+        abs(units - lag(units, 7) over (partition by product_id, warehouse_id order by date_day)) as naive_error
+    from forecast
+
+),
+
+-- The first four weeks of a product teach, and test nothing.
+summed as (
+
+    select
+        *,
+        count(case when day_number > 28 then forecast_error end) over ({{ recent }}) as error_days,
+        sum(case when day_number > 28 then forecast_error end) over ({{ recent }}) as error_sum,
+        sum(case when day_number > 28 then abs(forecast_error) end) over ({{ recent }}) as absolute_error_sum,
+        sum(case when day_number > 28 then forecast_error * forecast_error end) over ({{ recent }})
+            as squared_error_sum,
+        sum(case when day_number > 28 then units end) over ({{ recent }}) as actual_units,
+        sum(case when day_number > 28 then naive_error end) over ({{ recent }}) as naive_error_sum
+    from tested
+
+),
+
+-- With too few errors the spread of demand itself is what is known.
+final as (
+
+    select
+        date_day,
+        product_id,
+        warehouse_id,
+        cast(window_days as bigint) as window_days,
+        cast(window_demands as bigint) as window_demands,
+        cast(round(adi, 4) as numeric(18, 4)) as adi,
+        cast(round(cv2, 4) as numeric(18, 4)) as cv2,
+        demand_class,
+        cast(round(daily_rate, 4) as numeric(18, 4)) as forecast_daily_units,
+        cast(round(daily_rate * next_day_index, 4) as numeric(18, 4)) as next_day_units,
+        cast(error_days as bigint) as error_days,
+        cast(
+            round(
+                case
+                    when error_days >= 28 then sqrt(squared_error_sum / error_days)
+                    when window_days > 1
+                        then sqrt(
+                            greatest(window_days * window_squares - window_units * window_units, 0)
+                            / (window_days * (window_days - 1))
+                        )
+                end,
+                4
+            ) as numeric(18, 4)
+        ) as error_stddev_units,
+        cast(round(actual_units, 0) as bigint) as actual_units,
+        cast(round(error_sum, 4) as numeric(18, 4)) as error_sum,
+        cast(round(absolute_error_sum, 4) as numeric(18, 4)) as absolute_error_sum,
+        cast(round(naive_error_sum, 0) as bigint) as naive_error_sum
+    from summed
+
+)
+
+select * from final
