@@ -5,7 +5,8 @@
     - The folder is DBT_SEED_DIR when that is set, else the seed's own.
     - `column_types` given: the file's header must name exactly these columns, in any order, and each value must be
       of its column's type with nothing lost. Anything else stops the seed, naming file, line and column.
-    - No `column_types`: DuckDB infers the types from the whole file, as dbt would.
+    - No `column_types`: DuckDB infers the types from the whole file, as dbt would. A row with too few or too many
+      fields, and a number that its type would round, stop the seed too.
     - Every value is read as text. Empty is null. The table is replaced in one transaction, so a failed seed leaves
       the former table as it was; hooks, grants and persisted docs work as in dbt's own materialization.
 #}
@@ -78,11 +79,18 @@
     {%- endset -%}
     {%- set types = config.get('column_types', {}) -%}
 
+    {%- set columns = logistics.seed_header(model, path, file, delimiter) -%}
+    {%- set texts = [] -%}
+    {%- for column in columns -%}
+        {%- do texts.append("'" ~ dbt.escape_single_quotes(column) ~ "': 'varchar'") -%}
+    {%- endfor -%}
+    {#- Every record as text: one with too few or too many fields is an error that names its line. -#}
+    {%- set records = "read_csv(" ~ file ~ ", auto_detect = false, " ~ dialect ~ ", columns = {" ~ texts | join(', ') ~ "})" -%}
     {%- if not types -%}
+        {%- do logistics.seed_check_inferred(model, path, file, dialect, records) -%}
         {{ return("select * from read_csv(" ~ file ~ ", " ~ dialect ~ ", sample_size = -1)") }}
     {%- endif -%}
 
-    {%- set columns = logistics.seed_header(model, path, file, delimiter) -%}
     {%- set missing = types.keys() | reject('in', columns) | list -%}
     {%- set unknown = columns | reject('in', types.keys()) | list -%}
     {%- if missing or unknown or columns | unique | list | length != columns | length -%}
@@ -94,10 +102,6 @@
         ) }}
     {%- endif -%}
 
-    {%- set texts = [] -%}
-    {%- for column in columns -%}
-        {%- do texts.append("'" ~ column ~ "': 'varchar'") -%}
-    {%- endfor -%}
     {%- set values = [] -%}
     {#- In the file's order: column_types has the order of the YAML on dbt v1 and that of the alphabet on v2. -#}
     {%- for column in columns -%}
@@ -110,8 +114,45 @@
         select
             *,
             1 + row_number() over () as _line
-        from read_csv({{ file }}, auto_detect = false, {{ dialect }}, columns = { {{- texts | join(', ') -}} })
+        from {{ records }}
     )
+{%- endmacro %}
+
+
+{#
+    A file without `column_types` whose inferred types would not hold it: an error that names line and column. DuckDB
+    gives a column of numbers that no BIGINT holds, or that have a point, the type DOUBLE, which keeps 15 digits.
+#}
+{% macro seed_check_inferred(model, path, file, dialect, records) -%}
+    {%- set count = run_query('select count(*) from ' ~ records).columns[0].values()[0] -%}
+    {%- set inferred = run_query('describe select * from read_csv(' ~ file ~ ', ' ~ dialect ~ ', sample_size = -1)') -%}
+    {%- set checks = [] -%}
+    {%- for column in inferred.rows if column[1] | upper == 'DOUBLE' -%}
+        {%- set name = adapter.quote(column[0]) -%}
+        {%- do checks.append(
+            "select _line, " ~ dbt.string_literal(dbt.escape_single_quotes(column[0])) ~ " as _column, " ~ name ~ " as _value "
+            ~ "from records where length(regexp_replace(regexp_replace(" ~ name ~ ", '[eE].*$', ''), '^[-+]?[0.]*|[.]|[^0-9.]', '', 'g')) > 15"
+        ) -%}
+    {%- endfor -%}
+    {%- if checks -%}
+        {%- set found = run_query(
+            "with records as (select *, 1 + row_number() over () as _line from " ~ records ~ ") "
+            ~ "select * from (" ~ checks | join(' union all ') ~ ") order by _line limit 1"
+        ) -%}
+        {%- for row in found.rows -%}
+            {{ exceptions.raise_compiler_error(
+                "seed " ~ model.name ~ ": " ~ path ~ ", line " ~ row[0] ~ ", column " ~ row[1] ~ ": " ~ row[2]
+                ~ " has more digits than a double keeps; give the column a type in column_types"
+            ) }}
+        {%- endfor -%}
+    {%- endif -%}
+    {%- set loaded = run_query('select count(*) from read_csv(' ~ file ~ ', ' ~ dialect ~ ', sample_size = -1)').columns[0].values()[0] -%}
+    {%- if loaded != count -%}
+        {{ exceptions.raise_compiler_error(
+            "seed " ~ model.name ~ ": " ~ path ~ " has " ~ count ~ " rows, of which DuckDB would load " ~ loaded
+            ~ "; give the seed column_types"
+        ) }}
+    {%- endif -%}
 {%- endmacro %}
 
 

@@ -13,6 +13,7 @@ mod lint;
 mod metrics;
 mod notify;
 mod plan;
+mod projects;
 mod python;
 mod replay;
 mod report_page;

@@ -8,6 +8,7 @@ mod checkout;
 mod engine;
 mod ledgers;
 mod packages;
+mod project;
 mod snowflake;
 mod tools;
 
@@ -84,12 +85,16 @@ impl Verdict {
 type Check = (&'static str, fn(&Repo) -> Verdict);
 
 /// In the order in which a person would mend them.
-const COMMON: [Check; 8] = [
+const COMMON: [Check; 12] = [
     ("git", tools::git),
     ("engine", engine::engine),
     ("python", tools::python),
     ("uv", tools::uv),
     ("dbt project", checkout::dbt_project),
+    ("profile", project::profile),
+    ("dbt packages", project::packages),
+    ("seeds", project::seeds),
+    ("schemas", project::schemas),
     ("policies", checkout::policies),
     ("locks", packages::locks),
     ("environment", packages::environment),

@@ -24,7 +24,16 @@ use crate::core::context;
 use crate::core::environment::Name;
 use crate::core::ledger::{self, Need, Run, State, Status};
 use crate::core::lock::Holder;
-use crate::dbt::artifacts;
+use crate::core::policy::Environments;
+use crate::dbt::artifacts::{self, Manifest};
+use crate::dbt::boundary::{Boundary, Intended};
+use crate::dbt::engine::Generation;
+use crate::dbt::inputs::{Given, Inputs};
+use crate::dbt::packages::Packages;
+use crate::dbt::profile::Profile;
+use crate::dbt::project::Project;
+use crate::dbt::runner::{Ended, Invocation};
+use crate::dbt::seed_files;
 use crate::seed;
 use crate::system::console::Format;
 use crate::system::outcome::Outcome;
@@ -92,7 +101,7 @@ fn existing_folder(text: &str) -> Result<PathBuf, String> {
 }
 
 pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
-    let project = repo.dbt_project()?;
+    let project = Project::read(&repo.dbt_project()?)?;
     let place = args.target.place(repo)?;
     if args.dry_run {
         return dry_run(args, repo, &project, &place);
@@ -112,21 +121,31 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
         record::close_killed_run(warehouse.as_mut(), killed, &run)?;
     }
     // A `seed` that was killed while it put its files in place left the rest of them beside.
-    seed::settle(args.seeds.as_deref().unwrap_or(&project.join("seeds")))?;
+    seed::settle(args.seeds.as_deref().unwrap_or(&project.folder().join("seeds")))?;
     let holder = Holder::this("elt", &args.schema, Some(&run.run_id));
     let base = opened.lock_base(&args.schema, args.purpose.base.as_ref(), &holder, args.target.wait())?;
-    let plan = plan(args, &project, &opened.place, &run.run_id, warehouse.as_mut())?;
-    let built = match &plan.up_to_date {
-        Some(same) => {
-            // Nothing is missing, or columns that this toolkit is the first to write.
-            warehouse.apply(&plan.provision)?;
-            record::up_to_date(warehouse.as_mut(), run, same, begun)?
+    let plan = plan(args, repo, &project, &opened.place, &run.run_id, warehouse.as_mut())?;
+    let plan = match &plan.packages {
+        Some(packages) => {
+            plan.profile.write()?;
+            packages.install(&plan.invocation, &plan.profile, &opened.dbt)?;
+            // Packages are inputs too.
+            self::plan(args, repo, &project, &opened.place, &run.run_id, warehouse.as_mut())?
         }
-        None => {
-            build(plan, &artifacts_folder(args, &project), &opened, warehouse.as_mut(), run, base, begun)?
-        }
+        None => plan,
     };
-    conclude(args.format, repo, &project, &opened.place, warehouse.as_mut(), built)
+    if plan.up_to_date.is_none() {
+        seed_files::check(&project, args.seeds.as_deref())?;
+    }
+    let built = if let Some(same) = &plan.up_to_date {
+        // Nothing is missing, or columns that this toolkit is the first to write.
+        warehouse.apply(&plan.provision)?;
+        record::up_to_date(warehouse.as_mut(), run, same, begun)?
+    } else {
+        let artifacts = artifacts_folder(args, project.folder());
+        build(plan, &artifacts, &opened, warehouse.as_mut(), run, base, begun)?
+    };
+    conclude(args.format, repo, project.folder(), &opened.place, warehouse.as_mut(), built)
 }
 
 /// Where dbt puts what it compiles and the artifacts of this environment: a folder each, so that two
@@ -135,36 +154,51 @@ fn artifacts_folder(args: &Args, project: &Path) -> PathBuf {
     project.join("target").join(args.schema.as_str())
 }
 
-fn dry_run(args: &Args, repo: &Repo, project: &Path, place: &Place) -> Result<Outcome> {
+fn dry_run(args: &Args, repo: &Repo, project: &Project, place: &Place) -> Result<Outcome> {
     let run_id = "RUN_ID";
     let tag = ledger::query_tag(Some(args.schema.as_str()), Some(run_id), "elt");
     let (mut warehouse, is_installed) = place.look(repo, &tag)?;
-    let plan = plan(args, project, place, run_id, warehouse.as_mut())?;
+    let plan = plan(args, repo, project, place, run_id, warehouse.as_mut())?;
     plan.print(&args.schema, warehouse.as_ref(), is_installed, args.format)?;
     Ok(Outcome::Clean)
 }
 
 fn plan(
     args: &Args,
-    project: &Path,
+    repo: &Repo,
+    project: &Project,
     place: &Place,
     run_id: &str,
     warehouse: &mut dyn Warehouse,
 ) -> Result<Plan> {
+    let policy = Environments::load(repo)?;
+    let settings = match place {
+        Place::Local { .. } => &policy.local.profile,
+        Place::Snowflake { .. } => &policy.snowflake.profile,
+    };
+    let profile = Profile::decide(repo.root(), project, place.adapter(), settings, plan::threads(place)?)?;
     let state = State::read(warehouse, &args.schema)?;
     let seeds = args.seeds.as_deref();
-    let options = [format!("select {:?}", args.select), format!("vars {:?}", args.vars)];
-    let fingerprint = context::fingerprint(project, seeds, &options)?;
+    let given = Given {
+        seeds,
+        profile: &profile.text,
+        attached: &profile.attached,
+        options: vec![format!("select {:?}", args.select), format!("vars {:?}", args.vars)],
+    };
+    let inputs = Inputs::read(project, &given, &|name| std::env::var(name).ok(), std::env::vars())?;
     let may_rest = state.has_ledger() && state.is_ours(&args.schema) && !args.force && !args.full_refresh;
     let up_to_date =
-        if may_rest { plan::unchanged_since(warehouse, &args.schema, &fingerprint)? } else { None };
+        if may_rest { plan::unchanged_since(warehouse, &args.schema, &inputs.fingerprint)? } else { None };
     let origin = args.purpose.origin();
     let provision = ledger::ensure(warehouse, &args.schema, &state, &origin, Need::Ledger, false)?;
     Ok(Plan {
         provision,
         is_new: !state.is_ours(&args.schema),
-        invocation: plan::invocation(args, project, place, seeds, run_id),
-        fingerprint,
+        invocation: plan::invocation(args, project.folder(), place, &profile, seeds, run_id),
+        boundary: place.boundary(&args.schema, project.folder()),
+        profile,
+        inputs,
+        packages: Packages::wanted(project)?,
         up_to_date,
     })
 }
@@ -179,27 +213,100 @@ fn build(
     begun: Instant,
 ) -> Result<Built> {
     interrupt::check()?;
-    warehouse.apply(&plan.provision).with_context(|| format!("failed to provision {}", run.schema_name))?;
-    // It is copied.
-    drop(base);
-    on_actions::provisioned(plan.is_new)?;
+    let mut base = base;
     let mut follower = follow::Follower::new();
+    let mut is_provisioned = false;
     let ended = artifacts::prepare(artifacts_folder).and_then(|()| {
+        plan.profile.write()?;
         plan.invocation.secrets = opened.place.dbt_secrets()?;
         #[cfg(unix)]
         let broker = opened.place.broker()?;
         #[cfg(unix)]
         plan.invocation.environment.extend(broker.as_ref().map(snowflake::Broker::variable));
-        plan.invocation.run(&opened.dbt, |event| follower.follow(event))
+        // dbt has parsed the project: an environment is made only for what may be built in it.
+        let mut allow = |intended: &[Intended]| {
+            allow(&plan.boundary, intended)?;
+            provision(&plan, warehouse, &run)?;
+            // It is copied.
+            drop(base.take());
+            is_provisioned = true;
+            Ok(())
+        };
+        match opened.dbt.generation() {
+            // Its process waits for the answer.
+            Generation::V1 => plan.invocation.run(&opened.dbt, allow, |event| follower.follow(event)),
+            Generation::V2 => match announce(&plan.invocation, opened, artifacts_folder)? {
+                Some(intended) => {
+                    allow(&intended)?;
+                    artifacts::prepare(artifacts_folder)?;
+                    let ended =
+                        plan.invocation.run(&opened.dbt, |_| Ok(()), |event| follower.follow(event))?;
+                    Ok(Ended { intended: ended.intended.or(Some(Vec::new())), ..ended })
+                }
+                // It does not parse, which the build reports.
+                None => plan.invocation.run(&opened.dbt, |_| Ok(()), |event| follower.follow(event)),
+            },
+        }
     });
     let seen = follower.finish();
+    // A run that failed before it wrote anything is recorded too, but a refused one makes no environment.
+    if !is_provisioned && (ended.is_ok() || !plan.is_new) {
+        provision(&plan, warehouse, &run)?;
+        is_provisioned = true;
+    }
     match ended {
         Ok(ended) => record::ended(warehouse, run, artifacts_folder, &plan, &ended, &seen, begun),
         Err(error) => {
-            record::could_not_start(warehouse, run, begun, &error)?;
+            if is_provisioned {
+                record::could_not_start(warehouse, run, begun, &error)?;
+            }
             Err(error)
         }
     }
+}
+
+fn provision(plan: &Plan, warehouse: &mut dyn Warehouse, run: &Run) -> Result<()> {
+    warehouse.apply(&plan.provision).with_context(|| format!("failed to provision {}", run.schema_name))?;
+    on_actions::provisioned(plan.is_new)
+}
+
+/// What dbt v2 is going to write: it cannot be asked on its way, so it parses the project first. `None` if it could not.
+fn announce(build: &Invocation, opened: &Opened, artifacts_folder: &Path) -> Result<Option<Vec<Intended>>> {
+    let mut args = vec!["parse".to_owned()];
+    let mut is_selection = false;
+    for word in build.args.iter().skip(1) {
+        // A selection is of the build; the words after it belong to it until the next option.
+        is_selection = word == "--select" || is_selection && !word.starts_with('-');
+        if !is_selection && word != "--full-refresh" {
+            args.push(word.clone());
+        }
+    }
+    let parse = Invocation {
+        project: build.project.clone(),
+        args,
+        environment: build.environment.clone(),
+        secrets: opened.place.dbt_secrets()?,
+    };
+    let ended = parse.run(&opened.dbt, |_| Ok(()), |_| {})?;
+    if !ended.status.success() {
+        return Ok(None);
+    }
+    Ok(Manifest::read(artifacts_folder)?.map(|manifest| manifest.intended()))
+}
+
+/// The last moment before dbt writes: everything that it is going to write is in the environment.
+fn allow(boundary: &Boundary, intended: &[Intended]) -> Result<()> {
+    let outside = boundary.outside(intended);
+    if !outside.is_empty() {
+        bail!(boundary.refusal(&outside));
+    }
+    if let Some((folder, _)) = &boundary.files
+        && intended.iter().any(Intended::is_external)
+    {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("failed to create {}, for external models", folder.display()))?;
+    }
+    Ok(())
 }
 
 fn conclude(

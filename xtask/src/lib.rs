@@ -3,6 +3,7 @@
 //! Parse, hand over to one command, turn its result into an exit code. Everything else lives in the
 //! file that carries the command's name.
 
+mod adopt;
 mod conformance;
 mod core;
 mod dbt;
@@ -46,6 +47,10 @@ struct Cli {
     #[command(flatten)]
     verbosity: system::console::Verbosity,
 
+    /// The folder of the dbt project, if the repository has several.
+    #[arg(long, global = true, value_name = "DIR", env = "XTASK_PROJECT_DIR")]
+    project_dir: Option<std::path::PathBuf>,
+
     #[command(subcommand)]
     command: Command,
 }
@@ -68,13 +73,15 @@ enum Command {
     Hooks(hooks::Args),
     Python(python::Args),
     Dbt(dbt_command::Args),
+    Init(adopt::Init),
+    Upgrade(adopt::Upgrade),
 }
 
 /// Runs the command line that this process was started with.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     system::console::init(cli.verbosity);
-    match run(&cli.command) {
+    match run(&cli) {
         Ok(outcome) => outcome.into(),
         Err(error) => {
             system::console::error(&error);
@@ -83,9 +90,14 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(command: &Command) -> anyhow::Result<Outcome> {
-    let repo = Repo::discover(&std::env::current_dir().context("failed to read the current folder")?);
-    run_command(command, &repo)
+fn run(cli: &Cli) -> anyhow::Result<Outcome> {
+    let folder = std::env::current_dir().context("failed to read the current folder")?;
+    let given = cli.project_dir.as_deref().filter(|path| !path.as_os_str().is_empty());
+    let repo = match given {
+        Some(given) => Repo::of_project(&folder, given)?,
+        None => Repo::discover(&folder),
+    };
+    run_command(&cli.command, &repo)
 }
 
 fn run_command(command: &Command, repo: &Repo) -> anyhow::Result<Outcome> {
@@ -106,5 +118,7 @@ fn run_command(command: &Command, repo: &Repo) -> anyhow::Result<Outcome> {
         Command::Hooks(args) => hooks::run(args, repo),
         Command::Python(args) => python::run(args, repo),
         Command::Dbt(args) => dbt_command::run(args, repo),
+        Command::Init(args) => args.run(repo),
+        Command::Upgrade(args) => args.run(repo),
     }
 }

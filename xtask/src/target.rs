@@ -4,7 +4,7 @@
 //! is told before anything is installed or sent. Then it is opened: the Python packages that bring the
 //! engine are made sure of, and nobody has logged in yet.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -13,9 +13,11 @@ use crate::core::environment::Name;
 use crate::core::lock::{Holder, Lock};
 use crate::core::policy::{self, Grant};
 use crate::core::{context, ledger};
+use crate::dbt::boundary::{Boundary, Extent};
 use crate::dbt::engine::Engine as Dbt;
 use crate::dbt::native::Driver;
-use crate::dbt::project;
+use crate::dbt::profile::{self, Adapter};
+use crate::dbt::project::Project;
 use crate::system::repo::Repo;
 use crate::warehouse::Warehouse;
 use crate::warehouse::duckdb::DuckDb;
@@ -108,7 +110,7 @@ impl Args {
             Target::Snowflake => Ok(Place::Snowflake {
                 login: Box::new(Login::decide(&context::variable, &|path| std::fs::read_to_string(path))?),
                 grants: policy::Environments::load(repo)?.snowflake.grants,
-                project: repo.dbt_project().ok().and_then(|folder| project::name(&folder)),
+                project: project_name(repo),
                 patience: patience()?,
             }),
         }
@@ -136,6 +138,22 @@ pub(crate) fn database(repo: &Repo) -> Result<PathBuf> {
     Ok(policy::Environments::load(repo)?.local_database(repo))
 }
 
+/// The name of the dbt project, if there is one.
+fn project_name(repo: &Repo) -> Option<String> {
+    Project::read(&repo.dbt_project().ok()?).ok()?.name().map(str::to_owned)
+}
+
+/// The name that DuckDB gives to the database in `file`: up to the first dot.
+fn catalog(file: &Path) -> String {
+    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    name.trim_start_matches('.').split('.').next().unwrap_or_default().to_owned()
+}
+
+/// The folder of the files that external models of an environment write.
+pub(crate) fn external_files(database: &Path, schema: &Name) -> PathBuf {
+    database.with_extension("files").join(schema.as_str())
+}
+
 fn patience() -> Result<Patience> {
     let usual = Patience::default();
     Ok(Patience {
@@ -155,6 +173,7 @@ impl Place {
 
     /// Set up what is missing of the chosen dbt. Nothing of the warehouse is touched yet.
     pub(crate) fn open(self, repo: &Repo, tag: &str) -> Result<Opened> {
+        repo.state()?;
         let dbt = Dbt::ensure(repo, self.driver())?;
         let engine = self.engine(Some(&dbt), tag)?;
         Ok(Opened { place: self, dbt, engine })
@@ -205,12 +224,23 @@ impl Place {
         }
     }
 
-    /// As dbt's profiles name it.
-    pub(crate) fn label(&self) -> &'static str {
+    /// What dbt connects to.
+    pub(crate) fn adapter(&self) -> Adapter<'_> {
         match self {
-            Self::Local { .. } => "local",
-            Self::Snowflake { .. } => "snowflake",
+            Self::Local { .. } => Adapter::DuckDb,
+            Self::Snowflake { login, .. } => Adapter::Snowflake { database: login.database.as_str() },
         }
+    }
+
+    /// What a run of dbt in the folder `project` may write in the environment `schema`.
+    pub(crate) fn boundary(&self, schema: &Name, project: &Path) -> Boundary {
+        let (database, files) = match self {
+            Self::Local { database } => {
+                (catalog(database), Some((external_files(database, schema), project.to_path_buf())))
+            }
+            Self::Snowflake { login, .. } => (login.database.as_str().to_owned(), None),
+        };
+        Boundary { schema: schema.clone(), database, extent: Extent::Family, files }
     }
 
     /// The folder of the installed packages, if they hold what the target needs. Installs nothing.
@@ -229,9 +259,12 @@ impl Place {
     }
 
     /// The variables by which dbt finds the same place, but for secrets.
-    pub(crate) fn dbt_variables(&self, tag: &str) -> Vec<(&'static str, String)> {
+    pub(crate) fn dbt_variables(&self, schema: &Name, tag: &str) -> Vec<(&'static str, String)> {
         match self {
-            Self::Local { database } => vec![("DBT_DUCKDB_PATH", database.to_string_lossy().into_owned())],
+            Self::Local { database } => vec![
+                ("DBT_DUCKDB_PATH", database.to_string_lossy().into_owned()),
+                (profile::EXTERNAL_ROOT, external_files(database, schema).to_string_lossy().into_owned()),
+            ],
             Self::Snowflake { login, project, .. } => vec![
                 (
                     "DBT_SNOWFLAKE_QUERY_TAG",
@@ -307,6 +340,18 @@ impl Opened {
             return Ok(None);
         }
         self.lock(base, holder, wait).map(Some)
+    }
+
+    /// Remove the files that external models of a dropped environment wrote.
+    pub(crate) fn remove_files(&self, name: &Name) -> Result<()> {
+        let Place::Local { database } = &self.place else { return Ok(()) };
+        let folder = external_files(database, name);
+        match std::fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("failed to remove {}", folder.display()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Be the only writer of `name`: of the DuckDB file, which lets one process write, or of the one

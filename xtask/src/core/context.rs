@@ -3,12 +3,10 @@
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use jiff::Timestamp;
 use xshell::{Shell, cmd};
 
 use crate::core::environment::Name;
 use crate::core::ledger::Origin;
-use crate::dbt::project;
 
 /// The commit that a run was made from; all unknown outside git.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -117,36 +115,6 @@ pub(crate) fn seconds(name: &str) -> Result<Option<u64>> {
     }
 }
 
-/// What a build is made from: the project's files, the seeds, the options, the variables that dbt may
-/// read, the toolkit, and the day (models may ask the clock). Same fingerprint, same result.
-pub(crate) fn fingerprint(project: &Path, seeds: Option<&Path>, options: &[String]) -> Result<String> {
-    let mut facts = vec![
-        format!("toolkit {}", env!("CARGO_PKG_VERSION")),
-        format!("day {}", Timestamp::now().strftime("%F")),
-    ];
-    facts.extend(options.iter().cloned());
-    facts.extend(dbt_variables(std::env::vars()));
-    project::fingerprint(project, seeds, &facts)
-}
-
-/// dbt's variables, sorted. Where the environment lives and how many threads build it change no row.
-fn dbt_variables(all: impl Iterator<Item = (String, String)>) -> Vec<String> {
-    const WITHOUT_EFFECT: [&str; 6] = [
-        "DBT_TARGET_SCHEMA",
-        "DBT_DUCKDB_PATH",
-        "DBT_THREADS",
-        "DBT_TARGET_PATH",
-        "DBT_LOG_PATH",
-        "DBT_SNOWFLAKE_QUERY_TAG",
-    ];
-    let mut variables: Vec<String> = all
-        .filter(|(name, _)| name.starts_with("DBT_") && !WITHOUT_EFFECT.contains(&name.as_str()))
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
-    variables.sort();
-    variables
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,12 +137,5 @@ mod tests {
         for name in ["a\nb", "a\u{202e}b", "a\0", &"x".repeat(10_000)] {
             assert!(object_name(name).is_err(), "{name:?}");
         }
-    }
-
-    #[test]
-    fn only_variables_that_dbt_may_read_count() {
-        let all = [("DBT_B", "2"), ("HOME", "/x"), ("DBT_A", "1"), ("DBT_TARGET_SCHEMA", "issue_1")];
-        let all = all.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
-        assert_eq!(dbt_variables(all), ["DBT_A=1", "DBT_B=2"]);
     }
 }

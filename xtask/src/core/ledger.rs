@@ -636,19 +636,6 @@ pub(crate) fn nodes_of(warehouse: &mut dyn Warehouse, name: &Name, run_id: &str)
     warehouse::records(warehouse, &sql)
 }
 
-pub(crate) fn relations_of(
-    warehouse: &mut dyn Warehouse,
-    name: &Name,
-    run_id: &str,
-) -> Result<Vec<MeasuredRelation>> {
-    let sql = format!(
-        "select * from {} where run_id = {}",
-        warehouse.qualified(&ledger(name.as_str(), "ledger_relations")),
-        literal(run_id)
-    );
-    warehouse::records(warehouse, &sql)
-}
-
 /// The statements that record a run with all that belongs to it: one transaction, so a run stands in
 /// the ledger whole or not at all.
 pub(crate) fn record(

@@ -13,7 +13,7 @@ use crate::system::repo::Repo;
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Environments {
-    local: Local,
+    pub(crate) local: Local,
     pub(crate) snowflake: Snowflake,
     pub(crate) lifetime: Lifetime,
     pub(crate) dbt: Dbt,
@@ -43,6 +43,8 @@ pub(crate) struct Dbt {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Snowflake {
     pub(crate) grants: Vec<Grant>,
+    /// Settings for the adapter, as in a profile of dbt.
+    pub(crate) profile: toml::Table,
 }
 
 /// What a role may do in environments.
@@ -113,14 +115,16 @@ impl Lifetime {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Local {
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Local {
     database: PathBuf,
+    /// Settings for the adapter, as in a profile of dbt.
+    pub(crate) profile: toml::Table,
 }
 
 impl Default for Local {
     fn default() -> Self {
-        Self { database: PathBuf::from(".xtask/warehouse.duckdb") }
+        Self { database: PathBuf::from(".xtask/warehouse.duckdb"), profile: toml::Table::new() }
     }
 }
 
@@ -137,13 +141,27 @@ impl Environments {
     }
 
     /// The DuckDB file: `DBT_DUCKDB_PATH` as dbt's own profile reads it, else the policy's.
+    ///
+    /// Environments of two projects never share a file: the name of one for another project than the
+    /// repository's main one ends with the folder of that.
     pub(crate) fn local_database(&self, repo: &Repo) -> PathBuf {
-        local_database(
-            repo.root(),
-            &self.local.database,
-            std::env::var_os("DBT_DUCKDB_PATH").map(PathBuf::from),
-        )
+        let given = std::env::var_os("DBT_DUCKDB_PATH").map(PathBuf::from);
+        let other = repo.dbt_project().ok().filter(|project| !repo.is_main_project(project));
+        let policy = match &other {
+            Some(project) => of_project(&self.local.database, repo.relative(project)),
+            None => self.local.database.clone(),
+        };
+        local_database(repo.root(), &policy, given)
     }
+}
+
+/// `.xtask/w.duckdb` for the project in `teams/sales`: `.xtask/w_teams_sales.duckdb`.
+fn of_project(database: &Path, project: &Path) -> PathBuf {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+    let folder: String = project.to_string_lossy().chars().map(plain).collect();
+    let stem = database.file_stem().unwrap_or_default().to_string_lossy();
+    let extension = database.extension().unwrap_or_default().to_string_lossy();
+    database.with_file_name(format!("{stem}_{folder}.{extension}"))
 }
 
 fn local_database(root: &Path, policy: &Path, given: Option<PathBuf>) -> PathBuf {
@@ -179,6 +197,13 @@ mod tests {
         ] {
             assert_eq!(role_name(written), kept);
         }
+    }
+
+    #[test]
+    fn projects_of_one_repository_have_files_of_their_own() {
+        let of = |project: &str| of_project(Path::new(".xtask/w.duckdb"), Path::new(project));
+        assert_eq!(of("teams/sales"), Path::new(".xtask/w_teams_sales.duckdb"));
+        assert_ne!(of("a"), of("b"));
     }
 
     #[test]

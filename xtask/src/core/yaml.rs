@@ -172,6 +172,26 @@ impl Node {
         path.iter().try_fold(self, |node, key| node.get(key))
     }
 
+    /// The value as JSON, by YAML's own rules for plain scalars.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        use serde_json::Value as Json;
+        match &self.value {
+            Value::Sequence(items) => items.iter().map(Self::json).collect(),
+            Value::Mapping(entries) => entries
+                .iter()
+                .filter_map(|(key, value)| Some((key.text()?.to_owned(), value.json())))
+                .collect::<serde_json::Map<_, _>>()
+                .into(),
+            Value::Scalar { .. } if self.is_null() => Json::Null,
+            Value::Scalar { text, style } => {
+                let number = || serde_json::from_str(text).ok().filter(Json::is_number);
+                let plain =
+                    if *style == Style::Plain { self.truth().map(Json::Bool).or_else(number) } else { None };
+                plain.unwrap_or_else(|| Json::String(text.clone()))
+            }
+        }
+    }
+
     pub(crate) fn is_mapping(&self) -> bool {
         matches!(self.value, Value::Mapping(_))
     }

@@ -9,6 +9,8 @@ use anyhow::{Context as _, Result};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::boundary::Intended;
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Manifest {
@@ -30,7 +32,10 @@ pub(crate) struct Node {
     pub(crate) compiled_code: Option<String>,
     /// Those that properties describe, by name.
     pub(crate) columns: BTreeMap<String, Column>,
+    pub(crate) schema: String,
+    database: Option<String>,
     alias: Option<String>,
+    version: Option<serde_json::Value>,
     fqn: Vec<String>,
     config: NodeConfig,
     attached_node: Option<String>,
@@ -43,6 +48,8 @@ pub(crate) struct Node {
 #[serde(default)]
 struct NodeConfig {
     materialized: Option<String>,
+    store_failures: Option<bool>,
+    location: Option<String>,
     severity: Option<String>,
 }
 
@@ -85,6 +92,21 @@ pub(crate) struct Source {
 }
 
 impl Node {
+    /// The name, with its version where a model has several.
+    pub(crate) fn full_name(&self) -> String {
+        let version = self.version.as_ref().filter(|version| !version.is_null());
+        version.map_or_else(
+            || self.name.clone(),
+            |version| {
+                format!(
+                    "{}.v{}",
+                    self.name,
+                    version.as_str().map_or_else(|| version.to_string(), str::to_owned)
+                )
+            },
+        )
+    }
+
     /// The name of what the node builds.
     pub(crate) fn relation(&self) -> &str {
         self.alias.as_deref().unwrap_or(&self.name)
@@ -112,6 +134,30 @@ impl Manifest {
     /// `None` where dbt did not come so far as to write it.
     pub(crate) fn read(target: &Path) -> Result<Option<Self>> {
         read(&target.join("manifest.json"))
+    }
+
+    /// Every relation that a build of the whole project writes.
+    pub(crate) fn intended(&self) -> Vec<Intended> {
+        let is_written = |node: &Node| match node.resource_type.as_str() {
+            "model" | "seed" | "snapshot" => node.config.materialized.as_deref() != Some("ephemeral"),
+            "test" => node.config.store_failures == Some(true),
+            _ => false,
+        };
+        let written = self.nodes.iter().filter(|(_, node)| is_written(node));
+        let intended = written.map(|(id, node)| Intended {
+            id: id.clone(),
+            file: node.original_file_path.clone(),
+            database: node.database.clone(),
+            schema: node.schema.clone(),
+            name: node.relation().to_owned(),
+            materialized: node.config.materialized.clone(),
+            location: node
+                .config
+                .location
+                .clone()
+                .filter(|_| node.config.materialized.as_deref() == Some("external")),
+        });
+        intended.collect()
     }
 
     pub(crate) fn node(&self, id: &str) -> Option<&Node> {
@@ -190,9 +236,11 @@ pub(crate) fn layer_rank(layer: &str) -> usize {
     ORDER.iter().position(|known| *known == layer).unwrap_or(ORDER.len())
 }
 
-/// `fqn` is project, folders, name: a model right below `models/` stands in no layer.
+/// `fqn` is project, folders, name, and a version if there are several: a model right below `models/` is in no
+/// layer.
 fn model_layer(node: &Node) -> Option<&str> {
-    (node.fqn.len() > 2).then(|| node.fqn[1].as_str())
+    let own = if node.version.as_ref().is_some_and(|version| !version.is_null()) { 3 } else { 2 };
+    (node.fqn.len() > own).then(|| node.fqn[1].as_str())
 }
 
 #[derive(Debug, Deserialize)]
@@ -258,6 +306,7 @@ mod tests {
                 "model.p.stg": {"resource_type": "model", "fqn": ["p", "bronze", "stg"]},
                 "model.p.kpi": {"resource_type": "model", "fqn": ["p", "gold", "daily", "kpi"]},
                 "model.p.top": {"resource_type": "model", "fqn": ["p", "top"]},
+                "model.p.many.v2": {"resource_type": "model", "fqn": ["p", "many", "v2"], "version": 2},
                 "seed.p.raw": {"resource_type": "seed", "fqn": ["p", "raw"]},
                 "test.p.one": {"resource_type": "test", "attached_node": "model.p.stg"},
                 "test.p.two": {"resource_type": "test", "attached_node": null,
@@ -280,6 +329,7 @@ mod tests {
             ("model.p.stg", Some("bronze")),
             ("model.p.kpi", Some("gold")),
             ("model.p.top", None),
+            ("model.p.many.v2", None),
             ("seed.p.raw", None),
             ("test.p.one", Some("bronze")),
             ("test.p.two", Some("gold")),

@@ -1,9 +1,12 @@
 """Runs dbt so that it never outlives the process that started it, and without work that nobody asked for.
 
-Standard input is a pipe that the parent holds open and never writes to. Its end means that the parent
-wants dbt to stop, or was killed: the operating system closes the pipe either way, so this needs no
-signal handler in the parent and works on every system. dbt gets an interrupt first, so that it can
-cancel its queries, and a few seconds later the process ends whatever it is doing.
+Standard input is a pipe that the parent holds open. Its end means that the parent wants dbt to stop, or
+was killed: the operating system closes the pipe either way, so this needs no signal handler in the
+parent and works on every system. dbt gets an interrupt first, so that it can cancel its queries, and a
+few seconds later the process ends whatever it is doing.
+
+Before dbt writes anything, the relations that it will write go to the parent as one line of JSON, and dbt
+waits for a byte on standard input. A parent that sees a relation outside the environment closes the pipe.
 
 The rest takes a sixth off a small build. It changes no result, and
 where a dbt of another version has no such place, it changes nothing.
@@ -12,8 +15,10 @@ where a dbt of another version has no such place, it changes nothing.
 import contextlib
 import functools
 import gc
+import json
 import os
 import signal
+import sys
 import threading
 import time
 
@@ -21,12 +26,58 @@ GRACE_SECONDS = 3
 TOKEN_SECONDS = 60
 
 
+asked = threading.Event()
+allowed = threading.Event()
+
+
 def follow_parent():
     while os.read(0, 1):
-        pass
+        allowed.set()
+    if asked.is_set() and not allowed.is_set():
+        # Nothing has been written yet, so there is nothing to clean up.
+        os._exit(130)
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(GRACE_SECONDS)
     os._exit(130)
+
+
+def relation(node):
+    config = node.config
+    return {
+        "id": node.unique_id,
+        "file": node.original_file_path,
+        "database": node.database,
+        "schema": node.schema,
+        "name": node.alias,
+        "materialized": config.get("materialized"),
+        "location": config.get("location") if config.get("materialized") == "external" else None,
+    }
+
+
+def is_written(node):
+    kind = getattr(node, "resource_type", None)
+    if kind == "test":
+        return bool(getattr(node, "should_store_failures", False))
+    if kind in ("model", "seed", "snapshot"):
+        return node.config.get("materialized") != "ephemeral"
+    return kind == "function"
+
+
+def ask_before_writing():
+    """After parsing and selecting, before the first hook: may these relations be written?"""
+    from dbt.task.runnable import GraphRunnableTask
+
+    initialize = GraphRunnableTask._runtime_initialize
+
+    def initialize_and_ask(self):
+        initialize(self)
+        relations = [relation(node) for node in self._flattened_nodes if is_written(node)]
+        asked.set()
+        sys.stdout.write(json.dumps({"xtask": {"writes": relations}}) + "\n")
+        sys.stdout.flush()
+        allowed.wait()
+
+    GraphRunnableTask._runtime_initialize = initialize_and_ask
 
 
 def build_no_event_that_nobody_hears():
@@ -114,6 +165,8 @@ gc.disable()
 for make_leaner in (build_no_event_that_nobody_hears, keep_type_testers, parse_no_deeper_than_needed):
     with contextlib.suppress(ImportError, AttributeError):
         make_leaner()
+# Not optional: where a dbt of another version has no such place, it must not run.
+ask_before_writing()
 
 with contextlib.suppress(ImportError, AttributeError):
     renew_workload_identity()

@@ -1,106 +1,105 @@
-//! What can be told of a dbt project from its files alone, in milliseconds and without dbt.
+//! What a dbt project says about itself in `dbt_project.yml`, read in microseconds and without dbt.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use crate::system::digest::{self, Digest};
+use super::{inputs, profile};
+use crate::core::yaml::{self, Node};
 
-/// Folders that dbt writes, by their default names: never part of what a build is made from.
-const WRITTEN_BY_DBT: [&str; 3] = ["target", "logs", ".git"];
-
-/// The project's own name, from its `dbt_project.yml`; `None` if that cannot be read, which dbt reports.
-pub(crate) fn name(project: &Path) -> Option<String> {
-    let text = fs::read_to_string(project.join("dbt_project.yml")).ok()?;
-    // A key of the first level; dbt allows letters, digits and underscores in it.
-    let value = text.lines().find_map(|line| line.strip_prefix("name:"))?;
-    let value = value.split('#').next().unwrap_or_default().trim().trim_matches(['"', '\'']);
-    let is_name = !value.is_empty() && value.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    is_name.then(|| value.to_owned())
+/// A dbt project: its folder, and what its `dbt_project.yml` says.
+#[derive(Clone, Debug)]
+pub(crate) struct Project {
+    folder: PathBuf,
+    settings: Node,
+    name: String,
+    profile: String,
 }
 
-/// Every file that a build of the project can depend on, sorted, so that two machines agree.
-pub(crate) fn files(project: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    let mut folders = vec![project.to_path_buf()];
-    while let Some(folder) = folders.pop() {
-        let entries =
-            fs::read_dir(&folder).with_context(|| format!("failed to read {}", folder.display()))?;
-        for entry in entries {
-            let path = entry.with_context(|| format!("failed to read {}", folder.display()))?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if path.is_dir() && !path.is_symlink() {
-                if !WRITTEN_BY_DBT.contains(&name.as_str()) {
-                    folders.push(path);
-                }
-            } else if path.is_file() {
-                found.push(path);
-            }
-        }
-    }
-    found.sort();
-    Ok(found)
-}
+/// Keys of folders that a build reads, with dbt's defaults.
+const FOLDERS: [(&str, &str); 6] = [
+    ("model-paths", "models"),
+    ("seed-paths", "seeds"),
+    ("snapshot-paths", "snapshots"),
+    ("test-paths", "tests"),
+    ("macro-paths", "macros"),
+    ("function-paths", "functions"),
+];
 
-/// A hash that changes whenever something a build is made from changes: files, and `facts` such as
-/// options and variables. Names and lengths go in too, so that no two sets of inputs run together.
-pub(crate) fn fingerprint(project: &Path, seeds: Option<&Path>, facts: &[String]) -> Result<String> {
-    let mut digest = facts.iter().fold(Digest::default(), Digest::with);
-    for root in std::iter::once(project).chain(seeds) {
-        for file in files(root)? {
-            digest.add(file.strip_prefix(root).unwrap_or(&file).to_string_lossy().as_bytes());
-            let content = fs::File::open(&file).and_then(digest::of_content);
-            digest.add(content.with_context(|| format!("failed to read {}", file.display()))?);
-        }
-    }
-    Ok(digest.finish())
-}
+/// Files beside `dbt_project.yml` that dbt reads.
+const FILES: [&str; 6] =
+    ["dbt_project.yml", "packages.yml", "dependencies.yml", "package-lock.yml", "selectors.yml", "vars.yml"];
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_project_has_the_name_that_its_file_says() {
-        for (text, expected) in [
-            ("name: shop\n", Some("shop")),
-            ("version: 2\nname: 'my_shop' # ours\n", Some("my_shop")),
-            ("models:\n  name: x\n", None),
-            ("name: \"{{ x }}\"\n", None),
-        ] {
-            let folder = project(&[("dbt_project.yml", text)]);
-            assert_eq!(name(folder.path()).as_deref(), expected, "{text}");
-        }
-        assert_eq!(name(Path::new("/nowhere")), None);
+impl Project {
+    /// Reads `dbt_project.yml` of `folder`.
+    pub(crate) fn read(folder: &Path) -> Result<Self> {
+        let path = folder.join("dbt_project.yml");
+        let text = fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
+        let settings = yaml::parse_one(&text)
+            .with_context(|| format!("failed to understand {}", path.display()))?
+            .with_context(|| format!("{} is empty; it needs at least `name: …`", path.display()))?;
+        let text_of = |key: &str| settings.get(key).and_then(Node::text).map(str::to_owned);
+        let name = text_of("name").with_context(|| format!("{} has no `name`", path.display()))?;
+        // A profile of a template's choice is named like the project: dbt is given the name with --profile.
+        let profile = text_of("profile").filter(|text| !text.contains("{{")).unwrap_or_else(|| name.clone());
+        Ok(Self { folder: folder.to_path_buf(), settings, name, profile })
     }
 
-    fn project(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let folder = tempfile::tempdir().expect("a folder");
-        for (name, text) in files {
-            let path = folder.path().join(name);
-            fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
-            fs::write(path, text).expect("written");
-        }
-        folder
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
-    #[test]
-    fn a_fingerprint_follows_content_names_and_facts_and_nothing_else() {
-        let of = |files: &[(&str, &str)], facts: &[&str]| {
-            let facts: Vec<String> = facts.iter().map(|&fact| fact.to_owned()).collect();
-            fingerprint(project(files).path(), None, &facts).expect("a fingerprint")
-        };
-        let base = of(&[("models/a.sql", "1"), ("b.yml", "2")], &["x"]);
-        assert_eq!(base, of(&[("b.yml", "2"), ("models/a.sql", "1"), ("target/t", "9")], &["x"]));
-        for other in [
-            of(&[("models/a.sql", "1 "), ("b.yml", "2")], &["x"]),
-            of(&[("models/c.sql", "1"), ("b.yml", "2")], &["x"]),
-            of(&[("models/a.sql", "1"), ("b.yml", "2")], &["y"]),
-            of(&[("models/a.sql", "1"), ("b.yml", "2")], &["x", ""]),
-            of(&[("models/a.sql", "12"), ("b.yml", "")], &["x"]),
-        ] {
-            assert_ne!(base, other);
+    /// Its name; `None` if it has characters that dbt does not allow in one, which dbt reports.
+    pub(crate) fn name(&self) -> Option<&str> {
+        let is_name = self.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        is_name.then_some(self.name.as_str())
+    }
+
+    pub(crate) fn profile_name(&self) -> &str {
+        &self.profile
+    }
+
+    /// A folder name for it below the repository `root`.
+    pub(crate) fn key(&self, root: &Path) -> String {
+        profile::key(root, &self.folder)
+    }
+
+    /// The folders of a kind, such as `seed-paths`, whether or not they exist.
+    pub(crate) fn paths(&self, key: &str) -> Vec<PathBuf> {
+        let default = FOLDERS.iter().find(|(known, _)| *known == key).map_or("", |(_, default)| *default);
+        let given = self.settings.get(key).map(Node::one_or_many).unwrap_or_default();
+        let mut paths: Vec<PathBuf> =
+            given.iter().filter_map(Node::text).map(|path| self.folder.join(path)).collect();
+        if paths.is_empty() && self.settings.get(key).is_none() {
+            paths.push(self.folder.join(default));
         }
+        paths
+    }
+
+    /// Where `dbt deps` installs packages.
+    pub(crate) fn packages_folder(&self) -> PathBuf {
+        let given = self.settings.get("packages-install-path").and_then(Node::text);
+        self.folder.join(given.filter(|path| !path.contains("{{")).unwrap_or("dbt_packages"))
+    }
+
+    /// Every file that a build can depend on, sorted, so that two machines agree.
+    pub(crate) fn input_files(&self) -> Result<Vec<PathBuf>> {
+        let mut files: Vec<PathBuf> =
+            FILES.iter().map(|name| self.folder.join(name)).filter(|path| path.is_file()).collect();
+        let folders = FOLDERS.iter().flat_map(|(key, _)| self.paths(key));
+        for folder in folders.chain([self.packages_folder()]).filter(|folder| folder.is_dir()) {
+            files.extend(inputs::walk(&folder)?.into_iter().filter(|path| !self.is_written_by_dbt(path)));
+        }
+        files.sort();
+        files.dedup();
+        Ok(files)
+    }
+
+    /// Whether it is in a folder that dbt or the toolkit writes, for projects that read the folder around it.
+    fn is_written_by_dbt(&self, path: &Path) -> bool {
+        let target = self.settings.get("target-path").and_then(Node::text).unwrap_or("target");
+        let relative = path.strip_prefix(&self.folder).unwrap_or(path);
+        [target, "target", "logs"].iter().any(|written| relative.starts_with(written))
     }
 }

@@ -166,6 +166,9 @@ fn set_up(repo: &Repo, venv: &Path, found: Condition, wanted: &[Lock], turn: &Tu
     if let [first, ..] = requirements::disagreements(&locks).as_slice() {
         bail!("the lock files contradict each other: {first}; run `cargo xtask python lock`");
     }
+    for lock in &locks {
+        lock.put_in_place(repo)?;
+    }
     let tool = Tool::choose()?;
     let log = fresh_log(repo)?;
     let installer = Installer { tool: &tool, venv, turn, log: &log };
@@ -173,7 +176,7 @@ fn set_up(repo: &Repo, venv: &Path, found: Condition, wanted: &[Lock], turn: &Tu
     let work = work(&found, &locks, tool.is_uv(), has_pip(venv));
     announce(repo, venv, &work);
     let before = stamp::packages(venv);
-    mark(venv, &Stamp::installing())?;
+    mark(venv, &Stamp::installing(venv))?;
     let done = carry_out(&work, &installer, &found, &locks);
     match (done, found) {
         (Ok(ready), _) => {
@@ -217,9 +220,8 @@ fn carry_out(work: &Work, installer: &Installer, found: &Condition, locks: &[Loc
 fn with_installed(repo: &Repo, found: &Condition, wanted: &[Lock]) -> Result<Vec<Lock>> {
     let mut sets: Vec<Set> = wanted.iter().map(|lock| lock.set).collect();
     if let Condition::Ready(ready) = found {
-        let folder = requirements::folder(repo)?;
         let installed = ready.sets.keys().filter_map(|name| Set::from_name(name));
-        sets.extend(installed.filter(|set| folder.join(set.output()).is_file()));
+        sets.extend(installed.filter(|set| Lock::read(repo, *set).is_ok()));
     }
     sets.sort_unstable();
     sets.dedup();

@@ -1,13 +1,15 @@
 //! The one dbt process of a run: started, followed line by line, never left behind.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use serde::Deserialize;
 
+use super::boundary::Intended;
 use super::engine::Engine;
 use super::events::Event;
 use super::messages::Redactor;
@@ -32,6 +34,36 @@ pub(crate) struct Invocation {
     pub(crate) secrets: Vec<(&'static str, Secret)>,
 }
 
+/// What the guard asks before dbt writes.
+#[derive(Deserialize)]
+struct Question {
+    xtask: Writes,
+}
+
+#[derive(Deserialize)]
+struct Writes {
+    writes: Vec<Intended>,
+}
+
+/// A line that dbt or its guard wrote.
+enum Line {
+    Event(Box<Event>),
+    Question(Vec<Intended>),
+    Stray(String),
+}
+
+impl Line {
+    fn read(line: &str) -> Self {
+        if let Some(event) = Event::parse(line) {
+            return Self::Event(Box::new(event));
+        }
+        match serde_json::from_str::<Question>(line) {
+            Ok(question) => Self::Question(question.xtask.writes),
+            Err(_) => Self::Stray(line.to_owned()),
+        }
+    }
+}
+
 /// How dbt ended.
 #[derive(Debug)]
 pub(crate) struct Ended {
@@ -40,6 +72,8 @@ pub(crate) struct Ended {
     /// What was said outside dbt's own log: Python's tracebacks and warnings.
     pub(crate) stray: String,
     pub(crate) interrupted: bool,
+    /// What it was going to write; `None` if it did not come so far as to say it.
+    pub(crate) intended: Option<Vec<Intended>>,
 }
 
 impl Invocation {
@@ -50,8 +84,14 @@ impl Invocation {
         variables.chain(words).collect::<Vec<_>>().join(" ")
     }
 
-    /// Run it with `engine`, handing every event to `follow` as it comes.
-    pub(crate) fn run(&self, engine: &Engine, mut follow: impl FnMut(&Event)) -> Result<Ended> {
+    /// Run it with `engine`, handing every event to `follow` as it comes. Before dbt writes anything,
+    /// `allow` gets the relations that it is going to write; an error stops dbt and is returned.
+    pub(crate) fn run(
+        &self,
+        engine: &Engine,
+        mut allow: impl FnMut(&[Intended]) -> Result<()>,
+        mut follow: impl FnMut(&Event),
+    ) -> Result<Ended> {
         let begun = Instant::now();
         let redactor = self.redactor();
         let mut child = self.spawn(engine)?;
@@ -61,15 +101,25 @@ impl Invocation {
         let errors = errors_of(&mut child);
         let mut stray = String::new();
         let mut asked = None;
+        let mut intended = None;
         loop {
             match lines.recv_timeout(POLL) {
-                Ok(line) => {
-                    let line = redactor.hide(&line);
-                    match Event::parse(&line) {
-                        Some(event) => follow(&event),
-                        None => push_line(&mut stray, &line),
+                Ok(line) => match Line::read(&redactor.hide(&line)) {
+                    Line::Event(event) => follow(&event),
+                    Line::Question(writes) => {
+                        if let Err(refusal) = allow(&writes) {
+                            drop(lifeline);
+                            child.wait().context("failed to wait for dbt")?;
+                            return Err(refusal);
+                        }
+                        intended = Some(writes);
+                        if let Some(pipe) = &mut lifeline {
+                            // A dbt that has ended meanwhile shows that by its exit code.
+                            drop(pipe.write_all(b"y").and_then(|()| pipe.flush()));
+                        }
                     }
-                }
+                    Line::Stray(line) => push_line(&mut stray, &line),
+                },
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -88,7 +138,7 @@ impl Invocation {
         let status = child.wait().context("failed to wait for dbt")?;
         push_line(&mut stray, redactor.hide(errors.join().unwrap_or_default().trim()).as_ref());
         let interrupted = asked.is_some();
-        Ok(Ended { status, seconds: begun.elapsed().as_secs_f64(), stray, interrupted })
+        Ok(Ended { status, seconds: begun.elapsed().as_secs_f64(), stray, interrupted, intended })
     }
 
     /// Hides the secrets of this invocation, and those of the environment that dbt reads.

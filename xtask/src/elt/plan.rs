@@ -3,12 +3,17 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use serde::Serialize;
 
 use super::Args;
+use crate::core::context;
 use crate::core::environment::Name;
 use crate::core::ledger::{self, Run, Status};
+use crate::dbt::boundary::Boundary;
+use crate::dbt::inputs::Inputs;
+use crate::dbt::packages::Packages;
+use crate::dbt::profile::Profile;
 use crate::dbt::runner::Invocation;
 use crate::system::console;
 use crate::system::console::Format;
@@ -22,15 +27,19 @@ pub(super) struct Plan {
     pub(super) provision: Vec<Statement>,
     /// Whether the environment is one that was not there before.
     pub(super) is_new: bool,
+    pub(super) profile: Profile,
+    pub(super) boundary: Boundary,
     pub(super) invocation: Invocation,
     /// What this run is built from.
-    pub(super) fingerprint: String,
+    pub(super) inputs: Inputs,
+    /// The packages to install first.
+    pub(super) packages: Option<Packages>,
     /// The run that built the same from the same: there is nothing to do.
     pub(super) up_to_date: Option<Run>,
 }
 
 /// The last build of `name`, if it succeeded, was made from what `fingerprint` stands for, and all it
-/// left is still there as it was.
+/// left is still there as it was: the run's fingerprint ends with the witness of that.
 pub(super) fn unchanged_since(
     warehouse: &mut dyn Warehouse,
     name: &Name,
@@ -39,15 +48,14 @@ pub(super) fn unchanged_since(
     let Some(run) = ledger::last_build(warehouse, name)? else {
         return Ok(None);
     };
-    if run.status != Status::Success || run.fingerprint.as_deref() != Some(fingerprint) {
+    let Some((inputs, witness)) = run.fingerprint.as_deref().and_then(|text| text.split_once('.')) else {
+        return Ok(None);
+    };
+    if run.status != Status::Success || inputs != fingerprint {
         return Ok(None);
     }
-    let left = ledger::relations_of(warehouse, name, &run.run_id)?;
-    let standing = warehouse.measure(name)?;
-    let untouched = left.iter().all(|relation| {
-        standing.iter().any(|other| other.name == relation.relation_name && other.rows == relation.row_count)
-    });
-    Ok(untouched.then_some(run))
+    let is_untouched = warehouse.witness(name)?.as_deref() == Some(witness);
+    Ok(is_untouched.then_some(run))
 }
 
 /// The one dbt command of a run.
@@ -55,15 +63,13 @@ pub(super) fn invocation(
     args: &Args,
     project: &Path,
     place: &Place,
+    profile: &Profile,
     seeds: Option<&Path>,
     run_id: &str,
 ) -> Invocation {
-    let mut words: Vec<String> =
-        ["build", "--target", place.label(), "--target-path"].map(str::to_owned).into();
-    words.push(format!("target/{}", args.schema));
-    if project.join("profiles.yml").is_file() {
-        words.extend(["--profiles-dir", "."].map(str::to_owned));
-    }
+    let mut words = vec!["build".to_owned()];
+    words.extend(profile.options());
+    words.extend(["--target-path".to_owned(), format!("target/{}", args.schema)]);
     if let Some(selection) = &args.select {
         words.push("--select".to_owned());
         words.extend(selection.split_whitespace().map(str::to_owned));
@@ -77,10 +83,7 @@ pub(super) fn invocation(
     let mut environment =
         vec![("DBT_TARGET_SCHEMA", args.schema.to_string()), ("XTASK_RUN_ID", run_id.to_owned())];
     let tag = ledger::query_tag(Some(args.schema.as_str()), Some(run_id), "elt");
-    environment.extend(place.dbt_variables(&tag));
-    if std::env::var_os("DBT_THREADS").is_none() {
-        environment.push(("DBT_THREADS", threads(place).to_string()));
-    }
+    environment.extend(place.dbt_variables(&args.schema, &tag));
     if let Some(seeds) = seeds {
         environment.push(("DBT_SEED_DIR", seeds.to_string_lossy().into_owned()));
     }
@@ -90,20 +93,29 @@ pub(super) fn invocation(
 /// Nodes that dbt builds at once. dbt's own work holds Python's lock, so more threads than processors
 /// only wait for each other; DuckDB spreads a large query over all of them by itself. At Snowflake dbt
 /// mostly waits.
-fn threads(place: &Place) -> usize {
-    match place {
+pub(super) fn threads(place: &Place) -> Result<usize> {
+    if let Some(text) = context::variable("DBT_THREADS") {
+        return match text.trim().parse() {
+            Ok(threads @ 1..=1024) => Ok(threads),
+            _ => bail!("DBT_THREADS is {text:?}; it takes a number from 1 to 1024"),
+        };
+    }
+    Ok(match place {
         Place::Local { .. } => std::thread::available_parallelism().map_or(1, usize::from).min(4),
         Place::Snowflake { .. } => 8,
-    }
+    })
 }
 
 #[derive(Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "answers of a report")]
 struct Shown<'a> {
     schema: &'a Name,
     target: &'static str,
     dry_run: bool,
     up_to_date: bool,
     install: bool,
+    /// Whether `dbt deps` comes first.
+    deps: bool,
     statements: Vec<String>,
     dbt: Option<String>,
 }
@@ -124,6 +136,7 @@ impl Plan {
             dry_run: true,
             up_to_date: unchanged,
             install: !installed,
+            deps: !unchanged && self.packages.is_some(),
             statements: if unchanged { Vec::new() } else { warehouse.script(&self.provision) },
             dbt: (!unchanged).then(|| self.invocation.describe()),
         };
@@ -153,6 +166,9 @@ impl Shown<'_> {
             writeln!(out, "{statement}")?;
         }
         writeln!(out, "-- would run in {}", project.display())?;
+        if self.deps {
+            writeln!(out, "dbt deps")?;
+        }
         writeln!(out, "{dbt}")?;
         writeln!(out, "-- would then record the run, its nodes, queries and relations in the ledger")?;
         Ok(out)

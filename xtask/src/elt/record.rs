@@ -19,7 +19,8 @@ use crate::core::context::{self, Commit};
 use crate::core::environment::Name;
 use crate::core::ledger::{self, MeasuredRelation, Need, Node, Origin, Run, State, Status};
 use crate::core::lock::Holder;
-use crate::dbt::artifacts::{GenericTest, Manifest, RunResult, RunResults};
+use crate::dbt::artifacts::{self, GenericTest, Manifest, RunResult, RunResults};
+use crate::dbt::inputs::Inputs;
 use crate::dbt::messages::{self, Redactor};
 use crate::dbt::runner::Ended;
 use crate::warehouse::duckdb::is_disk_full;
@@ -151,32 +152,83 @@ pub(super) fn ended(
     let results = RunResults::read(target)?;
     let standing = warehouse.measure(&name)?;
 
-    let mut nodes = match &results {
-        Some(results) => {
-            let node = |result| from_result(&run.run_id, result, &manifest, &redactor);
-            results.results.iter().map(node).collect()
-        }
-        None => {
-            seen.reported.iter().map(|node| from_report(&run.run_id, node, &manifest)).collect::<Vec<_>>()
-        }
+    let mut nodes: Vec<Node> = if let Some(results) = &results {
+        let results = results.results.iter().filter(|result| is_run(&result.unique_id));
+        results.map(|result| from_result(&run.run_id, result, &manifest, &redactor)).collect()
+    } else {
+        let reported = seen.reported.iter().filter(|node| is_run(&node.id));
+        reported.map(|node| from_report(&run.run_id, node, &manifest)).collect()
     };
     explain(&mut nodes, &seen.problems);
     for node in &mut nodes {
         node.rows = rows_of(node, &manifest, &standing);
     }
-    let (status, message) = verdict(ended, seen, &nodes);
+    verify(warehouse, &mut nodes, &manifest)?;
+    let (mut status, mut message) = verdict(ended, seen, &nodes);
+    if let (Status::Success, Some(unseen)) = (status, unseen(ended, &nodes)) {
+        (status, message) = (Status::Error, Some(unseen));
+    }
     run.status = status;
     run.message = message.or_else(|| unexplained(&nodes, &seen.problems));
     run.dbt_started = true;
     run.dbt_seconds = Some(round(ended.seconds));
-    run.fingerprint = (!reads_outside(&manifest, &name)).then(|| plan.fingerprint.clone());
+    run.fingerprint = fingerprint(warehouse, &plan.inputs, &manifest, &name)?;
     finish(&mut run, begun);
 
-    let relations = relations(&run, &nodes, &standing);
+    let relations = relations(&run, &nodes, &manifest, &standing);
     let removed = removed::marks(warehouse, &name, &run, &manifest)?;
     keep(warehouse, &run, &[nodes.as_slice(), removed.as_slice()].concat(), &relations)?;
     let compiled = results.map(|results| compiled(results, &manifest)).unwrap_or_default();
     Ok(Built { run, nodes, compiled })
+}
+
+/// Why a run that dbt reports as a success is not known to be one.
+fn unseen(ended: &Ended, nodes: &[Node]) -> Option<String> {
+    let Some(intended) = &ended.intended else {
+        return (!nodes.is_empty()).then(|| "dbt ran without announcing what it writes".to_owned());
+    };
+    let lost = intended.iter().find(|each| !nodes.iter().any(|node| node.node_id == each.id))?;
+    Some(format!("dbt reported no result for {}", lost.id))
+}
+
+/// Materializations that leave a table or view of the node's name.
+const LEAVE_A_RELATION: [&str; 8] =
+    ["table", "view", "incremental", "snapshot", "seed", "external", "materialized_view", "dynamic_table"];
+
+/// A node counts as built only if its relation is in the database: what dbt reports alone proves nothing.
+fn verify(warehouse: &mut dyn Warehouse, nodes: &mut [Node], manifest: &Manifest) -> Result<()> {
+    let expected: Vec<(usize, &str, &str)> = nodes
+        .iter()
+        .enumerate()
+        .filter(|(_, node)| node.status == "success")
+        .filter(|(_, node)| matches!(node.kind.as_str(), "model" | "seed" | "snapshot"))
+        .filter(|(_, node)| node.materialized.as_deref().is_some_and(|how| LEAVE_A_RELATION.contains(&how)))
+        .filter_map(|(at, node)| {
+            let defined = manifest.node(&node.node_id)?;
+            Some((at, defined.schema.as_str(), defined.relation()))
+        })
+        .collect();
+    let mut schemas: Vec<&str> = expected.iter().map(|(_, schema, _)| *schema).collect();
+    schemas.sort_unstable();
+    schemas.dedup();
+    if schemas.is_empty() {
+        return Ok(());
+    }
+    let found = warehouse.contents(&schemas).context("failed to look for what dbt built")?;
+    let place = warehouse.describe();
+    for (at, schema, relation) in expected {
+        let is_there = found.iter().any(|(name, contents)| {
+            name.eq_ignore_ascii_case(schema)
+                && contents.relations.iter().any(|each| each.eq_ignore_ascii_case(relation))
+        });
+        if !is_there {
+            "error".clone_into(&mut nodes[at].status);
+            nodes[at].rows = None;
+            nodes[at].message =
+                Some(format!("dbt reported success, but {schema}.{relation} does not exist in {place}"));
+        }
+    }
+    Ok(())
 }
 
 /// Write a run with all that belongs to it, whole or not at all.
@@ -236,7 +288,7 @@ fn from_result(run_id: &str, result: &RunResult, manifest: &Manifest, redactor: 
     Node {
         run_id: run_id.to_owned(),
         node_id: id.to_owned(),
-        name: node.map_or_else(|| last_part(id), |node| node.name.clone()),
+        name: node.map_or_else(|| last_part(id), artifacts::Node::full_name),
         kind: node.map_or_else(|| first_part(id), |node| node.resource_type.clone()),
         layer: manifest.layer(id).map(str::to_owned),
         materialized: manifest.materialized(id).map(str::to_owned),
@@ -246,7 +298,7 @@ fn from_result(run_id: &str, result: &RunResult, manifest: &Manifest, redactor: 
         rows: None,
         failures: result.failures,
         message: message(result).map(|text| redactor.hide(&text).into_owned()),
-        path: node.map(|node| node.original_file_path.clone()),
+        path: node.map(|node| node.original_file_path.clone()).or_else(|| hook_file(id)),
     }
 }
 
@@ -277,6 +329,16 @@ fn message(result: &RunResult) -> Option<String> {
         status => status == "warn",
     };
     messages::of_failures(result.message.as_deref().map(messages::clean), result.failures, is_warning)
+}
+
+/// Whether dbt does anything for a node: exposures, metrics and saved queries are listed and never run.
+fn is_run(id: &str) -> bool {
+    !matches!(first_part(id).as_str(), "exposure" | "metric" | "saved_query" | "semantic_model" | "source")
+}
+
+/// Hooks of the whole run are in the file that the artifacts name only in part.
+fn hook_file(id: &str) -> Option<String> {
+    id.starts_with("operation.").then(|| "dbt_project.yml".to_owned())
 }
 
 fn from_report(run_id: &str, reported: &Reported, manifest: &Manifest) -> Node {
@@ -326,7 +388,7 @@ fn rows_of(node: &Node, manifest: &Manifest, standing: &[Relation]) -> Option<i6
     standing.iter().find(|other| other.name.eq_ignore_ascii_case(relation))?.rows
 }
 
-fn relations(run: &Run, nodes: &[Node], standing: &[Relation]) -> Vec<MeasuredRelation> {
+fn relations(run: &Run, nodes: &[Node], manifest: &Manifest, standing: &[Relation]) -> Vec<MeasuredRelation> {
     let measured_at = run.finished_at.unwrap_or(run.started_at);
     let of_project = standing.iter().filter(|relation| !ledger::is_ledger(&relation.name));
     of_project
@@ -334,12 +396,35 @@ fn relations(run: &Run, nodes: &[Node], standing: &[Relation]) -> Vec<MeasuredRe
             run_id: run.run_id.clone(),
             relation_name: relation.name.clone(),
             relation_type: if relation.is_view { "view" } else { "table" }.to_owned(),
-            layer: nodes.iter().find(|node| node.name == relation.name).and_then(|node| node.layer.clone()),
+            layer: nodes
+                .iter()
+                .find(|node| {
+                    let defined = manifest.node(&node.node_id).map(artifacts::Node::relation);
+                    defined.unwrap_or(&node.name).eq_ignore_ascii_case(&relation.name)
+                })
+                .and_then(|node| node.layer.clone()),
             row_count: relation.rows,
             bytes: relation.bytes,
             measured_at,
         })
         .collect()
+}
+
+/// What the build was made from and what it left, if both can be known: then an equal one would change nothing.
+fn fingerprint(
+    warehouse: &mut dyn Warehouse,
+    inputs: &Inputs,
+    manifest: &Manifest,
+    name: &Name,
+) -> Result<Option<String>> {
+    if let Some(why) = &inputs.unproven {
+        tracing::debug!("the next run builds again, because {why}");
+        return Ok(None);
+    }
+    if reads_outside(manifest, name) {
+        return Ok(None);
+    }
+    Ok(warehouse.witness(name)?.map(|witness| format!("{}.{witness}", inputs.fingerprint)))
 }
 
 /// Whether the project reads tables that it does not build: then unchanged files prove nothing.

@@ -123,7 +123,12 @@ impl Node {
     }
 
     fn layer_name(&self) -> &str {
-        self.layer.as_deref().unwrap_or("seeds")
+        self.layer.as_deref().unwrap_or(match self.kind.as_str() {
+            "model" => "models",
+            "snapshot" => "snapshots",
+            "operation" => "hooks",
+            _ => "seeds",
+        })
     }
 }
 
@@ -132,6 +137,11 @@ impl Totals {
         let mut totals = Self::default();
         for node in nodes {
             let count = match node.status.as_str() {
+                // A hook that ran has built nothing that can be counted.
+                "success" if node.kind == "operation" => {
+                    totals.node_seconds += node.seconds.unwrap_or_default();
+                    continue;
+                }
                 "success" if !node.is_test() => &mut totals.built,
                 "success" | "pass" => &mut totals.passed,
                 "warn" => &mut totals.warned,

@@ -75,7 +75,7 @@ fn line(name: &str, totals: &Totals) -> Vec<String> {
 }
 
 fn write_failure(out: &mut impl Write, node: &Node, project: &str) -> Result {
-    let path = node.path.as_deref().map(|path| format!("  {project}/{path}")).unwrap_or_default();
+    let path = node.path.as_deref().map(|path| format!("  {}", below(project, path))).unwrap_or_default();
     writeln!(out, "\n{} {} {}{path}", node.status.to_uppercase(), node.kind, node.name)?;
     if let Some(message) = &node.message {
         let mut lines = message.lines().map(str::trim_end).filter(|line| !line.is_empty());
@@ -91,7 +91,7 @@ fn write_failure(out: &mut impl Write, node: &Node, project: &str) -> Result {
         return Ok(());
     };
     if let Some(compiled) = &detail.compiled_path {
-        writeln!(out, "    compiled: {project}/{compiled}")?;
+        writeln!(out, "    compiled: {}", below(project, compiled))?;
     }
     if !detail.sample.is_empty() {
         writeln!(out, "    first failing rows:")?;
@@ -100,6 +100,13 @@ fn write_failure(out: &mut impl Write, node: &Node, project: &str) -> Result {
         }
     }
     Ok(())
+}
+
+/// A file of the project as people name it: dbt begins some paths with `./`, and a project in the root of its
+/// repository has no folder to name.
+fn below(project: &str, path: &str) -> String {
+    let path = path.trim_start_matches("./");
+    if project.is_empty() { path.to_owned() } else { format!("{project}/{path}") }
 }
 
 fn sample(rows: &[Row]) -> String {

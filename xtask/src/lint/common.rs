@@ -10,7 +10,7 @@ pub(super) static NOT_UTF8: Rule = Rule {
     name: "not-utf8",
     group: Group::Policy,
     severity: Severity::High,
-    summary: "A source file that is not UTF-8.",
+    summary: "A source file or seed that is not UTF-8.",
     why: "dbt, Snowflake and GitHub read sources as UTF-8: other bytes turn into other characters, or end the run.",
     example: "A file saved as Latin-1: `-- Stückzahl` with the single byte `FC`. Save it as UTF-8.",
     remedy: "save the file as UTF-8",
@@ -39,6 +39,11 @@ pub(super) static WAIVER_UNUSED: Rule = Rule {
 /// Whether a group other than secrets may read the file.
 pub(super) fn is_source(path: &str) -> bool {
     is_sql(path) || is_yaml(path) || is_sql_settings(path) || is_yamllint(path) || is_of_dbt(path)
+}
+
+/// A file that dbt loads as a table, which it reads as UTF-8.
+pub(super) fn is_seed(path: &str) -> bool {
+    has_extension(path, "csv") && path.split('/').any(|folder| folder == "seeds")
 }
 
 /// Files that only a dbt project has a use for.
@@ -70,7 +75,13 @@ pub(super) fn has_extension(path: &str, extension: &str) -> bool {
 
 /// The group that judges the text of a file.
 pub(super) fn group(path: &str) -> Group {
-    if is_sql(path) { Group::Sql } else { Group::Yaml }
+    if is_sql(path) {
+        Group::Sql
+    } else if is_seed(path) {
+        Group::Dbt
+    } else {
+        Group::Yaml
+    }
 }
 
 /// What opens a waiver in a comment: `xtask:allow(<rule>, <rule>)`. Without names it is one for secrets.

@@ -203,6 +203,11 @@ impl Pass<'_> {
                 Err(error) if input.wanted => read.findings.extend(self.not_text(input, &error)),
                 Err(_) => {}
             }
+        } else if input.wanted
+            && common::is_seed(&input.path)
+            && let Err(error) = String::from_utf8(bytes)
+        {
+            read.findings.extend(self.not_text(input, &error));
         }
         Ok(read)
     }

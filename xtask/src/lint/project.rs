@@ -9,7 +9,7 @@ use super::common;
 use super::rule::Source;
 use super::sql::{self, Role};
 use super::yaml::Config;
-use crate::core::yaml::{self, Node, Style, Value};
+use crate::core::yaml::{self, Node};
 use crate::dbt::graph::packages;
 
 /// The folder of a dbt project within the repository, with a slash at its end unless it is the root.
@@ -114,7 +114,7 @@ pub(super) fn sql_inputs(sources: &[&Source], folders: &[(String, Role)]) -> sql
 
 /// The variables of a project: those of its name count for it alone, and before the others.
 fn vars(settings: &Node, name: &str) -> Map<String, Json> {
-    let Some(Json::Object(mut vars)) = settings.get("vars").map(json) else { return Map::new() };
+    let Some(Json::Object(mut vars)) = settings.get("vars").map(Node::json) else { return Map::new() };
     if let Some(Json::Object(own)) = vars.get(name).cloned() {
         vars.extend(own);
     }
@@ -193,25 +193,6 @@ fn adapter(sources: &[&Source], root: &str, settings: &Node) -> String {
         _ => "",
     };
     dialect.to_owned()
-}
-
-/// A value of YAML as JSON, by YAML's own rules for plain scalars.
-fn json(node: &Node) -> Json {
-    match &node.value {
-        Value::Sequence(items) => items.iter().map(json).collect(),
-        Value::Mapping(entries) => entries
-            .iter()
-            .filter_map(|(key, value)| Some((key.text()?.to_owned(), json(value))))
-            .collect::<Map<_, _>>()
-            .into(),
-        Value::Scalar { .. } if node.is_null() => Json::Null,
-        Value::Scalar { text, style } => {
-            let number = || serde_json::from_str(text).ok().filter(Json::is_number);
-            let plain =
-                if *style == Style::Plain { node.truth().map(Json::Bool).or_else(number) } else { None };
-            plain.unwrap_or_else(|| Json::String(text.clone()))
-        }
-    }
 }
 
 /// The settings for YAML: those of `.yamllint*` at the root; without one no style is asked for.

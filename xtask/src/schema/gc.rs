@@ -153,6 +153,7 @@ impl Args {
                 let change = dropping(warehouse.as_mut(), &name)?;
                 warehouse.apply(&change)?;
                 dropped += 1;
+                opened.remove_files(&name)?;
                 tracing::info!("dropped {name}");
             }
         }

@@ -16,9 +16,10 @@ use super::{
     Columns, Contents, Relation, Row, Statement, Table, Warehouse, as_comments, columns, literal, quote,
 };
 use crate::core::environment::{Droppable, Name, REGISTRY};
-use crate::core::ledger::tables;
+use crate::core::ledger::{is_ledger, tables};
 use crate::core::{context, lock};
 use crate::system::dialogue;
+use crate::system::digest::Digest;
 
 mod copy;
 
@@ -123,6 +124,8 @@ impl DuckDb {
         }
         let advice = if is_disk_full(message) {
             "the disk is full; free some space and try again"
+        } else if is_corrupt(message) {
+            "the file is damaged or not a DuckDB database; move it away (mv FILE FILE.bad) and build the environment again"
         } else if message.contains("Permission denied") || message.contains("Read-only file system") {
             "the file or its folder is not writable; set DBT_DUCKDB_PATH to a place that is"
         } else {
@@ -289,6 +292,40 @@ impl Warehouse for DuckDb {
         Ok(relations)
     }
 
+    fn witness(&mut self, schema: &Name) -> Result<Option<String>> {
+        if !self.file.exists() {
+            return Ok(None);
+        }
+        let family = format!(
+            "database_name = current_database() and not internal
+             and (schema_name = {} or starts_with(schema_name, {}))",
+            literal(schema.as_str()),
+            literal(&format!("{schema}_"))
+        );
+        let mut rows = self.query(&format!(
+            "select schema_name, table_name as name, sql, true as is_table from duckdb_tables() where {family}
+             union all
+             select schema_name, view_name, sql, false from duckdb_views() where {family}
+             order by all"
+        ))?;
+        let text =
+            |row: &Row, key: &str| row.get(key).and_then(|v| v.as_str()).unwrap_or_default().to_owned();
+        rows.retain(|row| !is_ledger(&text(row, "name")));
+        let is_table = |row: &&Row| row.get("is_table").and_then(serde_json::Value::as_bool) == Some(true);
+        let blocks: Vec<String> = rows
+            .iter()
+            .filter(is_table)
+            .map(|row| storage_of(&text(row, "schema_name"), &text(row, "name")))
+            .collect();
+        if !blocks.is_empty() {
+            rows.extend(self.query(&format!("{}\norder by all", blocks.join("\nunion all\n")))?);
+        }
+        let digest = rows.iter().fold(Digest::default(), |digest, row| {
+            digest.with(serde_json::Value::Object(row.clone()).to_string())
+        });
+        Ok(Some(digest.short()))
+    }
+
     fn provision(&self, schema: &Name) -> Vec<Statement> {
         vec![
             Statement::sql(format!("create schema if not exists {}", quote(schema.as_str()))),
@@ -345,6 +382,12 @@ pub(crate) fn is_disk_full(message: &str) -> bool {
     message.contains("No space left on device") || message.contains("Disk quota exceeded")
 }
 
+fn is_corrupt(message: &str) -> bool {
+    ["not a valid DuckDB database", "Serialization Error", "Corrupt database", "checksum"]
+        .iter()
+        .any(|part| message.contains(part))
+}
+
 fn is_locked(message: &str) -> bool {
     message.contains("Could not set lock on file")
 }
@@ -385,6 +428,18 @@ fn measure_table(schema: &Name, table: &str) -> String {
              (select count(distinct block_id) * (select any_value(block_size) from pragma_database_size())
               from pragma_storage_info({text}) where block_id >= 0) as bytes",
         name = literal(table),
+        text = literal(&relation),
+    )
+}
+
+/// Where a table's rows are in the file, as one value: it stays the same when the file is opened again or other
+/// tables change, and a single changed value moves its block.
+fn storage_of(schema: &str, table: &str) -> String {
+    let relation = format!("{}.{}", quote(schema), quote(table));
+    format!(
+        "select {text} as relation, md5(string_agg(part::varchar, ';' \
+             order by row_group_id, column_id, column_path, segment_id)) as blocks
+         from pragma_storage_info({text}) as part",
         text = literal(&relation),
     )
 }

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use sha2::{Digest as _, Sha256};
 
 use crate::system::hex;
-use crate::system::repo::Repo;
+use crate::system::repo::{self, Repo};
 
 /// A set of pinned packages: one lock file `dbt/requirements/<set>.txt`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -50,9 +50,23 @@ impl Set {
     }
 }
 
-/// The folder of the lock files, whether or not it exists.
+/// The folder of the lock files, whether or not it exists: of the project, else one for all projects of the
+/// repository.
 pub(crate) fn folder(repo: &Repo) -> Result<PathBuf> {
-    Ok(repo.dbt_project()?.join("requirements"))
+    let own = repo.dbt_project()?.join("requirements");
+    let shared = [repo.root().join("dbt").join("requirements"), repo.policies().join("requirements")];
+    Ok([own.clone()].into_iter().chain(shared).find(|folder| pins_anything(folder)).unwrap_or(own))
+}
+
+/// Whether the repository pins packages in `folder`; if not, the built-in locks apply.
+pub(crate) fn pins_anything(folder: &Path) -> bool {
+    Set::ALL.iter().any(|set| folder.join(set.output()).is_file() || folder.join(set.input()).is_file())
+}
+
+/// The toolkit's own lock, for repositories that pin nothing themselves.
+fn built_in(set: Set) -> Option<String> {
+    let path = repo::toolkit().join("dbt").join("requirements").join(set.output());
+    if set == Set::Test { None } else { std::fs::read_to_string(path).ok() }
 }
 
 /// A lock file as it is on disk now.
@@ -61,6 +75,7 @@ pub(crate) struct Lock {
     pub(crate) path: PathBuf,
     pub(crate) sha256: String,
     text: String,
+    is_built_in: bool,
 }
 
 /// One pinned package. A package may be pinned more than once, for different Pythons or platforms.
@@ -77,6 +92,11 @@ impl Lock {
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                if let Some(text) = built_in(set).filter(|_| !path.parent().is_some_and(pins_anything)) {
+                    let path = repo.root().join(".xtask").join("requirements").join(set.output());
+                    let sha256 = sha256(text.as_bytes());
+                    return Ok(Self { set, path, sha256, text, is_built_in: true });
+                }
                 bail!(
                     "no Python packages are pinned: {} does not exist; write {} beside it (one line a package, \
                      such as dbt-core==1.11.16) and run `cargo xtask python lock`, or copy the folder \
@@ -87,7 +107,18 @@ impl Lock {
             }
             Err(error) => return Err(error).with_context(|| format!("failed to read {}", path.display())),
         };
-        Ok(Self { set, sha256: sha256(text.as_bytes()), path, text })
+        Ok(Self { set, sha256: sha256(text.as_bytes()), path, text, is_built_in: false })
+    }
+
+    /// Make sure that the file exists, which an installer reads.
+    pub(crate) fn put_in_place(&self, repo: &Repo) -> Result<()> {
+        if !self.is_built_in {
+            return Ok(());
+        }
+        let folder = repo.state()?.join("requirements");
+        std::fs::create_dir_all(&folder)
+            .and_then(|()| std::fs::write(&self.path, &self.text))
+            .with_context(|| format!("failed to write {}", self.path.display()))
     }
 
     /// What the file pins, in the file's order.

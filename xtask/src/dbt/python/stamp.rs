@@ -22,7 +22,14 @@ pub(crate) const OURS: &str = ".xtask-";
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub(crate) enum Stamp {
-    Installing { schema: u32, pid: u32, since: jiff::Timestamp },
+    Installing {
+        schema: u32,
+        pid: u32,
+        since: jiff::Timestamp,
+        /// Where it is being made.
+        #[serde(default)]
+        venv: Option<PathBuf>,
+    },
     Ready(Ready),
 }
 
@@ -104,9 +111,6 @@ impl Ready {
         if self.schema != SCHEMA {
             return Some("it was made by another version of the toolkit".to_owned());
         }
-        if self.venv != venv {
-            return Some(format!("it was made in {} and has been moved", self.venv.display()));
-        }
         let Ok(base) = interpreter(venv).canonicalize() else {
             return Some(format!("its Python, {}, is gone", self.base.display()));
         };
@@ -123,7 +127,22 @@ impl Ready {
 
 /// Look at the place of the environment.
 pub(crate) fn condition(venv: &Path) -> std::io::Result<Condition> {
+    // What a link leads to may belong to somebody else, and it would be emptied before it is set up.
+    if venv.is_symlink() {
+        let target = std::fs::read_link(venv)?;
+        return Ok(Condition::Foreign(format!(
+            "is a symbolic link to {}, which is not followed",
+            target.display()
+        )));
+    }
     match std::fs::read(venv.join(FILE)) {
+        Ok(bytes) if made_elsewhere(&bytes, venv).is_some() => {
+            let other = made_elsewhere(&bytes, venv).unwrap_or_default();
+            Ok(Condition::Foreign(format!(
+                "was made in {} and has been moved or copied here",
+                other.display()
+            )))
+        }
         Ok(bytes) => Ok(match serde_json::from_slice(&bytes) {
             Ok(Stamp::Ready(ready)) => match ready.damage(venv) {
                 None => Condition::Ready(ready),
@@ -137,6 +156,14 @@ pub(crate) fn condition(venv: &Path) -> std::io::Result<Condition> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => without_stamp(venv),
         Err(error) => Err(error),
     }
+}
+
+/// The place of the environment that a stamp is of, if that is not `venv`: only a stamp of this very path says
+/// that the folder is the toolkit's to replace.
+fn made_elsewhere(stamp: &[u8], venv: &Path) -> Option<PathBuf> {
+    let stamp: serde_json::Value = serde_json::from_slice(stamp).ok()?;
+    let made_in = Path::new(stamp.get("venv")?.as_str()?);
+    (made_in != venv).then(|| made_in.to_path_buf())
 }
 
 fn without_stamp(venv: &Path) -> std::io::Result<Condition> {
@@ -162,8 +189,9 @@ fn without_stamp(venv: &Path) -> std::io::Result<Condition> {
 }
 
 impl Stamp {
-    pub(crate) fn installing() -> Self {
-        Self::Installing { schema: SCHEMA, pid: std::process::id(), since: now() }
+    pub(crate) fn installing(venv: &Path) -> Self {
+        let venv = Some(venv.to_path_buf());
+        Self::Installing { schema: SCHEMA, pid: std::process::id(), since: now(), venv }
     }
 
     /// Put this stamp in place of the one before, whole or not at all.

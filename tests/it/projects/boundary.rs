@@ -1,0 +1,69 @@
+//! Nothing is written outside the environment that was asked for.
+
+use serde_json::json;
+
+use super::tiny;
+
+const DATABASE: &str = ".xtask/warehouse.duckdb";
+
+#[test]
+fn a_profile_that_names_another_schema_is_not_used() {
+    let small = tiny(&[(
+        "dbt/profiles.yml",
+        "tiny:\n  target: local\n  outputs:\n    local: {type: duckdb, path: prod.duckdb, schema: prod}\n",
+    )]);
+    small.elt("issue_7").expect(0);
+    assert!(!small.path("dbt/prod.duckdb").exists());
+    let found = small.sql(
+        DATABASE,
+        "select table_schema as s, table_name as t from information_schema.tables
+         where table_name in ('s', 'a') order by all",
+    );
+    assert_eq!(found, [json!({"s": "issue_7", "t": "a"}), json!({"s": "issue_7", "t": "s"})]);
+}
+
+#[test]
+fn a_schema_or_database_outside_the_environment_is_refused_before_anything_is_written() {
+    let small = tiny(&[
+        (
+            "dbt/macros/schema.sql",
+            "{% macro generate_schema_name(name, node) %}{{ name or target.schema }}{% endmacro %}",
+        ),
+        ("dbt/models/b.sql", "{{ config(schema='prod') }} select 1 as x\n"),
+        ("dbt/models/c.sql", "{{ config(materialized='external', location='c.parquet') }} select 1 as x\n"),
+        ("dbt/models/d.sql", "{{ config(database='elsewhere') }} select 1 as x\n"),
+    ]);
+    let ended = small.elt("issue_7").expect(2);
+    for part in
+        ["models/b.sql", "prod.b", "models/c.sql", "c.parquet", "elsewhere", "macro generate_schema_name"]
+    {
+        assert!(ended.stderr.contains(part), "{part}\n{}", ended.stderr);
+    }
+    assert!(!ended.stderr.contains("models/a.sql"), "a is inside\n{}", ended.stderr);
+    assert!(!small.path("dbt/c.parquet").exists());
+    let listed = small.run(&["schema", "list", "--format", "json"]).expect(0);
+    assert!(!listed.stdout.contains("issue_7"), "no environment is left half-made\n{}", listed.stdout);
+
+    // What is selected decides: the rest is not written.
+    small.run(&["elt", "--schema", "issue_7", "--select", "a s"]).expect(0);
+}
+
+#[test]
+fn external_models_are_written_to_the_folder_of_their_environment() {
+    let small = tiny(&[("dbt/models/c.sql", "{{ config(materialized='external') }} select 1 as x\n")]);
+    for schema in ["issue_7", "issue_8"] {
+        small.elt(schema).expect(0);
+        assert!(small.path(&format!(".xtask/warehouse.files/{schema}/c.parquet")).is_file());
+    }
+}
+
+#[test]
+fn a_relation_that_is_not_there_after_the_run_is_an_error() {
+    let small = tiny(&[(
+        "dbt/dbt_project.yml",
+        "name: tiny\nprofile: tiny\non-run-end: 'drop view if exists {{ target.schema }}.a'\n",
+    )]);
+    let ended = small.elt("issue_7").expect(1);
+    assert!(ended.stdout.contains("issue_7.a does not exist"), "{}", ended.stdout);
+    assert!(!small.is_up_to_date("issue_7"));
+}
