@@ -11,6 +11,7 @@ mod plan;
 mod record;
 mod removed;
 mod report;
+mod state;
 mod summary;
 
 use std::path::{Path, PathBuf};
@@ -25,6 +26,7 @@ use crate::core::environment::Name;
 use crate::core::ledger::{self, Need, Run, State, Status};
 use crate::core::lock::Holder;
 use crate::dbt::artifacts;
+use crate::dbt::runner::Invocation;
 use crate::seed;
 use crate::system::console::Format;
 use crate::system::outcome::Outcome;
@@ -37,6 +39,7 @@ use crate::warehouse::snowflake;
 
 /// Provision a schema, seed it, build and test the models layer by layer, and sum it up.
 #[derive(clap::Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Args {
     /// The environment to build, such as `issue_42`, `pr_7`, `dev` or a name of your own.
     #[arg(long, value_name = "NAME", env = "DBT_TARGET_SCHEMA")]
@@ -68,6 +71,10 @@ pub(crate) struct Args {
     #[arg(long)]
     force: bool,
 
+    /// Print what would be built and tested, and for each node and test why, and do none of it.
+    #[arg(long, conflicts_with = "dry_run")]
+    explain: bool,
+
     /// Print what would be done, statement by statement, and do none of it.
     #[arg(long)]
     dry_run: bool,
@@ -94,7 +101,7 @@ fn existing_folder(text: &str) -> Result<PathBuf, String> {
 pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     let project = repo.dbt_project()?;
     let place = args.target.place(repo)?;
-    if args.dry_run {
+    if args.dry_run || args.explain {
         return dry_run(args, repo, &project, &place);
     }
     let mut run = record::new_run(args, repo.root());
@@ -116,16 +123,24 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     let holder = Holder::this("elt", &args.schema, Some(&run.run_id));
     let base = opened.lock_base(&args.schema, args.purpose.base.as_ref(), &holder, args.target.wait())?;
     let plan = plan(args, &project, &opened.place, &run.run_id, warehouse.as_mut())?;
-    let built = match &plan.up_to_date {
-        Some(same) => {
-            // Nothing is missing, or columns that this toolkit is the first to write.
-            warehouse.apply(&plan.provision)?;
-            record::up_to_date(warehouse.as_mut(), run, same, begun)?
-        }
-        None => {
-            build(plan, &artifacts_folder(args, &project), &opened, warehouse.as_mut(), run, base, begun)?
-        }
+    let version = run.dbt_version.as_deref();
+    let mut keeper =
+        keeper(args, &project, &opened.place, version, &run.run_id, plan.has_ledger, warehouse.as_mut())?;
+    let same =
+        if keeper.starts_nothing() { ledger::last_build(warehouse.as_mut(), &args.schema)? } else { None };
+    let mut built = if let Some(same) = &same {
+        // Columns that this toolkit is the first to write.
+        warehouse.apply(&plan.provision)?;
+        keeper.remove(warehouse.as_mut())?;
+        record::up_to_date(warehouse.as_mut(), run, same, begun)?
+    } else {
+        let folder = artifacts_folder(args, &project);
+        build(plan, (&mut keeper, &folder), &opened, warehouse.as_mut(), run, base, begun)?
     };
+    if same.is_some() {
+        built.nodes.retain(|node| keeper.covers(&node.node_id));
+    }
+    built.reused = keeper.reused();
     conclude(args.format, repo, &project, &opened.place, warehouse.as_mut(), built)
 }
 
@@ -135,12 +150,53 @@ fn artifacts_folder(args: &Args, project: &Path) -> PathBuf {
     project.join("target").join(args.schema.as_str())
 }
 
+/// The state of the environment, and what differs from it.
+fn keeper(
+    args: &Args,
+    project: &Path,
+    place: &Place,
+    dbt_version: Option<&str>,
+    run_id: &str,
+    is_ours: bool,
+    warehouse: &mut dyn Warehouse,
+) -> Result<state::Keeper> {
+    let asked = state::Asked {
+        schema: &args.schema,
+        run_id,
+        select: args.select.as_deref(),
+        force: args.force,
+        full_refresh: args.full_refresh,
+        base: args.purpose.base.as_ref(),
+        is_ours,
+    };
+    let vars = args.vars.as_deref();
+    let engine = dbt_version.unwrap_or_default();
+    let facts = state::facts(&asked, place, vars, args.seeds.as_deref(), engine, &warehouse.database());
+    state::Keeper::read(&asked, project, &facts, warehouse)
+}
+
+fn explain(keeper: &state::Keeper, format: Format) -> Result<Outcome> {
+    let explained = keeper.explained();
+    match format {
+        Format::Json => console::print_json(&explained)?,
+        Format::Human => console::print(&explained.text())?,
+    }
+    Ok(Outcome::Clean)
+}
+
 fn dry_run(args: &Args, repo: &Repo, project: &Path, place: &Place) -> Result<Outcome> {
     let run_id = "RUN_ID";
     let tag = ledger::query_tag(Some(args.schema.as_str()), Some(run_id), "elt");
     let (mut warehouse, is_installed) = place.look(repo, &tag)?;
     let plan = plan(args, project, place, run_id, warehouse.as_mut())?;
-    plan.print(&args.schema, warehouse.as_ref(), is_installed, args.format)?;
+    let version = place.dbt_version(repo)?;
+    let has_ledger = plan.has_ledger;
+    let keeper = keeper(args, project, place, version.as_deref(), run_id, has_ledger, warehouse.as_mut())?;
+    if args.explain {
+        return explain(&keeper, args.format);
+    }
+    let unchanged = has_ledger && keeper.is_idle();
+    plan.print(&args.schema, warehouse.as_ref(), is_installed, unchanged, args.format)?;
     Ok(Outcome::Clean)
 }
 
@@ -155,23 +211,20 @@ fn plan(
     let seeds = args.seeds.as_deref();
     let options = [format!("select {:?}", args.select), format!("vars {:?}", args.vars)];
     let fingerprint = context::fingerprint(project, seeds, &options)?;
-    let may_rest = state.has_ledger() && state.is_ours(&args.schema) && !args.force && !args.full_refresh;
-    let up_to_date =
-        if may_rest { plan::unchanged_since(warehouse, &args.schema, &fingerprint)? } else { None };
     let origin = args.purpose.origin();
     let provision = ledger::ensure(warehouse, &args.schema, &state, &origin, Need::Ledger, false)?;
     Ok(Plan {
         provision,
         is_new: !state.is_ours(&args.schema),
+        has_ledger: state.is_ours(&args.schema) && state.has_ledger(),
         invocation: plan::invocation(args, project, place, seeds, run_id),
         fingerprint,
-        up_to_date,
     })
 }
 
 fn build(
     mut plan: Plan,
-    artifacts_folder: &Path,
+    (keeper, artifacts_folder): (&mut state::Keeper, &Path),
     opened: &Opened,
     warehouse: &mut dyn Warehouse,
     run: Run,
@@ -183,6 +236,9 @@ fn build(
     // It is copied.
     drop(base);
     on_actions::provisioned(plan.is_new)?;
+    if plan.is_new {
+        keeper.start_from_base(warehouse)?;
+    }
     let mut follower = follow::Follower::new();
     let ended = artifacts::prepare(artifacts_folder).and_then(|()| {
         plan.invocation.secrets = opened.place.dbt_secrets()?;
@@ -190,7 +246,8 @@ fn build(
         let broker = opened.place.broker()?;
         #[cfg(unix)]
         plan.invocation.environment.extend(broker.as_ref().map(snowflake::Broker::variable));
-        plan.invocation.run(&opened.dbt, |event| follower.follow(event))
+        let start = |invocation: &Invocation| invocation.run(&opened.dbt, |event| follower.follow(event));
+        keeper.run(warehouse, &mut plan.invocation, artifacts_folder, start)
     });
     let seen = follower.finish();
     match ended {

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::Args;
 use crate::core::environment::Name;
-use crate::core::ledger::{self, Run, Status};
+use crate::core::ledger;
 use crate::dbt::runner::Invocation;
 use crate::system::console;
 use crate::system::console::Format;
@@ -22,32 +22,11 @@ pub(super) struct Plan {
     pub(super) provision: Vec<Statement>,
     /// Whether the environment is one that was not there before.
     pub(super) is_new: bool,
+    /// Whether it has a ledger to read.
+    pub(super) has_ledger: bool,
     pub(super) invocation: Invocation,
     /// What this run is built from.
     pub(super) fingerprint: String,
-    /// The run that built the same from the same: there is nothing to do.
-    pub(super) up_to_date: Option<Run>,
-}
-
-/// The last build of `name`, if it succeeded, was made from what `fingerprint` stands for, and all it
-/// left is still there as it was.
-pub(super) fn unchanged_since(
-    warehouse: &mut dyn Warehouse,
-    name: &Name,
-    fingerprint: &str,
-) -> Result<Option<Run>> {
-    let Some(run) = ledger::last_build(warehouse, name)? else {
-        return Ok(None);
-    };
-    if run.status != Status::Success || run.fingerprint.as_deref() != Some(fingerprint) {
-        return Ok(None);
-    }
-    let left = ledger::relations_of(warehouse, name, &run.run_id)?;
-    let standing = warehouse.measure(name)?;
-    let untouched = left.iter().all(|relation| {
-        standing.iter().any(|other| other.name == relation.relation_name && other.rows == relation.row_count)
-    });
-    Ok(untouched.then_some(run))
 }
 
 /// The one dbt command of a run.
@@ -115,9 +94,9 @@ impl Plan {
         schema: &Name,
         warehouse: &dyn Warehouse,
         installed: bool,
+        unchanged: bool,
         format: Format,
     ) -> Result<()> {
-        let unchanged = self.up_to_date.is_some();
         let shown = Shown {
             schema,
             target: warehouse.target(),

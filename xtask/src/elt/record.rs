@@ -10,6 +10,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use jiff::civil::DateTime;
 use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
 
 use super::Args;
 use super::follow::{Reported, Seen};
@@ -32,6 +33,22 @@ pub(super) struct Built {
     pub(super) nodes: Vec<Node>,
     /// What dbt sent for a node: the SQL itself, and the file that holds it below the project.
     pub(super) compiled: BTreeMap<String, Compiled>,
+    /// Nodes and tests of earlier runs that still hold.
+    pub(super) reused: Vec<Reused>,
+}
+
+/// A node that was left as an earlier run built it, or a test whose last result still holds.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Reused {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) kind: String,
+    /// Always `reused`: it is no success of this run.
+    pub(super) status: &'static str,
+    /// How it ended when it was last built or run, by which run, and when (UTC).
+    pub(super) last_status: String,
+    pub(super) run_id: String,
+    pub(super) at: DateTime,
 }
 
 #[derive(Debug, Default)]
@@ -117,9 +134,9 @@ pub(super) fn up_to_date(
     run.fingerprint.clone_from(&same_as.fingerprint);
     finish(&mut run, begun);
     let name: Name = run.schema_name.parse()?;
-    let nodes = ledger::nodes_of(warehouse, &name, &same_as.run_id)?;
+    let nodes = ledger::current_nodes(warehouse, &name)?;
     keep(warehouse, &run, &[], &[])?;
-    Ok(Built { run, nodes, compiled: BTreeMap::new() })
+    Ok(Built { run, nodes, compiled: BTreeMap::new(), reused: Vec::new() })
 }
 
 /// Record a run that could not come so far as to start dbt.
@@ -176,7 +193,7 @@ pub(super) fn ended(
     let removed = removed::marks(warehouse, &name, &run, &manifest)?;
     keep(warehouse, &run, &[nodes.as_slice(), removed.as_slice()].concat(), &relations)?;
     let compiled = results.map(|results| compiled(results, &manifest)).unwrap_or_default();
-    Ok(Built { run, nodes, compiled })
+    Ok(Built { run, nodes, compiled, reused: Vec::new() })
 }
 
 /// Write a run with all that belongs to it, whole or not at all.

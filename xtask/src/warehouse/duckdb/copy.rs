@@ -9,7 +9,7 @@ use anyhow::Result;
 
 use super::DuckDb;
 use crate::core::environment::Name;
-use crate::core::ledger::is_ledger;
+use crate::core::ledger::{STATE, is_ledger};
 use crate::warehouse::{Row, Statement, Warehouse as _, literal, quote};
 
 impl DuckDb {
@@ -44,7 +44,7 @@ impl DuckDb {
         for table in in_order(&tables, &references) {
             let name = text(table, "name");
             let (from, to) = (place(base, name), place(schema, name));
-            if is_ledger(name) {
+            if is_ledger(name) && name != STATE {
                 change.push(Statement::sql(format!("insert into {to} by name select * from {from}")));
                 continue;
             }
