@@ -1,5 +1,8 @@
--- Nothing of silver is built until all of bronze has passed its tests: these two are not read here, and dbt lets
+-- Nothing of silver is built until all of bronze has passed its tests: these are not read here, and dbt lets
 -- a failed test stop only the models that depend on everything the test looks at.
+-- depends_on: {{ ref('stg_logistics__price_breaks') }}
+-- depends_on: {{ ref('stg_logistics__purchase_orders') }}
+-- depends_on: {{ ref('stg_logistics__supplier_closures') }}
 -- depends_on: {{ ref('stg_logistics__suppliers') }}
 -- depends_on: {{ ref('stg_logistics__warehouses') }}
 with movements as (
