@@ -38,5 +38,5 @@ latest as (
 select *
 from latest
 where status in ('fail', 'error')
-order by coalesce(failures, 0) desc, environment, node_id
+order by coalesce(failures, 0) desc, environment asc, node_id asc
 limit 100

@@ -219,7 +219,7 @@ fn a_fix_changes_what_was_asked_for_and_nothing_else() {
     reset();
     // Without the rule for it, not even the final newline is added.
     lint(at, &["--fix", "--only", "sql"]);
-    assert_eq!(texts(), ("select 1 as a".to_owned(), yaml.to_owned()));
+    assert_eq!(texts(), ("SELECT 1 AS a".to_owned(), yaml.to_owned()));
     reset();
     write(at, "policies/lint.toml", "[rules.\"capitalisation.keywords\"]\nseverity = \"off\"\n");
     lint(at, &["--fix"]);

@@ -313,12 +313,13 @@ impl Style {
     }
 
     /// The linter that finds all there is in `rendering`; the rule on references is left out if there are `many`.
-    fn linter_for(&self, rendering: &Rendering, many: bool) -> &Linter {
+    /// Nothing if no other rule is on.
+    fn linter_for(&self, rendering: &Rendering, many: bool) -> Option<&Linter> {
         let limit = self.linter.config().get("max_line_length", "core").as_int();
         let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or_default();
         let is_long = may_hold_long_line(rendering, limit);
         let place = match (is_long, many) {
-            (true, false) => return &self.linter,
+            (true, false) => return Some(&self.linter),
             (false, false) => &self.brief,
             (true, true) => &self.wide,
             (false, true) => &self.wide_brief,
@@ -328,8 +329,7 @@ impl Style {
             (true, _) => &[REFERENCES_FROM],
             (false, true) => &[LONG_LINES, REFERENCES_FROM],
         };
-        let made = place.get_or_init(|| self.only(|rule| !left_out.contains(&rule.code())).ok());
-        made.as_ref().unwrap_or(&self.linter)
+        place.get_or_init(|| self.only(|rule| !left_out.contains(&rule.code())).ok()).as_ref()
     }
 
     /// A linter with those rules alone of all that are on.
@@ -462,11 +462,13 @@ impl Parsed<'_> {
         let qualified =
             if self.style.rules().contains(&"references.from") { qualified(tree) } else { Vec::new() };
         let many = qualified.len() > MOST_REFERENCES;
-        let (_, _, found) = self
-            .style
-            .linter_for(self.rendering, many)
-            .lint_fix_parsed(self.tables, tree.clone(), self.file, false)
-            .map_err(|error| anyhow!("{error}"))?;
+        let found = match self.style.linter_for(self.rendering, many) {
+            Some(linter) => {
+                let linted = linter.lint_fix_parsed(self.tables, tree.clone(), self.file, false);
+                linted.map_err(|error| anyhow!("{error}"))?.2
+            }
+            None => Vec::new(),
+        };
         Ok(found
             .into_iter()
             .map(|error| {
