@@ -309,7 +309,6 @@ late_feeds as (
 
 findings as (
 
-
     select * from volume_findings
     union all
     select * from duplicate_lines

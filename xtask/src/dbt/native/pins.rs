@@ -70,7 +70,7 @@ macro_rules! platform {
         wheel: $wheel:literal $wheel_path:literal $wheel_sha:literal,
         library: $library:literal $library_sha:literal,
         program: $program:literal $program_path:literal $program_sha:literal,
-        snowflake: $snowflake:literal $snowflake_path:literal $snowflake_sha:literal $(,)?
+        driver: $snowflake:literal $snowflake_path:literal $snowflake_sha:literal $(,)?
     ) => {
         Platform {
             adbc: $adbc,
@@ -125,7 +125,7 @@ const LINUX_X64: Platform = platform! {
     program: "duckdb_cli-1.5.6-py3-none-manylinux_2_17_x86_64.manylinux2014_x86_64.whl"
         "9c/b5/4ed517e199e817c6f1900d6b25c55166f2f7933f6d05571eab8564bc528c"
         "9797555bd39095d730eb0d0b3bf29e95e148c96a4cdce1e363f01c7bf7003a44",
-    snowflake: "adbc_driver_snowflake-1.11.0-py3-none-manylinux1_x86_64.manylinux_2_28_x86_64.manylinux_2_5_x86_64.whl"
+    driver: "adbc_driver_snowflake-1.11.0-py3-none-manylinux1_x86_64.manylinux_2_28_x86_64.manylinux_2_5_x86_64.whl"
         "6f/26/baa44b8b9faaf26846dd8c0e513c7ce6862d7f35de46ee61175ac976699f"
         "7c7d7ecef7246303648a08cee3d78c383133bea8f2e1568cf6e8750ab94b5a57",
 };
@@ -142,7 +142,7 @@ const LINUX_ARM64: Platform = platform! {
     program: "duckdb_cli-1.5.6-py3-none-manylinux_2_17_aarch64.manylinux2014_aarch64.whl"
         "9c/53/57db6896bad6bdd8d5078bcfb1424f812c8c16fad3856e86367331d0ec11"
         "9b03301a14310a4ef7f86386e87b36954fe099ed762c8a81f94f7bd0ba073542",
-    snowflake: "adbc_driver_snowflake-1.11.0-py3-none-manylinux2014_aarch64.manylinux_2_17_aarch64.manylinux_2_28_aarch64.whl"
+    driver: "adbc_driver_snowflake-1.11.0-py3-none-manylinux2014_aarch64.manylinux_2_17_aarch64.manylinux_2_28_aarch64.whl"
         "5d/41/fe557f0d8414037dfe86fcba6338eb094a51da894050ec9a4c9f4504513d"
         "07b5edbeb1b85be0882d7095641df26a24b3b4c2ba4d8edda35e3bbe89e70a06",
 };
@@ -159,7 +159,7 @@ const MACOS_X64: Platform = platform! {
     program: "duckdb_cli-1.5.6-py3-none-macosx_12_0_x86_64.whl"
         "c7/0a/d0fe7f4e8f9aa7b193528fef6310497a719e845fdc63e0b2bf4d04e788ac"
         "9bcad8efb4bf3fc9ceacb226e557976446fa19930f8714f59d18d9acc1b9a35b",
-    snowflake: "adbc_driver_snowflake-1.11.0-py3-none-macosx_10_15_x86_64.whl"
+    driver: "adbc_driver_snowflake-1.11.0-py3-none-macosx_10_15_x86_64.whl"
         "2a/f3/1125c7929faf750e7a5bdcec33ca22259ce040338dae12f75f3eb8080def"
         "5ebddfa5fc0b5cd7c86b5cce17bb578889c8db5ff2b756903b64e684b56829e8",
 };
@@ -176,7 +176,7 @@ const MACOS_ARM64: Platform = platform! {
     program: "duckdb_cli-1.5.6-py3-none-macosx_12_0_arm64.whl"
         "08/bb/fbc6f6ea745970b72c6413bc20d13367438363b8300c592ca1936d12c278"
         "239b7a1af956931b6f91fe62b23912c4afdcb3538d0c00853126425067a4afe4",
-    snowflake: "adbc_driver_snowflake-1.11.0-py3-none-macosx_11_0_arm64.whl"
+    driver: "adbc_driver_snowflake-1.11.0-py3-none-macosx_11_0_arm64.whl"
         "d5/1d/88d564a8941607e6e555a3d3290ecb92852d4aa5a926a1cdbe86b17a8424"
         "be862f8d0b6a507dae5c0644e13be79290180532c097d97c5a95a294c0bb5302",
 };
