@@ -212,7 +212,7 @@ fn an_artifacts_folder_that_cannot_be_made_is_named() {
     let checkout = Checkout::built();
     std::fs::remove_dir_all(checkout.path("dbt/target")).expect("removed");
     std::fs::write(checkout.path("dbt/target"), "in the way").expect("written");
-    let ended = checkout.run(&elt(BUILT, &[])).expect(2);
+    let ended = checkout.run(&elt(BUILT, &["--force"])).expect(2);
     assert!(ended.stderr.contains("dbt/target/issue_42"), "{}", ended.stderr);
     let runs =
         checkout.sql(&format!("select status from {BUILT}.ledger_runs order by started_at desc limit 1"));

@@ -72,6 +72,9 @@ fn gold_is_the_same_on_duckdb_and_snowflake() {
     assert_gold_is_the_same(&checkout, &data);
 }
 
+/// Models of findings: sound data has none.
+pub(crate) const MAY_BE_EMPTY: [&str; 2] = ["suspicious_data", "transfer_proposals"];
+
 /// Every gold table of the checkout's DuckDB against the one in the data that an endpoint left.
 pub(crate) fn assert_gold_is_the_same(checkout: &Checkout, data: &Path) {
     let gold = gold_models(checkout);
@@ -81,7 +84,8 @@ pub(crate) fn assert_gold_is_the_same(checkout: &Checkout, data: &Path) {
         let attach = format!("attach '{}' as snowflake;", data.display());
         let place = format!("snowflake.{}.{}", BUILT.to_uppercase(), model.to_uppercase());
         let snowflake = Table::read(checkout, &attach, &place);
-        assert!(!duckdb.rows.is_empty(), "{model} has no rows to compare");
+        let may_be_empty = MAY_BE_EMPTY.contains(&model.as_str());
+        assert!(may_be_empty || !duckdb.rows.is_empty(), "{model} has no rows to compare");
         let differences = compare(&duckdb, &snowflake);
         let unexplained: Vec<&Difference> =
             differences.iter().filter(|found| !found.is_explained()).collect();

@@ -113,10 +113,12 @@ pub(super) fn collect(
         read_ledger(warehouse, request, found, before)?
     };
     let engine = engine(warehouse, request, found, &mut read)?;
-    // Before the first run there was nothing that could have been counted: that is not zero.
-    let begun = |end: DateTime| read.lifetime.iter().any(|row| row.first_started_at < end);
+    // Before the first run and the first query there was nothing that could have been counted: that is not zero.
+    let begun = |end: DateTime, log: Option<&Log>| {
+        log.is_some_and(|log| !log.days.is_empty()) || read.lifetime.iter().any(|row| row.first_started_at < end)
+    };
     let facts = Facts {
-        absent: match (empty, begun(request.window.end)) {
+        absent: match (empty, begun(request.window.end, Some(&engine.log))) {
             (true, _) => Some(figures::NO_ENVIRONMENT),
             (false, false) => Some(NOT_BEGUN),
             (false, true) => None,
@@ -130,7 +132,7 @@ pub(super) fn collect(
     let mut figures = figures::figures(&facts, request.window);
     let (nothing, unknown) = (no_cost(), unknown_storage());
     let earlier = Facts {
-        absent: (empty || !begun(before.end)).then_some(NOT_BEGUN),
+        absent: (empty || !begun(before.end, engine.log_before.as_ref())).then_some(NOT_BEGUN),
         log: engine.log_before.as_ref(),
         latest: &read.before,
         storage: engine.storage_before.as_ref().unwrap_or(&unknown),
