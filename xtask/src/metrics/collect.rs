@@ -115,7 +115,8 @@ pub(super) fn collect(
     let engine = engine(warehouse, request, found, &mut read)?;
     // Before the first run and the first query there was nothing that could have been counted: that is not zero.
     let begun = |end: DateTime, log: Option<&Log>| {
-        log.is_some_and(|log| !log.days.is_empty()) || read.lifetime.iter().any(|row| row.first_started_at < end)
+        log.is_some_and(|log| !log.days.is_empty())
+            || read.lifetime.iter().any(|row| row.first_started_at < end)
     };
     let facts = Facts {
         absent: match (empty, begun(request.window.end, Some(&engine.log))) {
