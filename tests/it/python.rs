@@ -403,11 +403,9 @@ fn a_package_that_is_not_the_locked_one_is_refused() {
 }
 
 #[test]
-fn a_repository_without_locks_is_told_what_to_add() {
+fn a_repository_without_a_project_needs_no_environment() {
     let bench = Bench::with_uv();
     fs::remove_dir_all(bench.path("dbt/requirements")).unwrap();
-    let told = bench.sync().assert().code(2);
-    told.stderr(contains("dbt/requirements/local.txt does not exist").and(contains("python lock")));
     fs::remove_file(bench.path("dbt/dbt_project.yml")).unwrap();
     bench.sync().assert().code(2).stderr(contains("no dbt project"));
 }
