@@ -219,14 +219,15 @@ fn cost_is_known(endpoint: &Endpoint) {
          create table snowflake.account_usage.query_attribution_history
              (query_tag varchar, start_time timestamp_ltz, credits_attributed_compute double);;
          insert into snowflake.account_usage.query_attribution_history values
-             ('{{\"environment\": \"{BUILT}\"}}', current_timestamp(), 1.25),
-             ('{{\"environment\": \"{BUILT}\"}}', current_timestamp(), 0.5),
-             ('{{\"environment\": \"{BUILT}\"}}', dateadd('day', -60, current_timestamp()), 64),
-             ('{{\"environment\": \"prod\"}}', current_timestamp(), 16),
+             ('{{\"environment\": \"{BUILT}\", \"database\": \"LOGISTICS_DEMO\"}}', current_timestamp(), 1.25),
+             ('{{\"environment\": \"{BUILT}\", \"database\": \"LOGISTICS_DEMO\"}}', current_timestamp(), 0.5),
+             ('{{\"environment\": \"{BUILT}\", \"database\": \"LOGISTICS_DEMO\"}}', dateadd('day', -60, current_timestamp()), 64),
+             ('{{\"environment\": \"prod\", \"database\": \"LOGISTICS_DEMO\"}}', current_timestamp(), 16),
              ('of another tool', current_timestamp(), 9);;
          create table snowflake.account_usage.warehouse_metering_history
-             (start_time timestamp_ltz, credits_used double);;
+             (start_time timestamp_ltz, warehouse_name varchar, credits_used double);;
          insert into snowflake.account_usage.warehouse_metering_history values
-             (current_timestamp(), 4.5), (dateadd('day', -60, current_timestamp()), 32)"
+             (current_timestamp(), 'SMALL_WH', 4.5), (current_timestamp(), 'OTHER_WH', 7),
+             (dateadd('day', -60, current_timestamp()), 'SMALL_WH', 32)"
     ));
 }
