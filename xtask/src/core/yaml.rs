@@ -242,7 +242,7 @@ fn read(text: &str) -> Result<Documents, Error> {
             Error {
                 span: Span { line, column, end_line: line, end_column: column + 1 },
                 kind: if too_deep { Kind::Limit } else { Kind::Syntax },
-                message: error.info().to_owned(),
+                message: error.info().clone(),
             }
         })?;
         reader.take(event, span)?;
