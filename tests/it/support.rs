@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command as StdCommand;
 use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 use assert_cmd::Command;
 use serde_json::Value;
@@ -191,13 +192,26 @@ impl Checkout {
     }
 }
 
+/// How long a process that was just killed may keep its lock on a database file: it loses it once it has given back
+/// its memory.
+const DYING: Duration = Duration::from_secs(30);
+
 /// Run SQL on a database file behind the toolkit's back; the rows of the last statement.
 pub(crate) fn sql_in(database: &Path, sql: &str) -> Vec<Value> {
-    let output = StdCommand::new(duckdb())
-        .args(["-no-init", "-batch", "-bail", "-json", "-c", sql])
-        .arg(database)
-        .output()
-        .expect("duckdb starts");
+    let deadline = Instant::now() + DYING;
+    let run = || {
+        StdCommand::new(duckdb())
+            .args(["-no-init", "-batch", "-bail", "-json", "-c", sql])
+            .arg(database)
+            .output()
+            .expect("duckdb starts")
+    };
+    let mut output = run();
+    while String::from_utf8_lossy(&output.stderr).contains("Could not set lock") && Instant::now() < deadline
+    {
+        std::thread::sleep(Duration::from_millis(50));
+        output = run();
+    }
     assert!(output.status.success(), "{sql}\n{}", String::from_utf8_lossy(&output.stderr));
     let results = serde_json::Deserializer::from_slice(&output.stdout).into_iter::<Vec<Value>>();
     results.last().transpose().expect("JSON").unwrap_or_default()

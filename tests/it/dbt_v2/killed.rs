@@ -18,9 +18,14 @@ fn children(process: u32) -> Vec<u32> {
     text.split_whitespace().map(|number| number.parse().expect("a number")).collect()
 }
 
+/// Whether any thread of it still runs. The first thread is reported as a zombie as soon as it has ended, while others
+/// may still hold the lock on the database file.
 fn is_alive(process: u32) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    !status.is_empty() && !status.contains("State:\tZ")
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{process}/task")) else { return false };
+    threads.flatten().any(|thread| {
+        let status = std::fs::read_to_string(thread.path().join("status")).unwrap_or_default();
+        !status.is_empty() && !status.contains("State:\tZ")
+    })
 }
 
 fn wait_until(mut done: impl FnMut() -> bool) -> bool {
