@@ -1,7 +1,9 @@
 //! `cargo xtask secrets`: every mode finds the same secret, nothing is printed that should not be,
 //! and no input is too odd to be scanned.
 
+mod faults;
 mod hostile;
+mod kinds;
 
 use std::fs;
 use std::io::Write as _;

@@ -15,6 +15,7 @@ mod files;
 mod fingerprint;
 mod generic;
 mod git;
+mod ignored;
 mod judge;
 mod names;
 mod pair;
@@ -33,8 +34,9 @@ use anyhow::{Result, bail};
 use serde_json::{Map, Value};
 
 use self::baseline::{Baseline, Looked};
-use self::engine::Engine;
+use self::engine::{Engine, Place};
 use self::fingerprint::Fingerprints;
+use self::ignored::Ignored;
 use self::rules::RuleSet;
 use self::scanner::Scanner;
 use crate::core::finding::Finding;
@@ -44,7 +46,7 @@ use crate::system::repo::Repo;
 
 /// Find leaked credentials in files, the index, stdin and the history.
 ///
-/// Exit code 0: none; 1: some; 2: could not look. No output holds a secret.
+/// Exit code 0: none; 1: some; 2: could not look, or none in what could be read. No output holds a secret.
 #[derive(clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Args {
@@ -67,9 +69,13 @@ pub(crate) struct Args {
     #[arg(long, requires = "history")]
     messages: bool,
 
-    /// Look into zip, tar and gzip files too.
-    #[arg(long, conflicts_with_all = ["staged", "history", "since"])]
+    /// Look into zip, tar, gzip, bzip2 and xz files too.
+    #[arg(long)]
     archives: bool,
+
+    /// Exit with 0 when nothing is found though not all could be read (a shallow or partial clone, damaged objects).
+    #[arg(long)]
+    allow_incomplete: bool,
 
     /// Findings that were accepted; default: policies/secrets-baseline.toml where it exists.
     #[arg(long, value_name = "FILE")]
@@ -94,6 +100,7 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
         Some(file) => RuleSet::load(file)?,
         None => rules(repo)?,
     };
+    let ignored = Ignored::load(repo.root(), &rules)?;
     let mut scanner = Scanner::new(Engine::new(rules)?);
     scanner.archives = args.archives;
     let mut findings = if args.staged {
@@ -104,12 +111,19 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
         files::scan(&scanner, repo, &args.paths)?
     };
     Finding::sort(&mut findings);
+    let ignored = ignored.apply(&mut findings);
     let named = args.baseline.as_deref();
     let default = default_baseline(repo);
     let baseline = Baseline::load(named.unwrap_or(&default), named.is_some() && !args.update_baseline)?;
     let mut summary = summary(&scanner);
+    insert(&mut summary, "ignored_by_gitleaksignore", ignored as u64);
     if args.update_baseline {
         let looked = looked(args);
+        if !scanner.not_read().is_empty() && !args.allow_incomplete {
+            bail!(
+                "the scan is incomplete, so the baseline was left as it is; accept that with --allow-incomplete"
+            );
+        }
         if looked == Looked::Part {
             bail!("--update-baseline needs a scan of everything; leave out paths, --staged and --since");
         }
@@ -117,13 +131,30 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
         tracing::info!("accepted {written} findings in the baseline; give each a reason");
         findings.clear();
     } else {
-        let accepted = baseline.apply(&mut findings, jiff::Zoned::now().date(), repo.root(), looked(args));
+        let looked = if scanner.not_read().is_empty() { looked(args) } else { Looked::Part };
+        let accepted = baseline.apply(&mut findings, jiff::Zoned::now().date(), repo.root(), looked);
         insert(&mut summary, "accepted_by_baseline", accepted as u64);
         Finding::sort(&mut findings);
     }
     insert(&mut summary, "findings", findings.len() as u64);
-    Report { command: "secrets", findings: &findings, describe: |_| None, summary: &summary }
-        .print(args.format)
+    let not_read = scanner.not_read();
+    let incomplete = !not_read.is_empty();
+    summary.insert("incomplete".to_owned(), incomplete.into());
+    summary.insert("not_read".to_owned(), not_read.into());
+    let outcome = Report { command: "secrets", findings: &findings, describe: |_| None, summary: &summary }
+        .print(args.format)?;
+    if incomplete {
+        tracing::warn!(
+            "the scan is incomplete: {} things were not read{}",
+            scanner.counts.unreadable.load(Ordering::Relaxed),
+            if args.allow_incomplete { "" } else { "; accept that with --allow-incomplete" }
+        );
+    }
+    Ok(if outcome == Outcome::Clean && incomplete && !args.allow_incomplete {
+        Outcome::Incomplete
+    } else {
+        outcome
+    })
 }
 
 /// What of all that a baseline may be about the scan looks at.
@@ -185,7 +216,7 @@ impl FileScanner {
         if scanner.skips(path) {
             return Ok(Scanned::default());
         }
-        let findings = scanner.read(path, reader, &mut Vec::new())?;
+        let findings = scanner.read(Place { path, commit: None }, reader, &mut Vec::new())?;
         Ok(Scanned { findings, allowed_inline: scanner.counts.allowed_inline.load(Ordering::Relaxed) })
     }
 }
@@ -209,11 +240,12 @@ pub(crate) fn explain(id: &str, repo: &Repo) -> Result<Option<String>> {
 }
 
 /// Takes out the findings that the repository's baseline accepts, and adds what is wrong with the
-/// baseline; returns how many were accepted. `whole` says that the whole repository was looked at.
+/// baseline; returns how many were accepted, those of a `.gitleaksignore` included. `whole` says that the whole repository was looked at.
 pub(crate) fn apply_baseline(findings: &mut Vec<Finding>, repo: &Repo, whole: bool) -> Result<usize> {
+    let ignored = Ignored::load(repo.root(), &rules(repo)?)?.apply(findings);
     let baseline = Baseline::load(&default_baseline(repo), false)?;
     let looked = if whole { Looked::Files } else { Looked::Part };
-    Ok(baseline.apply(findings, jiff::Zoned::now().date(), repo.root(), looked))
+    Ok(ignored + baseline.apply(findings, jiff::Zoned::now().date(), repo.root(), looked))
 }
 
 fn summary(scanner: &Scanner) -> Map<String, Value> {

@@ -47,7 +47,7 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
         let result = match &ended {
             Ok(Some(Outcome::Clean)) => Ended::Success,
             Ok(None) => Ended::Skipped,
-            Ok(Some(Outcome::Findings)) | Err(_) => Ended::Failure,
+            Ok(Some(Outcome::Findings | Outcome::Incomplete)) | Err(_) => Ended::Failure,
         };
         results.push((step.stage, result));
         match ended {

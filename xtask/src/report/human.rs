@@ -67,5 +67,11 @@ fn summary(report: &Report<'_>, out: &mut impl Write) -> io::Result<()> {
         .map(|(name, value)| format!("{} {value}", name.replace('_', " ")))
         .collect();
     let rest = if rest.is_empty() { String::new() } else { format!("; {}", rest.join(", ")) };
-    writeln!(out, "{}: {found}{rest}", report.command)
+    let incomplete = report.summary.get("incomplete").and_then(serde_json::Value::as_bool) == Some(true);
+    let incomplete = if incomplete { "; INCOMPLETE" } else { "" };
+    writeln!(out, "{}: {found}{rest}{incomplete}", report.command)?;
+    for line in report.summary.get("not_read").and_then(serde_json::Value::as_array).into_iter().flatten() {
+        writeln!(out, "  not read: {}", line.as_str().unwrap_or_default())?;
+    }
+    Ok(())
 }

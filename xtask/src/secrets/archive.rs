@@ -1,14 +1,18 @@
-//! Archives, on request: what lies in zip, tar and gzip files, also inside one another.
+//! Archives, on request: what lies in zip, tar, gzip, bzip2 and xz files, also inside one another.
 //!
-//! A member is named `archive.zip!folder/file`. How much one archive may unfold to, and how deep, is
-//! bounded, as a few kilobytes can hold terabytes; what lies beyond is counted and named.
+//! What an archive is says its name, else its first bytes. A member is named `archive.zip!folder/file`. How much one
+//! archive may unfold to, and how deep, is bounded, as a few kilobytes can hold terabytes; what lies beyond is counted
+//! and named.
 
 use std::io::{self, Cursor, Read, Seek};
 
+use bzip2::read::MultiBzDecoder;
 use flate2::read::MultiGzDecoder;
+use lzma_rust2::XzReader;
 use zip::ZipArchive;
 
-use super::scanner::{Scanner, count};
+use super::engine::Place;
+use super::scanner::Scanner;
 use crate::core::finding::Finding;
 
 /// What one archive may unfold to, in bytes.
@@ -20,43 +24,94 @@ const NESTED: u64 = 64 << 20;
 /// How deep archives may lie in one another.
 const DEPTH: usize = 4;
 
+/// How many first bytes tell what an archive is.
+pub(super) const HEAD: usize = 264;
+
+/// The memory that unpacking xz may take, in KiB: a file may ask for gigabytes.
+const XZ_MEMORY: u32 = 128 << 10;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Zip,
     Tar,
-    Gzip,
-    TarGzip,
+    Packed(Packing),
+    PackedTar(Packing),
 }
 
-/// What a file is by its name; everything that is a zip inside counts as one.
-pub(super) fn kind(path: &str) -> Option<Kind> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Packing {
+    Gzip,
+    Bzip2,
+    Xz,
+}
+
+/// What a file is by its name, else by its first bytes; everything that is a zip inside counts as one.
+pub(super) fn kind(path: &str, head: &[u8]) -> Option<Kind> {
+    by_name(path).or_else(|| by_content(head))
+}
+
+fn by_name(path: &str) -> Option<Kind> {
     let name = path.to_ascii_lowercase();
     let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
-    if ends(&[".tar.gz", ".tgz"]) {
-        Some(Kind::TarGzip)
-    } else if ends(&[".gz"]) {
-        Some(Kind::Gzip)
-    } else if ends(&[".tar"]) {
-        Some(Kind::Tar)
-    } else if ends(&[
+    let packings = [
+        (Packing::Gzip, &[".tar.gz", ".tgz"][..], ".gz"),
+        (Packing::Bzip2, &[".tar.bz2", ".tbz2", ".tbz"], ".bz2"),
+        (Packing::Xz, &[".tar.xz", ".txz"], ".xz"),
+    ];
+    for (packing, tar, ending) in packings {
+        if ends(tar) {
+            return Some(Kind::PackedTar(packing));
+        }
+        if ends(&[ending]) {
+            return Some(Kind::Packed(packing));
+        }
+    }
+    if ends(&[".tar"]) {
+        return Some(Kind::Tar);
+    }
+    let zip = [
         ".zip", ".jar", ".war", ".ear", ".whl", ".egg", ".apk", ".aab", ".ipa", ".nupkg", ".vsix", ".docx",
         ".xlsx", ".pptx",
-    ]) {
+    ];
+    ends(&zip).then_some(Kind::Zip)
+}
+
+fn by_content(head: &[u8]) -> Option<Kind> {
+    if head.starts_with(b"PK\x03\x04") {
         Some(Kind::Zip)
+    } else if head.starts_with(b"\x1F\x8B\x08") {
+        Some(Kind::Packed(Packing::Gzip))
+    } else if head.starts_with(b"BZh") && head.get(4..10) == Some(b"1AY&SY") {
+        Some(Kind::Packed(Packing::Bzip2))
+    } else if head.starts_with(b"\xFD7zXZ\0") {
+        Some(Kind::Packed(Packing::Xz))
+    } else if head.get(257..262) == Some(b"ustar") {
+        Some(Kind::Tar)
     } else {
         None
     }
 }
 
+fn unpacked<'a>(packing: Packing, file: impl Read + 'a) -> Box<dyn Read + 'a> {
+    match packing {
+        Packing::Gzip => Box::new(MultiGzDecoder::new(file)),
+        Packing::Bzip2 => Box::new(MultiBzDecoder::new(file)),
+        Packing::Xz => Box::new(XzReader::new_mem_limit(file, true, XZ_MEMORY)),
+    }
+}
+
 /// The findings in all members of an archive.
-pub(super) fn scan(scanner: &Scanner, path: &str, kind: Kind, file: impl Read + Seek) -> Vec<Finding> {
-    let mut unfolding = Unfolding { scanner, left: BUDGET, buffer: Vec::new(), findings: Vec::new() };
-    unfolding.archive(path, kind, file, 1);
+pub(super) fn scan(scanner: &Scanner, place: Place<'_>, kind: Kind, file: impl Read + Seek) -> Vec<Finding> {
+    let mut unfolding =
+        Unfolding { scanner, commit: place.commit, left: BUDGET, buffer: Vec::new(), findings: Vec::new() };
+    unfolding.findings.extend(scanner.of_path(place));
+    unfolding.archive(place.path, kind, file, 1);
     unfolding.findings
 }
 
 struct Unfolding<'a> {
     scanner: &'a Scanner,
+    commit: Option<&'a str>,
     /// Bytes that may still be unfolded.
     left: u64,
     buffer: Vec<u8>,
@@ -68,11 +123,11 @@ impl Unfolding<'_> {
         let result = match kind {
             Kind::Zip => self.zip(path, file, depth),
             Kind::Tar => self.tar(path, file, depth),
-            Kind::TarGzip => self.tar(path, MultiGzDecoder::new(file), depth),
-            Kind::Gzip => {
+            Kind::PackedTar(packing) => self.tar(path, unpacked(packing, file), depth),
+            Kind::Packed(packing) => {
                 let name = path.rsplit(['/', '!']).next().unwrap_or(path);
-                let member = name.get(..name.len() - ".gz".len()).unwrap_or(name);
-                self.member(&format!("{path}!{member}"), MultiGzDecoder::new(file), depth)
+                let member = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+                self.member(&format!("{path}!{member}"), unpacked(packing, file), depth)
             }
         };
         if let Err(error) = result {
@@ -111,11 +166,16 @@ impl Unfolding<'_> {
         if self.scanner.skips(path) {
             return Ok(());
         }
-        if let Some(kind) = kind(path) {
+        let mut member = member;
+        let mut head = Vec::new();
+        member.by_ref().take(HEAD as u64).read_to_end(&mut head)?;
+        let kind = kind(path, &head);
+        let member = Cursor::new(head).chain(member);
+        if let Some(kind) = kind {
             return self.nested(path, kind, member, depth + 1);
         }
         let mut counted = Counted { inner: member.take(self.left), read: 0 };
-        let found = self.scanner.read(path, &mut counted, &mut self.buffer);
+        let found = self.scanner.read(Place { path, commit: self.commit }, &mut counted, &mut self.buffer);
         self.left -= counted.read;
         self.findings.extend(found?);
         self.within_budget()
@@ -146,8 +206,7 @@ impl Unfolding<'_> {
     }
 
     fn unreadable(&self, what: &str, why: &str) {
-        tracing::warn!("not scanned: {what}: {why}");
-        count(&self.scanner.counts.unreadable, 1);
+        self.scanner.unread(what, why);
     }
 }
 
@@ -169,18 +228,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_tells_the_kind() {
-        for (name, expected) in [
-            ("a.zip", Some(Kind::Zip)),
-            ("B.JAR", Some(Kind::Zip)),
-            ("a.tar", Some(Kind::Tar)),
-            ("a.tar.gz", Some(Kind::TarGzip)),
-            ("a.tgz", Some(Kind::TarGzip)),
-            ("dump.sql.gz", Some(Kind::Gzip)),
-            ("a.gzip.txt", None),
-            ("zip", None),
+    fn a_name_or_the_first_bytes_tell_the_kind() {
+        let mut tar = [0; HEAD];
+        tar[257..262].copy_from_slice(b"ustar");
+        for (name, head, expected) in [
+            ("a.zip", &b""[..], Some(Kind::Zip)),
+            ("B.JAR", b"", Some(Kind::Zip)),
+            ("a.tar", b"", Some(Kind::Tar)),
+            ("a.tar.gz", b"", Some(Kind::PackedTar(Packing::Gzip))),
+            ("a.tgz", b"", Some(Kind::PackedTar(Packing::Gzip))),
+            ("a.tar.xz", b"", Some(Kind::PackedTar(Packing::Xz))),
+            ("a.tbz2", b"", Some(Kind::PackedTar(Packing::Bzip2))),
+            ("dump.sql.gz", b"", Some(Kind::Packed(Packing::Gzip))),
+            ("dump.sql.bz2", b"", Some(Kind::Packed(Packing::Bzip2))),
+            ("dump.sql.xz", b"", Some(Kind::Packed(Packing::Xz))),
+            ("a.gzip.txt", b"text", None),
+            ("zip", b"PK", None),
+            ("zip", b"PK\x03\x04", Some(Kind::Zip)),
+            ("a", b"\x1F\x8B\x08", Some(Kind::Packed(Packing::Gzip))),
+            ("a", b"BZh91AY&SY", Some(Kind::Packed(Packing::Bzip2))),
+            ("a", b"\xFD7zXZ\0", Some(Kind::Packed(Packing::Xz))),
+            ("a", &tar, Some(Kind::Tar)),
         ] {
-            assert_eq!(kind(name), expected, "{name}");
+            assert_eq!(kind(name, head), expected, "{name}");
         }
     }
 }

@@ -66,6 +66,10 @@ pub(super) fn assigned(bytes: &[u8], name: Range<usize>) -> Option<Assigned> {
     let gap = blanks(bytes, at);
     at += gap;
     let (mut operator, mut tie) = operator(bytes, at);
+    // `"password" -> "x"`, a pair of Scala; behind a name without quotes it leads to a member in C.
+    if operator == 0 && quoted_name && bytes[at..].starts_with(b"->") {
+        operator = 2;
+    }
     if operator == 0 {
         (at, operator, tie) = no_operator(bytes, &name, at, gap, quoted_name)?;
     }
@@ -207,6 +211,7 @@ fn is_setter(name: &[u8]) -> bool {
 /// The value at `at`, without its quotes.
 pub(super) fn value_at(bytes: &[u8], at: usize, tie: Tie) -> Option<(Range<usize>, bool)> {
     let mut at = at + blanks(bytes, at);
+    at += properties(bytes, at);
     if let Some(block) = block_scalar(bytes, at) {
         at = block;
     }
@@ -251,6 +256,23 @@ pub(super) fn value_at(bytes: &[u8], at: usize, tie: Tie) -> Option<(Range<usize
             (end > at).then_some((at..end, false))
         }
     }
+}
+
+/// How long the anchor and the tag of a YAML value are that stand before it: `&anchor`, `!!str`.
+fn properties(bytes: &[u8], at: usize) -> usize {
+    let mut length = 0;
+    while matches!(bytes.get(at + length), Some(b'&' | b'!')) {
+        let mark = at + length;
+        let name = count(bytes, mark + 1, NAME_MOST, |b| {
+            b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'!' | b':' | b'/')
+        });
+        let gap = blanks(bytes, mark + 1 + name);
+        if name == 0 || gap == 0 {
+            break;
+        }
+        length += 1 + name + gap;
+    }
+    length
 }
 
 /// Where the first line of a block scalar of YAML starts, whose head (`|`, `>-`) is at `at`.
@@ -379,6 +401,9 @@ mod tests {
             "ENV DB_PASSWORD v4lue",
             "password: |\n  v4lue\n",
             "password: >-\n    v4lue",
+            "password: &p v4lue",
+            "password: &p !!str 'v4lue'",
+            "Map(\"password\" -> \"v4lue\")",
             "client.setpassword(\"v4lue\")",
             "<setting name='password' serializeAs='String'><value>v4lue</value></setting>",
         ] {
@@ -401,6 +426,7 @@ mod tests {
             "password()",
             "password",
             "password\n",
+            "password->v4lue",
             "- name: password\n- name: other\n  value: v4lue",
             "- name: password\n  valueFrom: v4lue",
             "variable \"password\" {\n  type = string\n}\nvariable \"other\" {\n  default = \"v4lue\"\n}",

@@ -101,7 +101,12 @@ impl Baseline {
         });
         let accepted = before - findings.len();
         for (fingerprint, (entry, line)) in &self.entries {
-            let would_find = looked == Looked::History || (looked == Looked::Files && !entry.history);
+            // A scan of the files does not see old commits, nor does one of the history see what is not committed.
+            let would_find = match looked {
+                Looked::Part => false,
+                Looked::Files => !entry.history,
+                Looked::History => entry.history,
+            };
             let unused = would_find && !used.contains(fingerprint);
             if unused || expired(entry, today) {
                 findings.push(self.complaint(entry, *line, unused, root));
@@ -115,7 +120,7 @@ impl Baseline {
             (
                 "baseline-unused",
                 format!("accepted finding of `{}` in {} is not there any more", entry.rule, entry.path),
-                "remove the entry, or run with --update-baseline",
+                "remove the entry or run with --update-baseline; if old commits still hold it, set `history = true` in the entry",
             )
         } else {
             let date = entry.expires.as_deref().unwrap_or_default();
@@ -140,7 +145,7 @@ impl Baseline {
     }
 
     /// Writes a baseline that accepts exactly these findings, and keeps what people wrote before.
-    /// A scan of files leaves what was accepted in the history as it is.
+    /// A scan of files leaves what was accepted in the history as it is, and the other way round.
     pub(super) fn update(&self, findings: &[Finding], looked: Looked) -> Result<usize> {
         let mut entries: BTreeMap<(&str, &str, &str), Entry> = BTreeMap::new();
         for finding in findings {
@@ -156,7 +161,7 @@ impl Baseline {
             entries.insert((&finding.path, &finding.rule, &finding.fingerprint), entry);
         }
         for (entry, _) in
-            self.entries.values().filter(|(entry, _)| entry.history && looked != Looked::History)
+            self.entries.values().filter(|(entry, _)| entry.history != (looked == Looked::History))
         {
             entries.entry((&entry.path, &entry.rule, &entry.fingerprint)).or_insert_with(|| entry.clone());
         }

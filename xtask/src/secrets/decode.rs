@@ -103,16 +103,59 @@ pub(super) fn printable(bytes: &[u8]) -> bool {
     bytes.len() >= 12 && plain == bytes.len()
 }
 
-/// UTF-16 with a byte order mark, as UTF-8; other texts stay as they are.
-pub(super) fn utf16(bytes: &[u8]) -> Option<Vec<u8>> {
-    let (unit, rest): (fn([u8; 2]) -> u16, _) = if let Some(rest) = bytes.strip_prefix(b"\xFF\xFE") {
-        (u16::from_le_bytes, rest)
-    } else if let Some(rest) = bytes.strip_prefix(b"\xFE\xFF") {
-        (u16::from_be_bytes, rest)
-    } else {
-        return None;
+/// How a text puts two bytes together.
+type Unit = fn([u8; 2]) -> u16;
+
+/// How much of a text without a byte order mark decides whether it is UTF-16.
+const SAMPLE: usize = 4096;
+
+/// Whether a text is UTF-16, by its mark or by its first characters.
+pub(super) fn is_utf16(bytes: &[u8]) -> bool {
+    unit_of(bytes).is_some()
+}
+
+/// The order of bytes of UTF-16, and how long its mark is. Without a mark most units have to be printable ASCII, in
+/// one order and not in the other: so are texts that Windows writes, and so is hardly any binary file.
+fn unit_of(bytes: &[u8]) -> Option<(Unit, usize)> {
+    if bytes.starts_with(b"\xFF\xFE") {
+        return Some((u16::from_le_bytes, 2));
+    }
+    if bytes.starts_with(b"\xFE\xFF") {
+        return Some((u16::from_be_bytes, 2));
+    }
+    let units = bytes[..bytes.len().min(SAMPLE)].as_chunks::<2>().0;
+    let plain = |unit: Unit| {
+        let text = |pair: &&[u8; 2]| matches!(unit(**pair), 0x20..=0x7E | 0x09 | 0x0A | 0x0D);
+        units.len() >= 4 && units.iter().filter(text).count() * 10 >= units.len() * 7
     };
+    let orders: [Unit; 2] = [u16::from_le_bytes, u16::from_be_bytes];
+    orders.into_iter().find(|unit| plain(*unit)).map(|unit| (unit, 0))
+}
+
+/// UTF-16 as UTF-8; other texts stay as they are.
+pub(super) fn utf16(bytes: &[u8]) -> Option<Vec<u8>> {
+    let (unit, mark) = unit_of(bytes)?;
+    let rest = &bytes[mark..];
     let units = rest.as_chunks::<2>().0.iter().map(|pair| unit(*pair));
     let text: String = char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect();
     Some(text.into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn utf16_is_read_with_and_without_a_mark() {
+        let text = "db_host = \u{e4}b\r\nx = 1\n";
+        let little: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let big: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+        for bytes in [&little, &big, &[b"\xFF\xFE", &little[..]].concat(), &[b"\xFE\xFF", &big[..]].concat()]
+        {
+            assert_eq!(utf16(bytes).as_deref(), Some(text.as_bytes()));
+        }
+        for other in [text.as_bytes(), b"\0\0\0\0\0\0\0\0", b"\x7FELF\x02\x01\x01\0\0\0\0\0", b""] {
+            assert!(!is_utf16(other));
+        }
+    }
 }

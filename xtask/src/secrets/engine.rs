@@ -81,8 +81,8 @@ pub(crate) struct Hit {
     pub(crate) proof: Proof,
     /// The id that goes with it.
     pub(crate) beside: Option<Beside>,
-    /// Whether it is an id that is told with its secret, and no finding of its own.
-    pub(crate) told: bool,
+    /// Whether it is not reported: an id that is reported with its secret, or allowed.
+    pub(crate) silent: bool,
 }
 
 /// Where a text comes from: what allowlists and rules may ask besides the text.
@@ -181,6 +181,7 @@ impl Engine {
             Candidate { path: place.path, commit: place.commit, secret: b"", matched: b"", line: b"" };
         self.paths.iter().map(|at| &self.set.rules[*at]).filter(move |rule| {
             rule.path.as_ref().is_some_and(|path| path.is_match(place.path.as_bytes()))
+                && !rule.disabled
                 && !rule.allowlists.iter().any(|list| list.allows(&candidate))
                 && !self.set.allows(&rule.id, &candidate)
         })
@@ -253,9 +254,16 @@ impl Engine {
     }
 }
 
-/// One hit a place: a rule of its own before a provider's shape before the generic tier.
+/// One hit a place: a rule of its own before a provider's shape before what a rule may not report before the generic
+/// tier.
 fn settle(mut hits: Vec<Hit>) -> Vec<Hit> {
-    hits.sort_by(|a, b| (a.source, a.range.start, b.range.end).cmp(&(b.source, b.range.start, a.range.end)));
+    let tier = |hit: &Hit| match hit.source {
+        Source::Generic(_) => 2,
+        _ => usize::from(hit.silent),
+    };
+    hits.sort_by(|a, b| {
+        (tier(a), a.source, a.range.start, b.range.end).cmp(&(tier(b), b.source, b.range.start, a.range.end))
+    });
     let mut kept: Vec<Hit> = Vec::with_capacity(hits.len());
     let mut taken: std::collections::BTreeMap<usize, usize> = std::collections::BTreeMap::new();
     for hit in hits {

@@ -4,8 +4,8 @@
 //! out while a tracked file never does; in any other folder it is everything but `.git`.
 
 use std::fs::File;
-use std::io::{self, BufReader};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufReader, Read as _, Seek as _};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Mutex;
 
 use anyhow::{Context as _, Result, bail};
@@ -13,7 +13,8 @@ use ignore::{WalkBuilder, WalkState};
 use rayon::prelude::*;
 
 use super::archive;
-use super::scanner::{Scanner, count};
+use super::engine::Place;
+use super::scanner::Scanner;
 use crate::core::finding::{Finding, display_path};
 use crate::system::git;
 use crate::system::repo::Repo;
@@ -25,10 +26,12 @@ pub(super) fn scan(scanner: &Scanner, repo: &Repo, paths: &[PathBuf]) -> Result<
     let mut findings = Vec::new();
     for path in given {
         if path.as_os_str() == "-" {
-            let read = scanner.read("stdin", io::stdin().lock(), &mut Vec::new());
+            let place = Place { path: "stdin", commit: None };
+            let read = scanner.read(place, io::stdin().lock(), &mut Vec::new());
             findings.extend(read.context("failed to read stdin")?);
             continue;
         }
+        let path = from_root(repo.root(), &path);
         let meta = path.metadata().with_context(|| format!("failed to read {}", path.display()))?;
         if !meta.is_dir() {
             files.push(path);
@@ -69,7 +72,7 @@ fn walk(scanner: &Scanner, repo: &Repo, folder: &Path) -> Result<Vec<Finding>> {
                     }
                 }
                 Ok(_) => {}
-                Err(error) => unreadable(scanner, &error.to_string()),
+                Err(error) => scanner.unread("a folder", &error.to_string()),
             }
             WalkState::Continue
         })
@@ -82,26 +85,47 @@ fn scan_file(scanner: &Scanner, repo: &Repo, path: &Path, buffer: &mut Vec<u8>) 
     if scanner.skips(&shown) {
         return Vec::new();
     }
-    let open = File::open(path);
-    if let Some(kind) = archive::kind(&shown).filter(|_| scanner.archives) {
-        match open {
-            Ok(file) => return archive::scan(scanner, &shown, kind, BufReader::new(file)),
-            Err(error) => unreadable(scanner, &format!("{shown}: {error}")),
-        }
-        return Vec::new();
-    }
-    match open.and_then(|file| scanner.read(&shown, file, buffer)) {
-        Ok(findings) => findings,
-        Err(error) => {
-            unreadable(scanner, &format!("{shown}: {error}"));
-            Vec::new()
-        }
-    }
+    read(scanner, Place { path: &shown, commit: None }, path, buffer).unwrap_or_else(|error| {
+        scanner.unread(&shown, &error.to_string());
+        Vec::new()
+    })
 }
 
-fn unreadable(scanner: &Scanner, what: &str) {
-    tracing::warn!("not scanned: {what}");
-    count(&scanner.counts.unreadable, 1);
+fn read(scanner: &Scanner, place: Place<'_>, path: &Path, buffer: &mut Vec<u8>) -> io::Result<Vec<Finding>> {
+    let mut file = File::open(path)?;
+    if scanner.archives {
+        let mut head = Vec::new();
+        file.by_ref().take(archive::HEAD as u64).read_to_end(&mut head)?;
+        file.rewind()?;
+        if let Some(kind) = archive::kind(place.path, &head) {
+            return Ok(archive::scan(scanner, place, kind, BufReader::new(file)));
+        }
+    }
+    scanner.read(place, file, buffer)
+}
+
+/// A path below the root as if it was given from there, so that `.`, `./a`, `b/../a` and a path from a subfolder name
+/// the same file in findings and in the baseline; any other path as it was given.
+fn from_root(root: &Path, path: &Path) -> PathBuf {
+    let Ok(absolute) = std::path::absolute(path) else { return path.to_path_buf() };
+    let mut plain = PathBuf::new();
+    for part in absolute.components() {
+        if part == Component::ParentDir {
+            plain.pop();
+        } else {
+            plain.push(part);
+        }
+    }
+    // `..` behind a link leads elsewhere than it reads; the file system knows.
+    let same = |other: &Path| path.canonicalize().ok() == other.canonicalize().ok();
+    if plain.starts_with(root) && same(&plain) {
+        return plain;
+    }
+    let below = || {
+        let (root_there, there) = (root.canonicalize().ok()?, path.canonicalize().ok()?);
+        there.strip_prefix(root_there).ok().map(|rest| root.join(rest))
+    };
+    below().unwrap_or_else(|| path.to_path_buf())
 }
 
 /// What git tracks or would track below `folder`; None outside of a work tree. Submodules are work
@@ -137,4 +161,21 @@ pub(super) fn check(paths: &[PathBuf]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_to_write_a_path_below_the_root_is_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path();
+        std::fs::create_dir_all(root.join("s/t")).expect("folders");
+        std::fs::write(root.join("s/a.yml"), "").expect("written");
+        for path in ["s/a.yml", "./s/a.yml", "s/./a.yml", "s/t/../a.yml"] {
+            assert_eq!(display_path(root, &from_root(root, &root.join(path))), "s/a.yml", "{path}");
+        }
+        assert_eq!(from_root(root, Path::new("/")), Path::new("/"));
+    }
 }

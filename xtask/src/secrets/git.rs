@@ -1,26 +1,30 @@
 //! Reads the index and the history through git's plumbing.
 //!
-//! One process each for a few hundred commits, several at a time, reads a history faster than one
-//! `git log -p` can, as unpacking objects is the slow part and that runs side by side.
+//! git lists what commits changed from their trees alone, and gives the blobs as they are: no attribute, encoding or
+//! diff driver hides a file. What it cannot give is counted and named, as what was not read is not clean.
 
-use std::collections::HashSet;
-use std::io::{BufReader, Write as _};
-use std::process::Stdio;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::io::{self, Cursor, Read};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context as _, Result, bail};
-use sha2::{Digest as _, Sha256};
 
+use super::archive;
 use super::engine::Place;
 use super::scanner::{Scanner, count};
 use crate::core::finding::Finding;
-use crate::system::dialogue::Watched;
-use crate::system::git;
+use crate::system::git::{self, CommitChange};
 use crate::system::repo::Repo;
 
-/// Commits a process is given at once: enough to pay for its start, few enough to share out evenly.
+/// Commits or blobs a process is given at once: enough to pay for its start, few enough to share out evenly.
 const BATCH: usize = 400;
+
+/// Commits that git cannot list and that are looked for one by one; with more, whole batches count as unread.
+const UNLISTED: usize = 50;
+
+/// The largest archive of the index or the history that is unfolded, in bytes: it is held in memory.
+const ARCHIVE_MOST: u64 = 64 << 20;
 
 /// Scans what the next commit would hold: blobs of the index that differ from `HEAD`.
 pub(super) fn staged(scanner: &Scanner, repo: &Repo) -> Result<Vec<Finding>> {
@@ -31,15 +35,34 @@ pub(super) fn staged(scanner: &Scanner, repo: &Repo) -> Result<Vec<Finding>> {
         repo.root(),
         blobs.iter().filter(|blob| !scanner.skips(&blob.path)),
         |blob, body| {
-            findings.extend(scanner.read(&blob.path, body, &mut buffer)?);
+            findings.extend(scan_blob(scanner, Place { path: &blob.path, commit: None }, body, &mut buffer)?);
             Ok(())
         },
-        |blob, why| {
-            tracing::warn!("not scanned: {}: {why}", blob.path);
-            count(&scanner.counts.unreadable, 1);
-        },
+        |blob, why| scanner.unread(&blob.path, why),
     )?;
     Ok(findings)
+}
+
+fn scan_blob(
+    scanner: &Scanner,
+    place: Place<'_>,
+    mut body: &mut dyn Read,
+    buffer: &mut Vec<u8>,
+) -> io::Result<Vec<Finding>> {
+    if !scanner.archives {
+        return scanner.read(place, body, buffer);
+    }
+    let mut head = Vec::new();
+    Read::by_ref(&mut body).take(archive::HEAD as u64).read_to_end(&mut head)?;
+    let Some(kind) = archive::kind(place.path, &head) else {
+        return scanner.read(place, Cursor::new(head).chain(body), buffer);
+    };
+    Read::by_ref(&mut body).take(ARCHIVE_MOST).read_to_end(&mut head)?;
+    if head.len() as u64 >= ARCHIVE_MOST {
+        scanner.unread(place.path, "it is too large for an archive in the history");
+        return Ok(Vec::new());
+    }
+    Ok(archive::scan(scanner, place, kind, Cursor::new(head)))
 }
 
 /// Scans what every commit added: `since..HEAD`, or all that any ref reaches.
@@ -49,41 +72,17 @@ pub(super) fn history(
     since: Option<&str>,
     messages: bool,
 ) -> Result<Vec<Finding>> {
-    let mut list = git::command(repo.root());
-    list.args(["rev-list", "--topo-order", "--reverse"]);
-    match since {
-        Some(revision) => list.args(["--end-of-options", &format!("{revision}..HEAD")]),
-        None => list.args(["--all"]),
-    };
-    let commits = git::output(&mut list).with_context(|| match since {
-        Some(revision) => format!("failed to list the commits since {revision}; is that a revision here (shallow clones lack old ones)?"),
-        None => "failed to list the commits; --history needs a git repository".to_owned(),
-    })?;
-    let commits: Vec<&str> = std::str::from_utf8(&commits)?.lines().collect();
+    let commits = commits(repo, since)?;
+    let commits: Vec<&str> = commits.iter().map(String::as_str).collect();
     count(&scanner.counts.commits, commits.len() as u64);
-    let workers = std::thread::available_parallelism().map_or(2, usize::from);
-    let size = commits.len().div_ceil(workers * 4).clamp(1, BATCH);
-    let batches: Vec<&[&str]> = commits.chunks(size).collect();
-    let next = AtomicUsize::new(0);
-    let seen = Mutex::new(HashSet::new());
-    let results: Mutex<Vec<(usize, Vec<Finding>)>> = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        let work = || -> Result<()> {
-            loop {
-                let at = next.fetch_add(1, Ordering::Relaxed);
-                let Some(batch) = batches.get(at) else { return Ok(()) };
-                let found = scan_batch(scanner, repo, batch, &seen)?;
-                results.lock().ok().context("a scanning thread failed")?.push((at, found));
-            }
-        };
-        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-        threads
-            .into_iter()
-            .try_for_each(|thread| thread.join().unwrap_or_else(|_| bail!("a scanning thread failed")))
-    })?;
-    let mut results = results.into_inner().ok().context("a scanning thread failed")?;
-    results.sort_by_key(|(at, _)| *at);
-    let mut findings: Vec<Finding> = results.into_iter().flat_map(|(_, found)| found).collect();
+    let shallow = git::shallow(repo.root())?;
+    let cut = commits.iter().filter(|commit| shallow.contains(**commit)).count();
+    if cut > 0 {
+        let why = "the clone is shallow and lacks the commits before; run `git fetch --unshallow`";
+        scanner.unread(&format!("history before {cut} commits"), why);
+    }
+    let changes = changes(scanner, repo, &commits)?;
+    let mut findings = Added::new(scanner, repo, &changes).findings()?;
     if messages {
         findings.extend(scan_messages(scanner, repo, since)?);
     }
@@ -93,184 +92,172 @@ pub(super) fn history(
     Ok(findings)
 }
 
-type Seen = Mutex<HashSet<[u8; 16]>>;
-
-fn scan_batch(scanner: &Scanner, repo: &Repo, commits: &[&str], seen: &Seen) -> Result<Vec<Finding>> {
-    let mut child = git::command(repo.root())
-        .args([
-            "diff-tree",
-            "--stdin",
-            "--root",
-            "-r",
-            "-p",
-            "-U0",
-            "--cc",
-            "--no-renames",
-            "--no-color",
-            "--no-ext-diff",
-            "--no-textconv",
-        ])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .context("failed to run git diff-tree; is git installed and on PATH?")?;
-    let mut ask = child.stdin.take().context("git diff-tree has no stdin")?;
-    let text = commits.join("\n") + "\n";
-    let writer = std::thread::spawn(move || ask.write_all(text.as_bytes()));
-    let answer = child.stdout.take().context("git diff-tree has no stdout")?;
-    let git = Watched::new(child, git::PATIENCE);
-    let findings = Patch::new(scanner, seen).read(BufReader::with_capacity(256 << 10, git.read(answer)));
-    if findings.is_err() {
-        git.kill();
-    }
-    drop(writer.join());
-    let status = git.wait().context("git diff-tree did not end")?;
-    if findings.is_ok() && !status.success() {
-        bail!("git diff-tree ended with {status}, so the history was not read whole");
-    }
-    findings
+/// The commits, oldest first.
+fn commits(repo: &Repo, since: Option<&str>) -> Result<Vec<String>> {
+    let mut list = git::command(repo.root());
+    list.args(["rev-list", "--topo-order", "--reverse"]);
+    match since {
+        Some(revision) => list.args(["--end-of-options", &format!("{revision}..HEAD")]),
+        None => list.args(["--all"]),
+    };
+    let commits = git::output(&mut list).with_context(|| match since {
+        Some(revision) => format!("failed to list the commits since {revision}; is that a revision here (shallow clones lack old ones)?"),
+        None => "failed to list the commits; --history needs a git repository without damage".to_owned(),
+    })?;
+    Ok(std::str::from_utf8(&commits)?.lines().map(str::to_owned).collect())
 }
 
-/// Reads a stream of patches: collects what each file gained, and scans that.
-struct Patch<'a> {
-    scanner: &'a Scanner,
-    seen: &'a Seen,
-    findings: Vec<Finding>,
-    commit: String,
-    path: Option<String>,
-    added: Vec<u8>,
-    /// For each added line, its number in the new file.
-    numbers: Vec<usize>,
-    next_number: usize,
-    /// Lines left of the hunk that is being read, and in how many columns it marks changes.
-    columns: usize,
-    in_hunk: bool,
+/// What the commits changed, in their order. Commits that git cannot list count as unread.
+fn changes(scanner: &Scanner, repo: &Repo, commits: &[&str]) -> Result<Vec<CommitChange>> {
+    let unlisted = AtomicUsize::new(0);
+    let batches: Vec<&[&str]> = commits.chunks(size(commits.len())).collect();
+    let listed = in_parallel(&batches, |batch| Ok(list(scanner, repo, batch, true, &unlisted)))?;
+    Ok(listed.into_iter().flatten().collect())
 }
 
-impl<'a> Patch<'a> {
-    fn new(scanner: &'a Scanner, seen: &'a Seen) -> Self {
-        Self {
-            scanner,
-            seen,
-            findings: Vec::new(),
-            commit: String::new(),
-            path: None,
-            added: Vec::new(),
-            numbers: Vec::new(),
-            next_number: 1,
-            columns: 1,
-            in_hunk: false,
-        }
+fn list(
+    scanner: &Scanner,
+    repo: &Repo,
+    commits: &[&str],
+    may_fetch: bool,
+    unlisted: &AtomicUsize,
+) -> Vec<CommitChange> {
+    let error = match git::changes(repo.root(), commits, may_fetch) {
+        Ok(changes) => return changes,
+        Err(error) => error,
+    };
+    if commits.len() > 1 && unlisted.load(Ordering::Relaxed) < UNLISTED {
+        let (first, second) = commits.split_at(commits.len() / 2);
+        let mut changes = list(scanner, repo, first, false, unlisted);
+        changes.extend(list(scanner, repo, second, false, unlisted));
+        return changes;
     }
+    unlisted.fetch_add(commits.len(), Ordering::Relaxed);
+    for commit in commits {
+        scanner.unread(&format!("commit {commit}"), &format!("{error:#}"));
+    }
+    Vec::new()
+}
 
-    fn read(mut self, mut reader: impl std::io::BufRead) -> Result<Vec<Finding>> {
-        let mut line = Vec::new();
+fn size(length: usize) -> usize {
+    length.div_ceil(workers() * 4).clamp(1, BATCH)
+}
+
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from)
+}
+
+/// Does the work of each batch, several at a time; the results come in the order of the batches.
+fn in_parallel<I: Sync, O: Send>(batches: &[I], work: impl Fn(&I) -> Result<O> + Sync) -> Result<Vec<O>> {
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new(Vec::new());
+    let run = || -> Result<()> {
         loop {
-            line.clear();
-            if reader.read_until(b'\n', &mut line).context("failed to read from git diff-tree")? == 0 {
-                self.flush();
-                return Ok(self.findings);
-            }
-            self.line(&line);
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(batch) = batches.get(at) else { return Ok(()) };
+            let done = work(batch)?;
+            results.lock().ok().context("a scanning thread failed")?.push((at, done));
         }
-    }
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..workers().min(batches.len())).map(|_| scope.spawn(run)).collect();
+        threads
+            .into_iter()
+            .try_for_each(|thread| thread.join().unwrap_or_else(|_| bail!("a scanning thread failed")))
+    })?;
+    let mut results: Vec<(usize, O)> = results.into_inner().ok().context("a scanning thread failed")?;
+    results.sort_by_key(|(at, _)| *at);
+    Ok(results.into_iter().map(|(_, done)| done).collect())
+}
 
-    fn line(&mut self, line: &[u8]) {
-        if self.in_hunk && self.hunk_line(line) {
-            return;
-        }
-        self.in_hunk = false;
-        let text = line.trim_ascii_end();
-        if line.starts_with(b"@@") {
-            self.hunk(text);
-        } else if let Some(name) = text.strip_prefix(b"+++ ") {
-            self.path = (name != b"/dev/null").then(|| git::unquoted(name));
-        } else if let Some(names) = text.strip_prefix(b"Binary files ") {
-            self.binary(names);
-        } else if text.starts_with(b"diff --") {
-            self.flush();
-        } else if matches!(text.len(), 40 | 64) && text.iter().all(u8::is_ascii_hexdigit) {
-            self.flush();
-            self.commit = String::from_utf8_lossy(text).into_owned();
-        }
-    }
+/// A blob under a path, and the commit for which it is scanned if an allowlist asks for that commit.
+type Key<'a> = (&'a str, &'a str, Option<&'a str>);
 
-    /// Whether the line belongs to the hunk that is being read.
-    fn hunk_line(&mut self, line: &[u8]) -> bool {
-        if line.len() < self.columns {
-            return false;
-        }
-        let (marks, rest) = line.split_at(self.columns);
-        if line.starts_with(b"\\") {
-            return true;
-        }
-        if !marks.iter().all(|mark| matches!(mark, b'+' | b'-' | b' ')) {
-            return false;
-        }
-        if marks.contains(&b'-') {
-            return true;
-        }
-        if marks.iter().all(|mark| *mark == b'+') {
-            self.added.extend_from_slice(rest);
-            self.numbers.push(self.next_number);
-        }
-        self.next_number += 1;
-        true
-    }
+/// The findings of blobs, each scanned once.
+struct Added<'a> {
+    scanner: &'a Scanner,
+    repo: &'a Repo,
+    changes: Vec<&'a CommitChange>,
+    scanned: HashSet<Key<'a>>,
+    found: HashMap<Key<'a>, Vec<Finding>>,
+}
 
-    /// `@@ -1,2 +3,4 @@`, or `@@@ … @@@` for a merge of two.
-    fn hunk(&mut self, text: &[u8]) {
-        let marks = text.iter().take_while(|byte| **byte == b'@').count();
-        self.columns = marks.max(2) - 1;
-        let start = text.split(|byte| *byte == b' ').find_map(|field| field.strip_prefix(b"+"));
-        let start = start
-            .and_then(|field| std::str::from_utf8(field.split(|b| *b == b',').next()?).ok()?.parse().ok());
-        self.next_number = start.unwrap_or(1);
-        self.in_hunk = true;
-    }
-
-    /// `a/one.bin and b/one.bin differ`: not scanned, but its path may say enough.
-    fn binary(&mut self, names: &[u8]) {
-        let Some(names) = names.strip_suffix(b" differ") else { return };
-        let Some(and) = memchr::memmem::rfind(names, b" and ") else { return };
-        let name = &names[and + b" and ".len()..];
-        if name != b"/dev/null" {
-            let path = git::unquoted(name);
-            tracing::debug!("skipped {path} in {}: binary", self.commit);
-            count(&self.scanner.counts.binary, 1);
-            self.path = Some(path);
-        }
-    }
-
-    /// Scans what one file gained in one commit, if the same was not scanned before.
-    fn flush(&mut self) {
-        let path = self.path.take();
+impl<'a> Added<'a> {
+    fn new(scanner: &'a Scanner, repo: &'a Repo, changes: &'a [CommitChange]) -> Self {
+        let mut skipped = HashMap::new();
+        let mut skips = |path: &'a str| *skipped.entry(path).or_insert_with(|| scanner.skips(path));
         // What an allowed commit brought counts as unseen: another commit may bring it too.
-        if let Some(path) = path
-            && !self.scanner.engine.set.allows_commit(&self.commit)
-            && self.fresh(&path)
-            && !self.scanner.skips(&path)
-        {
-            let place = Place { path: &path, commit: Some(&self.commit) };
-            count(&self.scanner.counts.bytes, self.added.len() as u64);
-            self.findings.extend(self.scanner.of_path(place));
-            for mut finding in self.scanner.text(place, &self.added) {
-                let real = |line: usize| self.numbers.get(line - 1).copied().unwrap_or(line);
-                finding.span.line = real(finding.span.line);
-                finding.span.end_line = real(finding.span.end_line);
-                self.findings.push(finding);
-            }
-        }
-        self.added.clear();
-        self.numbers.clear();
+        let changes = changes
+            .iter()
+            .filter(|change| !scanner.engine.set.allows_commit(&change.commit) && !skips(&change.path))
+            .collect();
+        Self { scanner, repo, changes, scanned: HashSet::new(), found: HashMap::new() }
     }
 
-    fn fresh(&self, path: &str) -> bool {
-        let digest = Sha256::new().chain_update(path).chain_update([0]).chain_update(&self.added).finalize();
-        let mut short = [0; 16];
-        short.copy_from_slice(&digest[..16]);
-        self.seen.lock().map_or(true, |mut seen| seen.insert(short))
+    fn key(&self, change: &'a CommitChange) -> Key<'a> {
+        let commit =
+            self.scanner.engine.set.asks_for_commit(&change.commit).then_some(change.commit.as_str());
+        (&change.path, &change.blob, commit)
+    }
+
+    /// What each commit has and its parents do not have, in the order of the commits.
+    fn findings(mut self) -> Result<Vec<Finding>> {
+        let changes = self.changes.clone();
+        let after = changes.iter().map(|change| self.key(change)).collect();
+        self.scan(after)?;
+        let with_findings: Vec<&CommitChange> =
+            changes.into_iter().filter(|change| self.found.contains_key(&self.key(change))).collect();
+        let before = with_findings
+            .iter()
+            .flat_map(|change| change.before.iter().map(|blob| (change.path.as_str(), blob.as_str(), None)))
+            .collect();
+        self.scan(before)?;
+        let mut findings = Vec::new();
+        for change in with_findings {
+            let known: BTreeSet<&str> = change
+                .before
+                .iter()
+                .filter_map(|blob| self.found.get(&(change.path.as_str(), blob.as_str(), None)))
+                .flatten()
+                .map(|finding| finding.fingerprint.as_str())
+                .collect();
+            let of_commit = self.found.get(&self.key(change)).into_iter().flatten();
+            findings.extend(
+                of_commit
+                    .filter(|finding| !known.contains(finding.fingerprint.as_str()))
+                    .map(|finding| Finding { commit: Some(change.commit.clone()), ..finding.clone() }),
+            );
+        }
+        Ok(findings)
+    }
+
+    /// Scans those that were not scanned before. Versions of one file follow each other, as git packs them.
+    fn scan(&mut self, mut keys: Vec<Key<'a>>) -> Result<()> {
+        keys.retain(|key| self.scanned.insert(*key));
+        keys.sort_by_key(|(path, _, _)| *path);
+        let batches: Vec<&[Key<'a>]> = keys.chunks(size(keys.len())).collect();
+        let (scanner, root) = (self.scanner, self.repo.root());
+        let found = in_parallel(&batches, |batch| {
+            let ids: Vec<&str> = batch.iter().map(|(_, blob, _)| *blob).collect();
+            let mut found = Vec::new();
+            let mut buffer = Vec::new();
+            git::read_objects(
+                root,
+                &ids,
+                |at, body| {
+                    let (path, _, commit) = batch[at];
+                    let findings = scan_blob(scanner, Place { path, commit }, body, &mut buffer)?;
+                    if !findings.is_empty() {
+                        found.push((batch[at], findings));
+                    }
+                    Ok(())
+                },
+                |at, why| scanner.unread(&format!("{} (blob {})", batch[at].0, batch[at].1), why),
+            )?;
+            Ok(found)
+        })?;
+        self.found.extend(found.into_iter().flatten());
+        Ok(())
     }
 }
 

@@ -383,6 +383,211 @@ pub(super) fn chosen(value: &[u8], shape: &Shape) -> bool {
             && value.iter().any(|b| matches!(b, b'!' | b'@' | b'#' | b'$' | b'%' | b'^' | b'&' | b'*'))
 }
 
+/// Drawn from all that a keyboard has, as password managers do: brackets and signs in it are no code and no template.
+pub(super) fn drawn_with_symbols(value: &[u8]) -> bool {
+    let shape = Shape::of(value);
+    let letters = value.split(|b| !b.is_ascii_alphabetic()).map(<[u8]>::len).max().unwrap_or(0);
+    let has = |needle: &[u8]| memchr::memmem::find(value, needle).is_some();
+    let filled_in =
+        [&b"${"[..], b"{{", b"$(", b"{%", b"<%", b"#{", b"%(", b"://"].iter().any(|mark| has(mark));
+    (12..=64).contains(&shape.len)
+        && value.iter().all(u8::is_ascii_graphic)
+        && shape.lower >= 2
+        && shape.upper >= 2
+        && shape.digits >= 2
+        && shape.symbols >= 3
+        && shape.symbols * 5 <= shape.len * 3
+        && shape.distinct * 4 >= shape.len * 3
+        && letters <= 4
+        && !filled_in
+        && !masked(value)
+}
+
+/// Words that stand in names and messages, so that words joined by dashes are no passphrase.
+const NAMING: &[&str] = &[
+    "password",
+    "passwd",
+    "pass",
+    "passphrase",
+    "secret",
+    "secrets",
+    "token",
+    "key",
+    "keys",
+    "name",
+    "user",
+    "users",
+    "username",
+    "admin",
+    "root",
+    "database",
+    "data",
+    "prod",
+    "production",
+    "staging",
+    "test",
+    "testing",
+    "tests",
+    "demo",
+    "example",
+    "sample",
+    "dummy",
+    "fake",
+    "mock",
+    "local",
+    "default",
+    "service",
+    "services",
+    "server",
+    "client",
+    "account",
+    "cluster",
+    "namespace",
+    "config",
+    "configuration",
+    "vault",
+    "file",
+    "path",
+    "store",
+    "field",
+    "input",
+    "label",
+    "form",
+    "text",
+    "button",
+    "error",
+    "errors",
+    "message",
+    "reset",
+    "forgot",
+    "change",
+    "changed",
+    "update",
+    "create",
+    "new",
+    "old",
+    "your",
+    "the",
+    "and",
+    "for",
+    "with",
+    "not",
+    "must",
+    "are",
+    "here",
+    "this",
+    "that",
+    "from",
+    "into",
+    "enter",
+    "please",
+    "value",
+    "string",
+    "type",
+    "model",
+    "encrypted",
+    "hashed",
+    "hash",
+    "credentials",
+    "credential",
+    "auth",
+    "login",
+    "access",
+    "web",
+    "api",
+    "app",
+    "db",
+    "postgres",
+    "mysql",
+    "redis",
+    "snowflake",
+    "mongodb",
+    "kafka",
+    "minio",
+    "grafana",
+    "airflow",
+    "invalid",
+    "wrong",
+    "placeholder",
+    "replace",
+    "insert",
+    "put",
+    "set",
+    "get",
+    "validation",
+    "validator",
+    "policy",
+    "manager",
+    "provider",
+    "hidden",
+    "visible",
+    "show",
+    "toggle",
+    "confirm",
+    "confirmation",
+    "current",
+    "random",
+    "generated",
+    "some",
+    "any",
+    "more",
+    "than",
+    "will",
+    "can",
+    "only",
+    "has",
+    "have",
+    "was",
+    "use",
+    "used",
+    "using",
+];
+
+/// Words drawn to be remembered, joined by one separator: `copper-harbor-violet-lantern`. `strict` asks for one more.
+pub(super) fn passphrase(value: &[u8], strict: bool) -> bool {
+    let Some(separator) = value.iter().copied().find(|b| matches!(b, b'-' | b'_' | b'.' | b' ')) else {
+        return false;
+    };
+    let words: Vec<Vec<u8>> = value.split(|b| *b == separator).map(<[u8]>::to_ascii_lowercase).collect();
+    let least = 3 + usize::from(strict || matches!(separator, b'_' | b'.' | b' '));
+    let distinct: std::collections::BTreeSet<&Vec<u8>> = words.iter().collect();
+    let is_word = |word: &Vec<u8>| (3..=10).contains(&word.len()) && word.iter().all(u8::is_ascii_lowercase);
+    let lone_number = |word: &Vec<u8>| (1..=4).contains(&word.len()) && word.iter().all(u8::is_ascii_digit);
+    value.len() >= 16
+        && (least..=8).contains(&words.iter().filter(|word| is_word(word)).count())
+        && words.iter().all(|word| is_word(word) || lone_number(word))
+        && words.iter().filter(|word| lone_number(word)).count() <= 1
+        && distinct.len() == words.len()
+        && !words.iter().any(|word| NAMING.iter().any(|name| name.as_bytes() == word.as_slice()))
+}
+
+/// A person's password with letters of both cases, digits and a sign between, in a string of source code: more than an
+/// identifier or a sample would have.
+pub(super) fn chosen_with_care(value: &[u8]) -> bool {
+    let shape = Shape::of(value);
+    let lower = value.to_ascii_lowercase();
+    let sample =
+        [&b"pass"[..], b"passw", b"secret", b"test", b"sample", b"demo", b"abc", b"1234", b"user", b"admin"]
+            .iter()
+            .any(|word| memchr::memmem::find(&lower, word).is_some());
+    let signs = value
+        .iter()
+        .filter(|b| matches!(b, b'!' | b'@' | b'#' | b'$' | b'%' | b'^' | b'&' | b'*' | b'?'))
+        .count();
+    (10..=64).contains(&shape.len)
+        && value.iter().all(u8::is_ascii_graphic)
+        && shape.lower > 0
+        && shape.upper > 0
+        && shape.digits >= 2
+        && (1..=4).contains(&signs)
+        && shape.symbols <= signs + 1
+        && shape.distinct >= 8
+        && !sample
+        && !template(value)
+        && !placeholder(value)
+        && !other_kind(value)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -407,6 +612,38 @@ mod tests {
             "fffefdfcfbfaf9f8f7f6f5f4f3f2f1f0",
         ] {
             assert!(!is_random(value), "{value}");
+        }
+    }
+
+    #[test]
+    fn passwords_of_people_and_of_password_managers() {
+        for pieces in [["kX(7]v", "<Qm2,zR9{e", "+wL4"], ["#t7Kw9", "!zQ(m2L", "p}4x"]] {
+            assert!(drawn_with_symbols(pieces.concat().as_bytes()), "{pieces:?}");
+        }
+        for value in [
+            "os.environ[\"A1\"]",
+            "get(\"a-B-c-12\")[0]",
+            "${A}-{{ b }}-12-Bc",
+            "2026-11-23T04:29:05Z",
+            "Abc-12-!",
+        ] {
+            assert!(!drawn_with_symbols(value.as_bytes()), "{value}");
+        }
+        assert!(chosen_with_care(["Harbor", "@48213", "!tiger"].concat().as_bytes()));
+        for value in ["Password123!", "Test@12345678", "Harbor48213tiger", "{User}@48213!", "short@1A"] {
+            assert!(!chosen_with_care(value.as_bytes()), "{value}");
+        }
+        for pieces in [["copper-", "harbor-", "violet"], ["Maple.orbit", ".Candle.", "Tunnel"]] {
+            assert!(passphrase(pieces.concat().as_bytes(), false), "{pieces:?}");
+        }
+        for value in [
+            "shop-database-password",
+            "reset-your-password",
+            "copper-harbor",
+            "a-b-c-d-e-f-g-h-i",
+            "the password is wrong",
+        ] {
+            assert!(!passphrase(value.as_bytes(), false), "{value}");
         }
     }
 

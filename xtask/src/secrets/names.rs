@@ -109,6 +109,7 @@ impl Names {
             && language == Language::Other
             // Beside a provider's name a UUID is an account, a workspace or a report far more often than a credential.
             && !judge::uuid(value)
+            && !in_address(bytes, token)
             && is_random()
             && unlike_other(bytes, token, value)
         {
@@ -343,6 +344,16 @@ fn unlike_other(bytes: &[u8], token: &Range<usize>, value: &[u8]) -> bool {
     }
     let line = &bytes[line_start(bytes, token.start)..line_end(bytes, token.end)];
     memchr::memmem::find(line, b"sha256").is_none() && memchr::memmem::find(line, b"sha512").is_none()
+}
+
+/// Part of the path of an address, or the label of a block of Terraform.
+fn in_address(bytes: &[u8], token: &Range<usize>) -> bool {
+    let line = &bytes[line_start(bytes, token.start)..token.start];
+    let ends = |b: &u8| b.is_ascii_whitespace() || matches!(b, b'"' | b'\'' | b'`' | b'<' | b'>' | b'(');
+    let text = &line[line.iter().rposition(ends).map_or(0, |at| at + 1)..];
+    let path = memchr::memmem::find(text, b"://").is_some() && memchr::memchr2(b'?', b'#', text).is_none();
+    let label = line.trim_ascii_start();
+    path || label.starts_with(b"resource \"") || label.starts_with(b"data \"")
 }
 
 /// The name that the text before a token ends with: `"api_id": "`.

@@ -1,7 +1,7 @@
-//! Two halves of one credential are one finding: the secret, with its id told in it.
+//! Two halves of one credential are one finding: the secret, reported with its id.
 //!
-//! An access key's id is of no use alone, and its secret is of none without knowing whose it is. They
-//! stand on neighbouring lines; whoever revokes one revokes both.
+//! An access key's id is of no use alone, nor is its secret without the account it belongs to. They are on
+//! neighbouring lines, and both are revoked together.
 
 use std::ops::Range;
 
@@ -35,7 +35,7 @@ pub(crate) struct Beside {
     pub(crate) at: usize,
 }
 
-/// Joins the hits of a text that are halves of one credential. The id's own hit stays, marked as told, so
+/// Joins the hits of a text that are halves of one credential. The id's own hit stays, marked as silent, so
 /// that excerpts go on hiding it.
 pub(super) fn join(bytes: &[u8], hits: &mut [Hit], set: &RuleSet) {
     for at in 0..hits.len() {
@@ -45,10 +45,10 @@ pub(super) fn join(bytes: &[u8], hits: &mut [Hit], set: &RuleSet) {
         {
             hits[owner].beside =
                 Some(Beside { what: set.rules[rule].description.clone(), at: hits[at].range.start });
-            hits[at].told = true;
+            hits[at].silent = true;
         }
     }
-    for hit in hits.iter_mut().filter(|hit| hit.beside.is_none() && !hit.told) {
+    for hit in hits.iter_mut().filter(|hit| hit.beside.is_none() && !hit.silent) {
         hit.beside = named(bytes, &hit.range);
     }
 }
@@ -56,7 +56,7 @@ pub(super) fn join(bytes: &[u8], hits: &mut [Hit], set: &RuleSet) {
 /// Whether a hit is of one of the rules named.
 fn owns(set: &RuleSet, hit: &Hit, rules: &[String]) -> bool {
     let id = set.id(hit.source);
-    hit.beside.is_none() && rules.iter().any(|rule| rule == id)
+    !hit.silent && hit.beside.is_none() && rules.iter().any(|rule| rule == id)
 }
 
 /// The hit next to the one at `at` that is wanted, if one is near enough.

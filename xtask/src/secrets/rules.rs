@@ -19,6 +19,7 @@ use self::allowlist::RawAllowlist;
 pub(crate) use self::allowlist::{Allowlist, Candidate};
 pub(crate) use self::regex::LazyRegex;
 use super::engine::Source;
+use super::generic::Kind;
 use super::shape::TokenShape;
 use super::verify;
 use crate::core::finding::Severity;
@@ -42,12 +43,16 @@ pub(crate) struct RuleSet {
     pub(crate) providers: Vec<Provider>,
     pub(crate) names: Vec<String>,
     pub(crate) allowlists: Vec<Allowlist>,
+    /// Providers and generic kinds that a configuration switched off.
+    pub(crate) disabled: Vec<String>,
 }
 
 /// A rule with a regex of its own.
 #[derive(Debug)]
 pub(crate) struct Rule {
     pub(crate) id: String,
+    /// Switched off by a configuration. It still runs, so that no vaguer rule reports what it matches.
+    pub(crate) disabled: bool,
     pub(crate) description: String,
     pub(crate) keywords: Vec<String>,
     /// Starts of tokens at which the regex is tried, for marks too short to be keywords.
@@ -114,8 +119,15 @@ impl Examples {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct RawFile {
+    /// For people, as is `description`; gitleaks' `minVersion` is about its own releases.
+    #[serde(rename = "title")]
+    _title: Option<String>,
+    #[serde(rename = "description")]
+    _description: Option<String>,
+    #[serde(rename = "minVersion")]
+    _min_version: Option<String>,
     #[serde(default)]
     extend: RawExtend,
     #[serde(default)]
@@ -130,8 +142,10 @@ struct RawFile {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct RawExtend {
+    /// Rules at an address, which are refused: a scan reads what is in the repository.
+    url: Option<String>,
     #[serde(default)]
     use_default: bool,
     path: Option<PathBuf>,
@@ -140,11 +154,16 @@ struct RawExtend {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct RawRule {
     id: String,
     #[serde(default)]
     description: String,
+    /// For people, and for reports of gitleaks.
+    #[serde(rename = "tags")]
+    _tags: Option<Vec<String>>,
+    #[serde(default)]
+    skip_report: bool,
     regex: Option<String>,
     path: Option<String>,
     #[serde(default)]
@@ -188,8 +207,37 @@ impl RuleSet {
 
     /// Whether an allowlist of the whole file takes a match of this rule.
     pub(crate) fn allows(&self, rule: &str, candidate: &Candidate<'_>) -> bool {
+        if self.disabled.iter().any(|off| off == rule) {
+            return true;
+        }
         let of_rule = |list: &&Allowlist| list.rules.is_empty() || list.rules.iter().any(|own| own == rule);
         self.allowlists.iter().filter(of_rule).any(|list| list.allows(candidate))
+    }
+
+    /// Whether a rule, a provider or a generic kind has this name.
+    pub(crate) fn has(&self, id: &str) -> bool {
+        self.rules.iter().any(|rule| rule.id == id)
+            || self.providers.iter().any(|provider| provider.id == id)
+            || Kind::ALL.iter().any(|kind| kind.id() == id)
+            || self.disabled.iter().any(|off| off == id)
+    }
+
+    /// An error for a name that no rule has: a setting without effect would pass for one that works.
+    fn expect(&self, id: &str, path: &Path, what: &str) -> Result<()> {
+        if self.has(id) {
+            return Ok(());
+        }
+        bail!(
+            "{}: {what} names `{id}`, which no rule here has (gitleaks' own rules have other names); \
+             findings show the names, `cargo xtask lint --explain NAME` explains one",
+            path.display()
+        )
+    }
+
+    /// Whether any allowlist names this commit, so that what is found depends on it.
+    pub(crate) fn asks_for_commit(&self, commit: &str) -> bool {
+        let of_rules = self.rules.iter().flat_map(|rule| &rule.allowlists);
+        self.allowlists.iter().chain(of_rules).any(|list| list.names_commit(commit))
     }
 
     /// Whether everything of a commit is allowed, whatever it holds.
@@ -243,9 +291,17 @@ impl RuleSet {
         self.providers.extend(base.providers);
         self.names.extend(base.names);
         self.allowlists.extend(base.allowlists);
-        let disabled = &raw.extend.disabled_rules;
-        self.rules.retain(|rule| !disabled.contains(&rule.id));
-        self.providers.retain(|provider| !disabled.contains(&provider.id));
+        self.disabled.extend(base.disabled);
+        let disabled = raw.extend.disabled_rules;
+        for id in &disabled {
+            self.expect(id, path, "[extend] disabledRules")?;
+        }
+        for id in disabled {
+            match self.rules.iter_mut().find(|rule| rule.id == id) {
+                Some(rule) => rule.disabled = true,
+                None => self.disabled.push(id),
+            }
+        }
         for rule in raw.rules {
             self.take(rule, path, check)?;
         }
@@ -253,6 +309,9 @@ impl RuleSet {
         self.names.extend(raw.names);
         for list in raw.allowlist.into_iter().chain(raw.allowlists) {
             let list = list.build(path, "the file's allowlist", check)?;
+            for id in &list.rules {
+                self.expect(id, path, "targetRules of an allowlist")?;
+            }
             self.allowlists.push(list);
         }
         Ok(())
@@ -261,6 +320,9 @@ impl RuleSet {
     fn base(extend: &RawExtend, path: &Path, depth: usize) -> Result<Self> {
         if depth > EXTEND_DEPTH {
             bail!("{}: [extend] nests deeper than {EXTEND_DEPTH} files", path.display());
+        }
+        if extend.url.is_some() {
+            bail!("{}: [extend] url is not supported: copy the file and use `path`", path.display());
         }
         match &extend.path {
             Some(other) => {
@@ -274,33 +336,37 @@ impl RuleSet {
     }
 
     /// Adds a rule, or changes the one of that name that was extended.
-    fn take(&mut self, raw: RawRule, path: &Path, check: bool) -> Result<()> {
+    fn take(&mut self, mut raw: RawRule, path: &Path, check: bool) -> Result<()> {
         let place = |what: &str| format!("{}: rule `{}`: {what}", path.display(), raw.id);
         if raw.required.is_some() {
             bail!(place("`required` (a composite rule) is not supported; leave it out or split the rule"));
         }
         let mut allowlists = Vec::new();
-        for list in raw.allowlist.into_iter().chain(raw.allowlists) {
+        for list in raw.allowlist.take().into_iter().chain(std::mem::take(&mut raw.allowlists)) {
             allowlists.push(list.build(path, &raw.id, check)?);
         }
         if let Some(known) = self.rules.iter_mut().find(|rule| rule.id == raw.id) {
             known.allowlists.append(&mut allowlists);
-            if let Some(regex) = &raw.regex {
-                known.regex = Some(LazyRegex::new(regex));
-            }
-            if !raw.keywords.is_empty() {
-                known.keywords = lower(raw.keywords);
-            }
-            if raw.entropy > 0.0 {
-                known.entropy = raw.entropy;
-            }
+            known.disabled = false;
+            return known.change(raw, path, check);
+        }
+        let others = self.providers.iter().map(|provider| provider.id.as_str());
+        if raw.regex.is_none()
+            && raw.path.is_none()
+            && others.chain(Kind::ALL.iter().map(|kind| kind.id())).any(|id| id == raw.id)
+        {
+            // These have no regex to change; what is allowed can be said of them too.
+            self.allowlists.extend(allowlists.into_iter().map(|list| list.of_rule(&raw.id)));
             return Ok(());
         }
         if raw.regex.is_none() && raw.path.is_none() {
-            bail!(place("it has neither `regex` nor `path`"));
+            bail!(place("it has neither `regex` nor `path`, and no rule of that name is extended"));
         }
         if let Some(kind) = raw.checksum.as_deref().filter(|kind| !verify::KINDS.contains(kind)) {
             bail!(place(&format!("checksum is `{kind}`, none of {}", verify::KINDS.join(", "))));
+        }
+        if raw.skip_report {
+            bail!(place("`skipReport` is for composite rules, which are not supported; remove the rule"));
         }
         let regex = raw.regex.as_deref().map(LazyRegex::new);
         let file = raw.path.as_deref().map(LazyRegex::new);
@@ -312,6 +378,7 @@ impl RuleSet {
         self.rules.push(Rule {
             revoke: raw.revoke,
             id: raw.id,
+            disabled: false,
             description: raw.description,
             keywords: lower(raw.keywords),
             bare: raw.bare,
@@ -328,6 +395,37 @@ impl RuleSet {
             reach: raw.reach,
             examples: raw.examples,
         });
+        Ok(())
+    }
+}
+
+impl Rule {
+    /// Takes over what a file says about a rule that it extends.
+    fn change(&mut self, raw: RawRule, path: &Path, check: bool) -> Result<()> {
+        for (what, own) in [(raw.regex, &mut self.regex), (raw.path, &mut self.path)] {
+            if let Some(text) = what {
+                let regex = LazyRegex::new(&text);
+                if check {
+                    regex.check().with_context(|| {
+                        format!("{}: rule `{}`: its regex is not understood", path.display(), raw.id)
+                    })?;
+                }
+                *own = Some(regex);
+            }
+        }
+        if !raw.keywords.is_empty() {
+            self.keywords = lower(raw.keywords);
+        }
+        if !raw.description.is_empty() {
+            self.description = raw.description;
+        }
+        if raw.entropy > 0.0 {
+            self.entropy = raw.entropy;
+        }
+        if raw.secret_group > 0 {
+            self.secret_group = raw.secret_group;
+        }
+        self.severity = raw.severity.unwrap_or(self.severity);
         Ok(())
     }
 }

@@ -5,6 +5,7 @@
 
 use std::io::{self, Read};
 use std::sync::Arc;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::allow;
@@ -23,6 +24,8 @@ const OVERLAP: usize = 64 << 10;
 const HEAD: usize = 8000;
 /// How much of a line an excerpt shows on each side of the secret, in bytes.
 const EXCERPT: usize = 60;
+/// How many of the things that were not read are named; the others are counted.
+const NAMED: usize = 20;
 
 pub(super) struct Scanner {
     pub(super) engine: Arc<Engine>,
@@ -30,6 +33,8 @@ pub(super) struct Scanner {
     /// Whether archives are unfolded.
     pub(super) archives: bool,
     pub(super) counts: Counts,
+    /// What was not read: the first of it by name.
+    unread: Mutex<Vec<String>>,
 }
 
 /// What was looked at and what was not; all of it is in the summary.
@@ -56,6 +61,7 @@ impl Scanner {
             prints: Fingerprints::from_environment(),
             archives: false,
             counts: Counts::default(),
+            unread: Mutex::default(),
         }
     }
 
@@ -66,7 +72,27 @@ impl Scanner {
             prints: self.prints,
             archives: self.archives,
             counts: Counts::default(),
+            unread: Mutex::default(),
         }
+    }
+
+    /// Notes what could not be read, and why: a scan with such a thing is incomplete.
+    pub(super) fn unread(&self, what: &str, why: &str) {
+        count(&self.counts.unreadable, 1);
+        let line = format!("{what}: {why}");
+        if let Ok(mut unread) = self.unread.lock()
+            && unread.len() < NAMED
+        {
+            tracing::warn!("not scanned: {line}");
+            unread.push(line);
+        }
+    }
+
+    /// What could not be read, in the order of names; at most [`NAMED`] of it.
+    pub(super) fn not_read(&self) -> Vec<String> {
+        let mut unread = self.unread.lock().map_or_else(|_| Vec::new(), |unread| unread.clone());
+        unread.sort();
+        unread
     }
 
     /// Whether the rules leave a path out altogether.
@@ -83,12 +109,11 @@ impl Scanner {
     /// Scans all that a reader gives, with the same memory however much that is.
     pub(super) fn read(
         &self,
-        path: &str,
+        place: Place<'_>,
         mut reader: impl Read,
         buffer: &mut Vec<u8>,
     ) -> io::Result<Vec<Finding>> {
         buffer.clear();
-        let place = Place { path, commit: None };
         let mut findings = self.of_path(place);
         let mut base = Base::default();
         loop {
@@ -96,7 +121,7 @@ impl Scanner {
             let read = reader.by_ref().take((PIECE - before.min(PIECE / 2)) as u64).read_to_end(buffer)?;
             let last = read < PIECE - before.min(PIECE / 2);
             count(&self.counts.bytes, read as u64);
-            if base.first && self.unreadable(path, buffer) {
+            if base.first && self.binary(place.path, buffer) {
                 return Ok(findings);
             }
             if let Some(text) = base.first.then(|| decode::utf16(buffer)).flatten() {
@@ -116,8 +141,8 @@ impl Scanner {
         }
     }
 
-    fn unreadable(&self, path: &str, head: &[u8]) -> bool {
-        let wide = head.starts_with(b"\xFF\xFE") || head.starts_with(b"\xFE\xFF");
+    fn binary(&self, path: &str, head: &[u8]) -> bool {
+        let wide = decode::is_utf16(head);
         if wide || memchr::memchr(0, &head[..head.len().min(HEAD)]).is_none() {
             count(&self.counts.files, 1);
             return false;
@@ -157,7 +182,7 @@ impl Scanner {
         }
         let lines = Lines::new(bytes);
         let mut findings = Vec::new();
-        for hit in hits.iter().filter(|hit| hit.range.start < until && !hit.told) {
+        for hit in hits.iter().filter(|hit| hit.range.start < until && !hit.silent) {
             if allow::allowed(bytes, hit.range.start, hit.range.end) {
                 count(&self.counts.allowed_inline, 1);
                 continue;
@@ -197,7 +222,7 @@ impl Scanner {
                 ", given out as its form proves"
             }
             Proof::Doubtful => {
-                severity = severity.min(Severity::Medium);
+                severity = severity.min(Severity::Low);
                 ", though altered or made up by its form"
             }
             Proof::Plausible | Proof::Refuted => "",

@@ -131,7 +131,7 @@ fn pem(secret: &[u8]) -> Proof {
         && bytes[0] == 0x30
         && (bytes[1] & 0x80 != 0 || usize::from(bytes[1]) + 2 <= bytes.len());
     let pgp = bytes.len() >= 100 && matches!(bytes[0], 0x94 | 0x95 | 0xC5);
-    if der || pgp || bytes.starts_with(b"openssh-key-v1\0") { Proof::Holds } else { Proof::Plausible }
+    if der || pgp || bytes.starts_with(b"openssh-key-v1\0") { Proof::Holds } else { Proof::Doubtful }
 }
 
 /// A payment card's number: an issuer's first digits and length, and the last digit by Luhn.
@@ -267,7 +267,7 @@ mod tests {
                 assert_eq!(prove("pem", text.as_bytes()), Proof::Holds, "{text}");
             }
         }
-        assert_eq!(prove("pem", b"QUJDREVGR0hJSktMTU5P"), Proof::Plausible);
+        assert_eq!(prove("pem", b"QUJDREVGR0hJSktMTU5P"), Proof::Doubtful);
         assert_eq!(prove("pem", b"not base64 at all, but a text"), Proof::Doubtful);
         assert_eq!(prove("pem", b"  \n\n abc"), Proof::Refuted);
     }

@@ -4,7 +4,7 @@
 //! Names come with `-z` or unquoted, so that any file name arrives as it is.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, BufRead as _, BufReader, Read, Write as _};
+use std::io::{self, BufReader, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -195,47 +195,214 @@ pub(crate) fn unstaged(root: &Path) -> Result<BTreeSet<String>> {
     Ok(fields(&listed).map(|name| String::from_utf8_lossy(name).into_owned()).collect())
 }
 
-/// Gives each blob that `wanted` accepts to `read`, through one long-lived process. A blob that is not
-/// here (a partial clone may lack it) goes to `absent` with git's words.
+/// Gives each blob to `read`, through one long-lived process. A blob that git cannot give goes to `absent` with the
+/// reason; see [`read_objects`].
 pub(crate) fn read_blobs<'a>(
     root: &Path,
     blobs: impl IntoIterator<Item = &'a Blob>,
     mut read: impl FnMut(&Blob, &mut dyn Read) -> io::Result<()>,
     mut absent: impl FnMut(&Blob, &str),
 ) -> Result<()> {
-    let mut blobs = blobs.into_iter().peekable();
-    if blobs.peek().is_none() {
-        return Ok(());
+    let blobs: Vec<&Blob> = blobs.into_iter().collect();
+    let ids: Vec<&str> = blobs.iter().map(|blob| blob.id.as_str()).collect();
+    read_objects(root, &ids, |at, body| read(blobs[at], body), |at, why| absent(blobs[at], why))
+}
+
+/// Objects that git is asked for before its answers are read: far less than a pipe holds.
+const AHEAD: usize = 64;
+
+/// How often git is started again after it ended at an object, before the rest counts as unread.
+const RESTARTS: usize = 50;
+
+/// Gives each object to `read`. One that git cannot give (missing, damaged, not to be fetched) goes to `absent` with
+/// the reason. git ends at the first damaged object and when it cannot fetch one, so it is started again behind it.
+pub(crate) fn read_objects(
+    root: &Path,
+    ids: &[&str],
+    mut read: impl FnMut(usize, &mut dyn Read) -> io::Result<()>,
+    mut absent: impl FnMut(usize, &str),
+) -> Result<()> {
+    let mut next = 0;
+    let mut restarts = 0;
+    while next < ids.len() {
+        // Only the first process may fetch: a remote that is gone would be asked again for every object.
+        let Some((at, why)) = read_until_end(root, ids, next, restarts == 0, &mut read, &mut absent)? else {
+            return Ok(());
+        };
+        // The process that may not fetch tries the same object again: it may be here, or is reported as missing.
+        next = at;
+        if restarts > 0 {
+            absent(at, &why);
+            next += 1;
+        }
+        restarts += 1;
+        if restarts > RESTARTS {
+            (next..ids.len()).for_each(|at| absent(at, "git ended too often while it read objects"));
+            return Ok(());
+        }
     }
-    let mut child = command(root)
+    Ok(())
+}
+
+/// Reads objects from `first` on; if git ends early, at which object, and what it said.
+fn read_until_end(
+    root: &Path,
+    ids: &[&str],
+    first: usize,
+    may_fetch: bool,
+    read: &mut impl FnMut(usize, &mut dyn Read) -> io::Result<()>,
+    absent: &mut impl FnMut(usize, &str),
+) -> Result<Option<(usize, String)>> {
+    let mut command = command(root);
+    if !may_fetch {
+        command.env("GIT_NO_LAZY_FETCH", "1");
+    }
+    let mut child = command
         .args(["cat-file", "--batch"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .context("failed to run git cat-file; is git installed and on PATH?")?;
     let mut ask = child.stdin.take().context("git cat-file has no stdin")?;
     let answer = child.stdout.take().context("git cat-file has no stdout")?;
+    let mut errors = child.stderr.take().context("git cat-file has no stderr")?;
+    let said = std::thread::spawn(move || {
+        let mut text = Vec::new();
+        drop(errors.read_to_end(&mut text));
+        text
+    });
     let git = Watched::new(child, PATIENCE);
-    let mut answer = BufReader::new(git.read(answer));
-    for blob in blobs {
-        writeln!(ask, "{}", blob.id).and_then(|()| ask.flush()).context("failed to ask git cat-file")?;
-        let mut header = String::new();
-        if answer.read_line(&mut header).context("failed to read from git cat-file")? == 0 {
-            bail!("git cat-file ended or gave no answer within {} s", PATIENCE.as_secs());
+    let mut answer = BufReader::with_capacity(128 << 10, git.read(answer));
+    let mut early = None;
+    'all: for (batch, ids) in ids[first..].chunks(AHEAD).enumerate() {
+        let first = first + batch * AHEAD;
+        // A process that has ended shows by its missing answer.
+        drop(ask.write_all((ids.join("\n") + "\n").as_bytes()).and_then(|()| ask.flush()));
+        for at in first..first + ids.len() {
+            if !read_one(&mut answer, at, read, absent)? {
+                early = Some(at);
+                break 'all;
+            }
         }
-        let size = header.trim_end().rsplit(' ').next().and_then(|size| size.parse::<u64>().ok());
-        let Some(size) = size else {
-            absent(blob, header.trim_end());
-            continue;
-        };
-        let mut body = answer.by_ref().take(size);
-        read(blob, &mut body).with_context(|| format!("failed to read {} from the index", blob.path))?;
-        io::copy(&mut body, &mut io::sink())?;
-        answer.read_exact(&mut [0])?;
     }
     drop(ask);
-    git.wait().context("git cat-file did not end")?;
-    Ok(())
+    if early.is_some() {
+        git.kill();
+    }
+    let status = git.wait().context("git cat-file did not end")?;
+    let said = said.join().unwrap_or_default();
+    match early {
+        Some(at) => Ok(Some((at, reason(&said)))),
+        None if !status.success() => bail!("git cat-file ended with {status}: {}", reason(&said)),
+        None => Ok(None),
+    }
+}
+
+/// Reads one answer of `git cat-file --batch`; whether it came whole.
+fn read_one(
+    answer: &mut impl io::BufRead,
+    at: usize,
+    read: &mut impl FnMut(usize, &mut dyn Read) -> io::Result<()>,
+    absent: &mut impl FnMut(usize, &str),
+) -> Result<bool> {
+    let mut header = String::new();
+    if answer.read_line(&mut header).context("failed to read from git cat-file")? == 0 {
+        return Ok(false);
+    }
+    let size = header.trim_end().rsplit(' ').next().and_then(|size| size.parse::<u64>().ok());
+    let Some(size) = size else {
+        absent(at, "git does not have it (missing object)");
+        return Ok(true);
+    };
+    let mut body = answer.by_ref().take(size);
+    read(at, &mut body).context("failed to read an object of git")?;
+    io::copy(&mut body, &mut io::sink())?;
+    Ok(body.limit() == 0 && answer.read_exact(&mut [0]).is_ok())
+}
+
+/// The last line that git wrote, without addresses: they may hold credentials.
+fn reason(said: &[u8]) -> String {
+    let text = String::from_utf8_lossy(said);
+    let line = text.lines().map(str::trim).rfind(|line| !line.is_empty() && !line.contains("://"));
+    line.map_or_else(|| "git ended while it read this object".to_owned(), |line| format!("git: {line}"))
+}
+
+/// The commits whose parents a shallow clone lacks.
+pub(crate) fn shallow(root: &Path) -> Result<BTreeSet<String>> {
+    let file = output(command(root).args(["rev-parse", "--path-format=absolute", "--git-path", "shallow"]))?;
+    match std::fs::read_to_string(path(file.trim_ascii())) {
+        Ok(text) => Ok(text.lines().map(str::to_owned).collect()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeSet::new()),
+        Err(error) => Err(error).context("failed to read which commits a shallow clone lacks"),
+    }
+}
+
+/// A file that a commit added or changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CommitChange {
+    pub(crate) commit: String,
+    pub(crate) path: String,
+    /// The blob after the commit.
+    pub(crate) blob: String,
+    /// The blobs in its parents; none of a file that is new.
+    pub(crate) before: Vec<String>,
+}
+
+/// What commits changed, from trees alone: no content is read, so no attribute or encoding hides a file. Of a merge
+/// those files that differ from all its parents.
+pub(crate) fn changes(root: &Path, commits: &[&str], may_fetch: bool) -> Result<Vec<CommitChange>> {
+    let mut command = command(root);
+    if !may_fetch {
+        command.env("GIT_NO_LAZY_FETCH", "1");
+    }
+    command.args([
+        "diff-tree",
+        "--stdin",
+        "--root",
+        "-r",
+        "-c",
+        "--raw",
+        "-z",
+        "--no-renames",
+        "--no-abbrev",
+    ]);
+    let answer = dialogue::hold(&mut command, (commits.join("\n") + "\n").into_bytes(), PATIENCE)
+        .context("failed to run git diff-tree; is git installed and on PATH?")?;
+    if !answer.status.success() {
+        bail!("git diff-tree ended with {}: {}", answer.status, reason(&answer.stderr));
+    }
+    Ok(parse_changes(&answer.stdout))
+}
+
+/// `commit NUL (:100644 100644 old new M NUL path NUL)*`, with a colon, mode and old blob for each parent of a merge.
+fn parse_changes(raw: &[u8]) -> Vec<CommitChange> {
+    let mut changes = Vec::new();
+    let mut commit = String::new();
+    let mut fields = fields(raw);
+    while let Some(field) = fields.next() {
+        let parents = field.iter().take_while(|byte| **byte == b':').count();
+        if parents == 0 {
+            commit = String::from_utf8_lossy(field).into_owned();
+            continue;
+        }
+        let Some(path) = fields.next() else { break };
+        let meta: Vec<&str> = std::str::from_utf8(&field[parents..]).unwrap_or_default().split(' ').collect();
+        // Links and submodules hold no text; a deleted file has no mode.
+        if meta.len() == 2 * parents + 3 && meta[parents].starts_with("100") {
+            let before = meta[parents + 1..=2 * parents].iter().zip(&meta[..parents]);
+            changes.push(CommitChange {
+                commit: commit.clone(),
+                path: String::from_utf8_lossy(path).into_owned(),
+                blob: meta[2 * parents + 1].to_owned(),
+                before: before
+                    .filter(|(_, mode)| mode.starts_with("100"))
+                    .map(|(id, _)| (*id).to_owned())
+                    .collect(),
+            });
+        }
+    }
+    changes
 }
 
 /// Which lines changed: for each file its new or changed lines, as ranges of line numbers.
@@ -343,6 +510,18 @@ mod tests {
     fn quoted_paths_are_read_back() {
         assert_eq!(unquoted(b"b/a file.txt\t"), "a file.txt");
         assert_eq!(unquoted(br#""b/a\"b\303\244.txt""#), "a\"b\u{e4}.txt");
+    }
+
+    #[test]
+    fn changes_of_commits_and_merges_are_read_from_trees() {
+        let raw = b"c1\0:000000 100644 0000 aaaa A\0a b\0:100644 000000 bbbb 0000 D\0gone\0c2\0\
+                    ::100644 100644 100644 aaaa bbbb cccc MM\0x\0:120000 120000 1 2 M\0link\0";
+        let changes = parse_changes(raw);
+        let read: Vec<_> = changes
+            .iter()
+            .map(|c| (c.commit.as_str(), c.path.as_str(), c.blob.as_str(), c.before.len()))
+            .collect();
+        assert_eq!(read, [("c1", "a b", "aaaa", 0), ("c2", "x", "cccc", 2)]);
     }
 
     #[test]

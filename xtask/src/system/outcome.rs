@@ -11,6 +11,8 @@ pub(crate) enum Outcome {
     Clean,
     /// Done, and there are findings, or a gate failed.
     Findings,
+    /// Nothing to complain about in what could be read, but not all could be read.
+    Incomplete,
 }
 
 impl Outcome {
@@ -23,6 +25,7 @@ impl From<Outcome> for ExitCode {
         match outcome {
             Outcome::Clean => Self::SUCCESS,
             Outcome::Findings => Self::from(1),
+            Outcome::Incomplete => Self::from(Outcome::COULD_NOT_RUN),
         }
     }
 }

@@ -16,12 +16,34 @@ const BEHIND: usize = 256;
 /// The longest token that is asked whose it is, in bytes.
 const TOKEN_MOST: usize = 1400;
 
+/// A lock file or a list of checksums. Addresses in it may still hold passwords.
+fn lists_checksums(path: &str) -> bool {
+    let name = path.rsplit(['/', '!']).next().unwrap_or(path).to_ascii_lowercase();
+    let names = [
+        "go.sum",
+        "package-lock.json",
+        "npm-shrinkwrap.json",
+        "pnpm-lock.yaml",
+        "bun.lock",
+        ".terraform.lock.hcl",
+    ];
+    let endings =
+        [".lock", ".sum", ".sha256", ".sha512", ".md5", "sha256sums", "sha512sums", "checksums.txt"];
+    names.contains(&name.as_str()) || endings.iter().any(|ending| name.ends_with(ending))
+}
+
+fn is_password(source: Source) -> bool {
+    matches!(source, Source::Generic(Kind::Password | Kind::Connection | Kind::Url | Kind::Header))
+}
+
 /// One pass over one text.
 pub(super) struct Scan<'a> {
     engine: &'a Engine,
     place: Place<'a>,
     bytes: &'a [u8],
     language: Language,
+    /// A list of checksums: what looks random there is one.
+    checksums: bool,
     hits: &'a mut Vec<Hit>,
     /// For each rule that ran: up to where, so that no text is searched twice.
     done: Vec<(usize, usize)>,
@@ -32,7 +54,8 @@ pub(super) struct Scan<'a> {
 impl<'a> Scan<'a> {
     pub(super) fn new(engine: &'a Engine, place: Place<'a>, bytes: &'a [u8], hits: &'a mut Vec<Hit>) -> Self {
         let language = Language::of(place.path);
-        Self { engine, place, bytes, language, hits, done: Vec::new(), name_end: 0 }
+        let checksums = lists_checksums(place.path);
+        Self { engine, place, bytes, language, checksums, hits, done: Vec::new(), name_end: 0 }
     }
 
     pub(super) fn act(&mut self, action: Action, at: Range<usize>) {
@@ -113,14 +136,22 @@ impl<'a> Scan<'a> {
         let line = &self.bytes
             [assignment::line_start(self.bytes, range.start)..assignment::line_end(self.bytes, matched.end)];
         let candidate = self.candidate(secret, &self.bytes[matched.clone()], line);
-        if rule.allowlists.iter().any(|list| list.allows(&candidate))
-            || self.engine.set.allows(&rule.id, &candidate)
-        {
+        let allowed = rule.disabled
+            || rule.allowlists.iter().any(|list| list.allows(&candidate))
+            || self.engine.set.allows(&rule.id, &candidate);
+        let proof = rule.checksum.as_deref().map_or(Proof::Plausible, |kind| verify::prove(kind, secret));
+        if proof == Proof::Refuted {
             return;
         }
-        let proof = rule.checksum.as_deref().map_or(Proof::Plausible, |kind| verify::prove(kind, secret));
-        if proof != Proof::Refuted {
-            self.hit(Source::Rule(at), range, matched, proof);
+        self.hit(Source::Rule(at), range, matched, proof);
+        self.silence_if(allowed);
+    }
+
+    /// Keeps the last hit from being reported. It stays, as what a rule may not report is not a finding of a vaguer
+    /// rule either.
+    fn silence_if(&mut self, allowed: bool) {
+        if let Some(hit) = self.hits.last_mut() {
+            hit.silent |= allowed;
         }
     }
 
@@ -133,7 +164,7 @@ impl<'a> Scan<'a> {
 
     fn hit(&mut self, source: Source, range: Range<usize>, matched: Range<usize>, proof: Proof) {
         let secret = self.bytes[range.clone()].to_vec();
-        self.hits.push(Hit { source, range, matched, secret, proof, beside: None, told: false });
+        self.hits.push(Hit { source, range, matched, secret, proof, beside: None, silent: false });
     }
 
     fn word(&mut self, word: Word, at: Range<usize>) {
@@ -190,16 +221,19 @@ impl<'a> Scan<'a> {
     }
 
     fn push(&mut self, source: Source, range: Range<usize>) {
-        if assignment::in_resource_name(self.bytes, range.start) {
+        if assignment::in_resource_name(self.bytes, range.start) || self.checksums && !is_password(source) {
             return;
         }
         let secret = &self.bytes[range.clone()];
         let line = &self.bytes
             [assignment::line_start(self.bytes, range.start)..assignment::line_end(self.bytes, range.end)];
         let candidate = self.candidate(secret, line, line);
-        if !self.engine.set.allows(self.engine.set.id(source), &candidate) {
-            self.hit(source, range.clone(), range, Proof::Plausible);
+        let allowed = self.engine.set.allows(self.engine.set.id(source), &candidate);
+        if allowed && matches!(source, Source::Generic(_)) {
+            return;
         }
+        self.hit(source, range.clone(), range, Proof::Plausible);
+        self.silence_if(allowed);
     }
 
     /// Tries the rules whose secrets start like the token at `start`.

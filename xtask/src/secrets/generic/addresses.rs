@@ -29,8 +29,10 @@ pub(crate) fn in_url(bytes: &[u8], at: usize, language: Language) -> Option<Rang
         .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.' | b':'))
         .count();
     let scheme = &bytes[at - scheme_length..at];
-    if !authority.get(host + 1).is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'[' | b'*' | b'/'))
-    {
+    // `snowflake://user:password@/database`: connections of Airflow and others leave the host out.
+    let hostless = host + 1 == length && matches!(bytes.get(start + length), Some(b'/'));
+    let starts_host = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'[' | b'*' | b'/');
+    if !hostless && !authority.get(host + 1).is_some_and(starts_host) {
         return None;
     }
     if at > scheme_length && matches!(bytes[at - scheme_length - 1], b'?' | b'*') {
@@ -41,7 +43,7 @@ pub(crate) fn in_url(bytes: &[u8], at: usize, language: Language) -> Option<Rang
     let host = authority.get(host + 1..)?;
     if scheme.is_empty()
         || value.len() < 2
-        || host.is_empty()
+        || host.is_empty() && !hostless
         || judge::template(value)
         || judge::template(user)
         || judge::template(host)
@@ -64,7 +66,9 @@ pub(crate) fn in_url(bytes: &[u8], at: usize, language: Language) -> Option<Rang
     let proven = !judge::placeholder(value) && (judge::random(value, &shape) || judge::chosen(value, &shape));
     let web =
         scheme.to_ascii_lowercase().ends_with(b"http") || scheme.to_ascii_lowercase().ends_with(b"https");
-    let plausible = if language == Language::Code {
+    let plausible = if hostless {
+        proven && !web && shape.len >= 8
+    } else if language == Language::Code {
         proven && shape.len >= 8 && !value.starts_with(b"pass")
     } else if web {
         proven || shape.len >= 6 && !judge::placeholder(value)
@@ -164,12 +168,16 @@ mod tests {
             let text = format!("{scheme}://app:{secret}@db1.acme.io:1234/shop");
             assert_eq!(password(&text), Some(secret.as_str()), "{text}");
         }
+        let hostless = ["tr4", "vel", "ler"].concat();
+        assert_eq!(password(&format!("snowflake://svc:{hostless}@/db?account=a")), Some(hostless.as_str()));
         for text in [
             "postgres://app:password@db.example.com/shop",
             "mysql://app:pass@host.test/shop",
             "postgres://app:${PASSWORD}@db1/shop",
             "postgres://app:{{ password }}@db1/shop",
             "postgres://app@db1/shop",
+            "postgres://app:word@/shop",
+            "https://app:tr4vel9ler@/shop",
             "postgres://db1:5432/shop",
             "postgres://app:x@",
             "telnet://app:pass@db1:23/",

@@ -39,6 +39,11 @@ pub(crate) struct Candidate<'a> {
 }
 
 impl Allowlist {
+    /// The same, for one rule only.
+    pub(crate) fn of_rule(self, id: &str) -> Self {
+        Self { rules: vec![id.to_owned()], ..self }
+    }
+
     pub(crate) fn allows(&self, candidate: &Candidate<'_>) -> bool {
         let target = match self.target {
             Target::Secret => candidate.secret,
@@ -64,7 +69,7 @@ impl Allowlist {
         }
     }
 
-    fn names_commit(&self, commit: &str) -> bool {
+    pub(crate) fn names_commit(&self, commit: &str) -> bool {
         self.commits.iter().any(|own| own.eq_ignore_ascii_case(commit))
     }
 
@@ -82,8 +87,11 @@ impl Allowlist {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct RawAllowlist {
+    /// For people.
+    #[serde(rename = "description")]
+    _description: Option<String>,
     #[serde(default)]
     condition: String,
     #[serde(default)]
