@@ -8,6 +8,7 @@ mod dbt_v2;
 mod doctor;
 mod elt;
 mod engines;
+mod github;
 mod launcher;
 mod lint;
 mod metrics;

@@ -6,6 +6,7 @@
 
 mod checkout;
 mod engine;
+mod github;
 mod ledgers;
 mod packages;
 mod project;
@@ -33,6 +34,14 @@ const LIMIT: Duration = Duration::from_millis(4500);
 pub(crate) struct Args {
     #[command(flatten)]
     target: target::Args,
+
+    /// Check the repository on GitHub instead of this machine: labels, environments, variables, secrets, the ruleset,
+    /// Pages, the permissions of workflows, and the subject of the OIDC token.
+    #[arg(long)]
+    github: bool,
+
+    #[command(flatten)]
+    place: crate::github::Place,
 
     /// How to print the result.
     #[arg(long, value_enum, default_value_t)]
@@ -111,6 +120,17 @@ const SNOWFLAKE: [Check; 4] = [
 ];
 
 pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
+    let verdicts = if args.github { github::examine(&args.place, repo)? } else { local(args, repo) };
+    let report = Report::new(verdicts);
+    match args.format {
+        Format::Human => console::print(&human(&report))?,
+        Format::Json => console::print_json(&report)?,
+    }
+    Ok(if report.status == Status::Fail { Outcome::Findings } else { Outcome::Clean })
+}
+
+/// The checks of this machine and of the target.
+fn local(args: &Args, repo: &Repo) -> Vec<(&'static str, Verdict)> {
     let of_target: &[Check] = match args.target.target() {
         Target::Local => &LOCAL,
         Target::Snowflake => &SNOWFLAKE,
@@ -121,12 +141,7 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
         // A suspended warehouse resumes within this; a check that is done earlier waits for nothing.
         Target::Snowflake => LIMIT + snowflake::PATIENCE,
     };
-    let report = Report::new(examine(&checks, repo, limit));
-    match args.format {
-        Format::Human => console::print(&human(&report))?,
-        Format::Json => console::print_json(&report)?,
-    }
-    Ok(if report.status == Status::Fail { Outcome::Findings } else { Outcome::Clean })
+    examine(&checks, repo, limit)
 }
 
 /// What `--format json` prints.
@@ -189,6 +204,8 @@ fn verdict(answer: Result<Verdict, std::sync::mpsc::RecvTimeoutError>, limit: Du
 
 fn human(report: &Report) -> String {
     let mut text = String::new();
+    let width = report.checks.iter().map(|line| line.name.len()).max().unwrap_or_default().max(12);
+    let indented = |text: &str| text.replace('\n', &format!("\n{:1$}", "", width + 7));
     for Line { name, status, found, mend } in &report.checks {
         let word = match status {
             Status::Ok => "ok",
@@ -196,9 +213,9 @@ fn human(report: &Report) -> String {
             Status::Fail => "fail",
         };
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "{word:<5} {name:<12} {}", indented(found));
+        let _ = writeln!(text, "{word:<5} {name:<width$} {}", indented(found));
         if let Some(mend) = mend {
-            let _ = writeln!(text, "      {:<12} -> {}", "", indented(mend));
+            let _ = writeln!(text, "      {:<width$} -> {}", "", indented(mend));
         }
     }
     let count = |wanted| report.checks.iter().filter(|line| line.status == wanted).count();
@@ -209,10 +226,6 @@ fn human(report: &Report) -> String {
     };
     let _ = writeln!(text, "{verdict}");
     text
-}
-
-fn indented(text: &str) -> String {
-    text.replace('\n', &format!("\n{:19}", ""))
 }
 
 #[cfg(test)]

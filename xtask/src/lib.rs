@@ -10,6 +10,7 @@ mod dbt;
 mod dbt_command;
 mod doctor;
 mod elt;
+mod github;
 mod hooks;
 mod lint;
 mod metrics;
@@ -68,6 +69,7 @@ enum Command {
     Gate(pipeline::gate::Args),
     Wanted(pipeline::wanted::Args),
     Notify(notify::Args),
+    Github(github::Args),
     Doctor(doctor::Args),
     Conformance(conformance::Args),
     Hooks(hooks::Args),
@@ -113,6 +115,7 @@ fn run_command(command: &Command, repo: &Repo) -> anyhow::Result<Outcome> {
         Command::Gate(args) => pipeline::gate::run(args),
         Command::Wanted(args) => pipeline::wanted::run(args, repo),
         Command::Notify(args) => notify::run(args, repo),
+        Command::Github(args) => github::run(args, repo),
         Command::Doctor(args) => doctor::run(args, repo),
         Command::Conformance(args) => conformance::run(args, repo),
         Command::Hooks(args) => hooks::run(args, repo),

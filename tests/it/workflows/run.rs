@@ -77,6 +77,21 @@ pub(super) fn triggers(workflow: &Value, event: &str, payload: &Value) -> bool {
     is_type && is_branch
 }
 
+/// The name of a job that runs, which reads nothing but the event here.
+pub(super) fn name(text: &str, world: &World) -> String {
+    let (none, jobs) = (Map::new(), BTreeMap::new());
+    let scope = Scope {
+        world,
+        job: &Value::Null,
+        jobs: &none,
+        done: &jobs,
+        inputs: &none,
+        steps: None,
+        failed: false,
+    };
+    expression::string(&expression::template(text, &scope))
+}
+
 /// Runs all jobs of a workflow, with the inputs it was called with.
 pub(super) fn run(path: &Path, world: &World, inputs: &Map<String, Value>) -> BTreeMap<String, Job> {
     let workflow = yaml::read(path);

@@ -8,9 +8,10 @@ use anyhow::{Context as _, Result, bail};
 use crate::system::repo;
 
 /// Files that are copied from the toolkit's repository. Those of GitHub call `cargo xtask` and need no other change.
-const COPIED: [&str; 14] = [
+const COPIED: [&str; 15] = [
     "policies/environments.toml",
     "policies/pipeline.toml",
+    "policies/github.toml",
     "policies/alerts.toml",
     ".pre-commit-config.yaml",
     ".github/labels.toml",

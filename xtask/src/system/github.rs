@@ -6,9 +6,12 @@
 mod checks;
 mod issues;
 
+use std::time::Duration;
+
 use reqwest::{Method, Url};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use thiserror::Error;
 
 pub(crate) use self::checks::{Annotation, Check, CommitState, Conclusion, Level, Status};
@@ -18,7 +21,8 @@ use crate::system::http::{self, Answer, Failure, Http, Patience};
 /// Of one list, a hundred entries each.
 const MOST_PAGES: usize = 100;
 
-const DEFAULT_API: &str = "https://api.github.com";
+/// The API of github.com.
+pub(crate) const DEFAULT_API: &str = "https://api.github.com";
 
 /// Why something could not be done, in the words of who has to mend it.
 #[derive(Debug, Error)]
@@ -73,6 +77,12 @@ impl GitHub {
         )
     }
 
+    /// A repository as its administrator sets it up: with a token of a person, and time for many calls.
+    pub(crate) fn of_administrator(token: &str, repository: &str, api: &str) -> Result<Self> {
+        let patience = Patience { total: Duration::from_mins(10), ..Patience::default() };
+        Self::new(token, repository, api, patience)
+    }
+
     fn new(token: &str, repository: &str, api: &str, patience: Patience) -> Result<Self> {
         let named = |part: &str| {
             let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
@@ -96,6 +106,45 @@ impl GitHub {
             .extend(["repos", owner, name])
             .extend(parts);
         Ok(url)
+    }
+
+    /// What is at a path below the repository, such as `["pages"]`.
+    pub(crate) fn read<T: DeserializeOwned>(&self, parts: &[&str]) -> Result<T> {
+        self.get(self.url(parts)?)
+    }
+
+    /// What is at a path of the API that belongs to no repository, such as `["users", "octocat"]`.
+    pub(crate) fn read_elsewhere<T: DeserializeOwned>(&self, parts: &[&str]) -> Result<T> {
+        let mut url = self.api.clone();
+        url.path_segments_mut().map_err(|()| Error::NotAnApi)?.pop_if_empty().extend(parts);
+        self.get(url)
+    }
+
+    /// All entries of a list, page by page. Some lists are the answer itself, others stand under a `key` of it.
+    pub(crate) fn read_all<T: DeserializeOwned>(&self, parts: &[&str], key: Option<&str>) -> Result<Vec<T>> {
+        let mut url = self.url(parts)?;
+        // More than a list allows is cut by GitHub to what it allows.
+        url.set_query(Some("per_page=100"));
+        let (mut next, mut all) = (Some(url), Vec::new());
+        for _ in 0..MOST_PAGES {
+            let Some(url) = next else { return Ok(all) };
+            let answer = self.call(Method::GET, url, None::<&()>)?;
+            let mut entries: Value = decode(&answer)?;
+            if let Some(key) = key {
+                entries = entries[key].take();
+            }
+            let entries: Vec<T> =
+                serde_json::from_value(entries).map_err(|error| Error::Malformed(error.to_string()))?;
+            all.extend(entries);
+            next = self.next_page(&answer);
+        }
+        Err(Error::Malformed(format!("a list has more than {MOST_PAGES} pages")))
+    }
+
+    /// Change something below the repository. Most answers to a change are empty.
+    pub(crate) fn change(&self, method: Method, parts: &[String], body: Option<&Value>) -> Result<()> {
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        self.call(method, self.url(&parts)?, body).map(drop)
     }
 
     fn get<T: DeserializeOwned>(&self, url: Url) -> Result<T> {
@@ -154,11 +203,25 @@ fn decode<T: DeserializeOwned>(answer: &Answer) -> Result<T> {
 #[serde(default)]
 struct Problem {
     message: String,
+    /// Texts, or objects with one: which field is wrong and why.
+    errors: Vec<Value>,
+}
+
+impl Problem {
+    fn text(&self) -> String {
+        let detail = |error: &Value| {
+            let text = error.as_str().or_else(|| error["message"].as_str()).map(str::to_owned);
+            text.or_else(|| Some(format!("{}: {}", error["field"].as_str()?, error["code"].as_str()?)))
+        };
+        let message = Some(self.message.clone()).filter(|message| !message.is_empty());
+        let all: Vec<String> = message.into_iter().chain(self.errors.iter().filter_map(detail)).collect();
+        if all.is_empty() { "no reason given".to_owned() } else { all.join("; ") }
+    }
 }
 
 fn refusal(answer: &Answer) -> Error {
     let problem: Problem = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let message = if problem.message.is_empty() { "no reason given".to_owned() } else { problem.message };
+    let message = problem.text();
     match answer.status {
         status if answer.is_rate_limit() => Error::RateLimited(status),
         401 => Error::Unauthorized,
@@ -230,6 +293,9 @@ mod tests {
         assert!(said(403, &[("x-ratelimit-remaining", "0")], "{}").contains("slow down"));
         assert!(said(404, &[], "<html>").contains("404"));
         assert!(said(422, &[], "{").contains("no reason given"));
+        let errors =
+            r#"{"message": "Validation Failed", "errors": [{"field": "name", "code": "invalid"}, "x"]}"#;
+        assert!(said(422, &[], errors).contains("Validation Failed; name: invalid; x"));
         assert!(said(502, &[], "").contains("not well"));
     }
 }

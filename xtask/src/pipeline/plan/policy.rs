@@ -1,6 +1,6 @@
 //! `policies/pipeline.toml`: what events ask for. Owned by people, so it is data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr as _;
 
 use anyhow::{Context as _, Result, ensure};
@@ -129,6 +129,50 @@ pub(super) struct Deployments {
     pub(super) dev: String,
     pub(super) temporary: String,
     pub(super) maintenance: String,
+}
+
+impl Policy {
+    /// The GitHub environments that jobs run in, each with the branches that may use it; `None` for any branch. A job of
+    /// prod or dev runs on a branch of its own, and the nightly clean-up on the default branch.
+    pub(crate) fn github_environments(
+        &self,
+        default_branch: &str,
+    ) -> BTreeMap<String, Option<BTreeSet<String>>> {
+        let of = |kind: Kind| {
+            let branches = self.branches.iter().filter(move |(_, name)| name.kind() == kind);
+            Some(branches.map(|(branch, _)| branch.clone()).collect::<BTreeSet<_>>())
+        };
+        let mut environments: BTreeMap<String, Option<BTreeSet<String>>> = BTreeMap::new();
+        for (name, branches) in [
+            (&self.deployments.prod, of(Kind::Prod)),
+            (&self.deployments.dev, of(Kind::Dev)),
+            (&self.deployments.maintenance, Some([default_branch.to_owned()].into())),
+            (&self.deployments.temporary, None),
+        ] {
+            let known = environments.entry(name.clone()).or_insert_with(|| Some(BTreeSet::new()));
+            // One environment for several purposes is open to the branches of all of them.
+            *known = known.take().zip(branches).map(|(mut known, more)| {
+                known.extend(more);
+                known
+            });
+        }
+        environments
+    }
+
+    /// The GitHub environment of the nightly clean-up.
+    pub(crate) fn maintenance(&self) -> &str {
+        &self.deployments.maintenance
+    }
+
+    /// The labels that events are about: what builds, what cleans up, and what leaves a pull request out.
+    pub(crate) fn labels(&self) -> [&str; 3] {
+        [&self.labels.build, &self.labels.cleanup, &self.labels.skip]
+    }
+
+    /// The branches that environments which live for ever are built from.
+    pub(crate) fn settled_branches(&self) -> impl Iterator<Item = &str> {
+        self.branches.keys().map(String::as_str)
+    }
 }
 
 impl Default for Policy {
