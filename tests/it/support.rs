@@ -78,6 +78,8 @@ pub(crate) fn environment() -> &'static Path {
             "snowflake",
             "--set",
             "test",
+            "--set",
+            "audit",
         ]);
         let output = command.output().expect("the program under test starts");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -210,7 +210,12 @@ fn every_line_of_a_pipeline_passes_on_a_clean_clone_of_this_commit() {
     git(folder.path(), &["clone", "-q", "--single-branch", root().to_str().unwrap(), "clone"]);
     let bin = folder.path().join("bin");
     fs::create_dir(&bin).unwrap();
-    let shim = format!("#!/bin/sh\n[ \"$1\" = xtask ] && shift\nexec {} \"$@\"\n", program().display());
+    // cargo itself is asked for the dependencies by the audit.
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let shim = format!(
+        "#!/bin/sh\n[ \"$1\" = xtask ] || exec {cargo} \"$@\"\nshift\nexec {} \"$@\"\n",
+        program().display()
+    );
     fs::write(bin.join("cargo"), shim).unwrap();
     std::process::Command::new("chmod").arg("+x").arg(bin.join("cargo")).status().unwrap();
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
@@ -218,6 +223,8 @@ fn every_line_of_a_pipeline_passes_on_a_clean_clone_of_this_commit() {
     let event = root().join("tests/events/push.run-all-main.json");
     let (world, _) = world("push.run-all-main", &event, false, 1);
     let jobs = simulate(&world);
+    let advisories = crate::audit::rustsec(folder.path(), None);
+    let service = crate::audit::osv(None);
     let mut ran = 0;
     for name in ["plan", "security", "elt", "observability", "gate"] {
         let job = &jobs[name];
@@ -231,6 +238,7 @@ fn every_line_of_a_pipeline_passes_on_a_clean_clone_of_this_commit() {
             command.env("GITHUB_EVENT_NAME", "push").env("GITHUB_EVENT_PATH", &event);
             command.env("GITHUB_WORKSPACE", &clone).env("RUNNER_TEMP", folder.path());
             command.env("GITHUB_REPOSITORY", "octo-lab/inventory").env("GITHUB_REF_NAME", "main");
+            crate::audit::redirect(&mut command, folder.path(), &advisories, &service.url);
             for file in ["GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "GITHUB_ENV"] {
                 command.env(file, folder.path().join(file));
             }

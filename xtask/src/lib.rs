@@ -4,6 +4,7 @@
 //! file that carries the command's name.
 
 mod adopt;
+mod audit;
 mod conformance;
 mod core;
 mod dbt;
@@ -17,6 +18,7 @@ mod metrics;
 mod notify;
 mod pipeline;
 mod python;
+mod release;
 mod report;
 mod schema;
 mod secrets;
@@ -64,6 +66,7 @@ enum Command {
     Lint(lint::Args),
     Metrics(metrics::Args),
     Secrets(secrets::Args),
+    Audit(audit::Args),
     Plan(pipeline::plan::Args),
     Replay(pipeline::replay::Args),
     Gate(pipeline::gate::Args),
@@ -77,6 +80,7 @@ enum Command {
     Dbt(dbt_command::Args),
     Init(adopt::Init),
     Upgrade(adopt::Upgrade),
+    Release(release::Args),
 }
 
 /// Runs the command line that this process was started with.
@@ -110,6 +114,7 @@ fn run_command(command: &Command, repo: &Repo) -> anyhow::Result<Outcome> {
         Command::Lint(args) => lint::run(args, repo),
         Command::Metrics(args) => metrics::run(args, repo),
         Command::Secrets(args) => secrets::run(args, repo),
+        Command::Audit(args) => audit::run(args, repo),
         Command::Plan(args) => pipeline::plan::run(args, repo),
         Command::Replay(args) => pipeline::replay::run(args, repo),
         Command::Gate(args) => pipeline::gate::run(args),
@@ -123,5 +128,6 @@ fn run_command(command: &Command, repo: &Repo) -> anyhow::Result<Outcome> {
         Command::Dbt(args) => dbt_command::run(args, repo),
         Command::Init(args) => args.run(repo),
         Command::Upgrade(args) => args.run(repo),
+        Command::Release(args) => release::run(args, repo),
     }
 }

@@ -28,6 +28,9 @@ pub(crate) enum Group {
     DbtV2,
     /// GitHub workflows, actions and issue forms.
     Workflow,
+    /// Dependencies: advisories, licences and sources. Only of `audit`.
+    #[value(skip)]
+    Supply,
     /// The policies themselves: waivers that expired or that nothing needs.
     #[value(skip)]
     Policy,
@@ -42,6 +45,7 @@ impl Group {
             Self::Dbt => "dbt",
             Self::DbtV2 => "dbt-v2",
             Self::Workflow => "workflow",
+            Self::Supply => "supply",
             Self::Policy => "policy",
         }
     }

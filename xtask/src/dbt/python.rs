@@ -25,7 +25,7 @@ pub(crate) use relock::{complaints, relock};
 pub(crate) use requirements::Set;
 
 use self::installer::{Installer, Tool};
-use self::requirements::Lock;
+pub(crate) use self::requirements::Lock;
 use self::stamp::{Condition, Ready, Stamp};
 use self::turn::Turn;
 use crate::system::repo::Repo;
@@ -106,6 +106,13 @@ pub(crate) fn ensure(repo: &Repo, sets: &[Set]) -> Result<Python> {
         found => set_up(repo, &venv, found, &wanted, &turn)?,
     };
     Ok(Python::new(&venv, &ready, &wanted))
+}
+
+/// Every lock that commands install from: those of the repository, or the built-in ones.
+pub(crate) fn all_locks(repo: &Repo) -> Result<Vec<Lock>> {
+    let pinned = requirements::sets_in(&requirements::folder(repo)?);
+    let built_in = [Set::Local, Set::Snowflake, Set::Audit];
+    locks(repo, if pinned.is_empty() { &built_in } else { &pinned })
 }
 
 fn locks(repo: &Repo, sets: &[Set]) -> Result<Vec<Lock>> {

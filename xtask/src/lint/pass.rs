@@ -423,7 +423,7 @@ impl<'a> Judge<'a> {
             Group::Sql => common::is_sql(&source.path),
             Group::Yaml => is_yaml,
             Group::Workflow => is_yaml && workflow::concerns(&source.path),
-            Group::Secrets | Group::Dbt | Group::DbtV2 | Group::Policy => false,
+            Group::Secrets | Group::Dbt | Group::DbtV2 | Group::Supply | Group::Policy => false,
         };
         if !concerns || !self.pass.groups.contains(&group) {
             return Vec::new();
@@ -448,7 +448,7 @@ impl<'a> Judge<'a> {
                 Ok(yaml::check(source, config))
             }
             Group::Workflow => workflow::check(source, &self.workflow, &self.pass.settings.parameters),
-            Group::Secrets | Group::Dbt | Group::DbtV2 | Group::Policy => Ok(Vec::new()),
+            Group::Secrets | Group::Dbt | Group::DbtV2 | Group::Supply | Group::Policy => Ok(Vec::new()),
         };
         Ok(sql::Checked { offences: offences?, ..sql::Checked::default() })
     }

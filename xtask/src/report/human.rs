@@ -10,7 +10,8 @@ pub(super) fn write(report: &Report<'_>, out: &mut impl Write) -> io::Result<()>
     let mut explained = HashSet::new();
     for finding in report.findings {
         one(finding, out)?;
-        if explained.insert(&finding.rule) {
+        // `lint` explains its own rules; what an advisory is about is in its message.
+        if finding.group != Group::Supply && explained.insert(&finding.rule) {
             writeln!(out, "        = why: cargo xtask lint --explain {}", finding.rule)?;
         }
     }

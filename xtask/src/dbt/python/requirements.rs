@@ -22,16 +22,19 @@ pub(crate) enum Set {
     Snowflake,
     /// What this repository's tests need on top.
     Test,
+    /// The programs that `cargo xtask audit` starts.
+    Audit,
 }
 
 impl Set {
-    pub(crate) const ALL: [Self; 3] = [Self::Local, Self::Snowflake, Self::Test];
+    pub(crate) const ALL: [Self; 4] = [Self::Local, Self::Snowflake, Self::Test, Self::Audit];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Local => "local",
             Self::Snowflake => "snowflake",
             Self::Test => "test",
+            Self::Audit => "audit",
         }
     }
 
@@ -92,7 +95,9 @@ impl Lock {
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                if let Some(text) = built_in(set).filter(|_| !path.parent().is_some_and(pins_anything)) {
+                // What audits is the toolkit's own choice; what builds is the repository's as soon as it pins anything.
+                let is_ours = set == Set::Audit || !path.parent().is_some_and(pins_anything);
+                if let Some(text) = built_in(set).filter(|_| is_ours) {
                     let path = repo.root().join(".xtask").join("requirements").join(set.output());
                     let sha256 = sha256(text.as_bytes());
                     return Ok(Self { set, path, sha256, text, is_built_in: true });
