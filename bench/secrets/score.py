@@ -4,8 +4,9 @@
     bench/secrets/score.py FILE.jsonl [--xtask target/release/xtask] [--gitleaks BIN] [--kingfisher BIN]
 
 Each line of FILE is an object with `text`, `label` (`secret` or `clean`), and optionally `source`,
-`rule` and `disputed`. Every snippet becomes one file of its own, so that no scanner profits from its
-neighbours; a snippet counts as found when a scanner reports anything in its file.
+`rule`, `disputed` and `path` (the name of its file). Every snippet becomes one file in a folder of its own, so that no
+scanner profits from its neighbours; a snippet counts as found when a scanner reports anything in its file.
+With --severity it also counts how many of the findings of each severity are of snippets with a secret.
 """
 import argparse, collections, json, os, subprocess, tempfile, zlib
 
@@ -16,7 +17,7 @@ def xtask(binary, folder, config=None):
     if run.returncode not in (0, 1):
         raise SystemExit(run.stderr)
     for finding in json.loads(run.stdout)["findings"]:
-        yield finding["path"], finding["rule"]
+        yield finding["path"], f'{finding["severity"]} {finding["rule"]}'
 
 
 def gitleaks(binary, folder):
@@ -43,6 +44,7 @@ def main():
     parser.add_argument("--gitleaks")
     parser.add_argument("--kingfisher")
     parser.add_argument("--show", choices=["missed", "false"], help="print these snippets")
+    parser.add_argument("--severity", action="store_true", help="precision of xtask by severity")
     parser.add_argument("--half", type=int, choices=[0, 1], help="only providers of this half, split by name")
     args = parser.parse_args()
     rows = [json.loads(line) for line in open(args.file, encoding="utf-8")]
@@ -50,7 +52,8 @@ def main():
         rows = [row for row in rows if zlib.crc32(row.get("rule", "").lower()[:4].encode()) % 2 == args.half]
     with tempfile.TemporaryDirectory() as folder:
         for at, row in enumerate(rows):
-            with open(os.path.join(folder, f"{at:05}.txt"), "w", encoding="utf-8") as file:
+            os.mkdir(os.path.join(folder, f"{at:05}"))
+            with open(os.path.join(folder, f"{at:05}", row.get("path", "text.txt")), "w", encoding="utf-8") as file:
                 file.write(row["text"])
         tools = [("xtask", lambda binary, where: xtask(binary, where, args.config), args.xtask), ("gitleaks", gitleaks, args.gitleaks), ("kingfisher", kingfisher, args.kingfisher)]
         for name, scan, binary in tools:
@@ -58,8 +61,22 @@ def main():
                 continue
             found = collections.defaultdict(set)
             for path, rule in scan(binary, folder):
-                found[int(os.path.basename(path).split(".")[0])].add(rule)
+                found[int(os.path.basename(os.path.dirname(path)))].add(rule)
             report(name, rows, found, args.show if name == "xtask" else None)
+            if args.severity and name == "xtask":
+                by_severity(rows, found)
+
+
+def by_severity(rows, found):
+    levels = ["critical", "high", "medium", "low"]
+    count = collections.Counter()
+    for at, rules in found.items():
+        highest = min((rule.split()[0] for rule in rules), key=levels.index)
+        count[highest, rows[at]["label"] == "secret"] += 1
+    for level in levels:
+        hit, total = count[level, True], count[level, True] + count[level, False]
+        if total:
+            print(f"precision  {level:24} {hit:5} of {total:5} = {100 * hit / total:5.1f} %")
 
 
 def report(name, rows, found, show):

@@ -13,6 +13,8 @@ const GAP_MOST: usize = 24;
 /// How far behind a name the word `value` may stand.
 const PAIR_MOST: usize = 64;
 const DECLARATION_MOST: usize = 300;
+/// The longest name of a password that is an argument itself, in bytes: `("password", "x")`.
+const ARGUMENT_MOST: usize = 40;
 
 /// A value and the name it is assigned to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,7 +159,8 @@ fn no_operator(
 ) -> Option<(usize, usize, Tie)> {
     let rest = &bytes[at..];
     match rest.first()? {
-        b',' if quoted_name => return Some((at, 1, Tie::Beside)),
+        // What is longer is text or a list of its own.
+        b',' if quoted_name && name.len() <= ARGUMENT_MOST => return Some((at, 1, Tie::Beside)),
         b'-' if gap > 0 && rest.get(1) == Some(&b' ') => return Some((at, 1, Tie::Loose)),
         b'"' | b'\'' if gap > 0 => return Some((at, 0, Tie::Beside)),
         b'(' if is_setter(&bytes[name.clone()]) => return Some((at, 1, Tie::Beside)),
@@ -199,7 +202,17 @@ fn no_operator(
     let netrc = memchr::memmem::find(&bytes[name.start.saturating_sub(120)..name.start], b"login ").is_some();
     // `ENV NAME value`, as Dockerfiles were written.
     let env = bytes[line_start(bytes, name.start)..name.start].trim_ascii() == b"ENV";
-    (flag || netrc || env).then_some((at, 0, Tie::Beside))
+    (flag || netrc || env || alone_on_its_line(bytes, name, at)).then_some((at, 0, Tie::Beside))
+}
+
+/// `spark.ssl.keyPassword  x`: a property and its value, and nothing else on the line.
+fn alone_on_its_line(bytes: &[u8], name: &Range<usize>, at: usize) -> bool {
+    let before = &bytes[line_start(bytes, name.start)..name.start];
+    let value = bytes[at..line_end(bytes, at)].trim_ascii();
+    memchr::memchr(b'.', &bytes[name.clone()]).is_some()
+        && before.iter().all(|b| matches!(b, b' ' | b'\t'))
+        && !value.is_empty()
+        && !value.iter().any(u8::is_ascii_whitespace)
 }
 
 /// `setPassword`, `client.set_token`, `withApiKey`: what stands in its parentheses is assigned.
@@ -399,6 +412,7 @@ mod tests {
             "<add key=\"password\" value=\"v4lue\"/>",
             "variable \"password\" {\n  type = string\n  default = \"v4lue\"\n}",
             "ENV DB_PASSWORD v4lue",
+            "spark.ssl.keypassword  v4lue\nspark.x y\n",
             "password: |\n  v4lue\n",
             "password: >-\n    v4lue",
             "password: &p v4lue",
@@ -426,6 +440,7 @@ mod tests {
             "password()",
             "password",
             "password\n",
+            "spark.password must be set",
             "password->v4lue",
             "- name: password\n- name: other\n  value: v4lue",
             "- name: password\n  valueFrom: v4lue",

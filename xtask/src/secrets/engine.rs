@@ -16,8 +16,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use anyhow::{Context as _, Result};
 
+use super::columns;
 use super::decode;
 use super::generic::{self, Kind, Word};
+use super::kubernetes;
 use super::names::Names;
 use super::pair::{self, Beside};
 use super::rules::{Candidate, Rule, RuleSet};
@@ -58,6 +60,8 @@ enum Action {
     Word(Word),
     Url,
     UserFlag,
+    Arguments,
+    Manifest,
 }
 
 /// Who found it.
@@ -110,6 +114,10 @@ impl Engine {
             add(word, Action::Word(*kind));
         }
         add("://", Action::Url);
+        for literal in generic::argument_literals() {
+            add(literal, Action::Arguments);
+        }
+        add(kubernetes::LITERAL, Action::Manifest);
         add(" -u", Action::UserFlag);
         add("--user", Action::UserFlag);
         let mut always = Vec::new();
@@ -201,6 +209,9 @@ impl Engine {
         }
         for token in Tokens::of(bytes) {
             scan.token(token);
+        }
+        if columns::is_table(place.path) {
+            scan.cells(columns::passwords(bytes));
         }
     }
 

@@ -5,6 +5,7 @@
 //! chosen by a person; a token or key must look drawn at random.
 
 mod addresses;
+mod commands;
 mod headers;
 mod vocabulary;
 
@@ -16,9 +17,10 @@ use super::judge::{self, Shape};
 use super::verify;
 
 pub(super) use addresses::{in_url, in_user_flag};
+pub(super) use commands::{in_arguments, literals as argument_literals};
 use headers::{after_scheme, basic, header_token};
 use vocabulary::strengthen;
-pub(super) use vocabulary::{WORDS, Word, may_name_secret, words};
+pub(super) use vocabulary::{WORDS, Word, may_name_secret, means, words};
 
 /// The longest value that is judged: credentials of unknown kinds are short, and judging is not free.
 pub(super) const VALUE_MOST: usize = 512;
@@ -84,7 +86,8 @@ impl Language {
         match extension {
             "rs" | "go" | "py" | "js" | "jsx" | "ts" | "tsx" | "mjs" | "cjs" | "java" | "kt" | "scala"
             | "c" | "h" | "cc" | "cpp" | "hpp" | "cs" | "swift" | "rb" | "php" | "lua" | "zig" | "ex"
-            | "exs" | "m" | "mm" | "md" | "html" | "css" | "S" | "asm" | "rst" => Self::Code,
+            | "exs" | "m" | "mm" | "md" | "mdx" | "html" | "css" | "S" | "asm" | "rst" | "adoc" | "ipynb"
+            | "vue" | "svelte" | "dart" | "pl" | "pm" | "r" | "R" | "jl" | "groovy" | "gradle" => Self::Code,
             _ => Self::Other,
         }
     }
@@ -156,7 +159,7 @@ pub(super) fn in_assignment(
         Kind::Credential
     };
     let plain_header = header && value_range.start > found.value.start && header_token(value);
-    let accepted = plain_header || accepts(value, word, found, language, &words);
+    let accepted = plain_header || accepts(value, word, found, language, &words, in_string(bytes, found));
     // Asked last, as it reads the most.
     let listed = |word| word == Word::Key && !found.quoted && in_test_vector(bytes, found);
     (accepted && !listed(word)).then_some((kind, value_range))
@@ -233,7 +236,8 @@ fn surrogate_key(words: &[String], value: &[u8]) -> bool {
         "host",
     ];
     let [before @ .., last] = words else { return false };
-    let digest = matches!(value.len(), 32 | 40 | 64) && value.iter().all(u8::is_ascii_hexdigit);
+    let digest =
+        judge::uuid(value) || matches!(value.len(), 32 | 40 | 64) && value.iter().all(u8::is_ascii_hexdigit);
     digest
         && last == "key"
         && !before.is_empty()
@@ -241,21 +245,18 @@ fn surrogate_key(words: &[String], value: &[u8]) -> bool {
         && before.iter().all(|word| word.bytes().all(|b| b.is_ascii_lowercase()))
 }
 
-fn accepts(value: &[u8], word: Word, found: &Assigned, language: Language, words_of_name: &[String]) -> bool {
-    if word == Word::Password
-        && found.quoted
-        && value.len() <= VALUE_MOST
-        && (judge::drawn_with_symbols(value)
-            || judge::passphrase(value, language == Language::Code)
-            || language == Language::Code && judge::chosen_with_care(value))
-    {
-        return true;
-    }
-    if word == Word::Password
-        && language == Language::Other
-        && found.tie == Tie::Operator
-        && judge::passphrase(value, false)
-    {
+fn accepts(
+    value: &[u8],
+    word: Word,
+    found: &Assigned,
+    language: Language,
+    words_of_name: &[String],
+    in_string: bool,
+) -> bool {
+    // `pass: "every image has a text"`: beside `fail` it is about a check.
+    let sentence =
+        memchr::memchr(b' ', value).is_some() && words_of_name.last().is_some_and(|word| word == "pass");
+    if word == Word::Password && !sentence && accepts_password(value, found, language) {
         return true;
     }
     if value.len() < 4
@@ -263,6 +264,7 @@ fn accepts(value: &[u8], word: Word, found: &Assigned, language: Language, words
         || judge::template(value)
         || judge::placeholder(value)
         || judge::other_kind(value)
+        || judge::names_secret(value)
     {
         return false;
     }
@@ -273,8 +275,9 @@ fn accepts(value: &[u8], word: Word, found: &Assigned, language: Language, words
         return false;
     }
     let shape = Shape::of(value);
-    let firm =
-        found.quoted || found.tie == Tie::Operator && language == Language::Other || found.tie == Tie::Beside;
+    let firm = found.quoted
+        || found.tie == Tie::Operator && (language == Language::Other || in_string)
+        || found.tie == Tie::Beside;
     let lenient = language == Language::Other && found.tie != Tie::Loose;
     if judge::uuid(value) && !words_of_name.iter().any(|w| UUID_NAMES.iter().any(|name| w.contains(name))) {
         return false;
@@ -282,16 +285,7 @@ fn accepts(value: &[u8], word: Word, found: &Assigned, language: Language, words
     let random = if lenient { judge::as_if_random(value, &shape) } else { judge::random(value, &shape) };
     let tokens = token_like(value) || found.quoted && long_token(value);
     match word {
-        Word::Password => {
-            firm && !shape.dull()
-                && (random
-                    || !call(value)
-                        && !judge::code(
-                            value.split(|b| matches!(b, b'(' | b')' | b'[' | b']')).next().unwrap_or(value),
-                        )
-                        && judge::chosen(value, &shape)
-                        && language == Language::Other)
-        }
+        Word::Password => firm && !shape.dull() && random,
         Word::Credential | Word::Key if !tokens => false,
         Word::Credential if found.tie == Tie::Loose && !found.quoted => random && shape.len >= 16,
         Word::Credential => {
@@ -306,11 +300,49 @@ fn accepts(value: &[u8], word: Word, found: &Assigned, language: Language, words
     }
 }
 
-/// Starts like a call or an index: `get_password("x")`, `args[0]`.
-fn call(value: &[u8]) -> bool {
-    let name =
-        value.iter().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':')).count();
-    matches!(value.get(name), Some(b'(' | b'[')) && name >= 3 && judge::code(&value[..name])
+/// A password that a person chose or a password manager drew, besides those that look drawn at random.
+fn accepts_password(value: &[u8], found: &Assigned, language: Language) -> bool {
+    let configured = language == Language::Other && found.tie != Tie::Loose;
+    let literal = found.quoted || configured;
+    if !literal || value.len() > VALUE_MOST || judge::masked(value) {
+        return false;
+    }
+    if judge::passphrase(value, language == Language::Code) {
+        return true;
+    }
+    if judge::call(value) {
+        return false;
+    }
+    if judge::drawn_with_symbols(value) {
+        return true;
+    }
+    if language == Language::Code {
+        return judge::chosen_in_code(value);
+    }
+    // What stands before a bracket may be a call or a member of something.
+    let start = value.split(|b| matches!(b, b'(' | b')' | b'[' | b']')).next().unwrap_or(value);
+    let shape = Shape::of(value);
+    !shape.dull()
+        && judge::chosen(value, &shape)
+        && !judge::template(value)
+        && !judge::placeholder(value)
+        && !judge::other_kind(value)
+        && !judge::names_secret(value)
+        && (judge::chosen_in_code(value) || !judge::code(start))
+        && !value.iter().any(|b| b.is_ascii_whitespace() || *b < b' ')
+}
+
+/// A header or a parameter of an address within a string: `'X-API-KEY: …'`, `?api_key=…`.
+fn in_string(bytes: &[u8], found: &Assigned) -> bool {
+    let before = found.name.start.checked_sub(1).map_or(b' ', |at| bytes[at]);
+    let after = bytes.get(found.value.end).copied().unwrap_or(b' ');
+    matches!(before, b'?' | b'&') || matches!(before, b'"' | b'\'') && after == before
+}
+
+/// Whether the cell of a column of passwords is one.
+pub(super) fn is_password(value: &[u8]) -> bool {
+    let found = Assigned { name: 0..0, value: 0..value.len(), quoted: true, tie: Tie::Operator };
+    accepts(value, Word::Password, &found, Language::Other, &[], false)
 }
 
 /// Long and of token characters, with `=` and `%` anywhere, as some providers have it.

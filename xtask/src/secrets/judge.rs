@@ -5,8 +5,15 @@
 //! compared with words people write, at runs and repeats, and at the many shapes that are values of
 //! something else: templates, code, paths, versions, dates, digests.
 
+mod kind;
+mod people;
+mod placeholder;
+
 use super::bigrams::SURPRISE;
-use super::decode;
+
+pub(super) use self::kind::{call, code, escapes_control, other_kind};
+pub(super) use self::people::{chosen, chosen_in_code, drawn_with_symbols, names_secret, passphrase, sample};
+pub(super) use self::placeholder::{along_the_keyboard, counting, masked, placeholder, template};
 
 /// What the characters of a value are, counted in one pass.
 #[derive(Clone, Copy, Debug, Default)]
@@ -170,424 +177,6 @@ pub(super) fn uuid(value: &[u8]) -> bool {
         })
 }
 
-/// Words that people write where a secret would go: they settle it wherever they stand.
-const PLACEHOLDERS: &[&str] = &[
-    "xxxx",
-    "****",
-    "....",
-    "____",
-    "----",
-    "your",
-    "<",
-    "example",
-    "placeholder",
-    "changeme",
-    "change_me",
-    "change-me",
-    "redacted",
-    "insert",
-    "foobar",
-    "mysecret",
-    "my-secret",
-    "my_secret",
-    "notreal",
-    "not-a",
-    "not_a",
-    "goes here",
-    "goes_here",
-    "goes-here",
-    "lorem",
-    "token_here",
-    "%s",
-    "{}",
-    "put_",
-];
-
-/// Words that may stand in a secret by chance or as a mark: they settle it when they are most of it.
-const FILLERS: &[&str] = &[
-    "fake",
-    "sample",
-    "dummy",
-    "replace",
-    "todo",
-    "fixme",
-    "testtest",
-    "undefined",
-    "default",
-    "yyyy",
-    "zzzz",
-    "asdfgh",
-    "qwerty",
-    "deadbeef",
-    "masked",
-    "hidden",
-    "encrypted",
-    "secret_key",
-    "secret-key",
-    "api_key",
-    "api-key",
-    "apikey",
-    "password",
-    "access_token",
-    "access-token",
-    "00000000",
-    "ffffffff",
-    "11111111",
-    "short",
-    "invalid",
-    "test",
-];
-
-/// Counting, which examples do for length's sake: a secret only where the name beside it is firm.
-const COUNTING: &[&str] =
-    &["abcdefghijkl", "abcd1234", "0123456789", "1234567890", "123456789", "abcdef12", "12345678"];
-
-/// Counts up instead of being drawn.
-pub(super) fn counting(value: &[u8]) -> bool {
-    let lower = value.to_ascii_lowercase();
-    COUNTING.iter().any(|word| memchr::memmem::find(&lower, word.as_bytes()).is_some()) || bytes_count(&lower)
-}
-
-/// Bytes that count, in hexadecimal: `000102…1f`, as ciphers are tried with.
-fn bytes_count(lower: &[u8]) -> bool {
-    if lower.len() < 16 || !hex(lower) {
-        return false;
-    }
-    let bytes = decode::hex(&lower[..lower.len() & !1]).unwrap_or_default();
-    let steps = bytes.windows(2).filter(|pair| pair[0].abs_diff(pair[1]) == 1).count();
-    steps * 4 >= bytes.len() * 3
-}
-
-fn hex(value: &[u8]) -> bool {
-    value.iter().all(u8::is_ascii_hexdigit)
-}
-
-/// Filled up with one character, as documentation shows a token's form: no rule is so sure of
-/// itself that this would be a secret.
-pub(super) fn masked(value: &[u8]) -> bool {
-    let filler = |b: u8| matches!(b.to_ascii_lowercase(), b'x' | b'*' | b'.' | b'0' | b'#');
-    let run = |length: usize| {
-        value.windows(length).any(|w| filler(w[0]) && w.iter().all(|b| b.eq_ignore_ascii_case(&w[0])))
-    };
-    run(6) && (value.len() < 40 || run(8))
-}
-
-/// Stands where a secret will be put, or shows what one looks like.
-pub(super) fn placeholder(value: &[u8]) -> bool {
-    let lower = value.to_ascii_lowercase();
-    let holds = |word: &str| memchr::memmem::find(&lower, word.as_bytes()).is_some();
-    PLACEHOLDERS.iter().any(|word| holds(word))
-        || FILLERS.iter().any(|word| word.len() * 5 >= lower.len() * 2 && holds(word))
-}
-
-/// Filled in later by a shell, a template engine or a formatter.
-pub(super) fn template(value: &[u8]) -> bool {
-    let has = |needle: &[u8]| memchr::memmem::find(value, needle).is_some();
-    has(b"${")
-        || has(b"{{")
-        || has(b"$(")
-        || has(b"{%")
-        || has(b"<%")
-        || has(b"#{")
-        || has(b"%(")
-        || value.first().is_some_and(|b| matches!(b, b'$' | b'%' | b'@' | b'<' | b'[' | b'{' | b'&' | b'('))
-        || value.starts_with(b"!!")
-        || value.ends_with(b"...")
-        || value.ends_with(b"}")
-        || (value.ends_with(b"%") && value.starts_with(b"%"))
-}
-
-/// A reference in code rather than a literal: calls, member paths, indexing, operators.
-pub(super) fn code(value: &[u8]) -> bool {
-    let has = |byte: u8| memchr::memchr(byte, value).is_some();
-    if has(b'(')
-        || has(b')')
-        || has(b'[')
-        || has(b']')
-        || memchr::memmem::find(value, b"::").is_some()
-        || memchr::memmem::find(value, b"->").is_some()
-    {
-        return true;
-    }
-    // `os.environ`, `self.token`, `config/secret.yml`: words joined by dots or slashes.
-    value.split(|b| matches!(b, b'.' | b'/' | b'_' | b'-')).all(wordy)
-}
-
-/// One word as people and programmers write them: letters with at most a short number at the end.
-pub(super) fn wordy(word: &[u8]) -> bool {
-    let letters = word.iter().rposition(|b| !b.is_ascii_digit()).map_or(0, |at| at + 1);
-    if word.len() - letters > 4 {
-        return false;
-    }
-    let stem = &word[..letters];
-    if !stem.iter().all(u8::is_ascii_alphabetic) {
-        return false;
-    }
-    stem.len() < 5 || Shape::of(stem).surprise < 4.7
-}
-
-/// A value of another known kind: number, version, date, path, address, MIME type, colour, digest.
-pub(super) fn other_kind(value: &[u8]) -> bool {
-    let Ok(text) = std::str::from_utf8(value) else { return true };
-    let numeric = text
-        .bytes()
-        .all(|b| b.is_ascii_digit() || matches!(b, b'.' | b':' | b'-' | b'/' | b'+' | b',' | b'_' | b' '));
-    numeric
-        || text.starts_with("http://")
-        || text.starts_with("https://")
-        || text.contains("://")
-        || text.starts_with("./")
-        || text.starts_with("../")
-        || text.starts_with("~/")
-        || text.starts_with('#')
-        || text.starts_with("sha256:")
-        || text.starts_with("sha1-")
-        || text.starts_with("sha256-")
-        || text.starts_with("sha384-")
-        || text.starts_with("sha512-")
-        || text.starts_with("arn:")
-        || text.starts_with("urn:")
-        || text.starts_with("data:")
-        || text.starts_with("ssh-")
-        || text.starts_with("0x")
-        || text.starts_with("xn--")
-        || escapes_control(value)
-        || text.starts_with("SCRAM-SHA-256$")
-        || text.strip_prefix("md5").is_some_and(|rest| rest.len() == 32 && hex(rest.as_bytes()))
-        || (text.starts_with('/')
-            && text.bytes().filter(|b| *b == b'/').count() >= 2
-            && !text.contains(['+', '=']))
-        || (text.starts_with('^') || text.ends_with('$') && text.contains('\\'))
-}
-
-/// Percent-escapes of what nobody types, as tests of URLs are full of: `%00` to `%1F`, `%7F`.
-pub(super) fn escapes_control(value: &[u8]) -> bool {
-    value.windows(3).any(|escape| {
-        escape[0] == b'%'
-            && (matches!(escape[1], b'0' | b'1') && escape[2].is_ascii_hexdigit()
-                || escape[1] == b'7' && escape[2].eq_ignore_ascii_case(&b'F'))
-    })
-}
-
-/// A password that a person chose: no proof of chance, so the name it is given to must be strong.
-pub(super) fn chosen(value: &[u8], shape: &Shape) -> bool {
-    if shape.len < 4 || shape.len > 128 || shape.distinct <= 2 {
-        return false;
-    }
-    let classes = usize::from(shape.lower > 0)
-        + usize::from(shape.upper > 0)
-        + usize::from(shape.digits > 0)
-        + usize::from(shape.symbols > 0);
-    classes >= 2 && shape.digits > 0 && shape.letters() > 0
-        || classes >= 3
-            && value.iter().any(|b| matches!(b, b'!' | b'@' | b'#' | b'$' | b'%' | b'^' | b'&' | b'*'))
-}
-
-/// Drawn from all that a keyboard has, as password managers do: brackets and signs in it are no code and no template.
-pub(super) fn drawn_with_symbols(value: &[u8]) -> bool {
-    let shape = Shape::of(value);
-    let letters = value.split(|b| !b.is_ascii_alphabetic()).map(<[u8]>::len).max().unwrap_or(0);
-    let has = |needle: &[u8]| memchr::memmem::find(value, needle).is_some();
-    let filled_in =
-        [&b"${"[..], b"{{", b"$(", b"{%", b"<%", b"#{", b"%(", b"://"].iter().any(|mark| has(mark));
-    (12..=64).contains(&shape.len)
-        && value.iter().all(u8::is_ascii_graphic)
-        && shape.lower >= 2
-        && shape.upper >= 2
-        && shape.digits >= 2
-        && shape.symbols >= 3
-        && shape.symbols * 5 <= shape.len * 3
-        && shape.distinct * 4 >= shape.len * 3
-        && letters <= 4
-        && !filled_in
-        && !masked(value)
-}
-
-/// Words that stand in names and messages, so that words joined by dashes are no passphrase.
-const NAMING: &[&str] = &[
-    "password",
-    "passwd",
-    "pass",
-    "passphrase",
-    "secret",
-    "secrets",
-    "token",
-    "key",
-    "keys",
-    "name",
-    "user",
-    "users",
-    "username",
-    "admin",
-    "root",
-    "database",
-    "data",
-    "prod",
-    "production",
-    "staging",
-    "test",
-    "testing",
-    "tests",
-    "demo",
-    "example",
-    "sample",
-    "dummy",
-    "fake",
-    "mock",
-    "local",
-    "default",
-    "service",
-    "services",
-    "server",
-    "client",
-    "account",
-    "cluster",
-    "namespace",
-    "config",
-    "configuration",
-    "vault",
-    "file",
-    "path",
-    "store",
-    "field",
-    "input",
-    "label",
-    "form",
-    "text",
-    "button",
-    "error",
-    "errors",
-    "message",
-    "reset",
-    "forgot",
-    "change",
-    "changed",
-    "update",
-    "create",
-    "new",
-    "old",
-    "your",
-    "the",
-    "and",
-    "for",
-    "with",
-    "not",
-    "must",
-    "are",
-    "here",
-    "this",
-    "that",
-    "from",
-    "into",
-    "enter",
-    "please",
-    "value",
-    "string",
-    "type",
-    "model",
-    "encrypted",
-    "hashed",
-    "hash",
-    "credentials",
-    "credential",
-    "auth",
-    "login",
-    "access",
-    "web",
-    "api",
-    "app",
-    "db",
-    "postgres",
-    "mysql",
-    "redis",
-    "snowflake",
-    "mongodb",
-    "kafka",
-    "minio",
-    "grafana",
-    "airflow",
-    "invalid",
-    "wrong",
-    "placeholder",
-    "replace",
-    "insert",
-    "put",
-    "set",
-    "get",
-    "validation",
-    "validator",
-    "policy",
-    "manager",
-    "provider",
-    "hidden",
-    "visible",
-    "show",
-    "toggle",
-    "confirm",
-    "confirmation",
-    "current",
-    "random",
-    "generated",
-    "some",
-    "any",
-    "more",
-    "than",
-    "will",
-    "can",
-    "only",
-    "has",
-    "have",
-    "was",
-    "use",
-    "used",
-    "using",
-];
-
-/// Words drawn to be remembered, joined by one separator: `copper-harbor-violet-lantern`. `strict` asks for one more.
-pub(super) fn passphrase(value: &[u8], strict: bool) -> bool {
-    let Some(separator) = value.iter().copied().find(|b| matches!(b, b'-' | b'_' | b'.' | b' ')) else {
-        return false;
-    };
-    let words: Vec<Vec<u8>> = value.split(|b| *b == separator).map(<[u8]>::to_ascii_lowercase).collect();
-    let least = 3 + usize::from(strict || matches!(separator, b'_' | b'.' | b' '));
-    let distinct: std::collections::BTreeSet<&Vec<u8>> = words.iter().collect();
-    let is_word = |word: &Vec<u8>| (3..=10).contains(&word.len()) && word.iter().all(u8::is_ascii_lowercase);
-    let lone_number = |word: &Vec<u8>| (1..=4).contains(&word.len()) && word.iter().all(u8::is_ascii_digit);
-    value.len() >= 16
-        && (least..=8).contains(&words.iter().filter(|word| is_word(word)).count())
-        && words.iter().all(|word| is_word(word) || lone_number(word))
-        && words.iter().filter(|word| lone_number(word)).count() <= 1
-        && distinct.len() == words.len()
-        && !words.iter().any(|word| NAMING.iter().any(|name| name.as_bytes() == word.as_slice()))
-}
-
-/// A person's password with letters of both cases, digits and a sign between, in a string of source code: more than an
-/// identifier or a sample would have.
-pub(super) fn chosen_with_care(value: &[u8]) -> bool {
-    let shape = Shape::of(value);
-    let lower = value.to_ascii_lowercase();
-    let sample =
-        [&b"pass"[..], b"passw", b"secret", b"test", b"sample", b"demo", b"abc", b"1234", b"user", b"admin"]
-            .iter()
-            .any(|word| memchr::memmem::find(&lower, word).is_some());
-    let signs = value
-        .iter()
-        .filter(|b| matches!(b, b'!' | b'@' | b'#' | b'$' | b'%' | b'^' | b'&' | b'*' | b'?'))
-        .count();
-    (10..=64).contains(&shape.len)
-        && value.iter().all(u8::is_ascii_graphic)
-        && shape.lower > 0
-        && shape.upper > 0
-        && shape.digits >= 2
-        && (1..=4).contains(&signs)
-        && shape.symbols <= signs + 1
-        && shape.distinct >= 8
-        && !sample
-        && !template(value)
-        && !placeholder(value)
-        && !other_kind(value)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -629,9 +218,23 @@ mod tests {
         ] {
             assert!(!drawn_with_symbols(value.as_bytes()), "{value}");
         }
-        assert!(chosen_with_care(["Harbor", "@48213", "!tiger"].concat().as_bytes()));
-        for value in ["Password123!", "Test@12345678", "Harbor48213tiger", "{User}@48213!", "short@1A"] {
-            assert!(!chosen_with_care(value.as_bytes()), "{value}");
+        for pieces in [["Harbor", "@48213", "!tiger"], ["mar", "ta1", "987"], ["Winter", "20", "31!"]] {
+            assert!(chosen_in_code(pieces.concat().as_bytes()), "{pieces:?}");
+        }
+        for value in [
+            "Password123!",
+            "P@ssw0rd9!",
+            "Test@12345678",
+            "{User}@48213!",
+            "sh0rt@A",
+            "shop-config-v2",
+            "field_12.step3",
+            "my-project-45e35d85a593.json",
+            "oauth2.googleapis.com",
+            "shop-db2-password",
+            "keycloak987",
+        ] {
+            assert!(!chosen_in_code(value.as_bytes()), "{value}");
         }
         for pieces in [["copper-", "harbor-", "violet"], ["Maple.orbit", ".Candle.", "Tunnel"]] {
             assert!(passphrase(pieces.concat().as_bytes(), false), "{pieces:?}");
@@ -642,6 +245,8 @@ mod tests {
             "copper-harbor",
             "a-b-c-d-e-f-g-h-i",
             "the password is wrong",
+            "Required element not present",
+            "every element has one label",
         ] {
             assert!(!passphrase(value.as_bytes(), false), "{value}");
         }

@@ -74,7 +74,7 @@ impl Names {
         let mut named = false;
         let mut misfit = false;
         let apart = boundaries(bytes, token);
-        if !apart {
+        if !apart || in_query(bytes, token) {
             return None;
         }
         for found in search.find_overlapping_iter(&bytes[before.clone()]) {
@@ -86,6 +86,12 @@ impl Names {
             if !in_place(bytes, token, &name)
                 || (shape.hex || language == Language::Code) && !tied(&bytes[name.end..token.start])
             {
+                continue;
+            }
+            // A UUID under a provider's name in an object is an account, a workspace or a report, unless a word says
+            // otherwise.
+            let key = matches!(bytes.get(name.end), Some(b'"' | b'\''));
+            if judge::uuid(value) && key && !says_secret(&bytes[name.end..token.start]) {
                 continue;
             }
             for &owner in owners {
@@ -107,8 +113,7 @@ impl Names {
             && !misfit
             && usual_length(value, shape)
             && language == Language::Other
-            // Beside a provider's name a UUID is an account, a workspace or a report far more often than a credential.
-            && !judge::uuid(value)
+            && (!judge::uuid(value) || says_secret(last_name(bytes, token.start)))
             && !in_address(bytes, token)
             && is_random()
             && unlike_other(bytes, token, value)
@@ -267,18 +272,36 @@ fn tied(between: &[u8]) -> bool {
                 | b'\\'
         )
     };
-    let assigned =
-        tail.iter().all(mark) && tail.iter().any(|b| matches!(b, b'=' | b':' | b'"' | b'\'' | b'>' | b'|'));
-    let lower = between.to_ascii_lowercase();
-    let says = |word: &str| memchr::memmem::find(&lower, word.as_bytes()).is_some();
-    assigned
-        || between.len() < 48 && ["key", "token", "secret", "auth", "password"].iter().any(|word| says(word))
+    let assigned = tail.iter().all(mark)
+        && tail.iter().any(|b| matches!(b, b'=' | b':' | b'"' | b'\'' | b'>' | b'|'))
+        // The next value of a row or a list.
+        && !(tail.contains(&b',') && rest == 0);
+    assigned || between.len() < 48 && says_secret(between)
 }
+
+/// Whether a text has a word for secrets in it.
+fn says_secret(text: &[u8]) -> bool {
+    let lower = text.to_ascii_lowercase();
+    let says = |word: &&str| memchr::memmem::find(&lower, word.as_bytes()).is_some();
+    ["key", "token", "secret", "auth", "password", "credential"].iter().any(says)
+}
+
+/// Marks of identifiers: of customers, payments, messages and other records.
+const OF_IDS: &[&str] = &[
+    "acct", "card", "ch", "cn", "cus", "dp", "evt", "fee", "ic", "ii", "in", "pi", "pm", "po", "price",
+    "prod", "promo", "py", "re", "rcpt", "seti", "si", "sli", "src", "sub", "txn", "tr", "org", "user",
+    "usr", "proj", "project", "team", "msg", "run", "thread", "step", "asst", "call", "batch", "file", "req",
+    "chatcmpl", "resp", "conv", "env", "dep", "dpl", "build", "job", "task", "doc", "page", "img", "vid",
+    "ws", "wf", "plan", "inv", "order", "item", "obj", "id",
+];
 
 /// Carries a mark as modern tokens do: a short lower-case prefix, a bar, and a long random rest.
 fn marked(value: &[u8]) -> bool {
     let Some(bar) = value.iter().rposition(|b| *b == b'_') else { return false };
     let (mark, rest) = (&value[..bar], &value[bar + 1..]);
+    if OF_IDS.iter().any(|id| id.as_bytes() == mark) {
+        return false;
+    }
     let short = (2..=14).contains(&mark.len())
         && mark.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'_');
     let shape = Shape::of(rest);
@@ -346,13 +369,30 @@ fn unlike_other(bytes: &[u8], token: &Range<usize>, value: &[u8]) -> bool {
     memchr::memmem::find(line, b"sha256").is_none() && memchr::memmem::find(line, b"sha512").is_none()
 }
 
-/// Part of the path of an address, or the label of a block of Terraform.
-fn in_address(bytes: &[u8], token: &Range<usize>) -> bool {
-    let line = &bytes[line_start(bytes, token.start)..token.start];
+/// The address that the token at `token` is in, up to the token.
+fn address<'a>(bytes: &'a [u8], token: &Range<usize>) -> Option<&'a [u8]> {
+    // The slashes may have been taken for the start of the token.
+    let slashes = if bytes[token.clone()].starts_with(b"//") { 2 } else { 0 };
+    let line = &bytes[line_start(bytes, token.start)..token.start + slashes];
     let ends = |b: &u8| b.is_ascii_whitespace() || matches!(b, b'"' | b'\'' | b'`' | b'<' | b'>' | b'(');
     let text = &line[line.iter().rposition(ends).map_or(0, |at| at + 1)..];
-    let path = memchr::memmem::find(text, b"://").is_some() && memchr::memchr2(b'?', b'#', text).is_none();
-    let label = line.trim_ascii_start();
+    memchr::memmem::find(text, b"://").is_some().then_some(text)
+}
+
+/// The value of a parameter of an address whose name says nothing about secrets: `?s=20&t=…`, `?q=tbn:…`.
+fn in_query(bytes: &[u8], token: &Range<usize>) -> bool {
+    let Some(text) = address(bytes, token) else { return false };
+    let Some(query) = memchr::memchr2(b'?', b'#', text) else { return false };
+    let start = text[query..].iter().rposition(|b| matches!(b, b'?' | b'&' | b';' | b'#')).unwrap_or(0);
+    let parameter = &text[query + start..];
+    let name = &parameter[..memchr::memchr(b'=', parameter).unwrap_or(parameter.len())];
+    !says_secret(name) || !generic::may_name_secret(&generic::words(name))
+}
+
+/// Part of the path of an address, or the label of a block of Terraform.
+fn in_address(bytes: &[u8], token: &Range<usize>) -> bool {
+    let path = address(bytes, token).is_some_and(|text| memchr::memchr2(b'?', b'#', text).is_none());
+    let label = bytes[line_start(bytes, token.start)..token.start].trim_ascii_start();
     path || label.starts_with(b"resource \"") || label.starts_with(b"data \"")
 }
 

@@ -9,6 +9,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::allow;
+use super::confidence;
 use super::decode;
 use super::engine::{Engine, Hit, Place, Source};
 use super::fingerprint::Fingerprints;
@@ -197,7 +198,7 @@ impl Scanner {
 
     /// A hit as a finding: all about the secret but the secret.
     fn finding(&self, place: Place<'_>, lines: &Lines<'_>, hit: &Hit) -> Finding {
-        let (rule, what, revoke, mut severity, reveal) = match hit.source {
+        let (rule, what, revoke, severity, reveal) = match hit.source {
             Source::Rule(at) => {
                 let rule = self.engine.rule(at);
                 (rule.id.clone(), rule.description.clone(), rule.revoke.as_str(), rule.severity, rule.reveal)
@@ -216,15 +217,10 @@ impl Scanner {
                 (kind.id().to_owned(), kind.description().to_owned(), "", Severity::Medium, 0)
             }
         };
+        let severity = confidence::severity(place.path, hit, severity);
         let proof = match hit.proof {
-            Proof::Holds => {
-                severity = Severity::Critical;
-                ", given out as its form proves"
-            }
-            Proof::Doubtful => {
-                severity = severity.min(Severity::Low);
-                ", though altered or made up by its form"
-            }
+            Proof::Holds => ", given out as its form proves",
+            Proof::Doubtful => ", though altered or made up by its form",
             Proof::Plausible | Proof::Refuted => "",
         };
         let beside = hit.beside.as_ref().map(|beside| {

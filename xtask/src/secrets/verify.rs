@@ -4,7 +4,7 @@
 //! that fails only makes it doubtful, as people alter a character before they show a token.
 
 use super::decode;
-use super::judge;
+use super::judge::{self, Shape};
 
 /// What a secret's form says about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,7 +122,14 @@ fn pem(secret: &[u8]) -> Proof {
         .flat_map(|line| line.chars().filter(|c| !c.is_whitespace()))
         .collect();
     let body = body.trim_end_matches('=');
-    if body.len() < 8 {
+    // Words, dots or a name of a variable in the key's place.
+    let drawn = |run: &str| {
+        let shape = Shape::of(run.as_bytes());
+        shape.len >= 16
+            && usize::from(shape.lower > 0) + usize::from(shape.upper > 0) + usize::from(shape.digits > 0)
+                >= 2
+    };
+    if !text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '+' | '/'))).any(drawn) {
         return Proof::Refuted;
     }
     let whole = &body.as_bytes()[..body.len() - body.len() % 4];
@@ -268,8 +275,18 @@ mod tests {
             }
         }
         assert_eq!(prove("pem", b"QUJDREVGR0hJSktMTU5P"), Proof::Doubtful);
-        assert_eq!(prove("pem", b"not base64 at all, but a text"), Proof::Doubtful);
-        assert_eq!(prove("pem", b"  \n\n abc"), Proof::Refuted);
+        assert_eq!(prove("pem", b"not base64 at all, but a text"), Proof::Refuted);
+        for text in [
+            "  \n\n abc",
+            "your_private_key",
+            "##",
+            "...",
+            "thisisnotakeybutatextinplaceofone",
+            "faketestkeydata",
+            "name should line up with a tlsSecret",
+        ] {
+            assert_eq!(prove("pem", text.as_bytes()), Proof::Refuted, "{text}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::super::assignment;
 use super::super::generic::{self, Kind, Language, Word};
 use super::super::judge::{self, Shape};
+use super::super::kubernetes;
 use super::super::rules::Candidate;
 use super::super::tokens::{self, Token};
 use super::super::verify::{self, Proof};
@@ -70,6 +71,16 @@ impl<'a> Scan<'a> {
             Action::UserFlag => {
                 if let Some(range) = generic::in_user_flag(self.bytes, at.end) {
                     self.generic(Kind::Header, range);
+                }
+            }
+            Action::Arguments => {
+                if let Some(range) = generic::in_arguments(self.bytes, &at) {
+                    self.generic(Kind::Password, range);
+                }
+            }
+            Action::Manifest => {
+                for range in kubernetes::values(self.bytes, &at) {
+                    self.generic(Kind::Credential, range);
                 }
             }
         }
@@ -139,9 +150,13 @@ impl<'a> Scan<'a> {
         let allowed = rule.disabled
             || rule.allowlists.iter().any(|list| list.allows(&candidate))
             || self.engine.set.allows(&rule.id, &candidate);
-        let proof = rule.checksum.as_deref().map_or(Proof::Plausible, |kind| verify::prove(kind, secret));
+        let mut proof = rule.checksum.as_deref().map_or(Proof::Plausible, |kind| verify::prove(kind, secret));
         if proof == Proof::Refuted {
             return;
+        }
+        // A mark alone proves nothing about what counts or says that it is an example.
+        if proof == Proof::Plausible && (judge::counting(secret) || judge::placeholder(secret)) {
+            proof = Proof::Doubtful;
         }
         self.hit(Source::Rule(at), range, matched, proof);
         self.silence_if(allowed);
@@ -168,7 +183,7 @@ impl<'a> Scan<'a> {
     }
 
     fn word(&mut self, word: Word, at: Range<usize>) {
-        if at.start < self.name_end {
+        if at.start < self.name_end || !generic::means(&self.bytes[at.clone()], self.bytes, at.start) {
             return;
         }
         let name = assignment::name_around(self.bytes, &at);
@@ -206,11 +221,16 @@ impl<'a> Scan<'a> {
 
     /// The strongest word in a name: `password_key` is about a password.
     fn strongest(&self, word: Word, name: &Range<usize>) -> Word {
-        let text = self.bytes[name.clone()].to_ascii_lowercase();
+        let text = &self.bytes[name.clone()];
+        let lower = text.to_ascii_lowercase();
+        let says = |literal: &str| {
+            memchr::memmem::find_iter(&lower, literal.as_bytes())
+                .any(|at| generic::means(literal.as_bytes(), text, at))
+        };
         generic::WORDS
             .iter()
             .filter(|(_, kind)| *kind > word)
-            .filter(|(literal, _)| memchr::memmem::find(&text, literal.as_bytes()).is_some())
+            .filter(|(literal, _)| says(literal))
             .map(|(_, kind)| *kind)
             .max()
             .unwrap_or(word)
@@ -234,6 +254,13 @@ impl<'a> Scan<'a> {
         }
         self.hit(source, range.clone(), range, Proof::Plausible);
         self.silence_if(allowed);
+    }
+
+    /// Cells of columns of passwords.
+    pub(super) fn cells(&mut self, cells: Vec<Range<usize>>) {
+        for range in cells {
+            self.generic(Kind::Password, range);
+        }
     }
 
     /// Tries the rules whose secrets start like the token at `start`.

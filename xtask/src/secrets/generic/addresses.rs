@@ -63,6 +63,9 @@ pub(crate) fn in_url(bytes: &[u8], at: usize, language: Language) -> Option<Rang
     if (stands_for_password(value) || language == Language::Code) && reserved(host) {
         return None;
     }
+    if default_account(user, value, host) {
+        return None;
+    }
     let proven = !judge::placeholder(value) && (judge::random(value, &shape) || judge::chosen(value, &shape));
     let web =
         scheme.to_ascii_lowercase().ends_with(b"http") || scheme.to_ascii_lowercase().ends_with(b"https");
@@ -93,6 +96,18 @@ pub(super) fn stands_for_password(value: &[u8]) -> bool {
     [&b"password"[..], b"pass", b"passwd", b"pwd", b"secret"]
         .iter()
         .any(|word| word.eq_ignore_ascii_case(value))
+}
+
+/// `user:password@host`, and the same word twice at a host of the machine or the network of containers itself:
+/// `postgres:postgres@db`.
+fn default_account(user: &[u8], password: &[u8], host: &[u8]) -> bool {
+    let name = host.split(|b| matches!(b, b':' | b'/' | b'?' | b',')).next().unwrap_or(host);
+    let near = memchr::memchr(b'.', name).is_none() || name == b"127.0.0.1";
+    let said = [&b"user"[..], b"username", b"login", b"<user>", b"usr"]
+        .iter()
+        .any(|word| word.eq_ignore_ascii_case(user));
+    near && user.eq_ignore_ascii_case(password)
+        || said && stands_for_password(password) && !password.eq_ignore_ascii_case(b"secret")
 }
 
 /// A host of the names that are reserved for examples: `db.example.com`, `host.test`.
@@ -182,6 +197,8 @@ mod tests {
             "postgres://app:x@",
             "telnet://app:pass@db1:23/",
             "redis://foo:bar@db1:6379/0",
+            "postgresql://loader:loader@localhost:5432/data",
+            "mongodb://user:pass@host1:27017,host2:27017/shop",
             "https://user:pass%5B%7F@foo/bar",
         ] {
             assert_eq!(password(text), None, "{text}");

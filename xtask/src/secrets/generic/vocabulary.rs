@@ -19,9 +19,7 @@ pub(crate) const WORDS: &[(&str, Word)] = &[
     ("passw", Word::Password),
     ("passphrase", Word::Password),
     ("passcode", Word::Password),
-    ("_pass", Word::Password),
-    ("\"pass\"", Word::Password),
-    ("'pass'", Word::Password),
+    ("pass", Word::Password),
     ("pwd", Word::Password),
     ("identified by", Word::Password),
     ("secret", Word::Credential),
@@ -36,6 +34,28 @@ pub(crate) const WORDS: &[(&str, Word)] = &[
     ("auth", Word::Key),
     ("key", Word::Key),
 ];
+
+/// Words that end with `pass` and are not about passwords.
+const OTHER_PASS: &[&str] =
+    &["bypass", "compass", "encompass", "overpass", "surpass", "trespass", "underpass", "multipass"];
+
+/// Whether a literal of [`WORDS`] at a place of a text means what it says: `pass` is the end of a word there, as in
+/// `db_pass` and `userPass`, and not in `passive` and `bypass`.
+pub(crate) fn means(literal: &[u8], text: &[u8], at: usize) -> bool {
+    if !literal.eq_ignore_ascii_case(b"pass") {
+        return true;
+    }
+    let end = at + literal.len();
+    let ends = text.get(end).is_none_or(|next| {
+        !next.is_ascii_alphabetic() || next.is_ascii_uppercase() && text[end - 1].is_ascii_lowercase()
+    });
+    let floor = at.saturating_sub(16);
+    let start = text[floor..at]
+        .iter()
+        .rposition(|b| !b.is_ascii_alphabetic())
+        .map_or(floor, |found| floor + found + 1);
+    ends && !OTHER_PASS.iter().any(|other| other.as_bytes().eq_ignore_ascii_case(&text[start..end]))
+}
 
 /// Last words of names whose values are about a secret, not the secret.
 const ABOUT: &[&str] = &[
@@ -245,7 +265,9 @@ pub(crate) fn words(name: &[u8]) -> Vec<String> {
 
 /// Whether the words of a name leave room for a secret.
 pub(crate) fn may_name_secret(words: &[String]) -> bool {
-    let Some(last) = words.last() else { return false };
+    // `x-amz-id-2`, `token_hash_1`: a number is not the last word.
+    let number = |word: &&String| word.bytes().all(|b| b.is_ascii_digit());
+    let Some(last) = words.iter().rev().find(|word| !number(word)) else { return false };
     let stem = last.trim_end_matches(|c: char| c.is_ascii_digit());
     !is_about(stem) && !is_about(last) && !words.iter().any(|word| is_public(word))
 }
@@ -258,7 +280,7 @@ fn is_about(word: &str) -> bool {
 
 fn is_public(word: &str) -> bool {
     static SET: LazyLock<HashSet<&str>> = LazyLock::new(|| PUBLIC.iter().copied().collect());
-    SET.contains(word)
+    SET.contains(word) || word.starts_with("csrf") || word.starts_with("xsrf")
 }
 
 /// How strongly `key` in a name means a credential: alone it does not.

@@ -5,7 +5,8 @@ use crate::secrets::engine::{Engine, Place};
 
 fn found(engine: &Engine, examples: &Examples, text: &str) -> Vec<String> {
     let path = examples.path.as_deref().unwrap_or("example.txt");
-    let hits = engine.scan(Place { path, commit: None }, text.as_bytes());
+    let mut hits = engine.scan(Place { path, commit: None }, text.as_bytes());
+    hits.retain(|hit| !hit.silent);
     hits.iter().map(|hit| engine.set.id(hit.source).to_owned()).collect()
 }
 
@@ -13,6 +14,11 @@ fn with_examples() -> Engine {
     let set = RuleSet::parse(BUILT_IN, Path::new("policies/secrets.toml"), 0, true)
         .expect("our own rules are valid");
     Engine::new(set).expect("our own rules build")
+}
+
+/// How many findings a text has: what is allowed is a hit and not a finding.
+fn reported(engine: &Engine, place: Place<'_>, text: &str) -> usize {
+    engine.scan(place, text.as_bytes()).iter().filter(|hit| !hit.silent).count()
 }
 
 #[test]
@@ -121,7 +127,7 @@ fn allowlists_combine_as_gitleaks_does() {
         stopwords = ['stop']
     ";
     let engine = engine_of(text);
-    let count = |path: &str, text: &str| engine.scan(Place { path, commit: None }, text.as_bytes()).len();
+    let count = |path: &str, text: &str| reported(&engine, Place { path, commit: None }, text);
     let (abc, xyz) = (["tok-", "abc12345"].concat(), ["tok-", "xyz12345"].concat());
     assert_eq!(count("src/a", &abc), 1);
     assert_eq!(count("docs/a", &abc), 0);
@@ -155,7 +161,7 @@ fn a_commit_may_be_allowed() {
     ";
     let engine = engine_of(text);
     let token = ["tok-", "abc12345"].concat();
-    let count = |path, commit| engine.scan(Place { path, commit }, token.as_bytes()).len();
+    let count = |path, commit| reported(&engine, Place { path, commit }, &token);
     assert_eq!(count("a", None), 1);
     assert_eq!(count("a", Some("dddd")), 1);
     assert_eq!(count("a", Some("aaaa")), 0);

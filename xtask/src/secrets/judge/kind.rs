@@ -1,0 +1,159 @@
+//! Values of other kinds: code, paths, addresses, file names, versions, dates, digests.
+
+use super::Shape;
+use super::placeholder::hex;
+
+/// A reference in code rather than a literal: calls, member paths, indexing, operators.
+pub(in super::super) fn code(value: &[u8]) -> bool {
+    let has = |byte: u8| memchr::memchr(byte, value).is_some();
+    if has(b'(')
+        || has(b')')
+        || has(b'[')
+        || has(b']')
+        || memchr::memmem::find(value, b"::").is_some()
+        || memchr::memmem::find(value, b"->").is_some()
+    {
+        return true;
+    }
+    // `os.environ`, `self.token`, `config/secret.yml`: words joined by dots or slashes.
+    value.split(|b| matches!(b, b'.' | b'/' | b'_' | b'-')).all(wordy)
+}
+
+/// Starts like a call or an index: `get_password("x")`, `args[0]`.
+pub(in super::super) fn call(value: &[u8]) -> bool {
+    let name =
+        value.iter().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':')).count();
+    matches!(value.get(name), Some(b'(' | b'[')) && name >= 3 && code(&value[..name])
+}
+
+/// One word as people and programmers write them: letters with at most a short number at the end.
+pub(in super::super) fn wordy(word: &[u8]) -> bool {
+    let letters = word.iter().rposition(|b| !b.is_ascii_digit()).map_or(0, |at| at + 1);
+    if word.len() - letters > 4 {
+        return false;
+    }
+    let stem = &word[..letters];
+    if !stem.iter().all(u8::is_ascii_alphabetic) {
+        return false;
+    }
+    stem.len() < 5 || Shape::of(stem).surprise < 4.7
+}
+
+/// A value of another known kind: number, version, date, path, address, MIME type, colour, digest.
+pub(in super::super) fn other_kind(value: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(value) else { return true };
+    if file_name(text) || host_name(text) || dated(value) {
+        return true;
+    }
+    let numeric = text
+        .bytes()
+        .all(|b| b.is_ascii_digit() || matches!(b, b'.' | b':' | b'-' | b'/' | b'+' | b',' | b'_' | b' '));
+    numeric
+        || text.starts_with("http://")
+        || text.starts_with("https://")
+        || text.contains("://")
+        || text.starts_with("./")
+        || text.starts_with("../")
+        || text.starts_with("~/")
+        || text.starts_with('#')
+        || text.starts_with("sha256:")
+        || text.starts_with("sha1-")
+        || text.starts_with("sha256-")
+        || text.starts_with("sha384-")
+        || text.starts_with("sha512-")
+        || text.starts_with("arn:")
+        || text.starts_with("urn:")
+        || text.starts_with("data:")
+        || text.starts_with("ssh-")
+        || text.starts_with("0x")
+        || text.starts_with("xn--")
+        || escapes_control(value)
+        || text.starts_with("SCRAM-SHA-256$")
+        || text.strip_prefix("md5").is_some_and(|rest| rest.len() == 32 && hex(rest.as_bytes()))
+        || (text.starts_with('/')
+            && text.bytes().filter(|b| *b == b'/').count() >= 2
+            && !text.contains(['+', '=']))
+        || (text.starts_with('^') || text.ends_with('$') && text.contains('\\'))
+}
+
+/// Percent-escapes of what nobody types, as tests of URLs are full of: `%00` to `%1F`, `%7F`.
+pub(in super::super) fn escapes_control(value: &[u8]) -> bool {
+    value.windows(3).any(|escape| {
+        escape[0] == b'%'
+            && (matches!(escape[1], b'0' | b'1') && escape[2].is_ascii_hexdigit()
+                || escape[1] == b'7' && escape[2].eq_ignore_ascii_case(&b'F'))
+    })
+}
+
+/// A file by its ending: `my-project-45e35d85.json`, `howweroll.sql`.
+fn file_name(text: &str) -> bool {
+    const ENDINGS: &[&str] = &[
+        "json",
+        "jsonl",
+        "yaml",
+        "yml",
+        "toml",
+        "xml",
+        "csv",
+        "tsv",
+        "txt",
+        "md",
+        "html",
+        "sql",
+        "py",
+        "js",
+        "ts",
+        "sh",
+        "pem",
+        "crt",
+        "cer",
+        "key",
+        "pub",
+        "p12",
+        "pfx",
+        "jks",
+        "png",
+        "jpg",
+        "jpeg",
+        "svg",
+        "gif",
+        "parquet",
+        "gz",
+        "zip",
+        "jar",
+        "tf",
+        "lock",
+        "log",
+        "conf",
+        "cfg",
+        "ini",
+        "properties",
+        "env",
+    ];
+    text.rsplit_once('.').is_some_and(|(stem, ending)| !stem.is_empty() && ENDINGS.contains(&ending))
+}
+
+/// A host: labels of letters, digits and dashes, and a top-level domain that is in wide use.
+fn host_name(text: &str) -> bool {
+    const TOPS: &[&str] = &[
+        "com", "org", "net", "io", "dev", "gov", "edu", "cloud", "app", "co", "ai", "de", "uk", "eu", "us",
+        "local", "internal", "svc", "test", "example",
+    ];
+    let Some((rest, top)) = text.rsplit_once('.') else { return false };
+    TOPS.contains(&top)
+        && rest.split('.').all(|label| {
+            !label.is_empty()
+                && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        })
+}
+
+/// Starts with a date: names of files and exports do, `2022-03-12-e435471e`.
+fn dated(value: &[u8]) -> bool {
+    value.len() > 10
+        && value[..10].iter().enumerate().all(|(at, byte)| match at {
+            4 | 7 => *byte == b'-',
+            _ => byte.is_ascii_digit(),
+        })
+        && matches!(value[0], b'1' | b'2')
+        && matches!(value[10], b'-' | b'_' | b'T' | b':' | b'/')
+}

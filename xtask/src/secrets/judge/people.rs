@@ -1,0 +1,500 @@
+//! Passwords that people choose or password managers draw: words, phrases, signs.
+
+use super::{Shape, call, masked, other_kind, placeholder, template};
+
+/// A password that a person chose: no proof of chance, so the name it is given to must be strong.
+pub(in super::super) fn chosen(value: &[u8], shape: &Shape) -> bool {
+    if shape.len < 4 || shape.len > 128 || shape.distinct <= 2 {
+        return false;
+    }
+    let classes = usize::from(shape.lower > 0)
+        + usize::from(shape.upper > 0)
+        + usize::from(shape.digits > 0)
+        + usize::from(shape.symbols > 0);
+    classes >= 2 && shape.digits > 0 && shape.letters() > 0
+        || classes >= 3
+            && value.iter().any(|b| matches!(b, b'!' | b'@' | b'#' | b'$' | b'%' | b'^' | b'&' | b'*'))
+}
+
+/// Drawn from all that a keyboard has, as password managers do: brackets and signs in it are no code and no template.
+pub(in super::super) fn drawn_with_symbols(value: &[u8]) -> bool {
+    let shape = Shape::of(value);
+    let has = |needle: &[u8]| memchr::memmem::find(value, needle).is_some();
+    let filled_in =
+        [&b"${"[..], b"{{", b"$(", b"{%", b"<%", b"#{", b"%(", b"://"].iter().any(|mark| has(mark));
+    // A word between brackets is code; letters in a row that spell nothing are chance.
+    let spells = |run: &[u8]| run.len() >= 5 && Shape::of(run).pair_surprise < 4.3;
+    let signs = value.iter().filter(|b| b.is_ascii_punctuation() && !is_joint(**b)).count();
+    (12..=64).contains(&shape.len)
+        && value.iter().all(u8::is_ascii_graphic)
+        && shape.lower >= 1
+        && shape.upper >= 1
+        && shape.letters() >= 4
+        && (shape.digits >= 1 || signs >= 2)
+        && shape.symbols >= 2
+        && shape.symbols * 5 <= shape.len * 3
+        && shape.distinct * 3 >= shape.len * 2
+        && !value.split(|b| !b.is_ascii_alphabetic()).any(spells)
+        && !filled_in
+        && !call(value)
+        && !masked(value)
+}
+
+/// Words of names and messages: words joined by dashes are not a passphrase if one of these is among them.
+const NAMING: &[&str] = &[
+    "password",
+    "passwd",
+    "pass",
+    "passphrase",
+    "secret",
+    "secrets",
+    "token",
+    "key",
+    "keys",
+    "name",
+    "user",
+    "users",
+    "username",
+    "admin",
+    "root",
+    "database",
+    "data",
+    "prod",
+    "production",
+    "staging",
+    "test",
+    "testing",
+    "tests",
+    "demo",
+    "example",
+    "sample",
+    "dummy",
+    "fake",
+    "mock",
+    "local",
+    "default",
+    "service",
+    "services",
+    "server",
+    "client",
+    "account",
+    "cluster",
+    "namespace",
+    "config",
+    "configuration",
+    "vault",
+    "file",
+    "path",
+    "store",
+    "field",
+    "input",
+    "label",
+    "form",
+    "text",
+    "button",
+    "error",
+    "errors",
+    "message",
+    "reset",
+    "forgot",
+    "change",
+    "changed",
+    "update",
+    "create",
+    "new",
+    "old",
+    "your",
+    "the",
+    "and",
+    "for",
+    "with",
+    "not",
+    "must",
+    "are",
+    "here",
+    "this",
+    "that",
+    "from",
+    "into",
+    "enter",
+    "please",
+    "value",
+    "string",
+    "type",
+    "model",
+    "encrypted",
+    "hashed",
+    "hash",
+    "credentials",
+    "credential",
+    "auth",
+    "login",
+    "access",
+    "web",
+    "api",
+    "app",
+    "db",
+    "postgres",
+    "mysql",
+    "redis",
+    "snowflake",
+    "mongodb",
+    "kafka",
+    "minio",
+    "grafana",
+    "airflow",
+    "invalid",
+    "wrong",
+    "placeholder",
+    "replace",
+    "insert",
+    "put",
+    "set",
+    "get",
+    "validation",
+    "validator",
+    "policy",
+    "manager",
+    "provider",
+    "hidden",
+    "visible",
+    "show",
+    "toggle",
+    "confirm",
+    "confirmation",
+    "current",
+    "random",
+    "generated",
+    "some",
+    "any",
+    "more",
+    "than",
+    "will",
+    "can",
+    "only",
+    "has",
+    "have",
+    "was",
+    "use",
+    "used",
+    "using",
+];
+
+/// Words drawn to be remembered, joined by one separator: `copper-harbor-violet-lantern`. `strict` asks for one more.
+pub(in super::super) fn passphrase(value: &[u8], strict: bool) -> bool {
+    let Some(separator) = value.iter().copied().find(|b| matches!(b, b'-' | b'_' | b'.' | b' ')) else {
+        return false;
+    };
+    let mut words: Vec<Vec<u8>> = value.split(|b| *b == separator).map(<[u8]>::to_ascii_lowercase).collect();
+    // `Tulip-Ocean-Saddle-Salmon45`: a number right behind the last word.
+    if let Some(last) = words.last_mut() {
+        let letters = last.iter().take_while(|b| b.is_ascii_lowercase()).count();
+        if letters >= 3 && last.len() - letters <= 4 && last[letters..].iter().all(u8::is_ascii_digit) {
+            last.truncate(letters);
+        }
+    }
+    let least = 3 + usize::from(strict || matches!(separator, b'_' | b'.' | b' '));
+    // Words with blanks between are sentences more often: no capital, no short word.
+    if separator == b' '
+        && (value.iter().any(u8::is_ascii_uppercase) || words.iter().any(|word| word.len() < 4))
+    {
+        return false;
+    }
+    let distinct: std::collections::BTreeSet<&Vec<u8>> = words.iter().collect();
+    let is_word = |word: &Vec<u8>| (3..=10).contains(&word.len()) && word.iter().all(u8::is_ascii_lowercase);
+    let lone_number = |word: &Vec<u8>| (1..=4).contains(&word.len()) && word.iter().all(u8::is_ascii_digit);
+    value.len() >= 16
+        && (least..=8).contains(&words.iter().filter(|word| is_word(word)).count())
+        && words.iter().all(|word| is_word(word) || lone_number(word))
+        && words.iter().filter(|word| lone_number(word)).count() <= 1
+        && distinct.len() == words.len()
+        && !words.iter().any(|word| NAMING.iter().any(|name| name.as_bytes() == word.as_slice()))
+}
+
+/// Words for a secret at the end of a name: `shop-db-password`, `airflow_token`.
+const FOR_SECRETS: &[&str] = &[
+    "password",
+    "passwd",
+    "passphrase",
+    "secret",
+    "secrets",
+    "token",
+    "tokens",
+    "key",
+    "keys",
+    "credential",
+    "credentials",
+    "creds",
+];
+
+/// The name of a secret rather than a secret: lower-case words joined by dashes, dots or slashes, one of which says so.
+pub(in super::super) fn names_secret(value: &[u8]) -> bool {
+    let pieces: Vec<&[u8]> = value.split(|b| is_joint(*b)).collect();
+    pieces.len() >= 2
+        && value.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || is_joint(*b))
+        && pieces.iter().any(|piece| FOR_SECRETS.iter().any(|word| word.as_bytes() == *piece))
+}
+
+/// Parts of passwords that samples and default accounts have, whatever is around them.
+const SAMPLE_PARTS: &[&str] = &[
+    "passw",
+    "secret",
+    "sample",
+    "example",
+    "dummy",
+    "default",
+    "admin",
+    "qwer",
+    "asdf",
+    "letmein",
+    "changeme",
+    "change",
+    "1234",
+    "4321",
+    "abcd",
+    "abc1",
+    "aaaa",
+    "xxxx",
+    "mypass",
+    "passphrase",
+    "welcome",
+    "topsecret",
+    "foobar",
+    "placeholder",
+    "hunter2",
+    "iloveyou",
+    "monkey123",
+    "dragon123",
+    "trustno1",
+    "rootroot",
+    "testtest",
+    "keyboard",
+    "password",
+    "pa55",
+    "insert",
+    "replace",
+    "redacted",
+    "undefined",
+    "encrypted",
+];
+
+/// Words that samples and default accounts consist of; in other words they are letters like any.
+const SAMPLE_WORDS: &[&str] = &[
+    "pass",
+    "pwd",
+    "pw",
+    "test",
+    "tests",
+    "testing",
+    "tester",
+    "demo",
+    "user",
+    "users",
+    "username",
+    "root",
+    "guest",
+    "fake",
+    "mock",
+    "foo",
+    "bar",
+    "baz",
+    "qux",
+    "abc",
+    "xyz",
+    "hello",
+    "world",
+    "temp",
+    "tmp",
+    "your",
+    "my",
+    "token",
+    "key",
+    "string",
+    "value",
+    "field",
+    "input",
+    "valid",
+    "invalid",
+    "wrong",
+    "correct",
+    "incorrect",
+    "bad",
+    "good",
+    "new",
+    "old",
+    "short",
+    "long",
+    "weak",
+    "strong",
+    "simple",
+    "complex",
+    "some",
+    "any",
+    "other",
+    "another",
+    "hash",
+    "hashed",
+    "bcrypt",
+    "plain",
+    "text",
+    "name",
+    "email",
+    "account",
+    "company",
+    "server",
+    "client",
+    "service",
+    "database",
+    "data",
+    "db",
+    "sql",
+    "postgres",
+    "postgresql",
+    "pg",
+    "mysql",
+    "mariadb",
+    "mongo",
+    "mongodb",
+    "redis",
+    "oracle",
+    "mssql",
+    "docker",
+    "local",
+    "localhost",
+    "airflow",
+    "superset",
+    "keycloak",
+    "minio",
+    "grafana",
+    "kafka",
+    "rabbitmq",
+    "clickhouse",
+    "snowflake",
+    "dremio",
+    "trino",
+    "presto",
+    "hive",
+    "spark",
+    "vault",
+    "app",
+    "api",
+    "login",
+    "auth",
+    "dev",
+    "prod",
+    "staging",
+    "public",
+    "private",
+    "anonymous",
+    "unused",
+    "not",
+    "the",
+    "and",
+    "for",
+    "id",
+    "type",
+    "column",
+    "table",
+    "model",
+    "label",
+    "page",
+    "button",
+    "form",
+    "confirm",
+    "confirmation",
+    "reset",
+    "letter",
+    "number",
+    "first",
+    "second",
+    "third",
+    "one",
+    "two",
+    "three",
+];
+
+/// A password that samples, tests and default accounts have: the word itself, a product's name, counting.
+pub(in super::super) fn sample(value: &[u8]) -> bool {
+    let plain = plainly(value);
+    let digits = value.to_ascii_lowercase();
+    let part = |part: &&str| {
+        memchr::memmem::find(&plain, part.as_bytes()).is_some()
+            || memchr::memmem::find(&digits, part.as_bytes()).is_some()
+    };
+    SAMPLE_PARTS.iter().any(part)
+        || words_of(value).any(|word| SAMPLE_WORDS.iter().any(|sample| sample.as_bytes() == word.as_slice()))
+        || words_of(&unleet(value))
+            .any(|word| SAMPLE_WORDS.iter().any(|sample| sample.as_bytes() == word.as_slice()))
+}
+
+/// Lower case, with digits and signs read as the letters they are written for: `P@ssw0rd` as `password`.
+fn plainly(value: &[u8]) -> Vec<u8> {
+    unleet(value).to_ascii_lowercase()
+}
+
+fn unleet(value: &[u8]) -> Vec<u8> {
+    let letter = |byte: &u8| match byte {
+        b'0' => b'o',
+        b'1' | b'!' => b'i',
+        b'3' => b'e',
+        b'4' | b'@' => b'a',
+        b'5' | b'$' => b's',
+        b'7' => b't',
+        other => *other,
+    };
+    value.iter().map(letter).collect()
+}
+
+/// The runs of letters of a value, in lower case; a capital after a small letter starts a new one.
+fn words_of(value: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    let mut words: Vec<Vec<u8>> = vec![Vec::new()];
+    let mut previous = b' ';
+    for &byte in value {
+        if !byte.is_ascii_alphabetic() || byte.is_ascii_uppercase() && previous.is_ascii_lowercase() {
+            words.push(Vec::new());
+        }
+        if byte.is_ascii_alphabetic()
+            && let Some(word) = words.last_mut()
+        {
+            word.push(byte.to_ascii_lowercase());
+        }
+        previous = byte;
+    }
+    words.into_iter().filter(|word| !word.is_empty())
+}
+
+/// A person's password in a string of source code: letters with digits or signs, and not what identifiers, samples and
+/// the words of messages look like.
+pub(in super::super) fn chosen_in_code(value: &[u8]) -> bool {
+    let shape = Shape::of(value);
+    (8..=64).contains(&shape.len)
+        && value.iter().all(u8::is_ascii_graphic)
+        && shape.digits >= 1
+        && shape.letters() >= 3
+        && shape.symbols * 3 <= shape.len
+        && shape.distinct >= 6
+        && !identifier(value, &shape)
+        && !sample(value)
+        && !template(value)
+        && !placeholder(value)
+        && !other_kind(value)
+        && !names_secret(value)
+}
+
+/// Words joined as names in programs are, a version or a number at the end: `shop_v2`, `field-12`, `config.step3`.
+fn identifier(value: &[u8], shape: &Shape) -> bool {
+    let signs = value.iter().filter(|b| !b.is_ascii_alphanumeric() && !is_joint(**b)).count();
+    let pieces: Vec<&[u8]> = value.split(|b| is_joint(*b)).collect();
+    let numbered = |piece: &&[u8]| {
+        let letters = piece.iter().take_while(|b| b.is_ascii_alphabetic()).count();
+        piece[letters..].iter().all(u8::is_ascii_digit) && piece.len() - letters <= 2 && letters > 0
+            || piece.len() <= 2
+    };
+    signs == 0
+        && (pieces.len() > 1 && (pieces.iter().all(numbered) || shape.upper == 0 && value.contains(&b'/'))
+            || pieces.len() == 1 && shape.digits == 1)
+}
+
+fn is_joint(byte: u8) -> bool {
+    matches!(byte, b'_' | b'-' | b'.' | b'/' | b':')
+}

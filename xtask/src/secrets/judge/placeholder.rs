@@ -1,0 +1,163 @@
+//! What is written where a secret would go: templates, words for one, masks, counting.
+
+use super::super::decode;
+
+/// Words that people write where a secret would go: they settle it wherever they stand.
+const PLACEHOLDERS: &[&str] = &[
+    "xxxx",
+    "****",
+    "....",
+    "____",
+    "----",
+    "your",
+    "<",
+    "example",
+    "placeholder",
+    "changeme",
+    "change_me",
+    "change-me",
+    "redacted",
+    "insert",
+    "foobar",
+    "mysecret",
+    "my-secret",
+    "my_secret",
+    "notreal",
+    "not-a",
+    "not_a",
+    "goes here",
+    "goes_here",
+    "goes-here",
+    "lorem",
+    "token_here",
+    "%s",
+    "{}",
+    "put_",
+];
+
+/// Words that may stand in a secret by chance or as a mark: they settle it when they are most of it.
+const FILLERS: &[&str] = &[
+    "fake",
+    "sample",
+    "dummy",
+    "replace",
+    "todo",
+    "fixme",
+    "testtest",
+    "undefined",
+    "default",
+    "yyyy",
+    "zzzz",
+    "asdfgh",
+    "qwerty",
+    "deadbeef",
+    "masked",
+    "hidden",
+    "encrypted",
+    "secret_key",
+    "secret-key",
+    "api_key",
+    "api-key",
+    "apikey",
+    "password",
+    "access_token",
+    "access-token",
+    "00000000",
+    "ffffffff",
+    "11111111",
+    "short",
+    "invalid",
+    "test",
+];
+
+/// Counting, which examples do for length's sake: a secret only where the name beside it is firm.
+const COUNTING: &[&str] =
+    &["abcdefghijkl", "abcd1234", "0123456789", "1234567890", "123456789", "abcdef12", "12345678"];
+
+/// Counts up instead of being drawn.
+pub(in super::super) fn counting(value: &[u8]) -> bool {
+    let lower = value.to_ascii_lowercase();
+    COUNTING.iter().any(|word| memchr::memmem::find(&lower, word.as_bytes()).is_some()) || bytes_count(&lower)
+}
+
+/// Bytes that count, in hexadecimal: `000102…1f`, as ciphers are tried with.
+fn bytes_count(lower: &[u8]) -> bool {
+    if lower.len() < 16 || !hex(lower) {
+        return false;
+    }
+    let bytes = decode::hex(&lower[..lower.len() & !1]).unwrap_or_default();
+    let steps = bytes.windows(2).filter(|pair| pair[0].abs_diff(pair[1]) == 1).count();
+    steps * 4 >= bytes.len() * 3
+}
+
+/// Typed along the rows of a keyboard, or through the alphabet: `qwertyuiopasdf`, `a1b2c3d4e5f6`. Examples are, and so
+/// are a few real passwords.
+pub(in super::super) fn along_the_keyboard(value: &[u8]) -> bool {
+    if value.len() < 16 {
+        return false;
+    }
+    let letters: Vec<u8> =
+        value.iter().filter(|b| b.is_ascii_alphabetic()).map(u8::to_ascii_lowercase).collect();
+    let next = |pair: &[u8]| KEYBOARD.windows(2).any(|keys| keys == pair) || pair[1] == pair[0] + 1;
+    let steps = letters.windows(2).filter(|pair| next(pair)).count();
+    letters.len() >= 8 && steps * 4 >= (letters.len() - 1) * 3
+}
+
+/// The letters of a keyboard by rows.
+const KEYBOARD: &[u8] = b"qwertyuiop asdfghjkl zxcvbnm";
+
+pub(super) fn hex(value: &[u8]) -> bool {
+    value.iter().all(u8::is_ascii_hexdigit)
+}
+
+/// Filled up with one character, as documentation shows a token's form: no rule is so sure of
+/// itself that this would be a secret.
+pub(in super::super) fn masked(value: &[u8]) -> bool {
+    let filler = |b: u8| matches!(b.to_ascii_lowercase(), b'x' | b'*' | b'.' | b'0' | b'#');
+    let run = |length: usize| {
+        value.windows(length).any(|w| filler(w[0]) && w.iter().all(|b| b.eq_ignore_ascii_case(&w[0])))
+    };
+    run(6) && (value.len() < 40 || run(8))
+}
+
+/// Stands where a secret will be put, or shows what one looks like.
+pub(in super::super) fn placeholder(value: &[u8]) -> bool {
+    let lower = value.to_ascii_lowercase();
+    let holds = |word: &str| memchr::memmem::find(&lower, word.as_bytes()).is_some();
+    PLACEHOLDERS.iter().any(|word| holds(word))
+        || encoded(value).is_some_and(|text| text.len() < value.len() && words_only(&text))
+        || FILLERS.iter().any(|word| word.len() * 5 >= lower.len() * 2 && holds(word))
+}
+
+/// Filled in later by a shell, a template engine or a formatter.
+pub(in super::super) fn template(value: &[u8]) -> bool {
+    let has = |needle: &[u8]| memchr::memmem::find(value, needle).is_some();
+    has(b"${")
+        || has(b"{{")
+        || has(b"$(")
+        || has(b"{%")
+        || has(b"<%")
+        || has(b"#{")
+        || has(b"%(")
+        || value.first().is_some_and(|b| matches!(b, b'$' | b'%' | b'@' | b'<' | b'[' | b'{' | b'&' | b'('))
+        || value.starts_with(b"!!")
+        || value.ends_with(b"...")
+        || value.ends_with(b"}")
+        || (value.ends_with(b"%") && value.starts_with(b"%"))
+}
+
+/// What a value in base64 says, if that is text.
+fn encoded(value: &[u8]) -> Option<Vec<u8>> {
+    (value.len() >= 12 && value.iter().any(u8::is_ascii_uppercase))
+        .then(|| decode::base64(value).filter(|text| decode::printable(text)))?
+}
+
+/// Words and what joins them, as `example-app-secret` and `{"fake": true}`: what is encoded is not drawn at random.
+fn words_only(text: &[u8]) -> bool {
+    let drawn = |run: &[u8]| run.len() >= 16 && super::random(run, &super::Shape::of(run));
+    let object = text.first() == Some(&b'{') && text.last() == Some(&b'}');
+    object && !text.split(|b| !b.is_ascii_alphanumeric()).any(drawn)
+        || text.iter().filter(|b| b.is_ascii_whitespace()).count() >= 3
+        || placeholder(text)
+        || super::sample(text) && !text.iter().any(|b| b.is_ascii_digit() || *b == b':')
+}
