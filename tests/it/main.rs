@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "a test that could not run here says so")]
 
 mod audit;
+mod backtest;
 mod conformance;
 mod dbt_v2;
 mod doctor;

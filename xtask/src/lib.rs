@@ -5,6 +5,7 @@
 
 mod adopt;
 mod audit;
+mod backtest;
 mod conformance;
 mod core;
 mod dbt;
@@ -63,6 +64,7 @@ enum Command {
     Elt(elt::Args),
     Schema(schema::Args),
     Seed(seed::Args),
+    Backtest(backtest::Args),
     Lint(lint::Args),
     Metrics(metrics::Args),
     Secrets(secrets::Args),
@@ -111,6 +113,7 @@ fn run_command(command: &Command, repo: &Repo) -> anyhow::Result<Outcome> {
         Command::Elt(args) => elt::run(args, repo),
         Command::Schema(args) => schema::run(args, repo),
         Command::Seed(args) => seed::run(args, repo),
+        Command::Backtest(args) => backtest::run(args, repo),
         Command::Lint(args) => lint::run(args, repo),
         Command::Metrics(args) => metrics::run(args, repo),
         Command::Secrets(args) => secrets::run(args, repo),

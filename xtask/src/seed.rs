@@ -29,11 +29,14 @@ use anyhow::{Context as _, Result};
 
 use self::catalogue::Catalogue;
 use self::csv_out::Size;
+pub(crate) use self::calendar::Day;
+pub(crate) use self::dice::{Dice, Purpose};
 pub(crate) use self::options::Args;
 use self::options::Spec;
 use self::simulation::{Files, Simulation};
 use self::staging::{FILE_COUNT, FILES, Staging};
 use self::summary::Summary;
+pub(crate) use self::world::World;
 use crate::system::outcome::Outcome;
 use crate::system::repo::Repo;
 use crate::system::{console, interrupt};
@@ -57,6 +60,12 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
 /// Finish or clear away what a killed `seed` left in `folder`; whoever reads seeds asks for this first.
 pub(crate) fn settle(folder: &Path) -> Result<()> {
     staging::settle(folder)
+}
+
+/// Write the data set of these two options, and the defaults of the others, to `folder`. The caller listens for
+/// interrupts.
+pub(crate) fn generate(world: World, seed: u64, folder: &Path) -> Result<()> {
+    write(&options::usual(world, seed)?, folder).map(|_| ())
 }
 
 fn seeds_folder(repo: &Repo) -> Result<PathBuf> {

@@ -60,6 +60,17 @@ impl Project {
         &self.profile
     }
 
+    /// Its variables: those of all packages, and over them its own.
+    pub(crate) fn variables(&self) -> serde_json::Map<String, serde_json::Value> {
+        let mapping = |path: &[&str]| match self.settings.at(path).map(Node::json) {
+            Some(serde_json::Value::Object(map)) => map,
+            _ => serde_json::Map::new(),
+        };
+        let mut all = mapping(&["vars"]);
+        all.extend(mapping(&["vars", &self.name]));
+        all
+    }
+
     /// A folder name for it below the repository `root`.
     pub(crate) fn key(&self, root: &Path) -> String {
         profile::key(root, &self.folder)

@@ -10,51 +10,51 @@ use jiff::civil::Date;
 
 /// Days since 1970-01-01, a Thursday.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Day(i32);
+pub(crate) struct Day(i32);
 
 const EPOCH: Date = Date::constant(1970, 1, 1);
 
 impl Day {
-    pub(super) fn of(date: Date) -> Self {
+    pub(crate) fn of(date: Date) -> Self {
         // Civil dates are whole days apart, and jiff's years end at 9999: 3 million days at most.
         Self(EPOCH.until(date).map_or(0, |span| span.get_days()))
     }
 
-    pub(super) fn date(self) -> Date {
+    pub(crate) fn date(self) -> Date {
         EPOCH.checked_add(self.0.days()).unwrap_or(EPOCH)
     }
 
-    pub(super) fn plus(self, days: i32) -> Self {
+    pub(crate) fn plus(self, days: i32) -> Self {
         Self(self.0 + days)
     }
 
     /// Days from `earlier` to this day; negative when `earlier` is later.
-    pub(super) fn since(self, earlier: Self) -> i32 {
+    pub(crate) fn since(self, earlier: Self) -> i32 {
         self.0 - earlier.0
     }
 
     /// 0 is Monday.
-    pub(super) fn weekday(self) -> usize {
+    pub(crate) fn weekday(self) -> usize {
         usize::try_from((self.0 + 3).rem_euclid(7)).unwrap_or(0)
     }
 
     /// Weeks since the Monday before 1970-01-01: the same number for all days of a calendar week.
-    pub(super) fn week(self) -> i32 {
+    pub(crate) fn week(self) -> i32 {
         (self.0 + 3).div_euclid(7)
     }
 
     /// The Monday of `week`.
-    pub(super) fn monday(week: i32) -> Self {
+    pub(crate) fn monday(week: i32) -> Self {
         Self(week * 7 - 3)
     }
 
     /// A number that random draws of this day can be keyed on.
-    pub(super) fn key(self) -> u64 {
+    pub(crate) fn key(self) -> u64 {
         u64::from(self.0.cast_unsigned())
     }
 
     /// 1 to 366.
-    pub(super) fn day_of_year(self) -> i16 {
+    pub(crate) fn day_of_year(self) -> i16 {
         self.date().day_of_year()
     }
 }

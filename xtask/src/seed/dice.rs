@@ -12,7 +12,7 @@ use rand_xoshiro::rand_core::{Rng as _, SeedableRng as _};
 /// What a draw is for. Each purpose and each index has its own stream: a longer history or one product
 /// more moves no other draw.
 #[derive(Clone, Copy)]
-pub(super) enum Purpose {
+pub(crate) enum Purpose {
     Catalogue = 1,
     Supplier,
     Product,
@@ -24,12 +24,13 @@ pub(super) enum Purpose {
     Opening,
     Purchasing,
     Terms,
+    Backtest,
 }
 
-pub(super) struct Dice(Xoshiro256PlusPlus);
+pub(crate) struct Dice(Xoshiro256PlusPlus);
 
 impl Dice {
-    pub(super) fn new(seed: u64, purpose: Purpose, index: u64) -> Self {
+    pub(crate) fn new(seed: u64, purpose: Purpose, index: u64) -> Self {
         let key = scramble(scramble(scramble(seed) ^ purpose as u64) ^ index);
         Self(Xoshiro256PlusPlus::seed_from_u64(key))
     }
@@ -37,7 +38,7 @@ impl Dice {
     /// 0 to `end` - 1; 0 when `end` is 0. Lemire's multiply and shift, without his rejection step: the
     /// bias is below `end` / 2^32.
     #[inline]
-    pub(super) fn below(&mut self, end: u32) -> u32 {
+    pub(crate) fn below(&mut self, end: u32) -> u32 {
         let wide = u64::from(self.0.next_u32()) * u64::from(end);
         high_half(wide)
     }
@@ -77,7 +78,7 @@ impl Dice {
 
     /// Mean 0, deviation 1. The sum of twelve uniform draws (Irwin and Hall) has no transcendental
     /// function in it; that its tails end at 6 is a feature for lead times.
-    pub(super) fn normal(&mut self) -> f64 {
+    pub(crate) fn normal(&mut self) -> f64 {
         (0..12).map(|_| self.unit()).sum::<f64>() - 6.0
     }
 

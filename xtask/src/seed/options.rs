@@ -108,6 +108,17 @@ impl Args {
     }
 }
 
+/// The defaults with this world and seed.
+pub(super) fn usual(world: World, seed: u64) -> Result<Spec> {
+    #[derive(clap::Parser)]
+    struct Defaults {
+        #[command(flatten)]
+        args: Args,
+    }
+    let defaults = <Defaults as clap::Parser>::try_parse_from(["seed"])?;
+    Args { world, seed, ..defaults.args }.spec()
+}
+
 fn parse_end(text: &str) -> Result<Date, String> {
     let date: Date = text
         .parse()

@@ -2,7 +2,7 @@
 
 /// The kinds of demand and supply that a policy has to cope with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum World {
+pub(crate) enum World {
     /// A bit of everything: seasons, campaigns, sudden fashions, some late suppliers.
     #[default]
     Mixed,
@@ -18,7 +18,7 @@ pub(super) enum World {
 
 impl World {
     /// As `--world` takes it.
-    pub(super) fn label(self) -> &'static str {
+    pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Mixed => "mixed",
             Self::Steady => "steady",
