@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::support::{BUILT, Checkout, Ended, root, scrubbed, scratch};
+use crate::support::{BUILT, Checkout, Ended, root, scratch, scrubbed};
 
 /// One unit of the last digit of a figure with four decimals: a sum of doubles was rounded from the other side.
 const LAST_DIGIT: f64 = 0.000_15;
@@ -90,7 +90,8 @@ fn a_backtest_reckons_as_the_models_do() {
 #[test]
 fn recommended_orders_keep_up_with_the_planner_on_data_not_tuned_on() {
     let args = ["--draws", "1", "--gate", "0.3", "--format", "json"];
-    let mixed = backtest(&[&["--seed", "2", "--seed", "3", "--seed", "7", "--seed", "11"], &args[..]].concat());
+    let mixed =
+        backtest(&[&["--seed", "2", "--seed", "3", "--seed", "7", "--seed", "11"], &args[..]].concat());
     let worlds = ["--world", "steady", "--world", "seasonal", "--world", "intermittent", "--world"];
     let worlds = backtest(&[&worlds[..], &["supplier-trouble", "--seed", "5"], &args].concat());
     for report in [mixed.expect(0).json(), worlds.expect(0).json()] {
@@ -98,6 +99,11 @@ fn recommended_orders_keep_up_with_the_planner_on_data_not_tuned_on() {
         assert_eq!(recommended["policy"], "recommended");
         assert!(recommended["mean_points_above_planner"].as_f64() > Some(0.0), "{recommended}");
         for set in report["data_sets"].as_array().expect("data sets") {
+            let of = |who: &str, name: &str| set[who][name].as_f64().expect("a figure");
+            let fill = of("planner_replayed", "fill_rate") - of("planner", "fill_rate");
+            assert!(fill.abs() < 0.003, "the replay of the planner's own orders fills {fill} more");
+            let value = of("planner_replayed", "mean_stock_value") / of("planner", "mean_stock_value") - 1.0;
+            assert!(value.abs() < 0.003, "the replay of the planner's own orders has {value} more stock");
             let policy = |name: &str| {
                 let policies = set["policies"].as_array().expect("policies");
                 policies.iter().find(|policy| policy["policy"] == name).expect("a policy")
@@ -106,10 +112,12 @@ fn recommended_orders_keep_up_with_the_planner_on_data_not_tuned_on() {
             let on_hand = &policy("on_hand_only")["as_set"];
             assert!(on_hand["repeated_order_lines"].as_f64() > Some(100.0), "{on_hand}");
             assert!(
-                on_hand["mean_stock_value"].as_f64() > Some(set["planner"]["mean_stock_value"].as_f64().unwrap() * 2.0)
+                on_hand["mean_stock_value"].as_f64()
+                    > Some(set["planner"]["mean_stock_value"].as_f64().unwrap() * 2.0)
             );
             let frontier = policy("recommended")["frontier"].as_array().expect("a frontier");
-            let values: Vec<f64> = frontier.iter().map(|point| point["mean_stock_value"].as_f64().unwrap()).collect();
+            let values: Vec<f64> =
+                frontier.iter().map(|point| point["mean_stock_value"].as_f64().unwrap()).collect();
             assert!(values.len() >= 9 && values.is_sorted(), "{values:?}");
         }
     }

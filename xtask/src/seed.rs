@@ -27,9 +27,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
+pub(crate) use self::calendar::Day;
 use self::catalogue::Catalogue;
 use self::csv_out::Size;
-pub(crate) use self::calendar::Day;
 pub(crate) use self::dice::{Dice, Purpose};
 pub(crate) use self::options::Args;
 use self::options::Spec;

@@ -86,8 +86,7 @@ fn first_days(records: &Records) -> Vec<Option<i32>> {
 /// Units ordered on each day from a shelf's first day on.
 fn daily_demand(records: &Records, first_days: &[Option<i32>]) -> Vec<Vec<f64>> {
     let days = |first: i32| usize::try_from(records.last - first + 1).unwrap_or(0);
-    let mut demand: Vec<Vec<f64>> =
-        first_days.iter().map(|first| vec![0.0; first.map_or(0, days)]).collect();
+    let mut demand: Vec<Vec<f64>> = first_days.iter().map(|first| vec![0.0; first.map_or(0, days)]).collect();
     for line in records.lines.iter().filter(|line| line.day <= records.last) {
         let place = first_days[line.shelf].and_then(|first| usize::try_from(line.day - first).ok());
         if let Some(units) = place.and_then(|place| demand[line.shelf].get_mut(place)) {
@@ -130,14 +129,22 @@ impl Pattern {
                 counts[weekday] += 1;
                 let weekday_mean = sums[weekday] / f64::from(counts[weekday]);
                 let day_mean = sums.iter().sum::<f64>() / f64::from(counts.iter().sum::<i32>());
-                if counts[weekday] >= PATTERN_WEEKS && weekday_mean > 0.0 { weekday_mean / day_mean } else { 1.0 }
+                if counts[weekday] >= PATTERN_WEEKS && weekday_mean > 0.0 {
+                    weekday_mean / day_mean
+                } else {
+                    1.0
+                }
             })
             .collect();
         Self { first, indices }
     }
 
     fn on(&self, day: i32) -> f64 {
-        usize::try_from(day - self.first).ok().and_then(|place| self.indices.get(place)).copied().unwrap_or(1.0)
+        usize::try_from(day - self.first)
+            .ok()
+            .and_then(|place| self.indices.get(place))
+            .copied()
+            .unwrap_or(1.0)
     }
 
     /// The day after has the weekday of six days ago.
@@ -249,7 +256,10 @@ fn moving_average(settings: &Settings, demand: &[f64]) -> Vec<Outlook> {
         let (units, squares) = sums(window.iter().copied());
         let deviation =
             (days > 1.0).then(|| ((days * squares - units * units).max(0.0) / (days * (days - 1.0))).sqrt());
-        Outlook { daily_units: rounded(units / days, 4), error_stddev: deviation.map(|error| rounded(error, 4)) }
+        Outlook {
+            daily_units: rounded(units / days, 4),
+            error_stddev: deviation.map(|error| rounded(error, 4)),
+        }
     };
     (0..demand.len()).map(outlook).collect()
 }

@@ -73,6 +73,10 @@ impl<'a> Trial<'a> {
         self.point(0.0, &[self.history.planner()])
     }
 
+    pub(super) fn planner_replayed(&self) -> Point {
+        self.point(0.0, &[self.history.planner_replayed(&self.by_class, &self.supply)])
+    }
+
     pub(super) fn frontiers(&self) -> Vec<Frontier> {
         let target = self.planner().mean_stock_value;
         policy::policies(self.settings).into_par_iter().map(|policy| self.frontier(policy, target)).collect()

@@ -117,7 +117,8 @@ pub(super) fn levels(
 ) -> Option<Levels> {
     let error = outlook.error_stddev?;
     let forecast = outlook.daily_units;
-    let z = rounded(normal_quantile(policy.service_level(settings, float(product.unit_cost_cents) / 100.0)), 6);
+    let z =
+        rounded(normal_quantile(policy.service_level(settings, float(product.unit_cost_cents) / 100.0)), 6);
     let protection = lead_time.days + f64::from(settings.review_days);
     let spread =
         (protection * error * error + forecast * forecast * lead_time.stddev * lead_time.stddev).sqrt();

@@ -193,7 +193,10 @@ impl Reader<'_> {
             ordered.chain(movements.iter().map(|row| row.moved_at.date()))
         };
         let (Some(first), Some(newest)) = (dates().min(), dates().max()) else {
-            bail!("{} has neither orders nor movements; write data with `cargo xtask seed`", self.folder.display());
+            bail!(
+                "{} has neither orders nor movements; write data with `cargo xtask seed`",
+                self.folder.display()
+            );
         };
         let last = self.settings.last_day()?.unwrap_or(newest);
         let first = Day::of(first);
@@ -201,7 +204,9 @@ impl Reader<'_> {
         let counted = |date: Date| date <= last;
         let shelf = |file: &str, product: &str, warehouse: &str| {
             let product = found(&product_of, file, "product", product)?;
-            Ok::<_, anyhow::Error>(product * warehouses.len() + found(&warehouse_of, file, "warehouse", warehouse)?)
+            Ok::<_, anyhow::Error>(
+                product * warehouses.len() + found(&warehouse_of, file, "warehouse", warehouse)?,
+            )
         };
         let line = |row: &LineRow| {
             Ok::<_, anyhow::Error>(Line {
@@ -224,8 +229,10 @@ impl Reader<'_> {
         let movement = |row: MovementRow| {
             let file = "raw_inventory_movements";
             let line = row.order_line_id.as_deref().map(|id| found(&line_of, file, "order line", id));
-            let purchase =
-                row.purchase_order_line_id.as_deref().map(|id| found(&purchase_of, file, "purchase order line", id));
+            let purchase = row
+                .purchase_order_line_id
+                .as_deref()
+                .map(|id| found(&purchase_of, file, "purchase order line", id));
             Ok::<_, anyhow::Error>(Movement {
                 shelf: shelf(file, &row.product_id, &row.warehouse_id)?,
                 day: day(row.moved_at.date()),
@@ -289,7 +296,10 @@ impl Reader<'_> {
             format!("failed to read {}; write the files with `cargo xtask seed`", path.display())
         })?;
         let mut reader = csv::Reader::from_reader(std::io::BufReader::new(file));
-        reader.deserialize().collect::<Result<_, _>>().with_context(|| format!("failed to read {}", path.display()))
+        reader
+            .deserialize()
+            .collect::<Result<_, _>>()
+            .with_context(|| format!("failed to read {}", path.display()))
     }
 }
 
@@ -305,7 +315,9 @@ fn index<'a>(file: &str, ids: impl Iterator<Item = &'a String>) -> Result<HashMa
 
 fn found(places: &HashMap<String, usize>, file: &str, kind: &str, id: &str) -> Result<usize> {
     places.get(id).copied().with_context(|| {
-        format!("{file}.csv refers to the {kind} {id}, which does not exist; `cargo xtask elt` shows such rows")
+        format!(
+            "{file}.csv refers to the {kind} {id}, which does not exist; `cargo xtask elt` shows such rows"
+        )
     })
 }
 

@@ -93,70 +93,22 @@ pub(super) struct History<'a> {
     settings: &'a Settings,
     start: i32,
     shelves: Vec<Shelf>,
-    planner: Tally,
+}
+
+/// Which supplies of the data a replay repeats.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Supplies {
+    /// Those that were decided on before the start.
+    OrderedBefore,
+    /// All, transfers too: the planner's own history.
+    All,
 }
 
 impl<'a> History<'a> {
     /// From day `start` on.
     pub(super) fn new(records: &'a Records, settings: &'a Settings, start: i32) -> Self {
-        let mut shelves = vec![Shelf::default(); records.shelves()];
-        let shipped = shipped_before(records, start);
-        for (line, shipped) in records.lines.iter().zip(&shipped) {
-            let shelf = &mut shelves[line.shelf];
-            if line.day >= start && line.day <= records.last {
-                let what = What::Demand { units: line.units, waits: line.waits };
-                shelf.events.push(Event { day: line.day, second: line.second, what });
-            } else if line.waits && is_open(line.day, start, settings) && line.units > *shipped {
-                shelf.waiting.push_back(Waiting { day: line.day, units: line.units - shipped });
-            }
-        }
-        let mut open: Vec<i64> = records
-            .purchases
-            .iter()
-            .map(|purchase| if purchase.day < start { purchase.units } else { 0 })
-            .collect();
-        let left_before: HashMap<&str, i32> = records
-            .movements
-            .iter()
-            .filter(|movement| movement.kind == Kind::TransferOut)
-            .filter_map(|movement| Some((movement.transfer.as_deref()?, movement.day)))
-            .collect();
-        for movement in &records.movements {
-            let shelf = &mut shelves[movement.shelf];
-            if movement.day < start {
-                shelf.on_hand += movement.units;
-                if let Some(purchase) = movement.purchase {
-                    open[purchase] -= movement.units.min(open[purchase]);
-                }
-                continue;
-            }
-            let ordered_before =
-                movement.purchase.is_none_or(|purchase| records.purchases[purchase].day < start);
-            let sent_before = movement.transfer.as_deref().and_then(|id| left_before.get(id));
-            let units = movement.units;
-            let what = match movement.kind {
-                Kind::Receipt if ordered_before => {
-                    What::Arrival { units, ordered: movement.purchase.is_some() }
-                }
-                Kind::Return => What::Arrival { units, ordered: false },
-                Kind::TransferIn if sent_before.is_some_and(|&day| day < start) => {
-                    shelf.on_order += units;
-                    What::Arrival { units, ordered: true }
-                }
-                Kind::Adjustment if units < 0 => What::Loss(-units),
-                Kind::Adjustment => What::Arrival { units, ordered: false },
-                _ => continue,
-            };
-            shelf.events.push(Event { day: movement.day, second: movement.second, what });
-        }
-        for (purchase, open) in records.purchases.iter().zip(open) {
-            shelves[purchase.shelf].on_order += open;
-        }
-        for shelf in &mut shelves {
-            shelf.events.sort_by_key(|event| (event.day, event.second));
-        }
-        let planner = planner(records, settings, start);
-        Self { records, settings, start, shelves, planner }
+        let shelves = shelves(records, settings, start, Supplies::OrderedBefore);
+        Self { records, settings, start, shelves }
     }
 
     /// On hand, on order, in transit and not owed to customers, by shelf, at the start.
@@ -167,30 +119,45 @@ impl<'a> History<'a> {
 
     /// What the buyers of the data did.
     pub(super) fn planner(&self) -> Tally {
-        self.planner
+        planner(self.records, self.settings, self.start)
+    }
+
+    /// The planner's own orders and transfers, replayed: near to [`History::planner`], or the replay is wrong.
+    pub(super) fn planner_replayed(&self, forecasts: &Forecasts, supply: &Supply) -> Tally {
+        let shelves = shelves(self.records, self.settings, self.start, Supplies::All);
+        let bought = self.planner();
+        let mut total =
+            Tally { order_lines: bought.order_lines, bought_cents: bought.bought_cents, ..Tally::default() };
+        for (place, forecasts) in forecasts.shelves.iter().enumerate() {
+            let Some(forecasts) = forecasts else { continue };
+            total += self.replay_shelf(place, &shelves[place], None, forecasts, supply, 0);
+        }
+        total
     }
 
     pub(super) fn replay(&self, policy: Policy, forecasts: &Forecasts, supply: &Supply, draw: u32) -> Tally {
         let mut total = Tally::default();
         for (place, forecasts) in forecasts.shelves.iter().enumerate() {
             let Some(forecasts) = forecasts else { continue };
-            total += self.replay_shelf(place, policy, forecasts, supply, draw);
+            total += self.replay_shelf(place, &self.shelves[place], Some(policy), forecasts, supply, draw);
         }
         total
     }
 
+    /// Without a policy nothing is ordered.
     fn replay_shelf(
         &self,
         place: usize,
-        policy: Policy,
+        start: &Shelf,
+        policy: Option<Policy>,
         forecasts: &ShelfForecasts,
         supply: &Supply,
         draw: u32,
     ) -> Tally {
         let product = self.records.product(place);
-        let start = &self.shelves[place];
         let mut run = Run {
             product,
+            start: self.start,
             backorder_days: self.settings.backorder_days,
             on_hand: start.on_hand,
             on_order: start.on_order,
@@ -215,11 +182,14 @@ impl<'a> History<'a> {
             }
             let Some(outlook) = forecasts.on(day) else { continue };
             run.close(day);
+            let Some(policy) = policy else { continue };
             if (day - self.start) % self.settings.review_days != 0 {
                 continue;
             }
             let lead_time = supply.planned(product.supplier, day);
-            let Some(levels) = policy::levels(policy, self.settings, product, outlook, lead_time) else { continue };
+            let Some(levels) = policy::levels(policy, self.settings, product, outlook, lead_time) else {
+                continue;
+            };
             let position = run.position();
             let stock = if policy.stock == Stock::Position { position } else { run.on_hand };
             let (units, cost) = policy::order(self.settings, product, outlook.daily_units, levels, stock);
@@ -230,7 +200,8 @@ impl<'a> History<'a> {
             run.tally.bought_cents += units * cost;
             run.tally.repeated_order_lines += i64::from(position > levels.reorder_point_units);
             run.on_order += units;
-            for (delay, second, part) in parts(units, product.pack_size, &supply.draw(product.supplier, place, day, draw))
+            for (delay, second, part) in
+                parts(units, product.pack_size, &supply.draw(product.supplier, place, day, draw))
             {
                 *deliveries.entry((day + delay, second)).or_default() += part;
             }
@@ -239,12 +210,70 @@ impl<'a> History<'a> {
     }
 }
 
+/// Every shelf at the start of day `start`, and what history brings to it from then on.
+fn shelves(records: &Records, settings: &Settings, start: i32, supplies: Supplies) -> Vec<Shelf> {
+    let mut shelves = vec![Shelf::default(); records.shelves()];
+    let shipped = shipped_before(records, start);
+    for (line, shipped) in records.lines.iter().zip(&shipped) {
+        let shelf = &mut shelves[line.shelf];
+        if line.day >= start && line.day <= records.last {
+            let what = What::Demand { units: line.units, waits: line.waits };
+            shelf.events.push(Event { day: line.day, second: line.second, what });
+        } else if line.waits && is_open(line.day, start, settings) && line.units > *shipped {
+            shelf.waiting.push_back(Waiting { day: line.day, units: line.units - shipped });
+        }
+    }
+    let mut open: Vec<i64> = records
+        .purchases
+        .iter()
+        .map(|purchase| if purchase.day < start { purchase.units } else { 0 })
+        .collect();
+    let left_before: HashMap<&str, i32> = records
+        .movements
+        .iter()
+        .filter(|movement| movement.kind == Kind::TransferOut)
+        .filter_map(|movement| Some((movement.transfer.as_deref()?, movement.day)))
+        .collect();
+    for movement in &records.movements {
+        let shelf = &mut shelves[movement.shelf];
+        if movement.day < start {
+            shelf.on_hand += movement.units;
+            if let Some(purchase) = movement.purchase {
+                open[purchase] -= movement.units.min(open[purchase]);
+            }
+            continue;
+        }
+        let ordered_before = movement.purchase.is_none_or(|purchase| records.purchases[purchase].day < start);
+        let sent_before = movement.transfer.as_deref().and_then(|id| left_before.get(id));
+        let repeats = |decided_before: bool| decided_before || supplies == Supplies::All;
+        let units = movement.units;
+        let what = match movement.kind {
+            Kind::Receipt if repeats(ordered_before) => {
+                What::Arrival { units, ordered: movement.purchase.is_some() }
+            }
+            Kind::Return => What::Arrival { units, ordered: false },
+            Kind::TransferIn if repeats(sent_before.is_some_and(|&day| day < start)) => {
+                shelf.on_order += units;
+                What::Arrival { units, ordered: true }
+            }
+            Kind::TransferOut if supplies == Supplies::All => What::Loss(-units),
+            Kind::Adjustment if units < 0 => What::Loss(-units),
+            Kind::Adjustment => What::Arrival { units, ordered: false },
+            _ => continue,
+        };
+        shelf.events.push(Event { day: movement.day, second: movement.second, what });
+    }
+    for (purchase, open) in records.purchases.iter().zip(open) {
+        shelves[purchase.shelf].on_order += open;
+    }
+    for shelf in &mut shelves {
+        shelf.events.sort_by_key(|event| (event.day, event.second));
+    }
+    shelves
+}
+
 /// The parts of an order in whole packs: days, second and units.
-fn parts(
-    units: i64,
-    pack_size: i64,
-    deliveries: &[super::supply::Delivery],
-) -> Vec<(i32, Second, i64)> {
+fn parts(units: i64, pack_size: i64, deliveries: &[super::supply::Delivery]) -> Vec<(i32, Second, i64)> {
     let packs = units / pack_size;
     let (mut share, mut sent) = (0.0, 0);
     let mut parts = Vec::with_capacity(deliveries.len());
@@ -267,6 +296,7 @@ fn share_of(packs: i64, share: f64) -> i64 {
 /// One shelf on its way through the days.
 struct Run<'a> {
     product: &'a Product,
+    start: i32,
     backorder_days: i32,
     on_hand: i64,
     on_order: i64,
@@ -317,7 +347,7 @@ impl Run<'_> {
             }
             self.on_hand -= shipped;
             line.units -= shipped;
-            self.tally.shipped_units += shipped;
+            self.tally.shipped_units += if line.day >= self.start { shipped } else { 0 };
             self.tally.filled_units += if line.day == day { shipped } else { 0 };
             if line.units == 0 {
                 self.waiting.pop_front();
@@ -327,9 +357,8 @@ impl Run<'_> {
 
     /// Lines of this day and before have waited too long.
     fn give_up(&mut self, last: i32) {
-        while self.waiting.front().is_some_and(|line| line.day <= last) {
-            let units = self.waiting.pop_front().map_or(0, |line| line.units);
-            self.lose(units);
+        while let Some(line) = self.waiting.pop_front_if(|line| line.day <= last) {
+            self.lose(if line.day >= self.start { line.units } else { 0 });
         }
     }
 
@@ -341,7 +370,8 @@ impl Run<'_> {
     }
 
     fn lose(&mut self, units: i64) {
-        self.tally.lost_margin_cents += units * (self.product.list_price_cents - self.product.unit_cost_cents);
+        self.tally.lost_margin_cents +=
+            units * (self.product.list_price_cents - self.product.unit_cost_cents);
     }
 
     fn position(&self) -> i64 {
@@ -384,10 +414,12 @@ fn planner(records: &Records, settings: &Settings, start: i32) -> Tally {
         tally.shipped_units += all;
         if !line.waits || records.last - line.day >= settings.backorder_days {
             let product = records.product(line.shelf);
-            tally.lost_margin_cents += (line.units - all) * (product.list_price_cents - product.unit_cost_cents);
+            tally.lost_margin_cents +=
+                (line.units - all) * (product.list_price_cents - product.unit_cost_cents);
         }
     }
-    for purchase in records.purchases.iter().filter(|purchase| (start..=records.last).contains(&purchase.day)) {
+    for purchase in records.purchases.iter().filter(|purchase| (start..=records.last).contains(&purchase.day))
+    {
         tally.order_lines += 1;
         tally.bought_cents += purchase.units * purchase.unit_cost_cents;
     }

@@ -30,6 +30,8 @@ pub(super) struct DataSet {
     start_day: String,
     last_day: String,
     planner: Figures,
+    /// The planner's own orders and transfers in the replay: how exact the replay is.
+    planner_replayed: Figures,
     policies: Vec<PolicyReport>,
     #[serde(skip_serializing_if = "Option::is_none")]
     recommendations: Option<Vec<Recommendation>>,
@@ -81,8 +83,10 @@ struct Recommendation {
 
 impl Report {
     pub(super) fn new(data_sets: Vec<DataSet>) -> Self {
-        let names: Vec<&'static str> =
-            data_sets.first().map(|set| set.policies.iter().map(|policy| policy.policy).collect()).unwrap_or_default();
+        let names: Vec<&'static str> = data_sets
+            .first()
+            .map(|set| set.policies.iter().map(|policy| policy.policy).collect())
+            .unwrap_or_default();
         let summary = names
             .into_iter()
             .enumerate()
@@ -102,7 +106,10 @@ impl Report {
 
     /// Whether the recommended policy is nowhere more than so many points below the planner.
     pub(super) fn passes(&self, gate: f64) -> bool {
-        self.summary.first().and_then(|summary| summary.least_points_above_planner).is_some_and(|least| least >= -gate)
+        self.summary
+            .first()
+            .and_then(|summary| summary.least_points_above_planner)
+            .is_some_and(|least| least >= -gate)
     }
 
     pub(super) fn text(&self) -> String {
@@ -133,6 +140,7 @@ impl DataSet {
             start_day: records.first.plus(trial.start).to_string(),
             last_day: records.first.plus(records.last).to_string(),
             planner: Figures::new(&planner, false),
+            planner_replayed: Figures::new(&trial.planner_replayed(), false),
             policies,
             recommendations: last_day.then(|| recommendations(trial)),
         }
@@ -141,12 +149,24 @@ impl DataSet {
     fn text(&self) -> String {
         let title = format!("{}: {} to {}", self.name, self.start_day, self.last_day);
         let header = [
-            "policy", "fill rate", "later too", "stock-outs", "stock value", "orders", "bought", "holding cost",
-            "lost margin", "repeated", "at planner's value",
+            "policy",
+            "fill rate",
+            "later too",
+            "stock-outs",
+            "stock value",
+            "orders",
+            "bought",
+            "holding cost",
+            "lost margin",
+            "repeated",
+            "at planner's value",
         ];
         let mut aligns = [Align::Right; 11];
         aligns[0] = Align::Left;
-        let mut rows = vec![self.planner.row("planner", String::new())];
+        let mut rows = vec![
+            self.planner.row("planner", String::new()),
+            self.planner_replayed.row("planner, replayed", String::new()),
+        ];
         rows.extend(
             self.policies
                 .iter()

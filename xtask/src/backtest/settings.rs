@@ -64,7 +64,9 @@ impl Settings {
             ("service_level_max", (0.5..1.0).contains(&self.service_level_max), "0.5 to below 1"),
         ];
         match rules.iter().find(|(_, holds, _)| !holds) {
-            Some((name, _, range)) => bail!("variable {name} must be {range}; correct dbt_project.yml or --vars"),
+            Some((name, _, range)) => {
+                bail!("variable {name} must be {range}; correct dbt_project.yml or --vars")
+            }
             None => Ok(()),
         }
     }

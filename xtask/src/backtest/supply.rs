@@ -58,7 +58,10 @@ impl Supply {
         let agreed: Vec<LeadTime> = records
             .suppliers
             .iter()
-            .map(|supplier| LeadTime { days: supplier.lead_time_days, stddev: supplier.lead_time_stddev_days })
+            .map(|supplier| LeadTime {
+                days: supplier.lead_time_days,
+                stddev: supplier.lead_time_stddev_days,
+            })
             .collect();
         let planned = (0..agreed.len())
             .map(|supplier| planned(records, settings, &receipts, supplier, agreed[supplier]))
@@ -129,8 +132,10 @@ fn deliveries(purchase: &Purchase, receipts: &[(i32, Second, i64)], open_days: i
     let share = |units: i64| float(units) / float(purchase.units.max(1));
     let mut parts: Vec<Delivery> = receipts
         .iter()
-        .map(|&(day, second, units)| {
-            Delivery { days: (day - purchase.day).max(1), second, share: share(units) }
+        .map(|&(day, second, units)| Delivery {
+            days: (day - purchase.day).max(1),
+            second,
+            share: share(units),
         })
         .collect();
     let received: i64 = receipts.iter().map(|(_, _, units)| units).sum();
@@ -178,10 +183,8 @@ fn planned(
                     *total += change_by;
                 }
             }
-            measured(settings, totals).unwrap_or(LeadTime {
-                days: rounded(agreed.days, 2),
-                stddev: rounded(agreed.stddev, 2),
-            })
+            measured(settings, totals)
+                .unwrap_or(LeadTime { days: rounded(agreed.days, 2), stddev: rounded(agreed.stddev, 2) })
         })
         .collect()
 }
