@@ -62,7 +62,7 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value_t)]
     lead_times: LeadTimes,
 
-    /// Variables in place of those of the dbt project, as dbt takes them: '{order_cycle_days: 14}'.
+    /// Variables in place of those of the dbt project, as `elt` takes them: a mapping in YAML.
     #[arg(long, value_name = "YAML")]
     vars: Option<String>,
 
@@ -71,7 +71,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "POINTS")]
     gate: Option<f64>,
 
-    /// List what the policy orders on the last day too; it is what reorder_recommendations shows. Needs --format json.
+    /// List what the policy orders on the last day too; it is what `reorder_recommendations` shows. Needs
+    /// --format json.
     #[arg(long)]
     last_day: bool,
 
@@ -81,6 +82,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
+    if args.last_day && args.format == Format::Human {
+        bail!("--last-day needs --format json");
+    }
     interrupt::listen()?;
     let project = Project::read(&repo.dbt_project()?)?;
     let settings = Settings::read(&project, args.vars.as_deref())?;

@@ -251,14 +251,13 @@ fn shelves(records: &Records, settings: &Settings, start: i32, supplies: Supplie
             Kind::Receipt if repeats(ordered_before) => {
                 What::Arrival { units, ordered: movement.purchase.is_some() }
             }
-            Kind::Return => What::Arrival { units, ordered: false },
             Kind::TransferIn if repeats(sent_before.is_some_and(|&day| day < start)) => {
                 shelf.on_order += units;
                 What::Arrival { units, ordered: true }
             }
             Kind::TransferOut if supplies == Supplies::All => What::Loss(-units),
             Kind::Adjustment if units < 0 => What::Loss(-units),
-            Kind::Adjustment => What::Arrival { units, ordered: false },
+            Kind::Return | Kind::Adjustment => What::Arrival { units, ordered: false },
             _ => continue,
         };
         shelf.events.push(Event { day: movement.day, second: movement.second, what });

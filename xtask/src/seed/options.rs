@@ -116,7 +116,7 @@ pub(super) fn usual(world: World, seed: u64) -> Result<Spec> {
         args: Args,
     }
     let defaults = <Defaults as clap::Parser>::try_parse_from(["seed"])?;
-    Args { world, seed, ..defaults.args }.spec()
+    Args { seed, world, ..defaults.args }.spec()
 }
 
 fn parse_end(text: &str) -> Result<Date, String> {
