@@ -93,12 +93,14 @@ impl Records {
         self.products.len() * self.warehouses.len()
     }
 
-    pub(super) fn product(&self, shelf: usize) -> &Product {
-        &self.products[shelf / self.warehouses.len()]
+    /// Of a shelf.
+    pub(super) fn product(&self, place: usize) -> &Product {
+        &self.products[place / self.warehouses.len()]
     }
 
-    pub(super) fn warehouse(&self, shelf: usize) -> usize {
-        shelf % self.warehouses.len()
+    /// Of a shelf.
+    pub(super) fn warehouse(&self, place: usize) -> usize {
+        place % self.warehouses.len()
     }
 
     /// 0 is Monday.
@@ -202,7 +204,7 @@ impl Reader<'_> {
         let first = Day::of(first);
         let day = |date: Date| Day::of(date).since(first);
         let counted = |date: Date| date <= last;
-        let shelf = |file: &str, product: &str, warehouse: &str| {
+        let shelf_of = |file: &str, product: &str, warehouse: &str| {
             let product = found(&product_of, file, "product", product)?;
             Ok::<_, anyhow::Error>(
                 product * warehouses.len() + found(&warehouse_of, file, "warehouse", warehouse)?,
@@ -210,7 +212,7 @@ impl Reader<'_> {
         };
         let line = |row: &LineRow| {
             Ok::<_, anyhow::Error>(Line {
-                shelf: shelf("raw_customer_orders", &row.product_id, &row.warehouse_id)?,
+                shelf: shelf_of("raw_customer_orders", &row.product_id, &row.warehouse_id)?,
                 day: day(row.ordered_at.date()),
                 second: second(row.ordered_at),
                 units: row.quantity_ordered,
@@ -219,7 +221,7 @@ impl Reader<'_> {
         };
         let purchase = |row: &PurchaseRow| {
             Ok::<_, anyhow::Error>(Purchase {
-                shelf: shelf("raw_purchase_orders", &row.product_id, &row.warehouse_id)?,
+                shelf: shelf_of("raw_purchase_orders", &row.product_id, &row.warehouse_id)?,
                 supplier: found(&supplier_of, "raw_purchase_orders", "supplier", &row.supplier_id)?,
                 day: day(row.ordered_on),
                 units: row.quantity_ordered,
@@ -234,7 +236,7 @@ impl Reader<'_> {
                 .as_deref()
                 .map(|id| found(&purchase_of, file, "purchase order line", id));
             Ok::<_, anyhow::Error>(Movement {
-                shelf: shelf(file, &row.product_id, &row.warehouse_id)?,
+                shelf: shelf_of(file, &row.product_id, &row.warehouse_id)?,
                 day: day(row.moved_at.date()),
                 second: second(row.moved_at),
                 kind: kind(&row.movement_type)?,

@@ -89,9 +89,9 @@ impl Supply {
     }
 
     /// The deliveries of an order: the same in every policy that orders for the shelf on that day.
-    pub(super) fn draw(&self, supplier: usize, shelf: usize, day: i32, draw: u32) -> Vec<Delivery> {
-        let place = (u64::from(draw) << 48) ^ ((shelf as u64) << 16) ^ u64::from(day.unsigned_abs());
-        let mut dice = Dice::new(self.seed, Purpose::Backtest, place);
+    pub(super) fn draw(&self, supplier: usize, place: usize, day: i32, draw: u32) -> Vec<Delivery> {
+        let index = (u64::from(draw) << 48) ^ ((place as u64) << 16) ^ u64::from(day.unsigned_abs());
+        let mut dice = Dice::new(self.seed, Purpose::Backtest, index);
         let orders = &self.history[supplier];
         if self.source == LeadTimes::History && orders.len() >= FEWEST {
             let near = nearest(orders, day);
