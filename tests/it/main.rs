@@ -25,4 +25,5 @@ mod secrets;
 mod seed;
 mod snowflake;
 mod support;
+mod wanted;
 mod workflows;

@@ -2,6 +2,7 @@
 
 mod github;
 mod on_actions;
+mod reproduce;
 mod slack;
 
 use std::fs;

@@ -48,6 +48,28 @@ pub(crate) fn scrubbed_program(program: &Path, folder: &Path) -> StdCommand {
     command
 }
 
+/// A line of a shell in `folder`, as a step of a workflow runs it, where `cargo xtask` is the program under test. The
+/// folder `bin` gets the `cargo` that starts it.
+pub(crate) fn shell(bin: &Path, folder: &Path, line: &str) -> StdCommand {
+    use std::os::unix::fs::PermissionsExt as _;
+    let cargo = bin.join("cargo");
+    if !cargo.exists() {
+        fs::create_dir_all(bin).expect("a folder");
+        // cargo itself is asked for the dependencies by the audit.
+        let real = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+        let text = format!(
+            "#!/bin/sh\n[ \"$1\" = xtask ] || exec {real} \"$@\"\nshift\nexec {} \"$@\"\n",
+            program().display()
+        );
+        fs::write(&cargo, text).expect("a writable folder");
+        fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).expect("a program");
+    }
+    let path = std::env::var("PATH").expect("a PATH");
+    let mut command = scrubbed_program(Path::new("bash"), folder);
+    command.args(["-e", "-c", line]).env("PATH", format!("{}:{path}", bin.display())).env("CI", "true");
+    command
+}
+
 /// Variables that change what the toolkit does. Where packages come from in the real environment
 /// (PIP_*, UV_*) is set by the tests that need it.
 fn is_scrubbed(name: &str) -> bool {

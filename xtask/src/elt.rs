@@ -318,7 +318,7 @@ fn conclude(
     built: Built,
 ) -> Result<Outcome> {
     let located = locate::Project { folder: project, name: repo.relative(project) };
-    let details = failures::details(warehouse, &built, &located);
+    let details = failures::details(warehouse, &built, &located, repo);
     let report = report::Report::new(warehouse.target(), built, details);
     on_actions::tell(&report)?;
     match format {

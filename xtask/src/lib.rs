@@ -93,6 +93,7 @@ pub fn main() -> ExitCode {
         Ok(outcome) => outcome.into(),
         Err(error) => {
             system::console::error(&error);
+            system::actions::report(&format!("{error:#}"));
             ExitCode::from(Outcome::COULD_NOT_RUN)
         }
     }

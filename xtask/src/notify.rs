@@ -8,6 +8,8 @@ mod alerts;
 mod facts;
 #[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod kinds;
 mod markdown;
 mod message;
 mod post;
@@ -16,8 +18,8 @@ mod slack;
 use anyhow::Result;
 
 use self::facts::{Facts, Origin, Reader, Run, Stage};
-pub(crate) use self::message::Tests;
 use self::message::Verdict;
+pub(crate) use self::message::{ROWS, Tests, row, with_rows};
 use crate::system::outcome::Outcome;
 use crate::system::repo::Repo;
 use crate::system::{actions, console};
@@ -57,9 +59,9 @@ struct Inputs {
     #[arg(long, value_name = "FILE")]
     metrics: Option<String>,
 
-    /// What `lint --format json` printed, to show if security failed.
-    #[arg(long, value_name = "FILE", env = "XTASK_FINDINGS")]
-    findings: Option<String>,
+    /// What `lint` and `secrets` printed with `--format json`, to show if security failed; files with commas between.
+    #[arg(long, value_name = "FILE", env = "XTASK_FINDINGS", value_delimiter = ',')]
+    findings: Vec<String>,
 
     /// How a stage ended, such as `security=success`; may be given again.
     #[arg(long, value_name = "NAME=RESULT")]
@@ -148,9 +150,10 @@ impl Inputs {
         let security_failed = stages
             .iter()
             .any(|stage| stage.name == "security" && stage.result == facts::StageResult::Failure);
-        let findings: Option<facts::Findings> = given(&self.findings)
-            .filter(|file| security_failed && std::path::Path::new(file).exists())
-            .and_then(|file| reader.read("the findings (--findings)", &file));
+        // A scan that did not come so far leaves no file.
+        let left = self.findings.iter().filter(|file| security_failed && std::path::Path::new(file).exists());
+        let findings: Vec<facts::Findings> =
+            left.filter_map(|file| reader.read("the findings (--findings)", file)).collect();
         Facts {
             plan: given(&self.plan).and_then(|plan| reader.read("the plan (--plan)", &plan)),
             runs: self.run.iter().filter_map(|file| reader.left_by("elt", &stages, run, file)).collect(),
@@ -158,7 +161,7 @@ impl Inputs {
                 .and_then(|file| reader.left_by("observability", &stages, metrics, &file)),
             stages,
             dropped,
-            findings: findings.unwrap_or_default().findings,
+            findings: findings.into_iter().flat_map(|found| found.findings).collect(),
             origin: Origin::from_env(),
             report_url: self.report_url.clone(),
             gaps: reader.gaps,

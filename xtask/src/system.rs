@@ -13,4 +13,5 @@ pub(crate) mod http;
 pub(crate) mod interrupt;
 pub(crate) mod outcome;
 pub(crate) mod probe;
+pub(crate) mod redact;
 pub(crate) mod repo;

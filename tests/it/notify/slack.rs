@@ -191,7 +191,7 @@ fn what_a_stage_could_not_leave_is_not_missed() {
     std::fs::remove_file(left.path().join("metrics.json")).unwrap();
     ended(send(&left, &server));
     let text = shown(&server.requests()[0].json());
-    assert!(text.contains("issue_42: security failed") && text.contains("its log tells why"), "{text}");
+    assert!(text.contains("issue_42: security failed") && text.contains("see the log of the run"), "{text}");
     assert!(!text.contains("could not be read"), "{text}");
 
     left.write("needs.json", &json!({"elt": {"result": "success"}}));

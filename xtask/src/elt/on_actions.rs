@@ -54,11 +54,14 @@ fn outputs(report: &Report, tests: notify::Tests) -> Vec<(&'static str, String)>
 fn annotate(report: &Report, level: Level, wanted: impl Fn(&Node) -> bool) {
     for node in report.nodes.iter().filter(|node| wanted(node)).take(SHOWN) {
         let location = node.detail.as_ref().and_then(|detail| detail.location.as_ref());
-        let message = node.message.as_deref().unwrap_or("dbt gives no message");
+        let message = node.message.as_deref().unwrap_or("dbt gives no message").trim();
+        let rows = node.detail.iter().flat_map(|detail| &detail.sample);
+        let rows: Vec<String> = rows.take(notify::ROWS).map(notify::row).collect();
+        let message = notify::with_rows(message, &rows);
         actions::annotate(&Annotation {
             level,
             title: &format!("{} {}: {}", node.kind.replace('_', " "), node.status, node.name),
-            message: &message.trim().chars().take(MESSAGE).collect::<String>(),
+            message: &message.chars().take(MESSAGE).collect::<String>(),
             file: location.map(|location| location.path.as_str()),
             line: location.map(|location| location.line),
         });

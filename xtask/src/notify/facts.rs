@@ -11,10 +11,11 @@ use std::str::FromStr;
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::core::context;
 use crate::system::actions;
+use crate::system::redact::{redact, secrets};
 
 /// The stages of a pipeline in the order in which they run.
 pub(super) const STAGES: [&str; 3] = ["security", "elt", "observability"];
@@ -27,7 +28,7 @@ pub(crate) struct Facts {
     pub(super) stages: Vec<Stage>,
     /// How many environments the clean-up jobs report to have dropped; `None` if none reports it.
     pub(super) dropped: Option<u64>,
-    /// What `lint` found, if security failed.
+    /// What `lint` and the scan of the history found, if security failed.
     pub(super) findings: Vec<Finding>,
     pub(super) origin: Origin,
     pub(super) report_url: Option<String>,
@@ -80,6 +81,8 @@ pub(crate) struct Node {
     pub(super) message: Option<String>,
     pub(super) location: Option<Location>,
     pub(super) depends_on: Option<Vec<String>>,
+    /// The first rows that a failing test found.
+    pub(super) sample: Vec<Map<String, Value>>,
 }
 
 impl Node {
@@ -92,7 +95,7 @@ impl Node {
     }
 }
 
-/// A finding, as `lint --format json` writes it.
+/// A finding, as `lint`, `secrets --history` and `audit` with `--format json` write it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Finding {
@@ -100,6 +103,8 @@ pub(super) struct Finding {
     pub(super) path: String,
     pub(super) line: usize,
     pub(super) message: String,
+    /// Of the history: the commit that brought it.
+    pub(super) commit: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -151,6 +156,8 @@ pub(super) struct Figure {
 pub(crate) struct Stage {
     pub(super) name: String,
     pub(super) result: StageResult,
+    /// What kept its command from running, as the job reports it.
+    pub(super) error: Option<String>,
 }
 
 /// GitHub's words for how a job ended.
@@ -180,7 +187,7 @@ impl FromStr for Stage {
         if name.trim().is_empty() {
             return Err("the name of the stage is missing".to_owned());
         }
-        Ok(Self { name: name.trim().to_owned(), result })
+        Ok(Self { name: name.trim().to_owned(), result, error: None })
     }
 }
 
@@ -274,7 +281,12 @@ impl Reader {
             self.read("the results of the stages (--needs)", given).unwrap_or_default();
         let dropped = |job: &Job| job.outputs.get("dropped")?.as_str()?.parse::<u64>().ok();
         let dropped = jobs.values().filter_map(dropped).reduce(|sum, more| sum + more);
-        (jobs.into_iter().map(|(name, job)| Stage { name, result: job.result }).collect(), dropped)
+        let error = |job: &Job| {
+            let error = job.outputs.get("error")?.as_str()?.trim();
+            (!error.is_empty()).then(|| error.to_owned())
+        };
+        let stage = |(name, job): (String, Job)| Stage { name, result: job.result, error: error(&job) };
+        (jobs.into_iter().map(stage).collect(), dropped)
     }
 }
 
@@ -295,39 +307,6 @@ fn json(given: &str) -> Result<Value> {
     serde_json::from_str(&text).context("it is no JSON")
 }
 
-/// Values of variables that hold secrets by their names.
-fn secrets(variables: impl Iterator<Item = (String, String)>) -> Vec<String> {
-    const ENDS: [&str; 7] =
-        ["PASSWORD", "TOKEN", "SECRET", "PASSPHRASE", "PRIVATE_KEY", "API_KEY", "WEBHOOK_URL"];
-    /// Shorter values would tear holes into ordinary words.
-    const SHORTEST: usize = 6;
-    let of_secret =
-        variables.filter(|(name, _)| ENDS.iter().any(|end| name.to_ascii_uppercase().ends_with(end)));
-    // A key of several lines may be quoted line by line.
-    of_secret
-        .flat_map(|(_, value)| {
-            let lines: Vec<String> = value.lines().map(|line| line.trim().to_owned()).collect();
-            std::iter::once(value.trim().to_owned()).chain(lines)
-        })
-        .filter(|value| value.len() >= SHORTEST)
-        .collect()
-}
-
-fn redact(value: &mut Value, secrets: &[String]) {
-    match value {
-        Value::String(text) => {
-            for secret in secrets {
-                if text.contains(secret.as_str()) {
-                    *text = text.replace(secret.as_str(), "***");
-                }
-            }
-        }
-        Value::Array(values) => values.iter_mut().for_each(|value| redact(value, secrets)),
-        Value::Object(map) => map.values_mut().for_each(|value| redact(value, secrets)),
-        _ => {}
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -345,16 +324,6 @@ mod tests {
         assert_eq!(reader.gaps.len(), 3);
         let run: Run = reader.read("the run", r#"{"schema": "issue_1", "new": [1]}"#).expect("a run");
         assert_eq!((run.schema.as_str(), run.nodes.len()), ("issue_1", 0));
-    }
-
-    #[test]
-    fn secrets_are_taken_out_wherever_they_stand() {
-        let password = ["hunter", "2hunter"].concat();
-        let variables = [("SNOWFLAKE_PASSWORD", password.as_str()), ("MY_TOKEN", "x"), ("HOME", "/home/me")];
-        let secrets = secrets(variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
-        let mut value = serde_json::json!({"nodes": [{"message": format!("login with {password} failed")}]});
-        redact(&mut value, &secrets);
-        assert_eq!(value["nodes"][0]["message"], "login with *** failed");
     }
 
     #[test]

@@ -73,6 +73,7 @@ fn facts(texts: &[String], many: usize) -> Facts {
             "id": format!("test.{at}.{}", text(at)), "name": text(at), "kind": if at.is_multiple_of(2) { "test" } else { text(at + 1) },
             "status": (["fail", "error", "warn", "skipped"][at % 4]), "seconds": at, "message": text(at + 2),
             "location": {"path": text(at + 3), "line": 7}, "depends_on": [text(at)],
+            "sample": (0..at % 5).map(|row| json!({text(row): text(at + row), "n": row})).collect::<Vec<_>>(),
         })
     };
     let run = json!({

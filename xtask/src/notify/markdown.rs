@@ -54,13 +54,17 @@ pub(crate) fn written_by(comment: &str) -> Option<(u64, u64)> {
 /// The whole content, the important first and the long folded away.
 pub(crate) fn render(message: &Message) -> String {
     let mut text = format!("### {} {}\n\n", message.verdict.symbol(), inline(&message.headline));
-    text.push_str(&overview(message));
+    // First of all: mails and previews show a few lines only.
     if let Some(first) = message.causes.first() {
         let _ = write!(text, "**Cause:** {}\n\n", cause(first));
+        for row in first.rows.iter().skip(1) {
+            let _ = write!(text, "• row {}\n\n", code(row));
+        }
         if message.skipped > 0 {
             let _ = write!(text, "{} nodes were skipped because of failures.\n\n", message.skipped);
         }
     }
+    text.push_str(&overview(message));
     for alert in &message.alerts {
         let _ = write!(text, "{}\n\n", inline(alert));
     }
@@ -121,13 +125,15 @@ fn cause(cause: &Cause) -> String {
         .as_ref()
         .map(|place| format!(" in {}", code(&format!("{}:{}", place.path, place.line))));
     let line = cause.line.as_ref().map(|line| format!(": {}", inline(line)));
+    let row = cause.rows.first().map(|row| format!("; row {}", code(row)));
     format!(
-        "{} {} {}{}{}",
+        "{} {} {}{}{}{}",
         inline(&cause.kind),
         inline(&cause.status),
         code(&cause.name),
         place.unwrap_or_default(),
-        line.unwrap_or_default()
+        line.unwrap_or_default(),
+        row.unwrap_or_default(),
     )
 }
 
@@ -139,8 +145,10 @@ fn causes(what: &str, causes: &[Cause], room: usize) -> String {
     let mut text = format!("<details><summary>{} {what}</summary>\n\n", causes.len());
     let mut shown = 0;
     for one in causes {
-        let more = one.detail.as_ref().filter(|detail| one.line.as_ref() != Some(detail));
-        let detail = more.map(|detail| format!("<pre>{}</pre>\n\n", preformatted(detail)));
+        let more =
+            one.detail.as_ref().filter(|detail| one.line.as_ref() != Some(detail) || one.rows.len() > 1);
+        let more = more.map(|detail| super::message::with_rows(detail, &one.rows));
+        let detail = more.as_deref().map(|detail| format!("<pre>{}</pre>\n\n", preformatted(detail)));
         // Of a line's first character Markdown may make a list, so it is one of ours.
         let entry = format!("• {}\n\n{}", cause(one), detail.unwrap_or_default());
         if text.len() + entry.len() > room {

@@ -6,9 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::facts::{Facts, Figure, Finding, Location, Node, Plan, Run, STAGES, Stage, StageResult};
+use super::facts::{Facts, Figure, Finding, Location, Node, Plan, Run, STAGES, StageResult};
 use crate::core::environment::Name;
 use crate::system::console;
 
@@ -162,6 +162,8 @@ pub(crate) struct Cause {
     pub(super) line: Option<String>,
     /// The whole message, as far as anybody reads it.
     pub(super) detail: Option<String>,
+    /// The first rows that a failing test found, each in one line.
+    pub(super) rows: Vec<String>,
 }
 
 /// The content of what is told about `facts`.
@@ -297,7 +299,7 @@ fn stages(facts: &Facts) -> Vec<(String, State)> {
         !STAGES.contains(&stage.name.as_str())
             && matches!(stage.result, StageResult::Failure | StageResult::Cancelled)
     });
-    of_pipeline.chain(others.map(|Stage { name, result }| (line(name, NAME), State::from(*result)))).collect()
+    of_pipeline.chain(others.map(|stage| (line(&stage.name, NAME), State::from(stage.result)))).collect()
 }
 
 impl From<StageResult> for State {
@@ -429,7 +431,9 @@ fn causes(facts: &Facts, stages: &[(String, State)]) -> Vec<Cause> {
             _ => false,
         };
         if *state == State::Failure && !told {
-            causes.push(Cause::of_stage(name, gate(facts, name).as_deref()));
+            let error = facts.stages.iter().rfind(|stage| stage.name == *name);
+            let error = error.and_then(|stage| stage.error.clone());
+            causes.push(Cause::of_stage(name, gate(facts, name).or(error).as_deref()));
         }
     }
     causes.truncate(MOST_CAUSES);
@@ -439,11 +443,34 @@ fn causes(facts: &Facts, stages: &[(String, State)]) -> Vec<Cause> {
 /// Why the stage of the metrics failed, if an alert did that.
 fn gate(facts: &Facts, stage: &str) -> Option<String> {
     let alerts = facts.metrics.iter().flat_map(|metrics| &metrics.alerts);
-    let gating = alerts.filter(|alert| alert.state == "firing" && alert.gates).count();
-    (stage == "observability" && gating > 0).then(|| {
-        let (alerts, them) = if gating == 1 { ("alert fires", "it") } else { ("alerts fire", "them") };
-        format!("{gating} {alerts} with a severity that fails the gate; the report shows {them}")
-    })
+    let mut gating = alerts.filter(|alert| alert.state == "firing" && alert.gates);
+    let first = gating.next().filter(|_| stage == "observability")?;
+    let more = gating.count();
+    let more = if more > 0 { format!(" (and {more} more that fail the gate)") } else { String::new() };
+    Some(format!("the alert {} fires: {}{more}", first.name, first.message))
+}
+
+/// Rows that are shown of a failing test.
+pub(crate) const ROWS: usize = 3;
+
+/// Characters of a row.
+const ROW: usize = 160;
+
+/// A row of a table in one line: `order_id=7, quantity=-1`.
+pub(crate) fn row(row: &Map<String, Value>) -> String {
+    let cell = |(name, value): (&String, &Value)| {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        format!("{name}={}", line(&value, NAME))
+    };
+    line(&row.iter().map(cell).collect::<Vec<_>>().join(", "), ROW)
+}
+
+/// `text` with rows below its first line.
+pub(crate) fn with_rows(text: &str, rows: &[String]) -> String {
+    let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
+    let rows = rows.iter().map(|row| format!("row: {row}"));
+    let rest = Some(rest.to_owned()).filter(|rest| !rest.is_empty());
+    std::iter::once(first.to_owned()).chain(rows).chain(rest).collect::<Vec<_>>().join("\n")
 }
 
 /// The failed nodes of a run that no other failure explains.
@@ -472,9 +499,10 @@ impl Cause {
         format!("{} {}: {}", self.kind, self.status, self.name)
     }
 
-    /// The message, or what stands for one.
-    pub(crate) fn text(&self) -> &str {
-        self.detail.as_deref().or(self.line.as_deref()).unwrap_or("dbt gives no message")
+    /// The message, or what stands for one, and the rows below its first line: what follows may be long.
+    pub(crate) fn text(&self) -> String {
+        let text = self.detail.as_deref().or(self.line.as_deref()).unwrap_or("dbt gives no message");
+        with_rows(text, &self.rows)
     }
 
     fn of_node(node: &Node) -> Self {
@@ -489,18 +517,23 @@ impl Cause {
                 .map(|place| Location { path: line(&place.path, LINE), line: place.line }),
             line: message.and_then(first_line),
             detail: message.map(block),
+            rows: node.sample.iter().take(ROWS).map(row).collect(),
         }
     }
 
     fn of_finding(finding: &Finding) -> Self {
+        let short = |commit: &String| commit.chars().take(10).collect::<String>();
+        let commit = finding.commit.as_ref().map(|commit| format!(" (in commit {})", short(commit)));
+        let commit = commit.unwrap_or_default();
         Self {
             status: "finding".to_owned(),
             kind: "security".to_owned(),
             name: line(&finding.rule, NAME),
             location: (finding.line > 0)
                 .then(|| Location { path: line(&finding.path, LINE), line: finding.line }),
-            line: Some(line(&finding.message, LINE)),
+            line: Some(line(&format!("{}{commit}", finding.message), LINE)),
             detail: Some(block(&finding.message)),
+            rows: Vec::new(),
         }
     }
 
@@ -510,8 +543,9 @@ impl Cause {
             kind: "stage".to_owned(),
             name: line(name, NAME),
             location: None,
-            line: message.map_or_else(|| Some("its log tells why".to_owned()), first_line),
+            line: message.map_or_else(|| Some("see the log of the run".to_owned()), first_line),
             detail: message.map(block),
+            rows: Vec::new(),
         }
     }
 }
@@ -596,7 +630,7 @@ fn reproduce(
 ) -> Option<String> {
     let failed = |name: &str| stages.iter().any(|(other, state)| other == name && *state == State::Failure);
     if failed("security") {
-        return Some("cargo xtask lint && cargo xtask secrets --history".to_owned());
+        return Some("cargo xtask lint && cargo xtask secrets --history && cargo xtask audit".to_owned());
     }
     let on = plan.and_then(|plan| plan.target.as_deref()).filter(|target| *target == "snowflake");
     let on = on.map(|target| format!(" --target {target}")).unwrap_or_default();
@@ -673,7 +707,7 @@ fn is_invisible(c: char) -> bool {
 mod tests {
     use serde_json::json;
 
-    use super::super::facts::{Metrics, Origin};
+    use super::super::facts::{Metrics, Origin, Stage};
     use super::*;
 
     fn node(id: &str, status: &str, depends_on: &[&str]) -> Value {

@@ -185,7 +185,7 @@ pub(super) fn annotations(message: &Message) -> Vec<Annotation> {
             end_line: place.line,
             annotation_level: level,
             title: shortened(&cause.title(), TITLE),
-            message: cause.text().to_owned(),
+            message: cause.text(),
         })
     };
     failed.chain(warned).filter_map(annotation).take(MOST_ANNOTATIONS).collect()

@@ -81,16 +81,17 @@ fn blocks(message: &Message) -> Vec<(u8, Value)> {
         "text": {"type": "plain_text", "text": escaped(&title, HEADER), "emoji": true},
     });
     let mut blocks = vec![(0, header)];
+    // The first cause first of all: phones show a few lines only.
+    let mut causes = causes(message).into_iter();
+    blocks.extend(causes.next().map(|text| (1, section(&text))));
     if !message.stages.is_empty() {
-        blocks.push((1, section(&stages(message))));
+        blocks.push((2, section(&stages(message))));
     }
     let fields = fields(message);
     if !fields.is_empty() {
-        blocks.push((1, json!({"type": "section", "fields": fields})));
+        blocks.push((2, json!({"type": "section", "fields": fields})));
     }
-    for (at, text) in causes(message).into_iter().enumerate() {
-        blocks.push((if at == 0 { 1 } else { 4 }, section(&text)));
-    }
+    blocks.extend(causes.map(|text| (4, section(&text))));
     if !message.slowest.is_empty() {
         let slowest =
             message.slowest.iter().map(|(name, seconds)| format!("{} {seconds:.1} s", escaped(name, SHORT)));
@@ -163,8 +164,10 @@ fn cause(cause: &Cause) -> String {
     let place =
         cause.location.as_ref().map(|place| format!("\n{}:{}", escaped(&place.path, SHORT), place.line));
     let line = cause.line.as_ref().map(|line| format!("\n>{}", escaped(line, 3 * SHORT)));
+    let rows = cause.rows.iter().map(|row| format!("\n>row: {}", escaped(row, 2 * SHORT)));
+    let rows = rows.collect::<Vec<_>>().concat();
     format!(
-        "*{} {}* {}{}{}",
+        "*{} {}* {}{}{}{rows}",
         escaped(&cause.kind, SHORT),
         escaped(&cause.status, SHORT),
         escaped(&cause.name, SHORT),
@@ -205,7 +208,8 @@ fn footer(message: &Message) -> Option<Value> {
 fn fallback(message: &Message) -> String {
     let cause = message.causes.first().map(|cause| {
         let line = cause.line.as_ref().map(|line| format!(": {line}")).unwrap_or_default();
-        format!("\n{} {} {}{line}", cause.kind, cause.status, cause.name)
+        let row = cause.rows.first().map(|row| format!("; row: {row}")).unwrap_or_default();
+        format!("\n{} {} {}{line}{row}", cause.kind, cause.status, cause.name)
     });
     let text = format!("{} {}{}", message.verdict.symbol(), message.headline, cause.unwrap_or_default());
     escaped(&text, 3 * SHORT)

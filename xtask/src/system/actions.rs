@@ -14,9 +14,11 @@ use std::sync::LazyLock;
 
 use anyhow::{Context as _, Result, ensure};
 use regex::Regex;
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::system::console;
+use crate::system::redact::{redact, secrets};
 
 /// GitHub refuses a step's whole summary when it is larger than this: 1 MiB.
 const SUMMARY_LIMIT: usize = 1024 * 1024;
@@ -126,6 +128,21 @@ impl fmt::Display for Annotation<'_> {
 pub(crate) fn annotate(annotation: &Annotation<'_>) {
     if active() {
         console::line(&annotation.to_string());
+    }
+}
+
+/// Characters of an error in an output and an annotation.
+const ERROR: usize = 2000;
+
+/// Report what kept a command from running: on the run's page, and as the output `error`, from which the last job of a
+/// pipeline takes the cause.
+pub(crate) fn report(error: &str) {
+    let mut text: Value = error.chars().take(ERROR).collect::<String>().into();
+    redact(&mut text, &secrets(std::env::vars()));
+    let text = text.as_str().unwrap_or_default();
+    annotate(&Annotation { level: Level::Error, title: "error", message: text, file: None, line: None });
+    if let Err(error) = set_outputs(&[("error", text.to_owned())]) {
+        tracing::warn!("{error:#}");
     }
 }
 
