@@ -56,9 +56,9 @@ pub(crate) fn shell(bin: &Path, folder: &Path, line: &str) -> StdCommand {
     if !cargo.exists() {
         fs::create_dir_all(bin).expect("a folder");
         // cargo itself is asked for the dependencies by the audit.
-        let real = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
         let text = format!(
-            "#!/bin/sh\n[ \"$1\" = xtask ] || exec {real} \"$@\"\nshift\nexec {} \"$@\"\n",
+            "#!/bin/sh\n[ \"$1\" = xtask ] || exec {} \"$@\"\nshift\nexec {} \"$@\"\n",
+            env!("CARGO"),
             program().display()
         );
         fs::write(&cargo, text).expect("a writable folder");
