@@ -27,6 +27,8 @@ fn texts() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("keys", "a.txt", repeated("key=")),
         ("base64", "a.txt", repeated("eyJhbGciOiJIUzI1NiJ9")),
         ("addresses", "a.txt", repeated("x://a:b@")),
+        ("passwords", "a.py", repeated("password = get_password('harbor', key=token_1)\n")),
+        ("heads", "a.txt", repeated(concat!("-----BEGIN RSA PRIV", "ATE KEY-----\n"))),
     ]
 }
 

@@ -207,6 +207,7 @@ impl Engine {
                 scan.act(*action, found.range());
             }
         }
+        scan.finish();
         for token in Tokens::of(bytes) {
             scan.token(token);
         }

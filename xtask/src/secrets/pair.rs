@@ -75,6 +75,10 @@ fn nearest(hits: &[Hit], at: usize, wanted: impl Fn(&Hit) -> bool) -> Option<usi
 /// The id whose name differs from the secret's only in that: `GOOGLE_CLIENT_ID` beside `GOOGLE_CLIENT_SECRET`.
 fn named(bytes: &[u8], secret: &Range<usize>) -> Option<Beside> {
     let name = name_before(bytes, secret.start).to_ascii_lowercase();
+    // Most names have none of the endings, and reading around each of them is not free.
+    if !ENDINGS.iter().any(|(ending, _)| name.ends_with(ending.as_bytes())) {
+        return None;
+    }
     let floor = secret.start.saturating_sub(NEAR);
     let ceiling = (secret.end + NEAR).min(bytes.len());
     let window = bytes[floor..ceiling].to_ascii_lowercase();

@@ -6,7 +6,7 @@ use super::super::assignment;
 use super::super::generic::{self, Kind, Language, Word};
 use super::super::judge::{self, Shape};
 use super::super::kubernetes;
-use super::super::rules::Candidate;
+use super::super::rules::{Candidate, LazyRegex};
 use super::super::tokens::{self, Token};
 use super::super::verify::{self, Proof};
 use super::{Action, Engine, Hit, Place, Source};
@@ -46,8 +46,8 @@ pub(super) struct Scan<'a> {
     /// A list of checksums: what looks random there is one.
     checksums: bool,
     hits: &'a mut Vec<Hit>,
-    /// For each rule that ran: up to where, so that no text is searched twice.
-    done: Vec<(usize, usize)>,
+    /// For each rule whose keywords occur: the stretch of text around the last of them, which is yet to be searched.
+    stretches: Vec<(usize, Range<usize>)>,
     /// The end of the last name read, so that `secret_token_key` is read once.
     name_end: usize,
 }
@@ -56,7 +56,7 @@ impl<'a> Scan<'a> {
     pub(super) fn new(engine: &'a Engine, place: Place<'a>, bytes: &'a [u8], hits: &'a mut Vec<Hit>) -> Self {
         let language = Language::of(place.path);
         let checksums = lists_checksums(place.path);
-        Self { engine, place, bytes, language, checksums, hits, done: Vec::new(), name_end: 0 }
+        Self { engine, place, bytes, language, checksums, hits, stretches: Vec::new(), name_end: 0 }
     }
 
     pub(super) fn act(&mut self, action: Action, at: Range<usize>) {
@@ -86,36 +86,50 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Runs a rule's regex around one of its keywords.
+    /// Notes one of a rule's keywords. Its regex runs later, once over each stretch of text: keywords that are close to
+    /// one another would have the same text searched again for each of them.
     pub(super) fn rule(&mut self, at: usize, keyword: Range<usize>) {
         let rule = &self.engine.set.rules[at];
-        let Some(regex) = rule.regex.as_ref() else { return };
-        let slot = self.done.iter().position(|(rule, _)| *rule == at);
-        let done = slot.map_or(0, |slot| self.done[slot].1);
-        if keyword.end < done {
-            return;
-        }
         let whole = rule.reach == 0 || rule.keywords.is_empty();
-        let (start, end) = if whole {
-            (0, self.bytes.len())
+        let around = if whole {
+            0..self.bytes.len()
         } else {
-            (
-                keyword.start.saturating_sub(rule.reach.min(BEHIND)).max(done),
-                (keyword.end + rule.reach).min(self.bytes.len()),
-            )
+            keyword.start.saturating_sub(rule.reach.min(BEHIND))
+                ..(keyword.end + rule.reach).min(self.bytes.len())
         };
-        if rule
-            .path
-            .as_ref()
-            .is_some_and(|path| !path.get().is_some_and(|p| p.is_match(self.place.path.as_bytes())))
-        {
+        let Some(slot) = self.stretches.iter().position(|(rule, _)| *rule == at) else {
+            self.stretches.push((at, around));
+            return;
+        };
+        let stretch = &mut self.stretches[slot].1;
+        if around.start <= stretch.end {
+            stretch.end = stretch.end.max(around.end);
+        } else {
+            let before = std::mem::replace(stretch, around);
+            self.search(at, before);
+        }
+    }
+
+    /// Searches the stretches that are left when the text ends.
+    pub(super) fn finish(&mut self) {
+        for (at, stretch) in std::mem::take(&mut self.stretches) {
+            self.search(at, stretch);
+        }
+    }
+
+    /// Runs a rule's regex over a stretch of the text.
+    fn search(&mut self, at: usize, stretch: Range<usize>) {
+        let rule = &self.engine.set.rules[at];
+        let here =
+            |path: &LazyRegex| path.get().is_some_and(|path| path.is_match(self.place.path.as_bytes()));
+        if !rule.path.as_ref().is_none_or(here) {
             return;
         }
-        let Some(regex) = regex.get() else { return };
-        let haystack = &self.bytes[..end];
-        let mut from = start;
-        let mut last = start;
-        while let Some(captures) = (from <= end).then(|| regex.captures_at(haystack, from)).flatten() {
+        let Some(regex) = rule.regex.as_ref().and_then(|regex| regex.get()) else { return };
+        let haystack = &self.bytes[..stretch.end];
+        let mut from = stretch.start;
+        while let Some(captures) = (from <= stretch.end).then(|| regex.captures_at(haystack, from)).flatten()
+        {
             let Some(whole_match) = captures.get(0) else { break };
             let group = if rule.secret_group > 0 {
                 captures.get(rule.secret_group)
@@ -125,13 +139,7 @@ impl<'a> Scan<'a> {
             if let Some(group) = group {
                 self.matched(at, group.range(), whole_match.range());
             }
-            last = whole_match.end();
             from = whole_match.end().max(from + 1).max(whole_match.start() + 1);
-        }
-        let upto = if whole { self.bytes.len() + 1 } else { last.max(keyword.end) };
-        match slot {
-            Some(slot) => self.done[slot].1 = upto,
-            None => self.done.push((at, upto)),
         }
     }
 

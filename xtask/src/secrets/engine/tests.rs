@@ -134,3 +134,13 @@ fn time_is_linear_on_hostile_text() {
         );
     }
 }
+
+#[test]
+fn keys_close_to_one_another_are_each_found_whole() {
+    let head = ["-----BEGIN RSA PRIV", "ATE KEY-----\n"].concat();
+    let body = ["MIIEowIBAAKCAQEA", "kZr7Qm2VtXb9Lw4HcYd8Ns3JfPg6RuTe1AiOo5CzGvBxEhKj"].concat();
+    let text = format!("{head}{body}\n").repeat(600);
+    let hits = engine().scan(Place { path: "keys.txt", commit: None }, text.as_bytes());
+    assert_eq!(hits.len(), 600);
+    assert!(hits.iter().all(|hit| hit.secret.trim_ascii() == body.as_bytes()));
+}

@@ -1,5 +1,11 @@
 //! Passwords that people choose or password managers draw: words, phrases, signs.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
+
+use super::placeholder::any_of;
 use super::{Shape, call, masked, other_kind, placeholder, template};
 
 /// A password that a person chose: no proof of chance, so the name it is given to must be strong.
@@ -415,21 +421,16 @@ const SAMPLE_WORDS: &[&str] = &[
 
 /// A password that samples, tests and default accounts have: the word itself, a product's name, counting.
 pub(in super::super) fn sample(value: &[u8]) -> bool {
-    let plain = plainly(value);
-    let digits = value.to_ascii_lowercase();
-    let part = |part: &&str| {
-        memchr::memmem::find(&plain, part.as_bytes()).is_some()
-            || memchr::memmem::find(&digits, part.as_bytes()).is_some()
+    static PARTS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| any_of(SAMPLE_PARTS));
+    static WORDS: LazyLock<HashSet<&[u8]>> =
+        LazyLock::new(|| SAMPLE_WORDS.iter().map(|word| word.as_bytes()).collect());
+    // Digits and signs read as the letters they are written for, too: `P@ssw0rd` as `password`.
+    let plain = unleet(value);
+    let holds = |text: &[u8]| {
+        PARTS.as_ref().is_some_and(|parts| parts.is_match(text))
+            || words_of(text).any(|word| WORDS.contains(word.as_slice()))
     };
-    SAMPLE_PARTS.iter().any(part)
-        || words_of(value).any(|word| SAMPLE_WORDS.iter().any(|sample| sample.as_bytes() == word.as_slice()))
-        || words_of(&unleet(value))
-            .any(|word| SAMPLE_WORDS.iter().any(|sample| sample.as_bytes() == word.as_slice()))
-}
-
-/// Lower case, with digits and signs read as the letters they are written for: `P@ssw0rd` as `password`.
-fn plainly(value: &[u8]) -> Vec<u8> {
-    unleet(value).to_ascii_lowercase()
+    holds(value) || holds(&plain)
 }
 
 fn unleet(value: &[u8]) -> Vec<u8> {

@@ -1,5 +1,9 @@
 //! What is written where a secret would go: templates, words for one, masks, counting.
 
+use std::sync::LazyLock;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
+
 use super::super::decode;
 
 /// Words that people write where a secret would go: they settle it wherever they stand.
@@ -74,10 +78,16 @@ const FILLERS: &[&str] = &[
 const COUNTING: &[&str] =
     &["abcdefghijkl", "abcd1234", "0123456789", "1234567890", "123456789", "abcdef12", "12345678"];
 
+/// A search for any of the words, in any case: values are asked for a hundred words each, and by the thousand.
+pub(super) fn any_of(words: &[&str]) -> Option<AhoCorasick> {
+    AhoCorasick::builder().ascii_case_insensitive(true).kind(Some(AhoCorasickKind::DFA)).build(words).ok()
+}
+
 /// Counts up instead of being drawn.
 pub(in super::super) fn counting(value: &[u8]) -> bool {
+    static COUNTED: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| any_of(COUNTING));
     let lower = value.to_ascii_lowercase();
-    COUNTING.iter().any(|word| memchr::memmem::find(&lower, word.as_bytes()).is_some()) || bytes_count(&lower)
+    COUNTED.as_ref().is_some_and(|words| words.is_match(value)) || bytes_count(&lower)
 }
 
 /// Bytes that count, in hexadecimal: `000102…1f`, as ciphers are tried with.
@@ -122,11 +132,12 @@ pub(in super::super) fn masked(value: &[u8]) -> bool {
 
 /// Stands where a secret will be put, or shows what one looks like.
 pub(in super::super) fn placeholder(value: &[u8]) -> bool {
-    let lower = value.to_ascii_lowercase();
-    let holds = |word: &str| memchr::memmem::find(&lower, word.as_bytes()).is_some();
-    PLACEHOLDERS.iter().any(|word| holds(word))
+    static ANYWHERE: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| any_of(PLACEHOLDERS));
+    static MOSTLY: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| any_of(FILLERS));
+    let mostly = |found: aho_corasick::Match| found.len() * 5 >= value.len() * 2;
+    ANYWHERE.as_ref().is_some_and(|words| words.is_match(value))
+        || MOSTLY.as_ref().is_some_and(|words| words.find_overlapping_iter(value).any(mostly))
         || encoded(value).is_some_and(|text| text.len() < value.len() && words_only(&text))
-        || FILLERS.iter().any(|word| word.len() * 5 >= lower.len() * 2 && holds(word))
 }
 
 /// Filled in later by a shell, a template engine or a formatter.
