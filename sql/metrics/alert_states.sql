@@ -1,4 +1,4 @@
--- How the alerts of a scope stood when they were last judged.
+-- The alert states of a scope at their last evaluation.
 select
     scope,
     days,

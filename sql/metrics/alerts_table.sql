@@ -1,4 +1,4 @@
--- How each alert stood when it was last judged, so that only a change is told.
+-- The state of each alert at its last evaluation, so that only a change is reported.
 create table if not exists {{ alerts }} (
     scope varchar not null,
     days bigint not null,

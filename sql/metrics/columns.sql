@@ -1,4 +1,4 @@
--- The columns of what stands in an environment, in their order.
+-- The columns of the relations in an environment, in their order.
 select
     lower(table_name) as relation_name,
     column_name,

@@ -1,6 +1,6 @@
 -- The tests whose latest result is a failure, with the rows that they found and when they passed for the last time.
--- One pass over the node log: `max_by` keeps what the newest result said. It passes over nulls, so they are replaced
--- on the way.
+-- One pass over the node log: `max_by` keeps the values of the newest result. It skips nulls, so they are replaced
+-- before it.
 with dated as (
     select
         environment,

@@ -1,4 +1,4 @@
--- What all environments' own runs found in their schemas when they ended.
+-- The relations that the environments' own runs found in their schemas when they ended.
 {% for schema in schemas %}
 select
     relations.run_id,

@@ -1,4 +1,4 @@
--- The runs of all environments. A clone carries the ledger of its base along: those runs are not its own.
+-- The runs of all environments. A clone includes the ledger of its base: those runs are left out.
 {% for schema in schemas %}
 select
     run_id,

@@ -1,5 +1,5 @@
--- What was kept of a scope, before the day of the report. Two calls at once may have kept a day twice. Figures of how
--- things are at the end of a window are the same whatever its length, so those of other lengths count too.
+-- The stored figures of a scope, before the day of the report. Two calls at once may have stored a day twice. Figures
+-- about the state at the end of a window do not depend on its length, so those of other lengths count too.
 select
     as_of as date_day,
     name,

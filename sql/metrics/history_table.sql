@@ -1,4 +1,4 @@
--- Figures of earlier days, so that trends outlive the query log: one row a figure, scope, length of window and day.
+-- Figures of earlier days, so that trends outlive the query log: one row per figure, scope, window length and day.
 create table if not exists {{ figures }} (
     scope varchar not null,
     days bigint not null,

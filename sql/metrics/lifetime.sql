@@ -1,4 +1,4 @@
--- Runs since the ledger began: counters that only ever grow, as long as the environment stands.
+-- Runs since the ledger began: counters that only ever grow, as long as the environment exists.
 select
     environment,
     status,

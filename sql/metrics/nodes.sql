@@ -1,7 +1,7 @@
 -- How often each node of the window's runs was executed, failed, and how long it took: the twenty that took longest
--- in total, and the twenty that failed most often. One pass over the node log: `max_by` keeps what the newest run
--- said while it reads. It passes over nulls, so they are empty texts on the way. A node that the project no longer
--- has is marked as removed by the run that noticed, and is left out.
+-- in total, and the twenty that failed most often. One pass over the node log: `max_by` keeps the values of the
+-- newest run while it reads. It skips nulls, so they are replaced by empty texts before it. A node that the project
+-- no longer has is marked as removed by the run that noticed, and is left out.
 with totals as (
     select
         environment,

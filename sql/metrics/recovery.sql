@@ -1,6 +1,6 @@
 -- From the end of the first failed run of an outage to the end of the success that ended it, for outages that ended
--- in the window; and the environments whose latest run failed. Runs that somebody stopped neither begin nor end one.
-with judged as (
+-- in the window; and the environments whose latest run failed. Interrupted runs neither begin nor end one.
+with evaluated as (
     select
         environment,
         started_at,
@@ -15,12 +15,13 @@ with judged as (
         and started_at < {{ window_end }}
 ),
 
--- The runs that change something: the first failure after a success, and the first success after a failure.
+-- The runs at which the result changes: the first failure after a success, and the first success after a
+-- failure.
 turns as (
     select
         *,
         lag(ended_at) over (partition by environment order by started_at, run_id) as turned_before_at
-    from judged
+    from evaluated
     where succeeded <> coalesce(succeeded_before, true)
 )
 
@@ -34,12 +35,12 @@ select
     ) as total_seconds,
     (
         select count(*)
-        from judged
-        where judged.recency = 1 and not judged.succeeded
+        from evaluated
+        where evaluated.recency = 1 and not evaluated.succeeded
     ) as failing_environments,
     (
         select count(*)
-        from judged
-        where judged.recency = 1
-    ) as judged_environments
+        from evaluated
+        where evaluated.recency = 1
+    ) as evaluated_environments
 from turns

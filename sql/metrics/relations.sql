@@ -1,5 +1,5 @@
--- Rows and bytes of what the latest run of each environment found, against the measurement before, and when it
--- was last built. What the latest run did not see any more has been dropped.
+-- Rows and bytes of the relations that the latest run of each environment found, compared with the measurement
+-- before, and when each was last built. A relation that the latest run did not find has been dropped.
 with measurements as (
     select
         *,

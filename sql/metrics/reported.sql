@@ -1,4 +1,4 @@
--- What the channels were sent last about the alerts of a scope.
+-- What was last sent to each channel about the alerts of a scope.
 select
     scope,
     days,

@@ -1,4 +1,4 @@
--- What each channel was sent last about an alert, so that a channel hears of its start and its end once.
+-- What was last sent to each channel about an alert, so that its start and its end are each sent once.
 create table if not exists {{ reported }} (
     scope varchar not null,
     days bigint not null,

@@ -1,6 +1,6 @@
--- How many runs started in the window, how they ended and how long they took. A run that somebody stopped says
--- nothing about the project, so it counts among the runs and in no rate; one that found everything up to date says
--- nothing about how long a build takes.
+-- How many runs started in the window, how they ended and how long they took. An interrupted run shows nothing
+-- about the project, so it counts as a run but not in a rate; one that found everything up to date shows nothing
+-- about how long a build takes.
 select
     count(*) as runs,
     count(case when status = 'success' then 1 end) as successful_runs,

@@ -1,8 +1,8 @@
 -- The latest result of each test, counted by layer: as of the window's end, and of the end of the window before. A
--- skipped test has told nothing: it neither passed nor failed.
--- One pass over the node log: `max_by` keeps the newest row of a test while it reads, where a window function would
--- sort the log. A test that never began (it was skipped) counts as older than every one that did. A test that the
--- project no longer has is marked as removed by the run that noticed, and does not count.
+-- skipped test has no result: it neither passed nor failed. One pass over the node log: `max_by` keeps the newest
+-- row of a test while it reads, where a window function would sort the log. A test that never began (it was
+-- skipped) counts as older than every one that did. A test that the project no longer has is marked as removed by
+-- the run that noticed, and does not count.
 with dated as (
     select
         environment,

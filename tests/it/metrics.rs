@@ -1,4 +1,4 @@
-//! `cargo xtask metrics`: known histories with answers worked out by hand, and every way to write a report.
+//! `cargo xtask metrics`: known histories with results calculated by hand, and every report format.
 
 mod alerts;
 mod exports;
@@ -73,7 +73,7 @@ fn skewed_durations_are_summed_before_they_are_divided() {
         ("2026-03-02 23:59:59.999999", "1000", "SUCCESS"),
         ("2026-03-08 11:59:59.999999", "100000", "FAILED_WITH_ERROR"),
         ("2026-03-08 12:00:00", "7", "SUCCESS"),
-        // Nobody knows how long this one took; the incident is a failure too.
+        // The duration of this one is unknown; the incident is a failure too.
         ("2026-03-05 10:00:00", "null", "FAILED_WITH_INCIDENT"),
         // The window before ends at noon of 2026-03-01.
         ("2026-03-01 11:59:59", "2000", "SUCCESS"),
@@ -85,7 +85,7 @@ fn skewed_durations_are_summed_before_they_are_divided() {
     ] {
         query(&checkout, began, elapsed_ms, status);
     }
-    // A clone carries the log of its base along; what has no tag that can be read belongs to its schema.
+    // A clone includes the log of its base; a query without a readable tag belongs to its schema.
     tagged_query(&checkout, "2026-03-05 10:00:00", "9000", "SUCCESS", r#"{"environment": "prod"}"#);
     tagged_query(&checkout, "2026-03-05 11:00:00", "1000", "SUCCESS", "no json");
 
@@ -122,14 +122,14 @@ fn skewed_durations_are_summed_before_they_are_divided() {
 
 #[test]
 fn nothing_is_not_zero_seconds() {
-    let nobody = Checkout::new();
-    let report = nobody.run(&["metrics", "--format", "json"]).expect(0).json();
+    let unused = Checkout::new();
+    let report = unused.run(&["metrics", "--format", "json"]).expect(0).json();
     let first = figure(&report, "queries");
     assert_eq!((&first["value"], &first["status"]), (&Value::Null, &json!("no_data")));
     assert!(first["reason"].as_str().expect("a reason").contains("cargo xtask elt"));
-    assert!(!nobody.database().exists(), "asking makes no database");
-    let said = nobody.run(&["metrics", "--schema", "dev"]).expect(2).stderr;
-    assert!(said.contains("dev is no environment"), "{said}");
+    assert!(!unused.database().exists(), "reading creates no database");
+    let said = unused.run(&["metrics", "--schema", "dev"]).expect(2).stderr;
+    assert!(said.contains("dev is not an environment"), "{said}");
 
     let checkout = checkout();
     let report = self::report(&checkout);
@@ -151,7 +151,7 @@ fn nothing_is_not_zero_seconds() {
 }
 
 #[test]
-fn ten_thousand_queries_are_all_there_are() {
+fn exactly_ten_thousand_queries_are_complete() {
     let checkout = checkout();
     checkout.sql(
         "insert into dev.ledger_queries by name
@@ -186,7 +186,8 @@ fn an_outage_lasts_from_the_first_failure_to_the_success_that_ends_it() {
     // Three hours and one hour.
     let outages = values(&report, ["recovery_mean_seconds", "failing_environments", "runs", "failed_runs"]);
     assert_eq!(outages, [json!(7200.0), json!(1), json!(8), json!(4)]);
-    // Three of the seven that nobody stopped; the last success ended three days and an hour before the end.
+    // Three of the seven that were not interrupted; the last success ended three days and an hour before the
+    // end.
     assert_eq!(
         values(&report, ["run_success_rate", "freshness_seconds"]),
         [json!(0.428_571), json!(262_800)]
@@ -196,7 +197,7 @@ fn an_outage_lasts_from_the_first_failure_to_the_success_that_ends_it() {
 }
 
 #[test]
-fn rows_and_bytes_are_held_against_the_run_before() {
+fn rows_and_bytes_are_compared_with_the_run_before() {
     let checkout = checkout();
     run(&checkout, "second", "2026-03-03 09:00:00", "2026-03-03 10:00:00", "success");
     checkout.sql(
@@ -221,7 +222,7 @@ fn rows_and_bytes_are_held_against_the_run_before() {
     assert!(remark.contains("1 table(s) could not be measured"), "{remark}");
     assert_eq!(figure(&report, "storage_bytes")["previous"], 2000);
     let relations = report["relations"]["rows"].as_array().expect("relations");
-    assert_eq!(relations.len(), 3, "what was dropped is gone");
+    assert_eq!(relations.len(), 3, "a dropped relation is not listed");
     assert_eq!(
         (&relations[0]["row_count_change"], &relations[0]["age_seconds"]),
         (&json!(-6), &json!(442_800))
@@ -318,7 +319,7 @@ fn the_monitoring_models_and_the_report_agree() {
 }
 
 #[test]
-fn a_prefix_is_no_pattern() {
+fn a_prefix_is_not_a_pattern() {
     let checkout = Checkout::new();
     for name in ["issue_1", "issuex1", "dev"] {
         checkout.run(&["schema", "create", "--schema", name]).expect(0);

@@ -1,7 +1,7 @@
-//! `metrics --format html` in a real browser: the page as it is made from a real build, opened from disk.
+//! `metrics --format html` in a real browser: the page of a real build, opened from disk.
 //!
-//! Where there is no Chromium these tests say so and pass, unless `XTASK_REQUIRE_BROWSER` is set. Pictures of
-//! the page are kept in `target/tmp/report-page/`.
+//! Without Chromium these tests are skipped with a message, unless `XTASK_REQUIRE_BROWSER` is set. Pictures
+//! of the page are kept in `target/tmp/report-page/`.
 
 mod browser;
 
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use self::browser::Browser;
 use crate::support::{BUILT, Checkout};
 
-/// Charts and lists that the page of this repository must have, whatever they say.
+/// Charts and lists that the page of this repository must have, whatever their data.
 const FIGURES: [&str; 21] = [
     "fill-rate-by-warehouse",
     "stock-outs",
@@ -41,7 +41,7 @@ const FIGURES: [&str; 21] = [
 /// Those that are tables without a chart.
 const LISTS: [&str; 4] = ["reorder", "transfers", "at-risk", "failing"];
 
-/// Text that would be more than text where somebody forgot to escape it.
+/// Text that has an effect wherever it is not escaped.
 const HOSTILE: &str = "</script></title><script>pwned=1</script><img src=x onerror='pwned=2'>\"' onload=\"pwned=3\" \u{202e}\u{1f4a5}";
 
 /// The page of a checkout, as a file.
@@ -100,7 +100,7 @@ fn every_chart_has_marks_and_a_table(browser: &mut Browser) {
         let says_why = figure["reason"].as_str().is_some_and(|reason| reason.len() > 10);
         assert!(says_why || has_rows && (drawn || is_list), "{figure}");
     }
-    // Of a build that just went well, all but what failed is known.
+    // After a successful build, every figure but the list of failures is known.
     let unknown: Vec<&Value> = figures.iter().filter(|figure| !figure["reason"].is_null()).collect();
     assert_eq!(unknown.iter().map(|figure| &figure["id"]).collect::<Vec<_>>(), ["failing"], "{unknown:?}");
     assert_eq!(browser.ask("document.querySelectorAll('.kpi .value').length > 8"), true);
@@ -123,7 +123,7 @@ fn models_answer_to_a_click_and_to_keys(browser: &mut Browser) {
     let tests = detail["tests"].as_array().unwrap();
     assert!(tests.iter().any(|test| test == "kpi_ratios_follow_and_are_in_range"), "{tests:?}");
     assert!(detail["links"].as_array().unwrap().iter().any(|link| link == "daily_inventory"), "{detail}");
-    assert!(detail["near"].as_u64().unwrap() > 5, "what it stands on is lit");
+    assert!(detail["near"].as_u64().unwrap() > 5, "its ancestors are highlighted");
 
     browser.press("ArrowLeft");
     browser.press("Enter");
@@ -188,7 +188,7 @@ fn the_page_is_accessible_in_light_and_dark_wide_and_narrow() {
         browser.picture(&pictures().join(format!("{name}.png")));
         browser.click(".node");
         assert_eq!(browser.check("overflow", ""), 0, "{name}");
-        // Each width and each scheme once: looking at all four costs twice the time and finds no more.
+        // Each width and each scheme once: checking all four takes twice the time and finds no more.
         if name == "desktop-light" || name == "phone-dark" {
             let (broken, passed) = browser.axe();
             assert_eq!(broken, [""; 0], "{name}");
@@ -299,7 +299,7 @@ fn grow(checkout: &Checkout, models: usize) {
             format!("model.big.{}", name(i)),
             json!({"name": name(i), "resource_type": "model", "fqn": ["big", layer, name(i)],
                    "original_file_path": format!("models/{layer}/{}.sql", name(i)),
-                   "description": "Grain: one row a day and product. ".repeat(8),
+                   "description": "Grain: one row per day and product. ".repeat(8),
                    "config": {"materialized": "table"}, "depends_on": {"nodes": parents}}),
         );
         for test in 0..4 {
@@ -317,7 +317,7 @@ fn grow(checkout: &Checkout, models: usize) {
 }
 
 #[test]
-fn an_environment_without_a_run_says_why_nothing_is_known() {
+fn an_environment_without_a_run_shows_why_nothing_is_known() {
     let Some(mut browser) = Browser::open() else { return };
     let checkout = Checkout::new();
     checkout.run(&["schema", "create", "--schema", BUILT]).expect(0);
@@ -331,7 +331,7 @@ fn an_environment_without_a_run_says_why_nothing_is_known() {
     }
     let reorder = figures.as_array().unwrap().iter().find(|figure| figure["id"] == "reorder").unwrap();
     assert!(
-        reorder["reason"].as_str().unwrap().contains("reorder_recommendations does not stand in"),
+        reorder["reason"].as_str().unwrap().contains("reorder_recommendations does not exist in"),
         "{reorder}"
     );
     assert_eq!(browser.axe().0, [""; 0]);

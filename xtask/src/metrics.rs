@@ -1,9 +1,9 @@
-//! `cargo xtask metrics`: how the warehouse, the pipeline and the data are doing, per environment.
+//! `cargo xtask metrics`: warehouse, pipeline and data metrics, per environment.
 //!
-//! Reading, evaluating and keeping are apart: `collect` reads, `alerts` compares what was read with what
-//! `history` kept, and the exports only render. Nothing here acknowledges an alert: any number of calls may come
-//! before `notify alerts` reports it. Every figure says where it is from, and one that could not
-//! be read says why: it is never zero.
+//! Reading, evaluating and storing are separate: `collect` reads, `alerts` compares the figures with those that
+//! `history` stored, and the exports only render. Nothing here acknowledges an alert: any number of calls may
+//! come before `notify alerts` reports it. Every figure names its source; one that could not be read has a
+//! reason instead of a value and is never zero.
 
 mod alerts;
 mod collect;
@@ -49,17 +49,17 @@ use crate::target;
 use crate::target::Place;
 use crate::warehouse::{Statement, Table, Warehouse, literal};
 
-/// Which environments a report is about, where none is named: those whose schemas begin with this.
+/// The schema name prefix of the environments in a report that names none.
 const PREFIX: &str = "OBSERVABILITY_SCHEMA_PREFIX";
 
-/// Tell how the warehouse, the pipeline and the data are doing.
+/// Report warehouse, pipeline and data metrics.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// The environment to report on; without it, all of them.
     #[arg(long, value_name = "NAME")]
     schema: Option<Name>,
 
-    /// Only environments whose names begin with this.
+    /// Only environments whose names begin with this prefix.
     #[arg(long, value_name = "PREFIX", env = PREFIX, conflicts_with = "schema")]
     schema_prefix: Option<String>,
 
@@ -82,8 +82,8 @@ pub(crate) struct Args {
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
 
-    /// Tell of the latest dbt run as OpenLineage events too: into this file, one a line, or to the service
-    /// at this address, with the key of `OPENLINEAGE_API_KEY` where it is set.
+    /// Also send the latest dbt run as OpenLineage events: to this file, one event per line, or to the
+    /// service at this address, with the key in `OPENLINEAGE_API_KEY` if it is set.
     #[arg(long, value_name = "FILE|URL")]
     openlineage: Option<String>,
 
@@ -98,9 +98,9 @@ enum Format {
     /// Tables for people.
     #[default]
     Human,
-    /// Everything, in the shape that xtask/src/metrics/report.schema.json documents.
+    /// Everything, in the format that xtask/src/metrics/report.schema.json documents.
     Json,
-    /// One long table: a row a number.
+    /// Long format: one row per value.
     Csv,
     /// Tables for a summary or a comment.
     Markdown,
@@ -108,11 +108,11 @@ enum Format {
     Prometheus,
     /// The same samples as `OpenMetrics`.
     Openmetrics,
-    /// One page for people, in one file that needs nothing else.
+    /// One self-contained HTML page.
     Html,
 }
 
-/// A day, or a time with its offset: a bare time of day could be anybody's.
+/// A day, or a time with its offset: a time without an offset is ambiguous.
 fn utc_time(text: &str) -> Result<DateTime, String> {
     if let Ok(instant) = text.parse::<Timestamp>() {
         return Ok(ledger::utc(instant));
@@ -132,15 +132,15 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     let mut warehouse = opened.warehouse();
     let report = report(args, repo, warehouse.as_mut())?;
     write(args, repo, warehouse.as_mut(), &report)?;
-    outputs::tell(&report)?;
+    outputs::write(&report)?;
     if let Some(sink) = &sink {
-        openlineage::tell(repo, &opened.place, warehouse.as_mut(), &report, sink)?;
+        openlineage::send(repo, &opened.place, warehouse.as_mut(), &report, sink)?;
     }
     let fires = report.alerts.iter().any(|alert| alert.gates && alert.state == AlertState::Firing);
     Ok(if args.gate && fires { Outcome::Findings } else { Outcome::Clean })
 }
 
-/// DuckDB lets one process write. Snowflake needs no lock: what is kept twice is read once.
+/// DuckDB lets one process write. Snowflake needs no lock: a row that is stored twice is read once.
 pub(crate) fn lock(
     place: &Place,
     command: &str,
@@ -166,7 +166,7 @@ fn holder(command: &str, schema: Option<&Name>) -> Holder {
     }
 }
 
-/// Read, evaluate, and keep what was seen.
+/// Read, evaluate, and store the figures and alert states.
 fn report(args: &Args, repo: &Repo, warehouse: &mut dyn Warehouse) -> Result<Report> {
     let now = ledger::now();
     if let Some(until) = args.until.filter(|until| *until > now) {
@@ -190,9 +190,9 @@ fn report(args: &Args, repo: &Repo, warehouse: &mut dyn Warehouse) -> Result<Rep
         let states = history::states(&scope, &report, &past);
         let kept = history::keep(warehouse, &found.registry, &scope, &report, &states)
             .and_then(|change| warehouse.apply(&change));
-        // A report that cannot be kept is still worth reading: a role may be allowed no more than that.
+        // A report that cannot be stored is still useful: the role may only be allowed to read.
         if let Err(error) = kept {
-            tracing::warn!("the figures could not be kept in the registry: {error:#}");
+            tracing::warn!("the figures could not be stored in the registry: {error:#}");
         }
     }
     for alert in report.alerts.iter().filter(|alert| alert.state == AlertState::Firing) {
@@ -209,7 +209,7 @@ fn owners(repo: &Repo, report: &Report) -> Result<Owners> {
     }
 }
 
-/// The statements that delete what the registry keeps of a dropped environment's figures and alerts.
+/// The statements that delete the figures and alerts of a dropped environment from the registry.
 pub(crate) fn forget(warehouse: &mut dyn Warehouse, name: &Name) -> Result<Vec<Statement>> {
     let registry = registry_tables(warehouse)?;
     let kept = [history::FIGURES, history::ALERTS, reported::TABLE];
@@ -226,7 +226,7 @@ pub(crate) fn registry_tables(warehouse: &mut dyn Warehouse) -> Result<BTreeSet<
     Ok(tables.into_iter().map(|table| table.to_ascii_lowercase()).collect())
 }
 
-/// What the history of a report is kept under.
+/// The scope that the history of a report is stored under.
 fn scope_name(request: &Request<'_>) -> String {
     match (request.schema, request.prefix) {
         (Some(name), _) => name.to_string(),
@@ -252,14 +252,14 @@ fn write(args: &Args, repo: &Repo, warehouse: &mut dyn Warehouse, report: &Repor
     Ok(())
 }
 
-/// Readers of the file find the old one or the new one, never half of it.
+/// Replaces a file atomically: readers see the old content or the new, never a part.
 pub(crate) fn replace(path: &Path, text: &str) -> std::io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)?;
     let mut file = tempfile::Builder::new().prefix(".metrics-").tempfile_in(folder)?;
     file.write_all(text.trim_end().as_bytes())?;
     file.write_all(b"\n")?;
-    // A temporary file is for its owner's eyes; a report is as public as the folder it is put in.
+    // A temporary file is private to its owner; a report is as public as its folder.
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;

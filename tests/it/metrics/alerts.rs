@@ -1,4 +1,4 @@
-//! Alerts and history: what is kept from call to call, and when somebody hears of it.
+//! Alerts and history: what is stored from call to call, and when alerts fire.
 
 use serde_json::{Value, json};
 
@@ -58,7 +58,7 @@ fn the_severity_decides_whether_the_gate_fails() {
 }
 
 #[test]
-fn a_change_is_held_against_the_median_of_the_days_before() {
+fn a_change_is_compared_with_the_median_of_the_days_before() {
     let checkout = checkout();
     checkout.edit(POLICY, |_| {
         "[[alerts]]\nname = \"slow\"\nfigure = \"query_max_seconds\"\nseverity = \"high\"\nrises_by = 0.5\nmin_days = 3\n"
@@ -70,7 +70,11 @@ fn a_change_is_held_against_the_median_of_the_days_before() {
     let at = |day: &str| on(&checkout, day, &["--gate", "--format", "json"]);
     assert_eq!(alert(&at("2026-03-02").expect(0))["state"], "unknown");
     assert_eq!(alert(&at("2026-03-03").expect(0))["state"], "unknown");
-    assert_eq!(alert(&at("2026-03-04").expect(0))["state"], "unknown", "two days are known, it takes three");
+    assert_eq!(
+        alert(&at("2026-03-04").expect(0))["state"],
+        "unknown",
+        "two days are known, three are required"
+    );
     // The days before took 1, 2 and 90 seconds: 2 is the median, 3 the limit.
     let fine = alert(&at("2026-03-05").expect(0));
     assert_eq!(

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{UNTIL, checkout, metrics, query, run};
 use crate::support::{BUILT, Checkout, Ended, environment, root};
 
-/// What an outsider may call a branch, or write into an error.
+/// Text that an outsider may put into a branch name or an error.
 const HOSTILE: &str =
     "=cmd|' /C calc'!A0 <script>alert(1)</script> \"quoted\" | `code` @everyone \u{1b}[2J\u{202e} \\ 🚚";
 
@@ -30,7 +30,7 @@ fn hostile() -> Checkout {
 }
 
 #[test]
-fn json_is_as_its_schema_says() {
+fn json_matches_its_schema() {
     let schema = fs::read_to_string(root().join("xtask/src/metrics/report.schema.json")).expect("the schema");
     let schema: Value = serde_json::from_str(&schema).expect("JSON");
     let schema = jsonschema::validator_for(&schema).expect("a JSON schema");
@@ -141,7 +141,7 @@ fn promtool_accepts(sample: &Value) {
 }
 
 #[test]
-fn people_read_text_and_terminals_obey_none_of_it() {
+fn hostile_text_has_no_effect_in_terminals_and_markdown() {
     let checkout = hostile();
     let human = checkout.run(&metrics(&[])).expect(0).stdout;
     assert!(human.contains("▁▁▁█▁▁▁") && human.contains("unknown (not_supported)"), "{human}");
@@ -150,11 +150,11 @@ fn people_read_text_and_terminals_obey_none_of_it() {
         assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text}");
         assert!(
             !text.lines().any(|line| line.starts_with("xtask_queries")),
-            "a text stays in its line\n{text}"
+            "a text stays on its line\n{text}"
         );
     }
     for line in markdown.lines().filter(|line| line.contains("<script>")) {
-        // Outside of code, nothing of the outsider's text stands.
+        // Outside of code, none of the outsider's text appears.
         let outside: String = line.split('`').step_by(2).collect();
         assert!(!outside.contains(['<', '@', '!']), "{line}");
         assert_eq!(line.replace("\\|", "").matches('|').count(), line_width(&markdown, line), "{line}");
@@ -169,7 +169,7 @@ fn line_width(markdown: &str, line: &str) -> usize {
 }
 
 #[test]
-fn a_workflow_hears_the_old_names_and_the_new() {
+fn a_workflow_gets_the_old_and_the_new_names() {
     let checkout = hostile();
     let mut command = checkout.command(&metrics(&["--format", "json"]));
     let (output, summary) = (checkout.path("output"), checkout.path("summary"));
@@ -196,7 +196,7 @@ fn a_workflow_hears_the_old_names_and_the_new() {
 }
 
 #[test]
-fn the_end_of_a_window_says_where_it_is() {
+fn the_end_of_a_window_needs_an_offset() {
     let checkout = Checkout::new();
     for text in ["2026-03-08T12:00:00", "12:00", "yesterday", "2026-13-01"] {
         let said = checkout.run(&["metrics", "--until", text]).expect(2).stderr;

@@ -1,4 +1,4 @@
-//! `tests/cases/incidents/`: what happens to an environment, step by step, and what the channel gets.
+//! `tests/cases/incidents/`: events in an environment, step by step, and the messages that the channel gets.
 //!
 //! After each step the lines of the shipped workflows run as they are: those of `observability.yml`, then those of the
 //! orchestrator's last job. Each start and each end of an alert must be in exactly one message.
@@ -35,7 +35,7 @@ fn prod() -> String {
     "prod".to_owned()
 }
 
-/// What happens, in this order, and what is sent then.
+/// The events of a step, in this order, and the messages then.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Step {
@@ -47,7 +47,7 @@ struct Step {
     sql: Option<String>,
     /// Takes the place of `policies/alerts.toml`.
     policy: Option<String>,
-    /// Command lines that somebody runs by hand, before and after the pipeline.
+    /// Command lines that are run by hand, before and after the pipeline.
     by_hand: Vec<String>,
     /// The channel answers with an error.
     slack_is_down: bool,
@@ -243,15 +243,15 @@ impl<'a> Scene<'a> {
                 self.server.requests()[before..].iter().map(|request| request.json()).collect();
             let (alerts, others): (Vec<&Value>, Vec<&Value>) =
                 sent.iter().partition(|message| is_alert(message));
-            let mut told: Vec<String> = alerts.iter().flat_map(|message| changes(message)).collect();
+            let mut sent_changes: Vec<String> = alerts.iter().flat_map(|message| changes(message)).collect();
             let mut expected = step.expect.clone();
-            told.sort();
+            sent_changes.sort();
             expected.sort();
             let messages = usize::from(!expected.is_empty());
             let mentions = others.iter().any(|message| !changes(message).is_empty());
-            if !step.slack_is_down && (told != expected || alerts.len() != messages || mentions) {
+            if !step.slack_is_down && (sent_changes != expected || alerts.len() != messages || mentions) {
                 faults.push(format!(
-                    "{}, step {}: expected {expected:?} in {messages} message(s), got {told:?} in {}",
+                    "{}, step {}: expected {expected:?} in {messages} message(s), got {sent_changes:?} in {}",
                     self.incident.name,
                     at + 1,
                     alerts.len()

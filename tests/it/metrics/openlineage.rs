@@ -37,7 +37,7 @@ fn last<'a>(events: &'a [Value], job: &str) -> &'a Value {
 }
 
 #[test]
-fn a_build_is_told_from_its_start_to_its_end() {
+fn a_build_is_reported_from_start_to_end() {
     let checkout = Checkout::built();
     let file = checkout.path("out/events.ndjson");
     let arguments = ["metrics", "--schema", BUILT, "--openlineage", file.to_str().expect("UTF-8")];
@@ -51,15 +51,15 @@ fn a_build_is_told_from_its_start_to_its_end() {
     let (start, end) = (&events[0], &events[events.len() - 1]);
     assert_eq!((&start["eventType"], &start["job"]["name"]), (&json!("START"), &json!(whole)));
     assert_eq!((&end["eventType"], &end["job"]["name"]), (&json!("COMPLETE"), &json!(whole)));
-    let mut told: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut types_of: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for event in &events {
         let run = event["run"]["runId"].as_str().expect("an id");
-        told.entry(run).or_default().push(event["eventType"].as_str().expect("a type"));
+        types_of.entry(run).or_default().push(event["eventType"].as_str().expect("a type"));
         if event["job"]["name"] != whole {
             assert_eq!(event["run"]["facets"]["parent"]["run"]["runId"], start["run"]["runId"]);
         }
     }
-    assert!(told.values().all(|types| types == &["START", "COMPLETE"]), "{told:?}");
+    assert!(types_of.values().all(|types| types == &["START", "COMPLETE"]), "{types_of:?}");
     let times: Vec<&str> = events.iter().map(|event| event["eventTime"].as_str().expect("a time")).collect();
     assert!(times.is_sorted(), "{times:?}");
 
@@ -97,7 +97,7 @@ fn a_build_is_told_from_its_start_to_its_end() {
     tests_are_assertions(&events);
 }
 
-/// What a model reads is what dbt knows that it reads.
+/// The inputs of a model are those in dbt's manifest.
 fn lineage_is_the_projects(checkout: &Checkout, events: &[Value]) {
     let manifest = fs::read(checkout.path(&format!("dbt/target/{BUILT}/manifest.json"))).expect("a manifest");
     let manifest: Value = serde_json::from_slice(&manifest).expect("JSON");
@@ -130,7 +130,7 @@ fn tests_are_assertions(events: &[Value]) {
     assert!(columns > 5, "{columns} tests of columns");
 }
 
-/// A run that failed on another machine: one node with a hostile error, one that was passed over.
+/// A run that failed on another machine: one node with a hostile error, one that was skipped.
 fn failed() -> Checkout {
     let checkout = checkout();
     run(&checkout, "bad", "2026-03-05 09:00:00", "2026-03-05 10:00:00", "fail");
@@ -147,20 +147,20 @@ and a second line' as message;
 }
 
 #[test]
-fn what_failed_is_told_with_its_error_and_without_a_guess() {
+fn failures_are_reported_with_their_error_and_nothing_unknown() {
     let checkout = failed();
     let file = checkout.path("events.ndjson");
     let ended = checkout.run(&metrics(&["--openlineage", file.to_str().expect("UTF-8")])).expect(0);
     assert!(ended.stderr.contains("artifacts of the latest run of dev"), "{}", ended.stderr);
     let events = events(&file);
-    let told: Vec<(&str, &str)> = events
+    let sent: Vec<(&str, &str)> = events
         .iter()
         .map(|event| {
             (event["eventType"].as_str().expect("a type"), event["job"]["name"].as_str().expect("a name"))
         })
         .collect();
     assert_eq!(
-        told,
+        sent,
         [("START", "dev.elt"), ("START", "dev.model.p.m"), ("FAIL", "dev.model.p.m"), ("FAIL", "dev.elt")]
     );
     let message = |event: &Value| event["run"]["facets"]["errorMessage"]["message"].clone();
@@ -168,7 +168,7 @@ fn what_failed_is_told_with_its_error_and_without_a_guess() {
     assert_eq!(message(&events[2]), "</script> \"quoted\"\nand a second line");
     assert_eq!(message(&events[3]), "one of two failed");
     assert_eq!(events[2]["eventTime"], "2026-03-05T09:30:01.500000Z");
-    assert_eq!(events[2]["inputs"], json!([]), "what it read is not known");
+    assert_eq!(events[2]["inputs"], json!([]), "its inputs are unknown");
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn a_service_gets_every_event_and_the_key_stays_hidden() {
 }
 
 #[test]
-fn what_cannot_be_told_is_an_error() {
+fn an_unusable_address_or_missing_run_is_an_error() {
     let checkout = Checkout::new();
     let ended = checkout.run(&["metrics", "--openlineage", "http://lineage.example.com/hidden"]).expect(2);
     assert!(ended.stderr.contains("--openlineage") && !ended.stderr.contains("hidden"), "{}", ended.stderr);

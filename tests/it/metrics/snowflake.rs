@@ -22,7 +22,8 @@ const OF_QUERIES: [&str; 9] = [
     "last_query_date",
 ];
 
-/// The midnight that the window ends at. Snowflake tells of seven days only, so the days are those of now.
+/// The midnight that the window ends at. Snowflake's history covers only seven days, so the days depend on
+/// the clock.
 fn today() -> Date {
     jiff::Timestamp::now().to_zoned(TimeZone::UTC).date()
 }
@@ -54,7 +55,7 @@ fn arguments<'a>(until: &'a str, more: &[&'a str]) -> Vec<&'a str> {
 }
 
 #[test]
-fn both_engines_tell_the_same_of_the_same_history() {
+fn both_engines_report_the_same_figures_for_the_same_history() {
     let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
     let (until, dev) = (today().to_string(), ["schema", "create", "--schema", "dev"]);
     endpoint.run(&checkout, &dev).expect(0);
@@ -110,7 +111,7 @@ fn exactly_a_page_of_queries_is_read_again_in_halves() {
 }
 
 #[test]
-fn more_than_a_page_in_one_moment_is_told_as_the_part_that_it_is() {
+fn more_than_a_page_in_one_moment_is_reported_as_truncated() {
     let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
     endpoint.run(&checkout, &["schema", "create", "--schema", "dev"]).expect(0);
     let (until, day) = (today().to_string(), today().checked_sub(2.days()).expect("a day"));
@@ -138,21 +139,21 @@ fn business(page: &str) -> &str {
 }
 
 #[test]
-fn a_build_is_told_the_same_on_both_engines() {
+fn a_build_has_the_same_report_on_both_engines() {
     let endpoint = Endpoint::with_databases(&["LOGISTICS_DEMO", "SNOWFLAKE"]);
     let checkout = Checkout::built();
-    let told = ["metrics", "--schema", BUILT, "--format", "json"];
+    let report = ["metrics", "--schema", BUILT, "--format", "json"];
     let paint = ["metrics", "--schema", BUILT, "--format", "html"];
-    let (ours, our_page) = (checkout.run(&told).expect(0).json(), checkout.run(&paint).expect(0).stdout);
+    let (ours, our_page) = (checkout.run(&report).expect(0).json(), checkout.run(&paint).expect(0).stdout);
 
     endpoint.run(&checkout, &["elt", "--schema", BUILT]).expect(0);
     cost_is_known(&endpoint);
-    let mut command = endpoint.command(&checkout, &told);
+    let mut command = endpoint.command(&checkout, &report);
     let events = checkout.path("events.ndjson");
     command.env("SNOWFLAKE_ROLE", "ACCOUNTADMIN").arg("--openlineage").arg(&events);
     let theirs = Ended::of(command).expect(0).json();
 
-    // What the ledger holds is of the same project and the same seeds.
+    // The ledgers are of the same project and the same seeds.
     for name in
         ["runs", "run_success_rate", "failing_environments", "tests", "failed_tests", "test_pass_rate"]
     {
@@ -162,7 +163,7 @@ fn a_build_is_told_the_same_on_both_engines() {
     // The query log by day is a table at Snowflake, of at most the eight days that its history reaches back.
     let rows = |report: &Value| figure(report, "relation_rows")["value"].as_u64().expect("a number");
     assert!((rows(&ours)..=rows(&ours) + 8).contains(&rows(&theirs)), "{} {}", rows(&ours), rows(&theirs));
-    // But for when each engine ran them.
+    // Except for the time at which each engine ran them.
     let layers = |report: &Value| {
         let mut rows = report["tests_by_layer"]["rows"].clone();
         for row in rows.as_array_mut().expect("rows") {
@@ -177,7 +178,7 @@ fn a_build_is_told_the_same_on_both_engines() {
     );
     assert_eq!(theirs["slowest_nodes"]["status"], "ok");
 
-    // What only Snowflake can tell, to a role that may ask.
+    // Figures that only Snowflake has, for a role that may read them.
     for (name, value, status, source) in [
         ("credits", json!(1.75), "delayed", "ACCOUNT_USAGE.QUERY_ATTRIBUTION_HISTORY"),
         ("warehouse_credits", json!(4.5), "delayed", "ACCOUNT_USAGE.WAREHOUSE_METERING_HISTORY"),

@@ -1,7 +1,7 @@
-//! A headless Chromium, told what to do over its own debugging pipe: messages of JSON, each ended by a NUL.
+//! A headless Chromium, controlled over its debugging pipe: messages of JSON, each ended by a NUL.
 //!
-//! No driver stands between, so no package has to fit the browser's version. A shell only gives the browser
-//! its pipes under the numbers that it reads them from.
+//! There is no driver in between, so no package has to match the browser's version. The shell only connects
+//! the pipes to the file descriptors that the browser uses.
 
 use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -17,7 +17,7 @@ use tempfile::TempDir;
 
 /// How long the browser may take to answer before a test gives up on it.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// Set where the tests must not be skipped.
+/// Set if the tests must not be skipped.
 const REQUIRED: &str = "XTASK_REQUIRE_BROWSER";
 const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
@@ -41,7 +41,7 @@ fn program() -> Option<PathBuf> {
 }
 
 impl Browser {
-    /// `None`, and a word on why, where there is no browser and none is asked for.
+    /// `None`, with a message, if there is no browser and none is required.
     pub(crate) fn open() -> Option<Self> {
         let Some(program) = program() else {
             assert!(
@@ -55,7 +55,7 @@ impl Browser {
         let mut child = Command::new("sh")
             .args(["-c", r#"exec "$@" 3<&0 4>&1 </dev/null >/dev/null 2>&1"#, "sh"])
             .arg(program)
-            // Tests run as root in containers, where the sandbox cannot; the page is our own.
+            // Tests run as root in containers, where the sandbox does not work; the page is trusted.
             .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
             .args(["--no-first-run", "--disable-extensions", "--disable-background-networking"])
             .args(["--disable-component-update", "--hide-scrollbars", "--force-prefers-reduced-motion"])
@@ -121,7 +121,7 @@ impl Browser {
         self.call("Emulation.setEmulatedMedia", &json!({"features": features}));
     }
 
-    /// Open a file as a double click does, and wait until it stands.
+    /// Open a file as a double click does, and wait until it is loaded.
     #[track_caller]
     pub(crate) fn visit(&mut self, page: &Path) {
         self.events.clear();
@@ -151,7 +151,7 @@ impl Browser {
         self.ask(&format!("{}.{name}({})", CHECKS.trim(), json!(argument)))
     }
 
-    /// What axe-core finds broken, and how many rules hold.
+    /// The violations that axe-core finds, and the number of rules that pass.
     #[track_caller]
     pub(crate) fn axe(&mut self) -> (Vec<Value>, u64) {
         self.ask(&format!("{AXE};0"));
@@ -159,7 +159,7 @@ impl Browser {
         (found["broken"].as_array().unwrap().clone(), found["passed"].as_u64().unwrap())
     }
 
-    /// A real click, where the element is on the screen.
+    /// A real click at the element's place on the screen.
     #[track_caller]
     pub(crate) fn click(&mut self, selector: &str) {
         let at = self.check("middle", selector);
@@ -175,7 +175,7 @@ impl Browser {
         }
     }
 
-    /// Errors and warnings of the page since it was opened: exceptions, and what the console was told.
+    /// Errors and warnings of the page since it was opened: exceptions, and the console's messages.
     pub(crate) fn complaints(&self) -> Vec<String> {
         let is_complaint = |event: &&Value| match event["method"].as_str() {
             Some("Runtime.exceptionThrown" | "Page.javascriptDialogOpening") => true,

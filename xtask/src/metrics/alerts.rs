@@ -1,8 +1,8 @@
 //! `policies/alerts.toml`: the alert rules, and the state of each alert.
 //!
-//! An alert compares a figure with a fixed threshold, or with the median of the days before: a median does not
-//! follow a single bad day. What is not known neither fires nor recovers, unless the rule is about just that.
-//! Evaluating has no effect: reporting a start or an end is `notify alerts`' work. Pure but for reading the policy.
+//! An alert compares a figure with a fixed threshold, or with the median of the days before, which a single bad day
+//! does not move. An unknown figure neither fires nor recovers, unless the rule is about unknown figures.
+//! Evaluating has no side effects: `notify alerts` reports starts and ends. Pure except for reading the policy.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ const FILE: &str = "alerts.toml";
 /// Causes that an alert lists.
 const CAUSES: usize = 10;
 
-/// The alerts of a repository; one without the file has none.
+/// The alert rules of a repository; none if it has no such file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Policy {
@@ -35,26 +35,26 @@ pub(super) struct Policy {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Rule {
-    /// How people call it; a name stands once.
+    /// The alert's name, unique within the file.
     name: String,
-    /// The figure that it watches.
+    /// The figure that it evaluates.
     figure: String,
     severity: Severity,
     /// Fires when the figure is larger than this.
     above: Option<f64>,
     /// Fires when the figure is smaller than this.
     below: Option<f64>,
-    /// Fires when the figure is larger than the trailing median by this part of it.
+    /// Fires when the figure is larger than the trailing median by this fraction of it.
     rises_by: Option<f64>,
-    /// Fires when the figure is smaller than the trailing median by this part of it.
+    /// Fires when the figure is smaller than the trailing median by this fraction of it.
     falls_by: Option<f64>,
     /// The days that the median is over.
     #[serde(default = "over_days")]
     over_days: u32,
-    /// The days that must be known for a median to mean something.
+    /// The number of known days that a median requires.
     #[serde(default = "min_days")]
     min_days: usize,
-    /// Other figures, and how large they must be for this one to say something.
+    /// Other figures with their minimum values: below these there is too little data to evaluate.
     #[serde(default)]
     only_if: BTreeMap<String, f64>,
     /// Fires when the figure cannot be known.
@@ -62,7 +62,7 @@ struct Rule {
     unknown: bool,
     /// Only in reports about one of these environments.
     environments: Option<Vec<String>>,
-    /// The people to ask; without it, the owners that dbt knows of what causes the alert.
+    /// The people to ask; without it, the dbt owners of the alert's causes.
     owner: Option<String>,
 }
 
@@ -84,7 +84,7 @@ fn min_days() -> usize {
     5
 }
 
-/// What a rule holds its figure against.
+/// What a rule compares its figure with.
 #[derive(Clone, Copy)]
 enum Bound {
     Above(f64),
@@ -95,7 +95,7 @@ enum Bound {
 }
 
 impl Policy {
-    /// The repository's policy. `known` are the figures that there are.
+    /// The repository's policy. `known` lists the existing figures.
     pub(super) fn load(repo: &Repo, known: &[Figure]) -> Result<Self> {
         let path = repo.policies().join(FILE);
         if !path.exists() {
@@ -114,14 +114,14 @@ impl Policy {
             let first = policy.alerts.iter().position(|other| other.name == rule.name);
             ensure!(
                 first == Some(i),
-                "alerts[{i}].name: {:?} stands twice; give each alert a name of its own",
+                "alerts[{i}].name: {:?} is used twice; give each alert a separate name",
                 rule.name
             );
         }
         Ok(policy)
     }
 
-    /// The state of every alert that applies to this report's scope, and to what its target has.
+    /// The state of every alert that applies to this report's scope and to the figures of its target.
     pub(super) fn evaluate(&self, report: &Report, past: &Past, owners: &Owners) -> Vec<Alert> {
         let covers = |rule: &&Rule| {
             let environment = report.environment.as_deref();
@@ -225,7 +225,7 @@ impl Rule {
                 let state = if self.unknown { AlertState::Firing } else { AlertState::Unknown };
                 (state, format!("{} is not known: {why}", self.figure))
             }
-            // Too little to say something is not a recovery.
+            // Too little data is not a recovery.
             (Some(_), Some((name, least))) => (AlertState::Unknown, too_small(name, *least)),
             (Some(value), None) => self.compare(value, &mut alert, report, past),
         };
@@ -242,7 +242,7 @@ impl Rule {
             let days = past.trailing(&self.figure, report.window.as_of(), self.over_days);
             if days.len() < self.min_days {
                 let message = format!(
-                    "{} of the {} earlier days that a median takes are known",
+                    "{} of the {} earlier days that a median requires are known",
                     days.len(),
                     self.min_days
                 );
@@ -277,7 +277,7 @@ impl Rule {
 }
 
 impl Alert {
-    /// Since when it has been in this state, and whether a channel is still to be sent that.
+    /// Sets since when the alert has been in this state, and whether a channel has yet to be notified.
     fn follow(&mut self, past: &Past, report: &Report) {
         let before = past.alerts.iter().find(|row| row.name == self.name);
         self.since = match before {
@@ -300,7 +300,7 @@ fn too_small(name: &str, least: f64) -> String {
     format!("not evaluated: {name} is below {least}, too little to compare")
 }
 
-/// What makes a figure fire, as far as the report knows it; the largest first.
+/// The causes of an alert that are in the report, the largest first.
 fn causes(figure: &str, report: &Report, owners: &Owners) -> Vec<AlertCause> {
     let causes: Vec<AlertCause> = match figure {
         "failed_tests" | "test_pass_rate" => {

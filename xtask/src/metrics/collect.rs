@@ -1,8 +1,8 @@
-//! Reads what a report is made of. The ledgers are read the same way on every engine; the query log,
-//! storage and cost come from the ledger on DuckDB and from Snowflake's own views there.
+//! Reads the data of a report. The ledgers are read the same way on every engine; the query log, storage and
+//! cost come from the ledger on DuckDB and from Snowflake's own views on Snowflake.
 //!
-//! Everything is asked in as few calls as the engine allows, for the window and for the one before, so
-//! that a figure comes with its change.
+//! Everything is queried in as few calls as the engine allows, for the window and the previous one, so that
+//! each figure has its change.
 
 use std::collections::BTreeSet;
 
@@ -26,7 +26,7 @@ use crate::warehouse::{Row, Warehouse, quote};
 /// The table that makes a schema an environment.
 const MARK: &str = "ledger_environment";
 
-/// The tables that tell of its runs. Some engines get them with the first run.
+/// The ledger tables of its runs. On some engines the first run creates them.
 const LEDGER: [&str; 4] = [LEDGER_RUNS, LEDGER_NODES, LEDGER_QUERIES, LEDGER_RELATIONS];
 
 pub(super) const LEDGER_RUNS: &str = "ledger_runs";
@@ -34,28 +34,28 @@ pub(super) const LEDGER_NODES: &str = "ledger_nodes";
 pub(super) const LEDGER_QUERIES: &str = "ledger_queries";
 pub(super) const LEDGER_RELATIONS: &str = "ledger_relations";
 
-/// What a report is asked to be about.
+/// The environments and the window that a report covers.
 pub(super) struct Request<'a> {
     /// One environment; `None` for all.
     pub(super) schema: Option<&'a Name>,
-    /// Only environments whose names begin with this.
+    /// Only environments whose names begin with this prefix.
     pub(super) prefix: Option<&'a str>,
     pub(super) window: Window,
     pub(super) now: DateTime,
 }
 
-/// What stands in the warehouse.
+/// The environments and tables that exist in the warehouse.
 pub(super) struct Found {
-    /// Environments that can be read and that the request is about, by name.
+    /// Readable environments that the request covers, by name.
     pub(super) environments: Vec<Name>,
     /// Those of them that have a ledger of runs.
     ledgers: Vec<Name>,
-    /// The tables of the registry; empty where there is none.
+    /// The tables of the registry; empty if there is no registry.
     pub(super) registry: BTreeSet<String>,
 }
 
 impl Found {
-    /// Look, in one call.
+    /// Queries what exists, in one call.
     pub(super) fn read(warehouse: &mut dyn Warehouse, request: &Request<'_>) -> Result<Self> {
         #[derive(Deserialize)]
         struct Standing {
@@ -79,7 +79,7 @@ impl Found {
         let ledgers = environments.iter().filter(whole).cloned().collect();
         if let (Some(name), true) = (request.schema, environments.is_empty()) {
             bail!(
-                "{name} is no environment of {}: it carries no mark of ours; `cargo xtask schema list` shows those that are, \
+                "{name} is not an environment of {}: it has no ownership mark; `cargo xtask schema list` lists the environments, \
                  `cargo xtask elt --schema {name}` makes it one",
                 warehouse.describe()
             );
@@ -113,7 +113,7 @@ pub(super) fn collect(
         read_ledger(warehouse, request, found, before)?
     };
     let engine = engine(warehouse, request, found, &mut read)?;
-    // Before the first run and the first query there was nothing that could have been counted: that is not zero.
+    // Before the first run and the first query there was nothing to count: that is unknown, not zero.
     let begun = |end: DateTime, log: Option<&Log>| {
         log.is_some_and(|log| !log.days.is_empty())
             || read.lifetime.iter().any(|row| row.first_started_at < end)
@@ -176,7 +176,7 @@ pub(super) fn collect(
     })
 }
 
-/// Makes tables: rows with the source they are from, or the reason why there are none.
+/// Makes tables: rows with their source, or the reason why there are no rows.
 struct Shape {
     /// There is no environment to read.
     empty: bool,
@@ -196,12 +196,12 @@ impl Shape {
     }
 }
 
-/// What the ledgers say.
+/// The contents of the ledgers.
 #[derive(Default)]
 struct Ledger {
     now: Latest,
     before: Latest,
-    /// `None` where the engine keeps the log itself.
+    /// `None` if the engine keeps the log itself.
     logs: Option<(Log, Log)>,
     slowest: Vec<NodeStats>,
     failing: Vec<NodeStats>,
@@ -211,10 +211,10 @@ struct Ledger {
     lifetime: Vec<Lifetime>,
 }
 
-/// What is asked for both windows, in this order.
+/// The statements run for both windows, in this order.
 const COMPARED: [&str; 4] = [sql::RELATIONS, sql::RUN_TOTALS, sql::RECOVERY, sql::FRESHNESS];
 
-/// What is asked for the window only, in this order.
+/// The statements run for the window only, in this order.
 const OF_WINDOW: [&str; 6] =
     [sql::TESTS, sql::NODES, sql::FAILING_TESTS, sql::RUNS, sql::LATEST_RUN, sql::LIFETIME];
 
@@ -289,7 +289,7 @@ fn latest(results: &mut Results, window: Window) -> Result<Latest> {
     })
 }
 
-/// A row of `relations.sql`: what is not in it follows from what is.
+/// A row of `relations.sql`; the other fields of a relation are derived from it.
 #[derive(Deserialize)]
 struct Measured {
     #[serde(flatten)]
@@ -310,10 +310,10 @@ impl Measured {
     }
 }
 
-/// A row of `tests.sql` with the rate that follows from it.
+/// A row of `tests.sql` with the rate derived from it.
 fn with_rate(layer: Layer) -> Layer {
-    let judged = layer.passed + layer.failed;
-    Layer { pass_rate: figures::ratio_of_counts(Some(layer.passed), Some(judged)), ..layer }
+    let evaluated = layer.passed + layer.failed;
+    Layer { pass_rate: figures::ratio_of_counts(Some(layer.passed), Some(evaluated)), ..layer }
 }
 
 /// A row of `nodes.sql`: a node with its places among all of them.
@@ -445,7 +445,7 @@ fn storage(relations: &[Relation], empty: bool) -> Table<Storage> {
     Shape { empty, source: LEDGER_RELATIONS }.of(rows, "no run has measured a relation yet")
 }
 
-/// What the engine itself knows, or on DuckDB the ledger.
+/// The data of the engine itself, or on DuckDB of the ledger.
 struct Engine {
     log: Log,
     log_before: Option<Log>,
@@ -485,7 +485,7 @@ fn engine(
     })
 }
 
-/// A table of the query log, which may be known in part only.
+/// A table of the query log, which may be known only in part.
 fn of_log<T>(log: &Log, empty: bool, rows: Vec<T>) -> Table<T> {
     let table = Shape { empty, source: log.source }.of(rows, "no query ran in the window");
     if log.status == Status::Ok || table.rows.is_empty() {
@@ -507,7 +507,7 @@ fn no_cost() -> Table<Cost> {
     not_supported("none", "DuckDB runs on your own machine and bills nothing")
 }
 
-/// Storage of an earlier time, which no view of Snowflake tells: the history does.
+/// Storage at an earlier time: Snowflake has no view of it, but the history has its figures.
 fn unknown_storage() -> Table<Storage> {
-    not_supported("none", "it is only told of now")
+    not_supported("none", "only the current value is available")
 }

@@ -1,4 +1,4 @@
-//! A report as one long table of CSV: a row a number, so that any tool can group it.
+//! A report as CSV in long format: one row per value, so that any tool can group it.
 //!
 //! Spreadsheets run a cell that begins like a formula, so a text that does gets a quote in front, as OWASP
 //! advises; numbers stay numbers.
@@ -107,7 +107,7 @@ fn table(out: &mut String, name: &str, keys: &[&str], time: Option<&str>, table:
     }
 }
 
-/// The unit that a field's name says.
+/// The unit given by a field's name.
 fn unit(metric: &str, value: &Json) -> &'static str {
     if !value.is_number() {
         return "";
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cell_is_text_and_no_formula() {
+    fn cells_are_text_not_formulas() {
         for (text, written) in [
             ("plain", "plain"),
             ("-1.5", "-1.5"),

@@ -1,5 +1,5 @@
-//! From what was read to the figures of a report. Pure: every sum, rate and change is worked out here, once,
-//! for every engine.
+//! Computes the figures of a report from the data that was read. Pure: every sum, rate and change is computed
+//! here, once, for every engine.
 
 use jiff::civil::{Date, DateTime};
 use serde::Deserialize;
@@ -16,14 +16,14 @@ pub(super) const NO_ENVIRONMENT: &str = "no environment has a ledger yet; `cargo
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Log {
     pub(super) source: &'static str,
-    /// `Ok`, or `Truncated` where the log holds more than could be read.
+    /// `Ok`, or `Truncated` if the log holds more than could be read.
     pub(super) status: Status,
     pub(super) reason: Option<String>,
     pub(super) total: Load,
     /// Days with queries.
     pub(super) days: Vec<Day>,
     pub(super) environments: Vec<Group>,
-    /// `None` where there are no warehouses.
+    /// `None` if there are no warehouses.
     pub(super) warehouses: Option<Vec<Group>>,
     pub(super) users: Vec<Group>,
     pub(super) last_day: Option<Date>,
@@ -31,7 +31,7 @@ pub(super) struct Log {
     pub(super) ahead_of_clock: Option<i64>,
 }
 
-/// What the ledgers say about one window, or how things stood at its end.
+/// The ledgers' data about one window, or about the state at its end.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Latest {
     pub(super) relations: Vec<Relation>,
@@ -59,7 +59,7 @@ pub(super) struct Recovery {
     recoveries: i64,
     total_seconds: Option<f64>,
     failing_environments: i64,
-    judged_environments: i64,
+    evaluated_environments: i64,
 }
 
 /// A row of `freshness.sql`.
@@ -68,16 +68,16 @@ pub(super) struct Success {
     last_success_at: DateTime,
 }
 
-/// All that figures are made of.
+/// The input of all figures.
 pub(super) struct Facts<'a> {
-    /// Why nothing is known, if so: there is no environment, or it had no run by then.
+    /// Why no figure is known, if that is so: there is no environment, or it had no run by then.
     pub(super) absent: Option<&'static str>,
-    /// `None` where the log does not reach back so far.
+    /// `None` if the log does not reach back that far.
     pub(super) log: Option<&'a Log>,
     pub(super) latest: &'a Latest,
     pub(super) storage: &'a Table<Storage>,
     pub(super) cost: &'a Table<Cost>,
-    /// Of all warehouses, idle time too.
+    /// Of all warehouses, including idle time.
     pub(super) warehouse_cost: &'a Table<Cost>,
 }
 
@@ -97,7 +97,7 @@ impl Log {
         }
     }
 
-    /// A row for each day of the window: a day without queries has none, and that is known.
+    /// A row for each day of the window: for a day without queries the count is known to be 0.
     pub(super) fn daily(&self, window: Window) -> Vec<Day> {
         let of = |date: Date| {
             let day = self.days.iter().find(|day| day.date_day == date);
@@ -108,7 +108,7 @@ impl Log {
 }
 
 impl Load {
-    /// With the rate and the mean that follow from its counts and sums.
+    /// With the rate and the mean derived from its counts and sums.
     pub(super) fn derived(self) -> Self {
         Self {
             failure_rate: ratio_of_counts(Some(self.failed_queries), Some(self.queries)),
@@ -118,7 +118,7 @@ impl Load {
     }
 }
 
-/// The figures, in the order in which people read them.
+/// The figures, in display order.
 pub(super) fn figures(facts: &Facts<'_>, window: Window) -> Vec<Figure> {
     let mut figures: Vec<Figure> = facts.log.map(query_figures).unwrap_or_default();
     figures.extend(run_figures(&facts.latest.runs, &facts.latest.recovery));
@@ -212,7 +212,7 @@ fn query_figures(log: &Log) -> Vec<Figure> {
             "queries_ahead_of_clock",
             Unit::Count,
             log.ahead_of_clock.map(Value::Whole),
-            "it is only told of now",
+            "only the current value is available",
         ),
     ];
     if log.status != Status::Ok {
@@ -227,14 +227,14 @@ fn query_figures(log: &Log) -> Vec<Figure> {
 fn run_figures(runs: &RunTotals, recovery: &Recovery) -> Vec<Figure> {
     const NONE: &str = "no run of the window has ended";
     let from = From { source: LEDGER_RUNS, span: Span::Window };
-    let judged = runs.successful_runs + runs.failed_runs;
+    let evaluated = runs.successful_runs + runs.failed_runs;
     vec![
         from.count("runs", runs.runs),
         from.count("failed_runs", runs.failed_runs),
         from.real(
             "run_success_rate",
             Unit::Ratio,
-            ratio_of_counts(Some(runs.successful_runs), Some(judged)),
+            ratio_of_counts(Some(runs.successful_runs), Some(evaluated)),
             NONE,
         ),
         from.real("run_mean_seconds", Unit::Seconds, mean(runs.total_seconds, runs.timed_runs), NONE),
@@ -249,7 +249,7 @@ fn run_figures(runs: &RunTotals, recovery: &Recovery) -> Vec<Figure> {
         From { source: LEDGER_RUNS, span: Span::Latest }.figure(
             "failing_environments",
             Unit::Count,
-            (recovery.judged_environments > 0).then_some(Value::Whole(recovery.failing_environments)),
+            (recovery.evaluated_environments > 0).then_some(Value::Whole(recovery.failing_environments)),
             "no run has ended yet",
         ),
     ]
@@ -306,10 +306,11 @@ fn data_figures(latest: &Latest, window: Window) -> Vec<Figure> {
 /// The days that must be known before rows are compared with them.
 pub(super) const VOLUME_MIN_DAYS: i64 = 3;
 
-/// Rows that a deviation is a part of at least: small tables double and halve every day.
+/// The smallest denominator of a deviation, in rows: small tables double and halve every day.
 const VOLUME_FLOOR_ROWS: f64 = 100.0;
 
-/// By how much the rows of a relation differ from the median of the days before, as a part of that median.
+/// The difference between the rows of a relation and the median of the days before, as a fraction of that
+/// median.
 #[expect(clippy::cast_precision_loss, reason = "counts beyond 2^53 need no last digit")]
 pub(super) fn volume_deviation(relation: &Relation) -> Option<f64> {
     let (rows, usual) = (relation.row_count? as f64, relation.baseline_row_count?);
@@ -347,11 +348,11 @@ fn storage_figures(storage: &Table<Storage>) -> Vec<Figure> {
     ];
     for figure in &mut figures[1..] {
         if figure.value.is_none() {
-            // Snowflake knows these, and tells them in a view that few roles may read.
+            // Snowflake has these in a view that few roles may read.
             let hidden = figure.source == snowflake::TABLES;
             figure.status = if hidden { Status::NoPrivilege } else { Status::NotSupported };
             if !hidden {
-                figure.reason = Some(format!("{} does not tell", figure.source));
+                figure.reason = Some(format!("not available from {}", figure.source));
             }
         }
     }
@@ -378,7 +379,7 @@ pub(super) fn round(value: f64) -> f64 {
     (value * 1e6).round() / 1e6
 }
 
-/// The sum over the count; unknown where there is nothing to divide.
+/// The sum over the count; unknown if there is nothing to divide.
 #[expect(clippy::cast_precision_loss, reason = "counts beyond 2^53 need no last digit")]
 pub(super) fn mean(sum: Option<f64>, count: i64) -> Option<f64> {
     sum.filter(|_| count > 0).map(|sum| round(sum / count as f64))

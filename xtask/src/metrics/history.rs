@@ -1,8 +1,8 @@
-//! What earlier calls saw, kept in the registry so that trends outlive the query log.
+//! The figures of earlier calls, stored in the registry so that trends outlive the query log.
 //!
-//! One row a figure, scope, length of window and day: a later call of the same day replaces the earlier one,
-//! and days older than [`KEPT_DAYS`] go, so the table holds at most that many times the figures of each
-//! scope. The state of alerts stands beside it, one row an alert and scope.
+//! One row per figure, scope, window length and day: a later call of the same day replaces the earlier one,
+//! and days older than [`KEPT_DAYS`] are deleted, so the table holds at most that many rows for each figure
+//! of a scope. A second table holds the alert states, one row per alert and scope.
 
 use std::collections::BTreeSet;
 
@@ -22,8 +22,8 @@ use crate::warehouse::{self, Statement, Warehouse, literal};
 /// A year and a month, so that a month can be compared with that of the year before.
 const KEPT_DAYS: i64 = 400;
 
-/// How far back a report tells figures.
-const TOLD_DAYS: i64 = 90;
+/// The days of history in a report.
+const REPORTED_DAYS: i64 = 90;
 
 pub(super) const FIGURES: &str = "metrics_history";
 pub(super) const ALERTS: &str = "metrics_alerts";
@@ -34,7 +34,7 @@ const TABLES: [&str; 2] = [
 const POINTS: &str = include_str!("../../../sql/metrics/history.sql");
 const STATES: &str = include_str!("../../../sql/metrics/alert_states.sql");
 
-/// What figures are kept under: a window of another length is another figure.
+/// The key that figures are stored under: windows of different lengths are separate series.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Scope {
     /// The environment, or `*` for all.
@@ -56,7 +56,7 @@ struct Kept<'a> {
     recorded_at: DateTime,
 }
 
-/// A row of `metrics_alerts`: how an alert stood when it was last judged.
+/// A row of `metrics_alerts`: the state of an alert when it was last evaluated.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct AlertRow {
     pub(super) scope: String,
@@ -67,18 +67,18 @@ pub(super) struct AlertRow {
     pub(super) as_of: DateTime,
 }
 
-/// What was kept by earlier calls.
+/// The data stored by earlier calls.
 #[derive(Debug, Default)]
 pub(super) struct Past {
     /// By day.
     pub(super) points: Vec<Point>,
     pub(super) alerts: Vec<AlertRow>,
-    /// What channels were sent last.
+    /// What was last sent to each channel.
     pub(super) reported: Vec<Reported>,
 }
 
 impl Past {
-    /// Read it, in one call. `registry` names the tables that stand there.
+    /// Read it, in one call. `registry` lists the tables that exist there.
     pub(super) fn read(
         warehouse: &mut dyn Warehouse,
         registry: &BTreeSet<String>,
@@ -86,10 +86,10 @@ impl Past {
         report: &Report,
     ) -> Result<Self> {
         let window = report.window;
-        if !stand(registry) {
+        if !exist(registry) {
             return Ok(Self::default());
         }
-        let since = window.as_of().checked_sub(TOLD_DAYS.max(2 * i64::from(window.days)).days())?;
+        let since = window.as_of().checked_sub(REPORTED_DAYS.max(2 * i64::from(window.days)).days())?;
         let fill = |template| {
             let (since, before) = (format!("date '{since}'"), format!("date '{}'", window.as_of()));
             let latest = report.figures.iter().filter(|figure| figure.span == Span::Latest);
@@ -122,7 +122,7 @@ impl Past {
         self.points.iter().filter(fits).map(|point| point.value).collect()
     }
 
-    /// Put into a report what only the past can tell.
+    /// Add to a report what comes from the history.
     pub(super) fn complete(&self, report: &mut Report) {
         let window = report.window;
         for figure in &mut report.figures {
@@ -141,7 +141,8 @@ impl Past {
     }
 }
 
-/// The statements that keep what this call saw. `registry` names the tables that stand there.
+/// The statements that store the figures and alert states of this call. `registry` lists the tables that
+/// exist there.
 pub(super) fn keep(
     warehouse: &dyn Warehouse,
     registry: &BTreeSet<String>,
@@ -150,12 +151,13 @@ pub(super) fn keep(
     states: &[AlertRow],
 ) -> Result<Vec<Statement>> {
     let as_of = report.window.as_of();
-    // By the clock, not by the report: one about the past or the future must not decide what is kept.
+    // By the clock, not by the report: one about the past or the future must not decide which days are
+    // deleted.
     let oldest = report.generated_at.date().checked_sub(KEPT_DAYS.days())?;
     let tables = tables(warehouse);
     let [(_, figures), (_, alerts)] = &tables;
     let mut change = Vec::new();
-    if !stand(registry) {
+    if !exist(registry) {
         change.extend(warehouse.provision_registry());
         for template in TABLES {
             let sql = sql::dialect(warehouse).registry(template, &tables, context! {})?;
@@ -171,7 +173,7 @@ pub(super) fn keep(
     Ok(change)
 }
 
-/// The figures that are known; a part of one would look like a fall tomorrow.
+/// The figures that are fully known; a partial one would look like a drop later.
 fn kept<'a>(scope: &'a Scope, report: &'a Report) -> Vec<Kept<'a>> {
     let known = report.figures.iter().filter(|figure| matches!(figure.status, Status::Ok | Status::Delayed));
     let row = |figure: &'a Figure| {
@@ -190,11 +192,11 @@ fn kept<'a>(scope: &'a Scope, report: &'a Report) -> Vec<Kept<'a>> {
     known.filter_map(row).collect()
 }
 
-/// How the alerts of a report are kept: one that could not be evaluated stays as it was.
+/// The rows to store for the alerts of a report: one that could not be evaluated keeps its earlier state.
 pub(super) fn states(scope: &Scope, report: &Report, past: &Past) -> Vec<AlertRow> {
     let state = |alert: &Alert| {
         let before = past.alerts.iter().find(|row| row.name == alert.name);
-        // A report about the past changes nothing about how things stand now.
+        // A report about the past does not change the current state.
         let is_older = before.is_some_and(|row| row.as_of > report.window.end);
         if alert.state == AlertState::Unknown || is_older {
             return before.cloned();
@@ -217,6 +219,6 @@ fn tables(warehouse: &dyn Warehouse) -> [(&'static str, String); 2] {
     [("figures", table(FIGURES)), ("alerts", table(ALERTS))]
 }
 
-fn stand(registry: &BTreeSet<String>) -> bool {
+fn exist(registry: &BTreeSet<String>) -> bool {
     [FIGURES, ALERTS].iter().all(|table| registry.contains(*table))
 }

@@ -1,9 +1,9 @@
-//! `cargo xtask metrics --format html`: the report as one page, for people.
+//! `cargo xtask metrics --format html`: the report as one HTML page.
 //!
-//! One file that needs nothing else: it opens by a double click, and its own security policy forbids it any
-//! request and any script but its own. Charts are drawn here, so the page is whole without a script; the
-//! script adds what a pointer and a keyboard want. [`gather`] reads what the report does not hold, and
-//! [`render`] makes the page of both and reads nothing.
+//! One self-contained file: it opens by a double click, and its content security policy forbids all requests
+//! and all scripts but its own. Charts are drawn here, so the page is complete without the script, which adds
+//! pointer and keyboard interaction. [`gather`] reads the data that is not in the report, and [`render`]
+//! makes the page from both and reads nothing.
 
 mod business;
 mod card;
@@ -40,7 +40,7 @@ const TEMPLATE: &str = include_str!("html/page.html");
 const STYLE: &str = include_str!("html/page.css");
 const SCRIPT: &str = include_str!("html/page.js");
 
-/// What the template is filled with.
+/// The variables of the template.
 #[derive(Debug, Serialize)]
 struct Page {
     subject: String,
@@ -56,13 +56,13 @@ struct Page {
     provenance: Table,
     style: &'static str,
     script: &'static str,
-    /// What the page's security policy knows its one script by.
+    /// The hash by which the page's security policy allows its one script.
     script_hash: String,
-    /// The record of every node, as JSON that may stand in a script element.
+    /// The record of every node, as JSON that is safe inside a script element.
     data: String,
 }
 
-/// A part of the page, with what its figures say.
+/// A section of the page with its figures.
 #[derive(Debug, Serialize)]
 struct Section {
     id: &'static str,
@@ -70,7 +70,7 @@ struct Section {
     lead: String,
     cards: Vec<Card>,
     figures: Vec<Figure>,
-    /// What this target cannot tell.
+    /// Figures that this target does not have.
     absent: Vec<Figure>,
 }
 
@@ -83,7 +83,7 @@ impl Section {
     }
 }
 
-/// Two figures stand side by side; one without a neighbour takes the whole row.
+/// Two figures share a row; one without a neighbour takes the whole row.
 fn fill_rows(figures: &mut [Figure]) {
     let mut i = 0;
     while i < figures.len() {
@@ -97,7 +97,7 @@ fn fill_rows(figures: &mut [Figure]) {
     }
 }
 
-/// The page. Every name, title and message in it is text, whatever it holds.
+/// Renders the page. Every name, title and message is shown as text, whatever it contains.
 pub(crate) fn render(report: &Report, extra: &Extra) -> Result<String> {
     let words = &extra.words;
     let mut nodes = models::Nodes::new(report, extra);
@@ -110,25 +110,25 @@ pub(crate) fn render(report: &Report, extra: &Extra) -> Result<String> {
     sections.push(Section::new(
         "pipeline",
         "Pipeline",
-        "How builds went, what the latest one spent its time on, and what its tests say.",
+        "Build results, where the latest build spent its time, and test results.",
         pipeline::figures(report, extra, &mut nodes),
     ));
     sections.push(Section::new(
         "data",
         "Data",
-        "How old the tables are and how many rows they hold.",
+        "The age of the tables and their row counts.",
         load::data(report, words),
     ));
     sections.push(Section::new(
         "warehouse",
         "Warehouse",
-        "What was asked of the warehouse, how long it took and what it stores.",
+        "Queries, their durations, and storage.",
         load::figures(report, words),
     ));
     sections.push(Section::new(
         "models",
         "Models",
-        "Every model of the project by layer, as the latest run left it.",
+        "Every model of the project by layer, with its status in the latest run.",
         vec![models::figure(&nodes, &extra.project, words)],
     ));
 
@@ -169,7 +169,7 @@ fn window_in_words(report: &Report) -> String {
     format!("{} to {} · {days} {plural}, UTC", start.strftime("%-d %b %Y"), end.strftime("%-d %b %Y"))
 }
 
-/// The one thing a reader wants to know first.
+/// The overall status at the top of the page.
 #[derive(Debug, Serialize)]
 struct Health {
     tone: &'static str,
@@ -199,7 +199,7 @@ struct Alert {
     since: Option<String>,
 }
 
-/// The alerts that want somebody's eye.
+/// The firing alerts.
 fn alerts(report: &Report) -> Vec<Alert> {
     let firing = report.alerts.iter().filter(|alert| alert.state == AlertState::Firing);
     let shown = firing.map(|alert| Alert {
@@ -211,18 +211,18 @@ fn alerts(report: &Report) -> Vec<Alert> {
     shown.collect()
 }
 
-/// Every alert that is watched for, with what it said.
+/// Every evaluated alert with its message.
 fn watched(report: &Report) -> Grid {
     let mut grid = Grid::new(&[
         ("Alert", Unit::Text),
         ("State", Unit::Status),
         ("Severity", Unit::Text),
         ("Since", Unit::Moment),
-        ("What it says", Unit::Text),
+        ("Message", Unit::Text),
     ]);
     grid.rows.extend(report.alerts.iter().map(|alert| {
         let since = alert.since.map_or_else(
-            || Cell::Unknown("judged for the first time".to_owned()),
+            || Cell::Unknown("evaluated for the first time".to_owned()),
             |at| Cell::text(moment(at)),
         );
         vec![
@@ -236,7 +236,7 @@ fn watched(report: &Report) -> Grid {
     grid
 }
 
-/// What stands on the first cards: figure, label, what it is, and whether more of it is better.
+/// The first cards: figure, label, description, and whether a higher value is better.
 const OVERVIEW: [(&str, &str, &str, Option<bool>); 9] = [
     ("run_success_rate", "Runs that succeeded", "of all runs in the window", Some(true)),
     ("test_pass_rate", "Tests that passed", "of the latest result of each", Some(true)),
@@ -254,7 +254,7 @@ fn overview(report: &Report, words: &Words) -> Vec<Card> {
         .iter()
         .filter_map(|(name, label, note, better)| {
             let figure = report.figures.iter().find(|figure| figure.name == *name)?;
-            // A target without credits has no card that says so on every page.
+            // A target without credits gets no card that repeats this on every page.
             (figure.status != Status::NotSupported)
                 .then(|| headline(report, figure, (label, note), *better, words))
         })
@@ -311,8 +311,8 @@ fn reason(figure: &model::Figure) -> String {
     let why = match figure.status {
         Status::NoPrivilege => "The role may not read it",
         Status::NotSupported => "This target has no such figure",
-        Status::NoData => "There is nothing to tell it from yet",
-        Status::Truncated => "The source cut its answer off",
+        Status::NoData => "There is no data for it yet",
+        Status::Truncated => "The source truncated its answer",
         Status::Delayed => "The source has not caught up yet",
         Status::Ok => "Not known",
     };
@@ -329,7 +329,7 @@ fn unit(unit: model::Unit) -> Unit {
     }
 }
 
-/// Every figure with where it is from, so that each number on the page can be traced.
+/// Every figure with its source, so that each number on the page can be traced.
 fn provenance(report: &Report, words: &Words) -> Grid {
     let mut grid = Grid::new(&[
         ("Figure", Unit::Text),
@@ -350,7 +350,7 @@ fn provenance(report: &Report, words: &Words) -> Grid {
         grid.rows.push(vec![
             Cell::text(figure.name.clone()),
             shown(&figure.value, figure, &reason(figure)),
-            shown(&figure.previous, figure, "nothing is known of the window before"),
+            shown(&figure.previous, figure, "the value of the window before is unknown"),
             Cell::text(figure.status.label().replace('_', " ")),
             Cell::text(figure.source.clone()),
             Cell::text(figure.reason.clone().unwrap_or_default()),

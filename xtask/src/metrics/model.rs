@@ -1,9 +1,9 @@
-//! What `metrics` knows when it has looked: figures, tables of them, alerts and how they went before.
+//! The result of `metrics`: figures, tables, alerts, and their history.
 //!
-//! This is the one shape that every export renders and that `notify` and the page read back from JSON,
-//! so its field names are stable; `report.schema.json` beside this file documents each of them and a test
-//! holds the two together. Units are in the names: `_seconds`, `_bytes`, a `_rate` or `_ratio` of 1.
-//! Unknown is `None` with a status that says why, never zero. Times are UTC.
+//! This is the one structure that every export renders and that `notify` and the page read back from JSON, so
+//! its field names are stable; `report.schema.json` beside this file documents each of them and a test
+//! compares the two. Units are in the names: `_seconds`, `_bytes`, a `_rate` or `_ratio` of 1. Unknown is
+//! `None` with a status that says why, never zero. Times are UTC.
 
 use std::fmt;
 
@@ -13,12 +13,12 @@ use serde::{Deserialize, Serialize};
 /// Everything about one scope (an environment, or all of them) over one window.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Report {
-    /// Counts up when a field changes its meaning or goes away; new fields do not count.
+    /// Incremented when a field changes its meaning or is removed, not for new fields.
     pub(crate) version: u32,
     pub(crate) window: Window,
-    /// What history and alert states are kept under: the environment, `PREFIX*`, or `*` for all.
+    /// The key of the history and the alert states: the environment, `PREFIX*`, or `*` for all.
     pub(crate) scope: String,
-    /// The environment that was asked for; `None` for all that the registry knows.
+    /// The environment that was asked for; `None` for all environments of the registry.
     pub(crate) environment: Option<String>,
     /// The environments that were read.
     pub(crate) environments: Vec<String>,
@@ -28,18 +28,18 @@ pub(crate) struct Report {
     pub(crate) generated_at: DateTime,
     pub(crate) toolkit_version: String,
     pub(crate) figures: Vec<Figure>,
-    /// One row a UTC day of the window, days without a query too.
+    /// One row per UTC day of the window, including days without a query.
     pub(crate) daily: Table<Day>,
     pub(crate) by_environment: Table<Group>,
     pub(crate) by_warehouse: Table<Group>,
     pub(crate) by_user: Table<Group>,
-    /// One row an environment.
+    /// One row per environment.
     pub(crate) storage: Table<Storage>,
-    /// One row a table or view that the latest run of its environment found.
+    /// One row per table or view that the latest run of its environment found.
     pub(crate) relations: Table<Relation>,
     /// The nodes with the highest total time first.
     pub(crate) slowest_nodes: Table<NodeStats>,
-    /// The nodes that failed most often first; none that never failed.
+    /// The nodes that failed at least once, most often first.
     pub(crate) failing_nodes: Table<NodeStats>,
     /// The tests whose latest result is a failure, those with the most rows first.
     pub(crate) failing_tests: Table<FailingTest>,
@@ -52,7 +52,7 @@ pub(crate) struct Report {
     pub(crate) lifetime: Table<Lifetime>,
     pub(crate) cost: Table<Cost>,
     pub(crate) alerts: Vec<Alert>,
-    /// Figures of earlier days, kept by earlier calls; the oldest day first.
+    /// Figures of earlier days, stored by earlier calls; the oldest day first.
     pub(crate) history: Table<Point>,
 }
 
@@ -74,9 +74,9 @@ pub(crate) enum Status {
     Ok,
     /// The role may not read it.
     NoPrivilege,
-    /// The source cut its answer off: the truth is at least this.
+    /// The source truncated its answer: the true value is at least this.
     Truncated,
-    /// This target has no such thing.
+    /// This target does not have it.
     NotSupported,
     /// Known, but the source lags behind: the newest part is missing.
     Delayed,
@@ -136,7 +136,7 @@ pub(crate) enum Value {
 }
 
 impl Value {
-    /// As a number, to compare and to chart; a text is none.
+    /// As a number, to compare and to chart; `None` for a text.
     #[expect(clippy::cast_precision_loss, reason = "counts beyond 2^53 need no last digit")]
     pub(crate) fn number(&self) -> Option<f64> {
         match self {
@@ -175,17 +175,17 @@ pub(crate) struct Figure {
     pub(crate) change_ratio: Option<f64>,
 }
 
-/// What time a figure is about.
+/// The time that a figure is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Span {
     /// What happened in the report's window.
     Window,
-    /// How things stand at the window's end.
+    /// The state at the window's end.
     Latest,
 }
 
-/// Rows of one kind with where they are from.
+/// Rows of one kind with their source.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Table<T> {
     pub(crate) status: Status,
@@ -221,7 +221,7 @@ pub(crate) struct Day {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Group {
-    /// The environment, warehouse or user; `None` where the log does not say.
+    /// The environment, warehouse or user; `None` if the log does not record it.
     pub(crate) key: Option<String>,
     #[serde(flatten)]
     pub(crate) load: Load,
@@ -236,7 +236,7 @@ pub(crate) struct Storage {
     pub(crate) fail_safe_bytes: Option<i64>,
     pub(crate) clone_retained_bytes: Option<i64>,
     pub(crate) tables: i64,
-    /// Tables whose bytes nobody could measure.
+    /// Tables whose bytes could not be measured.
     pub(crate) unmeasured_tables: i64,
 }
 
@@ -282,7 +282,7 @@ pub(crate) struct NodeStats {
     pub(crate) p95_seconds: Option<f64>,
     pub(crate) max_seconds: Option<f64>,
     pub(crate) last_status: String,
-    /// What dbt said the last time it failed.
+    /// dbt's message of the latest failure.
     pub(crate) last_message: Option<String>,
     pub(crate) path: Option<String>,
 }
@@ -293,7 +293,7 @@ pub(crate) struct FailingTest {
     pub(crate) node_id: String,
     pub(crate) name: String,
     pub(crate) layer: Option<String>,
-    /// `fail`, or `error` where it could not run.
+    /// `fail`, or `error` if it could not run.
     pub(crate) status: String,
     /// Rows that it found.
     pub(crate) failures: Option<i64>,
@@ -332,11 +332,11 @@ pub(crate) struct RunNode {
     pub(crate) environment: String,
     pub(crate) node_id: String,
     pub(crate) name: String,
-    /// dbt's word: model, seed, snapshot, test, `unit_test`.
+    /// dbt's term: model, seed, snapshot, test, `unit_test`.
     pub(crate) kind: String,
     pub(crate) layer: Option<String>,
     pub(crate) materialized: Option<String>,
-    /// dbt's word: success, error, pass, warn, fail, skipped.
+    /// dbt's term: success, error, pass, warn, fail, skipped.
     pub(crate) status: String,
     #[serde(default, with = "super::utc::option")]
     pub(crate) started_at: Option<DateTime>,
@@ -352,7 +352,7 @@ pub(crate) struct RunNode {
 /// The latest result of each test, counted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Layer {
-    /// `None` for tests of what lies in no layer.
+    /// `None` for tests of nodes outside all layers.
     pub(crate) layer: Option<String>,
     pub(crate) tests: i64,
     pub(crate) passed: i64,
@@ -404,15 +404,15 @@ impl AlertState {
     }
 }
 
-/// One alert of `policies/alerts.toml`, judged.
+/// One alert of `policies/alerts.toml`, evaluated.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Alert {
     pub(crate) name: String,
     pub(crate) figure: String,
     pub(crate) severity: String,
     pub(crate) state: AlertState,
-    /// Whether it fires and no channel has been sent that, or is over and a channel was only sent its start.
-    /// Reading changes nothing about this: `notify alerts` does.
+    /// Whether it fires and no channel was notified, or has ended and a channel was notified only of its
+    /// start. Reading changes nothing about this: `notify alerts` does.
     pub(crate) changed: bool,
     /// Whether `metrics --gate` fails while it fires: its severity is at least the policy's `gate`.
     pub(crate) gates: bool,
@@ -421,9 +421,9 @@ pub(crate) struct Alert {
     pub(crate) since: Option<DateTime>,
     pub(crate) value: Option<f64>,
     pub(crate) unit: Option<Unit>,
-    /// What the value is held against.
+    /// What the value is compared with.
     pub(crate) threshold: Option<f64>,
-    /// The trailing median, where the alert is about a change.
+    /// The trailing median, if the alert is about a change.
     pub(crate) baseline: Option<f64>,
     /// One sentence for people.
     pub(crate) message: String,

@@ -1,7 +1,7 @@
 //! `cargo xtask metrics --openlineage FILE|URL`: the latest dbt run of each environment as OpenLineage events.
 //!
-//! How the run went comes from the ledger; what was made from what, and the SQL, from dbt's artifacts, which
-//! lie on the machine that built. Where they are of another run nothing is taken from them, and that is said.
+//! The result of the run comes from the ledger; lineage and SQL come from dbt's artifacts, which are on the
+//! machine that built. If they belong to another run they are not used, and a warning says so.
 
 mod events;
 
@@ -27,7 +27,7 @@ use crate::system::repo::Repo;
 use crate::target::Place;
 use crate::warehouse::{self, Warehouse, literal, quote};
 
-/// What the service knows the sender by; some ask for none.
+/// The key that authenticates the sender; some services require none.
 const API_KEY: &str = "OPENLINEAGE_API_KEY";
 
 /// The namespace of the jobs, under the name that every OpenLineage client reads.
@@ -38,20 +38,20 @@ const ENDPOINT: &str = "/api/v1/lineage";
 
 const COLUMNS: &str = include_str!("../../../sql/metrics/columns.sql");
 
-/// For all events of a run: a large project has thousands.
+/// The limit for all events of a run: a large project has thousands.
 const PATIENCE_SECONDS: u64 = 300;
 
 /// Where events go.
 #[derive(Debug)]
 pub(super) enum Sink {
-    /// One event a line.
+    /// One event per line.
     File(PathBuf),
-    /// A request an event.
+    /// One request per event.
     Service(Url),
 }
 
 impl Sink {
-    /// What `--openlineage` holds. The address may hold a secret, so no error repeats it.
+    /// Parses the value of `--openlineage`. The address may hold a secret, so no error repeats it.
     pub(super) fn parse(text: &str) -> Result<Self> {
         let text = text.trim();
         if text.is_empty() {
@@ -70,8 +70,8 @@ impl Sink {
     }
 }
 
-/// Tell `sink` of the latest dbt run of each environment that `report` is about.
-pub(super) fn tell(
+/// Sends the latest dbt run of each environment in `report` to `sink`.
+pub(super) fn send(
     repo: &Repo,
     place: &Place,
     warehouse: &mut dyn Warehouse,
@@ -83,7 +83,7 @@ pub(super) fn tell(
         events.extend(of_environment(repo, place, warehouse, &environment.parse()?)?);
     }
     if events.is_empty() {
-        bail!("there is no dbt run to tell OpenLineage of; `cargo xtask elt --schema NAME` makes one");
+        bail!("there is no dbt run to send to OpenLineage; `cargo xtask elt --schema NAME` makes one");
     }
     match sink {
         Sink::File(path) => {
@@ -93,7 +93,7 @@ pub(super) fn tell(
         }
         Sink::Service(url) => post(url, &events)?,
     }
-    tracing::info!("told OpenLineage {} events", events.len());
+    tracing::info!("{} OpenLineage events sent", events.len());
     Ok(())
 }
 
@@ -104,8 +104,8 @@ fn of_environment(
     name: &Name,
 ) -> Result<Vec<Value>> {
     // An environment that was never built may have no ledger of runs yet.
-    let standing = warehouse.relation_names(name.as_str())?.unwrap_or_default();
-    if !ledger::holds_ledger(&standing) {
+    let existing = warehouse.relation_names(name.as_str())?.unwrap_or_default();
+    if !ledger::holds_ledger(&existing) {
         return Ok(Vec::new());
     }
     let Some(run) = ledger::last_build(warehouse, name)? else { return Ok(Vec::new()) };
@@ -113,8 +113,8 @@ fn of_environment(
     let artifacts = artifacts(repo, name, &nodes)?;
     if artifacts.is_none() {
         tracing::warn!(
-            "dbt's artifacts of the latest run of {name} are not on this machine, so OpenLineage is told nothing of \
-             what is made from what, tests or SQL; run this where `cargo xtask elt --schema {name}` ran"
+            "dbt's artifacts of the latest run of {name} are not on this machine, so the events have no \
+             lineage, tests or SQL; run this where `cargo xtask elt --schema {name}` ran"
         );
     }
     let database = warehouse.database();
@@ -139,7 +139,7 @@ fn of_environment(
     Ok(events::events(&facts))
 }
 
-/// dbt's artifacts, if they are on this machine and of the run that `nodes` are of.
+/// dbt's artifacts, if they are on this machine and belong to the run of `nodes`.
 fn artifacts(repo: &Repo, name: &Name, nodes: &[Node]) -> Result<Option<Artifacts>> {
     let Ok(project) = repo.dbt_project() else { return Ok(None) };
     let target = project.join("target").join(name.as_str());
@@ -170,8 +170,8 @@ fn forward(path: &Path) -> String {
     path.to_string_lossy().replace('\\', "/")
 }
 
-/// An account by its organisation and name stands for itself; one by its locator needs region and cloud,
-/// and those that Snowflake lets its users leave out are put in, so that every tool says the same.
+/// An account identifier of organisation and name is used as it is; a locator needs region and cloud, and
+/// those that Snowflake lets its users omit are added, so that every tool uses the same name.
 fn account(identifier: &str) -> String {
     let mut parts = identifier.split('.');
     let first = parts.next().unwrap_or_default();
@@ -198,7 +198,7 @@ fn post(url: &Url, events: &[Value]) -> Result<()> {
         let answer = http.send(request).with_context(which)?;
         if !answer.is_success() {
             let hint = match answer.status {
-                401 | 403 => format!("; {API_KEY} holds the key that it asks for"),
+                401 | 403 => format!("; {API_KEY} holds the key that it requires"),
                 404 | 405 => format!("; services take events at {ENDPOINT}"),
                 _ => String::new(),
             };

@@ -1,4 +1,4 @@
-//! What `metrics` tells a workflow: step outputs, the step's summary, and annotations of alerts.
+//! The outputs of `metrics` in a workflow: step outputs, the step's summary, and annotations of alerts.
 
 use anyhow::Result;
 
@@ -6,7 +6,8 @@ use super::model::{Alert, AlertState, Figure, Report, Value};
 use super::{tables, text};
 use crate::system::actions::{self, Annotation, Level};
 
-/// The outputs of the pipeline before this one, and the figures that they were. `wk_` is the report's window.
+/// The outputs of the pipeline before this one, and the figures that they correspond to. `wk_` is the
+/// report's window.
 const EARLIER: [(&str, &str); 5] = [
     ("last_date", "last_query_date"),
     ("wk_total_queries", "queries"),
@@ -15,8 +16,8 @@ const EARLIER: [(&str, &str); 5] = [
     ("storage_gb", "storage_bytes"),
 ];
 
-/// Tell Actions; does nothing elsewhere.
-pub(super) fn tell(report: &Report) -> Result<()> {
+/// Write the outputs on Actions; does nothing elsewhere.
+pub(super) fn write(report: &Report) -> Result<()> {
     if !actions::active() {
         return Ok(());
     }
@@ -40,7 +41,7 @@ pub(super) fn tell(report: &Report) -> Result<()> {
     Ok(())
 }
 
-/// The title of an alert that fires or has ended; an error where it fails `--gate`.
+/// The title of an alert that fires or has ended; an error if it fails `--gate`.
 pub(super) fn headline(alert: &Alert) -> (Level, String) {
     let name = text::plain(&alert.name);
     match alert.state {
@@ -73,7 +74,7 @@ fn earlier(output: &str, figure: &Figure) -> String {
     }
 }
 
-/// The bare value; a word where there is none, since an empty text reads like a zero.
+/// The bare value; a word if there is none, since an empty text could be read as zero.
 fn plain(figure: &Figure) -> String {
     figure.value.as_ref().map_or_else(unknown, ToString::to_string)
 }

@@ -1,6 +1,6 @@
 //! The owners of dbt's nodes: those of a node's group, or of the group of the model that a test checks.
 //!
-//! dbt's manifest has them, and it is on the disk that built last; without it nodes have no known owner.
+//! dbt's manifest has them, and it is on the machine that built last; without it nodes have no known owner.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -50,7 +50,7 @@ struct Owner {
 }
 
 impl Owners {
-    /// From the manifest in dbt's target folder; nobody is known where there is none.
+    /// From the manifest in dbt's target folder; no owner is known if there is none.
     pub(super) fn read(target: &Path) -> Result<Self> {
         let path = target.join("manifest.json");
         if !path.exists() {

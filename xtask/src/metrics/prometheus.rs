@@ -1,10 +1,10 @@
 //! A report in Prometheus' text format, for a textfile collector or a push gateway, or in `OpenMetrics`.
 //!
-//! A figure is a gauge over the report's window, named after it, in base units. Counters (`_total`) are only what can
-//! never fall: the runs since an environment's ledger began. A file of samples is read long after it was written, so
-//! there are no ages in it: what a reader wants the age of is a timestamp. Every series has a label `environment`
-//! (`*` for a report on all), so that none is a label-less total beside its parts. A figure that is unknown has no
-//! sample, and `xtask_figure_known` says so.
+//! A figure is a gauge over the report's window, named after it, in base units. Only values that never decrease are
+//! counters (`_total`): the runs since an environment's ledger began. A file of samples is read long after it was
+//! written, so it contains timestamps instead of ages. Every series has a label `environment` (`*` for a report on
+//! all), so that none is a total without labels beside its parts. An unknown figure has no sample, and
+//! `xtask_figure_known` is 0 for it.
 
 use std::fmt::Write as _;
 
@@ -78,10 +78,10 @@ fn figures(out: &mut Exposition, report: &Report) -> std::fmt::Result {
         let labels = vec![("figure", figure.name.clone()), ("status", figure.status.label().to_owned())];
         ([scope.clone(), labels].concat(), if figure.value.is_some() { 1.0 } else { 0.0 })
     });
-    out.gauge("figure_known", "1 where a figure is known, 0 where it is not.", known.collect())
+    out.gauge("figure_known", "1 if a figure is known, 0 if it is not.", known.collect())
 }
 
-/// Figures that grow by themselves while the file lies there.
+/// Ages, which would go on growing after the file is written.
 const AGES: [&str; 2] = ["freshness_seconds", "data_age_seconds"];
 
 fn environments(out: &mut Exposition, report: &Report) -> std::fmt::Result {

@@ -1,8 +1,7 @@
-//! What each channel was sent last about each alert: the memory that `notify alerts` needs to send a start once and
-//! an end once.
+//! What was last sent to each channel about each alert, so that `notify alerts` sends each start and each end once.
 //!
-//! It is kept in the registry, beside the data, so it survives runners. A DuckDB warehouse on Actions is lost with
-//! its runner, so the same rows can be kept in a file that the workflow saves; the newer of the two counts.
+//! It is stored in the registry, beside the data, so it survives runners. A DuckDB warehouse on Actions is lost
+//! with its runner, so the same rows can be kept in a file that the workflow saves; the newer of the two counts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -22,7 +21,7 @@ pub(crate) const TABLE: &str = "metrics_reported";
 const CREATE: &str = include_str!("../../../sql/metrics/reported_table.sql");
 const READ: &str = include_str!("../../../sql/metrics/reported.sql");
 
-/// Counts up when the file's format changes.
+/// Incremented when the file's format changes.
 const FILE_VERSION: u32 = 1;
 
 /// A row of `metrics_reported`.
@@ -93,7 +92,7 @@ fn table(warehouse: &dyn Warehouse) -> String {
     warehouse.qualified(&warehouse::Table::new(REGISTRY, TABLE))
 }
 
-/// The rows of a file; none where it does not exist.
+/// The rows of a file; none if it does not exist.
 pub(crate) fn read_file(path: &Path) -> Result<Vec<Reported>> {
     if !path.exists() {
         return Ok(Vec::new());
@@ -110,7 +109,7 @@ pub(crate) fn read_file(path: &Path) -> Result<Vec<Reported>> {
     read().with_context(|| format!("failed to read {}", path.display()))
 }
 
-/// Write `rows` into the file, which keeps what it holds of other alerts.
+/// Write `rows` into the file, which keeps its rows of other alerts.
 pub(crate) fn write_file(path: &Path, rows: &[Reported]) -> Result<()> {
     let reported = newest(read_file(path)?.into_iter().chain(rows.iter().cloned()));
     let text = serde_json::to_string_pretty(&File { version: FILE_VERSION, reported })?;

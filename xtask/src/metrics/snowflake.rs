@@ -1,9 +1,9 @@
-//! What Snowflake itself knows: the query history of the last seven days, storage and cost.
+//! Snowflake's own data: the query history of the last seven days, storage and cost.
 //!
-//! `QUERY_HISTORY` gives at most 10,000 queries a call, the newest, and says nothing of the rest. So it is
-//! asked slice by slice, and a full slice again in halves; only where the smallest slice is full are queries
-//! missing, and then the figures say so. Sums, rates and percentiles are worked out here from single
-//! queries, the same way as SQL does it on the ledger.
+//! `QUERY_HISTORY` returns at most 10,000 queries per call, the newest, and does not report the rest. So it
+//! is read slice by slice, and a full slice again in halves; queries are missing only if the smallest slice
+//! is full, and then the figures say so. Sums, rates and percentiles are computed here from single queries,
+//! in the same way as SQL does on the ledger.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -32,13 +32,13 @@ const STORAGE: &str = include_str!("../../../sql/snowflake/metrics/storage.sql")
 const CREDITS: &str = include_str!("../../../sql/snowflake/metrics/credits.sql");
 const WAREHOUSE_CREDITS: &str = include_str!("../../../sql/snowflake/metrics/warehouse_credits.sql");
 
-/// What one call of `QUERY_HISTORY` gives at most.
+/// The most queries that one call of `QUERY_HISTORY` returns.
 const PAGE: usize = 10_000;
 
 /// Length of the slices that are asked first.
 const SLICE: SignedDuration = SignedDuration::from_hours(24);
 
-/// A slice that is not split any more.
+/// The length of a slice that is not split further.
 const SMALLEST_SLICE: SignedDuration = SignedDuration::from_secs(60);
 
 /// How far `QUERY_HISTORY` reaches back; a little less, since the clock goes on between two calls.
@@ -65,7 +65,7 @@ struct Scope {
     project: Option<String>,
 }
 
-/// What a query tag of ours says. Tags of other programs can be anything.
+/// The content of the toolkit's query tags. Tags of other programs can be anything.
 #[derive(Debug, Deserialize)]
 struct Tag {
     environment: Option<String>,
@@ -175,7 +175,7 @@ struct Read {
 }
 
 impl Read {
-    /// Read what ended from `start` to `end`, in halves where it does not fit into one call.
+    /// Read the queries that ended from `start` to `end`, in halves if they do not fit into one call.
     fn slice(
         &mut self,
         start: DateTime,
@@ -190,7 +190,7 @@ impl Read {
             return self.slice(middle, end, fetch);
         }
         self.full_slices += usize::from(queries.len() >= PAGE);
-        // What ended on the border of two slices stands in both.
+        // A query that ended on the border of two slices is in both.
         for query in queries {
             if self.seen.insert(query.query_id.clone()) {
                 self.queries.push(query);
@@ -209,8 +209,8 @@ struct Tally {
 }
 
 impl Tally {
-    /// A statement of the toolkit itself that failed (a refused look at a view, a lock that is taken) is no
-    /// failure of the project.
+    /// A statement of the toolkit itself that failed (a refused look at a view, a lock that is taken) is not
+    /// a failure of the project.
     fn add(&mut self, query: &Query, is_own: bool) {
         self.queries += 1;
         self.failed += i64::from(query.execution_status != "SUCCESS" && !is_own);
@@ -290,7 +290,7 @@ fn count(queries: &[Query], environments: &BTreeSet<&str>, window: Window, scope
     }
 }
 
-/// Bytes by environment, from the view that tells most and that the role may read.
+/// Bytes by environment, from the most detailed view that the role may read.
 pub(super) fn storage(warehouse: &mut dyn Warehouse, environments: &[Name]) -> Result<Table<Storage>> {
     let names: Vec<String> = environments.iter().map(|name| literal(name.as_str())).collect();
     let values = context! { database => quote(&warehouse.database()), environments => names.join(", ") };
@@ -383,8 +383,9 @@ fn account_usage(
     Ok(Table { status, source: source.to_owned(), reason, rows: collect::records(rows)? })
 }
 
-/// Whether Snowflake said that the role may not see it, by the SQL states of its answer: 02000 for what does not
-/// exist or is hidden from the role, which it tells alike, and 42501 for a missing privilege.
+/// Whether Snowflake said that the role may not see it, by the SQL states of its answer: 02000 for an object
+/// that does not exist or is hidden from the role, which it does not distinguish, and 42501 for a missing
+/// privilege.
 fn is_forbidden(error: &anyhow::Error) -> bool {
     let text = format!("{error:#}");
     text.contains("(02000)") || text.contains("(42501)")
@@ -445,13 +446,13 @@ mod tests {
         assert_eq!(
             read(10_000, 1),
             (10_000, 0),
-            "exactly a page may be a cut: the halves prove that it is none"
+            "exactly a page may be truncated: the halves prove that it is not"
         );
         assert_eq!(read(25_000, 3), (25_000, 0));
     }
 
     #[test]
-    fn a_moment_with_more_than_a_page_is_told() {
+    fn a_moment_with_more_than_a_page_is_reported_as_truncated() {
         assert_eq!(read(10_500, 0), (10_000, 1));
     }
 
@@ -465,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tag_says_whose_a_query_is_and_the_schema_where_it_does_not() {
+    fn queries_belong_to_their_tag_else_to_their_schema() {
         let window = Window::ending(time("2026-03-08T12:00:00"), 7).expect("a window");
         let mut queries = vec![
             query(1, "2026-03-02T00:00:00", Some(1000.0)),
@@ -475,7 +476,7 @@ mod tests {
             query(5, "2026-03-05T00:00:00", None),
             query(6, "2026-03-05T00:00:00", Some(9000.0)),
             query(7, "2026-03-05T00:00:00", Some(5000.0)),
-            // Of another database, of another project, and refused looks of the toolkit itself.
+            // Of another database, of another project, and refused queries of the toolkit itself.
             query(8, "2026-03-05T00:00:00", None),
             query(9, "2026-03-05T00:00:00", None),
             query(10, "2026-03-05T00:00:00", None),

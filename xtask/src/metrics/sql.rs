@@ -127,12 +127,12 @@ impl Templates {
 }
 
 impl Dialect {
-    /// The statement that lists what there is to read.
+    /// The statement that lists the tables to read.
     pub(super) fn tables(&self, database: &str) -> Result<String> {
         render(self.tables, context! { registry => literal(REGISTRY), database })
     }
 
-    /// A statement about what earlier calls kept in the registry.
+    /// A statement about the data that earlier calls stored in the registry.
     pub(super) fn registry(
         &self,
         template: &str,

@@ -1,4 +1,4 @@
-//! A report as tables for people, figures first, then what they hide: in columns for a terminal, in Markdown
+//! A report as readable tables, the figures first, then their details: in columns for a terminal, in Markdown
 //! for a step's summary or a comment.
 
 use super::model::{
@@ -48,13 +48,13 @@ fn markdown_table(section: &Section) -> String {
     lines.join("\n")
 }
 
-/// Text from outside in a cell. What is not plain stands as code, in which neither Markdown nor HTML nor a
-/// mention means anything; only a bar and the mark of code itself have to be taken out of it.
+/// External text in a cell. Text that is not plain is written as code, in which Markdown, HTML and mentions
+/// have no effect; only a bar and the code mark itself have to be replaced in it.
 fn markdown_cell(text: &str) -> String {
     let text = plain(text);
     let text = text.trim();
     let harmless = |c: char| c.is_alphanumeric() || " .,:;%()+-/='▁▂▃▄▅▆▇█".contains(c);
-    // A link is made of a bare address too.
+    // A bare address becomes a link too.
     if text.chars().all(harmless) && !text.contains("://") && !text.contains("www.") {
         text.to_owned()
     } else {
@@ -117,7 +117,7 @@ fn figures(figures: &[Figure]) -> Section {
     })
 }
 
-/// A line a series, a bar a day.
+/// One line per series, one bar per day.
 fn days(report: &Report) -> Section {
     let columns = [("by day", Align::Left), ("", Align::Left), ("highest", Align::Right)];
     #[expect(clippy::cast_precision_loss, reason = "it becomes a bar")]
@@ -254,7 +254,7 @@ fn slowest(report: &Report) -> Section {
     })
 }
 
-/// What stands in a cell that has no value.
+/// The content of a cell that has no value.
 fn none() -> String {
     "-".to_owned()
 }
@@ -268,7 +268,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cell_means_nothing_but_its_text() {
+    fn a_cell_is_nothing_but_text() {
         for (text, cell) in [
             ("1,234", "1,234"),
             ("12.5 %", "12.5 %"),

@@ -1,10 +1,10 @@
-//! Numbers and text from outside, as people read them. What other people wrote (names, errors) can hold
-//! anything, so each export escapes for its own format; what no format wants is taken out here.
+//! Numbers and external text in readable form. External text (names, errors) can contain anything, so each
+//! export escapes it for its own format; characters that no format needs are removed here.
 
 use super::model::{Figure, Unit, Value};
 use crate::system::console;
 
-/// What stands for a figure that is not known.
+/// Shown instead of an unknown figure.
 pub(super) const UNKNOWN: &str = "unknown";
 
 /// A figure's value with its unit, or that it is unknown.
@@ -66,7 +66,7 @@ fn bytes(bytes: f64) -> String {
     format!("{size:.1} TiB")
 }
 
-/// Text from outside in one line, without what moves a cursor or turns the direction of writing.
+/// External text in one line, without characters that move the cursor or change the text direction.
 pub(super) fn plain(text: &str) -> String {
     let harmful = |c: char| {
         c.is_control()
@@ -113,14 +113,14 @@ mod tests {
     }
 
     #[test]
-    fn a_sparkline_has_a_bar_a_day_and_gaps_for_the_unknown() {
+    fn a_sparkline_has_one_bar_per_day_and_gaps_for_unknowns() {
         assert_eq!(sparkline(&[Some(0.0), Some(7.0), None, Some(3.0)]), "▁█ ▄");
         assert_eq!(sparkline(&[Some(0.0), Some(0.0)]), "▁▁");
         assert_eq!(sparkline(&[]), "");
     }
 
     #[test]
-    fn nothing_in_a_text_moves_the_cursor_or_turns_the_line() {
+    fn no_text_moves_the_cursor_or_changes_direction() {
         assert_eq!(plain("a\u{1b}[2Jb\nc\u{202e}d\u{200b}é🚚"), "a [2Jb c d é🚚");
     }
 }

@@ -30,7 +30,7 @@ impl Window {
         self.start.date().series(1.day()).take(self.days as usize)
     }
 
-    /// The day that figures of this window are kept under: its last one.
+    /// The day that figures of this window are stored under: its last one.
     pub(super) fn as_of(self) -> Date {
         self.dates().last().unwrap_or_else(|| self.start.date())
     }

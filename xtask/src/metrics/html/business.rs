@@ -1,4 +1,4 @@
-//! The part of the page about the business: the panels of `policies/report.toml`, answered.
+//! The business section of the page: the panels of `policies/report.toml` with their results.
 
 use std::collections::BTreeSet;
 
@@ -85,8 +85,8 @@ fn steps(panel: &Panel, shape: Shape, grid: &Grid, words: &Words) -> Figure {
     Figure::steps(&panel.id, &panel.title, shape, grid, &series, words)
 }
 
-/// Rows of axis, series and value as one row a step of the axis and one column a series. A series without a
-/// row at a step is not known there.
+/// Pivots rows of axis, series and value into one row per step of the axis and one column per series. A
+/// series without a row at a step is unknown there.
 fn pivot(grid: &Grid, words: &Words) -> Grid {
     let (axis, names) = (grid.labels(0, words), grid.labels(1, words));
     let series: BTreeSet<&String> = names.iter().collect();
@@ -98,7 +98,7 @@ fn pivot(grid: &Grid, words: &Words) -> Grid {
     for (i, row) in grid.rows.iter().enumerate() {
         if last != Some(&axis[i]) {
             let mut blank = vec![row[0].clone()];
-            blank.resize(series.len() + 1, Cell::Unknown("the query gives no row for it".to_owned()));
+            blank.resize(series.len() + 1, Cell::Unknown("the query returns no row for it".to_owned()));
             pivoted.rows.push(blank);
             last = Some(&axis[i]);
         }
@@ -128,7 +128,7 @@ fn bars(panel: &Panel, grid: &Grid, words: &Words) -> Figure {
     Figure::bars(&panel.id, &panel.title, grid, &bars, whole, words)
 }
 
-/// What stands beside a bar: words as they are, figures with what they count.
+/// The text beside a bar: text as it is, counts with the name of what they count.
 fn beside(cell: &Cell, column: &Column, words: &Words) -> String {
     let said = words.cell(cell, column.unit);
     match column.unit {

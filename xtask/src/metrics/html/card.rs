@@ -13,14 +13,14 @@ pub(super) struct Card {
     note: String,
     change: Option<Change>,
     trend: Option<String>,
-    /// Why the figure is not known.
+    /// Why the figure is unknown.
     reason: Option<String>,
 }
 
-/// What became of a figure since the last time.
+/// The change of a figure since its earlier value.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Change {
-    /// An arrow, for the eye alone.
+    /// An arrow that screen readers skip.
     arrow: &'static str,
     text: String,
     /// `is-good`, `is-bad`, or neither.
@@ -53,7 +53,7 @@ impl Card {
 }
 
 /// The change from `before` to `value`: shares in percentage points, anything else in percent.
-/// `higher_is_better` is unknown where a change is neither good nor bad.
+/// `higher_is_better` is `None` if a change is neither good nor bad.
 pub(super) fn change(
     value: f64,
     before: Option<f64>,

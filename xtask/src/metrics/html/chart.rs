@@ -1,10 +1,10 @@
-//! Charts as fluid SVG: made here, so that the page shows them without a script, prints them, and fits
+//! Charts as fluid SVG: rendered here, so that the page shows them without a script, prints them, and fits
 //! them to a phone.
 //!
-//! Heights are pixels. Widths are shares of whatever room there is: rectangles stand at percentages, lines
-//! in a nested picture that is stretched with strokes that are not. Colour comes from the style sheet by
-//! class, so light, dark and paper are one drawing. Words stand in HTML around the marks, where they keep
-//! their size. A value that is not known is a gap with a mark of its own, never a zero.
+//! Heights are in pixels. Widths are relative to the available room: rectangles are placed at percentages,
+//! lines are drawn in a nested picture that is stretched while its strokes are not. Colour comes from the
+//! style sheet by class, so light, dark and print share one drawing. Text is in HTML around the marks, where
+//! it keeps its size. An unknown value is a gap with a separate mark, never a zero.
 
 use std::fmt::Write as _;
 
@@ -25,7 +25,7 @@ pub(super) struct Series {
     pub(super) values: Vec<Option<f64>>,
 }
 
-/// What is drawn over an axis of days, runs or other steps.
+/// The kind of chart over an axis of days, runs or other steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
     /// Columns, the series on top of each other.
@@ -34,14 +34,14 @@ pub(super) enum Shape {
     Lines,
 }
 
-/// Round marks of an axis that holds all from `lowest` to `highest`: 1, 2, 2.5 or 5 times a power of ten apart.
+/// Round marks of an axis that covers `lowest` to `highest`: 1, 2, 2.5 or 5 times a power of ten apart.
 pub(super) fn ticks(lowest: f64, highest: f64, unit: Unit) -> (f64, Vec<f64>) {
     let highest = if highest > 0.0 { highest } else { 1.0 };
     let rough = (highest - lowest) / 4.0;
     let power = 10_f64.powf(rough.log10().floor());
     let factor = [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().find(|f| f * power >= rough - 1e-12).unwrap_or(10.0);
     let mut step = factor * power;
-    // Whole things are not halved.
+    // Counts have no fractional marks.
     if unit == Unit::Count && step < 1.0 {
         step = 1.0;
     }
@@ -53,15 +53,15 @@ pub(super) fn ticks(lowest: f64, highest: f64, unit: Unit) -> (f64, Vec<f64>) {
     (step, marks)
 }
 
-/// Where the axis of lines begins: at zero, unless all of them run far above it. Columns always stand on
-/// zero, since their length is what is read.
+/// The lowest value of an axis for lines: zero, unless all lines are far above it. Columns always start at
+/// zero, since readers compare their lengths.
 fn floor(series: &[Series]) -> f64 {
     let known = || series.iter().flat_map(|s| &s.values).filter_map(|value| *value);
     let (low, high) = known().fold((f64::INFINITY, 0.0_f64), |(low, high), v| (low.min(v), high.max(v)));
     if low > high / 2.0 && low < high { low } else { 0.0 }
 }
 
-/// Columns or lines over `labels`, with axes. `tones` colours each column by itself, where it is given.
+/// Columns or lines over `labels`, with axes. `tones`, if given, colours each column separately.
 pub(super) fn steps(
     shape: Shape,
     labels: &[String],
@@ -207,7 +207,7 @@ fn frame(svg: &str, marks: &[(f64, String)], labels: &[String]) -> String {
     html
 }
 
-/// At most eight words below an axis, fewer of long ones, and every other of them gone on a phone.
+/// At most eight labels below an axis, fewer if they are long; every other one is hidden on a phone.
 fn axis_words(labels: &[String]) -> String {
     let longest = labels.iter().map(|label| label.chars().count()).max().unwrap_or(1);
     let every = labels.len().div_ceil((64 / (longest + 2)).clamp(2, 8)).max(1);
@@ -219,7 +219,7 @@ fn axis_words(labels: &[String]) -> String {
         }
         let nth = from_the_last / every;
         let at = (many(i) + 0.5) * 100.0 / many(labels.len());
-        // The last word ends where the axis does: it would stand out of the page on a phone.
+        // The last label ends where the axis ends: otherwise it would extend beyond the page on a phone.
         let class = match (nth.is_multiple_of(2), at > if longest > 8 { 85.0 } else { 95.0 }) {
             (_, true) => r#" class="last""#,
             (true, _) => "",
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_value_is_a_gap_and_a_zero_is_none() {
+    fn unknown_values_are_gaps_zeros_are_not() {
         let words = Words::default();
         let columns = |value| {
             let series = [series(&[Some(4.0), value])];
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_breaks_where_nothing_is_known() {
+    fn lines_break_at_unknown_values() {
         assert_eq!(
             runs(&[Some(1.0), Some(2.0), None, Some(3.0), None]),
             [vec![(0, 1.0), (1, 2.0)], vec![(3, 3.0)]]

@@ -1,5 +1,4 @@
-//! A chart with what belongs to it: title, one sentence, legend, words for those who cannot see it, and the
-//! table behind it.
+//! A chart with its title, note, legend, text for screen readers, and the table behind it.
 
 use serde::Serialize;
 
@@ -18,7 +17,7 @@ pub(super) struct Figure {
     pub(super) note: String,
     pub(super) wide: bool,
     pub(super) legend: Vec<Legend>,
-    /// Marks, made here and safe to stand in the page; none where there is nothing to draw.
+    /// Markup that is made here and safe to insert into the page; `None` if there is nothing to draw.
     pub(super) marks: Option<String>,
     /// The marks in one sentence.
     pub(super) summary: String,
@@ -26,12 +25,12 @@ pub(super) struct Figure {
     pub(super) steps: usize,
     /// Why there is nothing to show.
     pub(super) reason: Option<String>,
-    /// What limits what is shown, though there is something.
+    /// Why the data that is shown is incomplete, if it is.
     pub(super) caveat: Option<String>,
     pub(super) table: Table,
     /// A list has no marks: the table itself is what is shown.
     pub(super) is_list: bool,
-    /// This target has no such thing: worth a line, not a card.
+    /// This target does not have it: it gets a line instead of a card.
     pub(super) is_absent: bool,
 }
 
@@ -45,7 +44,7 @@ pub(super) struct Legend {
 pub(super) struct Table {
     pub(super) head: Vec<Head>,
     pub(super) rows: Vec<Vec<Shown>>,
-    /// Rows that there are; more than `rows` holds where the list is cut.
+    /// The number of rows; more than `rows` holds if the list is cut.
     pub(super) total: usize,
 }
 
@@ -63,7 +62,7 @@ pub(super) struct Shown {
     value: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tone: Option<&'static str>,
-    /// Why it is not known.
+    /// Why it is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<String>,
 }
@@ -102,7 +101,7 @@ impl Table {
     }
 }
 
-/// The colour of a status, whoever's word it is.
+/// The colour of a status of a run, node, test, alert or figure.
 pub(super) fn tone(status: &str) -> &'static str {
     match status {
         "success" | "pass" | "passed" | "ok" => "is-ok",
@@ -132,7 +131,7 @@ impl Figure {
         }
     }
 
-    /// Nothing to show of `table`, for the reason that it gives itself; `None` where there is something.
+    /// A figure without data, with the reason that `table` gives; `None` if there is something to show.
     pub(super) fn unless_known<T>(id: &str, title: &str, table: &model::Table<T>) -> Option<Self> {
         if !table.rows.is_empty()
             && !matches!(table.status, model::Status::NoPrivilege | model::Status::NotSupported)
@@ -145,7 +144,7 @@ impl Figure {
         Some(Self { is_absent, ..Self::missing(id, title, reason) })
     }
 
-    /// Nothing to show, and why.
+    /// A figure without data, and why.
     pub(super) fn missing(id: &str, title: &str, reason: impl Into<String>) -> Self {
         Self { reason: Some(reason.into()), ..Self::new(id, title, &Grid::default(), &Words::default()) }
     }
@@ -172,7 +171,7 @@ impl Figure {
         Self::toned_steps(id, title, shape, grid, series, None, words)
     }
 
-    /// The same, with a colour for each column by itself.
+    /// The same, with a separate colour for each column.
     pub(super) fn toned_steps(
         id: &str,
         title: &str,
@@ -248,7 +247,7 @@ impl Figure {
     }
 }
 
-/// What stands below the axis: days and moments without their year, anything else as it is.
+/// The labels below the axis: days and moments without their year, anything else as it is.
 fn short_labels(grid: &Grid, words: &Words) -> Vec<String> {
     let mut labels = grid.labels(0, words);
     for label in &mut labels {
@@ -269,7 +268,7 @@ fn short_labels(grid: &Grid, words: &Words) -> Vec<String> {
     labels
 }
 
-/// A series in a sentence, for those who cannot see it.
+/// A series in a sentence, for screen readers.
 fn in_words(series: &Series, labels: &[String], unit: Unit, words: &Words) -> String {
     let known = || series.values.iter().zip(labels).filter_map(|(value, label)| Some(((*value)?, label)));
     let highest = known().max_by(|a, b| a.0.total_cmp(&b.0));

@@ -1,8 +1,8 @@
-//! What the page shows beyond the report: how the project's models are made from each other, which thread
-//! built what, and the business panels of `policies/report.toml`.
+//! The data of the page that is not in the report: the lineage of the project's models, the thread that built
+//! each node, and the business panels of `policies/report.toml`.
 //!
-//! dbt's artifacts lie on the disk that built last, so they may be missing or of another run. The page then
-//! says so; what the ledger knows is shown all the same.
+//! dbt's artifacts are on the machine that built last, so they may be missing or belong to another run. The
+//! page then says so and still shows the ledger's data.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -32,11 +32,11 @@ pub(crate) struct Extra {
 pub(super) struct Project {
     /// What dbt builds or reads, without its tests; by id.
     pub(super) models: BTreeMap<String, Model>,
-    /// What each node, tests too, is made from.
+    /// The parents of each node, including tests.
     pub(super) parents: HashMap<String, Vec<String>>,
-    /// What each test guards.
+    /// The nodes that each test checks.
     pub(super) guarded: HashMap<String, Vec<String>>,
-    /// Why the models' relations are not known.
+    /// Why the models' lineage is unknown.
     pub(super) reason: Option<String>,
 }
 
@@ -57,7 +57,7 @@ pub(super) struct Business {
     pub(super) answers: Vec<Answer>,
 }
 
-/// A panel and what the warehouse said, or why it said nothing.
+/// A panel with the result of its query, or the reason why there is none.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) panel: Panel,
@@ -94,7 +94,7 @@ fn read_project(
     let Some(manifest) = Manifest::read(&target)? else {
         let file = repo.relative(&target).join("manifest.json");
         return Ok(without(format!(
-            "{} is not on this machine, so what is made from what is not known; `cargo xtask elt --schema \
+            "{} is not on this machine, so the lineage is unknown; `cargo xtask elt --schema \
              {environment}` writes it",
             file.display()
         )));
@@ -135,7 +135,7 @@ fn project_of(manifest: &Manifest) -> Project {
     project
 }
 
-/// The threads of the latest run, if that is the run which dbt's results are of.
+/// The threads of the latest run, if dbt's results belong to that run.
 fn threads_of(results: &RunResults, latest: &[RunNode]) -> HashMap<String, String> {
     let began = latest.iter().filter_map(|node| Some((node.node_id.as_str(), node.started_at?)));
     if !is_of_run(results, began) {
@@ -183,10 +183,10 @@ fn ask(
     name: &Name,
     standing: &[String],
 ) -> Result<Grid, String> {
-    let stands = |table: &String| standing.iter().any(|known| known.eq_ignore_ascii_case(table));
-    if let Some(missing) = panel.needs.iter().find(|table| !stands(table)) {
+    let exists = |table: &String| standing.iter().any(|known| known.eq_ignore_ascii_case(table));
+    if let Some(missing) = panel.needs.iter().find(|table| !exists(table)) {
         return Err(format!(
-            "{missing} does not stand in {name}: `cargo xtask elt --schema {name}` builds it."
+            "{missing} does not exist in {name}: `cargo xtask elt --schema {name}` builds it."
         ));
     }
     let sql = panel.sql.replace("{schema}", &schema_of(warehouse, name));
@@ -199,13 +199,13 @@ fn ask(
     }
 }
 
-/// The schema as the engine takes it: what stands before any table of it. No name holds a dot.
+/// The schema's qualified name, which prefixes each of its tables. No name contains a dot.
 fn schema_of(warehouse: &dyn Warehouse, name: &Name) -> String {
     let table = warehouse.qualified(&Table::new(name.as_str(), "any"));
     table.rsplit_once('.').map_or_else(String::new, |(schema, _)| schema.to_owned())
 }
 
-/// The answer's rows by the columns that the policy names; the case of names differs by engine.
+/// The answer's rows by the columns that the policy names; the case of names differs between engines.
 fn grid_of(panel: &Panel, rows: &[Row]) -> Result<Grid, String> {
     let columns = panel.columns.iter().map(|column| Column::new(column.label.clone(), column.unit)).collect();
     let mut grid = Grid { columns, rows: Vec::with_capacity(rows.len()) };
@@ -215,7 +215,7 @@ fn grid_of(panel: &Panel, rows: &[Row]) -> Result<Grid, String> {
         let cells = panel.columns.iter().map(|column| {
             find(&column.name).map(|value| cell(value, column.unit)).ok_or_else(|| {
                 format!(
-                    "The query of this panel gives no column {:?}: policies/report.toml names it.",
+                    "The query of this panel returns no column {:?}: policies/report.toml names it.",
                     column.name
                 )
             })
@@ -229,10 +229,12 @@ fn grid_of(panel: &Panel, rows: &[Row]) -> Result<Grid, String> {
 fn cell(value: &Value, unit: Unit) -> Cell {
     let is_word = matches!(unit, Unit::Text | Unit::Day | Unit::Moment | Unit::Status);
     match value {
-        Value::Null => Cell::Unknown("the query says null".to_owned()),
+        Value::Null => Cell::Unknown("the query returns null".to_owned()),
         Value::String(text) if is_word => Cell::text(text.clone()),
-        Value::String(text) => Cell::number(text.parse().ok(), "the query gives no number"),
-        Value::Number(number) if !is_word => Cell::number(number.as_f64(), "the query gives no number"),
+        Value::String(text) => Cell::number(text.parse().ok(), "the query does not return a number"),
+        Value::Number(number) if !is_word => {
+            Cell::number(number.as_f64(), "the query does not return a number")
+        }
         other => Cell::text(other.to_string()),
     }
 }
@@ -242,7 +244,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_taken_by_name_whatever_its_case() {
+    fn result_columns_match_by_name_ignoring_case() {
         let panel: Panel = toml::from_str(
             "id = 'a'\ntitle = 'A'\nkind = 'table'\nsql = ''\ncolumns = [{name = 'class', label = 'Class'}, \
              {name = 'value', label = 'Value', unit = 'money'}]",

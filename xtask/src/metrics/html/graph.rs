@@ -1,13 +1,13 @@
-//! Where each model of a project stands in the picture of how they are made from each other.
+//! The layout of a project's lineage graph: a place for each model.
 //!
-//! Layers go from left to right. A layer whose models stand on each other takes a column for each step, so
-//! every line leads to the right. Within a column a model stands near the middle of what it is made from,
-//! which keeps lines short and mostly uncrossed; names break ties, so the same project is always the same
+//! Layers go from left to right. A layer whose models depend on each other takes a column for each step, so
+//! every edge leads to the right. Within a column a model is placed near the middle of its parents, which
+//! keeps edges short and mostly uncrossed; names break ties, so the same project always gives the same
 //! picture.
 
 use std::collections::HashMap;
 
-/// What is drawn: its layer, and the places of its parents in the same list.
+/// A model to draw: its layer, and the positions of its parents in the same list.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Vertex {
     pub(super) layer: usize,
@@ -63,8 +63,8 @@ pub(super) fn layout(vertices: &[Vertex]) -> Layout {
     Layout { places, layers, columns: columns.len(), rows: stacks.iter().map(Vec::len).max().unwrap_or(0) }
 }
 
-/// How many steps a vertex stands above the first of its own layer. A project has no circles; a file that
-/// says so all the same ends here after as many rounds as there are vertices.
+/// The number of steps between a vertex and the first one of its own layer. A project has no cycles; for a
+/// file that has one this ends after as many rounds as there are vertices.
 fn depths(vertices: &[Vertex]) -> Vec<usize> {
     let mut depths = vec![0; vertices.len()];
     for _ in 0..vertices.len() {
@@ -130,8 +130,8 @@ mod tests {
     }
 
     #[test]
-    fn every_line_leads_to_the_right() {
-        // Two bronze, two silver of which one stands on the other, one gold.
+    fn every_edge_leads_to_the_right() {
+        // Two bronze, two silver of which one depends on the other, one gold.
         let vertices =
             [vertex(0, &[]), vertex(0, &[]), vertex(1, &[0]), vertex(1, &[1, 2]), vertex(2, &[3, 0])];
         let layout = layout(&vertices);
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_and_circles_have_a_picture_too() {
+    fn empty_and_cyclic_graphs_have_a_layout() {
         assert_eq!(layout(&[]).columns, 0);
         assert_eq!(layout(&[vertex(0, &[1]), vertex(0, &[0]), vertex(0, &[2])]).places.len(), 3);
     }

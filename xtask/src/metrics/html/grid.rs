@@ -1,7 +1,7 @@
-//! What a chart shows, as rows and columns: the chart, the table behind it and the text that a pointer
-//! reads off it all come from one [`Grid`], so they cannot disagree.
+//! What a chart shows, as rows and columns: the chart, the table behind it and the text shown at the pointer
+//! all come from one [`Grid`], so they cannot disagree.
 //!
-//! A figure that is not known is [`Cell::Unknown`], with the reason; nothing here makes it a zero.
+//! An unknown figure is [`Cell::Unknown`], with the reason; nothing here makes it a zero.
 
 use serde::Serialize;
 
@@ -11,7 +11,7 @@ use crate::system::console;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Unit {
-    /// Words, as they stand.
+    /// Text, as it is.
     #[default]
     Text,
     /// A calendar day.
@@ -85,7 +85,7 @@ impl Grid {
         Self { columns, rows: Vec::new() }
     }
 
-    /// The numbers of a column; what is not known stays a gap.
+    /// The numbers of a column; an unknown value is `None`.
     pub(super) fn values(&self, column: usize) -> Vec<Option<f64>> {
         self.rows.iter().map(|row| row.get(column).and_then(Cell::value)).collect()
     }
@@ -103,7 +103,7 @@ impl Grid {
 /// How figures are written: the same everywhere on the page.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Words {
-    /// Such as `EUR`; amounts stand bare without one.
+    /// Such as `EUR`; without it, amounts are shown without a unit.
     pub(crate) currency: Option<String>,
 }
 
@@ -225,7 +225,7 @@ pub(super) fn float(value: i64) -> f64 {
 }
 
 /// A number of things, for arithmetic with coordinates.
-#[expect(clippy::cast_precision_loss, reason = "a page with 2^52 marks is none")]
+#[expect(clippy::cast_precision_loss, reason = "no page has 2^52 marks")]
 pub(super) fn many(count: usize) -> f64 {
     count as f64
 }
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unknown_is_never_a_number() {
+    fn unknown_values_are_never_numbers() {
         let cell = Cell::number(None, "no privilege");
         assert_eq!(cell.value(), None);
         assert_eq!(Words::default().cell(&cell, Unit::Count), "unknown");

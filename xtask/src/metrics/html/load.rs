@@ -1,5 +1,4 @@
-//! The part of the page about the warehouse: queries, how long they take, what is stored, how fresh it is
-//! and what it costs.
+//! The warehouse section of the page: queries, durations, storage, freshness and cost.
 
 use super::chart::{Bar, Shape};
 use super::figure::Figure;
@@ -10,8 +9,8 @@ use crate::metrics::model::{Group, Load, Relation, Report};
 /// Bars that a list shows; the table behind it has the rest.
 const MOST_BARS: usize = 12;
 const NEVER: &str = "no run of the ledger built it";
-const FIRST: &str = "there is no run before to compare with";
-const NO_TIME: &str = "no query of it says how long it took";
+const FIRST: &str = "there is no earlier run to compare with";
+const NO_TIME: &str = "none of its queries has a known duration";
 
 pub(super) fn figures(report: &Report, words: &Words) -> Vec<Figure> {
     let mut figures = vec![queries(report, words), durations(report, words), storage(report, words)];
@@ -111,7 +110,7 @@ fn storage(report: &Report, words: &Words) -> Figure {
         let known: Vec<f64> = parts.iter().filter_map(|(bytes, _)| *bytes).collect();
         let total = (!known.is_empty()).then(|| known.iter().sum::<f64>());
         let mut cells = vec![Cell::text(row.environment.clone())];
-        cells.extend(parts.iter().map(|(bytes, _)| Cell::number(*bytes, "the source does not say")));
+        cells.extend(parts.iter().map(|(bytes, _)| Cell::number(*bytes, "not available from the source")));
         cells.extend([Cell::count(Some(row.tables), ""), Cell::count(Some(row.unmeasured_tables), "")]);
         grid.rows.push(cells);
         bars.push(Bar {
@@ -206,7 +205,7 @@ pub(super) fn data(report: &Report, words: &Words) -> Vec<Figure> {
     vec![freshness(report, words), volumes(report, words)]
 }
 
-/// A name alone where there is one environment, else with it.
+/// The relation's name, with its environment if the report covers more than one.
 fn named(report: &Report, relation: &Relation) -> String {
     if report.environments.len() > 1 {
         format!("{}.{}", relation.environment, relation.relation_name)
@@ -283,7 +282,7 @@ fn volumes(report: &Report, words: &Words) -> Figure {
             Cell::count(relation.row_count, "not counted"),
             Cell::count(relation.row_count_change, FIRST),
             Cell::number(relation.row_count_change_ratio, FIRST),
-            Cell::count(relation.storage_bytes, "the engine does not say"),
+            Cell::count(relation.storage_bytes, "not available from the engine"),
             Cell::text(relation.layer.clone().unwrap_or_default()),
             Cell::text(moment(relation.measured_at)),
         ]);

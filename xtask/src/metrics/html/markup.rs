@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-/// Text as it may stand between tags and in a quoted attribute.
+/// Escapes text for use between tags and in a quoted attribute.
 pub(super) fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
@@ -22,7 +22,7 @@ pub(super) fn escape(text: &str) -> String {
     safe
 }
 
-/// A record as JSON that may stand in a `<script>`: nothing in it can end the element or open a comment.
+/// A record as JSON that is safe inside a `<script>`: nothing in it can end the element or open a comment.
 pub(super) fn script_json<T: serde::Serialize>(record: &T) -> serde_json::Result<String> {
     let json = serde_json::to_string(record)?;
     let mut safe = String::with_capacity(json.len());

@@ -1,5 +1,5 @@
-//! The part of the page about the project: its models by layer, how each went in the latest run, and the
-//! record of every node that the script shows on a click.
+//! The project section of the page: its models by layer, the status of each in the latest run, and the record
+//! of every node that the script shows on a click.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -61,10 +61,10 @@ pub(super) struct Record {
     description: String,
     #[serde(rename = "e", skip_serializing_if = "Option::is_none")]
     message: Option<String>,
-    /// Places of what it is made from.
+    /// Positions of its parents.
     #[serde(rename = "u", skip_serializing_if = "Vec::is_empty")]
     parents: Vec<usize>,
-    /// Places of the tests that guard it.
+    /// Positions of the tests that check it.
     #[serde(rename = "x", skip_serializing_if = "Vec::is_empty")]
     tests: Vec<usize>,
 }
@@ -127,7 +127,8 @@ impl Nodes {
         for node in report.latest_run.rows.iter().filter(|node| is_test(&node.kind)) {
             let place = self.records.len();
             let mut test = record(&node.name, &node.kind, Some(node), words);
-            // Of a test the detail shows how it went; the file of thousands of them would only be weight.
+            // The detail of a test shows its result; the paths of thousands of tests would only add to the
+            // size.
             test.path = None;
             self.records.push(test);
             self.places.insert(node.node_id.clone(), place);
@@ -139,7 +140,7 @@ impl Nodes {
         }
     }
 
-    /// How a model went, its tests counted in: a table that fails its tests is not well.
+    /// The status of a model including its tests: a table that fails its tests is not healthy.
     fn health(&self, place: usize) -> (&'static str, String) {
         let record = &self.records[place];
         let failed = |test: &&usize| matches!(self.records[**test].status.as_deref(), Some("fail" | "error"));
@@ -166,8 +167,8 @@ pub(super) fn is_test(kind: &str) -> bool {
     matches!(kind, "test" | "unit_test")
 }
 
-/// The project's models, sorted so that the same project is always the same picture; where dbt's manifest
-/// is missing, those that the latest run built.
+/// The project's models, sorted so that the same project is always the same picture; if dbt's manifest is
+/// missing, those that the latest run built.
 fn models_of(project: &Project, latest: &HashMap<&str, &RunNode>) -> Vec<(String, Model)> {
     let mut models: Vec<(String, Model)> = if project.models.is_empty() {
         let built = latest.values().filter(|node| !is_test(&node.kind));
@@ -183,7 +184,7 @@ fn models_of(project: &Project, latest: &HashMap<&str, &RunNode>) -> Vec<(String
             })
             .collect()
     } else {
-        // A source that no model reads says nothing.
+        // A source that no model reads is left out.
         let read: std::collections::HashSet<&str> =
             project.parents.values().flatten().map(String::as_str).collect();
         let shown =
@@ -217,7 +218,7 @@ fn shortened(text: &str, most: usize) -> String {
     }
 }
 
-/// What stands above a column of the picture.
+/// The heading of a column of the picture.
 fn heading(model: &Model) -> String {
     match (model.kind.as_str(), &model.layer) {
         ("source", _) | ("seed", None) => "inputs".to_owned(),
@@ -255,14 +256,14 @@ pub(super) fn figure(nodes: &Nodes, project: &Project, words: &Words) -> Figure 
             ("Failed", "is-fail"),
             ("Skipped or not run", "is-skip"),
         ])
-        .noting("What is made from what, by layer. Choose one to see its SQL, tests, rows and time.")
+        .noting("Lineage by layer. Choose a model to see its SQL, tests, rows and time.")
         .caveat(project.reason.clone())
 }
 
 fn draw(nodes: &Nodes, layout: &Layout) -> String {
     let node = ((ROOM + GAP) / many(layout.columns.max(1)) - GAP).clamp(NARROWEST, WIDEST).floor();
     let x = |column: usize| many(column) * (node + GAP);
-    // Short columns stand in the middle of the tall ones.
+    // Short columns are centred beside the tall ones.
     let mut heights = vec![0_usize; layout.columns];
     for place in &layout.places {
         heights[place.column] = heights[place.column].max(place.row + 1);
@@ -322,7 +323,7 @@ fn draw(nodes: &Nodes, layout: &Layout) -> String {
         let (tone, health) = nodes.health(i);
         let tests = nodes.tests_in_words(i);
         let said = tests.as_ref().map_or_else(String::new, |tests| format!(", {tests} tests passed"));
-        // One stop of the Tab key for the whole picture; the arrow keys go on from there.
+        // One tab stop for the whole picture; the arrow keys move within it.
         let stop = if nth == 0 { "0" } else { "-1" };
         let _infallible = write!(
             html,
@@ -372,7 +373,7 @@ fn table(nodes: &Nodes) -> Grid {
                 if is_source { "sources are not counted" } else { "a view's rows are not counted" },
             ),
             known(&record.took, "not part of the latest run"),
-            known(&record.path, "it has no file of its own"),
+            known(&record.path, "it has no separate file"),
         ]);
     }
     grid

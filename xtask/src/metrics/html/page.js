@@ -1,5 +1,5 @@
-// What a pointer and a keyboard want of the report: reading values off charts, tracing models, sorting
-// tables, light and dark. The page is whole without it. Text from data is only ever set as text.
+// Pointer and keyboard interaction of the report: reading values off charts, tracing models, sorting
+// tables, light and dark. The page is complete without it. Text from data is only ever inserted as text.
 (() => {
   "use strict";
   const root = document.documentElement;
@@ -13,7 +13,7 @@
     if (className) made.className = className;
     return made;
   };
-  // Names from outside may run from right to left: they must not turn what stands beside them.
+  // External names may run from right to left: they must not change the direction of the text beside them.
   const bdi = (text) => el("bdi", text);
 
   // Light and dark. Storage may be forbidden to a file; the choice then lasts as long as the page.
@@ -179,7 +179,7 @@
     });
   }
 
-  // The models: choose one, and see it with all it stands on and all that stands on it.
+  // The models: choosing one highlights it with all its ancestors and descendants.
   const graph = document.querySelector(".graph");
   if (graph) {
     const buttons = new Map([...graph.querySelectorAll(".node")].map((button) => [Number(button.dataset.i), button]));
@@ -273,13 +273,13 @@
         }
         detail.append(items);
       } else if (node.k !== "source") {
-        detail.append(el("p", "No tests of the latest run guard it."));
+        detail.append(el("p", "The latest run has no tests of it."));
       }
       links("Made from", parents(i));
       links("Used by", below(i));
     };
 
-    // One stop of the Tab key; arrows go through a column and along to the next.
+    // One tab stop; arrow keys move through a column and on to the next.
     const focus = (i) => {
       for (const button of buttons.values()) button.tabIndex = -1;
       const button = buttons.get(i);

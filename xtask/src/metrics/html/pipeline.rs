@@ -1,4 +1,4 @@
-//! The part of the page about runs: how they went, what the latest one spent its time on, and the tests.
+//! The pipeline section of the page: run history, where the latest run spent its time, and the tests.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -55,7 +55,7 @@ fn history(report: &Report, words: &Words) -> Figure {
         let commit = run.git_commit.as_ref().map(|commit| commit.chars().take(9).collect::<String>());
         grid.rows.push(vec![
             Cell::text(moment(run.started_at)),
-            Cell::number(run.seconds, "the run did not say how long it took"),
+            Cell::number(run.seconds, "the duration of the run is not known"),
             Cell::text(status),
             Cell::number(run.dbt_seconds, "dbt was not started"),
             Cell::text(run.environment.clone()),
@@ -69,7 +69,7 @@ fn history(report: &Report, words: &Words) -> Figure {
     let well = report.runs.rows.iter().take(shown).filter(|run| run.status == "success").count();
     let mut figure =
         Figure::toned_steps("runs", TITLE, Shape::Columns, &grid, &[(1, "is-ok")], Some(&tones), words)
-            .noting(format!("Each run by its duration, oldest first: {well} of {shown} ended well"))
+            .noting(format!("Each run by its duration, oldest first: {well} of {shown} succeeded"))
             .legend(&[("Success", "is-ok"), ("Failed", "is-fail"), ("Up to date or interrupted", "is-skip")]);
     figure = figure.qualified(&report.runs);
     if report.runs.rows.len() > MOST_RUNS {
@@ -96,7 +96,7 @@ fn tests(report: &Report, words: &Words) -> Figure {
     layers.sort_by_key(|layer| layer.layer.as_deref().map(|name| (layer_rank(name), name.to_owned())));
     for layer in layers {
         let name = layer.layer.clone().unwrap_or_else(|| "seeds and sources".to_owned());
-        let told = layer.passed + layer.failed;
+        let evaluated = layer.passed + layer.failed;
         bars.push(Bar {
             label: name.clone(),
             parts: vec![
@@ -104,7 +104,7 @@ fn tests(report: &Report, words: &Words) -> Figure {
                 (Some(float(layer.failed)), "is-fail"),
                 (Some(float(layer.skipped)), "is-skip"),
             ],
-            words: format!("{} of {} passed", layer.passed, told),
+            words: format!("{} of {} passed", layer.passed, evaluated),
         });
         grid.rows.push(vec![
             Cell::text(name),
@@ -120,7 +120,7 @@ fn tests(report: &Report, words: &Words) -> Figure {
         .legend(&[("Passed", "is-ok"), ("Failed", "is-fail"), ("Skipped", "is-skip")])
 }
 
-/// The timeline of the latest run, and the chain of nodes that it waited for.
+/// The timeline of the latest run and its critical path.
 fn latest_run(report: &Report, extra: &Extra, nodes: &mut Nodes) -> Vec<Figure> {
     const TITLE: &str = "Latest run, node by node";
     if let Some(missing) = Figure::unless_known("timeline", TITLE, &report.latest_run) {
@@ -134,7 +134,7 @@ fn latest_run(report: &Report, extra: &Extra, nodes: &mut Nodes) -> Vec<Figure> 
         .filter_map(|node| Some((node, node.started_at?, node.seconds?)))
         .collect();
     let Some(origin) = timed.iter().map(|(_, start, _)| *start).min() else {
-        return vec![Figure::missing("timeline", TITLE, "no node of the latest run says when it began")];
+        return vec![Figure::missing("timeline", TITLE, "no node of the latest run has a start time")];
     };
     let spans: Vec<Span> = timed
         .iter()
@@ -231,9 +231,9 @@ fn gantt(
     let mut figure = Figure::drawn("timeline", "Latest run, node by node", &timings(run, spans, lanes), words, html)
         .wide()
         .noting(if lanes.are_threads {
-            "Which node was worked on when, by dbt's threads; the critical path is outlined"
+            "When each node was built, by dbt thread; the critical path is outlined"
         } else {
-            "Which node was worked on when, the critical path outlined; dbt's results of this run are not on this machine, so lanes are packed and not threads"
+            "When each node was built, with the critical path outlined; dbt's results of this run are not on this machine, so lanes are packed and are not threads"
         })
         .legend(&[("Built or passed", "is-ok"), ("Warned", "is-warn"), ("Failed", "is-fail")]);
     figure.summary = format!(
@@ -310,7 +310,7 @@ fn critical_path(run: &[&RunNode], spans: &[Span], path: &[usize], words: &Words
     }
     Figure::bars("critical-path", "Critical path", &grid, &bars, Some(total), words)
         .noting(format!(
-            "The run could not end before these {} nodes had: {} of work in {}",
+            "The run could not end before these {} nodes had ended: {} of work in {}",
             path.len(),
             words.figure(worked, Unit::Seconds),
             words.figure(total, Unit::Seconds)
@@ -377,7 +377,7 @@ fn failing(report: &Report, words: &Words) -> Figure {
         ("Runs", Unit::Count),
         ("Last", Unit::Status),
         ("Layer", Unit::Text),
-        ("What dbt said", Unit::Text),
+        ("dbt's message", Unit::Text),
         ("SQL", Unit::Text),
     ]);
     for node in &report.failing_nodes.rows {

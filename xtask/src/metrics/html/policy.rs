@@ -1,5 +1,5 @@
-//! `policies/report.toml`: what the page shows of the business. Owned by people, so it is data, and the
-//! toolkit knows none of the models that it names.
+//! `policies/report.toml`: the business panels of the page. They are data, owned by the repository's authors;
+//! the toolkit knows none of the models that they name.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ pub(super) struct Policy {
     pub(super) panels: Vec<Panel>,
 }
 
-/// One question to the environment's tables, and how its answer is shown.
+/// One query of the environment's tables, and how its result is shown.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Panel {
@@ -39,7 +39,7 @@ pub(super) struct Panel {
     pub(super) series: Option<String>,
     #[serde(default)]
     pub(super) needs: Vec<String>,
-    /// What to say when the answer has no rows.
+    /// The text that is shown if the result has no rows.
     pub(super) empty: Option<String>,
     pub(super) columns: Vec<Column>,
     pub(super) sql: String,
@@ -76,7 +76,7 @@ pub(super) struct Column {
 }
 
 impl Policy {
-    /// `None` where the repository has no such policy.
+    /// `None` if the repository has no such policy.
     pub(super) fn load(policies: &Path) -> Result<Option<Self>> {
         let path = policies.join("report.toml");
         if !path.exists() {

@@ -1,5 +1,5 @@
-//! The whole page, made from reports that are made here: what it says of nothing, of hostile text and of a
-//! large project. What a browser makes of it is tested in `tests/it/report_page.rs`.
+//! The whole page, rendered from reports that are made here: one without data, one with hostile text, and one
+//! of a large project. `tests/it/report_page.rs` tests the page in a browser.
 
 use std::collections::HashMap;
 
@@ -129,7 +129,7 @@ fn project(models: usize) -> (Report, Extra) {
                 layer: Some(layer(i).into()),
                 materialized: Some("table".into()),
                 path: node.path.clone(),
-                description: "Grain: one row a day and product. ".repeat(8),
+                description: "Grain: one row per day and product. ".repeat(8),
             },
         );
         report.relations.rows.push(Relation {
@@ -165,7 +165,7 @@ fn many_of(count: usize) -> f64 {
     grid::many(count)
 }
 
-/// Queries, runs, tests and storage, with what a real report has of gaps.
+/// Queries, runs, tests and storage, with the gaps of a real report.
 fn fill_rest(report: &mut Report) {
     let day = |i: i32| Day {
         date_day: DAY - (6 - i).days(),
@@ -245,7 +245,7 @@ fn fill_rest(report: &mut Report) {
 }
 
 #[test]
-fn of_nothing_the_page_says_why_and_shows_no_zero() {
+fn without_data_the_page_shows_reasons_and_no_zeros() {
     let page = render(&nothing(), &Extra::default()).expect("a page");
     for said in [
         "no query yet",
@@ -261,7 +261,7 @@ fn of_nothing_the_page_says_why_and_shows_no_zero() {
 }
 
 #[test]
-fn an_unknown_figure_says_why_and_one_that_a_target_lacks_has_no_card() {
+fn unknown_figures_show_a_reason_unsupported_ones_have_no_card() {
     let (report, extra) = project(8);
     let page = render(&report, &extra).expect("a page");
     assert!(page.contains("The role may not read it (ledger_queries)."));
@@ -293,7 +293,7 @@ fn hostile_text_reaches_the_page_as_text() {
     assert_eq!(page.matches("</title>").count(), 1);
     assert_eq!(page.matches("</style>").count(), 1);
     assert!(!page.contains("<img"));
-    // In the records a quote is escaped as JSON wants it; nowhere else may one end an attribute.
+    // In the records a quote is escaped as JSON requires; anywhere else it must not end an attribute.
     let records = page.find("application/json").expect("the records");
     assert!(!page[..records].contains("\" onload="));
 }
@@ -323,7 +323,7 @@ fn without_the_manifest_the_models_of_the_run_are_shown_and_the_reason() {
 }
 
 #[test]
-fn the_policy_of_the_page_knows_its_script() {
+fn the_security_policy_allows_the_script() {
     let page = render(&nothing(), &Extra::default()).expect("a page");
     let start = page.rfind("<script>").expect("a script") + "<script>".len();
     let script = &page[start..page.rfind("</script>").expect("its end")];

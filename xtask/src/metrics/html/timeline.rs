@@ -1,7 +1,7 @@
-//! When each node of a run was worked on, by thread, and which chain of nodes made the run as long as it was.
+//! When each node of a run was built, by thread, and the critical path of the run.
 //!
-//! The ledger says when a node began and how long it took; dbt's `run_results.json` also says on which
-//! thread. Where that file is gone or of another run, nodes are packed into as few lanes as hold them.
+//! The ledger records when a node began and how long it took; dbt's `run_results.json` also records the
+//! thread. If that file is missing or belongs to another run, nodes are packed into as few lanes as possible.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -41,8 +41,8 @@ fn by_thread(threads: &[&str]) -> Lanes {
     Lanes { of, names: (1..=ranks.len()).map(|n| format!("Thread {n}")).collect(), are_threads: true }
 }
 
-/// Each span, by start, into the first lane that is free. A thread is taken up again in less time than a
-/// clock that is read twice is exact.
+/// Assigns each span, by start, to the first free lane. A thread takes its next node within the error between
+/// two clock readings.
 fn pack(spans: &[Span]) -> Lanes {
     const SLACK: f64 = 0.002;
     let mut order: Vec<usize> = (0..spans.len()).collect();
@@ -64,8 +64,9 @@ fn pack(spans: &[Span]) -> Lanes {
 /// The chain of nodes that the end of the run waited for, first to last: from the node that ended last back
 /// to the one it waited for longest, and so on. `waits_for` are places in `spans`.
 ///
-/// What ended after a node began did not hold it up, whatever the project's graph says: a test gates only
-/// those models that stand on everything that it looks at. Two readings of a clock may differ by [`BLUR`].
+/// A node that ended after another one began did not delay it, whatever the project's graph says: a test
+/// gates only those models that depend on everything that it reads. Two clock readings may differ by
+/// [`BLUR`].
 pub(super) fn critical_path(spans: &[Span], waits_for: &[Vec<usize>]) -> Vec<usize> {
     let latest = |candidates: &mut dyn Iterator<Item = usize>| {
         candidates.max_by(|a, b| spans[*a].end.total_cmp(&spans[*b].end).then(b.cmp(a)))
@@ -110,7 +111,7 @@ pub(super) fn waits_for(
                 let own = tests.get(ids[i]).into_iter().flatten();
                 before.extend(own.filter(|test| ids[**test].starts_with("unit_test.")));
             } else if ids[i].starts_with("unit_test.") {
-                // Its parent in dbt's words is the model, which is built afterwards: it waits for what that is made of.
+                // In dbt's terms its parent is the model, which is built afterwards: it waits for that model's inputs.
                 let inputs = of(i).iter().filter_map(|model| parents.get(model)).flatten();
                 before = inputs.filter_map(|id| place.get(id).copied()).collect();
             }
@@ -149,13 +150,13 @@ mod tests {
         // 0 and 1 feed 2; 1 ended later; 3 runs beside them and ends before 2.
         let spans = [span(0.0, 1.0), span(0.0, 2.0), span(2.0, 5.0), span(0.0, 4.0)];
         assert_eq!(critical_path(&spans, &[vec![], vec![], vec![0, 1], vec![]]), [1, 2]);
-        // What ended later than the last node began did not hold it up.
+        // A node that ended after the last node began did not delay it.
         assert_eq!(critical_path(&spans, &[vec![], vec![], vec![0, 3], vec![]]), [0, 2]);
         assert_eq!(critical_path(&[], &[]), Vec::<usize>::new());
     }
 
     #[test]
-    fn a_circle_ends() {
+    fn a_cycle_ends() {
         let spans = [span(0.0, 0.0), span(0.0, 0.01)];
         assert_eq!(critical_path(&spans, &[vec![1], vec![0]]), [0, 1]);
     }

@@ -1,8 +1,9 @@
-//! What the ledger and dbt's artifacts know of a run, as OpenLineage events. Pure.
+//! OpenLineage events of a run, made from the ledger and dbt's artifacts. Pure.
 //!
-//! A run of `elt` is one run of the job `<environment>.elt`; each node that dbt executed is a run of a job of
-//! its own below it, and the tests of a node are one more. Every run starts with START and ends with COMPLETE,
-//! FAIL or ABORT. Ids are made from the run's own, so that what is told twice is the same run twice.
+//! A run of `elt` is one run of the job `<environment>.elt`; each node that dbt executed is a run of a
+//! separate job below it, and the tests of a node are one more. Every run starts with START and ends with
+//! COMPLETE, FAIL or ABORT. Ids are derived from the run's id, so that events sent twice describe the same
+//! run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,23 +17,23 @@ use crate::core::ledger::{Node, Run, Status};
 use crate::dbt::artifacts::Manifest;
 use crate::system::digest::Digest;
 
-/// Who says so: OpenLineage asks for a URI.
+/// The producer of the events: OpenLineage requires a URI.
 const PRODUCER: &str = concat!("urn:xtask:", env!("CARGO_PKG_VERSION"));
 
 const SCHEMA: &str = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent";
 
-/// A run with all that is known of it.
+/// A run with all its data.
 pub(super) struct Facts<'a> {
     pub(super) run: &'a Run,
     pub(super) nodes: &'a [Node],
-    /// What is made from what; `None` where dbt's artifacts of this very run are not on this machine.
+    /// Lineage; `None` if dbt's artifacts of this run are not on this machine.
     pub(super) artifacts: Option<&'a Artifacts>,
-    /// The columns of what stands in the environment, by its lower-case name.
+    /// The columns of each relation in the environment, by its lower-case name.
     pub(super) columns: &'a BTreeMap<String, Vec<Column>>,
     pub(super) names: &'a Names,
 }
 
-/// What dbt left of the run.
+/// dbt's artifacts of the run.
 #[derive(Default)]
 pub(super) struct Artifacts {
     pub(super) manifest: Manifest,
@@ -40,7 +41,7 @@ pub(super) struct Artifacts {
     pub(super) compiled: BTreeMap<String, String>,
 }
 
-/// What jobs and datasets are called.
+/// The names of jobs and datasets.
 pub(super) struct Names {
     /// Of the jobs.
     pub(super) job_namespace: String,
@@ -59,7 +60,7 @@ pub(super) struct Column {
     pub(super) data_type: String,
 }
 
-/// How a run ended, in OpenLineage's words.
+/// How a run ended, in OpenLineage's terms.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     Complete,
@@ -113,7 +114,7 @@ pub(super) fn events(facts: &Facts<'_>) -> Vec<Value> {
     events
 }
 
-/// What dbt passed over has neither begun nor ended.
+/// A node that dbt skipped has neither started nor ended.
 fn was_executed(node: &Node) -> bool {
     !matches!(node.status.as_str(), "skipped" | "no-op")
 }
@@ -191,7 +192,7 @@ impl Facts<'_> {
         }
     }
 
-    /// The tests of each dataset that has any, as one run. Unit tests judge code, not data.
+    /// The tests of each dataset that has any, as one run. Unit tests check code, not data.
     fn tests(&self, executed: &[&Node]) -> Vec<Span> {
         let Some(artifacts) = self.artifacts else { return Vec::new() };
         let mut by_dataset: BTreeMap<&str, Vec<&Node>> = BTreeMap::new();
@@ -229,7 +230,7 @@ impl Facts<'_> {
         })
     }
 
-    /// What a node reads: ephemeral models are part of its SQL, so theirs.
+    /// The inputs of a node: an ephemeral model is part of its SQL, so the inputs of that model count.
     fn read_by(&self, id: &str, found: &mut BTreeSet<String>) {
         let Some(manifest) = self.manifest() else { return };
         for parent in manifest.parents(id) {
@@ -241,7 +242,7 @@ impl Facts<'_> {
         }
     }
 
-    /// What a node builds or a source is, described; `None` for what stands nowhere.
+    /// Describes the relation of a node or a source; `None` if there is no relation.
     fn dataset(&self, id: &str, named: Option<&str>) -> Option<Value> {
         let manifest = self.manifest();
         if let Some(source) = manifest.and_then(|manifest| manifest.sources.get(id)) {
@@ -321,7 +322,8 @@ impl Facts<'_> {
         format!("{}.{id}", self.run.schema_name)
     }
 
-    /// OpenLineage takes UUIDs only, and so does this toolkit: what is not one comes from elsewhere.
+    /// OpenLineage accepts only UUIDs, and this toolkit uses them: an id that is not one comes from
+    /// elsewhere.
     fn run_id(&self) -> Uuid {
         self.run.run_id.parse().unwrap_or_else(|_| uuid_of(&[&self.run.run_id]))
     }
@@ -400,7 +402,7 @@ fn field(name: &str, data_type: Option<&str>, description: &str) -> Value {
     field
 }
 
-/// A test that warns has found something too: OpenLineage keeps that apart from how grave it is.
+/// A test that warns has found something too: OpenLineage separates the result from its severity.
 fn assertion(manifest: &Manifest, test: &Node) -> Value {
     let generic = manifest.generic_test(&test.node_id);
     let mut said = json!({
