@@ -1,4 +1,4 @@
-//! `cargo xtask doctor`: what it says of checkouts in several states.
+//! `cargo xtask doctor`: its output for checkouts in several states.
 
 use std::fs;
 
@@ -21,7 +21,7 @@ fn status_of<'a>(report: &'a Value, name: &str) -> &'a str {
 }
 
 #[test]
-fn a_checkout_that_is_set_up_has_nothing_to_mend() {
+fn a_complete_checkout_has_nothing_to_fix() {
     let venv = support::environment();
     let assert =
         support::xtask(support::root()).args(["doctor", "--format", "json"]).env("XTASK_VENV", venv).assert();
@@ -30,7 +30,7 @@ fn a_checkout_that_is_set_up_has_nothing_to_mend() {
         assert_eq!(status_of(&report, name), "ok", "{report:#}");
     }
     let found = report["checks"].to_string();
-    assert!(found.contains("dbt-core 1.11"), "the version of dbt is told: {found}");
+    assert!(found.contains("dbt-core 1.11"), "the version of dbt is reported: {found}");
 }
 
 #[test]
@@ -40,12 +40,12 @@ fn a_folder_without_anything_gets_every_remedy_and_stays_empty() {
     assert
         .stdout(contains("git is not on PATH").and(contains("sudo apt install git")))
         .stdout(contains("no Python found").and(contains("no dbt project")))
-        .stdout(contains(" to mend\n"));
+        .stdout(contains(" to fix\n"));
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "doctor wrote something");
 }
 
 #[test]
-fn a_new_clone_is_not_ill() {
+fn a_new_clone_has_warnings_but_no_failures() {
     let dir = support::scratch();
     fs::create_dir_all(dir.path().join("dbt/requirements")).unwrap();
     fs::write(dir.path().join("dbt/dbt_project.yml"), "name: x\n").unwrap();
@@ -72,7 +72,7 @@ fn broken_policies_and_an_unwritable_warehouse_are_found() {
 }
 
 #[test]
-fn every_command_says_in_the_help_what_it_is_for() {
+fn every_command_has_a_help_text() {
     let assert = support::xtask(support::root()).arg("--help").assert().success();
     let help = String::from_utf8_lossy(&assert.get_output().stdout).into_owned();
     let commands = help.split("Commands:").nth(1).unwrap().split("Options:").next().unwrap();

@@ -1,4 +1,4 @@
-//! `cargo xtask python`: environments made for real, of wheels so small that each takes a second.
+//! `cargo xtask python`: real environments, made of wheels so small that each takes a second.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -37,7 +37,7 @@ wheel('big', '1.0', {'big/data.bin': ('x' * 8_000_000, 0o644)})
 wheel('duckdb-cli', '1.5.6', {'duckdb_cli/duckdb': ('#!/bin/sh\necho v1.5.6\n', 0o755)})
 ";
 
-/// The wheels, and what Python this machine has: found once.
+/// The wheels and the Python of this machine: found once.
 struct Shelf {
     folder: tempfile::TempDir,
     hashes: BTreeMap<String, String>,
@@ -62,7 +62,7 @@ static SHELF: LazyLock<Shelf> = LazyLock::new(|| {
     Shelf { folder, hashes, python: base }
 });
 
-/// A checkout with locks of our own, and a PATH with nothing on it but what a test puts there.
+/// A checkout with its own locks, and a PATH that contains only what a test puts there.
 struct Bench {
     dir: tempfile::TempDir,
 }
@@ -148,7 +148,7 @@ impl Bench {
     }
 }
 
-/// Nothing is behind this address: the listener is gone before anybody calls.
+/// Nothing listens at this address: the listener is closed before the first connection.
 fn closed_port() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().to_string()
@@ -191,12 +191,12 @@ fn uv_installs_keeps_and_brings_up_to_date_exactly_what_is_locked() {
     let python = String::from_utf8(again.get_output().stdout.clone()).unwrap();
     assert_eq!(Path::new(python.trim()), bench.path(".venv/bin/python"));
 
-    // A changed lock: the new version comes, what is no longer locked goes.
+    // A changed lock: the new version is installed, packages that are no longer locked are removed.
     bench.lock("local", &["tiny==2.0", "duckdb-cli==1.5.6"]);
     bench.sync().assert().success().stderr(contains("local.txt changed"));
     assert_eq!(bench.installed(), ["duckdb_cli-1.5.6", "tiny-2.0"]);
 
-    // Another set comes on top, and only it.
+    // Another set is installed in addition, and only it.
     bench.lock("test", &["extra==1.0", "tiny==2.0"]);
     bench
         .xtask(&["python", "sync", "--set", "test"])
@@ -208,44 +208,49 @@ fn uv_installs_keeps_and_brings_up_to_date_exactly_what_is_locked() {
     assert!(log.contains("+ extra==1.0") && !log.contains("tiny"), "{log}");
     bench.sync().env("PATH", "").assert().success().stderr("");
 
-    // Sets that contradict each other cannot be installed side by side: told before anything is done.
+    // Sets that contradict each other cannot be installed side by side: this is reported before anything is
+    // changed.
     bench.lock("test", &["extra==1.0", "tiny==1.0"]);
-    let told = bench.xtask(&["python", "sync", "--set", "test"]).assert().code(2);
-    told.stderr(contains("tiny is 2.0 in local.txt, 1.0 in test.txt").and(contains("python lock")));
+    let ended = bench.xtask(&["python", "sync", "--set", "test"]).assert().code(2);
+    ended.stderr(contains("tiny is 2.0 in local.txt, 1.0 in test.txt").and(contains("python lock")));
 }
 
 #[test]
-fn pip_does_the_same_where_there_is_no_uv() {
+fn pip_does_the_same_without_uv() {
     let bench = Bench::with_python();
     bench.sync().assert().success().stderr(contains("and pip"));
     assert_eq!(bench.installed(), ["duckdb_cli-1.5.6", "other-1.0", "tiny-1.0"]);
     bench.sync().env("PATH", "").assert().success().stderr("");
 
-    // What cannot be downloaded changes nothing: the local set stays usable.
+    // A failed download changes nothing: the local set stays usable.
     bench.lock("test", &["extra==1.0"]);
     let index = format!("http://{}/simple", closed_port());
-    let told = bench.sync_from(&index).args(["--set", "test"]).assert().code(2);
-    told.stderr(contains("test.txt").and(contains("cannot be reached")).and(contains("python-install.log")));
+    let ended = bench.sync_from(&index).args(["--set", "test"]).assert().code(2);
+    ended.stderr(contains("test.txt").and(contains("cannot be reached")).and(contains("python-install.log")));
     bench.sync().env("PATH", "").assert().success().stderr("");
 
     // So does a package that is not the locked one.
     let wrong = format!("extra==1.0 \\\n    --hash=sha256:{}\n", "0".repeat(64));
     fs::write(bench.path("dbt/requirements/test.txt"), wrong).unwrap();
-    let told = bench.xtask(&["python", "sync", "--set", "test"]).assert().code(2);
-    told.stderr(contains("hash mismatch").and(contains("extra")));
+    let ended = bench.xtask(&["python", "sync", "--set", "test"]).assert().code(2);
+    ended.stderr(contains("hash mismatch").and(contains("extra")));
     bench.lock("test", &["extra==1.0"]);
     bench.xtask(&["python", "sync", "--set", "test"]).assert().success();
 
-    // pip leaves what is no longer locked, so a changed lock means an environment from nothing.
+    // pip leaves packages that are no longer locked, so a changed lock means an environment from nothing.
     bench.lock("local", &["tiny==2.0", "duckdb-cli==1.5.6"]);
-    bench.sync().assert().success().stderr(contains("anew: local.txt changed"));
+    bench
+        .sync()
+        .assert()
+        .success()
+        .stderr(contains("rebuilding the Python environment in .venv: local.txt changed"));
     assert_eq!(bench.installed(), ["duckdb_cli-1.5.6", "extra-1.0", "tiny-2.0"]);
 }
 
 #[test]
-fn an_installation_killed_half_way_is_done_again() {
+fn an_interrupted_installation_is_repeated() {
     let bench = Bench::with_uv();
-    // An index that takes the call and says nothing: the installation hangs until it is killed.
+    // An index that accepts the connection and never answers: the installation hangs until it is killed.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let index = format!("http://{}/simple", silent.local_addr().unwrap());
     let mut command = StdCommand::new(support::program());
@@ -267,17 +272,20 @@ fn an_installation_killed_half_way_is_done_again() {
     killed.wait().unwrap();
 
     bench.xtask(&["doctor"]).assert().stdout(contains("did not finish"));
-    let told = bench.sync().timeout(Duration::from_secs(20)).assert().success();
-    let told = told.stderr(contains("anew: its installation by process").and(contains("did not finish")));
+    let ended = bench.sync().timeout(Duration::from_secs(20)).assert().success();
+    let ended = ended.stderr(
+        contains("rebuilding the Python environment in .venv: its installation by process")
+            .and(contains("did not finish")),
+    );
     if cfg!(target_os = "linux") {
-        told.stderr(contains("ending the installer"));
+        ended.stderr(contains("ending the installer"));
     }
     assert_eq!(bench.installed(), ["duckdb_cli-1.5.6", "other-1.0", "tiny-1.0"]);
     drop(call);
 }
 
 #[test]
-fn the_second_of_two_waits_and_says_for_whom() {
+fn the_second_process_waits_and_names_the_first() {
     let bench = Bench::with_uv();
     fs::create_dir(bench.path(".venv")).unwrap();
     let mut held = File::create(bench.path(".venv/.xtask-lock")).unwrap();
@@ -288,8 +296,8 @@ fn the_second_of_two_waits_and_says_for_whom() {
         drop(held);
     });
     let started = Instant::now();
-    let told = bench.sync().assert().success();
-    told.stderr(contains("waiting for process").and(contains("`cargo xtask elt`, since noon")));
+    let ended = bench.sync().assert().success();
+    ended.stderr(contains("waiting for process").and(contains("`cargo xtask elt`, since noon")));
     assert!(started.elapsed() > Duration::from_millis(600));
     release.join().unwrap();
 }
@@ -310,27 +318,27 @@ fn many_at_once_make_one_environment() {
 }
 
 #[test]
-fn an_environment_whose_python_is_gone_is_made_anew() {
+fn an_environment_without_its_python_is_rebuilt() {
     let bench = Bench::with_uv();
     bench.sync().assert().success();
     let python = bench.path(".venv/bin/python");
     fs::remove_file(&python).unwrap();
     symlink("/nowhere/python3.10", &python).unwrap();
-    bench.sync().assert().success().stderr(contains("anew: its Python").and(contains("is gone")));
+    bench.sync().assert().success().stderr(contains(".venv: its Python").and(contains("no longer exists")));
     assert!(python.exists());
 }
 
 #[test]
-fn a_venv_of_somebody_else_is_left_alone() {
+fn a_foreign_venv_is_left_alone() {
     let bench = Bench::with_uv();
     fs::create_dir(bench.path(".venv")).unwrap();
     fs::write(bench.path(".venv/pyvenv.cfg"), "home = /usr/bin\n").unwrap();
-    let told = bench.sync().assert().code(2);
-    told.stderr(contains("did not make").and(contains("mv ")).and(contains("XTASK_VENV")));
+    let ended = bench.sync().assert().code(2);
+    ended.stderr(contains("did not make").and(contains("mv ")).and(contains("XTASK_VENV")));
     let left = fs::read_dir(bench.path(".venv")).unwrap().count();
     assert_eq!(left, 1, "something was written into it");
 
-    // The way out that it names works, and leaves .venv as it is.
+    // The remedy in the message works, and leaves .venv as it is.
     let place = bench.path("elsewhere/env");
     bench.sync().env("XTASK_VENV", &place).assert().success();
     assert!(place.join("bin/python").exists());
@@ -340,14 +348,14 @@ fn a_venv_of_somebody_else_is_left_alone() {
 #[test]
 fn no_python_or_the_wrong_one_is_explained() {
     let bench = Bench::bare();
-    let mend = || contains("install").and(contains("XTASK_PYTHON")).and(contains("3.10 to 3.13"));
-    bench.sync().assert().code(2).stderr(contains("no Python found").and(mend()));
+    let remedy = || contains("install").and(contains("XTASK_PYTHON")).and(contains("3.10 to 3.13"));
+    bench.sync().assert().code(2).stderr(contains("no Python found").and(remedy()));
 
     bench.script("python3", "echo 3.9.2; echo /usr/bin/python3.9; echo venv");
-    bench.sync().assert().code(2).stderr(contains("3.9.2, too old").and(mend()));
+    bench.sync().assert().code(2).stderr(contains("3.9.2, too old").and(remedy()));
 
     bench.script("python3", "echo Python 3.14.1");
-    bench.sync().assert().code(2).stderr(contains("3.14.1, too new").and(mend()));
+    bench.sync().assert().code(2).stderr(contains("3.14.1, too new").and(remedy()));
 
     bench.script("python3", "echo 3.11.2; echo /usr/bin/python3.11; echo no venv");
     bench
@@ -356,8 +364,8 @@ fn no_python_or_the_wrong_one_is_explained() {
         .code(2)
         .stderr(contains("no venv module").and(contains("apt install python3.11-venv")));
 
-    let told = bench.sync().env("XTASK_PYTHON", "/nowhere/python3").assert().code(2);
-    told.stderr(contains("XTASK_PYTHON is /nowhere/python3").and(contains("no such program")));
+    let ended = bench.sync().env("XTASK_PYTHON", "/nowhere/python3").assert().code(2);
+    ended.stderr(contains("XTASK_PYTHON is /nowhere/python3").and(contains("no such program")));
 }
 
 #[test]
@@ -386,7 +394,7 @@ fn no_network_is_explained_and_passwords_stay_secret() {
         String::from_utf8_lossy(&output.stderr)
     );
     assert!(!said.contains(&password), "{said}");
-    // What failed is known to be unfinished, and made again.
+    // A failed installation is marked as unfinished, and repeated.
     bench.sync().assert().success().stderr(contains("did not finish"));
 }
 
@@ -410,7 +418,7 @@ fn a_repository_without_a_project_needs_no_environment() {
     bench.sync().assert().code(2).stderr(contains("no dbt project"));
 }
 
-/// Mounts need a namespace of our own, which not every machine grants (containers, hardened kernels).
+/// Mounts need a separate namespace, which not every machine grants (containers, hardened kernels).
 fn mounted(bench: &Bench, options: &str) -> Option<Command> {
     let inside = format!(
         "mount -t tmpfs -o {options} none {0} && cd {1} && exec {2} python sync",
@@ -449,7 +457,7 @@ fn a_read_only_folder_is_named() {
 }
 
 #[test]
-fn locking_keeps_pins_until_told_otherwise_and_names_no_folder() {
+fn locking_keeps_pins_without_upgrade_and_names_no_folder() {
     let bench = Bench::with_uv();
     let folder = bench.path("dbt/requirements");
     fs::remove_file(folder.join("local.txt")).unwrap();
@@ -465,13 +473,13 @@ fn locking_keeps_pins_until_told_otherwise_and_names_no_folder() {
     assert!(lock.contains(&SHELF.hashes["tiny==1.0"]), "{lock}");
     assert!(!lock.contains(bench.dir.path().to_str().unwrap()) && !lock.contains("together.txt"), "{lock}");
 
-    // A looser wish that the pin still fulfils changes no version, but the check wants a new lock.
+    // A looser requirement that the pin still meets changes no version, but the check demands a new lock.
     fs::write(folder.join("local.in"), "# why\ntiny\n").unwrap();
     check().assert().code(1).stdout(contains("local.txt was made from other .in files"));
     bench.xtask(&["python", "lock"]).assert().success().stdout("");
     bench.xtask(&["python", "lock", "--upgrade"]).assert().success().stdout("- tiny 1.0\n+ tiny 2.0\n");
 
-    // Comments are free.
+    // Comments need no new lock.
     fs::write(folder.join("local.in"), "# another reason\n\ntiny # this one\n").unwrap();
     check().assert().success();
 }

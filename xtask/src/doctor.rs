@@ -1,8 +1,8 @@
-//! `cargo xtask doctor`: is everything here that the toolkit needs, and if not, what to do.
+//! `cargo xtask doctor`: checks that everything the toolkit needs is present, and says what to do if not.
 //!
-//! Looks, and changes nothing: it installs no package and writes no file. Each check is one function
-//! from a checkout to a verdict; all run at once, each on its own thread, so a check that hangs or
-//! crashes costs its own line and no other.
+//! Reads only: it installs no package and writes no file. Each check is one function from a checkout to a
+//! verdict; all run at once, each on its own thread, so a check that hangs or crashes affects only its own
+//! line.
 
 mod checkout;
 mod engine;
@@ -26,10 +26,10 @@ use crate::system::outcome::Outcome;
 use crate::system::repo::Repo;
 use crate::target::{self, Target};
 
-/// People wait for it before they start to work: an answer without the slow part beats a late one.
+/// Users wait for it before they start to work: an answer without the slow part is better than a late one.
 const LIMIT: Duration = Duration::from_millis(4500);
 
-/// Check that everything the toolkit needs is here, and say how to mend what is not.
+/// Check that everything the toolkit needs is present, and print how to fix what is not.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -52,9 +52,9 @@ pub(crate) struct Args {
 #[serde(rename_all = "lowercase")]
 enum Status {
     Ok,
-    /// Works, or will by itself, but somebody may want to know.
+    /// Works, or will by itself, but is worth knowing.
     Warn,
-    /// Something will not work until it is mended.
+    /// Something will not work until it is fixed.
     Fail,
 }
 
@@ -63,29 +63,29 @@ enum Status {
 struct Verdict {
     status: Status,
     found: String,
-    /// What to do about it; none where all is well.
-    mend: Option<String>,
+    /// What to do about it; `None` if nothing is wrong.
+    remedy: Option<String>,
 }
 
 impl Verdict {
     fn ok(found: impl Into<String>) -> Self {
-        Self { status: Status::Ok, found: found.into(), mend: None }
+        Self { status: Status::Ok, found: found.into(), remedy: None }
     }
 
-    fn warn(found: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { status: Status::Warn, found: found.into(), mend: Some(mend.into()) }
+    fn warn(found: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { status: Status::Warn, found: found.into(), remedy: Some(remedy.into()) }
     }
 
-    fn fail(found: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { status: Status::Fail, found: found.into(), mend: Some(mend.into()) }
+    fn fail(found: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { status: Status::Fail, found: found.into(), remedy: Some(remedy.into()) }
     }
 
-    /// An error whose first sentence is what was found and whose rest says how to mend it, as all
-    /// errors of this toolkit do.
+    /// From an error whose first part says what was found and whose rest says how to fix it, as in all errors
+    /// of this toolkit.
     fn from_error(error: &anyhow::Error) -> Self {
         let text = format!("{error:#}");
         match text.split_once("; ") {
-            Some((found, mend)) => Self::fail(found, mend),
+            Some((found, remedy)) => Self::fail(found, remedy),
             None => Self::fail(text, "see the message"),
         }
     }
@@ -93,7 +93,7 @@ impl Verdict {
 
 type Check = (&'static str, fn(&Repo) -> Verdict);
 
-/// In the order in which a person would mend them.
+/// In the order in which a user would fix them.
 const COMMON: [Check; 12] = [
     ("git", tools::git),
     ("engine", engine::engine),
@@ -138,7 +138,7 @@ fn local(args: &Args, repo: &Repo) -> Vec<(&'static str, Verdict)> {
     let checks = [&COMMON, of_target].concat();
     let limit = match args.target.target() {
         Target::Local => LIMIT,
-        // A suspended warehouse resumes within this; a check that is done earlier waits for nothing.
+        // A suspended warehouse resumes within this; the limit does not delay a check that ends earlier.
         Target::Snowflake => LIMIT + snowflake::PATIENCE,
     };
     examine(&checks, repo, limit)
@@ -157,13 +157,14 @@ struct Line {
     name: &'static str,
     status: Status,
     found: String,
-    mend: Option<String>,
+    #[serde(rename = "mend")]
+    remedy: Option<String>,
 }
 
 impl Report {
     fn new(verdicts: Vec<(&'static str, Verdict)>) -> Self {
         let status = verdicts.iter().map(|(_, verdict)| verdict.status).max().unwrap_or(Status::Ok);
-        let line = |(name, Verdict { status, found, mend })| Line { name, status, found, mend };
+        let line = |(name, Verdict { status, found, remedy })| Line { name, status, found, remedy };
         Self { status, checks: verdicts.into_iter().map(line).collect() }
     }
 }
@@ -193,11 +194,11 @@ fn verdict(answer: Result<Verdict, std::sync::mpsc::RecvTimeoutError>, limit: Du
         Ok(verdict) => verdict,
         Err(Timeout) => Verdict::warn(
             format!("no answer within {} s", limit.as_secs_f32()),
-            "run it again; if it stays so, something here hangs (a network folder, a program that waits)",
+            "run it again; if it happens again, something here hangs (a network folder, a program that waits)",
         ),
         Err(Disconnected) => Verdict::warn(
             "this check crashed",
-            "that is a mistake in the toolkit: please report it with the message above",
+            "this is a bug in the toolkit: please report it with the message above",
         ),
     }
 }
@@ -206,7 +207,7 @@ fn human(report: &Report) -> String {
     let mut text = String::new();
     let width = report.checks.iter().map(|line| line.name.len()).max().unwrap_or_default().max(12);
     let indented = |text: &str| text.replace('\n', &format!("\n{:1$}", "", width + 7));
-    for Line { name, status, found, mend } in &report.checks {
+    for Line { name, status, found, remedy } in &report.checks {
         let word = match status {
             Status::Ok => "ok",
             Status::Warn => "warn",
@@ -214,15 +215,15 @@ fn human(report: &Report) -> String {
         };
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{word:<5} {name:<width$} {}", indented(found));
-        if let Some(mend) = mend {
-            let _ = writeln!(text, "      {:<width$} -> {}", "", indented(mend));
+        if let Some(remedy) = remedy {
+            let _ = writeln!(text, "      {:<width$} -> {}", "", indented(remedy));
         }
     }
     let count = |wanted| report.checks.iter().filter(|line| line.status == wanted).count();
     let verdict = match (count(Status::Fail), count(Status::Warn)) {
-        (0, 0) => "all well".to_owned(),
-        (0, warnings) => format!("nothing fails; {warnings} to know about"),
-        (failures, _) => format!("{failures} to mend"),
+        (0, 0) => "all checks passed".to_owned(),
+        (0, warnings) => format!("no failures, {warnings} warning(s)"),
+        (failures, _) => format!("{failures} to fix"),
     };
     let _ = writeln!(text, "{verdict}");
     text
@@ -237,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_check_that_crashes_or_hangs_costs_only_its_own_line() {
+    fn a_check_that_crashes_or_hangs_affects_only_its_own_line() {
         let checks: [Check; 3] = [
             ("crashes", |_| panic!("on purpose")),
             ("hangs", |_| {
@@ -259,10 +260,10 @@ mod tests {
         let report = Report::new(vec![
             ("a", Verdict::ok("fine")),
             ("b", Verdict::warn("so so", "maybe")),
-            ("c", Verdict::fail("broken", "mend it")),
+            ("c", Verdict::fail("broken", "fix it")),
         ]);
         assert_eq!(report.status, Status::Fail);
         let text = human(&report);
-        assert!(text.contains("-> mend it") && text.ends_with("1 to mend\n"), "{text}");
+        assert!(text.contains("-> fix it") && text.ends_with("1 to fix\n"), "{text}");
     }
 }

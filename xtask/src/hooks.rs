@@ -13,14 +13,14 @@ use crate::system::git;
 use crate::system::outcome::Outcome;
 use crate::system::repo::Repo;
 
-/// What git runs before a commit. It says who wrote it, so that a later install knows its own work.
+/// The script that git runs before a commit. It names its author, so that a later install recognises it.
 const HOOK: &str = "\
 #!/bin/sh
 # Installed by `cargo xtask hooks install`. To commit without it once: git commit --no-verify
 exec cargo xtask lint --staged
 ";
 
-/// Install the pre-commit hook, or take it out.
+/// Install or remove the pre-commit hook.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -37,7 +37,7 @@ enum Command {
 
 #[derive(clap::Args, Debug)]
 struct Install {
-    /// Replace a hook that somebody else wrote; it is kept beside as pre-commit.before-xtask.
+    /// Replace a hook that this toolkit did not write; the old one is kept as pre-commit.before-xtask.
     #[arg(long)]
     force: bool,
 }
@@ -51,17 +51,17 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     };
     let ours = current.as_deref() == Some(HOOK);
     match &args.command {
-        Command::Install(_) if ours => console::print(&format!("{} is installed already", hook.display()))?,
+        Command::Install(_) if ours => console::print(&format!("{} is already installed", hook.display()))?,
         Command::Install(install) => {
             if current.is_some() {
                 set_aside(&hook, install.force)?;
             }
             write(&hook)?;
-            console::print(&format!("{}: every commit is linted first", hook.display()))?;
+            console::print(&format!("installed {}: every commit is linted first", hook.display()))?;
         }
         Command::Uninstall if ours => {
             fs::remove_file(&hook).with_context(|| format!("failed to remove {}", hook.display()))?;
-            console::print(&format!("{} is gone", hook.display()))?;
+            console::print(&format!("removed {}", hook.display()))?;
         }
         Command::Uninstall if current.is_some() => {
             bail!("{} was not installed by this toolkit: remove it by hand if it is yours", hook.display())
@@ -76,7 +76,7 @@ fn hook_file(repo: &Repo) -> Result<PathBuf> {
     let asked = git::output(git::command(repo.root()).args(["rev-parse", "--git-path", "hooks/pre-commit"]));
     let printed = asked.with_context(|| {
         format!(
-            "{} is no git repository, so there is nothing to hook into; `git init` makes it one",
+            "{} is not a git repository, so no hook can be installed; `git init` makes it one",
             repo.root().display()
         )
     })?;
@@ -97,7 +97,7 @@ fn set_aside(hook: &Path, force: bool) -> Result<()> {
     Ok(())
 }
 
-/// Written beside and moved into place: git never runs half a hook.
+/// Written to a temporary file and moved into place: git never runs a partial hook.
 fn write(hook: &Path) -> Result<()> {
     let folder = hook.parent().context("a hook lies in a folder")?;
     let failed = || format!("failed to write {}", hook.display());
@@ -115,7 +115,7 @@ fn make_executable(path: &Path) -> std::io::Result<()> {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755))
 }
 
-/// git for Windows runs hooks by their first line.
+/// git for Windows runs hooks by their first line, without a mode.
 #[cfg(not(unix))]
 fn make_executable(_: &Path) -> std::io::Result<()> {
     Ok(())

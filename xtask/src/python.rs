@@ -1,7 +1,7 @@
 //! `cargo xtask python`: the packages that dbt runs on.
 //!
-//! Nobody has to call it: commands that need the environment make it. It is here for images and
-//! caches that want it beforehand (`sync`), and for whoever changes a version (`lock`).
+//! Calling it is optional: commands that need the environment make it. It exists to fill images and caches
+//! beforehand (`sync`), and to change versions (`lock`).
 
 use anyhow::Result;
 
@@ -25,10 +25,10 @@ enum Command {
     /// a cache. It uses uv when it is on PATH, else Python's own venv and pip.
     ///
     /// `XTASK_PYTHON` names the Python to use, `XTASK_VENV` another place (an absolute path), and
-    /// `XTASK_INSTALLER` (uv or pip) decides who installs.
+    /// `XTASK_INSTALLER` (uv or pip) the installer.
     Sync(Sync),
 
-    /// Pin the packages anew, after editing dbt/requirements/*.in.
+    /// Update the pins, after editing dbt/requirements/*.in.
     ///
     /// Resolves all sets together for every supported Python and platform and writes
     /// dbt/requirements/*.txt with the hash of every file that may be installed. Pins that still fit
@@ -38,15 +38,15 @@ enum Command {
 
 #[derive(clap::Args)]
 struct Sync {
-    /// Which packages: one file dbt/requirements/<SET>.txt each. Without it, local and whatever else
-    /// is installed.
+    /// The packages to install: one file dbt/requirements/<SET>.txt per set. Without it, local and the other
+    /// installed sets.
     #[arg(long = "set", value_enum, value_name = "SET")]
     sets: Vec<Set>,
 }
 
 #[derive(clap::Args)]
 struct Lock {
-    /// Take the newest version that the .in files allow of every package, also of those that fit.
+    /// Upgrade all packages to the newest versions that the .in files allow, not only those that must change.
     #[arg(long)]
     upgrade: bool,
 

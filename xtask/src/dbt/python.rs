@@ -1,8 +1,8 @@
-//! The Python environment that dbt runs in: made when it is needed, by us, exactly as locked.
+//! The Python environment that dbt runs in: the toolkit makes it when it is needed, exactly as locked.
 //!
-//! `ensure` is called by every command that starts dbt or `duckdb`, so its usual answer, "all there",
-//! must cost nothing: it reads the lock files and one stamp, and starts no process. Otherwise one
-//! process at a time brings the environment to what the locks say.
+//! `ensure` is called by every command that starts dbt or `duckdb`, so the usual case, a complete
+//! environment, must cost almost nothing: it reads the lock files and one stamp, and starts no process.
+//! Otherwise one process at a time updates the environment to the locks.
 
 mod failure;
 mod health;
@@ -56,7 +56,7 @@ impl Python {
         stamp::site_packages(&self.venv)
     }
 
-    /// The version of dbt-core, where an asked-for set pins it.
+    /// The version of dbt-core, if a requested set pins it.
     pub(crate) fn dbt_version(&self) -> Option<&str> {
         self.dbt_version.as_deref()
     }
@@ -65,7 +65,7 @@ impl Python {
         Self {
             venv: venv.to_path_buf(),
             interpreter: stamp::interpreter(venv),
-            // Absent only where no set brings it; whoever runs it then is told this name.
+            // Absent only if no set contains it; the error of running it then names this path.
             duckdb: ready.duckdb(venv).unwrap_or_else(|| venv.join("bin").join("duckdb")),
             dbt_version: locks.iter().find_map(|lock| lock.version_of("dbt-core")).map(str::to_owned),
         }
@@ -100,7 +100,7 @@ pub(crate) fn ensure(repo: &Repo, sets: &[Set]) -> Result<Python> {
     let venv = place(repo)?;
     let wanted = locks(repo, sets)?;
     let turn = Turn::take(&venv)?;
-    // Looked at again: whoever had the turn before us may have done what we came for.
+    // Checked again: the process that had the lock before may have done the work.
     let ready = match look(&venv)? {
         Condition::Ready(ready) if ready.holds(&wanted) => ready,
         found => set_up(repo, &venv, found, &wanted, &turn)?,
@@ -108,7 +108,7 @@ pub(crate) fn ensure(repo: &Repo, sets: &[Set]) -> Result<Python> {
     Ok(Python::new(&venv, &ready, &wanted))
 }
 
-/// Every lock that commands install from: those of the repository, or the built-in ones.
+/// Every lock that commands install from: those of the repository, or the built-in locks.
 pub(crate) fn all_locks(repo: &Repo) -> Result<Vec<Lock>> {
     let pinned = requirements::sets_in(&requirements::folder(repo)?);
     let built_in = [Set::Local, Set::Snowflake, Set::Audit];
@@ -119,7 +119,7 @@ fn locks(repo: &Repo, sets: &[Set]) -> Result<Vec<Lock>> {
     sets.iter().map(|set| Lock::read(repo, *set)).collect()
 }
 
-/// The condition of the environment, with a stop where it is not ours.
+/// The condition of the environment; an error if it is not ours.
 fn look(venv: &Path) -> Result<Condition> {
     let found = stamp::condition(venv).with_context(|| format!("failed to read {}", venv.display()))?;
     if let Condition::Foreign(what) = &found {
@@ -132,16 +132,16 @@ fn look(venv: &Path) -> Result<Condition> {
     Ok(found)
 }
 
-/// What has to be done to an environment that is not as it should be.
+/// The work that an environment needs if it does not match the locks.
 #[derive(Debug, PartialEq, Eq)]
 enum Work {
-    /// From nothing, with the reason where something was there before.
+    /// From nothing, with the reason if something was there before.
     Build { why: Option<String> },
     /// On top of what is there.
     Extend { why: String },
 }
 
-/// Decide what to do; touches nothing. `has_pip` is whether the environment can install by itself.
+/// Decide what to do; touches nothing. `has_pip` says whether the environment can install by itself.
 fn work(found: &Condition, locks: &[Lock], uses_uv: bool, has_pip: bool) -> Work {
     let ready = match found {
         Condition::Ready(ready) => ready,
@@ -158,16 +158,16 @@ fn work(found: &Condition, locks: &[Lock], uses_uv: bool, has_pip: bool) -> Work
     if uses_uv {
         return Work::Extend { why };
     }
-    // uv takes out what a new lock no longer has. pip does not, and what it leaves behind would be
-    // found by nobody: then only an environment made from nothing is exactly the lock.
+    // uv removes packages that a new lock no longer has. pip does not, and the leftovers would go unnoticed:
+    // with pip only an environment made from nothing matches the lock exactly.
     if !has_pip {
-        return Work::Build { why: Some(format!("{why}, and uv, which made it, is not here")) };
+        return Work::Build { why: Some(format!("{why}, and uv, which made it, is not installed")) };
     }
     if changed.is_empty() { Work::Extend { why } } else { Work::Build { why: Some(why) } }
 }
 
-/// Bring the environment to what the locks say. On failure it is left marked as unfinished, unless
-/// nothing in it was touched.
+/// Update the environment to the locks. On failure it is left marked as unfinished, unless nothing in it was
+/// touched.
 fn set_up(repo: &Repo, venv: &Path, found: Condition, wanted: &[Lock], turn: &Turn) -> Result<Ready> {
     let locks = with_installed(repo, &found, wanted)?;
     if let [first, ..] = requirements::disagreements(&locks).as_slice() {
@@ -223,7 +223,7 @@ fn carry_out(work: &Work, installer: &Installer, found: &Condition, locks: &[Loc
         .map_err(|error| failure::of_folder("read", venv, error))
 }
 
-/// What is asked for, and what else is installed and still has a lock: it is kept, and kept current.
+/// The requested sets, and the other installed sets that still have a lock: those are kept and updated.
 fn with_installed(repo: &Repo, found: &Condition, wanted: &[Lock]) -> Result<Vec<Lock>> {
     let mut sets: Vec<Set> = wanted.iter().map(|lock| lock.set).collect();
     if let Condition::Ready(ready) = found {
@@ -239,7 +239,7 @@ fn announce(repo: &Repo, venv: &Path, work: &Work) {
     let place = repo.relative(venv).display();
     let what = match work {
         Work::Build { why: None } => format!("setting up the Python environment in {place}, once"),
-        Work::Build { why: Some(why) } => format!("making the Python environment in {place} anew: {why}"),
+        Work::Build { why: Some(why) } => format!("rebuilding the Python environment in {place}: {why}"),
         Work::Extend { why } => format!("updating the Python environment in {place}: {why}"),
     };
     tracing::info!("{what}");
@@ -253,8 +253,9 @@ fn has_pip(venv: &Path) -> bool {
     stamp::site_packages(venv).is_some_and(|dir| dir.join("pip").is_dir())
 }
 
-/// Remove what is in the folder but not the folder: it may be a mount, or a link to a larger disk.
-/// Our own files stay, so that a kill at any moment leaves an environment known as unfinished.
+/// Remove what is in the folder but not the folder: it may be a mount, or a link to a larger disk. The
+/// toolkit's own files stay, so that after a kill at any moment the environment is still marked as
+/// unfinished.
 fn clear(venv: &Path) -> std::io::Result<()> {
     for entry in std::fs::read_dir(venv)? {
         let entry = entry?;
@@ -277,7 +278,7 @@ fn fresh_log(repo: &Repo) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// The sets that are installed, and the local one, which is always wanted.
+/// The sets that are installed, and the local one, which is always needed.
 pub(crate) fn installed(repo: &Repo) -> Result<Vec<Set>> {
     let mut sets = vec![Set::Local];
     if let Condition::Ready(ready) = look(&place(repo)?)? {

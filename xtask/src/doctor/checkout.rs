@@ -1,4 +1,4 @@
-//! What a checkout brings: the dbt project, the policies, and room for the warehouse.
+//! The contents of a checkout: the dbt project, the policies, and room for the warehouse.
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +18,7 @@ pub(super) fn dbt_project(repo: &Repo) -> Verdict {
     }
 }
 
-/// Every policy file has to be TOML; what is in it is for the command that reads it.
+/// Every policy file has to be TOML; the command that reads it checks its content.
 pub(super) fn policies(repo: &Repo) -> Verdict {
     let folder = repo.policies();
     let shown = repo.relative(&folder).display().to_string();
@@ -58,7 +58,7 @@ pub(super) fn storage(repo: &Repo) -> Verdict {
         Err(error) => return Verdict::from_error(&error),
     };
     let folder = file.parent().unwrap_or(repo.root());
-    // The folder itself is made by the first run; until then its nearest parent decides.
+    // The first run creates the folder itself; until then its nearest existing parent is checked.
     let Some(existing) = folder.ancestors().find(|dir| dir.is_dir()) else {
         return Verdict::fail(format!("{} does not exist", folder.display()), "create the folder");
     };
@@ -81,11 +81,11 @@ pub(super) fn storage(repo: &Repo) -> Verdict {
 }
 
 fn room(shown: &str, free: Option<u64>) -> Verdict {
-    let mend = "free some space, or set DBT_DUCKDB_PATH to a file on another disk (an absolute path)";
+    let remedy = "free some space, or set DBT_DUCKDB_PATH to a file on another disk (an absolute path)";
     match free {
-        Some(free) if free < NONE_BYTES => Verdict::fail(format!("{shown}: {} free", size(free)), mend),
+        Some(free) if free < NONE_BYTES => Verdict::fail(format!("{shown}: {} free", size(free)), remedy),
         Some(free) if free < SCARCE_BYTES => {
-            Verdict::warn(format!("{shown}: only {} free", size(free)), mend)
+            Verdict::warn(format!("{shown}: only {} free", size(free)), remedy)
         }
         Some(free) => Verdict::ok(format!("{shown} is writable, {} free", size(free))),
         None => Verdict::ok(format!("{shown} is writable")),
@@ -97,7 +97,7 @@ fn size(bytes: u64) -> String {
     if mib < 1024 { format!("{mib} MiB") } else { format!("{} GiB", mib >> 10) }
 }
 
-/// What an ordinary user may still write there; none where the system does not say.
+/// The bytes that an ordinary user may still write there; `None` if the system does not report them.
 #[cfg(unix)]
 fn free_bytes(folder: &Path) -> Option<u64> {
     let stat = rustix::fs::statvfs(folder).ok()?;

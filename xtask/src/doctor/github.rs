@@ -23,6 +23,10 @@ fn verdict(review: &Review) -> Verdict {
     found.extend(review.remarks.iter().map(|remark| remark.what.clone()));
     let set_up = (!review.steps.is_empty()).then(|| "cargo xtask github setup".to_owned());
     let advice = review.remarks.iter().map(|remark| remark.advice.clone());
-    let mend: Vec<String> = set_up.into_iter().chain(advice).collect();
-    Verdict { status, found: found.join("\n"), mend: Some(mend.join("\n")).filter(|mend| !mend.is_empty()) }
+    let remedy: Vec<String> = set_up.into_iter().chain(advice).collect();
+    Verdict {
+        status,
+        found: found.join("\n"),
+        remedy: Some(remedy.join("\n")).filter(|remedy| !remedy.is_empty()),
+    }
 }

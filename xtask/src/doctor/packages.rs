@@ -1,4 +1,4 @@
-//! The Python packages: what is locked, what is installed, and whether the engine starts.
+//! The Python packages: locks, installation, and whether the engine starts.
 
 use std::process::Command;
 use std::time::Duration;
@@ -34,7 +34,7 @@ pub(super) fn environment(repo: &Repo) -> Verdict {
     let by_itself = "the next `cargo xtask elt` does it, or `cargo xtask python sync`";
     match health {
         Health::Absent => Verdict::warn(format!("{place} is not set up yet"), by_itself),
-        Health::Broken(why) => Verdict::warn(format!("{place} has to be made anew: {why}"), by_itself),
+        Health::Broken(why) => Verdict::warn(format!("{place} has to be rebuilt: {why}"), by_itself),
         Health::Ready { summary, outdated } if outdated.is_empty() => {
             Verdict::ok(format!("{place}: {summary}"))
         }
@@ -44,15 +44,15 @@ pub(super) fn environment(repo: &Repo) -> Verdict {
     }
 }
 
-/// Start the engine: a wheel for another C library installs well and runs not at all.
+/// Start the engine: a wheel for another C library installs without error and does not run.
 pub(super) fn duckdb(repo: &Repo) -> Verdict {
     let is_native = engine::is_native(repo);
-    let (found, mend) = if is_native {
+    let (found, remedy) = if is_native {
         let found = native::find(repo, Driver::DuckDb).map(|native| native.map(|native| native.duckdb()));
         (found, "install it again: rm -rf .xtask/dbt (or $XTASK_DBT_DIR), then `cargo xtask dbt use v2`")
     } else {
-        let mend = "make the environment anew: rm -rf .venv (or $XTASK_VENV), then `cargo xtask python sync`";
-        (python::installed_duckdb(repo), mend)
+        let remedy = "rebuild the environment: rm -rf .venv (or $XTASK_VENV), then `cargo xtask python sync`";
+        (python::installed_duckdb(repo), remedy)
     };
     let program = match found {
         Ok(Some(program)) => program,
@@ -70,8 +70,8 @@ pub(super) fn duckdb(repo: &Repo) -> Verdict {
     match probe::ask(Command::new(&program).arg("--version"), Duration::from_secs(4)) {
         Ok(answer) if answer.success => Verdict::ok(format!("duckdb {}", answer.first_line())),
         Ok(answer) => {
-            Verdict::fail(format!("{} does not run: {}", program.display(), answer.first_line()), mend)
+            Verdict::fail(format!("{} does not run: {}", program.display(), answer.first_line()), remedy)
         }
-        Err(reason) => Verdict::fail(format!("{} {reason}", program.display()), mend),
+        Err(reason) => Verdict::fail(format!("{} {reason}", program.display()), remedy),
     }
 }

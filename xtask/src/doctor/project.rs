@@ -16,7 +16,7 @@ fn project(repo: &Repo) -> Result<Project> {
     Project::read(&repo.dbt_project()?)
 }
 
-/// The profile that dbt would run with, and what of the project's own is left out.
+/// The profile that dbt would run with, and the keys of the project's own profile that are left out.
 pub(super) fn profile(repo: &Repo) -> Verdict {
     let decide = || -> Result<(Project, Profile)> {
         let project = project(repo)?;
@@ -41,7 +41,7 @@ pub(super) fn profile(repo: &Repo) -> Verdict {
     }
 }
 
-/// Whether what the project declares is installed.
+/// Whether the packages that the project declares are installed.
 pub(super) fn packages(repo: &Repo) -> Verdict {
     match project(repo).and_then(|project| Packages::wanted(&project)) {
         Ok(None) => Verdict::ok("all declared packages are installed"),

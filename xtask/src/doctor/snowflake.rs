@@ -1,4 +1,4 @@
-//! Snowflake: what is set, whether the driver is here, and whether a login works.
+//! Snowflake: the settings, whether the driver is installed, and whether a login works.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::system::repo::Repo;
 use crate::target::{Args, Place};
 use crate::warehouse::snowflake::{self, Patience, Way};
 
-/// The variables, without asking anybody.
+/// The variables, without a request.
 pub(super) fn settings(repo: &Repo) -> Verdict {
     match Args::snowflake().place(repo) {
         Ok(Place::Snowflake { login, .. }) if matches!(login.way, Way::Password(_)) => Verdict::warn(
@@ -36,11 +36,14 @@ pub(super) fn driver(repo: &Repo) -> Verdict {
     if library.is_file() {
         Verdict::ok(repo.relative(&library).display().to_string())
     } else {
-        Verdict::fail(format!("{} is gone", library.display()), "cargo xtask python sync --set snowflake")
+        Verdict::fail(
+            format!("{} no longer exists", library.display()),
+            "cargo xtask python sync --set snowflake",
+        )
     }
 }
 
-/// Whom the token of workload identity is about, and what makes Snowflake accept it.
+/// The subject of the workload identity token, and the statement that makes Snowflake accept it.
 pub(super) fn identity(repo: &Repo) -> Verdict {
     let Ok(Place::Snowflake { login, .. }) = Args::snowflake().place(repo) else {
         return Verdict::warn("not looked at: the settings are wrong", "see settings");
@@ -60,7 +63,7 @@ pub(super) fn login(repo: &Repo) -> Verdict {
         return Verdict::warn("not tried: the settings are wrong", "see settings");
     };
     if let Place::Snowflake { patience, .. } = &mut place {
-        // One try: a person waits.
+        // One attempt: a user is waiting.
         *patience =
             Patience { statement_seconds: seconds(patience.statement_seconds), attempts: 1, ..*patience };
     }
@@ -75,8 +78,8 @@ pub(super) fn login(repo: &Repo) -> Verdict {
     }
 }
 
-/// A warehouse that sleeps takes a few seconds to resume, sometimes many: that is no fault. What
-/// `XTASK_SNOWFLAKE_TIMEOUT` gives is respected up to the time that the checks have.
+/// A suspended warehouse takes a few seconds to resume, sometimes many: that is not a failure.
+/// `XTASK_SNOWFLAKE_TIMEOUT` is respected up to the time limit of the checks.
 fn seconds(given: u64) -> u64 {
     given.min(PATIENCE.as_secs())
 }
@@ -87,7 +90,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(25);
 /// The errors of Snowflake end with a line that says what to do.
 fn refused(text: &str) -> Verdict {
     match text.rsplit_once('\n') {
-        Some((found, mend)) => Verdict::fail(found, mend),
+        Some((found, remedy)) => Verdict::fail(found, remedy),
         None => Verdict::fail(text, "see the message"),
     }
 }
@@ -100,6 +103,6 @@ mod tests {
     #[test]
     fn the_last_line_of_an_error_is_what_to_do() {
         let verdict = refused("failed to log in: tried x: 390100: wrong\ncheck the password");
-        assert_eq!((verdict.status, verdict.mend.as_deref()), (Status::Fail, Some("check the password")));
+        assert_eq!((verdict.status, verdict.remedy.as_deref()), (Status::Fail, Some("check the password")));
     }
 }

@@ -1,4 +1,4 @@
-//! The programs that a user brings: git, Python, and uv if they like.
+//! The programs that a user installs: git, Python, and optionally uv.
 
 use std::process::Command;
 use std::time::Duration;
@@ -9,14 +9,14 @@ use crate::system::probe;
 use crate::system::repo::Repo;
 
 pub(super) fn git(repo: &Repo) -> Verdict {
-    let mend = "install it (Debian, Ubuntu: sudo apt install git; macOS: xcode-select --install)";
+    let remedy = "install it (Debian, Ubuntu: sudo apt install git; macOS: xcode-select --install)";
     let Some(program) = probe::which("git") else {
-        return Verdict::fail("git is not on PATH", mend);
+        return Verdict::fail("git is not on PATH", remedy);
     };
     let version = match probe::ask(Command::new(&program).arg("--version"), Duration::from_secs(3)) {
         Ok(answer) if answer.success => answer.first_line().to_owned(),
-        Ok(answer) => return Verdict::fail(format!("git does not work: {}", answer.first_line()), mend),
-        Err(reason) => return Verdict::fail(format!("{} {reason}", program.display()), mend),
+        Ok(answer) => return Verdict::fail(format!("git does not work: {}", answer.first_line()), remedy),
+        Err(reason) => return Verdict::fail(format!("{} {reason}", program.display()), remedy),
     };
     let root = repo.root().display();
     if repo.root().join(".git").exists() {
@@ -37,7 +37,7 @@ pub(super) fn python(repo: &Repo) -> Verdict {
     }
 }
 
-/// Optional, so its absence is no warning.
+/// Optional, so its absence is not a warning.
 pub(super) fn uv(_: &Repo) -> Verdict {
     Verdict::ok(python::uv_version().unwrap_or_else(|| {
         "not on PATH, and not needed: pip is used instead; with uv, installing is several times faster"

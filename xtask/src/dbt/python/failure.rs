@@ -1,7 +1,7 @@
-//! What an installer's last words mean, and what a person can do about it.
+//! Explains the final output of a failed installer, and what the user can do about it.
 //!
-//! pip and uv fail in hundreds of lines. These are the few reasons that happen to real users; the
-//! telling lines are shown below the explanation, and the log has the rest.
+//! pip and uv fail in hundreds of lines. These are the few reasons that occur in practice; the relevant lines
+//! are shown below the explanation, and the log has the rest.
 
 use std::path::Path;
 
@@ -11,24 +11,24 @@ use anyhow::anyhow;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Reason {
     pub(crate) what: &'static str,
-    pub(crate) mend: &'static str,
+    pub(crate) remedy: &'static str,
 }
 
-/// Signs of each reason, in lower case. The first that fits wins, so causes stand before symptoms.
+/// Signs of each reason, in lower case. The first match wins, so causes come before symptoms.
 const KNOWN: [(&[&str], Reason); 7] = [
     (
         &["no space left on device", "os error 28)", "[errno 28]", "disk quota exceeded", "file too large"],
         Reason {
             what: "the disk is full",
-            mend: "free some space (the local set needs about 300 MB) and run it again",
+            remedy: "free some space (the local set needs about 300 MB) and run it again",
         },
     ),
     (
         &["do not match the hashes", "hash mismatch", "hashes are required in --require-hashes"],
         Reason {
             what: "a downloaded package is not the one that was locked (hash mismatch)",
-            mend: "if the lock file was edited, restore it; if your package mirror changes packages, ask its owner; \
-                   `cargo xtask python lock` locks anew",
+            remedy: "if the lock file was edited, restore it; if your package mirror changes packages, ask its owner; \
+                   `cargo xtask python lock` writes it again",
         },
     ),
     (
@@ -40,21 +40,21 @@ const KNOWN: [(&[&str], Reason); 7] = [
         ],
         Reason {
             what: "the package index's certificate is not trusted here",
-            mend: "behind a company's proxy, set SSL_CERT_FILE and PIP_CERT to its certificate bundle",
+            remedy: "behind a company's proxy, set SSL_CERT_FILE and PIP_CERT to its certificate bundle",
         },
     ),
     (
         &["401 unauthorized", "403 forbidden", "401 error", "403 error", "user for "],
         Reason {
-            what: "the package index refused us",
-            mend: "check the user and password in PIP_INDEX_URL (pip) or UV_DEFAULT_INDEX (uv)",
+            what: "the package index refused the login",
+            remedy: "check the user and password in PIP_INDEX_URL (pip) or UV_DEFAULT_INDEX (uv)",
         },
     ),
     (
         &["read-only file system", "permission denied", "[errno 13]", "[errno 30]"],
         Reason {
             what: "the environment's folder cannot be written to",
-            mend: "make it writable, or set XTASK_VENV to a folder that is (an absolute path)",
+            remedy: "make it writable, or set XTASK_VENV to a folder that is (an absolute path)",
         },
     ),
     (
@@ -75,7 +75,7 @@ const KNOWN: [(&[&str], Reason); 7] = [
         ],
         Reason {
             what: "the package index cannot be reached",
-            mend: "check the network; behind a proxy or with a mirror set HTTPS_PROXY, or PIP_INDEX_URL (pip) or \
+            remedy: "check the network; behind a proxy or with a mirror set HTTPS_PROXY, or PIP_INDEX_URL (pip) or \
                    UV_DEFAULT_INDEX (uv)",
         },
     ),
@@ -90,12 +90,12 @@ const KNOWN: [(&[&str], Reason); 7] = [
         ],
         Reason {
             what: "a locked package does not exist for this machine or on this package index",
-            mend: "use Python 3.10 to 3.13 on Linux (glibc) or macOS, and an index that has all of PyPI",
+            remedy: "use Python 3.10 to 3.13 on Linux (glibc) or macOS, and an index that has all of PyPI",
         },
     ),
 ];
 
-/// The reason that the installer's output gives away, if it is a known one.
+/// The reason that the installer's output shows, if it is a known one.
 pub(crate) fn reason(output: &str) -> Option<&'static Reason> {
     let output = output.to_lowercase();
     KNOWN.iter().find(|(signs, _)| signs.iter().any(|sign| output.contains(sign))).map(|(_, reason)| reason)
@@ -103,9 +103,11 @@ pub(crate) fn reason(output: &str) -> Option<&'static Reason> {
 
 /// An error for a folder that could not be worked with: which, why, and what to do.
 pub(crate) fn of_folder(verb: &str, folder: &Path, error: std::io::Error) -> anyhow::Error {
-    let mend = reason(&error.to_string())
-        .map_or("check the folder, or set XTASK_VENV to another one (an absolute path)", |known| known.mend);
-    anyhow!(error).context(format!("failed to {verb} {}; {mend}", folder.display()))
+    let remedy = reason(&error.to_string())
+        .map_or("check the folder, or set XTASK_VENV to another one (an absolute path)", |known| {
+            known.remedy
+        });
+    anyhow!(error).context(format!("failed to {verb} {}; {remedy}", folder.display()))
 }
 
 #[cfg(test)]
@@ -113,7 +115,7 @@ mod tests {
     use super::reason;
 
     #[test]
-    fn what_installers_really_say_is_understood() {
+    fn real_installer_output_is_recognised() {
         let cases = [
             ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.", "hash"),
             ("  cause: Hash mismatch for `tiny==1.0`", "hash"),

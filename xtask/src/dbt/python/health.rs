@@ -1,4 +1,4 @@
-//! What can be said about the environment without changing it: for `doctor`.
+//! The state of the environment, read without changing it: for `doctor`.
 
 use std::path::PathBuf;
 
@@ -23,7 +23,7 @@ pub(crate) enum Health {
     },
 }
 
-/// Look at the environment. An error where it is not ours, or cannot be read.
+/// Look at the environment. An error if it is not ours, or cannot be read.
 pub(crate) fn health(repo: &Repo) -> Result<Health> {
     let venv = super::place(repo)?;
     Ok(match super::look(&venv)? {
@@ -42,9 +42,9 @@ pub(crate) fn health(repo: &Repo) -> Result<Health> {
 
 /// Versions from the names of metadata folders: no Python is started.
 fn summary(ready: &Ready, packages: &[String]) -> String {
-    const TELLING: [&str; 4] = ["dbt_core-", "dbt_duckdb-", "dbt_snowflake-", "adbc_driver_snowflake-"];
+    const SHOWN: [&str; 4] = ["dbt_core-", "dbt_duckdb-", "dbt_snowflake-", "adbc_driver_snowflake-"];
     let sets: Vec<&str> = ready.sets.keys().map(String::as_str).collect();
-    let versions = packages.iter().filter(|name| TELLING.iter().any(|start| name.starts_with(start)));
+    let versions = packages.iter().filter(|name| SHOWN.iter().any(|start| name.starts_with(start)));
     let mut parts = vec![sets.join(" + "), format!("Python {}", ready.python)];
     parts.extend(versions.map(|name| name.replacen('-', " ", 1).replace('_', "-")));
     format!("{} (installed {} with {})", parts.join(", "), ready.installed_at, ready.installer)

@@ -1,8 +1,8 @@
-//! Run uv or pip, show how far they are, keep what they say.
+//! Run uv or pip, show their progress, and log their output.
 //!
-//! `uv` when it is there, for it is ten times faster; else the `venv` and `pip` of Python itself, so
-//! that a user needs no more than Python. Both take wheels only (no package's code runs during an
-//! installation) and only those whose hashes are in the lock.
+//! `uv` if it is installed, since it is ten times faster; else the `venv` and `pip` of Python itself, so that
+//! a user needs only Python. Both take wheels only (no package's code runs during an installation) and only
+//! those whose hashes are in the lock.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -22,8 +22,8 @@ use super::turn::Turn;
 use super::{failure, redact, stamp};
 use crate::system::{console, interrupt, probe};
 
-/// Variables that would send an installation elsewhere or change what is installed. Everything about
-/// where packages come from (indexes, proxies, certificates, caches) is left alone.
+/// Variables that would install to another place or change what is installed. Variables about the source of
+/// packages (indexes, proxies, certificates, caches) are left alone.
 pub(crate) const MISLEADING: [&str; 17] = [
     "CONDA_PREFIX",
     "PIP_CONSTRAINT",
@@ -56,7 +56,7 @@ pub(crate) enum Tool {
 }
 
 impl Tool {
-    /// uv where it works, else pip. `XTASK_INSTALLER=pip` or `uv` decides it by hand.
+    /// uv if it works, else pip. `XTASK_INSTALLER=pip` or `uv` overrides this.
     pub(crate) fn choose() -> Result<Self> {
         let wish = std::env::var("XTASK_INSTALLER").unwrap_or_default();
         match (wish.as_str(), uv()) {
@@ -81,7 +81,7 @@ impl Tool {
     }
 }
 
-/// The uv on PATH, if it works: a shim of a version manager may be there and not.
+/// The uv on PATH, if it works: a shim of a version manager may exist without working.
 pub(crate) fn uv() -> Option<Tool> {
     let program = probe::which("uv")?;
     let answer = probe::ask(Command::new(&program).arg("--version"), Duration::from_secs(10)).ok()?;
@@ -154,7 +154,7 @@ impl Installer<'_> {
         version.with_context(|| format!("no version in {}", path.display()))
     }
 
-    /// Put in what the locks pin; with uv, also take out what they do not.
+    /// Install the packages that the locks pin; with uv, also remove the others.
     pub(crate) fn install(&self, locks: &[Lock], expected: u64) -> Result<()> {
         let python = stamp::interpreter(self.venv);
         let mut command = match self.tool {
@@ -197,7 +197,7 @@ impl Installer<'_> {
             .with_context(|| format!("failed to install the Python packages of {}", names(locks)))
     }
 
-    /// Run to the end; its output goes to the log, the telling part of it into the error.
+    /// Run to the end; its output goes to the log, the relevant part of it into the error.
     fn run(&self, mut command: Command, progress: &Progress) -> Result<()> {
         for name in MISLEADING {
             command.env_remove(name);
@@ -261,7 +261,7 @@ impl Installer<'_> {
         let words = if telling.is_empty() { status.to_string() } else { telling };
         let error = anyhow!("{words}\n(all of it: {})", self.log.display());
         match failure::reason(&all) {
-            Some(reason) => error.context(format!("{}; {}", reason.what, reason.mend)),
+            Some(reason) => error.context(format!("{}; {}", reason.what, reason.remedy)),
             None => error,
         }
     }
@@ -339,8 +339,8 @@ fn user_config() -> Option<PathBuf> {
     places.map(|dir| dir.join("uv").join("uv.toml")).find(|path| path.is_file())
 }
 
-/// What pip is told about where packages come from, told to uv as well: people who set up a mirror
-/// for pip should not have to know which installer we use. uv's own variables win.
+/// pip's settings for the source of packages, translated for uv: users who set up a mirror for pip should not
+/// have to know which installer is used. uv's own variables take precedence.
 fn bridged() -> Vec<(&'static str, OsString)> {
     const TABLE: [(&str, &str, &[&str]); 5] = [
         ("PIP_INDEX_URL", "UV_DEFAULT_INDEX", &["UV_DEFAULT_INDEX", "UV_INDEX_URL"]),
@@ -366,7 +366,7 @@ fn bridged() -> Vec<(&'static str, OsString)> {
         .collect()
 }
 
-/// How far an installation is, from the installer's words and from what appears on disk.
+/// The progress of an installation, from the installer's output and from the packages that appear on disk.
 struct Progress {
     bar: ProgressBar,
     total: u64,
@@ -410,7 +410,7 @@ impl Progress {
     }
 }
 
-/// Where no bar is drawn, a line now and then shows that it is still going.
+/// If no bar is drawn, a line now and then shows that the installation is still running.
 struct Ticker {
     next: Instant,
 }

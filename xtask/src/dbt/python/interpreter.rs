@@ -49,10 +49,10 @@ impl Interpreter {
     }
 }
 
-/// What was looked at: the Python to use, or why each candidate will not do.
+/// The result of a search: the Python to use, or why each candidate is unsuitable.
 pub(crate) enum Search {
     Found(Interpreter),
-    /// None will do: one sentence each, empty where nothing called Python exists at all.
+    /// None is suitable: one sentence each, empty if nothing called Python exists at all.
     Nothing {
         rejected: Vec<String>,
     },
@@ -76,18 +76,18 @@ pub(crate) fn search(needs_venv: bool) -> Result<Search> {
                     rejected.push(reason);
                 }
             },
-            // A shim of a version that is not installed: nothing to tell a person about.
+            // A shim of a version that is not installed: not worth reporting to the user.
             Err(reason) => tracing::debug!("{name} ({}) {reason}", program.display()),
         }
     }
     Ok(Search::Nothing { rejected })
 }
 
-/// `XTASK_PYTHON` is an order, not a hint: if it will not do, using another would surprise.
+/// `XTASK_PYTHON` is binding: if it is unsuitable, silently using another Python would be a surprise.
 fn chosen_by_hand(program: &Path, needs_venv: bool) -> Result<Interpreter> {
     let shown = program.display();
     let Some(found) = probe::which(program) else {
-        bail!("XTASK_PYTHON is {shown}, and there is no such program; correct it or unset it");
+        bail!("XTASK_PYTHON is {shown}, but there is no such program; correct it or unset it");
     };
     let python = match question(&shown.to_string(), &found) {
         Ok(python) => python,
@@ -147,10 +147,10 @@ fn objection(python: &Interpreter, needs_venv: bool) -> Option<String> {
     None
 }
 
-/// What to tell a person when no Python will do.
+/// The message for the user if no Python is suitable.
 pub(crate) fn nothing_found(rejected: &[String]) -> String {
     let series = missing_venv_series(rejected);
-    let (what, mend) = if rejected.is_empty() {
+    let (what, remedy) = if rejected.is_empty() {
         (format!("no Python found: dbt needs Python {RANGE}, and PATH has no python3"), install_hint())
     } else if let Some(series) = series {
         (
@@ -161,7 +161,7 @@ pub(crate) fn nothing_found(rejected: &[String]) -> String {
         (format!("no usable Python: dbt needs Python {RANGE}, and {}", rejected.join("; ")), install_hint())
     };
     format!(
-        "{what}; {mend}, or install uv (https://docs.astral.sh/uv/), or set XTASK_PYTHON to a Python {RANGE}"
+        "{what}; {remedy}, or install uv (https://docs.astral.sh/uv/), or set XTASK_PYTHON to a Python {RANGE}"
     )
 }
 
@@ -213,8 +213,8 @@ mod tests {
         let bare = python("3.11.2", false);
         assert_eq!(objection(&bare, false), None);
         let reason = objection(&bare, true).unwrap_or_default();
-        let told = nothing_found(&[reason]);
-        assert!(told.contains("apt install python3.11-venv"), "{told}");
+        let message = nothing_found(&[reason]);
+        assert!(message.contains("apt install python3.11-venv"), "{message}");
     }
 
     #[test]

@@ -29,7 +29,7 @@ mod tests {
     use super::addresses;
 
     #[test]
-    fn the_user_part_goes_and_the_rest_stays() {
+    fn only_the_user_part_is_replaced() {
         // Put together from pieces, so that a scanner does not take this file for a leak.
         let user = ["me", "pa@ss"].join(":");
         let text =

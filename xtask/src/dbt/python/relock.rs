@@ -1,7 +1,7 @@
-//! Write the lock files anew from the hand-written ones, and tell whether that is due.
+//! Write the lock files from the hand-written ones, and check whether that is due.
 //!
-//! Resolving is uv's work: it alone writes one lock for every platform and Python at once. Where it
-//! is not installed, a pinned one is fetched into a folder that is thrown away afterwards.
+//! uv resolves, because only uv writes one lock for every platform and Python at once. If it is not
+//! installed, a pinned version is fetched into a temporary folder.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -16,14 +16,14 @@ use super::{failure, redact};
 use crate::system::console;
 use crate::system::repo::Repo;
 
-/// The uv that locks where none is on PATH.
+/// The version of uv that is fetched if none is on PATH.
 const UV: &str = "uv==0.13.9";
 
 /// All sets resolved at once. The name shows up in no lock: see `tidy`.
 const TOGETHER: &str = "together.txt";
 
-/// What is wrong with the locks, one sentence each; empty when they are what the hand-written files
-/// ask for. Needs neither network nor uv.
+/// What is wrong with the locks, one sentence each; empty if they match the hand-written files. Needs neither
+/// network nor uv.
 pub(crate) fn complaints(repo: &Repo) -> Result<Vec<String>> {
     let folder = requirements::folder(repo)?;
     if !requirements::pins_anything(&folder) {
@@ -76,7 +76,7 @@ pub(crate) fn relock(repo: &Repo, upgrade: bool) -> Result<Vec<String>> {
     for set in &sets {
         bar.set_message(format!("locking {}", set.output()));
         let constrained = [set.input(), "--constraints".to_owned(), TOGETHER.to_owned()];
-        // All of it was fetched a moment ago, and asking the index again takes ten seconds a set.
+        // All of it was fetched a moment ago, and querying the index again takes ten seconds per set.
         let offline = [&constrained[..], &["--offline".to_owned()]].concat();
         compile(&uv, scratch.path(), &offline, &set.output())
             .or_else(|_| compile(&uv, scratch.path(), &constrained, &set.output()))?;
@@ -97,7 +97,7 @@ fn inputs(repo: &Repo, folder: &Path) -> Result<Vec<Set>> {
     let sets = requirements::sets_in(folder);
     if sets.is_empty() {
         bail!(
-            "nothing to lock: {} holds no local.in; write one with a line a package, such as dbt-core==1.11.16",
+            "nothing to lock: {} holds no local.in; write one with one line per package, such as dbt-core==1.11.16",
             repo.relative(folder).display()
         );
     }
@@ -108,7 +108,7 @@ fn texts(folder: &Path, sets: &[Set]) -> Vec<String> {
     sets.iter().filter_map(|set| std::fs::read_to_string(folder.join(set.output())).ok()).collect()
 }
 
-/// A package that several sets pin, once: uv takes a file with doubles as broken.
+/// A package that several sets pin, once: uv rejects a file with duplicates.
 fn without_doubles(locks: &[String]) -> String {
     let pins: BTreeSet<_> = locks.iter().flat_map(|text| requirements::pins(text)).collect();
     let mut text = String::new();
@@ -149,7 +149,7 @@ fn replace(path: &Path, text: &str) -> Result<()> {
     let write = || -> std::io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
         std::io::Write::write_all(&mut file, text.as_bytes())?;
-        // Temporary files are for their owner only; this one is for everybody who clones.
+        // Temporary files are for their owner only; this one is for all who clone.
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt as _;
@@ -161,7 +161,7 @@ fn replace(path: &Path, text: &str) -> Result<()> {
     write().with_context(|| format!("failed to write {}", path.display()))
 }
 
-/// What an upgrade or an edit did to the pins of all sets together.
+/// The changes of an upgrade or an edit to the pins of all sets together.
 fn changes(before: &[String], after: &[String]) -> Vec<String> {
     let pinned = |texts: &[String]| -> BTreeSet<(String, String)> {
         let pins = texts.iter().flat_map(|text| requirements::pins(text));
@@ -214,7 +214,7 @@ fn quietly(mut command: Command) -> Result<()> {
     let said = redact::addresses(said.trim());
     let error = anyhow!("{}", if said.is_empty() { output.status.to_string() } else { said.clone() });
     Err(match failure::reason(&said) {
-        Some(reason) => error.context(format!("{}; {}", reason.what, reason.mend)),
+        Some(reason) => error.context(format!("{}; {}", reason.what, reason.remedy)),
         None => error,
     })
 }

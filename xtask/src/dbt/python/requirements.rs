@@ -1,4 +1,4 @@
-//! The lock files of the Python packages: which file, what it pins, and whether it is current.
+//! The lock files of the Python packages: their paths, their pins, and whether they are current.
 //!
 //! `dbt/requirements/<set>.in` is written by people, `<set>.txt` by `cargo xtask python lock`. Each
 //! `.txt` is complete: it pins everything its set needs and can be installed alone. All sets are
@@ -16,7 +16,7 @@ use crate::system::repo::{self, Repo};
 /// A set of pinned packages: one lock file `dbt/requirements/<set>.txt`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub(crate) enum Set {
-    /// dbt with DuckDB: all that a laptop needs.
+    /// dbt with DuckDB: all that a local build needs.
     Local,
     /// dbt and the driver for Snowflake.
     Snowflake,
@@ -95,7 +95,8 @@ impl Lock {
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                // What audits is the toolkit's own choice; what builds is the repository's as soon as it pins anything.
+                // The toolkit chooses the audit packages; the repository chooses the build packages as soon as it pins
+                // any.
                 let is_ours = set == Set::Audit || !path.parent().is_some_and(pins_anything);
                 if let Some(text) = built_in(set).filter(|_| is_ours) {
                     let path = repo.root().join(".xtask").join("requirements").join(set.output());
@@ -103,7 +104,7 @@ impl Lock {
                     return Ok(Self { set, path, sha256, text, is_built_in: true });
                 }
                 bail!(
-                    "no Python packages are pinned: {} does not exist; write {} beside it (one line a package, \
+                    "no Python packages are pinned: {} does not exist; write {} beside it (one line per package, \
                      such as dbt-core==1.11.16) and run `cargo xtask python lock`, or copy the folder \
                      dbt/requirements/ of the toolkit's own repository",
                     repo.relative(&path).display(),
@@ -131,7 +132,7 @@ impl Lock {
         pins(&self.text)
     }
 
-    /// The version of a package, where the file pins it.
+    /// The version of a package, if the file pins it.
     pub(crate) fn version_of(&self, package: &str) -> Option<&str> {
         self.pins().find(|pin| pin.name == package).map(|pin| pin.version)
     }
@@ -171,8 +172,7 @@ pub(crate) fn packages_here(locks: &[Lock]) -> u64 {
     names.len() as u64
 }
 
-/// Where the locks contradict each other: one sentence a package. Empty when they can be installed
-/// side by side.
+/// The conflicts between the locks: one sentence per package. Empty if they can be installed side by side.
 pub(crate) fn disagreements(locks: &[Lock]) -> Vec<String> {
     let mut versions: BTreeMap<&str, BTreeMap<Set, BTreeSet<&str>>> = BTreeMap::new();
     for lock in locks {
@@ -214,7 +214,7 @@ pub(crate) fn inputs_digest(folder: &Path) -> Result<String> {
     Ok(format!("sha256:{}", sha256(all.as_bytes())))
 }
 
-/// The lines of a hand-written file that ask for something.
+/// The requirements in a hand-written file, without comments.
 pub(crate) fn requirements(text: &str) -> impl Iterator<Item = &str> {
     text.lines()
         .map(|line| line.split(" #").next().unwrap_or(line).trim())

@@ -1,8 +1,8 @@
-//! What `.venv` holds, written down beside it, so that nobody has to start Python to know.
+//! The content of `.venv`, recorded in it, so that Python need not be started to check it.
 //!
-//! One small file, `.xtask-stamp.json`, replaced atomically. It says `installing` before the first
-//! byte of an installation is written and `ready` after the last one, so whenever a process is
-//! killed, what it left is recognised. A `.venv` without it was made by somebody else.
+//! One small file, `.xtask-stamp.json`, replaced atomically. It says `installing` before the first byte of an
+//! installation is written and `ready` after the last one, so an interrupted installation is always
+//! recognised. A `.venv` without this file was not made by the toolkit.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -46,12 +46,12 @@ pub(crate) struct Ready {
     pub(crate) python: String,
     /// `uv 0.13.9` or `pip`.
     pub(crate) installer: String,
-    /// Relative to the environment; none where no installed set brings it.
+    /// Relative to the environment; `None` if no installed set contains it.
     duckdb: Option<PathBuf>,
     pub(crate) installed_at: jiff::Timestamp,
 }
 
-/// What was found at the place of the environment.
+/// The state found at the environment's path.
 pub(crate) enum Condition {
     /// Nothing, or nothing worth keeping.
     Absent,
@@ -59,7 +59,7 @@ pub(crate) enum Condition {
     Ready(Ready),
     /// Ours, and to be made again: the reason in words.
     Broken(String),
-    /// Not made by us, so not ours to delete: what it is, in words.
+    /// Not made by us, so not ours to delete: a description of it.
     Foreign(String),
 }
 
@@ -112,14 +112,14 @@ impl Ready {
             return Some("it was made by another version of the toolkit".to_owned());
         }
         let Ok(base) = interpreter(venv).canonicalize() else {
-            return Some(format!("its Python, {}, is gone", self.base.display()));
+            return Some(format!("its Python, {}, no longer exists", self.base.display()));
         };
         // A patch release may move the program; another `python3.X` makes its packages invisible.
         if base != self.base && base.file_name() != self.base.file_name() {
             return Some(format!("its Python was {} and is now {}", self.base.display(), base.display()));
         }
         match self.duckdb(venv) {
-            Some(path) if !path.is_file() => Some(format!("{} is gone", path.display())),
+            Some(path) if !path.is_file() => Some(format!("{} no longer exists", path.display())),
             _ => None,
         }
     }
@@ -127,7 +127,7 @@ impl Ready {
 
 /// Look at the place of the environment.
 pub(crate) fn condition(venv: &Path) -> std::io::Result<Condition> {
-    // What a link leads to may belong to somebody else, and it would be emptied before it is set up.
+    // The target of a link may not belong to the toolkit, and it would be emptied before the installation.
     if venv.is_symlink() {
         let target = std::fs::read_link(venv)?;
         return Ok(Condition::Foreign(format!(
@@ -158,8 +158,8 @@ pub(crate) fn condition(venv: &Path) -> std::io::Result<Condition> {
     }
 }
 
-/// The place of the environment that a stamp is of, if that is not `venv`: only a stamp of this very path says
-/// that the folder is the toolkit's to replace.
+/// The path of the environment that a stamp describes, if it is not `venv`: only a stamp of this exact path
+/// proves that the toolkit may replace the folder.
 fn made_elsewhere(stamp: &[u8], venv: &Path) -> Option<PathBuf> {
     let stamp: serde_json::Value = serde_json::from_slice(stamp).ok()?;
     let made_in = Path::new(stamp.get("venv")?.as_str()?);

@@ -1,8 +1,8 @@
 //! One process at a time changes an environment.
 //!
-//! The operating system's file lock: it goes when its holders are gone, however they end, so none is
-//! ever stale. The installer gets the locked file as its stdin, which makes it a holder too: if xtask
-//! is killed and pip lives on, the next xtask ends that pip, or waits for it, instead of racing with it.
+//! The operating system's file lock: it is released when its holders end, however they end, so it is never
+//! stale. The installer gets the locked file as its stdin, which makes it a holder too: if xtask is killed
+//! and pip lives on, the next xtask ends that pip, or waits for it, instead of racing with it.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
@@ -24,7 +24,8 @@ pub(crate) struct Turn {
 }
 
 impl Turn {
-    /// Wait for the right to change `venv`, creating the folder if need be. Says for whom it waits.
+    /// Wait for the right to change `venv`, creating the folder if needed. Reports the process that it waits
+    /// for.
     pub(crate) fn take(venv: &Path) -> Result<Self> {
         std::fs::create_dir_all(venv).map_err(|error| failure::of_folder("create", venv, error))?;
         let path = venv.join(FILE);
@@ -39,16 +40,16 @@ impl Turn {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => wait(&mut file, venv)?,
             Err(TryLockError::Error(error)) => {
-                // Some network file systems have no locks: rather unprotected than not at all.
+                // Some network file systems have no locks: continue unprotected rather than fail.
                 tracing::warn!("cannot lock {} ({error}): run nothing else here meanwhile", path.display());
             }
         }
-        // For the one who comes next; it is no more than a courtesy, so a failure is no reason to stop.
+        // For the next process to wait; it is only informational, so a failure is ignored.
         drop(sign(&file, None));
         Ok(Self { file, path })
     }
 
-    /// Note which process works for us, so that it can be found if we are killed.
+    /// Record the installer's process, so that it can be found if this process is killed.
     pub(crate) fn name_installer(&self, process: u32) {
         drop(sign(&self.file, Some(process)));
     }
@@ -60,7 +61,7 @@ impl Turn {
     }
 }
 
-/// Wait until the lock is free. Whoever is named in it is asked nothing but whether it lives.
+/// Wait until the lock is free. The process named in it is only checked for being alive.
 fn wait(file: &mut File, venv: &Path) -> Result<()> {
     let holder = Holder::read(file);
     let message = format!("waiting for {}, which is setting up {}", holder.words, venv.display());
@@ -73,7 +74,7 @@ fn wait(file: &mut File, venv: &Path) -> Result<()> {
             Err(TryLockError::WouldBlock) => {}
         }
         interrupt::check()?;
-        // Read again: the installer may have been started, or another process have had its turn.
+        // Read again: the installer may have been started, or another process may have held the lock.
         Holder::read(file).end_if_orphaned(venv);
         std::thread::sleep(Duration::from_millis(100));
     };
@@ -103,8 +104,8 @@ impl Holder {
         }
     }
 
-    /// End an installer whose xtask was killed: nobody marks what it does as finished, and one that
-    /// hangs on a slow network would keep everybody waiting.
+    /// End an installer whose xtask was killed: no process marks its work as finished, and one that hangs on
+    /// a slow network would block all others.
     fn end_if_orphaned(&self, venv: &Path) {
         let (Some(process), Some(installer)) = (self.process, self.installer) else { return };
         if !is_alive(process) && holds_as_stdin(installer, &venv.join(FILE)) {
@@ -123,7 +124,7 @@ fn is_alive(process: i32) -> bool {
 #[cfg(unix)]
 fn end(process: i32) {
     if let Some(pid) = rustix::process::Pid::from_raw(process) {
-        // Gone meanwhile is as good.
+        // It may have ended in the meantime.
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
     }
 }
@@ -136,8 +137,8 @@ fn is_alive(_: i32) -> bool {
 #[cfg(not(unix))]
 fn end(_: i32) {}
 
-/// Proof that a process is the one we mean, for its number may be somebody else's by now. Only Linux
-/// shows it; elsewhere an orphan is waited for.
+/// Checks that a process is the recorded installer, since its id may have been reused. Only Linux shows this;
+/// elsewhere an orphan is waited for.
 fn holds_as_stdin(process: i32, path: &Path) -> bool {
     std::fs::read_link(format!("/proc/{process}/fd/0"))
         .is_ok_and(|open| path.canonicalize().is_ok_and(|path| path == open))
