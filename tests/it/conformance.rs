@@ -17,7 +17,7 @@ fn scratch_schemas(endpoint: &Endpoint) -> i64 {
 }
 
 #[test]
-fn the_endpoint_differs_from_snowflake_only_where_it_says() {
+fn the_endpoint_differs_from_snowflake_only_as_declared() {
     let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
     let differences = root().join("tests/snowflake/differences.toml");
     let record = checkout.path("recorded.json");
@@ -35,7 +35,7 @@ fn the_endpoint_differs_from_snowflake_only_where_it_says() {
     assert_eq!(recorded["assumptions"]["a_primary_key_is_not_enforced"]["holds"], json!(true));
     assert_eq!(scratch_schemas(&endpoint), 0);
 
-    // What is not declared fails, and so does what is declared and holds.
+    // An undeclared difference fails, and so does a declared one that does not exist.
     let division = ["conformance", "--only", "division_of_decimals"];
     let said = endpoint.run(&checkout, &division).expect(1).stdout;
     assert!(said.contains("FAILS") && said.contains("0.33333333"), "{said}");

@@ -43,7 +43,7 @@ fn xtask(folder: &Path) -> Ended {
 }
 
 #[test]
-fn the_toolkit_that_starts_is_that_of_the_sources_whatever_their_times_say() {
+fn the_toolkit_matches_the_sources_whatever_their_times() {
     let folder = workspace();
     let kept = || fs::read_dir(folder.path().join("target/launcher")).unwrap().count();
     says(folder.path(), "one");

@@ -1,5 +1,5 @@
-//! `cargo xtask plan`: every event in `tests/events/` against the plan that stands for it, and how the plan
-//! is handed on.
+//! `cargo xtask plan`: every event in `tests/events/` against its expected plan, and how the plan is passed
+//! on.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -57,7 +57,7 @@ fn row(case: &str, plan: &Value) -> String {
 fn every_saved_event_has_its_plan() {
     let mut table = String::from(
         "# The plan of every event in this folder\n\n\
-         `XTASK_BLESS=1 cargo test every_saved_event` writes this file anew; read the difference before you commit it.\n\n\
+         `XTASK_BLESS=1 cargo test every_saved_event` rewrites this file; review the difference before you commit it.\n\n\
          | event | action | environment | base | stages | observed | target | reasons |\n\
          | --- | --- | --- | --- | --- | --- | --- | --- |\n",
     );
@@ -79,7 +79,7 @@ fn every_saved_event_has_its_plan() {
 }
 
 #[test]
-fn people_read_a_table_and_the_reasons() {
+fn the_human_output_is_a_table_with_reasons() {
     let event = root().join("tests/events/issues.labeled-feature.json");
     let said = plan("issues.labeled-feature", &event, &[]).expect(0).stdout;
     for words in [
@@ -93,7 +93,7 @@ fn people_read_a_table_and_the_reasons() {
     let event = root().join("tests/events/push.without-tag.json");
     let said = plan("push.without-tag", &event, &[]).expect(0);
     assert!(said.stdout.contains("nothing runs: no run-tag in 2 commits"), "{}", said.stdout);
-    assert_eq!(said.stderr, "", "an event that asks for nothing is quiet");
+    assert_eq!(said.stderr, "", "an event that triggers nothing prints no message");
 }
 
 #[test]
@@ -144,7 +144,7 @@ pub(crate) fn read_outputs(text: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn what_cannot_be_read_says_which_file_and_why() {
+fn an_unreadable_event_is_reported_with_file_and_reason() {
     let folder = scratch();
     let write = |name: &str, text: &str| {
         let path = folder.path().join(name);
@@ -202,7 +202,7 @@ fn the_policy_of_the_repository_decides() {
 }
 
 #[test]
-fn who_labels_decides_and_not_who_wrote() {
+fn the_labelling_user_decides_not_the_author() {
     let of = |case: &str, permission: &str| {
         let event = root().join("tests/events").join(format!("{case}.json"));
         plan(case, &event, &["--format", "json", "--sender-permission", permission]).expect(0).json()

@@ -1,4 +1,4 @@
-//! What tests share: a scrubbed command, a scratch checkout, and the repository's own root.
+//! Shared by the tests: a scrubbed command, a scratch checkout, and the repository's root.
 
 pub(crate) mod endpoint;
 pub(crate) mod server;
@@ -111,7 +111,7 @@ pub(crate) fn environment() -> &'static Path {
     &VENV
 }
 
-/// How a command ended, with all it said.
+/// How a command ended, with all its output.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
@@ -190,7 +190,7 @@ impl Checkout {
 
     pub(crate) fn command(&self, args: &[&str]) -> StdCommand {
         let mut command = scrubbed(self.root());
-        // Plain lines, as in CI, whoever watches the tests.
+        // Plain lines, as in CI, even if the tests run in a terminal.
         command.env("XTASK_VENV", environment()).env("CI", "true").args(args);
         command
     }
@@ -280,7 +280,7 @@ pub(crate) fn copy(from: &Path, to: &Path) {
 /// SARIF as the standard has it, positions and all.
 pub(crate) fn assert_valid_sarif(text: &[u8]) {
     let schema = fs::read_to_string(root().join("tests/schemas/sarif-2.1.0.json")).expect("the schema");
-    // The published pattern of a language has a bracket too many, and is no regular expression.
+    // The published pattern of a language has a bracket too many, and is not a valid regular expression.
     let schema = schema.replace("[a-zA-Z]{2}]?$", "[a-zA-Z]{2}$");
     let schema: Value = serde_json::from_str(&schema).expect("JSON");
     let document: Value = serde_json::from_slice(text).expect("JSON");

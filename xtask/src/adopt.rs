@@ -1,9 +1,9 @@
 //! `cargo xtask init` and `cargo xtask upgrade`: use the toolkit in another repository, and keep it current there.
 //!
-//! `files` says what the toolkit brings and `plan` what would change; `apply` writes that and decides nothing, so
-//! the diff that is shown is the change that is made. A repository gets a small package that depends on the toolkit
-//! at one commit, the alias, and copies of policies and workflows. What was brought is remembered in
-//! `policies/toolkit.json`: the common ancestor with which an upgrade merges local edits.
+//! `files` lists the toolkit's files and `plan` the changes; `apply` writes them and decides nothing, so the diff
+//! that is shown is the change that is made. A repository gets a small package that depends on the toolkit at one
+//! commit, the alias, and copies of policies and workflows. `policies/toolkit.json` records the files as they were
+//! copied: the common ancestor with which an upgrade merges local edits.
 
 mod files;
 mod merge;

@@ -1,8 +1,8 @@
-//! `cargo xtask conformance`: does the Snowflake that answers behave as this toolkit assumes?
+//! `cargo xtask conformance`: checks that the connected Snowflake behaves as this toolkit assumes.
 //!
-//! The assumptions are one table of data, `sql/snowflake/conformance.toml`: a statement, and what it answers.
-//! They are tried in scratch schemas of their own. A second process, the janitor, waits until this one ends,
-//! in whatever way, and then drops what was made: a kill leaves nothing behind.
+//! The assumptions are one table of data, `sql/snowflake/conformance.toml`: a statement, and its expected
+//! answer. They are tested in separate scratch schemas. A second process, the janitor, waits until this one
+//! ends, in whatever way, and then drops the schemas: even a killed run leaves nothing behind.
 
 mod janitor;
 mod table;
@@ -24,7 +24,7 @@ use crate::system::repo::Repo;
 use crate::target::{self, Place, Target};
 use crate::warehouse::Warehouse;
 
-/// Where the answers of a real account are kept.
+/// The file of a real account's answers.
 const RECORDED: &str = "tests/snowflake/recorded.json";
 
 /// Check that Snowflake behaves as this toolkit assumes, in scratch schemas that are dropped afterwards.
@@ -100,7 +100,7 @@ fn listing(assumptions: &[Assumption]) -> String {
     assumptions.iter().map(line).collect()
 }
 
-/// Only what an account answers is worth keeping: an endpoint on this machine says what we made it say.
+/// Only the answers of an account are recorded: an endpoint on this machine answers what we programmed.
 fn record_to(args: &Args, repo: &Repo, place: &Place) -> Option<PathBuf> {
     let is_account = matches!(place, Place::Snowflake { login, .. } if !login.plain_http);
     let whole = args.only.is_none();
@@ -167,7 +167,7 @@ fn try_all(
     Ok(all)
 }
 
-/// An assumption and what became of it.
+/// An assumption and its result.
 #[derive(Debug, Serialize)]
 struct Tried {
     name: String,
@@ -181,7 +181,7 @@ struct Tried {
 }
 
 impl Tried {
-    /// A difference that was not declared, or a declared one that is none any more.
+    /// A difference that was not declared, or a declared one that no longer exists.
     fn is_failing(&self) -> bool {
         self.holds == self.difference.is_some()
     }
@@ -204,7 +204,7 @@ impl Report {
         self.assumptions.iter().filter(|tried| tried.is_failing()).count()
     }
 
-    /// What is kept: the answers, which are the same on every account.
+    /// The recorded part: the answers, which are the same on every account.
     fn recorded(&self) -> serde_json::Value {
         let answers: serde_json::Map<String, serde_json::Value> = self
             .assumptions

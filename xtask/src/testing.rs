@@ -1,29 +1,30 @@
-//! Doors into the toolkit for what stands outside the crate and looks at one part of it: the fuzz targets in
-//! `tests/fuzz` and the benches. Nothing else uses them, and nothing of them is stable.
+//! Entry points for code outside the crate that tests one part of the toolkit: the fuzz targets in
+//! `tests/fuzz` and the benches. Nothing else uses them, and none of them is stable.
 //!
-//! Each panics where a promise is broken; whatever the text, none may panic otherwise, hang, or take memory
-//! without bound.
+//! Each panics if an invariant is violated; for any text, none may panic otherwise, hang, or use unbounded
+//! memory.
 
-/// Parts of a text, so that one input can be several files: a NUL, which no source holds, stands between.
+/// Parts of a text, so that one input can be several files: they are separated by a NUL, which no source
+/// contains.
 fn parts(text: &str) -> impl Iterator<Item = &str> {
     text.split('\0')
 }
 
-/// Reads YAML as every command does, judges it by all rules, and mends it: what was mended reads the same,
-/// and is mended no further.
+/// Reads YAML as every command does, checks it by all rules, and fixes it: the fixed text has the same
+/// meaning, and a second fix changes nothing.
 pub fn judge_yaml(text: &str) {
     crate::lint::testing::judge_yaml(text);
 }
 
 /// Cuts, marks, renders and traces a template: the first part, with the others as macro files. All output has
-/// its origin, and what is said to be text of the template is.
+/// its origin, and output that is marked as text of the template is in the template.
 pub fn trace_template(text: &str) {
     let mut parts = parts(text);
     let template = parts.next().unwrap_or_default();
     crate::lint::testing::trace_template(template, parts.map(str::to_owned).collect());
 }
 
-/// Builds the graph of a project from the parts as its files, and judges it by all rules of dbt.
+/// Builds the graph of a project from the parts as its files, and checks it by all rules of dbt.
 pub fn judge_project(text: &str) {
     const PATHS: [&str; 8] = [
         "dbt_project.yml",
@@ -41,21 +42,20 @@ pub fn judge_project(text: &str) {
 
 /// Scans a text as the file `path` with the built-in rules; returns how many secrets it holds.
 ///
-/// # Panics
-/// Where a hit lies outside the text: every hit stands in what was scanned.
+/// # Panics If a hit is outside the text: every hit must be in the scanned text.
 #[must_use]
 pub fn scan_for_secrets(path: &str, bytes: &[u8]) -> usize {
     crate::secrets::testing::scan(path, bytes)
 }
 
-/// Builds the search of the built-in rules anew, as each start does; returns how many rules it has.
+/// Builds the search of the built-in rules again, as each start does; returns how many rules it has.
 #[must_use]
 pub fn build_secret_engine() -> usize {
     crate::secrets::testing::build()
 }
 
-/// Loads a text as a repository's `.gitleaks.toml` and scans a few lines by it; whatever it says, the
-/// answer is rules or an error.
+/// Loads a text as a repository's `.gitleaks.toml` and scans a few lines by it; for any text, the result is
+/// rules or an error.
 pub fn load_secret_rules(text: &str) {
     crate::secrets::testing::load(text);
 }

@@ -1,4 +1,4 @@
-//! A Snowflake of a test's own: `tests/snowflake/endpoint.py` on a free port, gone when it is dropped.
+//! A Snowflake endpoint for one test: `tests/snowflake/endpoint.py` on a free port, ended when it is dropped.
 
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -24,7 +24,7 @@ impl Endpoint {
         Self::with(&[])
     }
 
-    /// One that leaves its data in a DuckDB file, which is whole when the endpoint has ended.
+    /// An endpoint that keeps its data in a DuckDB file, which is complete when the endpoint has ended.
     pub(crate) fn keeping(data: &Path) -> Self {
         Self::with(&["--data".as_ref(), data.as_os_str()])
     }
@@ -119,12 +119,12 @@ print(c.connect(port=int(sys.argv[1]), **login).cursor().execute(sys.argv[2]).fe
         self.http("POST", "/__control", &fault.to_string());
     }
 
-    /// Add to the history what nobody ran: the rows of a query in DuckDB's SQL.
+    /// Add queries that were not run to the history: the rows of a query in DuckDB's SQL.
     pub(crate) fn remember(&self, select: &str) {
         assert_eq!(self.http("POST", "/__control/history", select), "{}");
     }
 
-    /// Every statement that arrived, oldest first, with what came of it.
+    /// Every statement that arrived, oldest first, with its result.
     pub(crate) fn history(&self) -> Vec<Value> {
         serde_json::from_str(&self.http("GET", "/__control/statements", "")).expect("JSON")
     }
@@ -133,7 +133,7 @@ print(c.connect(port=int(sys.argv[1]), **login).cursor().execute(sys.argv[2]).fe
         self.history().iter().map(|entry| entry["query_text"].as_str().expect("text").to_owned()).collect()
     }
 
-    /// What arrived that changes something.
+    /// The statements that arrived and change something.
     pub(crate) fn writes(&self) -> Vec<String> {
         self.statements().into_iter().filter(|sql| !sql.starts_with("select")).collect()
     }

@@ -1,4 +1,4 @@
-//! A web service on this machine for a test to judge what is sent to it: HTTP/1.1, one answer a connection.
+//! A web service on this machine that records the requests for a test: HTTP/1.1, one answer per connection.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -72,7 +72,7 @@ impl Server {
         Self { url, seen }
     }
 
-    /// What has been asked, in order.
+    /// The requests so far, in order.
     pub(crate) fn requests(&self) -> Vec<Request> {
         self.seen.lock().expect("a list").clone()
     }
@@ -101,6 +101,6 @@ fn write(mut stream: TcpStream, reply: &Reply) {
     let mut lines = vec![format!("HTTP/1.1 {} X", reply.status), "connection: close".to_owned()];
     lines.extend(reply.headers.iter().map(|(name, value)| format!("{name}: {value}")));
     lines.push(format!("content-length: {}\r\n\r\n{}", reply.body.len(), reply.body));
-    // Who hung up does not want the answer.
+    // A client that hung up does not need the answer.
     drop(stream.write_all(lines.join("\r\n").as_bytes()));
 }

@@ -1,4 +1,4 @@
-//! What the toolkit brings into a repository: copies of its own files, and where it comes from itself.
+//! The files that the toolkit adds to a repository: copies of its own files, and the toolkit as a dependency.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

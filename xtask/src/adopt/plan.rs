@@ -1,4 +1,4 @@
-//! What would be written, decided before anything is.
+//! The changes, decided before anything is written.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +14,7 @@ use crate::core::yaml;
 use crate::system::console;
 use crate::system::repo::Repo;
 
-/// What the toolkit brought last, relative to the root.
+/// The record of the files that the toolkit wrote last, relative to the root.
 pub(super) const REMEMBERED: &str = "policies/toolkit.json";
 
 const ALIAS: &str = "run --quiet --package xtask-shim --bin xtask --";
@@ -23,7 +23,7 @@ const ALIAS: &str = "run --quiet --package xtask-shim --bin xtask --";
 pub(super) struct Remembered {
     /// The toolkit's version.
     toolkit: String,
-    /// Every file as it was brought, before any local edit.
+    /// Every file as the toolkit wrote it, before any local edit.
     files: BTreeMap<String, String>,
 }
 
@@ -78,7 +78,7 @@ impl Plan {
         }
         for path in keep {
             if !brought.contains_key(path) {
-                bail!("--keep {path}: the toolkit brings no such file");
+                bail!("--keep {path}: the toolkit has no such file");
             }
         }
         plan.edit(repo.root(), ".cargo/config.toml", with_alias)?;
@@ -93,7 +93,7 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Decide about a file of the toolkit. Whether `theirs` is what later upgrades start from.
+    /// Decide about a file of the toolkit. Returns whether later upgrades start from `theirs`.
     fn bring(
         &mut self,
         root: &Path,
@@ -104,12 +104,12 @@ impl Plan {
     ) -> Result<bool> {
         let ours = read(root, path)?;
         let after = match (&ours, base) {
-            // Removed on purpose: it stays away.
+            // Removed on purpose: it is not added again.
             (None, Some(_)) => return Ok(true),
             (None, None) => theirs.to_owned(),
             (Some(_), _) if keep.iter().any(|kept| kept == path) => return Ok(true),
             (Some(ours), None) if ours == theirs => return Ok(true),
-            // Somebody else's file of this name.
+            // A file of this name that the toolkit did not write.
             (Some(_), None) => {
                 self.kept.push(path.to_owned());
                 return Ok(false);
@@ -126,7 +126,7 @@ impl Plan {
         Ok(true)
     }
 
-    /// A file of the repository's own that gets a line.
+    /// A file that the repository owns and that gets a line.
     fn edit(&mut self, root: &Path, path: &str, edit: impl FnOnce(&str) -> Result<String>) -> Result<()> {
         let before = read(root, path)?;
         let after = edit(before.as_deref().unwrap_or_default())
@@ -141,7 +141,7 @@ impl Plan {
         }
     }
 
-    /// Print the differences. Files that are only machinery are named, not shown.
+    /// Print the differences. Generated files are named, not shown.
     pub(super) fn show(&self, done: bool) -> Result<()> {
         let is_machinery = |path: &str| path == REMEMBERED || path == "Cargo.lock";
         let shown = self.changes.iter().filter(|(path, _)| !is_machinery(path));
@@ -295,7 +295,7 @@ fn with_gap(text: &str) -> String {
     if text.is_empty() { String::new() } else { with_newline(text) + "\n" }
 }
 
-/// An edit by text counts only if the file then says what it should.
+/// A textual edit is accepted only if the parsed file then has the expected content.
 fn checked(text: String, says: impl Fn(&toml::Table) -> Option<bool>) -> Result<String> {
     let parsed: toml::Table =
         text.parse().context("the edited file would not be valid TOML; edit it by hand")?;

@@ -1,9 +1,9 @@
 //! Drops the scratch schemas of a conformance run, however that run ended.
 //!
 //! A process that is killed cannot clean up. So each run starts a second one that holds the other end of a
-//! pipe: the operating system closes the pipe when the run ends, by itself or by force, and then the janitor
-//! drops what the run made. What both left behind (a machine that lost its power) the next run finds by name
-//! and by the time in its comment.
+//! pipe: the operating system closes the pipe when the run ends, normally or by force, and then the janitor
+//! drops the schemas of the run. If both were killed (by a power failure), the next run finds the schemas by
+//! their names and by the times in their comments.
 
 use std::io::Read as _;
 use std::process::{Child, Command, Stdio};
@@ -21,10 +21,10 @@ use crate::warehouse::{Warehouse, literal, quote};
 /// How the names of scratch schemas begin.
 pub(super) const PREFIX: &str = "XTASK_CONFORMANCE_";
 
-/// A statement of the killed run may still be on its way: looked again after so long.
+/// A statement of the killed run may still be executing: the schemas are listed again after this time.
 const SETTLE: Duration = Duration::from_millis(1500);
 
-/// The process that cleans up once it is let go.
+/// The process that cleans up once its pipe is closed.
 pub(super) struct Janitor(Option<Child>);
 
 impl Janitor {
@@ -40,7 +40,7 @@ impl Janitor {
         Ok(Self(Some(child)))
     }
 
-    /// Let it clean up, and see that it did.
+    /// Let it clean up, and check that it did.
     pub(super) fn finish(mut self) -> Result<()> {
         let Some(mut child) = self.0.take() else { return Ok(()) };
         drop(child.stdin.take());
@@ -74,7 +74,7 @@ pub(super) fn wait_and_drop(id: &str, target: target::Args, repo: &Repo) -> Resu
     Ok(Outcome::Clean)
 }
 
-/// Drop what earlier runs left whose time is over.
+/// Drop the schemas of earlier runs whose time is over.
 pub(super) fn drop_abandoned(warehouse: &mut dyn Warehouse) -> Result<()> {
     let all = schemas(warehouse, PREFIX)?;
     let is_over = |comment: &str| {

@@ -1,4 +1,4 @@
-//! The assumptions: their file, what is tried, and whether the answer is the one that was assumed.
+//! The assumptions: their file, their statements, and whether each answer is the expected one.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -48,7 +48,7 @@ pub(super) struct Assumption {
     expected: Expected,
 }
 
-/// What the statement answers.
+/// The expected answer of a statement.
 #[derive(Debug)]
 enum Expected {
     /// These rows, in this order.
@@ -77,7 +77,7 @@ impl TryFrom<Written> for Assumption {
     }
 }
 
-/// What the statement really answered.
+/// The observed answer of a statement.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Observed {
@@ -100,9 +100,9 @@ pub(super) fn load() -> Result<Vec<Assumption>> {
 pub(super) struct Scratch {
     id: String,
     database: String,
-    /// What a statement writes for each placeholder.
+    /// The replacement of each placeholder in a statement.
     names: Vec<(&'static str, String)>,
-    /// What is never shown, and what is shown instead.
+    /// Text that is never shown, with its replacement.
     private: Vec<(String, &'static str)>,
 }
 
@@ -173,7 +173,7 @@ impl Scratch {
 }
 
 impl Assumption {
-    /// What the statement answers here, and whether that was assumed.
+    /// The answer of the statement here, and whether it is the expected one.
     pub(super) fn try_on(&self, scratch: &Scratch, warehouse: &mut dyn Warehouse) -> (Observed, bool) {
         for statement in &self.before {
             let observed = ask(&scratch.fill(statement), warehouse);

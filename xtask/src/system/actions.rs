@@ -1,9 +1,9 @@
-//! What commands tell GitHub Actions: step outputs, the job's summary, groups, annotations and masks.
+//! The output of commands to GitHub Actions: step outputs, the job's summary, groups, annotations and masks.
 //!
-//! Every one of these is a line protocol, and much of what goes through it comes from outside: an issue's
-//! title, a commit's message, a failed test's rows. So this is the only file that speaks it. Values are
-//! written between random delimiters or escaped, so that no text can end its own value and begin a
-//! command. Away from Actions (`GITHUB_ACTIONS` is not `true`) every function here does nothing.
+//! Each of these is a line protocol, and many of the values come from outside: an issue's title, a commit's
+//! message, a failed test's rows. So this is the only file that implements it. Values are written between
+//! random delimiters or escaped, so that no text can end its own value and begin a command. Outside Actions
+//! (`GITHUB_ACTIONS` is not `true`) every function here does nothing.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -26,7 +26,7 @@ const SUMMARY_LIMIT: usize = 1024 * 1024;
 /// All outputs of a job together may take 1 MB; one value has to leave room for the others.
 const OUTPUT_LIMIT: usize = 512 * 1024;
 
-/// Shorter lines are not masked: a mask of one or two characters blots out the whole log.
+/// Shorter lines are not masked: a mask of one or two characters would hide the whole log.
 const SHORTEST_MASK: usize = 4;
 
 /// Whether this process runs in a job of GitHub Actions.
@@ -40,19 +40,19 @@ pub(crate) fn set_outputs(outputs: &[(&str, String)]) -> Result<()> {
     append(&path, "GITHUB_OUTPUT", &records(outputs)?)
 }
 
-/// Outputs as the runner's file holds them.
+/// Outputs in the format of the runner's file.
 pub(crate) fn records(outputs: &[(&str, String)]) -> Result<String> {
     outputs.iter().map(|(name, value)| record(name, value)).collect()
 }
 
-/// Add Markdown to the job's summary, cut where GitHub would refuse the whole of it.
+/// Add Markdown to the job's summary, truncated if GitHub would otherwise refuse all of it.
 pub(crate) fn append_summary(markdown: &str) -> Result<()> {
     let Some(path) = file("GITHUB_STEP_SUMMARY") else { return Ok(()) };
     let taken = path.metadata().map_or(0, |file| usize::try_from(file.len()).unwrap_or(usize::MAX));
     append(&path, "GITHUB_STEP_SUMMARY", &fitting(markdown, SUMMARY_LIMIT.saturating_sub(taken)))
 }
 
-/// Fold what is logged until the result is dropped. Groups do not nest.
+/// Fold the log until the result is dropped. Groups do not nest.
 #[must_use = "the group ends when this is dropped"]
 pub(crate) fn group(title: &str) -> Group {
     let group = Group { open: active() };
@@ -74,14 +74,14 @@ impl Drop for Group {
     }
 }
 
-/// Have the runner replace `secret` by `***` in all that is logged from here on.
+/// Have the runner replace `secret` by `***` in the log from here on.
 pub(crate) fn mask(secret: &str) {
     if active() {
         masks(secret).for_each(|line| console::line(&line));
     }
 }
 
-/// A secret of several lines (a private key) is logged line by line, so that is how it is masked.
+/// A secret of several lines (a private key) is logged line by line, so it is masked line by line.
 fn masks(secret: &str) -> impl Iterator<Item = String> {
     let lines = secret.lines().map(str::trim).filter(|line| line.len() >= SHORTEST_MASK);
     lines.map(|line| format!("::add-mask::{}", escape(line)))
@@ -94,7 +94,7 @@ pub(crate) enum Level {
     Notice,
 }
 
-/// A remark on the run's page, at a line of a file where one is known.
+/// A remark on the run's page, at a line of a file if one is known.
 #[derive(Clone, Debug)]
 pub(crate) struct Annotation<'a> {
     pub(crate) level: Level,
@@ -134,7 +134,7 @@ pub(crate) fn annotate(annotation: &Annotation<'_>) {
 /// Characters of an error in an output and an annotation.
 const ERROR: usize = 2000;
 
-/// Report what kept a command from running: on the run's page, and as the output `error`, from which the last job of a
+/// Report the error that stopped a command: on the run's page, and as the output `error`, from which the last job of a
 /// pipeline takes the cause.
 pub(crate) fn report(error: &str) {
     let mut text: Value = error.chars().take(ERROR).collect::<String>().into();
@@ -146,7 +146,7 @@ pub(crate) fn report(error: &str) {
     }
 }
 
-/// Escapes what would end a command's message, and takes out what would colour, hide or turn text where it is shown.
+/// Escapes characters that would end a command's message, and removes those that would colour, hide or reverse text.
 pub(crate) fn escape(text: &str) -> String {
     let shown: String = without_sequences(text)
         .chars()
@@ -155,12 +155,12 @@ pub(crate) fn escape(text: &str) -> String {
     shown.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
-/// Escapes what would end a command's property.
+/// Escapes characters that would end a command's property.
 pub(crate) fn escape_property(text: &str) -> String {
     escape(text).replace(':', "%3A").replace(',', "%2C")
 }
 
-/// `text` from outside as one line of a log that the runner takes for no command: it reads `::name` at a
+/// `text` from outside as one log line that the runner does not take for a command: it reads `::name` at a
 /// line's start, after blanks, and `##[name]` anywhere.
 pub(crate) fn harmless(text: &str) -> String {
     let line: String = without_sequences(text).chars().map(|c| if is_control(c) { ' ' } else { c }).collect();
@@ -177,7 +177,7 @@ fn without_sequences(text: &str) -> Cow<'_, str> {
     SEQUENCE.replace_all(text, "")
 }
 
-/// Control characters and characters that have no shape or turn the direction of text.
+/// Control characters, and characters that are invisible or change the text direction.
 fn is_control(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}' | '\u{61C}')
@@ -199,10 +199,10 @@ fn append(path: &Path, variable: &str, text: &str) -> Result<()> {
 }
 
 /// One output as the runner reads it back. The delimiter is chosen after the value is known and does not
-/// stand in it, so the value ends where it ends.
+/// occur in it, so the value cannot end early.
 fn record(name: &str, value: &str) -> Result<String> {
     let named = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    ensure!(!name.is_empty() && name.chars().all(named), "{name:?} is no name for a step's output");
+    ensure!(!name.is_empty() && name.chars().all(named), "{name:?} is not a valid name for a step output");
     ensure!(
         value.len() <= OUTPUT_LIMIT,
         "the step output {name} has {} bytes; GitHub takes 1 MB for all outputs of a job",
@@ -219,7 +219,8 @@ fn delimiter() -> String {
     format!("xtask_{}", Uuid::now_v7().simple())
 }
 
-/// As much of `markdown` as fits into `room` bytes, cut between lines, with what the cut left open closed.
+/// As much of `markdown` as fits into `room` bytes, cut between lines, with open code fences and details
+/// closed.
 fn fitting(markdown: &str, room: usize) -> String {
     const NOTE: &str = "\n\n_Cut here: GitHub shows at most 1 MiB of a step's summary._\n";
     let whole = format!("{}\n", markdown.trim_end());
@@ -256,7 +257,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_colours_hides_or_turns_an_annotation() {
+    fn no_text_colours_hides_or_reverses_an_annotation() {
         let text = "\u{1b}[31mred\u{1b}[0m \u{202e}txt.exe\u{2069} a\u{200b}b \u{1b}]8;;https://x\u{7}link\u{1b}]8;;\u{1b}\\ \u{7}\u{8}é";
         assert_eq!(escape(text), "red txt.exe ab link é");
         assert_eq!(escape("a\tb\r\n100%"), "a\tb%0D%0A100%25");
@@ -295,7 +296,7 @@ mod tests {
             "{}",
             &cut[cut.len() - 200..]
         );
-        assert_eq!(fitting(&long, 10), "", "nothing fits into what is left");
+        assert_eq!(fitting(&long, 10), "", "nothing fits into the remaining room");
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! What a command prints: data on stdout; on stderr log lines, errors and live progress, never torn into
-//! each other.
+//! The output of a command: data on stdout; on stderr log lines, errors and live progress, never interleaved
+//! within a line.
 //!
-//! Data goes to stdout, whole and last; everything else here is for people, so it can be silenced (`-q`)
-//! or made louder (`-v`) without changing what a program reads.
+//! Data goes to stdout, complete and last; everything else is for users, so it can be reduced (`-q`) or
+//! extended (`-v`) without changing what a program reads.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::LazyLock;
@@ -15,10 +15,10 @@ use tracing_subscriber::fmt::MakeWriter;
 /// How a command prints its result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Format {
-    /// For people.
+    /// Readable text.
     #[default]
     Human,
-    /// For programs; the field names are stable.
+    /// For programs; field names are stable.
     Json,
 }
 
@@ -27,11 +27,11 @@ static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
 #[derive(clap::Args, Clone, Copy)]
 pub(crate) struct Verbosity {
-    /// Say more on stderr (-vv for everything).
+    /// Print more on stderr (-vv for everything).
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
 
-    /// Say nothing on stderr but warnings and errors.
+    /// Print only warnings and errors on stderr.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
 }
@@ -47,7 +47,7 @@ impl Verbosity {
     }
 }
 
-/// Send `tracing` to stderr, plain where it is no terminal or `NO_COLOR` is set.
+/// Send `tracing` to stderr, plain if it is not a terminal or `NO_COLOR` is set.
 pub(crate) fn init(verbosity: Verbosity) {
     tracing_subscriber::fmt()
         .with_max_level(verbosity.level())
@@ -62,7 +62,7 @@ pub(crate) fn init(verbosity: Verbosity) {
     }
 }
 
-/// Print an error with its causes. Not through `tracing`: an error is said however quiet the run.
+/// Print an error with its causes. Not through `tracing`: an error is printed even with `-q`.
 pub(crate) fn error(error: &anyhow::Error) {
     let label = if colour() { "\u{1b}[1;31merror\u{1b}[0m" } else { "error" };
     let mut text = format!("{label}: {error}");
@@ -73,14 +73,14 @@ pub(crate) fn error(error: &anyhow::Error) {
     line(&text);
 }
 
-/// Write one line to stderr, above any bar. A closed stderr is no reason to fail.
+/// Write one line to stderr, above any bar. A closed stderr is not an error.
 pub(crate) fn line(text: &str) {
     BARS.suspend(|| {
         drop(writeln!(std::io::stderr().lock(), "{text}"));
     });
 }
 
-/// Print data to stdout. A reader that closed the pipe has seen what it wanted.
+/// Print data to stdout. A closed pipe is not an error: the reader has read what it needs.
 pub(crate) fn print(text: &str) -> std::io::Result<()> {
     match writeln!(std::io::stdout().lock(), "{}", text.trim_end()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
@@ -93,7 +93,7 @@ pub(crate) fn print_json<T: serde::Serialize>(record: &T) -> anyhow::Result<()> 
     Ok(print(&serde_json::to_string_pretty(record)?)?)
 }
 
-/// Whether a person watches stderr: only then is a line redrawn in place.
+/// Whether stderr is a terminal outside CI: only then is a line redrawn in place.
 pub(crate) fn is_live() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("CI").is_none()
 }
@@ -102,7 +102,7 @@ fn colour() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
-/// A bar that counts to `total`; it draws nothing where nobody watches.
+/// A bar that counts to `total`; it draws nothing if stderr is not live.
 pub(crate) fn bar(total: u64, template: &str) -> ProgressBar {
     started(ProgressBar::new(total), template)
 }
@@ -153,8 +153,8 @@ pub(crate) enum Align {
     Right,
 }
 
-/// A table in columns, as wide as what stands in them. Control characters in cells show as spaces, so
-/// that text from outside cannot move the cursor or break a row.
+/// A table in columns, as wide as their content. Control characters in cells show as spaces, so that text
+/// from outside cannot move the cursor or break a row.
 pub(crate) fn table(header: &[&str], aligns: &[Align], rows: &[Vec<String>]) -> String {
     let clean = |cell: &str| cell.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
     let header = header.iter().map(|cell| clean(cell)).collect::<Vec<_>>();

@@ -1,7 +1,7 @@
-//! Talk to another program through its standard streams without ever waiting for each other.
+//! Communicate with another program through its standard streams without a deadlock.
 //!
-//! A pipe holds some 64 KiB. If one side writes all it has before it reads, and the other side answers
-//! while it is still being asked, both wait for ever. So each stream gets a thread, and each wait a limit.
+//! A pipe holds some 64 KiB. If one side writes all its data before it reads, and the other side answers
+//! before it has read everything, both wait for ever. So each stream gets a thread, and each wait a limit.
 
 use std::io::{self, Read, Write as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-/// What a program answered, and how it ended.
+/// The output of a program, and how it ended.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: ExitStatus,
@@ -19,9 +19,9 @@ pub(crate) struct Answer {
     pub(crate) stderr: Vec<u8>,
 }
 
-/// Start `command`, give it `input` and collect what it says, all at once; end it after `limit`.
+/// Start `command`, write `input` and collect its output at the same time; kill it after `limit`.
 ///
-/// A program may stop reading at the first error: its own message says more than our broken pipe.
+/// A program may stop reading at the first error: its own message is more useful than our broken pipe.
 pub(crate) fn hold(command: &mut Command, input: Vec<u8>, limit: Duration) -> Result<Answer> {
     let program = command.get_program().to_string_lossy().into_owned();
     let mut child = command
@@ -146,7 +146,7 @@ mod tests {
     const PATIENCE: Duration = Duration::from_mins(1);
 
     #[test]
-    fn a_program_that_answers_while_it_is_asked_is_heard() {
+    fn output_during_input_is_read_without_deadlock() {
         // both ways are many times what a pipe holds
         let input = vec![b'x'; 4 << 20];
         let answer = hold(&mut Command::new("cat"), input.clone(), PATIENCE).expect("an answer");

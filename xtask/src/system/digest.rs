@@ -1,5 +1,5 @@
-//! Digests that tell one thing from another: of parts, each with its length, so that no two lists of
-//! parts run together.
+//! Digests that identify a list of parts: each part is hashed with its length, so that no two lists of parts
+//! have the same input.
 
 use std::io::{self, Read, Write};
 
@@ -29,7 +29,7 @@ impl Digest {
         hex::encode(&self.0.finalize())
     }
 
-    /// 32 hexadecimal digits: enough to tell the things of one repository apart.
+    /// 32 hexadecimal digits: enough to distinguish the items of one repository.
     pub(crate) fn short(self) -> String {
         hex::encode(&self.0.finalize()[..16])
     }

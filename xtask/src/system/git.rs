@@ -1,4 +1,4 @@
-//! Asks git what a repository holds: its files, its index, its blobs, the lines that changed.
+//! Reads a repository through git: its files, its index, its blobs, the changed lines.
 //!
 //! git itself is the library: it knows every object format, work tree, submodule and partial clone.
 //! Names come with `-z` or unquoted, so that any file name arrives as it is.
@@ -13,13 +13,14 @@ use anyhow::{Context as _, Result, bail};
 
 use super::dialogue::{self, Watched};
 
-/// The tree that every repository has: nothing. What a first commit is compared with.
+/// The empty tree, which every repository has: a first commit is compared with it.
 const EMPTY_TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
 
-/// How long git may take to answer: it walks large repositories, and a partial clone may fetch what it lacks.
+/// How long git may take to answer: it walks large repositories, and a partial clone may fetch missing
+/// objects.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(10);
 
-/// git in `root`, with the settings of the user that change its output put aside.
+/// git in `root`, without the user's settings that change its output.
 pub(crate) fn command(root: &Path) -> Command {
     let mut command = Command::new("git");
     command.arg("-C").arg(root).args([
@@ -33,7 +34,7 @@ pub(crate) fn command(root: &Path) -> Command {
     command
 }
 
-/// What a git command prints, or an error with what it said.
+/// The output of a git command, or an error with its message.
 pub(crate) fn output(command: &mut Command) -> Result<Vec<u8>> {
     let output = dialogue::hold(command, Vec::new(), PATIENCE)
         .context("failed to run git; is it installed and on PATH?")?;
@@ -56,8 +57,8 @@ pub(crate) fn path(name: &[u8]) -> PathBuf {
     PathBuf::from(String::from_utf8_lossy(name).into_owned())
 }
 
-/// The paths below `folder`, relative to it, that git tracks or would track; submodules stand in it
-/// as folders, deleted files may too.
+/// The paths below `folder`, relative to it, that git tracks or would track; submodules appear as folders,
+/// and deleted files may appear too.
 pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let listed = output(Command::new("git").arg("-C").arg(folder).args([
         "ls-files",
@@ -112,11 +113,11 @@ pub(crate) fn staged(root: &Path) -> Result<Vec<Blob>> {
     Ok(blobs)
 }
 
-/// A path whose content differs between a commit and what is compared with it.
+/// A path whose content differs between a commit and the index or work tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Change {
     pub(crate) path: String,
-    /// What the commit holds; nothing for a path that it lacks.
+    /// The commit's blob; `None` for a path that it lacks.
     pub(crate) before: Option<Blob>,
 }
 
@@ -165,9 +166,7 @@ fn commit(root: &Path, revision: &str) -> Result<String> {
         "--end-of-options",
         &format!("{revision}^{{commit}}"),
     ]))
-    .with_context(|| {
-        format!("`{revision}` is no revision of this repository (shallow clones lack old ones)")
-    })?;
+    .with_context(|| format!("unknown revision `{revision}` (shallow clones lack old ones)"))?;
     Ok(String::from_utf8(commit).context("git printed no revision")?.trim().to_owned())
 }
 
@@ -225,7 +224,7 @@ pub(crate) fn read_objects(
     let mut next = 0;
     let mut restarts = 0;
     while next < ids.len() {
-        // Only the first process may fetch: a remote that is gone would be asked again for every object.
+        // Only the first process may fetch: an unreachable remote would be contacted again for every object.
         let Some((at, why)) = read_until_end(root, ids, next, restarts == 0, &mut read, &mut absent)? else {
             return Ok(());
         };
@@ -244,7 +243,7 @@ pub(crate) fn read_objects(
     Ok(())
 }
 
-/// Reads objects from `first` on; if git ends early, at which object, and what it said.
+/// Reads objects from `first` on; if git ends early, returns the object and git's message.
 fn read_until_end(
     root: &Path,
     ids: &[&str],
@@ -299,7 +298,7 @@ fn read_until_end(
     }
 }
 
-/// Reads one answer of `git cat-file --batch`; whether it came whole.
+/// Reads one answer of `git cat-file --batch`; returns whether it was complete.
 fn read_one(
     answer: &mut impl io::BufRead,
     at: usize,
@@ -349,8 +348,8 @@ pub(crate) struct CommitChange {
     pub(crate) before: Vec<String>,
 }
 
-/// What commits changed, from trees alone: no content is read, so no attribute or encoding hides a file. Of a merge
-/// those files that differ from all its parents.
+/// The changes of commits, from trees alone: no content is read, so no attribute or encoding hides a file. For
+/// a merge, the files that differ from all its parents.
 pub(crate) fn changes(root: &Path, commits: &[&str], may_fetch: bool) -> Result<Vec<CommitChange>> {
     let mut command = command(root);
     if !may_fetch {
@@ -471,7 +470,7 @@ fn hunk(line: &[u8]) -> Option<std::ops::Range<usize>> {
     Some(start..start + count)
 }
 
-/// A path from a patch header: without `b/`, and without the quotes that odd names get.
+/// A path from a patch header: without `b/`, and without the quotes that unusual names get.
 pub(crate) fn unquoted(name: &[u8]) -> String {
     let name = name.strip_suffix(b"\t").unwrap_or(name);
     let Some(inner) = name.strip_prefix(b"\"").and_then(|name| name.strip_suffix(b"\"")) else {

@@ -1,8 +1,8 @@
-//! Bytes as hexadecimal text, the one way the toolkit writes digests.
+//! Bytes as hexadecimal text, the one format in which the toolkit writes digests.
 
 use std::fmt::Write as _;
 
-/// Two lower-case digits a byte.
+/// Two lower-case digits per byte.
 pub(crate) fn encode(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         // Writing to a string cannot fail.

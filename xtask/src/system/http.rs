@@ -1,8 +1,8 @@
-//! Talking to web services: time-outs, retries that end, and errors that never show where a call went.
+//! Requests to web services: time-outs, bounded retries, and errors that never show the address.
 //!
-//! A webhook's address is a secret and a header holds a token, so nothing here puts either into an error or
-//! a log. All calls of one [`Http`] share one deadline: a service that is down costs a pipeline less than a
-//! minute, however many calls there were to make.
+//! A webhook's address is a secret and a header holds a token, so neither ever appears in an error or a log.
+//! All calls of one [`Http`] share one deadline: a service that is down delays a pipeline by less than a
+//! minute, however many calls there are.
 
 use std::error::Error as _;
 use std::io::Read as _;
@@ -17,7 +17,7 @@ use thiserror::Error;
 /// No answer that we read is near this size; one that is larger is a mistake or an attack.
 const LARGEST_ANSWER: u64 = 8 * 1024 * 1024;
 
-/// How long to wait for what.
+/// The time limits of requests.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
     /// For one answer.
@@ -44,7 +44,7 @@ impl Default for Patience {
 /// Why there is no answer. None of these names the address.
 #[derive(Debug, Error)]
 pub(crate) enum Failure {
-    #[error("it is no https address")]
+    #[error("it is not an https address")]
     Address,
     #[error("there is no connection ({0})")]
     Unreachable(String),
@@ -82,8 +82,8 @@ impl Answer {
     }
 }
 
-/// The address that a variable holds: https, or plain http to this machine. What goes there carries
-/// secrets, which no network between may read.
+/// The address that a variable holds: https, or plain http to this machine. Requests carry secrets, which no
+/// network between may read.
 pub(crate) fn address(text: &str) -> Result<Url, Failure> {
     let url = Url::parse(text.trim()).map_err(|_| Failure::Address)?;
     let is_here = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
@@ -109,7 +109,7 @@ impl Http {
         let client = Client::builder()
             .user_agent(concat!("xtask/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(patience.answer)
-            // A redirect would carry the call, with what it holds, to where nobody meant it to go.
+            // A redirect would send the request, with its secrets, to an address that was not intended.
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| Failure::Tls(reason(&error)))?;
@@ -120,7 +120,7 @@ impl Http {
         self.client.request(method, url)
     }
 
-    /// Send, and send again where that may help and time is left. An answer of any status is a result.
+    /// Send, and retry if that may help and time is left. An answer of any status is a result.
     pub(crate) fn send(&self, request: RequestBuilder) -> Result<Answer, Failure> {
         let mut request = request.build().map_err(|error| Failure::BrokenOff(reason(&error)))?;
         let may_repeat = *request.method() != Method::POST;
@@ -172,7 +172,7 @@ fn failure(error: &reqwest::Error) -> Failure {
     }
 }
 
-/// The innermost cause: only the outer ones tell the address.
+/// The innermost cause: only the outer ones contain the address.
 fn reason(error: &reqwest::Error) -> String {
     let mut cause = error.source();
     while let Some(inner) = cause.and_then(std::error::Error::source) {
@@ -181,10 +181,10 @@ fn reason(error: &reqwest::Error) -> String {
     cause.map_or_else(|| "no reason given".to_owned(), ToString::to_string)
 }
 
-/// How long to wait before the next attempt; `None` where it would not help, or come too late.
+/// How long to wait before the next attempt; `None` if it would not help, or come too late.
 ///
-/// A request that may have been done (it was sent, and no answer came) is repeated only if doing it twice
-/// does no harm: nobody wants a message twice.
+/// A request that may have been executed (it was sent, and no answer came) is repeated only if executing it
+/// twice does no harm: a message must not be sent twice.
 fn pause(
     result: &Result<Answer, Failure>,
     may_repeat: bool,
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_have_been_done_is_done_again_only_where_that_does_no_harm() {
+    fn requests_that_may_have_been_executed_are_retried_only_if_idempotent() {
         let (url, asked) = service("");
         assert!(matches!(send(Method::POST, &url), Err(Failure::TimedOut)));
         assert_eq!(asked.load(Ordering::SeqCst), 1);
@@ -282,14 +282,14 @@ mod tests {
     }
 
     #[test]
-    fn a_service_that_is_down_is_asked_a_few_times() {
+    fn a_service_that_is_down_is_retried_a_few_times() {
         let (url, asked) = service("HTTP/1.1 503 Down\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
         assert_eq!(send(Method::POST, &url).expect("an answer").status, 503);
         assert_eq!(asked.load(Ordering::SeqCst), QUICK.attempts);
     }
 
     #[test]
-    fn errors_do_not_tell_the_address_or_the_token() {
+    fn errors_contain_neither_address_nor_token() {
         let closed = {
             let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
             format!("http://{}/secret-path", listener.local_addr().expect("an address"))
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_is_what_the_service_asks_for_if_time_is_left() {
+    fn the_pause_that_a_service_requests_is_used_if_time_is_left() {
         let now = Timestamp::from_second(1_700_000_000).expect("a time");
         let patience = Patience::default();
         let wait = |result: Result<Answer, Failure>, attempt| {
@@ -331,7 +331,11 @@ mod tests {
                 .map(|wait| wait.as_millis())
         };
         assert_eq!(wait(Ok(answer(429, &[("retry-after", "3")])), 1), Some(3000));
-        assert_eq!(wait(Ok(answer(429, &[("retry-after", "3600")])), 1), None, "longer than anybody waits");
+        assert_eq!(
+            wait(Ok(answer(429, &[("retry-after", "3600")])), 1),
+            None,
+            "longer than the time that is left"
+        );
         assert_eq!(wait(Ok(answer(429, &[])), 2), Some(1000));
         assert_eq!(wait(Ok(answer(429, &[("retry-after", "Tue, 14 Nov 2023 22:13:27 GMT")])), 1), Some(7000));
         assert_eq!(wait(Ok(answer(403, &[])), 1), None, "a refusal stays one");

@@ -1,7 +1,7 @@
-//! Ctrl-C and polite kills, noticed between steps instead of in the middle of one.
+//! Ctrl-C and termination signals, handled between steps instead of in the middle of one.
 //!
-//! A run that is interrupted still stops dbt, records what happened and frees its lock. A second
-//! Ctrl-C ends the process at once; everything the toolkit keeps bears that too.
+//! A run that is interrupted still stops dbt, records what happened and frees its lock. A second Ctrl-C ends
+//! the process at once; everything that the toolkit stores survives that too.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,7 +14,7 @@ static ASKED: AtomicBool = AtomicBool::new(false);
 #[error("interrupted")]
 pub(crate) struct Interrupted;
 
-/// From here on the first signal is remembered, and the second one kills.
+/// From here on the first signal is recorded, and the second one ends the process.
 pub(crate) fn listen() -> Result<()> {
     ctrlc::set_handler(|| {
         if ASKED.swap(true, Ordering::SeqCst) {
@@ -28,7 +28,7 @@ pub(crate) fn asked() -> bool {
     ASKED.load(Ordering::SeqCst)
 }
 
-/// An error if somebody asked to stop.
+/// An error if a signal was received.
 pub(crate) fn check() -> Result<(), Interrupted> {
     if asked() { Err(Interrupted) } else { Ok(()) }
 }

@@ -1,17 +1,17 @@
 //! The exit triple: 0 clean or done, 1 findings or a failed gate, 2 could not run.
 //!
-//! A command returns `Ok(Outcome)` when it did its work, whatever it found, and `Err` when it could
-//! not do it. Only `main` knows numbers.
+//! A command returns `Ok(Outcome)` if it did its work, whatever it found, and `Err` if it could not. Only
+//! `main` maps these to numbers.
 
 use std::process::ExitCode;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// Done, and nothing to complain about.
+    /// Done, without findings.
     Clean,
     /// Done, and there are findings, or a gate failed.
     Findings,
-    /// Nothing to complain about in what could be read, but not all could be read.
+    /// No findings in the part that could be read, but not all could be read.
     Incomplete,
 }
 

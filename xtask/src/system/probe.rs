@@ -1,14 +1,14 @@
-//! Ask a program one short question, within a time limit.
+//! Run a program for one short answer, within a time limit.
 //!
-//! `python3` may be a shim that downloads something, `uv` a broken link, `git` a program that waits
-//! for a password. Whatever they do, we get an answer or a reason, and leave no process behind.
+//! `python3` may be a shim that downloads something, `uv` a broken link, `git` a program that waits for a
+//! password. In every case the result is an answer or a reason, and no process is left behind.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// What a program said.
+/// The output of a program.
 pub(crate) struct Answer {
     pub(crate) success: bool,
     pub(crate) stdout: String,
@@ -16,7 +16,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// The first line that says something, from stdout, else from stderr.
+    /// The first line that is not blank, from stdout, else from stderr.
     pub(crate) fn first_line(&self) -> &str {
         let mut lines = self.stdout.lines().chain(self.stderr.lines()).map(str::trim);
         lines.find(|line| !line.is_empty()).unwrap_or_default()
@@ -70,7 +70,7 @@ fn read_all<R: std::io::Read + Send + 'static>(pipe: Option<R>) -> std::sync::mp
     receiver
 }
 
-/// The program that `name` means: the first one on PATH, or the file itself where it is a path.
+/// The program that `name` means: the first one on PATH, or the file itself if it is a path.
 pub(crate) fn which(name: impl AsRef<OsStr>) -> Option<PathBuf> {
     let name = Path::new(name.as_ref());
     if name.components().count() > 1 {

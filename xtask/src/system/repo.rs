@@ -1,7 +1,7 @@
-//! Where things are in the checkout that a command was called in.
+//! The paths in the checkout that a command was called in.
 //!
-//! The toolkit works on the repository of the current folder, whichever that is: nothing here
-//! assumes that this is the repository the toolkit was compiled in.
+//! The toolkit works on the repository of the current folder: nothing here assumes that it is the repository
+//! that the toolkit was compiled in.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 /// How deep below the root a project is looked for.
 const DEEPEST: usize = 6;
 
-/// A checkout: its root folder, and what is found from there.
+/// A checkout: its root folder, and the paths found from there.
 #[derive(Clone, Debug)]
 pub(crate) struct Repo {
     root: PathBuf,
@@ -116,8 +116,8 @@ impl Repo {
         self.root.join(".venv")
     }
 
-    /// Local state that may be deleted at any time but for the embedded warehouse. It ignores itself,
-    /// so that a repository which copied the toolkit never commits it.
+    /// Local state that may be deleted at any time but for the embedded warehouse. It ignores itself, so that
+    /// a repository that copied the toolkit never commits it.
     pub(crate) fn state(&self) -> Result<PathBuf> {
         let dir = self.root.join(STATE);
         fs::create_dir_all(&dir)
@@ -126,7 +126,7 @@ impl Repo {
         Ok(dir)
     }
 
-    /// `path` as people name it: relative to the root where it lies below it.
+    /// `path` for messages: relative to the root if it is below it.
     pub(crate) fn relative<'a>(&self, path: &'a Path) -> &'a Path {
         path.strip_prefix(&self.root).unwrap_or(path)
     }
