@@ -62,7 +62,7 @@ path = \"src/main.rs\"
 toolkit = TOOLKIT
 ";
 
-/// The dependencies that the toolkit was tested with; written only where a repository has no Cargo.lock.
+/// The dependencies that the toolkit was tested with; written only if a repository has no Cargo.lock.
 pub(super) fn lock() -> Result<String> {
     text("Cargo.lock")
 }

@@ -11,7 +11,7 @@ const ENDS: [&str; 7] =
 /// Shorter values would tear holes into ordinary words.
 const SHORTEST: usize = 6;
 
-/// What stands in their place.
+/// Their replacement.
 pub(crate) const HIDDEN: &str = "***";
 
 /// Values of variables that hold secrets by their names.

@@ -50,8 +50,8 @@ pub(crate) fn complaints(repo: &Repo) -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// Write the lock of every set that has a hand-written file. Existing pins stay where they still fit,
-/// unless `upgrade`. Returns the changes, one sentence each.
+/// Write the lock of every set that has a hand-written file. Existing pins stay if they still fit, unless
+/// `upgrade`. Returns the changes, one sentence each.
 pub(crate) fn relock(repo: &Repo, upgrade: bool) -> Result<Vec<String>> {
     let folder = requirements::folder(repo)?;
     let sets = inputs(repo, &folder)?;

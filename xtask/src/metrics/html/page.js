@@ -343,7 +343,7 @@
     });
   }
 
-  // Tables sort by the column whose title is chosen: by number where it has numbers, unknown last.
+  // Tables sort by the column whose title is chosen: by number if it has numbers, unknown last.
   for (const table of document.querySelectorAll("table.grid")) {
     for (const [i, head] of [...table.tHead.rows[0].cells].entries()) {
       const button = el("button", head.textContent);
