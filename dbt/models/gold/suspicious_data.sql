@@ -1,6 +1,24 @@
-{#- Figures of a warehouse and day against the same weekday of the eight weeks before. -#}
+{#- Windows of a series of days: the same weekday of the eight weeks before, the eight weeks before, and a week. -#}
 {%- set weeks_before -%}
 partition by measure, warehouse_id, weekday order by date_day rows between 8 preceding and 1 preceding
+{%- endset -%}
+{%- set days_before -%}
+partition by measure, warehouse_id order by date_day rows between 56 preceding and 1 preceding
+{%- endset -%}
+{%- set this_week -%}
+partition by measure, warehouse_id order by date_day rows between 6 preceding and current row
+{%- endset -%}
+{%- set weeks_until_last -%}
+partition by measure, warehouse_id order by date_day rows between 62 preceding and 7 preceding
+{%- endset -%}
+{#- The last three lines of a product and channel, and all before them. -#}
+{%- set last_lines -%}
+partition by product_id, sales_channel
+            order by ordered_at, order_line_id rows between 2 preceding and current row
+{%- endset -%}
+{%- set earlier_lines -%}
+partition by product_id, sales_channel
+            order by ordered_at, order_line_id rows between unbounded preceding and 3 preceding
 {%- endset -%}
 
 with order_lines as (
@@ -24,6 +42,12 @@ purchase_orders as (
 products as (
 
     select * from {{ ref('stg_logistics__products') }}
+
+),
+
+price_breaks as (
+
+    select * from {{ ref('stg_logistics__price_breaks') }}
 
 ),
 
@@ -51,7 +75,8 @@ line_counts as (
         'orders' as measure,
         warehouse_id,
         ordered_on as date_day,
-        count(*) as row_count
+        count(*) as row_count,
+        sum(ordered_units) as units
     from order_lines
     group by warehouse_id, ordered_on
     union all
@@ -59,7 +84,8 @@ line_counts as (
         'movements' as measure,
         warehouse_id,
         moved_on as date_day,
-        count(*) as row_count
+        count(*) as row_count,
+        sum(case when purchase_order_line_id is not null then moved_units else 0 end) as units
     from movements
     group by warehouse_id, moved_on
 
@@ -80,7 +106,9 @@ warehouse_volumes as (
         warehouse_days.warehouse_id,
         warehouse_days.date_day,
         warehouse_days.weekday,
-        coalesce(line_counts.row_count, 0) as row_count
+        warehouse_days.last_day,
+        coalesce(line_counts.row_count, 0) as row_count,
+        coalesce(line_counts.units, 0) as units
     from warehouse_days
     cross join measures
     left join line_counts
@@ -99,7 +127,9 @@ volumes as (
         warehouse_id,
         date_day,
         weekday,
-        row_count
+        last_day,
+        row_count,
+        units
     from warehouse_volumes
     union all
     select
@@ -107,9 +137,11 @@ volumes as (
         'all' as warehouse_id,
         date_day,
         weekday,
-        sum(row_count) as row_count
+        last_day,
+        sum(row_count) as row_count,
+        sum(units) as units
     from warehouse_volumes
-    group by measure, date_day, weekday
+    group by measure, date_day, weekday, last_day
 
 ),
 
@@ -120,75 +152,208 @@ expected_volumes as (
         count(*) over ({{ weeks_before }}) as weeks,
         cast(sum(row_count) over ({{ weeks_before }}) as double)
         / nullif(count(*) over ({{ weeks_before }}), 0) as usual_rows,
-        max(row_count) over ({{ weeks_before }}) as most_rows
+        max(row_count) over ({{ days_before }}) as most_rows,
+        count(*) over ({{ days_before }}) as known_days,
+        sum(case when row_count > 0 then 1 else 0 end) over (
+            partition by measure, warehouse_id order by date_day rows between unbounded preceding and current row
+        ) as days_with_rows,
+        sum(units) over ({{ this_week }}) as week_units,
+        sum(row_count) over ({{ this_week }}) as week_rows
     from volumes
 
 ),
 
--- A quiet day may have no orders; goods still move. A day without either is a gap in the data.
+-- Days without a row, one after the other: each alone may be chance, so the rows that they should have had are added
+-- up.
+gaps as (
+
+    select
+        measure,
+        warehouse_id,
+        days_with_rows,
+        last_day,
+        min(date_day) as first_missing_day,
+        max(date_day) as last_missing_day,
+        count(*) as missing_days,
+        sum(usual_rows) as missing_rows
+    from expected_volumes
+    where
+        row_count = 0
+        and weeks >= 4
+    group by measure, warehouse_id, days_with_rows, last_day
+
+),
+
+-- A feed that ends before the others is late: the days after its end are not days of zero.
+gap_findings as (
+
+    select
+        measure as source,
+        case when last_missing_day = last_day then 'late data' else 'missing days' end as reason,
+        warehouse_id as row_key,
+        first_missing_day as date_day,
+        cast(missing_days as double) as figure,
+        missing_rows as expected_figure
+    from gaps
+    where missing_rows >= case when measure = 'orders' then {{ var('missing_order_rows') }}
+        else {{ var('missing_movement_rows') }} end
+
+),
+
 volume_findings as (
 
     select
         measure as source,
-        case
-            when row_count = 0 then 'missing day'
-            when row_count > usual_rows then 'volume above usual'
-            else 'volume below usual'
-        end as reason,
+        'volume above usual' as reason,
         warehouse_id as row_key,
         date_day,
         cast(row_count as double) as figure,
-        usual_rows as expected_figure
+        cast(most_rows as double) as expected_figure
     from expected_volumes
     where
-        weeks >= 4
-        and (
-            (measure = 'movements' and row_count = 0 and usual_rows >= {{ var('missing_day_rows') }})
-            or (
-                row_count > {{ var('volume_factor') }} * usual_rows
-                and row_count > {{ var('volume_factor') }} / 2.0 * most_rows
-                and row_count >= {{ var('volume_rows') }}
-            )
-            or (
-                measure = 'movements'
-                and row_count > 0
-                and row_count * {{ var('volume_factor') }} < usual_rows
-                and usual_rows >= {{ var('volume_rows') }}
-            )
-        )
+        known_days >= 28
+        and row_count
+        > case when warehouse_id = 'all' then {{ var('volume_factor') }} else {{ var('warehouse_volume_factor') }} end
+        * most_rows
+        and row_count >= {{ var('volume_rows') }}
 
 ),
 
--- The same customer orders the same in the same second once.
+weekly_levels as (
+
+    select
+        measure,
+        warehouse_id,
+        date_day,
+        week_units,
+        week_rows,
+        count(*) over ({{ weeks_until_last }}) as known_days,
+        max(week_units) over ({{ weeks_until_last }}) as most_units,
+        cast(sum(week_rows) over ({{ weeks_until_last }}) as double)
+        / nullif(count(*) over ({{ weeks_until_last }}), 0) as usual_rows
+    from expected_volumes
+    where warehouse_id = 'all'
+
+),
+
+judged_levels as (
+
+    select
+        *,
+        case
+            when week_units > {{ var('level_factor') }} * most_units then 'level above usual'
+            when week_rows * {{ var('level_drop_factor') }} < usual_rows then 'level below usual'
+        end as reason
+    from weekly_levels
+    where
+        known_days >= 56
+        and usual_rows >= {{ var('volume_rows') }}
+
+),
+
+-- Only the first day of a new level is a finding.
+level_changes as (
+
+    select
+        *,
+        lag(reason) over (partition by measure order by date_day) as reason_before
+    from judged_levels
+
+),
+
+level_findings as (
+
+    select
+        measure as source,
+        reason,
+        warehouse_id as row_key,
+        date_day,
+        cast(case when reason = 'level above usual' then week_units else week_rows end as double) as figure,
+        case when reason = 'level above usual' then cast(most_units as double) else usual_rows end as expected_figure
+    from level_changes
+    where
+        reason is not null
+        and (reason_before is null or reason_before <> reason)
+
+),
+
+-- The same customer orders the same once within a minute.
+following_lines as (
+
+    select
+        order_line_id,
+        ordered_on,
+        ordered_at,
+        lag(ordered_at) over (
+            partition by customer_id, product_id, warehouse_id, sales_channel, ordered_units, unit_price
+            order by ordered_at, order_line_id
+        ) as ordered_before_at
+    from order_lines
+
+),
+
 duplicate_lines as (
 
     select
         'orders' as source,
         'duplicate under a new id' as reason,
-        max(order_line_id) as row_key,
-        min(ordered_on) as date_day,
-        cast(count(*) as double) as figure,
+        order_line_id as row_key,
+        ordered_on as date_day,
+        cast(2 as double) as figure,
         cast(1 as double) as expected_figure
-    from order_lines
-    group by customer_id, product_id, warehouse_id, sales_channel, ordered_at, ordered_units, unit_price
-    having count(*) > 1
+    from following_lines
+    where {{ dbt.datediff('ordered_before_at', 'ordered_at', 'second') }} <= 60
 
 ),
 
+received_lines as (
+
+    select
+        movements.purchase_order_line_id,
+        max(movements.moved_on) as last_moved_on,
+        sum(movements.moved_units) as received_units,
+        max(purchase_orders.ordered_units) as ordered_units
+    from movements
+    inner join purchase_orders
+        on movements.purchase_order_line_id = purchase_orders.purchase_order_line_id
+    group by movements.purchase_order_line_id
+
+),
+
+-- A split delivery may come in two equal parts; two deliveries of the whole are one too many.
 duplicate_movements as (
 
     select
         'movements' as source,
         'duplicate under a new id' as reason,
-        max(movement_id) as row_key,
-        min(moved_on) as date_day,
+        max(movements.movement_id) as row_key,
+        min(movements.moved_on) as date_day,
         cast(count(*) as double) as figure,
         cast(1 as double) as expected_figure
     from movements
+    left join received_lines
+        on movements.purchase_order_line_id = received_lines.purchase_order_line_id
+    where
+        received_lines.purchase_order_line_id is null
+        or received_lines.received_units > received_lines.ordered_units
     group by
-        product_id, warehouse_id, movement_type, moved_units, moved_at, order_line_id, transfer_id,
-        purchase_order_line_id
+        movements.product_id, movements.warehouse_id, movements.movement_type, movements.moved_units,
+        movements.moved_at, movements.order_line_id, movements.transfer_id, movements.purchase_order_line_id
     having count(*) > 1
+
+),
+
+delivery_findings as (
+
+    select
+        'movements' as source,
+        'more received than ordered' as reason,
+        purchase_order_line_id as row_key,
+        last_moved_on as date_day,
+        cast(received_units as double) as figure,
+        cast(ordered_units as double) as expected_figure
+    from received_lines
+    where received_units > ordered_units * {{ var('delivery_factor') }}
 
 ),
 
@@ -232,6 +397,72 @@ cost_findings as (
 
 ),
 
+-- The price list is what the standard cost should be near to.
+list_costs as (
+
+    select
+        product_id,
+        max(unit_cost) as list_cost
+    from price_breaks
+    group by product_id
+
+),
+
+standard_cost_findings as (
+
+    select
+        'products' as source,
+        'standard cost far from the price list' as reason,
+        products.product_id as row_key,
+        products.launched_on as date_day,
+        cast(products.unit_cost as double) as figure,
+        cast(list_costs.list_cost as double) as expected_figure
+    from products
+    inner join list_costs
+        on products.product_id = list_costs.product_id
+    where
+        products.unit_cost > list_costs.list_cost * {{ var('cost_factor') }}
+        or products.unit_cost * {{ var('cost_factor') }} < list_costs.list_cost
+
+),
+
+-- Units that changed, such as from pieces to packs, move three lines one after the other: each to more than double or
+-- less than half. One line alone may be an exception.
+unit_levels as (
+
+    select
+        order_line_id,
+        ordered_on,
+        ordered_units,
+        exp(avg(ln(cast(ordered_units as double))) over ({{ last_lines }})) as last_units,
+        exp(avg(ln(cast(ordered_units as double))) over ({{ earlier_lines }})) as usual_units,
+        min(ordered_units) over ({{ last_lines }}) as least_units,
+        max(ordered_units) over ({{ last_lines }}) as most_units,
+        count(*) over ({{ earlier_lines }}) as known_lines
+    from order_lines
+    where ordered_units > 0
+
+),
+
+unit_findings as (
+
+    select
+        'orders' as source,
+        'units unlike earlier lines' as reason,
+        order_line_id as row_key,
+        ordered_on as date_day,
+        last_units as figure,
+        usual_units as expected_figure
+    from unit_levels
+    where
+        known_lines >= 12
+        and (
+            (last_units > usual_units * {{ var('unit_factor') }} and least_units > usual_units * 2)
+            or (last_units * {{ var('unit_factor') }} < usual_units and most_units * 2 < usual_units)
+        )
+
+),
+
 quantities as (
 
     select
@@ -270,58 +501,29 @@ quantity_findings as (
 
 ),
 
--- A feed that stopped before the others is late, and the days after its end are not days of zero.
-feed_ends as (
-
-    select
-        'orders' as source,
-        max(ordered_on) as last_day
-    from order_lines
-    union all
-    select
-        'movements' as source,
-        max(moved_on) as last_day
-    from movements
-
-),
-
-newest_day as (
-
-    select max(last_day) as last_day
-    from feed_ends
-
-),
-
-late_feeds as (
-
-    select
-        feed_ends.source,
-        'late data' as reason,
-        'all' as row_key,
-        feed_ends.last_day as date_day,
-        cast({{ dbt.datediff('feed_ends.last_day', 'newest_day.last_day', 'day') }} as double) as figure,
-        cast(0 as double) as expected_figure
-    from feed_ends
-    cross join newest_day
-    where {{ dbt.datediff('feed_ends.last_day', 'newest_day.last_day', 'day') }} > {{ var('late_days') }}
-
-),
-
 findings as (
 
+    select * from gap_findings
+    union all
     select * from volume_findings
+    union all
+    select * from level_findings
     union all
     select * from duplicate_lines
     union all
     select * from duplicate_movements
     union all
+    select * from delivery_findings
+    union all
     select * from price_findings
     union all
     select * from cost_findings
     union all
-    select * from quantity_findings
+    select * from standard_cost_findings
     union all
-    select * from late_feeds
+    select * from unit_findings
+    union all
+    select * from quantity_findings
 
 ),
 
