@@ -16,6 +16,7 @@ mod lint;
 mod metrics;
 mod notify;
 mod plan;
+mod planning;
 mod projects;
 mod python;
 mod replay;
