@@ -195,8 +195,9 @@ gap_findings as (
         cast(missing_days as double) as figure,
         missing_rows as expected_figure
     from gaps
-    where missing_rows >= case when measure = 'orders' then {{ var('missing_order_rows') }}
-        else {{ var('missing_movement_rows') }} end
+    where
+        (measure = 'orders' and missing_rows >= {{ var('missing_order_rows') }})
+        or (measure = 'movements' and missing_rows >= {{ var('missing_movement_rows') }})
 
 ),
 
