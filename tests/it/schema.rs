@@ -273,3 +273,34 @@ fn what_the_requester_calls_it_is_kept_as_data_or_refused() {
     assert!(refused.stderr.contains("--object-name"), "{}", refused.stderr);
     assert_eq!(schemas(&checkout), ["issue_6", "xtask_registry"]);
 }
+
+#[test]
+fn the_further_schemas_of_an_environment_are_its_own() {
+    let checkout = Checkout::new();
+    for name in ["issue_1", "branch_a", "branch_a_b"] {
+        create(&checkout, name).expect(0);
+    }
+    checkout.sql(
+        "create schema issue_1_raw; create table issue_1_raw.orders (id integer not null);
+         insert into issue_1_raw.orders values (1), (2);
+         create view issue_1.v as select id from issue_1_raw.orders; comment on column issue_1.v.id is 'x';
+         create schema branch_a_b_raw; create table branch_a_b_raw.t as select 1 as x",
+    );
+    let listed = checkout.run(&["schema", "list", "--format", "json"]).expect(0).json();
+    let relations = |name: &str| {
+        let listed = listed.as_array().expect("a list").iter().find(|entry| entry["schema_name"] == name);
+        listed.expect(name)["relations"].clone()
+    };
+    assert_eq!([relations("issue_1"), relations("branch_a"), relations("branch_a_b")], [2, 0, 1]);
+
+    checkout.run(&["schema", "create", "--schema", "pr_7", "--base", "issue_1"]).expect(0);
+    assert_eq!(checkout.sql("select * from pr_7_raw.orders").len(), 2);
+    for name in ["issue_1", "branch_a"] {
+        drop(&checkout, name).expect(0);
+    }
+    let left = ["branch_a_b", "branch_a_b_raw", "pr_7", "pr_7_raw", "xtask_registry"];
+    assert_eq!(schemas(&checkout), left);
+    drop(&checkout, "pr_7").expect(0);
+    drop(&checkout, "branch_a_b").expect(0);
+    assert_eq!(schemas(&checkout), ["xtask_registry"], "nothing is left");
+}

@@ -152,7 +152,7 @@ impl Drop {
 }
 
 /// What a drop would send, or why there will be none.
-fn decide_drop(warehouse: &dyn Warehouse, name: &Name, state: &State) -> Result<Vec<Statement>> {
+fn decide_drop(warehouse: &mut dyn Warehouse, name: &Name, state: &State) -> Result<Vec<Statement>> {
     if state.relations.is_none() && !matches!(name.kind(), Kind::Prod | Kind::Dev) {
         if !state.registered {
             bail!("the schema {name} does not exist; `cargo xtask schema list` shows which do");
@@ -164,7 +164,7 @@ fn decide_drop(warehouse: &dyn Warehouse, name: &Name, state: &State) -> Result<
         tables::refuse_newer(mark)?;
     }
     let doomed = state.prove_droppable(name.clone())?;
-    Ok(ledger::drop_environment(warehouse, &doomed))
+    ledger::drop_environment(warehouse, &doomed)
 }
 
 /// How sure a change is to happen: what decides whether the lock is taken before the first look.
@@ -356,11 +356,11 @@ mod tests {
     fn what_was_dropped_by_hand_is_only_forgotten() {
         let name: Name = "issue_42".parse().expect("a name");
         let state = State { registered: true, ..State::default() };
-        let warehouse = DuckDb::new(Path::new("duckdb"), Path::new("none.duckdb"));
-        let forgotten = decide_drop(&warehouse, &name, &state).expect("forgotten");
+        let mut warehouse = DuckDb::new(Path::new("duckdb"), Path::new("none.duckdb"));
+        let forgotten = decide_drop(&mut warehouse, &name, &state).expect("forgotten");
         assert_eq!(forgotten, [ledger::forget(&warehouse, &name)]);
-        assert!(decide_drop(&warehouse, &name, &State::default()).is_err());
+        assert!(decide_drop(&mut warehouse, &name, &State::default()).is_err());
         let prod: Name = "prod".parse().expect("a name");
-        assert!(decide_drop(&warehouse, &prod, &state).is_err());
+        assert!(decide_drop(&mut warehouse, &prod, &state).is_err());
     }
 }

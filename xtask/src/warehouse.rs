@@ -191,8 +191,8 @@ pub(crate) trait Warehouse {
     /// before. The schema's `comment` says what was given; nothing if that is the same, unless `anew`.
     fn grant(&self, schema: &Name, comment: Option<&str>, anew: bool) -> Vec<Statement>;
 
-    /// Drop a schema with all that is in it.
-    fn drop_schema(&self, doomed: &Droppable) -> Statement;
+    /// Drop an environment with all its schemas and what is in them.
+    fn drop_schemas(&mut self, doomed: &Droppable) -> Result<Vec<Statement>>;
 
     /// Drop what locks that were taken over have left in the registry.
     fn sweep(&mut self) -> Result<Vec<Statement>> {

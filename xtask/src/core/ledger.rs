@@ -475,8 +475,10 @@ fn new_mark(name: &Name, base: Option<&Name>, origin: &Origin) -> Mark {
 }
 
 /// The only statements that drop a schema.
-pub(crate) fn drop_environment(warehouse: &dyn Warehouse, doomed: &Droppable) -> Vec<Statement> {
-    vec![warehouse.drop_schema(doomed), forget(warehouse, doomed.name())]
+pub(crate) fn drop_environment(warehouse: &mut dyn Warehouse, doomed: &Droppable) -> Result<Vec<Statement>> {
+    let mut change = warehouse.drop_schemas(doomed)?;
+    change.push(forget(warehouse, doomed.name()));
+    Ok(change)
 }
 
 /// Take an environment out of the registry.
@@ -715,7 +717,7 @@ pub(crate) fn tag_in(tag: &str, database: &str, project: Option<&str>, own: bool
 }
 
 /// The table that holds the ownership mark.
-const MARK: &str = "ledger_environment";
+pub(crate) const MARK: &str = "ledger_environment";
 
 const TABLES: [&str; 5] = [MARK, "ledger_runs", "ledger_nodes", "ledger_queries", "ledger_relations"];
 

@@ -16,7 +16,7 @@ use super::{
     Columns, Contents, Relation, Row, Statement, Table, Warehouse, as_comments, columns, literal, quote,
 };
 use crate::core::environment::{Droppable, Name, REGISTRY};
-use crate::core::ledger::{is_ledger, tables};
+use crate::core::ledger::{MARK, is_ledger, tables};
 use crate::core::{context, lock};
 use crate::system::dialogue;
 use crate::system::digest::Digest;
@@ -91,6 +91,25 @@ impl DuckDb {
             .collect::<Result<_, _>>()
             .context("failed to read duckdb's JSON")?;
         Ok(Ok(results))
+    }
+
+    /// The schemas of an environment: that of its name, and those whose names go on with `_`, as dbt names custom
+    /// schemas. A schema with a mark is an environment, whatever its name begins with. That of the name, which holds
+    /// the mark, is the last.
+    fn schemas_of(&mut self, name: &Name) -> Result<Vec<String>> {
+        let rows = self.query(&format!(
+            "select s.schema_name, t.table_name is not null as is_marked from duckdb_schemas() as s
+             left join duckdb_tables() as t on s.database_name = t.database_name
+                 and s.schema_name = t.schema_name and t.table_name = {}
+             where s.database_name = current_database() order by s.schema_name desc",
+            literal(MARK)
+        ))?;
+        let text = |row: &Row| row.get("schema_name").and_then(|v| v.as_str()).unwrap_or_default().to_owned();
+        let is_marked = |row: &&Row| row.get("is_marked").and_then(serde_json::Value::as_bool) == Some(true);
+        let mut known: Vec<String> = rows.iter().filter(is_marked).map(text).collect();
+        known.push(name.to_string());
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        Ok(rows.iter().map(text).filter(|schema| owner(schema, &known) == name.as_str()).collect())
     }
 
     /// Who keeps the file from being opened, and what to do: the process that the engine names, which is not
@@ -260,29 +279,33 @@ impl Warehouse for DuckDb {
     }
 
     fn measure(&mut self, schema: &Name) -> Result<Vec<Relation>> {
-        let sql = format!(
-            "select table_name as name, false as is_view from duckdb_tables()
-             where database_name = current_database() and schema_name = {0}
+        let wanted: Vec<String> = self.schemas_of(schema)?.iter().map(|schema| literal(schema)).collect();
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let of = format!("database_name = current_database() and schema_name in ({})", wanted.join(", "));
+        let rows = self.query(&format!(
+            "select schema_name, table_name as name, false as is_view from duckdb_tables() where {of}
              union all
-             select view_name, true from duckdb_views()
-             where database_name = current_database() and schema_name = {0}
-             order by 1",
-            literal(schema.as_str())
-        );
-        let rows = self.query(&sql)?;
-        let mut relations: Vec<Relation> = rows
-            .iter()
-            .filter_map(|row| {
-                let name = row.get("name")?.as_str()?.to_owned();
-                Some(Relation { name, is_view: row.get("is_view")?.as_bool()?, rows: None, bytes: None })
-            })
-            .collect();
-        let tables: Vec<String> =
-            relations.iter().filter(|r| !r.is_view).map(|r| measure_table(schema, &r.name)).collect();
-        if tables.is_empty() {
+             select schema_name, view_name, true from duckdb_views() where {of}
+             order by schema_name, name"
+        ))?;
+        let mut relations = Vec::new();
+        let mut questions = Vec::new();
+        for row in &rows {
+            let text = |key: &str| row.get(key).and_then(|value| value.as_str()).unwrap_or_default();
+            let (place, name) = (text("schema_name"), text("name"));
+            let shown = if place == schema.as_str() { name.to_owned() } else { format!("{place}.{name}") };
+            let is_view = row.get("is_view").and_then(serde_json::Value::as_bool) == Some(true);
+            if !is_view {
+                questions.push(measure_table(&shown, &format!("{}.{}", quote(place), quote(name))));
+            }
+            relations.push(Relation { name: shown, is_view, rows: None, bytes: None });
+        }
+        if questions.is_empty() {
             return Ok(relations);
         }
-        for row in self.query(&tables.join("\nunion all\n"))? {
+        for row in self.query(&questions.join("\nunion all\n"))? {
             let name = row.get("name").and_then(|v| v.as_str()).unwrap_or_default();
             if let Some(relation) = relations.iter_mut().find(|r| r.name == name) {
                 relation.rows = row.get("row_count").and_then(serde_json::Value::as_i64);
@@ -356,8 +379,9 @@ impl Warehouse for DuckDb {
         Vec::new()
     }
 
-    fn drop_schema(&self, doomed: &Droppable) -> Statement {
-        Statement::sql(format!("drop schema {} cascade", quote(doomed.name().as_str())))
+    fn drop_schemas(&mut self, doomed: &Droppable) -> Result<Vec<Statement>> {
+        let drop = |schema: &String| Statement::sql(format!("drop schema {} cascade", quote(schema)));
+        Ok(self.schemas_of(doomed.name())?.iter().map(drop).collect())
     }
 
     fn provision_registry(&self) -> Vec<Statement> {
@@ -421,15 +445,22 @@ fn is_below(pid: u32, ancestor: u32) -> bool {
 }
 
 /// Count a table's rows, and the blocks of the file that hold it: blocks are what it costs on disk.
-fn measure_table(schema: &Name, table: &str) -> String {
-    let relation = format!("{}.{}", quote(schema.as_str()), quote(table));
+fn measure_table(name: &str, relation: &str) -> String {
     format!(
         "select {name} as name, (select count(*) from {relation}) as row_count,
              (select count(distinct block_id) * (select any_value(block_size) from pragma_database_size())
               from pragma_storage_info({text}) where block_id >= 0) as bytes",
-        name = literal(table),
-        text = literal(&relation),
+        name = literal(name),
+        text = literal(relation),
     )
+}
+
+/// The environment of `names` that a schema belongs to: the longest that it begins with.
+fn owner<'a>(schema: &'a str, names: &[&'a str]) -> &'a str {
+    let fits = |name: &&&str| {
+        schema.strip_prefix(**name).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+    };
+    names.iter().filter(fits).max_by_key(|name| name.len()).copied().unwrap_or(schema)
 }
 
 /// Where a table's rows are in the file, as one value: it stays the same when the file is opened again or other
@@ -505,6 +536,20 @@ mod tests {
         let said = engine(folder.path(), "")
             .explain("IO Error: The file \"w\" exists, but it is not a valid DuckDB database file!");
         assert!(said.contains("move it away"), "{said}");
+    }
+
+    #[test]
+    fn a_schema_belongs_to_the_longest_name_that_fits() {
+        let names = ["issue_1", "branch_a", "branch_a_b"];
+        for (schema, name) in [
+            ("issue_1_raw", "issue_1"),
+            ("issue_12", "issue_12"),
+            ("branch_a_b", "branch_a_b"),
+            ("branch_a_b_raw", "branch_a_b"),
+            ("branch_a_raw", "branch_a"),
+        ] {
+            assert_eq!(owner(schema, &names), name, "{schema}");
+        }
     }
 
     #[test]

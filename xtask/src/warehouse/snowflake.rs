@@ -609,8 +609,8 @@ impl Warehouse for Snowflake {
         change.into_iter().map(Statement::Sql).collect()
     }
 
-    fn drop_schema(&self, doomed: &Droppable) -> Statement {
-        Statement::Sql(self.database.drop_schema(doomed.name()))
+    fn drop_schemas(&mut self, doomed: &Droppable) -> Result<Vec<Statement>> {
+        Ok(vec![Statement::Sql(self.database.drop_schema(doomed.name()))])
     }
 
     fn sweep(&mut self) -> Result<Vec<Statement>> {

@@ -13,10 +13,30 @@ use crate::core::ledger::is_ledger;
 use crate::warehouse::{Row, Statement, Warehouse as _, literal, quote};
 
 impl DuckDb {
-    /// The statements that copy the contents of `base` into `schema`, which exists and has a ledger.
+    /// The statements that copy the contents of `base` into `schema`, which exists and has a ledger, and those of the
+    /// base's further schemas into schemas of their own.
     pub(super) fn copied(&mut self, base: &Name, schema: &Name) -> Result<Vec<Statement>> {
-        let of_base =
-            format!("database_name = current_database() and schema_name = {}", literal(base.as_str()));
+        let mut change = Vec::new();
+        for from in self.schemas_of(base)? {
+            let rest = from.strip_prefix(base.as_str()).unwrap_or_default();
+            let to = format!("{schema}{rest}");
+            if !rest.is_empty() {
+                change.push(Statement::sql(format!("create schema if not exists {}", quote(&to))));
+            }
+            change.extend(self.copied_schema(&from, &to, |name| rest.is_empty() && is_ledger(name))?);
+        }
+        Ok(change)
+    }
+
+    /// The statements that copy the tables of a schema with all that belongs to them. Of those that `exist` in the
+    /// other schema only the rows are copied.
+    fn copied_schema(
+        &mut self,
+        base: &str,
+        schema: &str,
+        exist: impl Fn(&str) -> bool,
+    ) -> Result<Vec<Statement>> {
+        let of_base = format!("database_name = current_database() and schema_name = {}", literal(base));
         let questions = [
             format!(
                 "select sequence_name as name, sql, last_value from duckdb_sequences() where {of_base} order by 1"
@@ -44,7 +64,7 @@ impl DuckDb {
         for table in in_order(&tables, &references) {
             let name = text(table, "name");
             let (from, to) = (place(base, name), place(schema, name));
-            if is_ledger(name) {
+            if exist(name) {
                 change.push(Statement::sql(format!("insert into {to} by name select * from {from}")));
                 continue;
             }
@@ -61,7 +81,12 @@ impl DuckDb {
             }
         }
         change.extend(indexes.iter().map(|row| Statement::sql(moved(text(row, "sql"), base, schema))));
-        let columns = columns.iter().filter(|row| !is_ledger(text(row, "name")));
+        // A view has columns with comments too, and is left out.
+        let is_copied = |row: &&Row| {
+            let name = text(row, "name");
+            !exist(name) && tables.iter().any(|table| text(table, "name") == name)
+        };
+        let columns = columns.iter().filter(is_copied);
         change.extend(columns.map(|row| {
             let column = format!("{}.{}", place(schema, text(row, "name")), quote(text(row, "column_name")));
             Statement::sql(format!("comment on column {column} is {}", literal(text(row, "comment"))))
@@ -70,8 +95,8 @@ impl DuckDb {
     }
 }
 
-fn place(schema: &Name, relation: &str) -> String {
-    format!("{}.{}", quote(schema.as_str()), quote(relation))
+fn place(schema: &str, relation: &str) -> String {
+    format!("{}.{}", quote(schema), quote(relation))
 }
 
 fn text<'a>(row: &'a Row, key: &str) -> &'a str {
@@ -79,7 +104,7 @@ fn text<'a>(row: &'a Row, key: &str) -> &'a str {
 }
 
 /// A sequence that goes on after the last value of the one it copies.
-fn sequence(row: &Row, schema: &Name) -> String {
+fn sequence(row: &Row, schema: &str) -> String {
     let name = text(row, "name");
     let options = text(row, "sql").trim_end_matches(';');
     let options = options.split_once(" INCREMENT BY ").map_or("1", |(_, options)| options);
@@ -123,7 +148,7 @@ fn in_order<'a>(tables: &'a [Row], references: &[Row]) -> Vec<&'a Row> {
 }
 
 /// A definition as the engine writes it, with all names of the schema `from` in it made names of `to`.
-fn moved(definition: &str, from: &Name, to: &Name) -> String {
+fn moved(definition: &str, from: &str, to: &str) -> String {
     let mut out = String::with_capacity(definition.len() + 16);
     let mut rest = definition.trim_end().trim_end_matches(';');
     while let Some(first) = rest.chars().next() {
@@ -136,11 +161,11 @@ fn moved(definition: &str, from: &Name, to: &Name) -> String {
         // A name of a table has the schema and a dot before it; one of a column never does here.
         let is_schema = after.starts_with('.')
             && !out.ends_with('.')
-            && (token == from.as_str() || token.trim_matches('"') == from.as_str());
+            && (token == from || token.trim_matches('"') == from);
         if is_schema {
-            out.push_str(&quote(to.as_str()));
+            out.push_str(&quote(to));
         } else if let (Some(name), true) = (sequence_of(token, from), out.ends_with("nextval(")) {
-            out.push_str(&literal(&format!("{}.{name}", quote(to.as_str()))));
+            out.push_str(&literal(&format!("{}.{name}", quote(to))));
         } else {
             out.push_str(token);
         }
@@ -167,10 +192,10 @@ fn is_word(c: char) -> bool {
 }
 
 /// The sequence of `from` that a literal such as `'dev.numbers'` names.
-fn sequence_of<'a>(token: &'a str, from: &Name) -> Option<&'a str> {
+fn sequence_of<'a>(token: &'a str, from: &str) -> Option<&'a str> {
     let name = token.strip_prefix('\'')?.strip_suffix('\'')?;
     let (schema, sequence) = name.split_once('.')?;
-    (schema.trim_matches('"') == from.as_str()).then_some(sequence)
+    (schema.trim_matches('"') == from).then_some(sequence)
 }
 
 #[cfg(test)]
@@ -178,10 +203,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    fn name(text: &str) -> Name {
-        text.parse().expect("a name")
-    }
 
     fn row(value: serde_json::Value) -> Row {
         serde_json::from_value(value).expect("a row")
@@ -210,7 +231,7 @@ mod tests {
             ),
             ("CREATE TABLE dev.dev(dev INTEGER)", r#"CREATE TABLE "pr_7".dev(dev INTEGER)"#),
         ] {
-            assert_eq!(moved(definition, &name("dev"), &name("pr_7")), expected);
+            assert_eq!(moved(definition, "dev", "pr_7"), expected);
         }
     }
 
@@ -232,8 +253,8 @@ mod tests {
         let sql = "CREATE SEQUENCE sq INCREMENT BY 2 MINVALUE 1 MAXVALUE 9 START 5 NO CYCLE;";
         let new = row(json!({"name": "sq", "sql": sql, "last_value": null}));
         let expected = r#"create sequence "pr_7"."sq" INCREMENT BY 2 MINVALUE 1 MAXVALUE 9 START 5 NO CYCLE"#;
-        assert_eq!(sequence(&new, &name("pr_7")), expected);
+        assert_eq!(sequence(&new, "pr_7"), expected);
         let used = row(json!({"name": "sq", "sql": sql, "last_value": 7}));
-        assert_eq!(sequence(&used, &name("pr_7")), expected.replace("START 5", "START 9"));
+        assert_eq!(sequence(&used, "pr_7"), expected.replace("START 5", "START 9"));
     }
 }

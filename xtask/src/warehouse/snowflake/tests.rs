@@ -113,7 +113,8 @@ fn everything() -> Vec<String> {
     all.push(Statement::Sql(database.clone_table(&name("prod"), &issue, &identifier("Facts"), false)));
     all.push(Statement::Sql(database.clone_schema(&name("dev"), &issue)));
     all.push(Statement::Sql(database.drop_view(&issue, &identifier("DAILY_KPIS"), false)));
-    all.extend(ledger::drop_environment(&warehouse, &doomed.expect("droppable")));
+    all.push(Statement::Sql(database.drop_schema(doomed.expect("droppable").name())));
+    all.push(ledger::forget(&warehouse, &issue));
     let note = Condemned { schema_name: "issue_42".into(), reason: "r".into(), noted_at: ledger::now() };
     all.push(ledger::condemn(&note).expect("a row"));
     all.push(ledger::spare(&warehouse, "issue_42"));
