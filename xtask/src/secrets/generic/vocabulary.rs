@@ -36,8 +36,17 @@ pub(crate) const WORDS: &[(&str, Word)] = &[
 ];
 
 /// Words that end with `pass` and are not about passwords.
-const OTHER_PASS: &[&str] =
-    &["bypass", "compass", "encompass", "overpass", "surpass", "trespass", "underpass", "multipass"];
+const OTHER_PASS: &[&str] = &[
+    "bypass",
+    "compass",
+    "encompass",
+    "overpass",
+    "surpass",
+    "trespass",
+    "underpass",
+    "multipass",
+    "minipass",
+];
 
 /// Whether a literal of [`WORDS`] at a place of a text means what it says: `pass` is the end of a word there, as in
 /// `db_pass` and `userPass`, and not in `passive` and `bypass`.
