@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# What people and workflows wait for: `plan` on a large push, and `schema create`, `schema list` and `doctor` on
-# Snowflake, as tests/snowflake/endpoint.py speaks it.
+# Times the commands that users and workflows wait for: `plan` on a large push, and `schema create`, `schema list` and `doctor` on
+# Snowflake, simulated by tests/snowflake/endpoint.py.
 #
-# Usage: bench/commands.sh [ROUNDS]        the median of so many (default: 7) of the program itself; `cargo` adds its own
+# Usage: bench/commands.sh [ROUNDS]        the median of ROUNDS runs (default: 7) of the program itself; `cargo` adds its own time
 #
 # With strace on PATH it also counts the programs that each command starts, itself among them.
 set -euo pipefail
@@ -13,7 +13,7 @@ program="$PWD/target/debug/xtask"
 python="$(cargo xtask --quiet python sync)"
 folder="$(mktemp -d)"
 mkfifo "$folder/hold"
-# It ends when nobody holds its standard input open any more.
+# It ends when its standard input is closed.
 "$python" tests/snowflake/endpoint.py --port 0 <"$folder/hold" >"$folder/ready" &
 exec 3>"$folder/hold"
 trap 'exec 3>&-; wait; rm -rf "$folder"' EXIT
@@ -27,12 +27,13 @@ export SNOWFLAKE_USER=BENCH SNOWFLAKE_PASSWORD=local
 import json, sys
 
 event = json.load(open("tests/events/push.orchestrate-develop.json"))
-text = "A message of usual length, with a reason in its body\n\nand a #hash that is no run-tag in it"
+text = "A message of usual length, with a reason in its body\n\nand a #hash in it that is not a run-tag"
 event["commits"] = [event["commits"][0] | {"id": f"{n:040x}", "message": f"{n}: {text}"} for n in range(2048)]
 json.dump(event, open(sys.argv[1], "w"))
 END
 
-# Each round runs the command with its own number for N. Some find something and end with 1, which is no failure here.
+# Each round runs the command with its own number for N. Some commands report findings and exit with 1; that is not a
+# failure here.
 show() {
     local name="$1" round status started=-
     shift

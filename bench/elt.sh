@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# What `cargo xtask elt` costs against dbt alone, on the same project, seeds and machine.
+# Times `cargo xtask elt` against dbt alone, on the same project, seeds and machine.
 #
-# Usage: bench/elt.sh [ROUNDS]        three ways of building the committed seeds, in turn (default: 5 rounds)
+# Usage: bench/elt.sh [ROUNDS]        three ways of building the committed seeds, alternating (default: 5 rounds)
 #        bench/elt.sh scale           `elt` on about 10 thousand, 100 thousand and 1 million movements
 #
-# The ways take turns within a round, so that a machine that slows down slows all of them; each ratio is
-# the median of the ratios within the rounds. Everything is installed and parsed once before.
+# The variants alternate within a round, so that a slowdown of the machine affects all of them; each ratio is
+# the median of the ratios within the rounds. Everything is installed and parsed once beforehand.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo build --quiet --package xtask

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# What `cargo xtask elt` on dbt v2 costs against both generations of dbt alone, on the same project, seeds and machine.
+# Times `cargo xtask elt` on dbt v2 against both generations of dbt alone, on the same project, seeds and machine.
 #
 # Usage: bench/engines.sh [ROUNDS]           this repository's project with all of its tests (default: 5 rounds)
 #        bench/engines.sh generated [ROUNDS] 300 generated models with 600 tests (default: 3 rounds)
 #        bench/engines.sh install            the first installation of dbt v2: seconds of processor time
 #
-# The ways take turns within a round, so that a machine that slows down slows all of them; each ratio is the median of
+# The variants alternate within a round, so that a slowdown of the machine affects all of them; each ratio is the median of
 # the ratios within the rounds. `wall/cpu` seconds are those of the command and its children. Everything is installed
-# before. dbt v2 is the one of the package index; without --wheel the stable release is measured (XTASK_BENCH_RELEASE=1).
+# beforehand. dbt v2 is the one of the package index; without --wheel the stable release is measured (XTASK_BENCH_RELEASE=1).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo build --quiet --package xtask
@@ -74,7 +74,7 @@ fi
 
 rounds="${1:-5}"
 elt() { XTASK_DBT_ENGINE=v2 timed "$xtask" --quiet elt --schema bench_elt --force; }
-# In an environment that the toolkit has made: the ledger's tables are inputs of the models and unit tests.
+# In an environment that the toolkit has created: the ledger's tables are inputs of the models and unit tests.
 bare() { (cd dbt && DBT_TARGET_SCHEMA="bench_$2" timed "$1" build --profiles-dir . --target local --target-path "target/bench_$2" "${quiet[@]}"); }
 for schema in bench_v1 bench_v2; do
     XTASK_DBT_ENGINE=v2 "$xtask" --quiet elt --schema "$schema" >/dev/null

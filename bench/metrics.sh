@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# What `cargo xtask metrics` costs on DuckDB, as the ledger grows.
+# Times `cargo xtask metrics` on DuckDB as the ledger grows.
 #
-# Usage: bench/metrics.sh [ROWS]...      rows of the query log and of the node log each (default: 100000 10000000)
+# Usage: bench/metrics.sh [ROWS]...      rows each of the query log and the node log (default: 100000 10000000)
 #
-# The rows lie in the last ninety days, a thousand to a run. Each size is measured five times, warm; the median is
-# told. What is timed is the program itself, as `cargo xtask` starts it.
+# The rows are from the last ninety days, a thousand per run. Each size is measured five times, warm; the median is
+# printed. Only the program itself is timed, as `cargo xtask` starts it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo build --quiet --package xtask

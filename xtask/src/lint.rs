@@ -1,8 +1,8 @@
 //! `cargo xtask lint`: one pass over secrets, SQL, YAML, dbt and workflows. The pre-commit hook, and the
 //! security stage.
 //!
-//! One process, without Python, dbt, warehouse or network. `inputs` says which files, `pass` has them
-//! judged by the groups, `settings` applies the policy, `catalogue` has the words of every rule.
+//! One process, without Python, dbt, warehouse or network. `inputs` lists the files, `pass` runs the rule groups on
+//! them, `settings` applies the policy, `catalogue` holds the texts of every rule.
 
 mod baseline;
 mod cache;
@@ -45,15 +45,15 @@ use crate::system::repo::Repo;
 
 /// Check secrets, SQL, YAML, the dbt project and workflows in one pass.
 ///
-/// Looks at what git tracks or would track. Exit code 0: clean; 1: findings; 2: could not look. The rules
-/// stand in policies/RULES.md; severities, scopes and waivers in policies/lint.toml.
+/// Checks the files that git tracks or would track. Exit code 0: clean; 1: findings; 2: the check failed. The rules
+/// are listed in policies/RULES.md; severities, scopes and waivers are set in policies/lint.toml.
 #[derive(clap::Args, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Args {
-    /// Files and folders to look at; default: the whole repository.
+    /// Files and folders to check; default: the whole repository.
     paths: Vec<PathBuf>,
 
-    /// Look at what the next commit would hold: the index, not the work tree.
+    /// Check the content of the next commit: the index, not the work tree.
     #[arg(long, conflicts_with = "paths")]
     staged: bool,
 
@@ -61,7 +61,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "REV")]
     since: Option<String>,
 
-    /// With --since: only findings that the change brings, wherever they show. The default with --staged.
+    /// With --since: only findings that the change introduces, in any file. The default with --staged.
     #[arg(long, requires = "since")]
     new: bool,
 
@@ -77,11 +77,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "GROUP", value_delimiter = ',')]
     only: Vec<Group>,
 
-    /// Correct what can be corrected without doubt, of the groups and files that are asked for, and report the rest.
+    /// Apply safe fixes in the selected groups and files; report the rest.
     #[arg(long, conflicts_with = "staged")]
     fix: bool,
 
-    /// Look at one file as an editor holds it: its text comes from stdin, its place from --path.
+    /// Check one file as an editor holds it: its text comes from stdin, its location from --path.
     #[arg(long, requires = "path", conflicts_with_all = ["paths", "staged", "since", "fix"])]
     stdin: bool,
 
@@ -97,11 +97,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DAYS", default_value_t = 90, requires = "update_baseline")]
     baseline_days: u16,
 
-    /// Judge every file anew, and remember nothing.
+    /// Ignore the cache and do not update it.
     #[arg(long)]
     no_cache: bool,
 
-    /// Say what a rule is about, why, and how to waive it.
+    /// Explain a rule: what it reports, why, and how to waive it.
     #[arg(long, value_name = "RULE", exclusive = true)]
     explain: Option<String>,
 
@@ -109,7 +109,7 @@ pub(crate) struct Args {
     #[arg(long, exclusive = true)]
     rules: bool,
 
-    /// How to print the findings.
+    /// Output format of the findings.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -165,7 +165,7 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     let known = baseline::Baseline::load(repo)?;
     if args.update_baseline {
         if failed {
-            bail!("the baseline was not written, since a group could not look: {}", told(&failures));
+            bail!("the baseline was not written, since a group failed: {}", described(&failures));
         }
         return update_baseline(repo, &known, &findings, today, args.baseline_days);
     }
@@ -193,18 +193,16 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
         Report { command: "lint", findings: &findings, describe: catalogue::describe, summary: &summary }
             .print(args.format)?;
     if failed {
-        bail!("{}", told(&failures));
+        bail!("{}", described(&failures));
     }
     Ok(outcome)
 }
 
-/// Which groups could not look, and why.
-fn told(failures: &Mutex<BTreeSet<(Group, String)>>) -> String {
+/// Which groups failed, and why.
+fn described(failures: &Mutex<BTreeSet<(Group, String)>>) -> String {
     let failures = failures.lock().map(|failures| failures.clone()).unwrap_or_default();
-    let lines: Vec<String> = failures
-        .iter()
-        .map(|(group, error)| format!("the group {} could not look: {error}", group.name()))
-        .collect();
+    let lines: Vec<String> =
+        failures.iter().map(|(group, error)| format!("the group {} failed: {error}", group.name())).collect();
     lines.join("\n")
 }
 
@@ -233,14 +231,14 @@ fn update_baseline(
     if left.is_empty() {
         return Ok(Outcome::Clean);
     }
-    console::print(&format!("{} findings cannot be: leaked credentials and policies", left.len()))?;
+    console::print(&format!("{} findings cannot be accepted: leaked credentials and policies", left.len()))?;
     Ok(Outcome::Findings)
 }
 
-/// Rules that are one opinion about a whole project: told once, with how often it applies.
+/// Rules that are one opinion about a whole project: reported once, with the number of places it applies to.
 const OPINIONS: [&str; 3] = ["custom-schema", "missing-grain", "model-name"];
 
-/// More findings than this of one opinion are told as one.
+/// More findings than this of one opinion are reported as one.
 const MOST_OF_ONE_OPINION: usize = 3;
 
 /// Joins the findings that repeat one opinion for every model of a project.
@@ -270,8 +268,8 @@ fn once_per_project(findings: &mut Vec<Finding>, inputs: &Inputs) {
     });
 }
 
-/// What is to be reported of what was found, and how many findings are left out as old. Elsewhere only what the
-/// change brings counts; with `only_new` in the changed files too. Leaked credentials are never old.
+/// The findings to report, and how many are left out as old. In unchanged files only findings that the change
+/// introduces are reported; with `only_new` also in the changed files. Leaked credentials are never old.
 fn compared(pass: &Pass<'_>, found: Found, inputs: &Inputs, only_new: bool) -> Result<(Vec<Finding>, usize)> {
     let Found { wanted, elsewhere } = found;
     if inputs.changed.is_none() {
@@ -285,7 +283,7 @@ fn compared(pass: &Pass<'_>, found: Found, inputs: &Inputs, only_new: bool) -> R
         pass.groups.iter().copied().filter(|group| *group != Group::Secrets).collect();
     let before =
         Pass::new(pass.repo, &groups, pass.settings, pass.cache).run(&inputs.base(pass.repo.root())?)?;
-    // By what is said of which file: lines move, and a finding about a whole file is shown at its first line.
+    // Compared by rule, file and message: lines move, and a finding about a whole file is shown at its first line.
     let said = |finding: &Finding| (finding.rule.clone(), finding.path.clone(), finding.message.clone());
     let mut known: HashMap<(String, String, String), usize> = HashMap::new();
     for finding in before.wanted.iter().chain(&before.elsewhere) {
@@ -314,7 +312,7 @@ fn groups(only: &[Group]) -> BTreeSet<Group> {
 fn summary(counts: &Counts, waived: usize, findings: &[Finding]) -> Map<String, Value> {
     let counters = [
         ("files", &counts.files),
-        ("judged", &counts.judged),
+        ("judged", &counts.evaluated),
         ("cached", &counts.cached),
         ("skipped_binary", &counts.binary),
         ("skipped_oversized", &counts.oversized),

@@ -1,5 +1,5 @@
-//! Prints findings in the format that was asked for. Renderers are free functions over the same data,
-//! so a finding looks the same to a person, a script, code scanning and a workflow log.
+//! Prints findings in the requested format. Renderers are free functions over the same data, so a finding is the
+//! same for a person, a script, code scanning and a workflow log.
 
 mod github;
 mod human;
@@ -29,13 +29,13 @@ pub(crate) enum Format {
 
 /// Everything a renderer may show.
 pub(crate) struct Report<'a> {
-    /// The command that looked: `secrets`, `lint`.
+    /// The command that made the report: `secrets`, `lint`.
     pub(crate) command: &'static str,
     /// Sorted.
     pub(crate) findings: &'a [Finding],
-    /// What a rule is about, in one line, where that is known apart from its findings.
+    /// The one-line summary of a rule, if it is known apart from its findings.
     pub(crate) describe: fn(&str) -> Option<String>,
-    /// What was looked at and what was not: names and counts, printed in every format that has room.
+    /// What was checked and what was not: names and counts, printed in every format that has room for them.
     pub(crate) summary: &'a serde_json::Map<String, serde_json::Value>,
 }
 

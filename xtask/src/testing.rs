@@ -12,8 +12,8 @@ fn parts(text: &str) -> impl Iterator<Item = &str> {
 
 /// Reads YAML as every command does, checks it by all rules, and fixes it: the fixed text has the same
 /// meaning, and a second fix changes nothing.
-pub fn judge_yaml(text: &str) {
-    crate::lint::testing::judge_yaml(text);
+pub fn check_yaml(text: &str) {
+    crate::lint::testing::check_yaml(text);
 }
 
 /// Cuts, marks, renders and traces a template: the first part, with the others as macro files. All output has
@@ -25,7 +25,7 @@ pub fn trace_template(text: &str) {
 }
 
 /// Builds the graph of a project from the parts as its files, and checks it by all rules of dbt.
-pub fn judge_project(text: &str) {
+pub fn check_project(text: &str) {
     const PATHS: [&str; 8] = [
         "dbt_project.yml",
         "models/gold/a.sql",
@@ -37,7 +37,7 @@ pub fn judge_project(text: &str) {
         "snapshots/s.sql",
     ];
     let files = PATHS.into_iter().zip(parts(text)).map(|(path, text)| (path.to_owned(), text.to_owned()));
-    crate::lint::testing::judge_project(files.collect());
+    crate::lint::testing::check_project(files.collect());
 }
 
 /// Scans a text as the file `path` with the built-in rules; returns how many secrets it holds.

@@ -1,5 +1,5 @@
-//! What a change can break is judged, in files that did not change too; what was there before is not held against
-//! it; and results are never stale.
+//! Findings that a change introduces are reported, in unchanged files too; older findings are not reported; and cached
+//! results are never stale.
 
 use std::fs;
 use std::path::Path;
@@ -24,7 +24,7 @@ fn deleting_a_model_reports_its_readers() {
 }
 
 #[test]
-fn deleting_a_script_or_a_macro_reports_who_uses_it() {
+fn deleting_a_script_or_a_macro_reports_its_users() {
     let repo = repository();
     let at = repo.path();
     let workflow = "---\n\"on\": push\npermissions: {}\njobs:\n  a:\n    runs-on: ubuntu-latest\n    timeout-minutes: 5\n    \
@@ -43,7 +43,7 @@ fn deleting_a_script_or_a_macro_reports_who_uses_it() {
 }
 
 #[test]
-fn a_staged_comment_does_not_bring_old_findings_along() {
+fn a_staged_comment_does_not_report_old_findings() {
     let repo = repository();
     let at = repo.path();
     write(at, "dbt/models/legacy.sql", "select * from {{ ref('nowhere') }}\n");
@@ -64,7 +64,7 @@ fn a_staged_comment_does_not_bring_old_findings_along() {
 }
 
 #[test]
-fn settings_of_one_group_that_are_wrong_leave_the_others_to_report() {
+fn invalid_settings_of_one_group_do_not_stop_the_others() {
     let repo = repository();
     let at = repo.path();
     write(at, "app.env", format!("API_TOKEN={}\n", super::token()));
@@ -79,9 +79,9 @@ fn settings_of_one_group_that_are_wrong_leave_the_others_to_report() {
     assert!(found.contains("github-token") && found.contains("unresolved-ref"), "{found}");
 }
 
-/// Every file of the repository is changed in turn: results with the cache are those without.
+/// Changes every file of the repository in turn: results with the cache equal those without.
 #[test]
-fn no_file_that_a_run_opens_can_change_without_notice() {
+fn a_change_of_any_file_that_a_run_opens_is_noticed() {
     let repo = repository();
     let at = repo.path();
     write(at, ".yamllint.yml", "extends: base.yml\nignore-from-file: .yamlignore\n");
@@ -135,7 +135,7 @@ fn no_file_that_a_run_opens_can_change_without_notice() {
 }
 
 #[test]
-fn a_baseline_accepts_what_is_there_and_nothing_more() {
+fn a_baseline_accepts_present_findings_only() {
     let repo = repository();
     let at = repo.path();
     write(at, "dbt/models/legacy.sql", "select * from {{ ref('nowhere') }}\n");
@@ -146,7 +146,7 @@ fn a_baseline_accepts_what_is_there_and_nothing_more() {
     assert_eq!(code, 0, "{all}");
     assert!(all["summary"]["baselined"].as_u64() > Some(1), "{all}");
 
-    // Lines may move; what comes on top is reported.
+    // Lines may move; additional findings are reported.
     write(
         at,
         "dbt/models/legacy.sql",
@@ -155,7 +155,7 @@ fn a_baseline_accepts_what_is_there_and_nothing_more() {
     let (code, found) = findings(at, &["--only", "dbt"]);
     assert_eq!((code, found), (1, set(&["unresolved-ref dbt/models/legacy.sql:2"])));
 
-    // What is corrected is dropped, and a day that is over ends the acceptance.
+    // Entries of fixed findings are dropped, and expired entries no longer accept theirs.
     write(at, "dbt/models/legacy.sql", "select order_id from {{ ref('orders') }}\n");
     assert!(document(at, &[]).1["summary"]["baseline_unused"].as_u64() > Some(0));
     let file = at.join("policies/lint-baseline.toml");
@@ -171,7 +171,7 @@ fn a_baseline_accepts_what_is_there_and_nothing_more() {
 }
 
 #[test]
-fn an_editor_gets_the_findings_of_what_it_holds() {
+fn an_editor_gets_the_findings_of_its_buffer() {
     use std::io::Write as _;
     let repo = repository();
     let at = repo.path();
@@ -199,7 +199,7 @@ fn an_editor_gets_the_findings_of_what_it_holds() {
 }
 
 #[test]
-fn a_fix_changes_what_was_asked_for_and_nothing_else() {
+fn a_fix_changes_only_the_requested_files_and_groups() {
     let repo = repository();
     let at = repo.path();
     let (sql, yaml) = ("SELECT 1 as a", "a: 1  ");

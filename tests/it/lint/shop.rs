@@ -1,5 +1,5 @@
-//! A project as people write them, with macros that override dbt's and call packages that are not there: all
-//! of it renders, and what it is made of resolves.
+//! A realistic project, with macros that override dbt's and call packages that are not installed: all files
+//! render, and all references resolve.
 
 use super::{document, git, write};
 
@@ -109,7 +109,7 @@ const FILES: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn a_shop_with_macros_of_its_own_renders_as_a_whole() {
+fn a_shop_project_with_its_own_macros_renders_completely() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = folder.path();
     git(at, &["init", "-q"]);
@@ -130,7 +130,7 @@ fn a_shop_with_macros_of_its_own_renders_as_a_whole() {
     assert!(unreadable.is_empty(), "{unreadable:#?}");
     assert_eq!(document["summary"]["skipped_unreadable"], 0);
 
-    // It is read in earnest: a macro with a mistake, and a ref of nothing, are found in it.
+    // The check is real: a macro with a mistake and an unresolved ref are found.
     write(at, "models/marts/wrong.sql", "select {{ cents_to_dollars( }}\n");
     write(at, "models/marts/lost.sql", "select order_id\nfrom {{ ref('stg_customers') }}\n");
     let found = super::findings(at, &[]).1;

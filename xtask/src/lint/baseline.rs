@@ -1,8 +1,8 @@
-//! `policies/lint-baseline.toml`: what was found when a repository took up `lint`, accepted until a day.
+//! `policies/lint-baseline.toml`: findings from when a repository adopted `lint`, accepted until a date.
 //!
-//! A legacy project cannot be cleaned in one commit. Its findings are written down once; what comes on top of them is
-//! reported. Entries expire, and a run that sees everything says how many nothing needs any more, so a baseline only
-//! shrinks. Leaked credentials have a baseline of their own, with reasons.
+//! A legacy project cannot be cleaned in one commit. Its findings are recorded once; only additional ones are
+//! reported. Entries expire, and a run over the whole repository reports how many are no longer needed, so a baseline
+//! only shrinks. Leaked credentials have a separate baseline, with reasons.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -64,7 +64,7 @@ impl Baseline {
         }
         let text = std::fs::read_to_string(&path).with_context(|| format!("failed to read {FILE}"))?;
         Self::parse(&text).with_context(|| {
-            format!("failed to understand {FILE}; `cargo xtask lint --update-baseline` writes it anew")
+            format!("failed to understand {FILE}; `cargo xtask lint --update-baseline` rewrites it")
         })
     }
 
@@ -126,12 +126,12 @@ impl Baseline {
     }
 }
 
-/// Whether the baseline may hold such a finding: not a leaked credential, nor what is wrong with a policy.
+/// Whether the baseline may accept such a finding: not a leaked credential, nor a fault of a policy.
 pub(super) fn is_covered(finding: &Finding) -> bool {
     !matches!(finding.group, Group::Secrets | Group::Policy)
 }
 
-/// The same for the same thing said of the same file, wherever in it.
+/// Equal for findings of the same rule and message in the same file, at any position.
 fn fingerprint(finding: &Finding) -> String {
     let digest = Digest::default().with(&finding.rule).with(&finding.path).with(&finding.message);
     digest.short().chars().take(16).collect()

@@ -1,8 +1,8 @@
-//! What was found before: unchanged files are not judged twice.
+//! The cache of results: unchanged files are not checked twice.
 //!
-//! A key is the digest of all that decides a result (group, configuration, path, content, and this
-//! very build of the toolkit), so an entry is never wrong, only unused. The file may be deleted at any
-//! time; one that cannot be read is as good as none.
+//! A key is the digest of everything that determines a result (group, configuration, path, content, and this
+//! exact build of the toolkit), so an entry is never wrong, only unused. The file may be deleted at any
+//! time; an unreadable one is treated as missing.
 
 use std::collections::HashMap;
 use std::fs;
@@ -16,26 +16,26 @@ use crate::core::finding::Finding;
 use crate::system::digest::Digest;
 use crate::system::repo::Repo;
 
-/// What judging one file, or the project, gave.
+/// The result of checking one file, or the project.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Judged {
+pub(super) struct Evaluated {
     pub(super) findings: Vec<Finding>,
     /// Findings that a comment in the file waives.
     pub(super) allowed_inline: u64,
-    /// Why some of it could not be looked at.
+    /// Why a part of it could not be checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) unknown: Option<String>,
-    /// What the settings only want to be warned of.
+    /// Violations that the settings downgrade to warnings.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) warnings: Vec<String>,
 }
 
 pub(super) struct Cache {
-    /// `None` where the cache is switched off or has no place.
+    /// `None` if the cache is switched off or has no location.
     file: Option<PathBuf>,
-    /// The results of former runs. Most files have no finding: those need no value.
+    /// The results of earlier runs. Most files have no finding and need no value.
     known: HashMap<String, Kept>,
-    new: Mutex<HashMap<String, Option<Judged>>>,
+    new: Mutex<HashMap<String, Option<Evaluated>>>,
     stamp: String,
 }
 
@@ -45,13 +45,13 @@ struct Stored {
     results: HashMap<String, Kept>,
 }
 
-/// A result, and how many runs ago it was last of use.
+/// A result, and how many runs ago it was last used.
 #[derive(Serialize, Deserialize)]
 struct Kept {
     #[serde(default, skip_serializing_if = "is_fresh")]
     age: u8,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    judged: Option<Judged>,
+    evaluated: Option<Evaluated>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
@@ -59,8 +59,8 @@ fn is_fresh(age: &u8) -> bool {
     *age == 0
 }
 
-/// Runs over a part of the repository keep what they did not use for so many runs: commits alternate between
-/// files, and results of files that are gone must not stay for ever.
+/// How many runs over a part of the repository keep an entry that they did not use: commits alternate between
+/// files, and results of deleted files must not stay forever.
 const OLDEST: u8 = 50;
 
 impl Cache {
@@ -77,44 +77,44 @@ impl Cache {
         Self { file, known, new: Mutex::default(), stamp }
     }
 
-    /// What is known under `key`, else what `judge` finds; and whether it was known.
+    /// The cached result of `key`, else that of `evaluate`; and whether it was cached.
     pub(super) fn get<E>(
         &self,
         key: Digest,
-        judge: impl FnOnce() -> Result<Judged, E>,
-    ) -> Result<(Judged, bool), E> {
+        evaluate: impl FnOnce() -> Result<Evaluated, E>,
+    ) -> Result<(Evaluated, bool), E> {
         let key = key.short();
         if let Some(known) = self.known.get(&key) {
-            self.keep(key, known.judged.clone());
-            return Ok((known.judged.clone().unwrap_or_default(), true));
+            self.keep(key, known.evaluated.clone());
+            return Ok((known.evaluated.clone().unwrap_or_default(), true));
         }
-        let judged = judge()?;
-        self.keep(key, (judged != Judged::default()).then(|| judged.clone()));
-        Ok((judged, false))
+        let evaluated = evaluate()?;
+        self.keep(key, (evaluated != Evaluated::default()).then(|| evaluated.clone()));
+        Ok((evaluated, false))
     }
 
-    fn keep(&self, key: String, judged: Option<Judged>) {
+    fn keep(&self, key: String, evaluated: Option<Evaluated>) {
         if self.file.is_some()
             && let Ok(mut new) = self.new.lock()
         {
-            new.insert(key, judged);
+            new.insert(key, evaluated);
         }
     }
 
-    /// Writes what this run used; with `whole` that is all there is to know, so the rest is forgotten.
-    /// A cache that cannot be written costs time, nothing else.
+    /// Writes the entries that this run used; with `whole` all other entries are dropped, since no file needs them.
+    /// A failed write costs only time, so it is not an error.
     pub(super) fn close(self, whole: bool) {
         let Some(file) = self.file else { return };
         let new = self.new.into_inner().unwrap_or_default();
         let mut results: HashMap<String, Kept> =
-            new.into_iter().map(|(key, judged)| (key, Kept { age: 0, judged })).collect();
+            new.into_iter().map(|(key, evaluated)| (key, Kept { age: 0, evaluated })).collect();
         let grown = results.keys().any(|key| !self.known.contains_key(key));
         if !grown && (!whole || results.len() == self.known.len()) {
             return;
         }
         if !whole {
             for (key, kept) in self.known.into_iter().filter(|(_, kept)| kept.age < OLDEST) {
-                results.entry(key).or_insert(Kept { age: kept.age + 1, judged: kept.judged });
+                results.entry(key).or_insert(Kept { age: kept.age + 1, evaluated: kept.evaluated });
             }
         }
         let stored = Stored { stamp: self.stamp, results };
@@ -152,11 +152,11 @@ mod tests {
         Cache { file: Some(file.to_path_buf()), known, new: Mutex::default(), stamp: "s".to_owned() }
     }
 
-    /// Looks up `keys`, closes the cache, and says how many results are stored.
+    /// Looks up `keys`, closes the cache, and returns how many results are stored.
     fn run(file: &std::path::Path, keys: &[String], whole: bool) -> usize {
         let open = cache(file);
         for key in keys {
-            open.get(Digest::default().with(key), || Ok::<_, ()>(Judged::default())).expect("a result");
+            open.get(Digest::default().with(key), || Ok::<_, ()>(Evaluated::default())).expect("a result");
         }
         open.close(whole);
         cache(file).known.len()

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use super::rule::{Offence, Parameters, Source};
 use crate::core::yaml::{self, Node, Style, Value};
 
-/// One case: files, and what stands against them.
+/// One case: files, and the offences expected in them.
 pub(crate) struct Case {
     name: String,
     node: Node,
@@ -74,8 +74,8 @@ fn to_toml(node: &Node) -> toml::Value {
     }
 }
 
-/// Judges every case of `tests/cases/<group>/`, and fails with all that differ.
-pub(crate) fn hold(group: &str, judge: impl Fn(&Case) -> Vec<Offence>) {
+/// Runs every case of `tests/cases/<group>/`, and fails with all differences.
+pub(crate) fn assert_all(group: &str, check: impl Fn(&Case) -> Vec<Offence>) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/cases").join(group);
     let mut files: Vec<PathBuf> = std::fs::read_dir(&folder)
         .expect("a folder of cases")
@@ -83,7 +83,7 @@ pub(crate) fn hold(group: &str, judge: impl Fn(&Case) -> Vec<Offence>) {
         .filter(|path| path.extension().is_some_and(|extension| extension == "yml"))
         .collect();
     files.sort();
-    let (mut judged, mut wrong) = (0, Vec::new());
+    let (mut checked, mut wrong) = (0, Vec::new());
     for file in files {
         let text = std::fs::read_to_string(&file).expect("a readable file");
         let root = yaml::parse_one(&text).expect("YAML").expect("cases");
@@ -96,11 +96,11 @@ pub(crate) fn hold(group: &str, judge: impl Fn(&Case) -> Vec<Offence>) {
                 ),
                 node: node.clone(),
             };
-            judged += 1;
-            wrong.extend(differences(&case, &judge(&case)));
+            checked += 1;
+            wrong.extend(differences(&case, &check(&case)));
         }
     }
-    assert!(judged > 0, "no case in {}", folder.display());
+    assert!(checked > 0, "no case in {}", folder.display());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
@@ -128,7 +128,7 @@ fn differences(case: &Case, offences: &[Offence]) -> Vec<String> {
     wrong
 }
 
-/// The files of this repository whose names `wanted` takes, as the command would hand them over.
+/// The files of this repository whose names `wanted` accepts, as the command would read them.
 pub(crate) fn repository(wanted: impl Fn(&str) -> bool) -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let walk = ignore::WalkBuilder::new(&root).hidden(false).build();
@@ -149,8 +149,8 @@ pub(crate) fn is_one(path: &str, extensions: &[&str]) -> bool {
     path.rsplit_once('.').is_some_and(|(_, extension)| extensions.contains(&extension))
 }
 
-/// What stands against files that should be clean, to read in a failed test.
-pub(crate) fn told(offences: &[Offence]) -> String {
+/// The offences in files that should be clean, for the message of a failed test.
+pub(crate) fn listed(offences: &[Offence]) -> String {
     let line =
         |o: &Offence| format!("{} {}:{}:{}: {}", o.rule, o.path, o.span.line, o.span.column, o.message);
     offences.iter().map(line).collect::<Vec<_>>().join("\n")

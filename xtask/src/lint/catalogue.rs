@@ -1,4 +1,4 @@
-//! Every rule of `lint` by name, with its words: ours, and those of the libraries for style.
+//! Every rule of `lint` by name, with its texts: our own, and those of the style libraries.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use crate::core::finding::{Group, Severity};
 use crate::secrets;
 use crate::system::repo::Repo;
 
-/// A rule as people ask for it.
+/// A rule as users see it.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) name: Cow<'static, str>,
@@ -66,9 +66,10 @@ impl From<&'static yaml::Described> for Entry {
             group: Group::Yaml,
             severity: Severity::Low,
             summary: rule.summary.into(),
-            why: format!("Style that `.yamllint.yml` asks for; yamllint documents it: {}", rule.url()).into(),
+            why: format!("A style rule that `.yamllint.yml` enables; yamllint documents it: {}", rule.url())
+                .into(),
             example: Cow::default(),
-            remedy: "run `cargo xtask lint --fix`, or write it as the message asks".into(),
+            remedy: "run `cargo xtask lint --fix`, or change it as the message says".into(),
         }
     }
 }
@@ -77,7 +78,7 @@ static ALL: LazyLock<BTreeMap<String, Entry>> = LazyLock::new(|| {
     let ours = [common::RULES, dbt::RULES, dbt_v2::RULES, sql::RULES, workflow::RULES, yaml::RULES];
     let ours = ours.into_iter().flatten().map(|rule| Entry::from(*rule));
     let style = sql::described().into_iter().map(Entry::from).chain(yaml::DESCRIBED.iter().map(Entry::from));
-    // A rule of ours keeps its words where a library has one of the same name.
+    // Our own rule replaces one of a library with the same name.
     style.chain(ours).map(|entry| (entry.name.to_string(), entry)).collect()
 });
 
@@ -114,8 +115,9 @@ pub(super) fn explain(rule: &str, repo: &Repo) -> Result<String> {
         return Ok(found);
     }
     let close: Vec<&str> = ALL.keys().map(String::as_str).filter(|name| name.contains(rule)).collect();
-    let hint = if close.is_empty() { String::new() } else { format!("; did you mean {}?", close.join(", ")) };
-    bail!("there is no rule `{rule}`{hint} `cargo xtask lint --rules` lists them all")
+    let hint =
+        if close.is_empty() { String::new() } else { format!(" (did you mean {}?)", close.join(", ")) };
+    bail!("there is no rule `{rule}`{hint}; `cargo xtask lint --rules` lists all rules")
 }
 
 fn how_to_waive(entry: &Entry) -> String {
@@ -123,11 +125,11 @@ fn how_to_waive(entry: &Entry) -> String {
         "To accept one place, end its line with a comment:\n\n    xtask:allow({name})\n\n{noqa}\
          To accept it in some files until a day, add to policies/lint.toml:\n\n    \
          [[waivers]]\n    rule = \"{name}\"\n    path = \"dbt/models/legacy/**\"\n    \
-         reason = \"why it is no danger, and what will be done\"\n    until = 2027-01-31\n\n\
-         To judge it otherwise everywhere:\n\n    [rules.{quoted}]\n    severity = \"low\"   # or \"off\"\n",
+         reason = \"why it is safe, and what will be done\"\n    until = 2027-01-31\n\n\
+         To change its severity everywhere:\n\n    [rules.{quoted}]\n    severity = \"low\"   # or \"off\"\n",
         name = entry.name,
         noqa = if entry.group == Group::Sql {
-            format!("or, as sqlfluff has it, `-- noqa: {}`.\n\n", entry.name)
+            format!("or use sqlfluff's `-- noqa: {}`.\n\n", entry.name)
         } else {
             String::new()
         },
@@ -136,22 +138,22 @@ fn how_to_waive(entry: &Entry) -> String {
     )
 }
 
-/// `--rules`: all of them in Markdown; `policies/RULES.md` is this.
+/// `--rules`: all of them in Markdown, the content of `policies/RULES.md`.
 pub(super) fn document() -> String {
     let mut text = String::from(
         "# Rules of `cargo xtask lint`\n\n\
          Written by `cargo xtask lint --rules > policies/RULES.md`; a test keeps it current. `cargo xtask lint --explain RULE`\n\
-         prints one, with how to waive it. Severities, scopes, parameters and waivers stand in `policies/lint.toml`.\n\
-         The rules for leaked credentials stand in `policies/secrets.toml`. Those of style are\n\
-         [sqlfluff's](https://docs.sqlfluff.com/en/stable/reference/rules.html), asked for in `.sqlfluff`, and\n\
-         [yamllint's](https://yamllint.readthedocs.io/en/stable/rules.html), asked for in `.yamllint.yml`.\n",
+         prints one, and how to waive it. Severities, scopes, parameters and waivers are set in `policies/lint.toml`.\n\
+         The rules for leaked credentials are in `policies/secrets.toml`. Those of style are\n\
+         [sqlfluff's](https://docs.sqlfluff.com/en/stable/reference/rules.html), configured in `.sqlfluff`, and\n\
+         [yamllint's](https://yamllint.readthedocs.io/en/stable/rules.html), configured in `.yamllint.yml`.\n",
     );
     for group in [Group::Sql, Group::Yaml, Group::Dbt, Group::DbtV2, Group::Workflow, Group::Policy] {
         let of_group = || ALL.values().filter(|entry| entry.group == group);
         // Writing to a string cannot fail.
         let _ = write!(
             text,
-            "\n## {}\n\n| rule | severity | what it objects to |\n| --- | --- | --- |\n",
+            "\n## {}\n\n| rule | severity | what it reports |\n| --- | --- | --- |\n",
             group.name()
         );
         for entry in of_group() {

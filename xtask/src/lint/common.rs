@@ -10,8 +10,8 @@ pub(super) static NOT_UTF8: Rule = Rule {
     name: "not-utf8",
     group: Group::Policy,
     severity: Severity::High,
-    summary: "A source file or seed that is not UTF-8.",
-    why: "dbt, Snowflake and GitHub read sources as UTF-8: other bytes turn into other characters, or end the run.",
+    summary: "A source file or seed is not UTF-8.",
+    why: "dbt, Snowflake and GitHub read sources as UTF-8: other bytes become wrong characters, or make the run fail.",
     example: "A file saved as Latin-1: `-- Stückzahl` with the single byte `FC`. Save it as UTF-8.",
     remedy: "save the file as UTF-8",
 };
@@ -20,19 +20,19 @@ pub(super) static WAIVER_EXPIRED: Rule = Rule {
     name: "waiver-expired",
     group: Group::Policy,
     severity: Severity::Medium,
-    summary: "A waiver of `policies/lint.toml` whose last day is over.",
-    why: "A waiver is a promise to mend something by a day. What it waived is reported again.",
-    example: "`until = 2026-01-31` in February. Mend the offence and remove the waiver, or renew date and reason.",
-    remedy: "mend what it waives, or give it a new date and a reason that still holds",
+    summary: "A waiver in `policies/lint.toml` has expired.",
+    why: "A waiver is a promise to fix something by a date. The waived findings are reported again.",
+    example: "`until = 2026-01-31` in February. Fix the offence and remove the waiver, or renew date and reason.",
+    remedy: "fix what it waives, or give it a new date and a reason that is still valid",
 };
 
 pub(super) static WAIVER_UNUSED: Rule = Rule {
     name: "waiver-unused",
     group: Group::Policy,
     severity: Severity::Medium,
-    summary: "A waiver of `policies/lint.toml` that nothing needs.",
-    why: "It would hide the next offence, for a reason that was given for another.",
-    example: "The model was mended, its waiver was left. Remove it.",
+    summary: "A waiver in `policies/lint.toml` matches no finding.",
+    why: "It would hide a new offence, for a reason that was given for another one.",
+    example: "The model was fixed, but its waiver was left. Remove it.",
     remedy: "remove the waiver",
 };
 
@@ -46,12 +46,12 @@ pub(super) fn is_seed(path: &str) -> bool {
     has_extension(path, "csv") && path.split('/').any(|folder| folder == "seeds")
 }
 
-/// Files that only a dbt project has a use for.
+/// Files that only the dbt group reads.
 fn is_of_dbt(path: &str) -> bool {
     has_extension(path, "md") || has_extension(path, "py")
 }
 
-/// Whether a file may hold settings for SQL, as sqlfluff looks for them.
+/// Whether a file may contain settings for SQL, by sqlfluff's rules.
 pub(super) fn is_sql_settings(path: &str) -> bool {
     let file = path.rsplit('/').next().unwrap_or(path);
     super::sql::is_config(file) || file == ".sqlfluffignore"
@@ -73,7 +73,7 @@ pub(super) fn has_extension(path: &str, extension: &str) -> bool {
     path.rsplit_once('.').is_some_and(|(_, found)| found.eq_ignore_ascii_case(extension))
 }
 
-/// The group that judges the text of a file.
+/// The group that checks the text of a file.
 pub(super) fn group(path: &str) -> Group {
     if is_sql(path) {
         Group::Sql

@@ -1,7 +1,7 @@
-//! dbt: what the project graph tells about models, sources, tests and packages.
+//! dbt: rules on the project graph: models, sources, tests and packages.
 //!
-//! Each rule is one file: its words, its parameters, and one function from the graph to offences. A rule
-//! says nothing where only a run could tell.
+//! Each rule is one file: its texts, its parameters, and one function from the graph to offences. A rule
+//! reports nothing that only a run could decide.
 
 mod custom_schema;
 mod cyclic_ref;
@@ -34,7 +34,7 @@ use super::rule::{Offence, Parameters, Rule};
 use crate::core::finding::Span;
 use crate::dbt::graph::{Graph, Node, Project};
 
-/// A rule's way from the graph to offences, with or without parameters.
+/// A rule's function from the graph to offences, with or without parameters.
 enum Check {
     Plain(fn(&Project<'_>) -> Vec<Offence>),
     Tuned(fn(&Project<'_>, &Parameters) -> Result<Vec<Offence>>),
@@ -79,7 +79,7 @@ pub(crate) const RULES: &[&Rule] = &{
     rules
 };
 
-/// Everything that the rules object to, in the order of files.
+/// The offences of all rules, sorted by file.
 pub(crate) fn check(graph: &Graph<'_>, parameters: &Parameters) -> Result<Vec<Offence>> {
     let mut offences = Vec::new();
     for project in &graph.projects {
@@ -95,8 +95,8 @@ pub(crate) fn check(graph: &Graph<'_>, parameters: &Parameters) -> Result<Vec<Of
     Ok(offences)
 }
 
-/// Where something that is missing from a node's properties is told: at its entry, else at its file.
-fn told_at<'a>(project: &'a Project<'_>, node: &'a Node<'_>) -> (&'a str, Span) {
+/// The place at which a missing property of a node is reported: its entry, else its file.
+fn reported_at<'a>(project: &'a Project<'_>, node: &'a Node<'_>) -> (&'a str, Span) {
     project.entry(node).map_or((node.path, node.span), |entry| (entry.path, entry.span))
 }
 
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn cases_hold() {
-        cases::hold("dbt", |case| {
+        cases::assert_all("dbt", |case| {
             let mut sources = case.sources();
             if !sources.iter().any(|source| source.path.ends_with("dbt_project.yml")) {
                 sources.push(Source { path: "dbt_project.yml".to_owned(), text: "name: shop\n".to_owned() });
@@ -133,7 +133,7 @@ mod tests {
         let graph = Graph::build(&files, &paths);
         assert!(graph.projects[0].models().count() > 10);
         let offences = check(&graph, &Parameters::default()).expect("offences");
-        assert!(offences.is_empty(), "{}", cases::told(&offences));
+        assert!(offences.is_empty(), "{}", cases::listed(&offences));
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! dbt v2: what the native engine refuses that dbt v1 accepts, so that a switch holds no surprise.
+//! dbt v2: input that dbt v1 accepts and the native engine rejects, so that a switch brings no surprises.
 //!
-//! Only asked for by name (`--only dbt-v2`): a project that stays on v1 has no use for it. What v2 knows is read from
-//! the JSON schemas that dbt publishes (`keys.json`); what is not in a file, such as a missing environment variable, is
-//! left to dbt. Duplicate keys, which v2 refuses too, are `key-duplicates` of the group `yaml`.
+//! It runs only if selected (`--only dbt-v2`): a project that stays on v1 does not need it. The keys of v2 come from
+//! the JSON schemas that dbt publishes (`keys.json`); faults outside of files, such as a missing environment variable,
+//! are left to dbt. Duplicate keys, which v2 rejects too, are `key-duplicates` of the group `yaml`.
 
 mod argument_key;
 mod keys;
@@ -41,7 +41,7 @@ pub(crate) const RULES: &[&Rule] = &[
     &unprefixed_config::RULE,
 ];
 
-/// Everything that dbt v2 would object to, in the order of files.
+/// Everything that dbt v2 would reject, sorted by file.
 pub(crate) fn check(graph: &Graph<'_>, sources: &[&Source]) -> Vec<Offence> {
     let mut offences: Vec<Offence> = graph
         .projects
@@ -56,7 +56,7 @@ pub(crate) fn check(graph: &Graph<'_>, sources: &[&Source]) -> Vec<Offence> {
     offences
 }
 
-/// The text of a property file or `dbt_project.yml` as dbt v2 wants it, as far as that means the same.
+/// The text of a property file or `dbt_project.yml` as dbt v2 expects it, if its meaning stays the same.
 pub(crate) fn fix(source: &Source) -> Option<String> {
     let name = source.path.rsplit('/').next().unwrap_or(&source.path);
     let text = if name == "dbt_project.yml" {
@@ -71,7 +71,7 @@ pub(crate) fn fix(source: &Source) -> Option<String> {
 
 /// Something that a property file describes.
 struct Thing<'a> {
-    /// As `keys.json` calls its kind.
+    /// Its kind, as named in `keys.json`.
     kind: &'static str,
     path: &'a str,
     node: &'a Yaml,
@@ -88,7 +88,7 @@ fn things<'a>(project: &'a Project<'_>) -> Vec<Thing<'a>> {
     let mut last: Option<&Yaml> = None;
     for table in &project.sources {
         let parent = &*table.parent;
-        // A source has several tables, and stands before the first of them once.
+        // A source has several tables; it is listed once, before the first of them.
         if last.is_none_or(|last| !std::ptr::eq(last, parent)) {
             all.push(Thing { kind: "sources", path: table.path, node: parent });
         }
@@ -104,11 +104,11 @@ fn add<'a>(all: &mut Vec<Thing<'a>>, kind: &'static str, path: &'a str, node: &'
     all.extend(columns.iter().map(|node| Thing { kind: "columns", path, node }));
 }
 
-/// A test that a property file asks for, with its arguments.
+/// A test in a property file, with its arguments.
 struct Test<'a> {
     path: &'a str,
     name: &'a str,
-    /// What is written below its name, or beside `test_name`.
+    /// The mapping below its name, or the one that contains `test_name`.
     body: &'a Yaml,
 }
 
@@ -123,7 +123,7 @@ fn tests_of<'a>(node: &'a Yaml, path: &'a str) -> Vec<Test<'a>> {
         if let Some(name) = item.get("test_name").and_then(Yaml::text) {
             return Some(Test { path, name, body: item });
         }
-        // `- unique: {…}`; beside the name there may be nothing else.
+        // `- unique: {…}`; no other key may be next to the name.
         let [(name, body)] = item.entries() else { return None };
         Some(Test { path, name: name.text()?, body })
     };
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn cases_hold() {
-        cases::hold("dbt_v2", |case| {
+        cases::assert_all("dbt_v2", |case| {
             let mut sources = case.sources();
             if !sources.iter().any(|source| source.path.ends_with("dbt_project.yml")) {
                 sources.push(Source { path: "dbt_project.yml".to_owned(), text: "name: shop\n".to_owned() });
@@ -155,7 +155,7 @@ mod tests {
         let graph = Graph::build(&files, &[]);
         assert!(!tests(&graph.projects[0]).is_empty() && things(&graph.projects[0]).len() > 50);
         let offences = check(&graph, &files);
-        assert!(offences.is_empty(), "{}", cases::told(&offences));
+        assert!(offences.is_empty(), "{}", cases::listed(&offences));
     }
 
     #[test]
@@ -192,7 +192,7 @@ mod tests {
                 "name: a\nmodels: {a: {materialized: view}}\n",
                 Some("name: a\nmodels: {a: {+materialized: view}}\n"),
             ),
-            // It says the same twice: which one counts is for a person to say.
+            // It sets the same key twice: a person has to decide which one applies.
             ("models/a.yml", "models:\n  - name: a\n    config: {meta: {a: 1}}\n    meta: {b: 2}\n", None),
             // `b` may be a folder.
             ("dbt_project.yml", "name: a\nmodels: {a: {schema: {b: {+enabled: true}}}}\n", None),

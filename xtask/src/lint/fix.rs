@@ -1,7 +1,7 @@
-//! `lint --fix`: mends what can be mended without doubt, before the pass reports the rest.
+//! `lint --fix`: applies safe fixes before the pass reports the rest.
 //!
-//! Each group says what its mended text is, and only where that means the same; here it is written, whole
-//! or not at all, with the permissions that the file had.
+//! Each group returns the fixed text, and only if its meaning is unchanged; this module writes it atomically,
+//! with the permissions that the file had.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -28,7 +28,7 @@ pub(super) fn run(
 ) -> Result<usize> {
     let read = |input: &Input| {
         let mut text = String::new();
-        // What is no text, or has gone, is for the pass to tell.
+        // The pass reports files that are missing or are not text.
         input.open().and_then(|mut file| file.read_to_string(&mut text)).ok()?;
         Some(Source { path: input.path.clone(), text })
     };
@@ -39,7 +39,7 @@ pub(super) fn run(
         .filter_map(|input| Some((input, read(input)?)))
         .collect();
     let all: Vec<&Source> = files.iter().map(|(_, source)| source).collect();
-    // Settings that cannot be understood are for the pass to report; the other groups are corrected.
+    // The pass reports invalid settings; the other groups are fixed.
     let config = project::yaml_config(&all, repo.root()).ok();
     let folders = project::folders(&all);
     let roots: Vec<&str> = all.iter().filter_map(|source| project::root_of_project(&source.path)).collect();
@@ -51,7 +51,7 @@ pub(super) fn run(
         };
         sql.get_or_init(load).as_ref().map_err(|error| anyhow::anyhow!("{error}"))
     };
-    let mended: Vec<Option<()>> = files
+    let fixed: Vec<Option<()>> = files
         .par_iter()
         .filter(|(input, _)| input.wanted)
         .map(|(input, source)| {
@@ -77,11 +77,11 @@ pub(super) fn run(
             };
             let (Some(text), Some(path)) = (text, input.in_tree()) else { return Ok(None) };
             write(path, &text)?;
-            tracing::info!("mended {}", source.path);
+            tracing::info!("fixed {}", source.path);
             Ok(Some(()))
         })
         .collect::<Result<_>>()?;
-    Ok(mended.into_iter().flatten().count())
+    Ok(fixed.into_iter().flatten().count())
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {

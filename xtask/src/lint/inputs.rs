@@ -1,7 +1,7 @@
-//! Which files `lint` looks at, and where what stands in them comes from.
+//! The files that `lint` reads, and where their content comes from.
 //!
-//! Judging needs more than is judged: the findings of a model depend on the macros and on the other
-//! models. So every file of the repository is listed, and each says whether its findings are wanted.
+//! A check reads more files than it reports on: the findings of a model depend on the macros and on the other
+//! models. So every file of the repository is listed, with a flag that says whether its findings are wanted.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
@@ -18,13 +18,13 @@ use crate::dbt::graph::packages;
 use crate::system::git::{self, Blob, Changes};
 use crate::system::repo::Repo;
 
-/// What the caller wants looked at.
+/// The files that the caller asks for.
 #[derive(Debug, Default)]
 pub(super) struct Wanted<'a> {
     pub(super) paths: &'a [PathBuf],
     pub(super) staged: bool,
     pub(super) since: Option<&'a str>,
-    /// A path, and the text that is to be looked at in the place of what is there.
+    /// A path, and the text to check instead of the file's content.
     pub(super) stdin: Option<&'a (PathBuf, Vec<u8>)>,
 }
 
@@ -34,19 +34,19 @@ pub(super) struct Input {
     /// Relative to the root, with slashes; as given for files outside it.
     pub(super) path: String,
     place: Place,
-    /// Whether its findings are wanted; the others are read for what they say of these.
+    /// Whether its findings are wanted; the other files are read because results depend on them.
     pub(super) wanted: bool,
 }
 
 #[derive(Clone, Debug)]
 enum Place {
     Tree(PathBuf),
-    /// As the index or a commit holds it, where that differs from the work tree.
+    /// The content in the index or in a commit, if it differs from the work tree.
     Index(Vec<u8>),
 }
 
 impl Input {
-    /// Opens what is to be judged. The file may have vanished since it was listed.
+    /// Opens the content to check. The file may have been deleted since it was listed.
     pub(super) fn open(&self) -> io::Result<Box<dyn Read + '_>> {
         Ok(match &self.place {
             Place::Tree(path) => Box::new(File::open(path)?),
@@ -61,7 +61,7 @@ impl Input {
         }
     }
 
-    /// The file that a fix may be written to; `None` for what stands in the index.
+    /// The file that a fix may be written to; `None` for content of the index.
     pub(super) fn in_tree(&self) -> Option<&Path> {
         match &self.place {
             Place::Tree(path) => Some(path),
@@ -70,7 +70,7 @@ impl Input {
     }
 }
 
-/// The files, and which of their lines changed where only those are wanted.
+/// The files, and which of their lines changed, if only those are wanted.
 #[derive(Debug, Default)]
 pub(super) struct Inputs {
     pub(super) files: Vec<Input>,
@@ -87,8 +87,8 @@ impl Inputs {
         let tracked = root.join(".git").exists();
         if !tracked && (wanted.staged || wanted.since.is_some()) {
             bail!(
-                "{} is no git repository, so nothing is staged and nothing changed since a revision; \
-                 `git init` makes it one",
+                "{} is not a git repository, so nothing is staged and nothing changed since a revision; \
+                 `git init` creates one",
                 root.display()
             );
         }
@@ -122,7 +122,7 @@ impl Inputs {
         Ok(inputs)
     }
 
-    /// Puts `text` in the place of the file at `path`, and leaves only that wanted.
+    /// Replaces the file at `path` by `text`, and marks only that as wanted.
     fn take_typed(&mut self, root: &Path, path: &Path, text: &[u8]) -> Result<()> {
         let full = std::path::absolute(path).with_context(|| format!("failed to read {}", path.display()))?;
         let shown = display_path(root, &full);
@@ -144,8 +144,8 @@ impl Inputs {
         roots.map(str::to_owned).collect()
     }
 
-    /// The repository's files as the base has them, with the same paths wanted: what was found in them was there
-    /// before the change.
+    /// The repository's files in the base revision, with the same paths wanted: their findings existed before the
+    /// change.
     pub(super) fn base(&self, root: &Path) -> Result<Self> {
         let changed = self.changed.as_deref().unwrap_or_default();
         let wanted: HashSet<&str> =
@@ -169,8 +169,8 @@ impl Inputs {
         Ok(Self { files, changed: self.changed.clone(), ..Self::default() })
     }
 
-    /// Adds the installed packages of every project, which git ignores: what they bring decides about the files of
-    /// the project. Nothing in them is wanted.
+    /// Adds the installed packages of every project, which git ignores: findings in the files of the project depend
+    /// on them. Findings in the packages are not wanted.
     fn add_packages(&mut self, root: &Path) {
         let known: HashSet<String> = self.files.iter().map(|file| file.path.clone()).collect();
         let mut homes = Vec::new();
@@ -194,8 +194,8 @@ impl Inputs {
         }
     }
 
-    /// Leaves only what lies below `paths` wanted, and adds what of it the repository does not list:
-    /// a file that was named is looked at even if git ignores it.
+    /// Marks only files below `paths` as wanted, and adds those that the repository does not list: a file that is
+    /// named is checked even if git ignores it.
     fn select(&mut self, root: &Path, paths: &[PathBuf]) -> Result<()> {
         let mut prefixes = Vec::new();
         let mut added = Vec::new();
@@ -230,8 +230,8 @@ fn below(path: &str, prefix: &str) -> bool {
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || prefix.ends_with('/'))
 }
 
-/// A regular file of the work tree. Links are not followed: what they point to is judged where it
-/// lies, and a circle of them cannot be walked.
+/// A regular file of the work tree. Links are not followed: their targets are checked at their own paths, and
+/// a cycle of links cannot be walked.
 fn in_tree(root: &Path, path: PathBuf) -> Option<Input> {
     let meta = path.symlink_metadata().ok()?;
     let shown = display_path(root, &path);
@@ -256,7 +256,7 @@ fn below_packages(home: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// What lies below a folder that is no repository, without what its `.gitignore` files leave out.
+/// The files below a folder that is not a repository, except those that its `.gitignore` files exclude.
 fn walked(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut builder = WalkBuilder::new(folder);
     builder.hidden(false).require_git(false).follow_links(false);
@@ -268,11 +268,11 @@ fn walked(folder: &Path) -> Result<Vec<PathBuf>> {
                 files.push(entry.into_path());
             }
             Ok(_) => {}
-            // The rest of the tree is still worth looking at; a root that cannot be read is not.
+            // An unreadable root is an error; an unreadable part of the tree does not stop the rest.
             Err(error) if error.depth() == Some(0) => {
                 return Err(error).with_context(|| format!("failed to read {}", folder.display()));
             }
-            Err(error) => tracing::warn!("not looked at: {error}"),
+            Err(error) => tracing::warn!("not checked: {error}"),
         }
     }
     Ok(files)

@@ -1,9 +1,9 @@
-//! The pass itself: every file is read once, its digest looked up, and judged by the groups it
-//! concerns.
+//! The pass itself: every file is read once, its digest looked up, and checked by the groups that apply
+//! to it.
 //!
-//! Three steps, each parallel over files. Reading keeps the text of what SQL, YAML and dbt need; a file
-//! of any size is scanned for secrets as it streams by. Then single files are judged, then the dbt
-//! project as a whole. All of it goes through the cache.
+//! Three steps, each parallel over files. Reading keeps the texts that SQL, YAML and dbt need; files of any
+//! size are scanned for secrets as a stream. Then single files are checked, then the dbt project as a
+//! whole. All results go through the cache.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::Read as _;
@@ -13,7 +13,7 @@ use std::sync::{Mutex, OnceLock};
 use anyhow::Result;
 use rayon::prelude::*;
 
-use super::cache::{Cache, Judged};
+use super::cache::{Cache, Evaluated};
 use super::inputs::{Input, Inputs};
 use super::rule::{Offence, Source};
 use super::settings::Settings;
@@ -24,23 +24,23 @@ use crate::secrets::FileScanner;
 use crate::system::digest::{self, Digest};
 use crate::system::repo::Repo;
 
-/// A text larger than this is no source that people write: it is scanned for secrets only.
+/// A text larger than this was not written by hand: it is scanned for secrets only.
 const LARGEST_SOURCE: u64 = 4 << 20;
 
-/// How far an excerpt goes on each side of what a finding is about, in characters.
+/// How far an excerpt extends on each side of a finding, in characters.
 const EXCERPT: usize = 60;
 
-/// What was looked at and what was not; all of it is in the summary.
+/// What was checked and what was not; the summary shows all of it.
 #[derive(Default)]
 pub(super) struct Counts {
     pub(super) files: AtomicU64,
-    pub(super) judged: AtomicU64,
+    pub(super) evaluated: AtomicU64,
     pub(super) cached: AtomicU64,
     pub(super) unreadable: AtomicU64,
     pub(super) oversized: AtomicU64,
     pub(super) binary: AtomicU64,
     pub(super) allowed_inline: AtomicU64,
-    /// Files of which some could not be looked at: not known to be clean.
+    /// Files that could be checked only in part: not known to be clean.
     pub(super) unknown: AtomicU64,
 }
 
@@ -56,9 +56,9 @@ pub(super) struct Pass<'a> {
     pub(super) settings: &'a Settings,
     pub(super) cache: &'a Cache,
     pub(super) counts: Counts,
-    /// Groups that could not look, and why: the others still report.
+    /// Groups that failed, and why: the others still report.
     pub(super) failures: Mutex<BTreeSet<(Group, String)>>,
-    /// Settings that have no effect, and what is assumed in the place of one that is missing.
+    /// Settings that have no effect, and the values assumed for missing ones.
     pub(super) notes: Mutex<BTreeSet<String>>,
 }
 
@@ -75,9 +75,9 @@ pub(super) struct Found {
 struct Read<'a> {
     input: &'a Input,
     digest: [u8; 32],
-    /// The text, where a group other than secrets may want it.
+    /// The text, if a group other than secrets may need it.
     text: Option<String>,
-    /// What reading it gave: leaked credentials, and that it is no text.
+    /// Findings of reading it: leaked credentials, or that it is not text.
     findings: Vec<Finding>,
 }
 
@@ -101,7 +101,7 @@ impl<'a> Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// Every finding of the wanted files, before the policy has its say.
+    /// Every finding of the wanted files, before the policy is applied.
     pub(super) fn run(&self, inputs: &Inputs) -> Result<Found> {
         let scanner = OnceLock::new();
         let secrets = Digest::default().with("secrets").with(FileScanner::configuration(self.repo));
@@ -112,20 +112,20 @@ impl Pass<'_> {
             .collect::<Result<_>>()?;
         let of_reading: Vec<Finding> =
             read.iter_mut().flat_map(|read| std::mem::take(&mut read.findings)).collect();
-        let mut found = self.judge(read, inputs);
+        let mut found = self.evaluate(read, inputs);
         found.wanted.splice(0..0, of_reading);
         Ok(found)
     }
 
-    /// Notes that a group could not look.
+    /// Records that a group failed.
     fn fail(&self, group: Group, error: &anyhow::Error) {
         if let Ok(mut failures) = self.failures.lock() {
             failures.insert((group, format!("{error:#}")));
         }
     }
 
-    /// Reads a file, and scans it for secrets where its findings are wanted. `None` where there is
-    /// nothing to be had of it.
+    /// Reads a file, and scans it for secrets if its findings are wanted. `None` if no group needs it or it
+    /// cannot be read.
     fn read<'a>(
         &self,
         input: &'a Input,
@@ -144,9 +144,9 @@ impl Pass<'_> {
             }
             Err(error) => {
                 let Some(io) = error.downcast_ref::<std::io::Error>() else { return Err(error) };
-                // A file that vanishes while we look is not there to be judged.
+                // A file that was deleted during the run needs no check.
                 if io.kind() != std::io::ErrorKind::NotFound {
-                    tracing::warn!("not looked at: {}: {io}", input.path);
+                    tracing::warn!("not checked: {}: {io}", input.path);
                     Counts::add(&self.counts.unreadable, 1);
                 }
                 Ok(None)
@@ -180,9 +180,9 @@ impl Pass<'_> {
             }
             if scan {
                 read.digest = digest::of_content(input.open()?)?;
-                let judged = self
+                let evaluated = self
                     .cached(key(&read.digest), || Ok(scanner()?.scan(&input.path, input.open()?)?.into()))?;
-                read.findings.extend(judged);
+                read.findings.extend(evaluated);
             }
             return Ok(read);
         }
@@ -190,12 +190,12 @@ impl Pass<'_> {
         input.open()?.read_to_end(&mut bytes)?;
         read.digest = digest::of_content(&bytes[..])?;
         if scan {
-            let judged =
+            let evaluated =
                 self.cached(key(&read.digest), || Ok(scanner()?.scan(&input.path, &bytes[..])?.into()))?;
-            read.findings.extend(judged);
+            read.findings.extend(evaluated);
         }
         if keep && is_binary(&bytes) {
-            tracing::warn!("not looked at: {}: it is binary, whatever its name says", input.path);
+            tracing::warn!("not checked: {}: its content is binary, despite its name", input.path);
             Counts::add(&self.counts.binary, 1);
         } else if keep {
             match String::from_utf8(bytes) {
@@ -212,29 +212,29 @@ impl Pass<'_> {
         Ok(read)
     }
 
-    /// Judges what was read: files one by one, then the dbt projects.
-    fn judge(&self, read: Vec<Read<'_>>, inputs: &Inputs) -> Found {
+    /// Checks what was read: single files, then the dbt projects.
+    fn evaluate(&self, read: Vec<Read<'_>>, inputs: &Inputs) -> Found {
         let texts = Texts::of(read);
-        let judge = Judge::new(self, &texts, inputs);
-        judge.note_settings();
+        let evaluator = Evaluator::new(self, &texts, inputs);
+        evaluator.note_settings();
         let all = [Group::Sql, Group::Yaml, Group::Workflow];
         let findings = |wanted: &[(usize, Group)]| -> Vec<Finding> {
-            let judged = wanted
+            let evaluated = wanted
                 .par_iter()
-                .map(|(at, group)| judge.file(&texts.sources[*at], &texts.digests[*at], *group))
+                .map(|(at, group)| evaluator.file(&texts.sources[*at], &texts.digests[*at], *group))
                 .collect::<Vec<_>>();
-            judged.into_iter().flatten().collect()
+            evaluated.into_iter().flatten().collect()
         };
         let wanted: Vec<(usize, Group)> =
             texts.wanted.iter().flat_map(|at| all.map(|group| (*at, group))).collect();
-        let mut found = Found { wanted: findings(&wanted), elsewhere: findings(&judge.affected(inputs)) };
+        let mut found = Found { wanted: findings(&wanted), elsewhere: findings(&evaluator.affected(inputs)) };
         for group in [Group::Dbt, Group::DbtV2] {
             if !self.groups.contains(&group) {
                 continue;
             }
             let paths: BTreeSet<&str> =
                 texts.wanted.iter().map(|at| texts.sources[*at].path.as_str()).collect();
-            let (here, elsewhere): (Vec<Finding>, Vec<Finding>) = judge
+            let (here, elsewhere): (Vec<Finding>, Vec<Finding>) = evaluator
                 .projects(inputs, group)
                 .into_iter()
                 .partition(|finding| inputs.changed.is_none() || paths.contains(finding.path.as_str()));
@@ -244,28 +244,28 @@ impl Pass<'_> {
         found
     }
 
-    /// A result that is known, or found now.
-    fn cached(&self, key: Digest, judge: impl FnOnce() -> Result<Judged>) -> Result<Vec<Finding>> {
-        self.cached_of(key, "", judge)
+    /// The cached result, or a new one.
+    fn cached(&self, key: Digest, evaluate: impl FnOnce() -> Result<Evaluated>) -> Result<Vec<Finding>> {
+        self.cached_of(key, "", evaluate)
     }
 
     fn cached_of(
         &self,
         key: Digest,
         path: &str,
-        judge: impl FnOnce() -> Result<Judged>,
+        evaluate: impl FnOnce() -> Result<Evaluated>,
     ) -> Result<Vec<Finding>> {
-        let (judged, known) = self.cache.get(key, judge)?;
-        Counts::add(if known { &self.counts.cached } else { &self.counts.judged }, 1);
-        Counts::add(&self.counts.allowed_inline, judged.allowed_inline);
-        for warning in &judged.warnings {
+        let (evaluated, known) = self.cache.get(key, evaluate)?;
+        Counts::add(if known { &self.counts.cached } else { &self.counts.evaluated }, 1);
+        Counts::add(&self.counts.allowed_inline, evaluated.allowed_inline);
+        for warning in &evaluated.warnings {
             tracing::warn!("{warning}");
         }
-        if let Some(reason) = &judged.unknown {
+        if let Some(reason) = &evaluated.unknown {
             tracing::warn!("not fully checked: {path}: {reason}; `dbt deps` installs packages");
             Counts::add(&self.counts.unknown, 1);
         }
-        Ok(judged.findings)
+        Ok(evaluated.findings)
     }
 
     fn not_text(&self, input: &Input, error: &std::string::FromUtf8Error) -> Option<Finding> {
@@ -277,7 +277,7 @@ impl Pass<'_> {
         let offence = common::NOT_UTF8.offence(
             &input.path,
             Lines::new(bytes).span(at, at + 1),
-            format!("byte {:#04x} is no UTF-8", bytes[at]),
+            format!("byte {:#04x} is not valid UTF-8", bytes[at]),
         );
         Some(finding(offence, &String::from_utf8_lossy(bytes)))
     }
@@ -288,7 +288,7 @@ fn is_binary(bytes: &[u8]) -> bool {
     memchr::memchr(0, &bytes[..bytes.len().min(8000)]).is_some()
 }
 
-/// The texts of sources, with what the cache knows them by.
+/// The texts of sources, with their digests for the cache.
 struct Texts {
     sources: Vec<Source>,
     digests: Vec<[u8; 32]>,
@@ -311,9 +311,9 @@ impl Texts {
     }
 }
 
-/// Judges sources by the groups, with what has to be known of the repository as a whole. What is costly
-/// to make is made when a file needs it, so that a run in which nothing changed needs none of it.
-struct Judge<'a> {
+/// Checks sources by group, with the facts about the repository as a whole that the groups need. Costly
+/// parts are built on first use, so that a run without changes builds none of them.
+struct Evaluator<'a> {
     pass: &'a Pass<'a>,
     texts: &'a Texts,
     all: Vec<&'a Source>,
@@ -326,7 +326,7 @@ struct Judge<'a> {
     keys: BTreeMap<Group, Digest>,
 }
 
-impl<'a> Judge<'a> {
+impl<'a> Evaluator<'a> {
     fn new(pass: &'a Pass<'a>, texts: &'a Texts, inputs: &'a Inputs) -> Self {
         let all: Vec<&Source> = texts.sources.iter().collect();
         let paths: Vec<&str> = inputs.files.iter().map(|file| file.path.as_str()).collect();
@@ -334,9 +334,9 @@ impl<'a> Judge<'a> {
         let yaml = project::yaml_config(&all, pass.repo.root()).map_err(|error| format!("{error:#}"));
         let workflow = workflow::Context::new(paths.iter().copied()).reading(all.iter().copied());
         let (sql, keys) = (OnceLock::new(), BTreeMap::new());
-        let mut judge = Self { pass, texts, all, paths, yaml, workflow, folders, sql, keys };
-        judge.keys = judge.keys();
-        judge
+        let mut evaluator = Self { pass, texts, all, paths, yaml, workflow, folders, sql, keys };
+        evaluator.keys = evaluator.keys();
+        evaluator
     }
 
     fn keys(&self) -> BTreeMap<Group, Digest> {
@@ -367,7 +367,7 @@ impl<'a> Judge<'a> {
             add(Group::Dbt);
         }
         if let (Some(key), Ok(config)) = (keys.get_mut(&Group::Yaml), &self.yaml) {
-            // With all that the settings name: what they extend, and lists of files to ignore.
+            // With all files that the settings name: those they extend, and lists of ignored files.
             config.inputs().iter().for_each(|input| key.add(input));
         }
         for group in [Group::Dbt, Group::Workflow] {
@@ -378,7 +378,7 @@ impl<'a> Judge<'a> {
         keys
     }
 
-    /// Notes what the settings for SQL ask for in vain. Every run says so, whatever is known already.
+    /// Records settings for SQL that have no effect. Every run reports them, also if all results are cached.
     fn note_settings(&self) {
         let wanted = self.texts.wanted.iter().map(|at| self.all[*at].path.as_str());
         let wanted: Vec<&str> = wanted.filter(|path| common::is_sql(path)).collect();
@@ -391,7 +391,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Files that did not change and yet may be judged otherwise: what they are rendered, judged or run with did.
+    /// Unchanged files whose findings may differ, because something they are rendered, checked or run with changed.
     fn affected(&self, inputs: &Inputs) -> Vec<(usize, Group)> {
         let Some(changed) = &inputs.changed else { return Vec::new() };
         let macros = project::macro_folders(&self.folders);
@@ -416,7 +416,7 @@ impl<'a> Judge<'a> {
             .collect()
     }
 
-    /// What a group that looks at single files finds in one.
+    /// The findings of a single-file group in one file.
     fn file(&self, source: &Source, digest: &[u8; 32], group: Group) -> Vec<Finding> {
         let is_yaml = common::is_yaml(&source.path) || common::is_yamllint(&source.path);
         let concerns = match group {
@@ -431,10 +431,10 @@ impl<'a> Judge<'a> {
         let key = self.keys[&group].clone().with(&source.path).with(digest);
         let found = self.pass.cached_of(key, &source.path, || {
             let sql::Checked { offences, warnings, unknown } = self.offences(group, source)?;
-            Ok(Judged { unknown, warnings, ..judged(offences, &source.text) })
+            Ok(Evaluated { unknown, warnings, ..evaluated(offences, &source.text) })
         });
         found.unwrap_or_else(|error| {
-            // Settings of one group that cannot be understood leave the others to report.
+            // Invalid settings of one group do not keep the others from reporting.
             self.pass.fail(group, &error);
             Vec::new()
         })
@@ -461,8 +461,8 @@ impl<'a> Judge<'a> {
         self.sql.get_or_init(load).as_ref().map_err(|error| anyhow::anyhow!("{error}"))
     }
 
-    /// What is wrong with the dbt projects as wholes: in files that are wanted, or anywhere if any file of
-    /// a project is, as a change in one file shows in another. A deleted file counts as changed.
+    /// Findings about whole dbt projects: all of them if any file of a project is wanted, since a change in
+    /// one file can cause a finding in another. A deleted file counts as changed.
     fn projects(&self, inputs: &Inputs, group: Group) -> Vec<Finding> {
         let roots: Vec<&str> =
             self.all.iter().filter_map(|source| project::root_of_project(&source.path)).collect();
@@ -482,9 +482,9 @@ impl<'a> Judge<'a> {
             };
             let texts: HashMap<&str, &str> =
                 self.all.iter().map(|source| (source.path.as_str(), source.text.as_str())).collect();
-            let mut all = Judged::default();
+            let mut all = Evaluated::default();
             for (path, offences) in by_path(offences) {
-                let found = judged(offences, texts.get(path.as_str()).copied().unwrap_or_default());
+                let found = evaluated(offences, texts.get(path.as_str()).copied().unwrap_or_default());
                 all.findings.extend(found.findings);
                 all.allowed_inline += found.allowed_inline;
             }
@@ -505,27 +505,27 @@ fn by_path(offences: Vec<Offence>) -> BTreeMap<String, Vec<Offence>> {
     paths
 }
 
-impl From<crate::secrets::Scanned> for Judged {
+impl From<crate::secrets::Scanned> for Evaluated {
     fn from(scanned: crate::secrets::Scanned) -> Self {
         Self { findings: scanned.findings, allowed_inline: scanned.allowed_inline, ..Self::default() }
     }
 }
 
-/// The offences of one file as findings, without those that a comment on their line allows.
-fn judged(offences: Vec<Offence>, text: &str) -> Judged {
-    let mut judged = Judged::default();
+/// The offences of one file as findings, except those that a comment allows.
+fn evaluated(offences: Vec<Offence>, text: &str) -> Evaluated {
+    let mut evaluated = Evaluated::default();
     for offence in offences {
         if common::allowed_inline(&offence, text) {
-            judged.allowed_inline += 1;
+            evaluated.allowed_inline += 1;
         } else {
-            judged.findings.push(finding(offence, text));
+            evaluated.findings.push(finding(offence, text));
         }
     }
-    number_repeats(&mut judged.findings);
-    judged
+    number_repeats(&mut evaluated.findings);
+    evaluated
 }
 
-/// An offence as a finding, with what the catalogue knows of its rule.
+/// An offence as a finding, completed from the catalogue entry of its rule.
 fn finding(offence: Offence, text: &str) -> Finding {
     let entry = catalogue::entry(&offence.rule);
     let lines = Lines::new(text.as_bytes());
@@ -550,7 +550,7 @@ fn finding(offence: Offence, text: &str) -> Finding {
     }
 }
 
-/// Two equal lines with the same offence are two findings: the second gets a fingerprint of its own.
+/// Two equal lines with the same offence are two findings: the second gets a different fingerprint.
 fn number_repeats(findings: &mut [Finding]) {
     let mut seen = HashMap::<String, u32>::new();
     for finding in findings {
@@ -568,7 +568,7 @@ fn line_of<'a>(text: &'a str, lines: &Lines<'_>, number: usize) -> &'a str {
     text.get(start..end).unwrap_or_default().trim_end_matches('\r')
 }
 
-/// The line with the offence in its middle, cut where it is long.
+/// The line with the offence in its middle, shortened if it is long.
 fn excerpt(line: &str, offence: &Offence) -> Excerpt {
     let span = offence.span;
     let characters: Vec<char> = line.trim_start_matches('\u{feff}').chars().collect();

@@ -1,4 +1,4 @@
-//! What the groups need to know of a whole repository before they look at one of its files.
+//! Facts about the whole repository that the groups need before they check a single file.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ pub(super) fn root_of_project(path: &str) -> Option<&str> {
     path.strip_suffix("dbt_project.yml").filter(|root| root.is_empty() || root.ends_with('/'))
 }
 
-/// Whether a file is one that decides how SQL is rendered or judged, whatever SQL file is looked at.
+/// Whether a file affects how every SQL file is rendered or checked.
 pub(super) fn decides_sql(path: &str, macro_folders: &[String]) -> bool {
     common::is_sql_settings(path)
         || path.ends_with("profiles.yml")
@@ -37,8 +37,8 @@ fn below(path: &str, folder: &str) -> bool {
     path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
 }
 
-/// The folders of every project that hold SQL, and what for; by the defaults of dbt where the project
-/// does not say.
+/// The folders of every project that contain SQL, and their roles; dbt's defaults if the project does not set
+/// them.
 pub(super) fn folders(sources: &[&Source]) -> Vec<(String, Role)> {
     const KINDS: [(&str, &str, Role); 5] = [
         ("model-paths", "models", Role::Model),
@@ -60,7 +60,7 @@ pub(super) fn folders(sources: &[&Source]) -> Vec<(String, Role)> {
     folders
 }
 
-/// The folders among `folders` that hold macros. Generic tests are macros too.
+/// The folders among `folders` that contain macros. Generic tests are macros too.
 pub(super) fn macro_folders(folders: &[(String, Role)]) -> Vec<String> {
     folders
         .iter()
@@ -80,7 +80,7 @@ fn projects<'a>(sources: &[&'a Source]) -> Vec<(&'a str, Node)> {
     found.collect()
 }
 
-/// What SQL is rendered and judged by: each project has macros and variables of its own.
+/// The inputs for rendering and checking SQL: each project has its own macros and variables.
 pub(super) fn sql_inputs(sources: &[&Source], folders: &[(String, Role)]) -> sql::Inputs {
     let styles: Vec<(String, String)> = sources
         .iter()
@@ -168,7 +168,7 @@ fn packages_of(
 }
 
 /// The dialect of the project in `root`, by the profile that it names, if that is in the repository; else empty. The
-/// profiles of whoever runs this are not asked: they must not change what is found.
+/// profiles of the user are not read: they must not change the findings.
 fn adapter(sources: &[&Source], root: &str, settings: &Node) -> String {
     let name = settings.get("profile").and_then(Node::text).unwrap_or_default();
     let places = [format!("{root}profiles.yml"), "profiles.yml".to_owned(), ".dbt/profiles.yml".to_owned()];
@@ -195,7 +195,7 @@ fn adapter(sources: &[&Source], root: &str, settings: &Node) -> String {
     dialect.to_owned()
 }
 
-/// The settings for YAML: those of `.yamllint*` at the root; without one no style is asked for.
+/// The settings for YAML: those of `.yamllint*` at the root; without one no style rule is on.
 pub(super) fn yaml_config(sources: &[&Source], root: &Path) -> Result<Config> {
     let found = sources.iter().find(|source| common::is_yamllint(&source.path));
     Config::load(found.map_or("rules: {}", |source| &source.text), root)

@@ -1,8 +1,8 @@
-//! What the groups of `lint` have in common: a rule and its words, an offence against it, a file to
-//! look at, and the parameters that a repository gives a rule.
+//! Types that the groups of `lint` share: a rule and its texts, an offence, a file to check, and the
+//! parameters that a repository gives a rule.
 //!
-//! Rules find and say; severities, scopes and waivers are applied afterwards to all of them alike, so
-//! that no rule can forget to.
+//! Rules only report offences; severities, scopes and waivers are applied afterwards, to all rules alike,
+//! so that no rule can forget them.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,25 +12,25 @@ use serde::de::DeserializeOwned;
 
 use crate::core::finding::{Group, Severity, Span};
 
-/// A rule of this toolkit, with what `--explain` and `policies/RULES.md` print of it.
+/// A rule of this toolkit, with the texts that `--explain` and `policies/RULES.md` print.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Rule {
     /// As policies and waivers write it: kebab-case, and it reads after "allow".
     pub(crate) name: &'static str,
     pub(crate) group: Group,
-    /// Unless `policies/lint.toml` says otherwise.
+    /// The default; `policies/lint.toml` can change it.
     pub(crate) severity: Severity,
-    /// What it does, in one line.
+    /// What it reports, in one line.
     pub(crate) summary: &'static str,
-    /// Why that is bad.
+    /// Why that is a problem.
     pub(crate) why: &'static str,
-    /// What it objects to, and what to write instead, in Markdown.
+    /// An example of an offence, and what to write instead, in Markdown.
     pub(crate) example: &'static str,
-    /// How to mend it, in one line; an offence may know better.
+    /// How to fix it, in one line; an offence may give a more specific remedy.
     pub(crate) remedy: &'static str,
 }
 
-/// One place that a rule objects to.
+/// One place that violates a rule.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Offence {
     /// The rule's name: one of ours, or one of the style libraries' (`layout.indent`, `line-length`).
@@ -39,7 +39,7 @@ pub(crate) struct Offence {
     pub(crate) path: String,
     pub(crate) span: Span,
     pub(crate) message: String,
-    /// Where the general remedy of the rule is not the best that can be said.
+    /// A more specific remedy than the general one of the rule.
     pub(crate) remedy: Option<String>,
 }
 
@@ -55,12 +55,12 @@ impl Rule {
     }
 }
 
-/// A file to look at, read once for all groups.
+/// A file to check, read once for all groups.
 #[derive(Clone, Debug)]
 pub(crate) struct Source {
     /// Relative to the repository's root, with slashes on every system.
     pub(crate) path: String,
-    /// What stands in the work tree, or in the index with `--staged`.
+    /// The content in the work tree, or in the index with `--staged`.
     pub(crate) text: String,
 }
 

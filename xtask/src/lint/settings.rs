@@ -15,7 +15,7 @@ use crate::core::finding::{Finding, Group, Severity, Span};
 use crate::system::digest::Digest;
 use crate::system::repo::Repo;
 
-/// Where the policy stands, as messages and findings name it.
+/// The path of the policy, as messages and findings name it.
 pub(super) const FILE: &str = "policies/lint.toml";
 
 #[derive(Debug, Default, Deserialize)]
@@ -59,7 +59,7 @@ pub(super) struct Settings {
     rules: BTreeMap<String, Scope>,
     waivers: Vec<Waiver>,
     pub(super) parameters: Parameters,
-    /// As it stands in the file: what results depend on.
+    /// The text of the file, which results depend on.
     pub(super) text: String,
 }
 
@@ -81,7 +81,7 @@ struct Waiver {
 }
 
 impl Settings {
-    /// The repository's policy; a repository without the file gets the defaults. `known` tells whether
+    /// The repository's policy; a repository without the file gets the defaults. `known` returns whether
     /// a rule of that name exists.
     pub(super) fn load(repo: &Repo, known: impl Fn(&str) -> bool) -> Result<Self> {
         let path = repo.root().join(FILE);
@@ -92,7 +92,7 @@ impl Settings {
         Self::parse(&text, known).with_context(|| format!("failed to understand {FILE}"))
     }
 
-    fn parse(text: &str, known: impl Fn(&str) -> bool) -> Result<Self> {
+    pub(super) fn parse(text: &str, known: impl Fn(&str) -> bool) -> Result<Self> {
         let file: File = toml::from_str(text)?;
         let check = |rule: &str| {
             if !known(rule) {
@@ -121,7 +121,7 @@ impl Settings {
             settings.waivers.push(Waiver {
                 path: glob(&waiver.path)?.compile_matcher(),
                 until: until.parse().with_context(|| {
-                    format!("line {line}: `until = {until}` is no date such as 2027-01-31")
+                    format!("line {line}: `until = {until}` is not a date such as 2027-01-31")
                 })?,
                 rule: waiver.rule,
                 line,
@@ -131,7 +131,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// The severity that a rule has here; `None` where it is off.
+    /// The severity that a rule has here; `None` if it is off.
     pub(super) fn severity(&self, rule: &str, default: Severity) -> Option<Severity> {
         match self.rules.get(rule).and_then(|scope| scope.level) {
             Some(Level::Off) => None,
@@ -148,7 +148,7 @@ impl Settings {
         self.severity(rule, Severity::Low).is_some() && self.covers(rule, path)
     }
 
-    /// Whether a rule looks at a path at all.
+    /// Whether a rule applies to a path.
     fn covers(&self, rule: &str, path: &str) -> bool {
         self.rules.get(rule).is_none_or(|scope| {
             scope.include.as_ref().is_none_or(|include| include.is_match(path))
@@ -181,15 +181,15 @@ impl Settings {
         before - findings.len()
     }
 
-    /// What is wrong with the policy itself, after [`Settings::apply`]. Only a run that saw everything
-    /// (`whole`) can tell that a waiver has no use.
+    /// Faults of the policy itself, after [`Settings::apply`]. Only a run over everything (`whole`) can find
+    /// that a waiver is unused.
     pub(super) fn complaints(&self, today: Date, whole: bool) -> Vec<Finding> {
         let complain = |waiver: &Waiver| {
             let (rule, message, remedy) = if waiver.until < today {
                 (
                     "waiver-expired",
                     format!("the waiver of `{}` expired on {}", waiver.rule, waiver.until),
-                    "mend what it waives, or give it a new date and a reason that still holds",
+                    "fix what it waives, or give it a new date and a reason that is still valid",
                 )
             } else if whole && waiver.used == 0 {
                 (
@@ -234,7 +234,7 @@ fn glob(pattern: &str) -> Result<globset::Glob> {
     GlobBuilder::new(pattern)
         .literal_separator(true)
         .build()
-        .with_context(|| format!("`{pattern}` is no path pattern"))
+        .with_context(|| format!("`{pattern}` is not a path pattern"))
 }
 
 fn globs(patterns: &[String]) -> Result<GlobSet> {

@@ -1,8 +1,8 @@
 //! The SQL group of `lint`: style by sqruff and our own policies, on templates rendered by minijinja.
 //!
-//! A template is rendered as dbt would, its output is parsed once, and whatever is found is told by the
+//! A template is rendered as dbt would, its output is parsed once, and findings are reported with the
 //! line and column of the template. A file that cannot be rendered or parsed is an offence with its
-//! reason: never silence, never a crash.
+//! reason: it is never skipped silently and never causes a crash.
 
 mod average_of_averages;
 mod builtins;
@@ -51,29 +51,29 @@ const TEMPLATE: Rule = Rule {
     group: Group::Sql,
     severity: Severity::High,
     summary: "A template cannot be rendered.",
-    why: "dbt will fail on it too, and nothing else about the file can be judged until it renders.",
+    why: "dbt will fail on it too, and the file cannot be checked further until it renders.",
     example: "\
 ```sql\n\
-select {{ ref('orders') from x          -- objected to: `{{` is never closed\n\
+select {{ ref('orders') from x          -- reported: `{{` is never closed\n\
 select * from {{ ref('orders') }} as x\n\
 ```\n\
-Macros of packages that are not installed are stood in for, and are no reason.",
-    remedy: "mend the template at this place",
+Macros of packages that are not installed are replaced by placeholders, and are not reported.",
+    remedy: "correct the template at this place",
 };
 
 const PARSE: Rule = Rule {
     name: "sql-parse",
     group: Group::Sql,
     severity: Severity::High,
-    summary: "What a template renders to cannot be parsed as SQL.",
-    why: "Either the warehouse will refuse it, or the dialect of `.sqlfluff` is not that of the file; \
-          style and policies cannot be judged in what is not understood.",
+    summary: "A rendered template cannot be parsed as SQL.",
+    why: "Either the warehouse will reject it, or the dialect of `.sqlfluff` is not that of the file; \
+          style and policies cannot be checked in SQL that cannot be parsed.",
     example: "\
 ```sql\n\
 select order_id order_date, from orders\n\
 select order_id, order_date from orders\n\
 ```",
-    remedy: "mend the SQL, or set the dialect of the folder in a `.sqlfluff` there",
+    remedy: "correct the SQL, or set the dialect of the folder in a `.sqlfluff` there",
 };
 
 /// Our own rules; sqruff's are in [`described`].
@@ -90,7 +90,7 @@ pub(crate) const RULES: &[&Rule] = &[
     &unguarded_destruction::RULE,
 ];
 
-/// What a SQL file is for.
+/// The use of a SQL file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Role {
     Model,
@@ -98,21 +98,21 @@ pub(crate) enum Role {
     Test,
     Analysis,
     Macro,
-    /// Of an installed package: never judged, only read.
+    /// Of an installed package: read, but never checked.
     Package,
     /// SQL that something other than dbt runs.
     Script,
 }
 
 impl Role {
-    /// Whether dbt wraps the file's query into a statement of its own.
+    /// Whether dbt wraps the file's query into another statement.
     fn is_built(self) -> bool {
         matches!(self, Self::Model | Self::Snapshot | Self::Test)
     }
 }
 
-/// What there is to know of a project before its files are looked at. Paths are relative to the
-/// repository's root, with slashes.
+/// The facts about a project that are needed to check its files. Paths are relative to the repository's
+/// root, with slashes.
 #[derive(Debug, Default)]
 pub(crate) struct Inputs {
     /// `name` of `dbt_project.yml`.
@@ -123,14 +123,14 @@ pub(crate) struct Inputs {
     pub(crate) adapter: String,
     /// The folders of the project, such as `dbt/models`; the nearest above a file counts.
     pub(crate) folders: Vec<(String, Role)>,
-    /// The texts of the macro files: a later macro of a name wins.
+    /// The texts of the macro files: of macros with the same name the last one wins.
     pub(crate) macros: Vec<String>,
     /// The texts of the macro files of installed packages, by the name of the package.
     pub(crate) packages: Vec<(String, Vec<String>)>,
-    /// The dbt projects of the repository by their folder; each has macros and variables of its own. What is above
-    /// is for files outside of all of them.
+    /// The dbt projects of the repository by their folder; each has its own macros and variables. The fields above
+    /// apply to files outside of all of them.
     pub(crate) projects: Vec<(String, Self)>,
-    /// The texts of the files that may hold sqlfluff's settings, and of `.sqlfluffignore` files, by their paths.
+    /// The texts of the files that may contain sqlfluff's settings, and of `.sqlfluffignore` files, by their paths.
     pub(crate) styles: Vec<(String, String)>,
 }
 
@@ -146,7 +146,7 @@ pub(crate) struct Project {
 }
 
 impl Project {
-    /// Cheap: linters are made by [`Self::ready`]. Fails on parameters that cannot be understood.
+    /// Cheap: [`Self::ready`] makes the linters. Fails on invalid parameters.
     pub(crate) fn load(inputs: Inputs, parameters: &Parameters) -> Result<Self> {
         let mut inputs = inputs;
         let styles = inputs.styles();
@@ -174,7 +174,7 @@ impl Project {
         of_project.map_or(&self.renderer, |(_, renderer)| renderer)
     }
 
-    /// What the file at `path` is for.
+    /// The role of the file at `path`.
     pub(crate) fn role(&self, path: &str) -> Role {
         let above = |folder: &str| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
         let nearest =
@@ -208,7 +208,7 @@ impl Inputs {
         Styles::new(self.styles.clone(), &dialects)
     }
 
-    /// What the settings that apply to these files ask for in vain, and which dialects are assumed.
+    /// The settings of these files that have no effect, and the dialects that are assumed.
     pub(crate) fn notes<'p>(&self, paths: impl IntoIterator<Item = &'p str>) -> BTreeSet<String> {
         self.styles().notes(paths)
     }
@@ -237,7 +237,7 @@ fn renderer(inputs: &mut Inputs, styles: &Styles, root: &str) -> Renderer {
     Renderer::new(settings, library)
 }
 
-/// A file's text without what says how it is stored, and how to put that back.
+/// A file's text without byte-order mark and line-end style, and how to restore them.
 struct Text<'t> {
     body: Cow<'t, str>,
     has_bom: bool,
@@ -266,7 +266,7 @@ impl<'t> Text<'t> {
         Self { body, has_bom: stripped.is_some(), ends }
     }
 
-    /// `body` as the file stores it; none where its line ends differ among themselves.
+    /// `body` as the file stores it; `None` if its line ends are mixed.
     fn stored(&self, body: &str) -> Option<String> {
         let body = match self.ends {
             Ends::Lf => body.to_owned(),
@@ -280,21 +280,21 @@ impl<'t> Text<'t> {
 /// A larger file is data rather than code, and would take minutes to parse: bytes.
 const LARGEST: usize = 512 << 10;
 
-/// sqruff's parser recurses as deep as the SQL nests, up to its own limit.
+/// sqruff's parser recurses as deep as the SQL is nested, up to its own limit.
 const STACK: usize = 64 << 20;
 
-/// What was found in a file.
+/// The result of checking a file.
 #[derive(Debug, Default)]
 pub(crate) struct Checked {
-    /// In the order of its lines.
+    /// Sorted by line.
     pub(crate) offences: Vec<Offence>,
-    /// Findings of rules that the settings only want to be warned of.
+    /// Findings of rules that the settings downgrade to warnings.
     pub(crate) warnings: Vec<String>,
-    /// Why some of it could not be looked at, though nothing of it is certain to be wrong.
+    /// Why a part of it could not be checked, although no fault is certain.
     pub(crate) unknown: Option<String>,
 }
 
-/// Everything that is wrong with a file. Fails on settings that cannot be understood.
+/// All offences in a file. Fails on invalid settings.
 pub(crate) fn check(source: &Source, project: &Project) -> Result<Checked> {
     if project.styles.ignores(&source.path) {
         return Ok(Checked::default());
@@ -312,14 +312,14 @@ fn checked(source: &Source, project: &Project, config: &config::Config) -> Check
     stacker::grow(STACK, || {
         let text = Text::of(&source.text);
         let lines = Lines::new(text.body.as_bytes());
-        let noqa = if config.heeds_noqa() { Noqa::of(&text.body) } else { Noqa::default() };
+        let noqa = if config.respects_noqa() { Noqa::of(&text.body) } else { Noqa::default() };
         let is_left_out = |rule: &str| match rule {
             "sql-parse" => config.ignores("parsing") || config.ignores("lexing"),
             "sql-template" => config.ignores("templating"),
             rule => config.ignores("linting") && !is_policy(rule),
         };
         let mut found = Seen::default();
-        judge(&text.body, &source.path, project, &mut found);
+        evaluate(&text.body, &source.path, project, &mut found);
         let offences = found
             .violations
             .into_iter()
@@ -340,7 +340,7 @@ fn checked(source: &Source, project: &Project, config: &config::Config) -> Check
     })
 }
 
-/// What is known of a file while it is judged.
+/// The state of checking one file.
 #[derive(Default)]
 struct Seen {
     violations: BTreeSet<Violation>,
@@ -352,7 +352,7 @@ impl Seen {
         self.violations.extend(violations);
     }
 
-    /// A fault, unless dbt may see it otherwise.
+    /// Adds a fault, unless dbt may be able to render the file.
     fn add_fault(&mut self, fault: Fault) {
         if fault.is_uncertain {
             self.unknown.get_or_insert(fault.reason);
@@ -362,15 +362,15 @@ impl Seen {
     }
 }
 
-/// Whether it is a rule of ours about what the SQL says: sqruff's heed `-- noqa` by themselves, and a file that
-/// cannot be read is never fine.
+/// Whether it is one of our policies: `ignore = linting` applies to sqruff's rules only, and unreadable files have
+/// separate values of `ignore`.
 fn is_policy(rule: &str) -> bool {
     RULES.iter().any(|ours| ours.name == rule) && ![TEMPLATE.name, PARSE.name].contains(&rule)
 }
 
-fn judge(source: &str, path: &str, project: &Project, found: &mut Seen) {
+fn evaluate(source: &str, path: &str, project: &Project, found: &mut Seen) {
     if source.len() > LARGEST {
-        let error = anyhow!("it has {} bytes; more than {LARGEST} are not judged", source.len());
+        let error = anyhow!("it has {} bytes; more than {LARGEST} are not checked", source.len());
         return found.add([unread(&error)]);
     }
     let renderer = project.renderer(path);
@@ -400,7 +400,7 @@ fn judge(source: &str, path: &str, project: &Project, found: &mut Seen) {
     }
     let renderings = renderings(source, &pieces, path, renderer, Guess::Names);
     for (index, rendering) in renderings.iter().enumerate() {
-        // What a full run leaves out of a model is not unused, and what it keeps is judged with the rest.
+        // Parts that a full run leaves out are not unused, and parts that it keeps are checked in the other rendering.
         let is_part = renderings[index + 1..]
             .iter()
             .flatten()
@@ -416,7 +416,7 @@ fn judge(source: &str, path: &str, project: &Project, found: &mut Seen) {
         if look(&file, project, found) {
             continue;
         }
-        // A stand-in in the wrong form, perhaps: other forms are tried before the file is given up as unknown.
+        // A placeholder may have the wrong form: other forms are tried before the file is counted as unknown.
         let others = [Guess::Clauses, Guess::Nothing];
         let is_read = others.into_iter().any(|guess| {
             let others = self::renderings(source, &pieces, path, renderer, guess);
@@ -426,7 +426,7 @@ fn judge(source: &str, path: &str, project: &Project, found: &mut Seen) {
         });
         if !is_read {
             found.unknown.get_or_insert_with(|| {
-                "it depends on packages that are not installed, or on what only a run knows".to_owned()
+                "it depends on packages that are not installed, or on values that only a run knows".to_owned()
             });
         }
     }
@@ -441,11 +441,11 @@ struct Rendered<'r> {
     rendering: &'r Rendering,
     /// Whether another rendering has all of it.
     is_part: bool,
-    /// Whether some of it was left out to make sense of the rest.
+    /// Whether a part of it was left out so that the rest can be parsed.
     is_guess: bool,
 }
 
-/// Judges one rendering; false if it cannot be read and stand-ins may be why.
+/// Checks one rendering; false if it cannot be parsed and placeholders may be the cause.
 fn look(file: &Rendered<'_>, project: &Project, found: &mut Seen) -> bool {
     let rendering = file.rendering;
     if rendering.text.trim().is_empty() {
@@ -456,7 +456,7 @@ fn look(file: &Rendered<'_>, project: &Project, found: &mut Seen) -> bool {
             return false;
         }
         found.add(parsed.broken.iter().cloned());
-        // In what is not understood, every indent looks wrong.
+        // In SQL that cannot be parsed, every indent looks wrong.
         if parsed.broken.is_empty() && !file.is_part {
             match parsed.violations() {
                 Ok(violations) => found.add(violations.into_iter().filter(|found| {
@@ -483,8 +483,8 @@ fn look(file: &Rendered<'_>, project: &Project, found: &mut Seen) -> bool {
     })
 }
 
-/// Whether it is about whitespace that whitespace control takes away: how that is laid out is nobody's
-/// business but the template's.
+/// Whether it is about whitespace that whitespace control removes: it does not reach the rendered SQL, so its
+/// layout is not checked.
 fn is_trimmed(rendering: &Rendering, found: &Violation) -> bool {
     found.rule.starts_with("layout.")
         && rendering.slices.iter().any(|slice| {
@@ -502,7 +502,7 @@ fn unread(error: &anyhow::Error) -> Violation {
     Violation { start: 0, end: 0, rule: PARSE.name, message: format!("{error:#}") }
 }
 
-/// What the template renders to: once, and again as an incremental run if that may differ.
+/// The renderings of the template: once, and again as an incremental run if that may differ.
 fn renderings(
     source: &str,
     pieces: &[Piece],
@@ -522,8 +522,8 @@ fn renderings(
     all
 }
 
-/// Panics if a rendering of `source` holds output without an origin, or text that the source does not: the
-/// promise that every place of a finding rests on.
+/// Panics if a rendering of `source` has output without an origin, or text that the source does not contain: the
+/// invariant that the positions of findings depend on.
 pub(crate) fn assert_traced(source: &str, project: &Project) {
     let text = Text::of(source);
     let renderer = &project.renderer;
@@ -541,13 +541,12 @@ pub(crate) fn assert_traced(source: &str, project: &Project) {
     }
 }
 
-/// How often a fix is fixed again before it is given up as one that never settles.
+/// How often the result of a fix is fixed again before it counts as one that does not converge.
 const PASSES: usize = 8;
 
-/// The file's text with all that can be mended without a doubt, or nothing if nothing can. Only text
-/// outside of tags is changed, only by rules of layout and capitalisation, and only if every rendering
-/// says the same afterwards.
-/// Rules that `is_off` names are left alone.
+/// The file's text with all safe fixes, or `None` if there are none. Only text outside of tags is changed,
+/// only by rules of layout and capitalisation, and only if the meaning of every rendering stays the same.
+/// Rules for which `is_off` is true are not fixed.
 pub(crate) fn fix(source: &Source, project: &Project, is_off: &dyn Fn(&str) -> bool) -> Option<String> {
     let style = project.styles.of(&source.path).ok()?;
     if project.styles.ignores(&source.path) || !["jinja", "dbt", "raw"].contains(&style.config().templater())
@@ -584,14 +583,14 @@ fn settled(body: &str, path: &str, project: &Project, is_off: &dyn Fn(&str) -> b
             _ => return fixed,
         }
     }
-    // It never settles; the final newline is still safe.
+    // It does not converge; the final newline is still safe.
     ended(body)
 }
 
 /// With a space on either side of the code in tags; in macros too.
 fn padded(body: &str, path: &str, project: &Project) -> Option<String> {
     let (pieces, _) = project.renderer(path).nature(body).ok()?;
-    Some(padding::mended(body, &pieces))
+    Some(padding::fixed(body, &pieces))
 }
 
 /// With a newline at its end, and one only.
@@ -624,7 +623,7 @@ fn pass(
     (says_the_same(body, &fixed, path, project, style)).then_some(fixed)
 }
 
-/// `body` with the patches that lie wholly in text and that do not contradict one another.
+/// `body` with the patches that are entirely in text and do not overlap.
 fn applied(body: &str, mut patches: Vec<Patch>, literals: &[Range<usize>]) -> String {
     patches.retain(|patch| {
         literals.iter().any(|text| text.start <= patch.range.start && patch.range.end <= text.end)
@@ -656,8 +655,8 @@ fn applied(body: &str, mut patches: Vec<Patch>, literals: &[Range<usize>]) -> St
     fixed
 }
 
-/// Whether both texts render to the same code and comments, whatever their layout, and the second has no
-/// more for sqruff to object to than the first.
+/// Whether both texts render to the same code and comments, whatever their layout, and sqruff reports no
+/// more violations in the second than in the first.
 fn says_the_same(before: &str, after: &str, path: &str, project: &Project, style: &Style) -> bool {
     let read = |body: &str| {
         let renderer = project.renderer(path);

@@ -1,6 +1,6 @@
-//! GitHub workflows, composite actions and issue templates: what runs with the repository's secrets.
+//! GitHub workflows, composite actions and issue templates: files that run with the repository's secrets.
 //!
-//! Each rule is one file: its words, its parameters, and one function from a read file to offences.
+//! Each rule is one file: its texts, its parameters, and one function from a parsed file to offences.
 
 pub(crate) mod expression;
 pub(crate) mod view;
@@ -32,9 +32,9 @@ use self::view::View;
 use super::rule::{Offence, Parameters, Rule, Source};
 use crate::core::yaml;
 
-/// A rule's way from a read file to offences: what it needs beside the file.
+/// A rule's function from a parsed file to offences, by the inputs it needs besides the file.
 enum Check {
-    /// Of the path alone; such files are looked at whatever they are.
+    /// Of the path alone; such files are checked whatever their content.
     Path(fn(&str) -> Option<Offence>),
     Plain(fn(&View<'_>) -> Vec<Offence>),
     InRepository(fn(&View<'_>, &Context<'_>) -> Vec<Offence>),
@@ -74,18 +74,18 @@ pub(crate) const RULES: &[&Rule] = &{
     rules
 };
 
-/// Whether GitHub, or one of the rules, has an eye on the file.
+/// Whether GitHub reads the file, or one of the rules applies to it.
 pub(crate) fn concerns(path: &str) -> bool {
     view::kind(path).is_some() || path.to_ascii_lowercase().starts_with(".github/")
 }
 
-/// Whether workflows elsewhere may be judged by what is in the file: actions and workflows that they use.
+/// Whether findings in other workflows may depend on the file: actions and workflows that they use.
 pub(crate) fn decides(path: &str) -> bool {
     view::kind(path).is_some()
 }
 
-/// Everything that the rules object to in one file; nothing in files that GitHub does not run. A file that
-/// is no YAML is told by the YAML rules.
+/// The offences of all rules in one file; none in files that GitHub does not run. A file that is not valid YAML
+/// is reported by the YAML rules.
 pub(crate) fn check(source: &Source, repo: &Context<'_>, parameters: &Parameters) -> Result<Vec<Offence>> {
     let root = view::kind(&source.path).and_then(|kind| Some((kind, yaml::parse_one(&source.text).ok()??)));
     let view = root.as_ref().map(|(kind, root)| View::new(source, *kind, root));
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn cases_hold() {
-        cases::hold("workflow", |case| {
+        cases::assert_all("workflow", |case| {
             let sources = case.sources();
             let paths = sources.iter().map(|source| source.path.as_str()).chain(case.texts("paths"));
             let repo = Context::new(paths).reading(&sources);
@@ -128,11 +128,13 @@ mod tests {
     fn this_repository_is_clean() {
         let every = cases::repository(|path| !cases::is_one(path, &["csv"]));
         let repo = Context::new(every.iter().map(|source| source.path.as_str())).reading(&every);
+        let policy = include_str!("../../../policies/lint.toml");
+        let settings = crate::lint::settings::Settings::parse(policy, |_| true).expect("the policy");
         let found: Vec<Offence> = every
             .iter()
-            .flat_map(|source| check(source, &repo, &Parameters::default()).expect("offences"))
+            .flat_map(|source| check(source, &repo, &settings.parameters).expect("offences"))
             .collect();
-        assert!(found.is_empty(), "{}", cases::told(&found));
+        assert!(found.is_empty(), "{}", cases::listed(&found));
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! YAML: yamllint's rules through `ryl`, and what no style setting may switch off: a file that cannot be
-//! read, and keys that stand twice.
+//! YAML: yamllint's rules through `ryl`, and rules that no style setting can switch off: unreadable files and
+//! duplicate keys.
 //!
-//! Our own bounded reader goes first. The style rules load a file by recursion and expand what they find,
-//! so they see only files that are known to be small, shallow and finite.
+//! Our own bounded reader runs first. The style rules load a file by recursion and expand aliases, so they get
+//! only files that are known to be small, shallow and finite.
 
 mod described;
 mod key_duplicates;
@@ -16,10 +16,10 @@ pub(crate) use style::Config;
 use super::rule::{Offence, Rule, Source};
 use crate::core::yaml::{self, Kind};
 
-/// Our own; the style rules keep yamllint's names and words.
+/// Our own rules; the style rules keep yamllint's names and texts.
 pub(crate) const RULES: &[&Rule] = &[&key_duplicates::RULE, &yaml_limits::RULE, &yaml_syntax::RULE];
 
-/// Everything that is wrong with a YAML file by itself.
+/// All offences of a single YAML file.
 pub(crate) fn check(source: &Source, config: &Config) -> Vec<Offence> {
     if config.ignores(&source.path) {
         return Vec::new();
@@ -34,7 +34,7 @@ pub(crate) fn check(source: &Source, config: &Config) -> Vec<Offence> {
         }
         Ok(documents) => {
             let mut offences = style::check(source, &documents, config);
-            // Said once, under one name, whether or not the style settings have it.
+            // Reported once, under one name, whether or not the style settings have it.
             if !config.has(key_duplicates::RULE.name) {
                 offences.extend(key_duplicates::check(source, &documents));
             }
@@ -44,8 +44,8 @@ pub(crate) fn check(source: &Source, config: &Config) -> Vec<Offence> {
     }
 }
 
-/// The text with its white space mended, where that changes nothing that a program reads in it.
-/// Rules that `is_off` names are left alone.
+/// The text with its white space fixed, if the parsed content stays the same.
+/// Rules for which `is_off` is true are not fixed.
 pub(crate) fn fix(source: &Source, config: &Config, is_off: &dyn Fn(&str) -> bool) -> Option<String> {
     if config.ignores(&source.path) {
         return None;
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn cases_hold() {
-        cases::hold("yaml", |case| {
+        cases::assert_all("yaml", |case| {
             let settings = case.text("settings").unwrap_or("extends: default");
             let config = Config::load(settings, std::path::Path::new(".")).expect("settings");
             case.sources().iter().flat_map(|source| check(source, &config)).collect()
@@ -79,7 +79,7 @@ mod tests {
         let sources = cases::repository(|path| cases::is_one(path, &["yml", "yaml"]));
         let offences: Vec<Offence> = sources.iter().flat_map(|source| check(source, &config)).collect();
         assert!(sources.len() > 10);
-        assert!(offences.is_empty(), "{}", cases::told(&offences));
+        assert!(offences.is_empty(), "{}", cases::listed(&offences));
     }
 
     #[test]
@@ -92,7 +92,7 @@ mod tests {
             ),
             ("carriage returns", "a: 1\r\nb: 2\r\n", Some("a: 1\nb: 2\n")),
             ("a comment keeps its words", "a: 1 #why\n", Some("a: 1  # why\n")),
-            ("nothing to mend", "a: 1\n", None),
+            ("nothing to fix", "a: 1\n", None),
             (
                 "what a block says is not touched",
                 "a: |\n  x  \n\n\n\n\n  y\nb: 1  \n",

@@ -6,7 +6,7 @@ use super::Report;
 use crate::core::finding::{Finding, Severity};
 use crate::system::actions::{escape, escape_property};
 
-/// GitHub shows ten annotations of each kind a step; more are written to the log only.
+/// GitHub shows ten annotations of each kind per step; more appear in the log only.
 const SHOWN: usize = 10;
 
 pub(super) fn write(report: &Report<'_>, out: &mut impl Write) -> io::Result<()> {

@@ -1,4 +1,4 @@
-//! The format for people: place, what and what to do, the line with a caret, and a summary.
+//! The format for people: place, message and remedy, the line with a caret, and a summary.
 
 use std::collections::HashSet;
 use std::io::{self, Write};
@@ -10,7 +10,7 @@ pub(super) fn write(report: &Report<'_>, out: &mut impl Write) -> io::Result<()>
     let mut explained = HashSet::new();
     for finding in report.findings {
         one(finding, out)?;
-        // `lint` explains its own rules; what an advisory is about is in its message.
+        // `lint` explains its own rules; the message of an advisory explains it already.
         if finding.group != Group::Supply && explained.insert(&finding.rule) {
             writeln!(out, "        = why: cargo xtask lint --explain {}", finding.rule)?;
         }
@@ -35,7 +35,7 @@ fn one(finding: &Finding, out: &mut impl Write) -> io::Result<()> {
     }
     writeln!(out)?;
     if let Some(excerpt) = &finding.excerpt {
-        // A tab is a space here, so that the caret stands under what it means.
+        // A tab is replaced by a space, so that the caret is below the offence.
         let shown: String = excerpt.text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let indent = shown.chars().take(excerpt.start).take_while(|c| c.is_whitespace()).count();
         writeln!(out, "  {:>5} | {}", span.line, shown.chars().skip(indent).collect::<String>().trim_end())?;

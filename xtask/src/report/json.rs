@@ -1,4 +1,4 @@
-//! The JSON format: a type of its own, so that its names stay when ours change.
+//! The JSON format: a separate type, so that its names stay stable when internal names change.
 
 use std::io::{self, Write};
 

@@ -29,7 +29,7 @@ pub(super) fn write(report: &Report<'_>, out: &mut impl Write) -> io::Result<()>
     writeln!(out)
 }
 
-/// One finding a rule, in the order of their names.
+/// One finding per rule, sorted by rule name.
 fn rules(findings: &[Finding]) -> Vec<&Finding> {
     let mut rules: Vec<&Finding> = findings.iter().collect();
     rules.sort_by(|a, b| a.rule.cmp(&b.rule));
@@ -74,7 +74,7 @@ fn level(severity: Severity) -> &'static str {
     }
 }
 
-/// What code scanning sorts by: CVSS-like, 9 and above critical, 7 high, 4 medium.
+/// The score by which code scanning sorts: CVSS-like, 9 and above critical, 7 high, 4 medium.
 fn score(severity: Severity) -> &'static str {
     match severity {
         Severity::Low => "3.0",

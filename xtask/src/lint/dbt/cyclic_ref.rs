@@ -1,4 +1,4 @@
-//! Models that are built from each other.
+//! Models that depend on each other in a cycle.
 
 use crate::core::finding::{Group, Severity};
 use crate::dbt::graph::{Found, Project};
@@ -8,11 +8,11 @@ pub(crate) const RULE: Rule = Rule {
     name: "cyclic-ref",
     group: Group::Dbt,
     severity: Severity::High,
-    summary: "Models are built from each other in a ring.",
-    why: "There is no order in which they could be built: dbt refuses the whole project, every model in it.",
-    example: "```sql\n-- a.sql\nselect * from {{ ref('b') }}\n-- b.sql\nselect * from {{ ref('a') }}\n```\n\nMove what \
-              both need into a third model. An incremental model reads itself as `{{ this }}`.",
-    remedy: "move what they need of each other into a model that both read",
+    summary: "Models depend on each other in a cycle.",
+    why: "No build order exists: dbt rejects the whole project, not only these models.",
+    example: "```sql\n-- a.sql\nselect * from {{ ref('b') }}\n-- b.sql\nselect * from {{ ref('a') }}\n```\n\nMove the \
+              shared part into a third model. An incremental model reads itself as `{{ this }}`.",
+    remedy: "move the shared part into a model that both read",
 };
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -22,8 +22,8 @@ enum State {
     Done,
 }
 
-/// One offence a ring, at the ref that closes it. Depth first, with a stack of its own: a chain of models
-/// may be longer than the stack of a thread.
+/// One offence per cycle, at the ref that closes it. Depth-first search with an explicit stack: a chain of models
+/// may be deeper than a thread's stack allows.
 pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {
     let mut state = vec![State::New; project.nodes.len()];
     let mut offences = Vec::new();
@@ -31,7 +31,7 @@ pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {
         if state[start] != State::New {
             continue;
         }
-        // Each with the number of the parent to look at next.
+        // Each with the index of the parent to visit next.
         let mut open = vec![(start, 0)];
         state[start] = State::Open;
         while let Some((at, next)) = open.last_mut() {
@@ -51,7 +51,7 @@ pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {
                 State::Open => {
                     let ring = open.iter().skip_while(|(each, _)| *each != to);
                     let names: Vec<&str> = ring.map(|(each, _)| project.nodes[*each].name).collect();
-                    offences.push(RULE.offence(node.path, parent.span, told(&names)));
+                    offences.push(RULE.offence(node.path, parent.span, message(&names)));
                 }
                 State::Done => {}
             }
@@ -60,7 +60,7 @@ pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {
     offences
 }
 
-fn told(ring: &[&str]) -> String {
+fn message(ring: &[&str]) -> String {
     match ring {
         [only] => format!("`{only}` is built from itself"),
         [first, .., last] if ring.len() > 5 => {
@@ -70,9 +70,9 @@ fn told(ring: &[&str]) -> String {
             )
         }
         _ => {
-            let mut told: Vec<String> = ring.iter().map(|name| format!("`{name}`")).collect();
-            told.extend(told.first().cloned());
-            told.join(" is built from ")
+            let mut nodes: Vec<String> = ring.iter().map(|name| format!("`{name}`")).collect();
+            nodes.extend(nodes.first().cloned());
+            nodes.join(" is built from ")
         }
     }
 }

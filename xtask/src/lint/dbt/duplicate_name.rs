@@ -1,4 +1,4 @@
-//! Two nodes of one name.
+//! Two nodes with the same name.
 
 use std::collections::HashMap;
 
@@ -10,18 +10,18 @@ pub(crate) const RULE: Rule = Rule {
     name: "duplicate-name",
     group: Group::Dbt,
     severity: Severity::High,
-    summary: "Two models, seeds or snapshots have one name, or a node is described twice.",
-    why: "`ref` knows nodes by name alone, wherever their files are, and both would be built into the same relation: \
-          dbt refuses the project. It also refuses two entries about one node, since it could not say which counts.",
-    example: "`models/silver/orders.sql` and `models/gold/orders.sql`.\n\nName models after what they hold: \
+    summary: "Two models, seeds or snapshots have the same name, or a node is described twice.",
+    why: "`ref` identifies nodes by name alone, in any folder, and both would be built into the same relation: \
+          dbt rejects the project. It also rejects two entries for one node, since it cannot decide which applies.",
+    example: "`models/silver/orders.sql` and `models/gold/orders.sql`.\n\nName models after their content: \
               `orders_enriched`, `orders_by_month`.",
-    remedy: "rename one, or join the two entries",
+    remedy: "rename one, or merge the two entries",
 };
 
 pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {
     let mut offences = Vec::new();
     let mut known: HashMap<&str, (&str, &str)> = HashMap::new();
-    // Two of one name are fine as long as one of them is disabled, and a template may decide that.
+    // Two nodes may share a name if one of them is disabled, and a template may decide that.
     for (_, node) in project.relations().filter(|(_, node)| !node.may_be_disabled) {
         match known.get(node.name) {
             Some((word, path)) => offences.push(RULE.offence(

@@ -1,8 +1,8 @@
-//! Governance: what teams that run many models agree on. Each check is off until `policies/lint.toml` names it, with
+//! Governance: conventions of teams that run many models. Each check is off until `policies/lint.toml` names it, with
 //! its severity, its scope (`include`, `exclude`) and its parameters.
 //!
-//! One family and one file: a check is a row of words and one function from the graph to places, and they share what
-//! they ask of models, columns, sources and declarations.
+//! One family in one file: a check is one entry of texts and one function from the graph to places, and the checks
+//! share the queries about models, columns, sources and declarations.
 //!
 //! ```toml
 //! [rules.model-fan-out]
@@ -18,16 +18,16 @@ use anyhow::{Context as _, Result};
 use regex::Regex;
 use serde::Deserialize;
 
-use super::told_at;
+use super::reported_at;
 use crate::core::finding::{Group, Severity, Span};
 use crate::core::yaml::Node as Yaml;
 use crate::dbt::graph::{Declared, Entry, Found, Kind, Macro, Node, Project, Role, SourceTable, columns};
 use crate::lint::rule::{Offence, Parameters, Rule};
 
-/// A path, a place in it, and what is wrong there.
+/// A path, a place in it, and the message.
 type Place = (String, Span, String);
 
-/// What `parameters` of a check may set; each check reads those that its summary names.
+/// The `parameters` of the checks; each check reads those that its summary names.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Options {
@@ -75,11 +75,11 @@ const fn rule(
     Rule { name, group: Group::Dbt, severity: Severity::Low, summary, why, example, remedy }
 }
 
-/// What the checks that `parameters` name object to.
+/// The offences of the checks that `parameters` name.
 pub(super) fn check(project: &Project<'_>, parameters: &Parameters) -> Result<Vec<Offence>> {
     let mut offences = Vec::new();
     for (rule, find) in RULES.iter().zip(FINDS) {
-        // A check that is not asked for costs nothing.
+        // A check that is not enabled costs nothing.
         if !parameters.0.contains_key(rule.name) {
             continue;
         }
@@ -90,19 +90,19 @@ pub(super) fn check(project: &Project<'_>, parameters: &Parameters) -> Result<Ve
     Ok(offences)
 }
 
-/// In the order of their names.
+/// Sorted by name.
 pub(crate) const RULES: &[Rule] = &[
     rule(
         "chained-views",
         "A view reads more views in a row than `most` (4).",
-        "Every query of the last one runs all of them: slow and paid for each time.",
+        "Every query of the last one runs all of them, which is slow and costs credits each time.",
         "`stg -> int_a -> int_b -> int_c -> mart`, all views. Materialize one in between as a table.",
         "materialize a model in between",
     ),
     rule(
         "column-description",
         "A column is listed without a description.",
-        "The list is what readers and catalogues see of the model.",
+        "The column list is the documentation that readers and catalogues see.",
         "`- name: order_id` alone. Add `description:`.",
         "describe the column",
     ),
@@ -110,48 +110,48 @@ pub(crate) const RULES: &[Rule] = &[
         "column-name",
         "A column's name does not match `pattern`.",
         "Names that follow one pattern can be guessed and searched.",
-        "`OrderID` where `^[a-z][a-z0-9_]*$` is asked for. Write `order_id`.",
+        "`OrderID` with the pattern `^[a-z][a-z0-9_]*$`. Write `order_id`.",
         "rename the column",
     ),
     rule(
         "column-type",
         "A column is listed without a data type.",
-        "Contracts and unit tests need it, and a changed type goes unseen.",
+        "Contracts and unit tests need it, and without it a changed type is not noticed.",
         "`- name: order_id` alone. Add `data_type: integer`.",
         "add `data_type`",
     ),
     rule(
         "column-undocumented",
         "A column that the model selects is not in its property file.",
-        "It has no description and no test, and nothing says so.",
-        "The model selects `discount`, its `columns:` do not list it.",
+        "It has no description and no test, and no other check reports that.",
+        "The model selects `discount`, but its `columns:` do not list it.",
         "list the column",
     ),
     rule(
         "deprecated-model",
-        "A model is read after the day on which it is deprecated.",
-        "It may be gone at any time.",
-        "`deprecation_date: 2026-01-31` and still a reader. Move the readers.",
-        "move its readers to the successor, or set another day",
+        "A model is read after its deprecation date.",
+        "It may be removed at any time.",
+        "A model with `deprecation_date: 2026-01-31` is still read in February. Move the readers.",
+        "move its readers to the successor, or set a later date",
     ),
     rule(
         "direct-source-join",
-        "A model reads a source beside other models.",
-        "Sources belong into staging models, where they are renamed and typed once.",
+        "A model reads a source together with other models.",
+        "Sources belong in staging models, which rename and type their columns once.",
         "`from {{ source('shop', 'orders') }} join {{ ref('customers') }}`. Read `stg_shop__orders`.",
         "read a staging model of the source",
     ),
     rule(
         "exposure-description",
         "An exposure has no description.",
-        "Nothing says what the dashboard is for when a model under it changes.",
+        "When a model under it changes, the purpose of the dashboard is unknown.",
         "Add `description:`.",
         "describe the exposure",
     ),
     rule(
         "exposure-owner",
         "An exposure has no owner with an e-mail address.",
-        "Nobody can be asked before a model under it changes.",
+        "Authors of a change to a model under it do not know whom to ask.",
         "Add `owner: {name: …, email: …}`.",
         "name an owner with an e-mail address",
     ),
@@ -159,41 +159,41 @@ pub(crate) const RULES: &[Rule] = &[
         "exposure-private-model",
         "An exposure reads a model that is not public.",
         "Models without `access: public` may change without notice.",
-        "Declare `access: public` and a contract for what dashboards read.",
+        "Declare `access: public` and a contract for models that dashboards read.",
         "make the model public, or read one that is",
     ),
     rule(
         "exposure-url",
         "An exposure has no URL.",
-        "Readers of the lineage cannot get to it.",
+        "Readers of the lineage cannot open it.",
         "Add `url:`.",
         "add the URL",
     ),
     rule(
         "group-owner",
         "A group has no owner with an e-mail address.",
-        "Groups say who decides about models.",
+        "A group names the people responsible for its models.",
         "Add `owner: {name: …, email: …}`.",
         "name an owner",
     ),
     rule(
         "incremental-schema-change",
-        "An incremental model does not say what happens when its columns change.",
-        "The default ignores new columns in silence.",
+        "An incremental model does not set `on_schema_change`.",
+        "The default silently ignores new columns.",
         "`config(materialized='incremental')`. Add `on_schema_change='append_new_columns'`.",
         "set `on_schema_change`",
     ),
     rule(
         "macro-argument-description",
         "An argument of a macro is not described.",
-        "Callers must read the macro to know what to pass.",
+        "Callers must read the macro to know which values to pass.",
         "List it under `arguments:` with a description.",
         "describe the argument",
     ),
     rule(
         "macro-argument-type",
         "A described argument of a macro has no type.",
-        "dbt checks arguments against their types from 1.10 on.",
+        "dbt checks arguments against their types since version 1.10.",
         "`arguments: [{name: column, type: string}]`.",
         "add `type`",
     ),
@@ -206,64 +206,64 @@ pub(crate) const RULES: &[Rule] = &[
     ),
     rule(
         "macro-file-name",
-        "A file of macros has none of its own name.",
-        "Macros are found by the names of their files.",
+        "No macro in a macro file has the file's name.",
+        "Readers look for a macro by the name of its file.",
         "`macros/money.sql` with `cents` alone. Name it `macros/cents.sql`.",
         "name the file after the macro in it",
     ),
     rule(
         "model-access",
         "A model does not set `access`.",
-        "Without it every model is protected, and what others may rely on is unsaid.",
+        "Without it every model is protected, and readers do not know which models are a stable interface.",
         "`access: public` or `access: private`.",
         "set `access`",
     ),
     rule(
         "model-fan-in",
         "A model reads more than `most` (10) others.",
-        "A model of many inputs does several things at once.",
-        "Join in steps, each a model.",
+        "A model with many inputs does several things at once.",
+        "Join in steps, with one model per step.",
         "split the model",
     ),
     rule(
         "model-fan-out",
         "More than `most` (5) models read a model directly.",
         "Each reader repeats the same steps; a change touches them all.",
-        "Put what they share into a model in between.",
+        "Move the shared steps into a model in between.",
         "put a model in between",
     ),
     rule(
         "model-file-length",
         "A model has more than `most` (200) lines.",
-        "Long models hide steps that deserve names and tests of their own.",
-        "Split it into models or CTEs in models of their own.",
+        "Long models hide steps that should be separate, tested models.",
+        "Move steps into separate models.",
         "split the model",
     ),
     rule(
         "model-folder",
         "A model is not in one of the `folders`.",
-        "Layers are told by folders; a model outside of them has none.",
-        "`models/orders.sql` where `staging` and `marts` are asked for.",
+        "A model's layer is determined by its folder; a model outside of the folders has no layer.",
+        "`models/orders.sql` with `folders = [\"staging\", \"marts\"]`.",
         "move it into a layer's folder",
     ),
     rule(
         "model-group",
         "A model belongs to no group.",
-        "Groups say who decides about a model, and who may read private ones.",
+        "Groups define who is responsible for a model, and who may read private ones.",
         "`group: finance`.",
         "set `group`",
     ),
     rule(
         "model-materialization",
         "A model is materialized in a way that is not among `names`.",
-        "Marts that are views are slow, staging that is tables is paid for twice.",
+        "Marts as views are slow; staging models as tables store and compute the data twice.",
         "Scope it: `include = [\"models/marts/**\"]`, `names = [\"table\", \"incremental\"]`.",
         "materialize it as one of the names",
     ),
     rule(
         "model-owner",
         "A model names no owner in `meta` under one of `names` (owner).",
-        "When it breaks, the question is whom to ask.",
+        "When it breaks, the person to ask is unknown.",
         "`config: {meta: {owner: data-team@example.org}}`.",
         "add the owner to `meta`",
     ),
@@ -277,147 +277,147 @@ pub(crate) const RULES: &[Rule] = &[
     rule(
         "model-test-count",
         "A model has fewer than `least` (1) data tests.",
-        "What is not tested is found wrong by its readers.",
-        "`data_tests: [unique, not_null]` at its key.",
+        "Errors in an untested model are found by its readers.",
+        "`data_tests: [unique, not_null]` on its key.",
         "add tests",
     ),
     rule(
         "model-test-kind",
         "A model lacks one of the kinds of tests in `tests` (unique, not_null).",
-        "Each kind finds what the others do not.",
+        "Each kind finds errors that the others miss.",
         "`tests = [\"unique\", \"relationships\"]`.",
         "add a test of that kind",
     ),
     rule(
         "model-unit-test",
         "A model has no unit test.",
-        "Data tests see today's data; a unit test sees the cases that matter.",
+        "Data tests check today's data; a unit test checks chosen edge cases.",
         "`unit_tests: [{name: …, model: …, given: …, expect: …}]`.",
         "add a unit test",
     ),
     rule(
         "multiple-sources",
         "A model reads more than one source table.",
-        "Staging is one model a source table: joins come later.",
+        "Staging has one model per source table; joins come later.",
         "`stg_orders` reads `orders` and `customers`. Stage each.",
-        "make a staging model of each",
+        "write one staging model for each",
     ),
     rule(
         "project-documentation",
         "Less than `percent` (100) of the models are described.",
-        "Coverage shows whether documentation keeps up.",
+        "Coverage shows whether documentation keeps up with new models.",
         "Describe models, or lower `percent`.",
         "describe more models",
     ),
     rule(
         "project-test-coverage",
         "Less than `percent` (100) of the models have a data test.",
-        "Coverage shows whether tests keep up.",
+        "Coverage shows whether tests keep up with new models.",
         "Test models, or lower `percent`.",
         "test more models",
     ),
     rule(
         "project-unit-test-coverage",
         "Less than `percent` (100) of the models have a unit test.",
-        "Coverage shows whether unit tests keep up.",
+        "Coverage shows whether unit tests keep up with new models.",
         "Add unit tests, or lower `percent`.",
         "add unit tests",
     ),
     rule(
         "property-file-folder",
         "A model is described in a file of another folder.",
-        "Properties are found beside the model, and move with it.",
+        "Readers look for properties next to the model, and the two should move together.",
         "`models/marts/orders.sql` described in `models/schema.yml`.",
         "move the entry into the model's folder",
     ),
     rule(
         "property-file-name",
-        "A model is described in a file that has not the model's name.",
-        "One file a model shows what changed, and makes no conflicts.",
-        "`schema.yml` for all. Write `orders.yml` beside `orders.sql`.",
-        "move the entry into a file of the model's name",
+        "A model is described in a file with a different name.",
+        "With one file per model, a change is easy to see and merge conflicts are rare.",
+        "One `schema.yml` for all models. Write `orders.yml` next to `orders.sql`.",
+        "move the entry into a file with the model's name",
     ),
     rule(
         "public-model-contract",
         "A public model has no enforced contract.",
-        "Others rely on its columns, and a contract is what keeps them.",
+        "Other teams rely on its columns, and only a contract guarantees them.",
         "`access: public` with `contract: {enforced: true}`.",
         "enforce a contract",
     ),
     rule(
         "public-model-description",
         "A public model has no description.",
-        "Others read it without its authors.",
-        "Describe it: what a row is, and from when.",
+        "Other teams read it and cannot ask its authors.",
+        "Describe it: its grain and its time range.",
         "describe the model",
     ),
     rule(
         "repeated-path",
         "A model reads a relation both directly and through one of its other parents.",
-        "Each path may be at another state, and joins them twice.",
-        "`orders -> int_orders -> mart` and `orders -> mart`. Take what is missing along in `int_orders`.",
+        "The two paths may be in different states, and the same data is joined twice.",
+        "`orders -> int_orders -> mart` and `orders -> mart`. Add the missing columns to `int_orders`.",
         "read it through one of them",
     ),
     rule(
         "root-model",
         "A model reads nothing.",
-        "Its data comes from nowhere that dbt knows of.",
+        "dbt does not know where its data comes from.",
         "`select * from prod.orders`. Declare a source.",
         "read sources and models by `source` and `ref`",
     ),
     rule(
         "seed-column-type",
         "A seed does not give the types of its columns.",
-        "The loader guesses, and guesses anew when the data change.",
+        "The loader infers the types, and may infer others when the data changes.",
         "`config: {column_types: {id: integer}}`.",
         "set `column_types`",
     ),
     rule(
         "seed-description",
         "A seed has no description.",
-        "Nothing says where its rows are from, and who may change them.",
+        "The origin of its rows and the people who may change them are unknown.",
         "`seeds: [{name: …, description: …}]`.",
         "describe the seed",
     ),
     rule(
         "singular-test-description",
-        "A test of its own file is not described.",
-        "When it fails, the message should say what that means.",
+        "A singular test is not described.",
+        "Its description explains what a failure means.",
         "`data_tests: [{name: …, description: …}]`.",
         "describe the test",
     ),
     rule(
         "snapshot-description",
         "A snapshot has no description.",
-        "Nothing says what its history is of.",
+        "Readers cannot know which history it records.",
         "`snapshots: [{name: …, description: …}]`.",
         "describe the snapshot",
     ),
     rule(
         "source-description",
         "A table of a source has no description.",
-        "Staging starts from what the table means.",
+        "Staging models are written from the meaning of the table.",
         "Describe the table.",
         "describe the table",
     ),
     rule(
         "source-fan-out",
         "More than one model reads a table of a source.",
-        "Renaming and typing is done twice, and drifts apart.",
+        "Columns are renamed and typed twice, and the two versions drift apart.",
         "Read the staging model instead.",
         "read the staging model",
     ),
     rule(
         "source-freshness",
         "A table of a source has no freshness.",
-        "Old data look like new data.",
+        "Stale data looks like current data.",
         "`config: {freshness: {warn_after: {count: 1, period: day}}}`.",
         "set `freshness` and `loaded_at_field`",
     ),
     rule(
         "source-loader",
         "A source does not say what loads it.",
-        "When it is late, the question is where to look.",
+        "When it is late, the place to look is unknown.",
         "`loader: fivetran`.",
         "set `loader`",
     ),
@@ -432,7 +432,7 @@ pub(crate) const RULES: &[Rule] = &[
         "source-test",
         "A table of a source has no test.",
         "What comes in wrong goes through all models.",
-        "`data_tests: [unique, not_null]` at its key.",
+        "`data_tests: [unique, not_null]` on its key.",
         "test the table",
     ),
     rule(
@@ -466,7 +466,7 @@ pub(crate) const RULES: &[Rule] = &[
     rule(
         "unused-source",
         "No model reads a table of a source.",
-        "It is loaded, tested and paid for by nobody's wish.",
+        "It is loaded and tested at a cost, and no model uses it.",
         "Delete it, or stage it.",
         "delete the table, or stage it",
     ),
@@ -1185,7 +1185,7 @@ fn versioned_model_latest(project: &Project<'_>, _: &Options) -> Result<Vec<Plac
 }
 
 fn at(project: &Project<'_>, node: &Node<'_>, message: impl Into<String>) -> Place {
-    let (path, span) = told_at(project, node);
+    let (path, span) = reported_at(project, node);
     (path.to_owned(), span, format!("`{}`: {}", node.name, message.into()))
 }
 

@@ -22,11 +22,11 @@ pub(crate) const RULE: Rule = Rule {
     remedy: "return `target.schema`, alone or as the beginning of the name",
 };
 
-/// What gives the target's schema, itself or through dbt's own versions.
+/// Expressions that return the target's schema, directly or through dbt's own macros.
 const GOOD: [&str; 4] =
     ["target.schema", "target['schema']", "default__generate_schema_name", "generate_schema_name_for_env"];
 
-/// What a branch for one environment asks.
+/// Expressions by which a branch selects an environment.
 const ASKS: [&str; 4] = ["target.name", "target.profile", "env_var", "target['name']"];
 
 pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {
@@ -34,30 +34,30 @@ pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {
         each.keyword == "macro"
             && (each.name == "generate_schema_name" || each.name.ends_with("__generate_schema_name"))
     };
-    project.macros.iter().filter(of_name).flat_map(judge).collect()
+    project.macros.iter().filter(of_name).flat_map(offences).collect()
 }
 
-fn judge(each: &Macro<'_>) -> Vec<Offence> {
+fn offences(each: &Macro<'_>) -> Vec<Offence> {
     let body = &each.text[each.body.clone()];
     if !GOOD.iter().any(|good| body.contains(good)) && !body.contains("dispatch") {
-        let message = format!("`{}` never asks for target.schema", each.name);
+        let message = format!("`{}` never uses target.schema", each.name);
         return vec![RULE.offence(each.path, each.span, message)];
     }
     let Some(custom) = each.parameters.first() else { return Vec::new() };
-    Branches::new(each, body, custom).judge()
+    Branches::new(each, body, custom).offences()
 }
 
-/// A walk through the macro's branches: each must say the schema, or ask which environment it is for.
+/// A walk through the macro's branches: each must use the target's schema, or test the environment.
 struct Branches<'m, 'a> {
     each: &'m Macro<'a>,
     body: &'m str,
     custom: &'m str,
     /// Variables that hold the schema: `{%- set default_schema = target.schema -%}`.
     holders: HashSet<&'m str>,
-    /// Whether each `if` around asks for the environment, and how many do.
+    /// Whether each enclosing `if` tests the environment, and how many do.
     asks: Vec<bool>,
     asking: usize,
-    /// Outputs of the branch with the custom name in them; and whether the schema stands beside.
+    /// Outputs of the branch that contain the custom name; and whether the branch outputs the schema too.
     outputs: Vec<Range<usize>>,
     has_schema: bool,
     offences: Vec<Offence>,
@@ -70,7 +70,7 @@ impl<'m, 'a> Branches<'m, 'a> {
         Self { each, body, custom, holders, asks, asking, outputs, has_schema: false, offences }
     }
 
-    fn judge(mut self) -> Vec<Offence> {
+    fn offences(mut self) -> Vec<Offence> {
         for piece in pieces(self.body) {
             match piece {
                 Piece::Output(range) => self.output(range),

@@ -12,12 +12,12 @@ pub(crate) const RULE: Rule = Rule {
     group: Group::Dbt,
     severity: Severity::High,
     summary: "An incremental model has no unique_key.",
-    why: "Without a key dbt appends: a row that arrives late, or a run that is repeated after a failure, is in the \
-          table twice from then on, and no later run mends it.\n\nParameters: `strategies`, those that need no key \
+    why: "Without a key dbt appends: a row that arrives late, or a run that is repeated after a failure, leaves \
+          duplicate rows that no later run removes.\n\nParameters: `strategies`, those that need no key \
           (default `append`, `insert_overwrite`, `microbatch`).",
     example: "```sql\n{{ config(materialized='incremental') }}\n```\n\n```sql\n{{ config(materialized='incremental', \
               unique_key='movement_id') }}\n```",
-    remedy: "set `unique_key` to the key, or `incremental_strategy='append'` if rows really never come twice",
+    remedy: "set `unique_key` to the key, or `incremental_strategy='append'` if rows never arrive twice",
 };
 
 #[derive(Debug, Deserialize)]
@@ -44,7 +44,7 @@ pub(super) fn check(project: &Project<'_>, parameters: &Parameters) -> Result<Ve
                 .settings
                 .text(strategy)
                 .is_some_and(|given| settings.strategies.iter().any(|each| each == given));
-        // Told where the model says so itself; a folder's setting would be told once for all of them.
+        // Reported at the model's own setting; a folder's setting would be reported once for all its models.
         let (path, span) = if materialized.path == node.path {
             (node.path, materialized.span)
         } else {

@@ -13,13 +13,13 @@ pub(crate) const RULE: Rule = Rule {
     severity: Severity::Medium,
     summary: "A model reads a later layer.",
     why: "Layers are read in one direction, so that each can be built, tested and trusted before the next. A silver \
-          model that reads gold cannot be rebuilt when silver is repaired, and the next ref makes a ring.\n\n\
+          model that reads gold cannot be rebuilt when silver is repaired, and the next ref creates a cycle.\n\n\
           Parameters: `layers`, a list of layers from the first to the last, each a list of the folder names it may \
-          have; `free`, folders that may read every layer and that no layer reads. They hold for all rules about \
+          have; `free`, folders that may read every layer and that no layer reads. They apply to all rules about \
           layers. A project with none of these folders has no layers.",
     example: "```sql\n-- models/silver/daily_demand.sql\nselect * from {{ ref('daily_kpis') }}  -- models/gold\n```\n\n\
-              Move what both need to the earlier layer, and read it from there in both.",
-    remedy: "move what both need to the earlier layer",
+              Move the shared part to the earlier layer, and read it from there in both.",
+    remedy: "move the shared part to the earlier layer",
 };
 
 pub(super) fn check(project: &Project<'_>, parameters: &Parameters) -> Result<Vec<Offence>> {

@@ -36,7 +36,7 @@ impl Layers {
         parameters.of(&layer_order::RULE)
     }
 
-    /// The number of a model's layer; none outside every layer, and none of what is no model.
+    /// The index of a model's layer; `None` for nodes outside every layer and nodes that are not models.
     pub(super) fn of(&self, node: &Node<'_>) -> Option<usize> {
         self.folder(node).map(|(layer, _)| layer)
     }

@@ -1,9 +1,9 @@
-//! A model for people without a contract.
+//! A published model without a contract.
 
 use anyhow::Result;
 use serde::Deserialize;
 
-use super::told_at;
+use super::reported_at;
 use crate::core::finding::{Group, Severity};
 use crate::dbt::graph::Project;
 use crate::lint::rule::{Offence, Parameters, Rule};
@@ -12,9 +12,9 @@ pub(crate) const RULE: Rule = Rule {
     name: "missing-contract",
     group: Group::Dbt,
     severity: Severity::Medium,
-    summary: "A model that people read has no enforced contract.",
-    why: "Dashboards break when a column is renamed or changes its type, and nobody on this side sees it. With an \
-          enforced contract dbt refuses to build a model whose columns and types are not the ones promised.\n\n\
+    summary: "A published model has no enforced contract.",
+    why: "Dashboards break when a column is renamed or changes its type, and no check in the project notices. With an \
+          enforced contract dbt refuses to build a model whose columns and types differ from the declared ones.\n\n\
           Parameters: `folders` (default `gold`).",
     example: "```yaml\n# dbt_project.yml\nmodels:\n  shop:\n    gold:\n      +contract:\n        enforced: true\n```",
     remedy: "set `contract: {enforced: true}` for it or its folder, and give every column its `data_type`",
@@ -45,7 +45,7 @@ pub(super) fn check(project: &Project<'_>, parameters: &Parameters) -> Result<Ve
             let (path, span) = node
                 .settings
                 .get(enforced)
-                .map_or_else(|| told_at(project, node), |setting| (setting.path.as_str(), setting.span));
+                .map_or_else(|| reported_at(project, node), |setting| (setting.path.as_str(), setting.span));
             let message = format!("`{}` of {folder} has no enforced contract", node.name);
             offences.push(RULE.offence(path, span, message));
         }

@@ -1,9 +1,9 @@
-//! A model, seed, snapshot or source table that nobody describes.
+//! A model, seed, snapshot or source table without a description.
 
 use anyhow::{Result, bail};
 use serde::Deserialize;
 
-use super::told_at;
+use super::reported_at;
 use crate::core::finding::{Group, Severity};
 use crate::core::yaml::Node as Yaml;
 use crate::dbt::graph::Project;
@@ -14,12 +14,12 @@ pub(crate) const RULE: Rule = Rule {
     group: Group::Dbt,
     severity: Severity::Low,
     summary: "A model, seed, snapshot or source table has no description.",
-    why: "Whoever finds the table in the warehouse has its name and nothing else: what is in it, since when, in which \
-          unit and time zone stays in its author's head. dbt carries descriptions into the documentation and, with \
+    why: "Users who find the table in the warehouse see only its name: its content, time range, units and time zone \
+          are known only to its author. dbt copies descriptions into the documentation and, with \
           `persist_docs`, into the warehouse.\n\nParameters: `kinds`, of `model`, `seed`, `snapshot` and `source`.",
     example: "```yaml\nmodels:\n  - name: daily_demand\n```\n\n```yaml\nmodels:\n  - name: daily_demand\n    \
-              description: What customers asked for and got. Grain, one row a day and product. Days are UTC.\n```",
-    remedy: "say what is in it in a `description:` of a property file",
+              description: What customers asked for and got. Grain, one row per day and product. Days are UTC.\n```",
+    remedy: "describe its content in a `description:` of a property file",
 };
 
 #[derive(Debug, Deserialize)]
@@ -45,7 +45,7 @@ pub(super) fn check(project: &Project<'_>, parameters: &Parameters) -> Result<Ve
     let mut offences = Vec::new();
     for (_, node) in project.relations().filter(|(_, node)| wanted(node.kind.word())) {
         if project.entry(node).and_then(|entry| entry.description()).is_none() {
-            let (path, span) = told_at(project, node);
+            let (path, span) = reported_at(project, node);
             let message = format!("the {} `{}` has no description", node.kind.word(), node.name);
             offences.push(RULE.offence(path, span, message));
         }

@@ -1,4 +1,4 @@
-//! A description that asks for a block of documentation which is not there.
+//! A description that refers to a docs block that does not exist.
 
 use super::unresolved_ref::nearest;
 use crate::core::finding::{Group, Severity};
@@ -10,8 +10,8 @@ pub(crate) const RULE: Rule = Rule {
     group: Group::Dbt,
     severity: Severity::High,
     summary: "A description names a `{% docs %}` block that the project does not have.",
-    why: "dbt refuses the whole project while it parses: no model is built. Packages that are asked for and not \
-          installed may have the block, and then nothing is reported.",
+    why: "dbt rejects the whole project when it parses it: no model is built. A declared package that is not \
+          installed may define the block; then nothing is reported.",
     example: "```yaml\ndescription: \"{{ doc('orders_stauts') }}\"\n```\n\n```yaml\ndescription: \"{{ doc('orders_status') \
               }}\"   # {% docs orders_status %} is in a .md file\n```",
     remedy: "correct the name, or add the block to a .md file",

@@ -13,12 +13,12 @@ pub(crate) const RULE: Rule = Rule {
     group: Group::Dbt,
     severity: Severity::Low,
     summary: "A model's description does not state its grain.",
-    why: "Most wrong figures are joins on the wrong grain: rows multiply, sums grow, and every query still runs. The \
-          grain is what a reader must know before the first join, and what the key test has to prove.\n\nParameters: \
-          `words`, texts one of which the description must hold, in any case.",
-    example: "```yaml\ndescription: Daily demand.\n```\n\n```yaml\ndescription: Demand. Grain, one row a day, product \
+    why: "Many wrong numbers come from joins on the wrong grain: rows multiply, sums grow, and every query still runs. \
+          Readers must know the grain before the first join, and the key test has to prove it.\n\nParameters: \
+          `words`, texts of which the description must contain one, in upper or lower case.",
+    example: "```yaml\ndescription: Daily demand.\n```\n\n```yaml\ndescription: Demand. Grain, one row per day, product \
               and warehouse.\n```",
-    remedy: "add a sentence to the description: \"Grain, one row a …\"",
+    remedy: "add a sentence to the description: \"Grain, one row per …\"",
 };
 
 #[derive(Debug, Deserialize)]
@@ -40,9 +40,9 @@ pub(super) fn check(project: &Project<'_>, parameters: &Parameters) -> Result<Ve
     for (_, node) in project.relations().filter(|(_, node)| node.kind != Kind::Seed) {
         let Some(entry) = project.entry(node) else { continue };
         let Some(description) = entry.description().and_then(|text| whole(project, text)) else { continue };
-        // The line breaks of a folded text are spaces.
-        let told = description.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ");
-        if !words.iter().any(|word| told.contains(word)) {
+        // The line breaks of a folded scalar are spaces.
+        let lowered = description.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ");
+        if !words.iter().any(|word| lowered.contains(word)) {
             let message = format!("the description of `{}` does not say what one row is", node.name);
             offences.push(RULE.offence(entry.path, entry.span, message));
         }
@@ -50,7 +50,7 @@ pub(super) fn check(project: &Project<'_>, parameters: &Parameters) -> Result<Ve
     Ok(offences)
 }
 
-/// The description with its `{{ doc('…') }}` blocks; nothing when one is not here to be read.
+/// The description with its `{{ doc('…') }}` blocks; `None` if one of them is not available.
 fn whole(project: &Project<'_>, text: &str) -> Option<String> {
     let mut whole = text.to_owned();
     if text.contains("{{") {

@@ -1,9 +1,9 @@
-//! A model whose key nothing proves.
+//! A model without a test of its key.
 
 use anyhow::Result;
 use serde::Deserialize;
 
-use super::told_at;
+use super::reported_at;
 use crate::core::finding::{Group, Severity};
 use crate::core::yaml::Node as Yaml;
 use crate::dbt::graph::{Entry, Kind, Project};
@@ -14,13 +14,13 @@ pub(crate) const RULE: Rule = Rule {
     group: Group::Dbt,
     severity: Severity::Medium,
     summary: "No test proves a model's key.",
-    why: "Without it a join that multiplies rows shows in a figure months later, if anyone looks. Snowflake does not \
-          enforce keys: only a test does.\n\nParameters: `tests`, the tests that prove a key, with or without their \
+    why: "Without it, a join that multiplies rows is noticed months later in a wrong number, or never. Snowflake does \
+          not enforce keys: only a test does.\n\nParameters: `tests`, the tests that prove a key, with or without their \
           package; `constraints`, types of constraints that count as well (default `primary_key` and `unique`, which \
           the author has at least promised).",
     example: "```yaml\ncolumns:\n  - name: order_id\n    description: Key.\n```\n\n```yaml\ncolumns:\n  - name: order_id\n    \
               description: Key.\n    data_tests: [unique, not_null]\n```",
-    remedy: "add a `unique` test to the key column, or one of the combination of its columns",
+    remedy: "add a `unique` test to the key column, or a test of the combination of its columns",
 };
 
 #[derive(Debug, Deserialize)]
@@ -52,7 +52,7 @@ pub(super) fn check(project: &Project<'_>, parameters: &Parameters) -> Result<Ve
     let mut offences = Vec::new();
     for (_, node) in project.relations().filter(|(_, node)| node.kind == Kind::Model) {
         if !project.entry(node).is_some_and(|entry| settings.has_key(entry)) {
-            let (path, span) = told_at(project, node);
+            let (path, span) = reported_at(project, node);
             offences.push(RULE.offence(path, span, format!("no test proves the key of `{}`", node.name)));
         }
     }

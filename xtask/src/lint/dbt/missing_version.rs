@@ -12,7 +12,7 @@ pub(crate) const RULE: Rule = Rule {
     group: Group::Dbt,
     severity: Severity::High,
     summary: "A ref or `latest_version` names a version that the model does not have.",
-    why: "dbt stops at it before it builds anything.",
+    why: "dbt fails before it builds anything.",
     example: "```yaml\nmodels:\n  - name: customers\n    latest_version: 3\n    versions: [{v: 1}, {v: 2}]\n```\n\nName one of \
               the versions, or leave `v=` and `latest_version` out to get the latest.",
     remedy: "name a version that exists, or add it to `versions:`",

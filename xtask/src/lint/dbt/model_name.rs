@@ -15,13 +15,13 @@ pub(crate) const RULE: Rule = Rule {
     group: Group::Dbt,
     severity: Severity::Low,
     summary: "A model's name does not fit its folder.",
-    why: "The name is all that a reader of a query sees: `stg_<source>__<entity>` says that nothing has been added to \
+    why: "Readers of a query see only the name: `stg_<source>__<entity>` shows that nothing has been added to \
           the source yet. Names become identifiers, which are lower case with underscores on every engine.\n\n\
-          Parameters: `any`, a regular expression for all models; `folders`, one a folder; `prefixes`, the folders \
+          Parameters: `any`, a regular expression for all models; `folders`, one per folder; `prefixes`, the folders \
           that a prefix belongs in.",
     example: "`models/bronze/Orders.sql`, or `models/gold/stg_shop__orders.sql`.\n\nRename to \
               `models/bronze/stg_shop__orders.sql`; the column of a name is the entity, in the plural.",
-    remedy: "rename the file, or move it to the folder that its name says",
+    remedy: "rename the file, or move it to the folder that matches its name",
 };
 
 #[derive(Debug, Deserialize)]
@@ -68,12 +68,12 @@ pub(super) fn check(project: &Project<'_>, parameters: &Parameters) -> Result<Ve
         let message = if let Some((folder, pattern)) = own.filter(|(_, pattern)| !pattern.is_match(node.name))
         {
             format!(
-                "`{}` is no name for a model of {folder}, which are named {}",
+                "`{}` is not a valid name for a model of {folder}; expected {}",
                 node.name,
                 pattern.as_str()
             )
         } else if !any.is_match(node.name) {
-            format!("`{}` is no name for a model, which are named {}", node.name, any.as_str())
+            format!("`{}` is not a valid name for a model; expected {}", node.name, any.as_str())
         } else if let Some((prefix, homes)) = prefix.filter(|(_, homes)| {
             own.is_none() && !homes.iter().any(|home| node.folders.contains(&home.as_str()))
         }) && node.folders.iter().any(|folder| is_layer(&settings, folder))
@@ -87,7 +87,7 @@ pub(super) fn check(project: &Project<'_>, parameters: &Parameters) -> Result<Ve
     Ok(offences)
 }
 
-/// A prefix is out of place only where folders mean something.
+/// A prefix is misplaced only if the project has layer folders.
 fn is_layer(settings: &Settings, folder: &str) -> bool {
     settings.folders.contains_key(folder)
         || settings.prefixes.values().flatten().any(|home| home == folder)

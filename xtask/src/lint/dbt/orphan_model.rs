@@ -1,4 +1,4 @@
-//! A model that nobody uses.
+//! A model that nothing uses.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,10 +13,10 @@ pub(crate) const RULE: Rule = Rule {
     name: "orphan-model",
     group: Group::Dbt,
     severity: Severity::Low,
-    summary: "Nobody uses a model of an early layer.",
-    why: "It is built and tested on every run, costs credits, and someone will one day mend it for nothing. Models of \
-          the last layer and of free folders are made for people; others are made for models, exposures or semantic \
-          models. A test is no use.",
+    summary: "A model of an early layer is not used.",
+    why: "It is built and tested on every run, costs credits, and needs maintenance without benefit. Models of the \
+          last layer and of free folders are read by people; all others must be read by models, exposures or \
+          semantic models. A test does not count as a use.",
     example: "A `models/silver/old_demand.sql` that no `ref` and no exposure names.\n\nDelete it (git keeps it), or \
               declare who reads it as an `exposure`.",
     remedy: "delete it, or declare its readers as an exposure",
@@ -38,7 +38,7 @@ pub(super) fn check(project: &Project<'_>, parameters: &Parameters) -> Result<Ve
             .for_each(&mut note);
     }
     project.mentions.iter().filter(|each| each.role == Role::Consumer).for_each(|each| note(each.found));
-    // A `ref` of a variable takes its name from a text somewhere: any text that is the name may be it.
+    // A `ref` of a variable takes its name from some text: any text equal to the name counts as a use.
     let mut named: HashMap<&str, HashSet<&str>> = HashMap::new();
     for (string, path) in project.strings() {
         if !project.named(string).is_empty() {
@@ -51,7 +51,7 @@ pub(super) fn check(project: &Project<'_>, parameters: &Parameters) -> Result<Ve
             || named.get(node.name).is_some_and(|paths| paths.iter().any(|path| *path != node.path));
         let is_orphan = layer < layers.last() && !used.contains(&at) && !is_named();
         is_orphan
-            .then(|| RULE.offence(node.path, node.span, format!("nobody uses `{}` of {folder}", node.name)))
+            .then(|| RULE.offence(node.path, node.span, format!("nothing uses `{}` of {folder}", node.name)))
     });
     Ok(offences.collect())
 }

@@ -14,11 +14,11 @@ pub(crate) const RULE: Rule = Rule {
     severity: Severity::Medium,
     summary: "A source or seed is read outside the first layer.",
     why: "Raw columns are renamed and typed in one place, the first layer. A second reader sees other names and types, \
-          and when the source changes one of the two is forgotten.\n\nParameters: `sources`, names of sources that \
+          and when the source changes, one of the two is not updated.\n\nParameters: `sources`, names of sources that \
           every layer may read; `seeds`, names of seeds that are look-up tables rather than raw data.",
     example: "```sql\n-- models/silver/daily_demand.sql\nselect * from {{ source('shop', 'orders') }}\n```\n\n\
               Read the staging model:\n\n```sql\nselect * from {{ ref('stg_shop__orders') }}\n```",
-    remedy: "read the first layer's model of it",
+    remedy: "read the model of the first layer instead",
 };
 
 #[derive(Debug, Default, Deserialize)]

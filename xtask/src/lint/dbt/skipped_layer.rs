@@ -1,4 +1,4 @@
-//! A model that reads past the layer before its own.
+//! A model that skips the layer before its own.
 
 use anyhow::Result;
 use serde::Deserialize;
@@ -13,13 +13,13 @@ pub(crate) const RULE: Rule = Rule {
     group: Group::Dbt,
     severity: Severity::Medium,
     summary: "A model is built without the layer before its own.",
-    why: "What the middle layer settles once (grain, units, late rows, the calendar) is settled a second time, and \
-          differently, in a model that goes round it. A dimension of the first layer beside a fact of the middle one \
-          is no skip.\n\nParameters: `optional`, folders that may be passed over (default `intermediate`, which dbt's \
-          own guide makes optional); `strict`, also object to single refs past a layer.",
+    why: "Work that the middle layer does once (grain, units, late rows, the calendar) is done a second time, and \
+          differently, in a model that skips it. A dimension of the first layer joined to a fact of the middle one \
+          is not a skip.\n\nParameters: `optional`, folders that may be skipped (default `intermediate`, which dbt's \
+          own guide makes optional); `strict`, also report single refs past a layer.",
     example: "```sql\n-- models/gold/daily_kpis.sql\nselect * from {{ ref('stg_shop__orders') }}  -- models/bronze\n```\n\n\
-              Read the silver model that conforms the orders; write it if there is none.",
-    remedy: "read the layer in between; add the model that is missing there",
+              Read the silver model that conforms the orders; write it if it does not exist.",
+    remedy: "read the layer in between; add a missing model there",
 };
 
 #[derive(Debug, Deserialize)]
@@ -39,7 +39,7 @@ pub(super) fn check(project: &Project<'_>, parameters: &Parameters) -> Result<Ve
     let layers = Layers::load(parameters)?;
     let settings: Settings = parameters.of(&RULE)?;
     let present = layers.present(project);
-    // The first layer between the two that the project has and that may not be passed over.
+    // The first layer between the two that the project has and that may not be skipped.
     let between = |from: usize, to: usize| {
         present[(from + 1).min(to)..to]
             .iter()

@@ -1,4 +1,4 @@
-//! A source that may grow old unnoticed.
+//! A source that may become stale unnoticed.
 
 use crate::core::finding::{Group, Severity};
 use crate::core::yaml::Node as Yaml;
@@ -9,10 +9,10 @@ pub(crate) const RULE: Rule = Rule {
     name: "unbounded-freshness",
     group: Group::Dbt,
     severity: Severity::Medium,
-    summary: "A source's freshness has no age at which it is an error.",
-    why: "A load that stopped weeks ago then passes every check, with a warning that nobody reads or with none. A \
-          table with a `loaded_at_field` and no freshness at all is not checked either. `freshness: null` says that \
-          it is meant.",
+    summary: "A source's freshness has no `error_after`.",
+    why: "A load that stopped weeks ago then passes every check, with at most a warning that is easily missed. A \
+          table with a `loaded_at_field` and no freshness at all is not checked either. `freshness: null` declares \
+          that this is intended.",
     example: "```yaml\nloaded_at_field: loaded_at\nfreshness:\n  warn_after: {count: 12, period: hour}\n```\n\n```yaml\n\
               freshness:\n  warn_after: {count: 12, period: hour}\n  error_after: {count: 36, period: hour}\n```",
     remedy: "give it an `error_after` with count and period",
@@ -39,7 +39,7 @@ pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {
     offences.collect()
 }
 
-/// Under `config:` since dbt 1.10, and as before beside the name.
+/// Under `config:` since dbt 1.10, and as before next to the name.
 fn setting<'y>(node: &'y Yaml, key: &str) -> Option<&'y Yaml> {
     node.at(&["config", key]).or_else(|| node.get(key))
 }

@@ -1,4 +1,4 @@
-//! A call of a macro that exists nowhere.
+//! A call of a macro that does not exist.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -14,9 +14,9 @@ pub(crate) const RULE: Rule = Rule {
     group: Group::Dbt,
     severity: Severity::High,
     summary: "A template calls a macro that neither the project, nor its packages, nor dbt has.",
-    why: "dbt parses the project without a word and fails when it compiles the model. Bare names are macros of the \
-          project and of dbt; macros of a package are called with its name. Of packages that are asked for and not \
-          installed nothing is reported.",
+    why: "dbt parses the project without an error and fails when it compiles the model. Bare names are macros of the \
+          project and of dbt; macros of a package are called with its name. For declared packages that are \
+          not installed nothing is reported.",
     example: "```sql\nselect {{ cent('amount') }} as amount     -- the macro is called cents\n```\n\n```sql\nselect {{ \
               cents('amount') }} as amount\nselect {{ dbt_utils.star(ref('orders')) }}   -- with the package's name\n```",
     remedy: "correct the name, or write the package before it",
@@ -28,7 +28,7 @@ static OF_DBT: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
     lines.filter(|line| !line.starts_with('#')).collect()
 });
 
-/// What dbt and Jinja put into every template that can be called by a bare name.
+/// Functions of dbt and Jinja that every template can call by a bare name.
 const FUNCTIONS: &[&str] = &[
     "ref",
     "source",
@@ -99,7 +99,7 @@ const FUNCTIONS: &[&str] = &[
     "call",
 ];
 
-/// What can be looked up in and called: dbt's and Jinja's own objects.
+/// Objects of dbt and Jinja with callable attributes.
 const OBJECTS: &[&str] = &[
     "adapter",
     "api",
@@ -157,7 +157,7 @@ const OBJECTS: &[&str] = &[
 pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {
     let own: HashSet<&str> = project.macros.iter().map(|each| each.name).collect();
     let mut offences: Vec<Offence> = Vec::new();
-    let mut judge = |path: &str, locals: &HashSet<&str>, name: &str, span: Span| {
+    let mut report = |path: &str, locals: &HashSet<&str>, name: &str, span: Span| {
         if let Some(message) = undefined(project, &own, locals, name, offences.len()) {
             offences.push(RULE.offence(path, span, message));
         }
@@ -169,13 +169,13 @@ pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {
         }
         let locals = locals(node.text);
         for called in node.template.calls.iter().filter(|called| called.call.is_looked_up) {
-            judge(node.path, &locals, &called.call.name, called.span);
+            report(node.path, &locals, &called.call.name, called.span);
         }
     }
     for each in project.macros.iter().filter(|each| each.is_reached && !is_of_another_adapter(each.name)) {
         let locals = locals(each.text);
         for (name, span, _) in &each.called {
-            judge(each.path, &locals, name, *span);
+            report(each.path, &locals, name, *span);
         }
     }
     offences
@@ -243,7 +243,7 @@ fn is_adapter(package: &str) -> bool {
     ADAPTERS.contains(&package)
 }
 
-/// Names that the template itself makes, or tests for: assigned, looped over, parameters, imported.
+/// Names that the template itself defines or tests for: assignments, loop variables, parameters, imports.
 fn locals(text: &str) -> HashSet<&str> {
     let mut found = HashSet::new();
     for piece in jinja::pieces(text) {

@@ -11,8 +11,9 @@ pub(crate) const RULE: Rule = Rule {
     group: Group::Dbt,
     severity: Severity::Medium,
     summary: "A property file describes a column that the model does not select.",
-    why: "Its description describes nothing, and a test on it fails at run time, or was silently dropped with the \
-          column. Only models whose last select names its columns plainly are judged; a star or a loop is left alone.",
+    why: "The description has no subject, and a test on the column fails at run time, or was silently dropped with \
+          it. Only models whose final select lists its columns explicitly are checked; those with a star or a loop \
+          are not.",
     example: "```sql\nselect order_id, unit_price from orders\n```\n\n```yaml\ncolumns:\n  - name: price   # the model \
               says unit_price\n```",
     remedy: "rename or delete the entry, or select the column",
@@ -22,7 +23,7 @@ pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {
     let mut offences = Vec::new();
     for (_, node) in project.relations().filter(|(_, node)| node.kind == Kind::Model && node.is_sql()) {
         let Some(entry) = project.entry(node).filter(|entry| !entry.columns().is_empty()) else { continue };
-        // With versions, each version has columns of its own.
+        // With versions, each version has its own columns.
         if entry.about.len() > 1 || entry.node.get("versions").is_some() {
             continue;
         }

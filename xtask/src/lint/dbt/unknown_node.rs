@@ -9,11 +9,10 @@ pub(crate) const RULE: Rule = Rule {
     group: Group::Dbt,
     severity: Severity::Medium,
     summary: "A property file describes a model, seed or snapshot that does not exist.",
-    why: "dbt warns and goes on: the description is nowhere to be read, and the tests of the model that was meant are \
-          not run.",
+    why: "dbt only warns: the description is not shown anywhere, and the tests of the intended model are not run.",
     example: "```yaml\nmodels:\n  - name: stg_shop_orders   # the file is stg_shop__orders.sql\n```\n\nWrite the name \
               of the model's file, without its extension.",
-    remedy: "mend the name, or delete the entry with the model",
+    remedy: "correct the name, or delete the entry if the model was deleted",
 };
 
 pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {

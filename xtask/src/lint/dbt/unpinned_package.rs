@@ -1,4 +1,4 @@
-//! A package whose version is left open.
+//! A package without a pinned version.
 
 use crate::core::finding::{Group, Severity};
 use crate::core::yaml::Node as Yaml;
@@ -10,8 +10,8 @@ pub(crate) const RULE: Rule = Rule {
     group: Group::Dbt,
     severity: Severity::Medium,
     summary: "A dbt package is not pinned.",
-    why: "The macros of a package write our SQL. With an open range or a branch another SQL is run tomorrow than was \
-          tested today, and whoever can push there runs code with our credentials.",
+    why: "The macros of a package generate our SQL. With an open range or a branch, tomorrow's run may use other SQL \
+          than was tested today, and anyone who can push there runs code with our credentials.",
     example: "```yaml\npackages:\n  - package: dbt-labs/dbt_utils\n    version: \">=1.0.0\"\n  - git: \
               https://github.com/example/shop.git\n    revision: main\n```\n\n```yaml\npackages:\n  - package: \
               dbt-labs/dbt_utils\n    version: [\">=1.0.0\", \"<2.0.0\"]\n  - git: https://github.com/example/shop.git\n    \
@@ -21,13 +21,13 @@ pub(crate) const RULE: Rule = Rule {
 
 pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {
     let offences = project.packages.iter().filter_map(|package| {
-        let (message, node) = judge(package)?;
+        let (message, node) = unpinned(package)?;
         Some(RULE.offence(package.path, node.span, message))
     });
     offences.collect()
 }
 
-fn judge<'p>(package: &'p Package<'_>) -> Option<(String, &'p Yaml)> {
+fn unpinned<'p>(package: &'p Package<'_>) -> Option<(String, &'p Yaml)> {
     let node = &package.node;
     let name = &package.name;
     if let Some(git) = node.get("git").or_else(|| node.get("private")) {
@@ -35,8 +35,8 @@ fn judge<'p>(package: &'p Package<'_>) -> Option<(String, &'p Yaml)> {
             None => Some((format!("`{name}` has no revision"), git)),
             Some(revision) if is_pinned(revision.text().unwrap_or_default()) => None,
             Some(revision) => {
-                let told = revision.text().unwrap_or_default();
-                Some((format!("the revision `{told}` of `{name}` is a branch"), revision))
+                let text = revision.text().unwrap_or_default();
+                Some((format!("the revision `{text}` of `{name}` is a branch"), revision))
             }
         };
     }

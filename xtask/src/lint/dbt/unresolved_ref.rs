@@ -1,4 +1,4 @@
-//! A ref or source that means nothing.
+//! A ref or source that cannot be resolved.
 
 use std::collections::HashSet;
 
@@ -10,13 +10,13 @@ pub(crate) const RULE: Rule = Rule {
     name: "unresolved-ref",
     group: Group::Dbt,
     severity: Severity::High,
-    summary: "A ref or source names nothing that the project has.",
-    why: "dbt stops at it before it builds anything: no model, no test, no report. Often the model was renamed, and \
-          this is the reader that was forgotten. Where packages with models are declared, a name may be one of \
-          theirs, and nothing is said.",
+    summary: "A ref or source names something that the project does not have.",
+    why: "dbt fails before it builds anything: no model, no test, no report. Often the model was renamed and this \
+          reader was forgotten. If packages with models are declared, a name may be one of theirs, and nothing \
+          is reported.",
     example: "```sql\nselect * from {{ ref('daily_invetory') }}\n```\n\nWrite the name of the model's file, without \
               its extension; declare sources in a `sources:` list.",
-    remedy: "mend the name, or add what is missing",
+    remedy: "correct the name, or add the missing node",
 };
 
 pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {
@@ -26,7 +26,7 @@ pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {
         .iter()
         .filter(|node| node.is_enabled && !node.may_be_disabled)
         .flat_map(|node| node.uses.iter().map(|each| (node.path, each)));
-    // The macros of a project without models are for others, which may have what they name.
+    // The macros of a project without models are for other projects, which may have the named nodes.
     let has_models = project.models().next().is_some();
     let of_macros = project
         .macros
@@ -36,7 +36,7 @@ pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {
         .filter(|(each, used)| each.is_reached || !used.is_conditional)
         .map(|(each, used)| (each.path, used));
     for (path, each) in of_nodes.chain(of_macros) {
-        let told = match each.target {
+        let problem = match each.target {
             Target::Ref { name, .. } => match each.found {
                 Found::Nothing => Some(missing(project, name, offences.len())),
                 Found::Node(at) if !each.is_conditional => disabled(project, at, name),
@@ -47,11 +47,11 @@ pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {
             }
             _ => None,
         };
-        offences.extend(told.map(|message| RULE.offence(path, each.span, message)));
+        offences.extend(problem.map(|message| RULE.offence(path, each.span, message)));
     }
     for mention in project.mentions.iter().filter(|mention| is_about_something(project, mention)) {
-        let told = match &mention.target {
-            // dbt leaves out the tests of what is disabled, and says so.
+        let problem = match &mention.target {
+            // dbt skips the tests of disabled nodes, and reports that.
             Owned::Ref { name, .. } if mention.found == Found::Nothing => {
                 Some(missing(project, name, offences.len()))
             }
@@ -60,12 +60,12 @@ pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {
             }
             _ => None,
         };
-        offences.extend(told.map(|message| RULE.offence(mention.path, mention.span, message)));
+        offences.extend(problem.map(|message| RULE.offence(mention.path, mention.span, message)));
     }
     offences
 }
 
-/// Whether what the entry is about may be built: dbt drops the tests of everything else.
+/// Whether the entry's node may be built: dbt drops the tests of all others.
 fn is_about_something(project: &Project<'_>, mention: &Mention<'_>) -> bool {
     mention.entry.is_none_or(|at| {
         let about = &project.entries[at].about;
@@ -83,7 +83,7 @@ fn missing(project: &Project<'_>, name: &str, before: usize) -> String {
 }
 
 fn disabled(project: &Project<'_>, at: usize, name: &str) -> Option<String> {
-    // Others of the name may be enabled.
+    // Others with that name may be enabled.
     let is_off = project.named(name).iter().all(|at| !project.nodes[*at].is_enabled);
     (!project.nodes[at].is_enabled && is_off).then(|| format!("`{name}` is disabled, so nothing can read it"))
 }
@@ -98,10 +98,10 @@ fn sourced(project: &Project<'_>, source: &str, table: &str, before: usize) -> S
     format!("the source `{source}` has no table `{table}`{}", nearest(table, before, tables.into_iter()))
 }
 
-/// Names that are compared with all others. When more are wrong, it is not their spelling.
+/// How many unknown names are compared with all others: if more are wrong, spelling is not the cause.
 const MOST_GUESSES: usize = 50;
 
-/// A guess at what was meant, worth a line only when it is close.
+/// A suggestion, given only if a name is close.
 pub(super) fn nearest<'n>(name: &str, before: usize, names: impl Iterator<Item = &'n str>) -> String {
     if before >= MOST_GUESSES {
         return String::new();

@@ -10,9 +10,9 @@ pub(crate) const RULE: Rule = Rule {
     name: "argument-key",
     group: Group::DbtV2,
     severity: Severity::Medium,
-    summary: "A dictionary that a test takes has Jinja in it and a key that is not an identifier.",
-    why: "dbt v2 makes a variable of each key of such a dictionary, `{% set dbt_custom_arg_rules_<key> %}`, so that a key with \
-          a space, a dash or a dot is a syntax error in a file that nobody wrote.",
+    summary: "A dictionary argument of a test contains Jinja and a key that is not an identifier.",
+    why: "dbt v2 creates a variable for each key of such a dictionary, `{% set dbt_custom_arg_rules_<key> %}`, so that a key with \
+          a space, a dash or a dot is a syntax error in a generated file.",
     example: "```yaml\n- rules_hold:\n    arguments:\n      rules:\n        stock is low: on_hand < {{ var('limit') }}\n```\n\n```yaml\n- rules_hold:\n    arguments:\n      rules:\n        stock_is_low: on_hand < {{ var('limit') }}\n```",
     remedy: "write the key with letters, digits and `_` only",
 };

@@ -38,13 +38,13 @@ pub(super) fn is_property(kind: &str, key: &str) -> bool {
     ALL.kinds.get(kind).is_none_or(|of| of.properties.contains(key))
 }
 
-/// Whether `config:` of the kind takes the key. Hooks are written with `-` too.
+/// Whether `config:` of the kind accepts the key. Hooks are written with `-` too.
 pub(super) fn is_config(kind: &str, key: &str) -> bool {
     let key = key.replace('-', "_");
     ALL.kinds.get(kind).is_none_or(|of| of.config.contains(&key))
 }
 
-/// Whether `dbt_project.yml` takes the key, with a `+`, for the kind.
+/// Whether `dbt_project.yml` accepts the key, with a `+`, for the kind.
 pub(super) fn is_project_config(kind: &str, key: &str) -> bool {
     let key = key.replace('-', "_");
     ALL.kinds.get(kind).is_some_and(|of| of.project.contains(&key))

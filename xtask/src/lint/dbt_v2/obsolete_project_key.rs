@@ -1,4 +1,4 @@
-//! A key of `dbt_project.yml` that dbt v2 does not take.
+//! A key of `dbt_project.yml` that dbt v2 does not accept.
 
 use super::keys;
 use crate::core::finding::{Group, Severity};
@@ -9,11 +9,11 @@ pub(crate) const RULE: Rule = Rule {
     name: "obsolete-project-key",
     group: Group::DbtV2,
     severity: Severity::Medium,
-    summary: "`dbt_project.yml` has a key that dbt v2 does not take.",
+    summary: "`dbt_project.yml` has a key that dbt v2 does not accept.",
     why: "`source-paths`, `data-paths`, `modules-path` and `log-path` come from older versions of dbt, which still accept \
           them or ignore them, as they ignore a misspelt key. dbt v2 stops with an error.",
     example: "```yaml\nsource-paths: [models]\ndata-paths: [data]\nlog-path: logs\n```\n\n```yaml\nmodel-paths: [models]\nseed-paths: [data]\n```",
-    remedy: "write `model-paths`, `seed-paths` or `packages-install-path`; give the log's folder by `DBT_LOG_PATH`",
+    remedy: "write `model-paths`, `seed-paths` or `packages-install-path`; set the log folder with `DBT_LOG_PATH`",
 };
 
 pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {

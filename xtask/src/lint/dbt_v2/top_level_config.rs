@@ -1,4 +1,4 @@
-//! Configuration that is written beside a model's `name`.
+//! Configuration at the level of a model's `name`.
 
 use super::keys;
 use crate::core::finding::{Group, Severity};
@@ -10,8 +10,8 @@ pub(crate) const RULE: Rule = Rule {
     name: "top-level-config",
     group: Group::DbtV2,
     severity: Severity::Medium,
-    summary: "Configuration stands beside a `name` instead of below `config:`.",
-    why: "dbt v1 takes `meta`, `tags`, `access`, `freshness` and others at both places. dbt v2 takes them below `config:` \
+    summary: "Configuration is at the level of `name` instead of below `config:`.",
+    why: "dbt v1 accepts `meta`, `tags`, `access`, `freshness` and others in both places. dbt v2 accepts them below `config:` \
           only and stops with an error.",
     example: "```yaml\nmodels:\n  - name: orders\n    meta: {owner: ann}\n```\n\n```yaml\nmodels:\n  - name: orders\n    config:\n      meta: {owner: ann}\n```",
     remedy: "run `cargo xtask lint --only dbt-v2 --fix`, or move it below `config:`",
@@ -35,12 +35,12 @@ fn moved<'a>(kind: &'a str, node: &'a Yaml) -> impl Iterator<Item = &'a Yaml> {
     })
 }
 
-/// Move it, entry by entry: whole lines, so that comments go with them. Only block style, and only if `config:` does
-/// not say the same already.
+/// Moves it, entry by entry: whole lines, so that comments move with them. Only block style, and only if `config:`
+/// does not set the same key already.
 pub(super) fn fix(text: &str) -> Option<String> {
     let mut text = text.to_owned();
     let mut has_changed = false;
-    // Each change moves lines, so places are read anew; a file has few entries.
+    // Each change moves lines, so the file is parsed again; it has few entries.
     while let Some(next) = fix_one(&text) {
         text = next;
         has_changed = true;
@@ -85,7 +85,7 @@ fn move_lines(text: &str, entry: &Yaml, moving: &[&Yaml], config: Option<(&Yaml,
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
     let indent_of = |line: &str| line.len() - line.trim_start_matches(' ').len();
     let indent = moving.first()?.span.column - 1;
-    // Each on a line of its own in a block, at one depth; the first key of a list item stands behind the dash.
+    // Each on its own line in a block, at one depth; the first key of a list item follows the dash.
     let is_block = |key: &Yaml| {
         lines
             .get(key.span.line - 1)
@@ -105,7 +105,7 @@ fn move_lines(text: &str, entry: &Yaml, moving: &[&Yaml], config: Option<(&Yaml,
         first..end
     };
     let blocks: Vec<std::ops::Range<usize>> = moving.iter().map(|key| block(key)).collect();
-    // A text block keeps its own indentation: moving it could change what it says.
+    // A text block keeps its own indentation: moving it could change its value.
     let is_plain = |range: &std::ops::Range<usize>| {
         lines[range.clone()].iter().all(|line| {
             !line.trim_end().ends_with(['|', '>', '-', '+']) || line.trim_start().starts_with("- ")

@@ -1,4 +1,4 @@
-//! Arguments and configuration of a test that stand beside each other.
+//! Arguments and configuration of a test at the same level.
 
 use super::Test;
 use crate::core::finding::{Group, Severity};
@@ -10,17 +10,17 @@ pub(crate) const RULE: Rule = Rule {
     name: "top-level-test-argument",
     group: Group::DbtV2,
     severity: Severity::Medium,
-    summary: "An argument or a configuration of a test stands right below the test's name.",
-    why: "dbt v1 sorts them by their names. dbt v2 takes arguments below `arguments:` and configuration below `config:` only, \
+    summary: "An argument or a configuration of a test is directly below the test's name.",
+    why: "dbt v1 distinguishes them by name. dbt v2 accepts arguments below `arguments:` and configuration below `config:` only, \
           and stops with an error.",
     example: "```yaml\ndata_tests:\n  - accepted_values:\n      values: [a, b]\n      severity: warn\n```\n\n```yaml\ndata_tests:\n  - accepted_values:\n      arguments:\n        values: [a, b]\n      config:\n        severity: warn\n```",
     remedy: "run `cargo xtask lint --only dbt-v2 --fix`, or write it below `arguments:` or `config:`",
 };
 
-/// What a test takes right below its name.
+/// Keys that a test accepts directly below its name.
 const OWN: [&str; 6] = ["arguments", "column_name", "config", "description", "name", "test_name"];
 
-/// Configuration that dbt v1 takes there too.
+/// Configuration that dbt v1 accepts there too.
 const CONFIG: [&str; 13] = [
     "alias",
     "database",
@@ -57,7 +57,7 @@ pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {
     offences
 }
 
-/// Put arguments below `arguments:`, for tests that have neither configuration there nor arguments already.
+/// Puts arguments below `arguments:`, for tests that have neither configuration there nor arguments already.
 pub(super) fn fix(text: &str) -> Option<String> {
     let mut text = text.to_owned();
     let mut has_changed = false;
@@ -98,7 +98,7 @@ fn wrap(text: &str, body: &Yaml) -> Option<String> {
         return None;
     }
     if text.get(body.bytes.clone())?.starts_with('{') {
-        // All of a flow mapping, or none of it.
+        // The whole flow mapping, or nothing of it.
         let inner = text.get(body.bytes.clone())?;
         return (arguments.len() == keys.len()).then(|| {
             format!("{}{{arguments: {inner}}}{}", &text[..body.bytes.start], &text[body.bytes.end..])

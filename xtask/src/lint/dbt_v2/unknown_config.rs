@@ -9,8 +9,8 @@ pub(crate) const RULE: Rule = Rule {
     name: "unknown-config",
     group: Group::DbtV2,
     severity: Severity::Medium,
-    summary: "A configuration is none that dbt v2 knows.",
-    why: "dbt v1 keeps any key, and macros may read it by `config.get`. dbt v2 stops with an error: keys of your own \
+    summary: "dbt v2 does not know a configuration.",
+    why: "dbt v1 keeps any key, and macros may read it by `config.get`. dbt v2 stops with an error: custom keys \
           belong below `meta`, where `config.meta_get` or `config.get('meta')` finds them.",
     example: "```sql\n{{ config(materialized='table', owner='ann') }}\n```\n\n```sql\n{{ config(materialized='table', meta={'owner': 'ann'}) }}\n```",
     remedy: "correct it, or move it below `meta` together with the macros that read it",

@@ -10,9 +10,9 @@ pub(crate) const RULE: Rule = Rule {
     name: "unknown-file-key",
     group: Group::DbtV2,
     severity: Severity::Medium,
-    summary: "A key at the top of a property file is none that dbt v2 knows.",
-    why: "dbt v1 ignores it: a misspelt `modles:` describes nothing. dbt v2 stops with an error.",
-    example: "```yaml\nx-defaults: &defaults\n  meta: {team: a}\nmodels:\n  - name: orders\n    config: *defaults\n```\n\nAnchors have a key, which takes a list:\n\n```yaml\nanchors:\n  - &defaults\n    meta: {team: a}\n```",
+    summary: "dbt v2 does not know a top-level key of a property file.",
+    why: "dbt v1 ignores it: a misspelt `modles:` has no effect. dbt v2 stops with an error.",
+    example: "```yaml\nx-defaults: &defaults\n  meta: {team: a}\nmodels:\n  - name: orders\n    config: *defaults\n```\n\nAnchors belong in a list below `anchors:`:\n\n```yaml\nanchors:\n  - &defaults\n    meta: {team: a}\n```",
     remedy: "correct it; for YAML anchors use a list below `anchors:`",
 };
 

@@ -11,7 +11,7 @@ pub(crate) const RULE: Rule = Rule {
     group: Group::DbtV2,
     severity: Severity::Medium,
     summary: "A configuration in `dbt_project.yml` is written without a `+`.",
-    why: "Without it a key may be a configuration or a folder. dbt v1 guesses; dbt v2 takes it for a folder and stops with \
+    why: "Without it a key may be a configuration or a folder. dbt v1 guesses; dbt v2 treats it as a folder and stops with \
           an error.",
     example: "```yaml\nmodels:\n  shop:\n    materialized: table\n```\n\n```yaml\nmodels:\n  shop:\n    +materialized: table\n```",
     remedy: "run `cargo xtask lint --only dbt-v2 --fix`, or write a `+` in front of it",
@@ -42,8 +42,8 @@ fn unprefixed(settings: &Yaml) -> Vec<&Yaml> {
     found
 }
 
-/// A known name with a value that is no mapping cannot be a folder. One with a mapping may be one, so it is left
-/// alone, as everything below it that has a `+`.
+/// A known name whose value is not a mapping cannot be a folder. One with a mapping may be a folder, so it is not
+/// reported, and neither is anything below it that has a `+`.
 fn below<'a>(kind: &str, level: &'a Yaml, found: &mut Vec<&'a Yaml>) {
     for (key, value) in level.entries() {
         let Some(name) = key.text() else { continue };
@@ -62,7 +62,7 @@ pub(super) fn fix(text: &str) -> Option<String> {
     let root = yaml::parse_one(text).ok()??;
     let mut places: Vec<usize> = unprefixed(&root).into_iter().map(|key| key.bytes.start).collect();
     places.sort_unstable();
-    // A quoted key gets its `+` behind the quote.
+    // A quoted key gets its `+` after the quote.
     let mut fixed = text.to_owned();
     for place in places.iter().rev() {
         let at = place + usize::from(text[*place..].starts_with(['"', '\'']));

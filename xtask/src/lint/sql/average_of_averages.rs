@@ -11,16 +11,16 @@ pub(super) const RULE: Rule = Rule {
     group: Group::Sql,
     severity: Severity::High,
     summary: "An average is taken over a column that is an average or a ratio already.",
-    why: "Each group weighs the same in it, however large it is: the result is not the average of the whole, and can be many times off.",
+    why: "Each group has the same weight in it, whatever its size: the result is not the average of the whole, and can be wrong by a large factor.",
     example: "\
 ```sql\n\
-avg(avg_elapsed_seconds)                     -- objected to\n\
-avg(fill_rate)                               -- objected to\n\
+avg(avg_elapsed_seconds)                     -- reported\n\
+avg(fill_rate)                               -- reported\n\
 sum(elapsed_seconds) / sum(queries)          -- the average of the whole\n\
 sum(filled_units) / sum(ordered_units)\n\
 ```\n\
 A column counts by its name: `avg_`, `average_` or `mean_` at its start, or one of `endings` at its end.",
-    remedy: "carry the numerator and the denominator, and divide the sums",
+    remedy: "keep the numerator and the denominator as columns, and divide the sums",
 };
 
 #[derive(Debug, serde::Deserialize)]

@@ -1,6 +1,6 @@
-//! What dbt puts into a template's context: `ref`, `source`, `config`, `var`, `adapter`, the `dbt.*` macros
-//! that every adapter has, and the rest. No function here fails because something is missing: this
-//! renders for a look at the SQL, not for a warehouse.
+//! The context that dbt gives to templates: `ref`, `source`, `config`, `var`, `adapter`, the `dbt.*` macros
+//! that every adapter has, and the rest. No function here fails because something is missing: the
+//! rendered SQL is only checked, not run.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +11,7 @@ use minijinja::{Environment, Error, ErrorKind, State, Value};
 
 use super::macros::Library;
 use super::values::{
-    Dict, Execute, List, Macro, Relation, StandIn, argument, ends_macro, identifier, items, keep,
+    Dict, Execute, List, Macro, Placeholder, Relation, argument, ends_macro, identifier, items, keep,
     keep_in_namespace, note_uncertain, split, steps,
 };
 
@@ -63,10 +63,10 @@ where
     }
 
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        Some(StandIn::of(format!("{}_{}", self.name, identifier(&key.to_string()))))
+        Some(Placeholder::of(format!("{}_{}", self.name, identifier(&key.to_string()))))
     }
 
-    /// `config(…)` is called itself; the others are not.
+    /// `config(…)` can be called itself; the others cannot.
     fn call(self: &Arc<Self>, state: &mut State<'_, '_>, args: &[Value]) -> Result {
         (self.run)(state, "", args)
     }
@@ -96,7 +96,7 @@ fn namespace(
     env.add_global(name, Value::from_object(Namespace { name, run }));
 }
 
-/// What of a project the context needs.
+/// The facts about a project that the context needs.
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {
     pub(crate) name: String,
@@ -108,7 +108,7 @@ pub(crate) struct Facts {
     pub(crate) packages: Vec<String>,
 }
 
-/// Puts everything into the environment.
+/// Adds everything to the environment.
 pub(crate) fn install(env: &mut Environment<'static>, facts: &Arc<Facts>) {
     internal(env);
     relations(env);
@@ -119,7 +119,7 @@ pub(crate) fn install(env: &mut Environment<'static>, facts: &Arc<Facts>) {
     filters(env);
 }
 
-/// What the rewriting of templates calls (see `macros`).
+/// Functions that rewritten templates call (see `macros`).
 fn internal(env: &mut Environment<'static>) {
     function(env, "__keep", |state, args| keep(state, &args.first().cloned().unwrap_or_default()));
     function(env, "__keep_in_namespace", |state, args| {
@@ -129,13 +129,13 @@ fn internal(env: &mut Environment<'static>) {
         [name, inner] => Ok(Macro::register(state, &name.to_string(), inner.clone())),
         _ => Err(Error::from(ErrorKind::MissingArgument)),
     });
-    // What is written in the place of an expression that cannot be worked out: one value, or rows of several.
-    function(env, "__stand_in", |_, args| {
-        Ok(StandIn::of(args.first().map_or_else(|| "stand_in".to_owned(), ToString::to_string)))
+    // Replacements for an expression that cannot be evaluated: one value, or rows of several.
+    function(env, "__placeholder", |_, args| {
+        Ok(Placeholder::of(args.first().map_or_else(|| "placeholder".to_owned(), ToString::to_string)))
     });
     function(env, "__rows", |_, args| {
         let width = args.first().and_then(Value::as_usize).unwrap_or(1).clamp(1, 50);
-        let row: Vec<Value> = (0..width).map(|at| StandIn::of(format!("stand_in_{at}"))).collect();
+        let row: Vec<Value> = (0..width).map(|at| Placeholder::of(format!("placeholder_{at}"))).collect();
         Ok(Value::from(vec![if width == 1 { row[0].clone() } else { Value::from(row) }]))
     });
     function(env, "return", ends_macro);
@@ -188,7 +188,7 @@ fn settings(env: &mut Environment<'static>, facts: &Arc<Facts>) {
             "get" | "meta_get" => {
                 argument(&positional, &named, 1, "default").unwrap_or_else(|| Value::from(()))
             }
-            "require" => StandIn::of("config_value"),
+            "require" => Placeholder::of("config_value"),
             _ => Value::from(""),
         })
     });
@@ -200,10 +200,10 @@ fn settings(env: &mut Environment<'static>, facts: &Arc<Facts>) {
             return Ok(Value::from(vars.vars.contains_key(&name)));
         }
         let given = vars.vars.get(&name).cloned().or_else(|| argument(&positional, &named, 1, "default"));
-        given.map_or_else(|| Ok(StandIn::of(name)), |value| keep(state, &value))
+        given.map_or_else(|| Ok(Placeholder::of(name)), |value| keep(state, &value))
     });
     function(env, "env_var", |_, args| {
-        // The environment of whoever lints must not change what is found.
+        // The user's environment must not change the findings.
         let (positional, named) = split(args)?;
         let name = positional.first().map(ToString::to_string).unwrap_or_default();
         Ok(argument(&positional, &named, 1, "default").unwrap_or_else(|| {
@@ -217,7 +217,7 @@ fn settings(env: &mut Environment<'static>, facts: &Arc<Facts>) {
         function(env, silent, |_, _| Ok(Value::from("")));
     }
     namespace(env, "exceptions", |_, _, _| {
-        // It may be what ends the rendering: what follows is not what dbt would write.
+        // It may end the rendering: the rest is not what dbt would write.
         note_uncertain();
         Ok(Value::from(""))
     });
@@ -235,8 +235,8 @@ fn adapter(env: &mut Environment<'static>, facts: &Arc<Facts>) {
         "quote" | "quote_as_configured" => {
             Ok(Value::from(format!("\"{}\"", args.first().cloned().unwrap_or_default())))
         }
-        "get_relation" | "load_relation" => Ok(StandIn::of("relation")),
-        _ => Ok(StandIn::of(format!("adapter_{method}"))),
+        "get_relation" | "load_relation" => Ok(Placeholder::of("relation")),
+        _ => Ok(Placeholder::of(format!("adapter_{method}"))),
     });
     namespace(env, "dbt", |_, method, args| cross_database(method, args));
     let own = facts.clone();
@@ -248,7 +248,7 @@ fn adapter(env: &mut Environment<'static>, facts: &Arc<Facts>) {
                 state, method,
             ) {
                 Some(found) => found.call(state, args),
-                None => StandIn::of(format!("{}_{method}", own.name)).call(state, args),
+                None => Placeholder::of(format!("{}_{method}", own.name)).call(state, args),
             },
         }),
     );
@@ -263,7 +263,7 @@ fn adapter(env: &mut Environment<'static>, facts: &Arc<Facts>) {
                     &format!("{name}.{method}"),
                 ) {
                     Some(found) => found.call(state, args),
-                    None => StandIn::of(format!("{name}_{method}")).call(state, args),
+                    None => Placeholder::of(format!("{name}_{method}")).call(state, args),
                 },
             }),
         );
@@ -275,7 +275,7 @@ fn adapter(env: &mut Environment<'static>, facts: &Arc<Facts>) {
         Ok(Value::from(""))
     });
     for (name, result) in [("run_query", "query_result"), ("load_result", "query_result")] {
-        function(env, name, move |_, _| Ok(StandIn::of(result)));
+        function(env, name, move |_, _| Ok(Placeholder::of(result)));
     }
 }
 
@@ -335,7 +335,7 @@ fn python(env: &mut Environment<'static>) {
         Ok(serde_json::from_str::<serde_json::Value>(&text)
             .map_or_else(|_| default(), |json| from_json(&json)))
     });
-    function(env, "fromyaml", |_, _| Ok(StandIn::of("yaml")));
+    function(env, "fromyaml", |_, _| Ok(Placeholder::of("yaml")));
     function(env, "local_md5", |_, args| {
         let text = args.first().map(ToString::to_string).unwrap_or_default();
         Ok(Value::from(format!("{:032x}", crc32fast::hash(text.as_bytes()))))
@@ -370,8 +370,8 @@ fn constants(env: &mut Environment<'static>, facts: &Arc<Facts>) {
     let modules = [
         ("datetime", Dict::of(of_datetime)),
         ("re", regex),
-        ("pytz", StandIn::of("pytz")),
-        ("itertools", StandIn::of("itertools")),
+        ("pytz", Placeholder::of("pytz")),
+        ("itertools", Placeholder::of("itertools")),
     ];
     env.add_global("modules", Dict::of(modules));
     let target = [
@@ -413,7 +413,7 @@ fn constants(env: &mut Environment<'static>, facts: &Arc<Facts>) {
     }
     env.add_global("invocation_args_dict", empty());
     env.add_global("dbt_metadata_envs", empty());
-    env.add_global("context", StandIn::of("context"));
+    env.add_global("context", Placeholder::of("context"));
 }
 
 fn filters(env: &mut Environment<'static>) {
@@ -423,7 +423,7 @@ fn filters(env: &mut Environment<'static>) {
     for name in ["wordwrap", "center", "filesizeformat", "striptags", "truncate", "xmlattr", "random"] {
         env.add_filter(name, |value: Value, _: minijinja::value::Rest<Value>| value);
     }
-    let absent = |value: &Value| value.is_undefined() || value.downcast_object_ref::<StandIn>().is_some();
+    let absent = |value: &Value| value.is_undefined() || value.downcast_object_ref::<Placeholder>().is_some();
     env.add_test("defined", move |value: Value| !absent(&value));
     env.add_test("undefined", move |value: Value| absent(&value));
     let default = move |value: Value, other: Option<Value>, even_false: Option<bool>| {
@@ -437,7 +437,7 @@ fn filters(env: &mut Environment<'static>) {
     env.add_filter("d", default);
 }
 
-/// A value of JSON as templates know it.
+/// A JSON value as a template value.
 pub(crate) fn from_json(json: &serde_json::Value) -> Value {
     match json {
         serde_json::Value::Null => Value::from(()),
@@ -532,11 +532,11 @@ pub(crate) fn cross_database(name: &str, args: &[Value]) -> Result {
         "type_string" => "varchar".to_owned(),
         "type_int" => "integer".to_owned(),
         _ if name.starts_with("type_") => name["type_".len()..].to_owned(),
-        _ => return Ok(StandIn::of(format!("dbt_{name}"))),
+        _ => return Ok(Placeholder::of(format!("dbt_{name}"))),
     }))
 }
 
-/// A bare name that the template has not made: one of dbt's macros, or a stand-in.
+/// A bare name that the template does not define: one of dbt's macros, or a placeholder.
 pub(crate) fn unknown(name: &str) -> Value {
     if is_cross_database(name) {
         let owned = name.to_owned();
@@ -545,5 +545,5 @@ pub(crate) fn unknown(name: &str) -> Value {
             run: move |_: &mut State<'_, '_>, args: &[Value]| cross_database(&owned, args),
         });
     }
-    StandIn::of(name)
+    Placeholder::of(name)
 }

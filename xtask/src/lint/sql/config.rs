@@ -1,8 +1,8 @@
-//! sqlfluff's configuration as people have it: `.sqlfluff`, `pyproject.toml`, `tox.ini` and `setup.cfg`, one laid over
-//! another from the root of the repository down to the folder of a file.
+//! sqlfluff's configuration in all its files: `.sqlfluff`, `pyproject.toml`, `tox.ini` and `setup.cfg`, merged from the
+//! root of the repository down to the folder of a file.
 //!
-//! What comes out is plain enough for sqruff: rules by their codes, sections by their names. What has no effect
-//! here is named, so that no setting is dropped in silence.
+//! The result is in the form that sqruff reads: rules by their codes, sections by their names. Settings without effect
+//! are listed, so that none is dropped silently.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
@@ -37,7 +37,7 @@ impl Named {
     }
 }
 
-/// The codes of the rules that a code, name, group, former name or pattern (`CP*`) means; none if it means nothing.
+/// The codes of the rules that a code, name, group, former name or pattern (`CP*`) matches; empty if it matches none.
 pub(super) fn codes(selector: &str) -> Vec<&'static str> {
     let pattern = selector.contains(['*', '?', '[']).then(|| globset::Glob::new(selector).ok()).flatten();
     let pattern = pattern.map(|glob| glob.compile_matcher());
@@ -53,7 +53,7 @@ pub(super) fn codes(selector: &str) -> Vec<&'static str> {
     TABLE.iter().filter(is_meant).map(|rule| rule.code).collect()
 }
 
-/// Whether `selector`, as a `noqa` comment writes it, means the rule of that name.
+/// Whether `selector`, as a `noqa` comment writes it, matches the rule of that name.
 pub(super) fn means(selector: &str, rule: &str) -> bool {
     match (selector, rule) {
         ("PRS", "sql-parse") | ("TMP", "sql-template") => true,
@@ -79,7 +79,7 @@ pub(super) struct Config {
     pub(super) macros: Vec<String>,
 }
 
-/// Keys of the core that change how a run prints or how long it may take, but nothing that it finds.
+/// Keys of the core that change the output or the time limit of a run, but not its findings.
 const WITHOUT_EFFECT: &[&str] = &[
     "verbose",
     "nocolor",
@@ -122,17 +122,17 @@ const HONOURED: &[&str] = &[
     "rule_denylist",
 ];
 
-/// Whether a file of that name may hold sqlfluff's settings.
+/// Whether a file of that name may contain sqlfluff's settings.
 pub(crate) fn is_config(file: &str) -> bool {
     matches!(file, ".sqlfluff" | "pyproject.toml" | "tox.ini" | "setup.cfg" | "pep8.ini")
 }
 
 impl Config {
-    /// Lays the settings of `file` over what is known. A `pyproject.toml` or `tox.ini` without any changes nothing.
+    /// Merges the settings of `file` over the present ones; a `pyproject.toml` or `tox.ini` without such settings is allowed.
     pub(super) fn add(&mut self, path: &str, text: &str) -> Result<()> {
         let file = path.rsplit('/').next().unwrap_or(path);
         let found = if file == "pyproject.toml" { of_toml(text) } else { of_ini(text) };
-        // A file of another tool that is broken is that tool's business.
+        // An invalid file of another tool is left to that tool.
         let found = match found {
             Err(_) if file != ".sqlfluff" && !text.contains("sqlfluff") => return Ok(()),
             found => found.with_context(|| format!("failed to understand {path}"))?,
@@ -143,7 +143,7 @@ impl Config {
         Ok(())
     }
 
-    /// Lays `-- sqlfluff:section:key:value` lines of a file over the settings; whether there were any.
+    /// Merges `-- sqlfluff:section:key:value` lines of a file over the settings; returns whether there were any.
     pub(super) fn add_inline(&mut self, text: &str) -> bool {
         let mut any = false;
         for line in text.lines() {
@@ -186,7 +186,7 @@ impl Config {
                 self.macros.push(value);
                 return;
             }
-            // Where dbt is and how it logs in: nothing is asked of it here.
+            // The location and login of dbt: not needed here.
             "templater:dbt" => return,
             "templater:jinja" if key == "apply_dbt_builtins" => return,
             "indentation" if ["list_wrapping", "indented_using_on_newline"].contains(&key) => {
@@ -229,13 +229,13 @@ impl Config {
         self.list("ignore").contains(&kind)
     }
 
-    /// Whether `noqa` comments count.
-    pub(super) fn heeds_noqa(&self) -> bool {
+    /// Whether `noqa` comments are respected.
+    pub(super) fn respects_noqa(&self) -> bool {
         self.core("disable_noqa").is_none_or(|value| !value.eq_ignore_ascii_case("true"))
             || self.core("disable_noqa_except").is_some()
     }
 
-    /// Whether findings of the rule are warnings, which fail nothing.
+    /// Whether findings of the rule are only warnings.
     pub(super) fn warns_only(&self, rule: &str) -> bool {
         self.list("warnings").iter().any(|selector| means(selector, rule))
     }
@@ -267,7 +267,7 @@ impl Config {
         &wanted - &left_out
     }
 
-    /// The settings as sqruff reads them, with `dialect` if none is given. `known` are the codes of its rules.
+    /// The settings in sqruff's form, with `dialect` if none is given. `known` are the codes of its rules.
     pub(super) fn text(&mut self, dialect: &str, known: &BTreeSet<&'static str>) -> String {
         let mut unknown = BTreeSet::new();
         let wanted = self.rules(|selector| {
@@ -380,7 +380,7 @@ fn flatten(table: &toml::Table, path: &mut Vec<String>, found: &mut Vec<(String,
             }
             other => other.to_string(),
         };
-        // The parts of a rule's name are tables of their own: `[tool.sqlfluff.rules.capitalisation.keywords]`.
+        // The parts of a rule's name are nested tables: `[tool.sqlfluff.rules.capitalisation.keywords]`.
         let section = match path.split_first() {
             Some((first, rest)) if first == "rules" && !rest.is_empty() => {
                 format!("rules:{}", rest.join("."))
@@ -392,7 +392,7 @@ fn flatten(table: &toml::Table, path: &mut Vec<String>, found: &mut Vec<(String,
     }
 }
 
-/// The order in which sqlfluff lays the files of one folder over one another.
+/// The order in which sqlfluff merges the files of one folder.
 pub(super) fn precedence(path: &str) -> usize {
     let file = path.rsplit('/').next().unwrap_or(path);
     let order: HashMap<&str, usize> =

@@ -10,13 +10,13 @@ pub(super) const RULE: Rule = Rule {
     group: Group::Sql,
     severity: Severity::Medium,
     summary: "A model reads the clock of the engine.",
-    why: "Two builds of the same inputs differ, nothing can be rebuilt as of a day, and a test of the model holds today only.",
+    why: "Two builds of the same inputs differ, the model cannot be rebuilt as of a past day, and a test of it is valid only today.",
     example: "\
 ```sql\n\
-where ordered_at >= current_date - 7                      -- objected to\n\
+where ordered_at >= current_date - 7                      -- reported\n\
 where ordered_at >= {{ dbt.dateadd('day', -7, as_of()) }} -- the project's own clock\n\
 ```\n\
-What a macro writes is not objected to: the project's one place that reads the clock is a macro.",
+The output of a macro is not reported: the project's clock is read in a macro.",
     remedy: "take the day from the project's clock (a variable such as `as_of`, through a macro) or from the data",
 };
 
@@ -46,13 +46,13 @@ pub(super) fn check(file: &File<'_>) -> Vec<Objection> {
         let before = at.checked_sub(1).map_or("", |before| tokens[before].text.as_str());
         let after = tokens.get(at + 1).map_or("", |after| after.text.as_str());
         let is_call = after == "(";
-        // These need no brackets; the others without them are columns.
+        // These need no parentheses; the others without them are columns.
         let is_bare = token.text.starts_with("current_") || token.text.starts_with("local");
         let is_name = matches!(before, "." | "as") || after == ".";
         if (is_call || is_bare) && !is_name {
             found.push(Objection {
                 range: token.range.clone(),
-                message: format!("`{}` is another moment in each build", token.text),
+                message: format!("`{}` differs in each build", token.text),
             });
         }
     }

@@ -1,4 +1,4 @@
-//! Relations that are written out where `ref` or `source` belongs.
+//! Relations that are written out instead of using `ref` or `source`.
 
 use std::collections::BTreeSet;
 
@@ -12,12 +12,12 @@ pub(super) const RULE: Rule = Rule {
     name: "hard-coded-relation",
     group: Group::Sql,
     severity: Severity::High,
-    summary: "A model, test or snapshot reads a table by its own name.",
-    why: "dbt does not know of it: the lineage has a gap, the order of building is left to chance, and an issue environment reads the table of another one.",
+    summary: "A model, test or snapshot reads a table by its literal name.",
+    why: "dbt does not know of the read: the lineage has a gap, the build order is not defined, and an issue environment reads the table of another one.",
     example: "\
 ```sql\n\
-select * from logistics_demo.dev.raw_orders  -- objected to\n\
-select * from raw_orders                     -- objected to: no CTE of this file has that name\n\
+select * from logistics_demo.dev.raw_orders  -- reported\n\
+select * from raw_orders                     -- reported: no CTE of this file has that name\n\
 select * from {{ source('shop', 'raw_orders') }}\n\
 select * from {{ ref('stg_shop__orders') }}\n\
 ```\n\

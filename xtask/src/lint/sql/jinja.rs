@@ -1,8 +1,8 @@
 //! Renders the templates of a dbt project without dbt, within bounds.
 //!
-//! Fuel bounds the steps, a writer the output, the marker the nesting; a template that oversteps one is a
-//! fault at the piece that was running. What is not there is stood in for, so that only real mistakes of
-//! the template are faults.
+//! Fuel bounds the steps, a writer the output, the marker the nesting; a template that exceeds a bound is a
+//! fault at the piece that was running. Missing macros and values are replaced by placeholders, so that only
+//! real mistakes of the template are faults.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io;
@@ -16,7 +16,7 @@ use super::builtins::{Facts, from_json, install, unknown};
 use super::macros::{Library, faults, is_macro_file, neutral};
 use super::template::{Fault, Kind, Piece, cut, words};
 use super::trace::{Marked, Origin, Rendering, Slice, mark};
-use super::values::{Dict, Relation, StandIn, is_uncertain, watch};
+use super::values::{Dict, Placeholder, Relation, is_uncertain, watch};
 
 /// Steps of a rendering; the templates of a large project take some thousands.
 const FUEL: u64 = 2_000_000;
@@ -34,7 +34,7 @@ pub(crate) struct Renderer {
     context: BTreeMap<String, Value>,
 }
 
-/// What a project tells the renderer.
+/// The project's settings for the renderer.
 #[derive(Debug, Default)]
 pub(crate) struct Settings {
     /// The project's name, which is also a prefix of its macros.
@@ -48,21 +48,21 @@ pub(crate) struct Settings {
     pub(crate) context: BTreeMap<String, String>,
 }
 
-/// What is tried when a rendering that holds stand-ins cannot be read.
+/// The strategy for placeholders, if a rendering that contains them cannot be parsed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Guess {
-    /// Expressions that cannot be worked out are names, or queries if only a query fits.
+    /// Expressions that cannot be evaluated are names, or queries if only a query fits.
     #[default]
     Names,
-    /// Those after a complete operand put out nothing.
+    /// Those after a complete operand output nothing.
     Clauses,
-    /// None of them puts out anything.
+    /// None of them outputs anything.
     Nothing,
 }
 
-/// What a file is to Jinja.
+/// How Jinja treats a file.
 pub(crate) enum Nature {
-    /// It defines macros, tests or materializations and nothing else; these Jinja cannot read.
+    /// It defines only macros, tests or materializations; holds those that Jinja cannot parse.
     Macros(Vec<Fault>),
     Sql,
 }
@@ -87,7 +87,7 @@ impl Renderer {
         Self { env, globals, library, context }
     }
 
-    /// The pieces of the file and what it is.
+    /// The pieces of the file, and its nature.
     pub(crate) fn nature(&self, source: &str) -> Result<(Vec<Piece>, Nature), Fault> {
         let pieces = cut(source)?;
         let nature = if is_macro_file(source, &pieces) {
@@ -121,7 +121,7 @@ impl Renderer {
         }
         let source = &*neutral(source, pieces);
         let mut attempt =
-            Attempt { source, pieces: pieces.to_vec(), without: BTreeSet::new(), stood_in: HashMap::new() };
+            Attempt { source, pieces: pieces.to_vec(), without: BTreeSet::new(), replaced: HashMap::new() };
         attempt.leave_out(guess);
         for _ in 0..TRIES {
             match self.attempt(&mut attempt, name, incremental) {
@@ -169,7 +169,7 @@ impl Renderer {
     ) -> Result<Option<Rendering>, Fault> {
         let source = attempt.source;
         let (prelude, ends) = self.prelude(source, &attempt.pieces, &attempt.without);
-        let marked = mark(source, &attempt.pieces, &prelude, &attempt.stood_in)?;
+        let marked = mark(source, &attempt.pieces, &prelude, &attempt.replaced)?;
         let template = match self.env.template_from_named_str("template", &marked.text) {
             Ok(template) => template,
             Err(error) => {
@@ -185,14 +185,14 @@ impl Renderer {
             let is_given = self.globals.contains(name) || self.context.contains_key(name);
             !is_given && !OWN.contains(&name.as_str())
         });
-        if attempt.stand_in_for_queries(&absent) {
+        if attempt.replace_queries(&absent) {
             return Ok(None);
         }
         let mut output = Bounded::default();
         let context = context(name, incremental, &absent, &self.context);
         watch();
         let rendered = template.render_captured_to(context, &mut output).map(drop);
-        let is_uncertain = is_uncertain() || !attempt.stood_in.is_empty() || !attempt.without.is_empty();
+        let is_uncertain = is_uncertain() || !attempt.replaced.is_empty() || !attempt.without.is_empty();
         let text = String::from_utf8_lossy(&output.bytes);
         match rendered {
             Ok(()) => Ok(Some(Rendering { is_uncertain, ..marked.trace(source, &text) })),
@@ -203,7 +203,7 @@ impl Renderer {
             Err(error) => {
                 let place = marked.last_place(&text).unwrap_or(0..0);
                 let is_uncertain = is_uncertain || is_gap(&error);
-                if is_uncertain && error.kind() != ErrorKind::OutOfFuel && attempt.stand_in_at(&place) {
+                if is_uncertain && error.kind() != ErrorKind::OutOfFuel && attempt.replace_at(&place) {
                     return Ok(None);
                 }
                 Err(Fault { is_uncertain, ..Fault::new(place, reason(&error)) })
@@ -344,8 +344,8 @@ struct Attempt<'s> {
     pieces: Vec<Piece>,
     /// Macros that cannot be parsed.
     without: BTreeSet<String>,
-    /// What is rendered instead of an expression, by the place of its piece.
-    stood_in: HashMap<usize, &'static str>,
+    /// The text rendered instead of an expression, by the position of its piece.
+    replaced: HashMap<usize, &'static str>,
 }
 
 impl Attempt<'_> {
@@ -353,25 +353,25 @@ impl Attempt<'_> {
         marked.place(offset).unwrap_or(0..self.source.len().min(1))
     }
 
-    /// Expressions of absent packages that stand where only a query can: `with x as ({{ … }})`.
-    fn stand_in_for_queries(&mut self, absent: &HashSet<String>) -> bool {
+    /// Replaces expressions of absent packages in places that only accept a query: `with x as ({{ … }})`.
+    fn replace_queries(&mut self, absent: &HashSet<String>) -> bool {
         let mut found = false;
         for index in 0..self.pieces.len() {
             let piece = &self.pieces[index];
-            if piece.kind != Kind::Expression || self.stood_in.contains_key(&piece.range.start) {
+            if piece.kind != Kind::Expression || self.replaced.contains_key(&piece.range.start) {
                 continue;
             }
             let code = words(&self.source[piece.code.clone()]);
             let is_absent = code.first().is_some_and(|word| !word.is_string && absent.contains(word.text));
             if is_absent && self.needs_query(index) {
-                self.stood_in.insert(piece.range.start, "select 1 as stand_in");
+                self.replaced.insert(piece.range.start, "select 1 as placeholder");
                 found = true;
             }
         }
         found
     }
 
-    /// Leaves out expressions that only a run or a package can work out, by the guess.
+    /// Leaves out expressions that only a run or a package can evaluate, according to the guess.
     fn leave_out(&mut self, guess: Guess) {
         const KNOWN: [&str; 8] =
             ["ref", "source", "this", "config", "is_incremental", "dbt", "target", "env_var"];
@@ -385,12 +385,12 @@ impl Attempt<'_> {
                 && !is_known
                 && (guess == Guess::Nothing || self.follows_operand(index));
             if left_out {
-                self.stood_in.insert(piece.range.start, "");
+                self.replaced.insert(piece.range.start, "");
             }
         }
     }
 
-    /// Whether a complete operand comes right before the piece, so that no name fits.
+    /// Whether a complete operand comes directly before the piece, so that a name does not fit.
     fn follows_operand(&self, index: usize) -> bool {
         const OPEN: [&str; 22] = [
             "select", "distinct", "where", "and", "or", "not", "on", "by", "from", "join", "as", "in",
@@ -435,16 +435,16 @@ impl Attempt<'_> {
         opens && (after.is_empty() || after.starts_with([')', ';']) || joins(&after, false))
     }
 
-    /// Whether the expression at that place, which failed for want of a package, can be stood in for.
-    fn stand_in_at(&mut self, place: &Range<usize>) -> bool {
+    /// Replaces the expression at that place, which failed because of a missing package; returns whether it could.
+    fn replace_at(&mut self, place: &Range<usize>) -> bool {
         let is_it = |piece: &Piece| {
             matches!(piece.kind, Kind::Expression | Kind::Statement) && piece.range.start == place.start
         };
-        self.pieces.iter().any(is_it) && self.stood_in.insert(place.start, "stand_in").is_none()
+        self.pieces.iter().any(is_it) && self.replaced.insert(place.start, "placeholder").is_none()
     }
 }
 
-/// What SQL text says, in lower case: without its comments and the space around it.
+/// SQL text in lower case, without comments and surrounding space.
 fn uncommented(text: &str) -> String {
     let mut rest = text;
     let mut said = String::new();
@@ -462,7 +462,7 @@ fn piece_calls(source: &str, piece: &Piece, name: &str) -> bool {
     words(&source[piece.code.clone()]).first().is_some_and(|word| word.text == name)
 }
 
-/// What an error of minijinja's says, in one line and without the names of our own making.
+/// The text of a minijinja error, in one line and without generated names.
 fn reason(error: &Error) -> String {
     if error.kind() == ErrorKind::OutOfFuel {
         return "it takes too many steps to render: does a loop of it ever end?".to_owned();
@@ -490,7 +490,7 @@ fn method(state: &mut State<'_, '_>, value: &Value, method: &str, args: &[Value]
         }
         (ValueKind::Number, "isoformat") => Ok(Value::from("2024-01-01T00:00:00")),
         (ValueKind::Number, _) => Ok(value.clone()),
-        (ValueKind::Undefined, _) => Ok(StandIn::of(method)),
+        (ValueKind::Undefined, _) => Ok(Placeholder::of(method)),
         _ => minijinja_contrib::pycompat::unknown_method_callback(state, value, method, args),
     }
 }

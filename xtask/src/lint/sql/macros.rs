@@ -1,15 +1,14 @@
 //! The macros of a project, and how a template is rewritten so that minijinja runs it as dbt would.
 //!
-//! A template is rendered together with the macros that it needs and no others, in one state: so `return`,
-//! `caller()`, `varargs` and `adapter.dispatch` work across files, and a hundred macros that a model does
-//! not use cost it nothing.
+//! A template is rendered together with only the macros that it needs, in one state: so `return`,
+//! `caller()`, `varargs` and `adapter.dispatch` work across files, and unused macros cost nothing.
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
 use super::template::{Fault, Kind, Piece, assignment, cut, words};
 
-/// A macro, ready to stand before a template.
+/// A macro, ready to be prepended to a template.
 #[derive(Debug)]
 pub(crate) struct Definition {
     pub(crate) name: String,
@@ -22,14 +21,14 @@ pub(crate) struct Definition {
 #[derive(Debug, Default)]
 pub(crate) struct Library {
     macros: HashMap<String, Definition>,
-    /// Those of packages by their bare names: each has a name space of its own.
+    /// Those of packages by their bare names: each package has its own namespace.
     packages: HashMap<String, Vec<Definition>>,
     /// `dateadd` to `default__dateadd`, `snowflake__dateadd`, …
     variants: HashMap<String, Vec<String>>,
 }
 
 impl Library {
-    /// Takes in the macros of a file. What cannot be cut is left out here: the file's own check says so.
+    /// Adds the macros of a file. Files that cannot be cut are left out here: the check of the file reports them.
     pub(crate) fn add(&mut self, source: &str) {
         let Ok(pieces) = cut(source) else { return };
         for block in definitions(&neutral(source, &pieces), &pieces) {
@@ -40,7 +39,7 @@ impl Library {
         }
     }
 
-    /// Takes in the macros of a package's files. Inside of them, bare names mean the package's own.
+    /// Adds the macros of a package's files. Inside of them, bare names refer to the package's own macros.
     pub(crate) fn add_package(&mut self, package: &str, sources: &[String]) {
         let mut found = Vec::new();
         for source in sources {
@@ -101,7 +100,7 @@ fn mangled(package: &str, name: &str) -> String {
     format!("__{package}__of__{name}")
 }
 
-/// A definition of a package in which the names of the package's own macros are theirs alone.
+/// A package's definition, in which the names of the package's own macros are replaced by unique ones.
 fn renamed(text: &str, package: &str, own: &BTreeSet<String>) -> String {
     let Ok(pieces) = cut(text) else { return text.to_owned() };
     let mut out = String::with_capacity(text.len());
@@ -124,7 +123,7 @@ fn renamed(text: &str, package: &str, own: &BTreeSet<String>) -> String {
     out
 }
 
-/// The source without what Jinja takes and minijinja does not: a plus before a number. As long as it was.
+/// The source without syntax that Jinja accepts and minijinja does not: a plus before a number. Its length is unchanged.
 pub(crate) fn neutral<'s>(source: &'s str, pieces: &[Piece]) -> Cow<'s, str> {
     let mut changed: Option<Vec<u8>> = None;
     for piece in pieces.iter().filter(|piece| matches!(piece.kind, Kind::Expression | Kind::Statement)) {
@@ -177,7 +176,7 @@ fn definitions(source: &str, pieces: &[Piece]) -> Vec<Definition> {
     found
 }
 
-/// Whether a block of this keyword defines a macro in dbt's eyes.
+/// Whether a block of this keyword defines a macro for dbt.
 pub(crate) fn is_definition(keyword: &str) -> bool {
     matches!(keyword, "macro" | "test" | "data_test" | "materialization")
 }
@@ -205,7 +204,7 @@ pub(crate) fn defined_name(source: &str, piece: &Piece) -> Option<String> {
     })
 }
 
-/// Pieces put together again, rewritten where minijinja needs it.
+/// The pieces joined again, rewritten as minijinja needs them.
 pub(crate) fn assembled(source: &str, pieces: &[Piece]) -> String {
     let mut text = String::new();
     let uses = |name: &str| {
@@ -218,7 +217,7 @@ pub(crate) fn assembled(source: &str, pieces: &[Piece]) -> String {
     let mut open: Option<String> = None;
     let mut at = pieces.first().map_or(0, |piece| piece.range.start);
     for piece in pieces {
-        // The whitespace that the tags beside it take away: a brace before a tag must not join it.
+        // The whitespace that the adjacent tags remove: a brace before a tag must not become a part of it.
         text.push_str(&source[at..piece.range.start]);
         at = piece.range.end;
         if piece.kind != Kind::Statement {
@@ -241,7 +240,7 @@ pub(crate) fn assembled(source: &str, pieces: &[Piece]) -> String {
     text
 }
 
-/// What makes a macro known once it is defined.
+/// The statement that registers a macro after its definition.
 pub(crate) fn registration(name: &str) -> String {
     format!("{{%- set {name} = __macro('{name}', {name}) -%}}")
 }
@@ -256,7 +255,7 @@ pub(crate) fn signature(
 ) -> String {
     let code = &source[piece.code.clone()];
     let Some(name) = name else { return source[piece.range.clone()].to_owned() };
-    // A materialization names an adapter where a macro has parameters.
+    // A materialization names an adapter in the place of parameters.
     let is_plain = piece.keyword(source) != "materialization";
     let inside = code
         .find('(')
@@ -273,8 +272,8 @@ pub(crate) fn signature(
     with_code(source, piece, &format!("macro {name}({})", parameters.join(", ")))
 }
 
-/// A statement whose expression cannot be worked out, with stand-ins in its place; nothing if it has none.
-pub(crate) fn stood_in(source: &str, piece: &Piece) -> Option<String> {
+/// A statement whose expression cannot be evaluated, with placeholders in its place; `None` if it has no expression.
+pub(crate) fn with_placeholders(source: &str, piece: &Piece) -> Option<String> {
     let keyword = piece.keyword(source);
     let rest = source[piece.code.clone()].trim_start().strip_prefix(keyword).unwrap_or_default();
     let names = |text: &str| -> Vec<String> {
@@ -288,12 +287,12 @@ pub(crate) fn stood_in(source: &str, piece: &Piece) -> Option<String> {
                 return Some(with_code(
                     source,
                     piece,
-                    &format!("set {target} = __stand_in('{}')", names(target).join("_")),
+                    &format!("set {target} = __placeholder('{}')", names(target).join("_")),
                 ));
             }
             let all = names(&rest[..at]);
             all.iter()
-                .map(|name| with_code(source, piece, &format!("set {name} = __stand_in('{name}')")))
+                .map(|name| with_code(source, piece, &format!("set {name} = __placeholder('{name}')")))
                 .collect()
         }
         "for" => {
@@ -301,13 +300,13 @@ pub(crate) fn stood_in(source: &str, piece: &Piece) -> Option<String> {
             let row = format!("for {} in __rows({})", targets.join(", "), targets.len());
             with_code(source, piece, &row)
         }
-        "if" | "elif" => with_code(source, piece, &format!("{keyword} __stand_in('condition')")),
+        "if" | "elif" => with_code(source, piece, &format!("{keyword} __placeholder('condition')")),
         "do" => with_code(source, piece, "set __done = ''"),
         _ => return None,
     })
 }
 
-/// A statement as minijinja takes it: `do` of any expression, and lists and dicts that can be changed.
+/// A statement as minijinja accepts it: `do` of any expression, and mutable lists and dicts.
 pub(crate) fn statement<'s>(source: &'s str, piece: &Piece) -> Cow<'s, str> {
     let code = &source[piece.code.clone()];
     let keyword = piece.keyword(source);
@@ -324,7 +323,7 @@ pub(crate) fn statement<'s>(source: &'s str, piece: &Piece) -> Cow<'s, str> {
         },
         "docs" => with_code(source, piece, "set __docs").into(),
         "enddocs" => with_code(source, piece, "endset").into(),
-        // Jinja takes the colon that Python would want at the end of a block's head.
+        // Jinja accepts a colon at the end of a block's head, as in Python.
         _ => match code.trim_end().strip_suffix(':') {
             Some(head) => with_code(source, piece, head).into(),
             None => source[piece.range.clone()].into(),
@@ -339,7 +338,7 @@ fn with_code(source: &str, piece: &Piece, code: &str) -> String {
     format!("{open} {code} {close}")
 }
 
-/// Whether a file holds definitions and nothing that would be sent to a warehouse.
+/// Whether a file contains only definitions and nothing that would be sent to a warehouse.
 pub(crate) fn is_macro_file(source: &str, pieces: &[Piece]) -> bool {
     let mut inside: Option<&str> = None;
     let mut defines = false;
@@ -362,7 +361,7 @@ pub(crate) fn is_macro_file(source: &str, pieces: &[Piece]) -> bool {
     defines && is_commentary(&beside)
 }
 
-/// Whether there is nothing in the text but comments of SQL.
+/// Whether the text contains only SQL comments.
 fn is_commentary(text: &str) -> bool {
     let mut rest = text.trim_start();
     while !rest.is_empty() {

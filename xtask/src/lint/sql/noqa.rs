@@ -1,8 +1,8 @@
-//! `-- noqa` for our own SQL policies, as sqlfluff has it for its rules: whoever knows one, knows both.
+//! `-- noqa` for our own SQL policies, with the same syntax as sqlfluff's.
 //!
 //! `-- noqa` at the end of a line waives all rules there, `-- noqa: star-in-final-query` those it names;
 //! `-- noqa: disable=…` and `-- noqa: enable=…` do so from a line on, with `all` for every rule. A comment of
-//! Jinja says the same. Rules are named by name, code, former code, group or pattern; what cannot be rendered or parsed
+//! Jinja has the same effect. Rules are selected by name, code, former code, group or pattern; failures to render or parse
 //! by `TMP` and `PRS` only.
 
 use super::config::means;
@@ -10,7 +10,7 @@ use super::config::means;
 /// The directives of one file, by line.
 #[derive(Debug, Default)]
 pub(super) struct Noqa<'t> {
-    /// Line, from 1; what; the names.
+    /// Line, from 1; action; names.
     directives: Vec<(usize, Action, Vec<&'t str>)>,
 }
 
@@ -20,7 +20,7 @@ enum Action {
     Waive,
     /// From this line on.
     Disable,
-    /// From this line on no more.
+    /// Ends `disable` from this line on.
     Enable,
 }
 
@@ -40,7 +40,7 @@ impl<'t> Noqa<'t> {
     pub(super) fn waives(&self, rule: &str, line: usize) -> bool {
         let mut disabled = false;
         for (at, action, names) in &self.directives {
-            // What cannot be read is waived only by its own name: nothing else on the line was looked at.
+            // Failures to read a file are waived only by name: the other rules did not run.
             let is_unread = matches!(rule, "sql-parse" | "sql-template");
             let is_named = names.contains(&rule)
                 || names.iter().any(|name| means(name, rule))
@@ -59,7 +59,7 @@ impl<'t> Noqa<'t> {
     }
 }
 
-/// What the comment at the end of a line asks for.
+/// The directive in the comment at the end of a line.
 fn directive(line: &str) -> Option<(Action, Vec<&str>)> {
     let sql = line.rfind("--").map(|at| (at, &line[at + 2..]));
     let jinja = line.rfind("{#").and_then(|at| Some((at, line[at + 2..].trim_end().strip_suffix("#}")?)));

@@ -12,13 +12,13 @@ pub(super) const RULE: Rule = Rule {
     group: Group::Sql,
     severity: Severity::Low,
     summary: "A model sorts its rows without a limit.",
-    why: "A table has no order: whoever reads it sorts again, and the warehouse has sorted for nothing, often through spilled memory.",
+    why: "A table has no order: every reader has to sort again, so the warehouse sorts for nothing, often with spilling to disk.",
     example: "\
 ```sql\n\
-select * from final order by ordered_at           -- objected to\n\
+select * from final order by ordered_at           -- reported\n\
 select * from final order by ordered_at limit 10  -- fine: it decides which rows\n\
 ```",
-    remedy: "leave the order to whoever reads the model, or add a `limit` if it decides which rows there are",
+    remedy: "leave the sorting to the model's readers, or add a `limit` if the order decides which rows are kept",
 };
 
 pub(super) fn check(file: &File<'_>) -> Vec<Objection> {

@@ -1,7 +1,7 @@
 //! `jinja.padding`: one space, or a line break, on either side of a tag's code.
 //!
-//! sqruff has the rule, but only where it renders templates itself, which it leaves to Python. The pieces
-//! are at hand here, those of macro files and of branches that did not run too.
+//! sqruff has the rule, but only if it renders templates itself, which it leaves to Python. The pieces are
+//! available here, including those of macro files and of branches that did not run.
 
 use super::style::Violation;
 use super::template::{Kind, Piece};
@@ -21,26 +21,26 @@ pub(super) fn check(source: &str, pieces: &[Piece]) -> Vec<Violation> {
         .collect()
 }
 
-/// The source with its tags padded. What stands between the spaces, and so what it renders to, stays.
-pub(super) fn mended(source: &str, pieces: &[Piece]) -> String {
-    let mut mended = String::with_capacity(source.len());
+/// The source with its tags padded. The code between the spaces, and so the rendering, is unchanged.
+pub(super) fn fixed(source: &str, pieces: &[Piece]) -> String {
+    let mut fixed = String::with_capacity(source.len());
     let mut at = 0;
     for piece in pieces {
         if let Some(code) = padded(source, piece) {
-            mended.push_str(&source[at..piece.code.start]);
-            mended.push_str(&code);
+            fixed.push_str(&source[at..piece.code.start]);
+            fixed.push_str(&code);
             at = piece.code.end;
         }
     }
-    mended + &source[at..]
+    fixed + &source[at..]
 }
 
-/// The code of a tag with a space where one is missing or too many are; None where all is well.
+/// The code of a tag with exactly one space on each side; `None` if it has that already.
 fn padded(source: &str, piece: &Piece) -> Option<String> {
     let is_tag = matches!(piece.kind, Kind::Expression | Kind::Statement | Kind::Comment);
     let code = &source[piece.code.clone()];
     let bare = code.trim();
-    // `{#-- words --#}`: what stands at the edge is drawn, and so is a line of dashes.
+    // `{#-- words --#}`: the dashes at the edges are decoration, as is a line of dashes.
     let drawn = piece.kind == Kind::Comment && (bare.starts_with('-') || bare.ends_with('-'));
     if !is_tag || bare.is_empty() || drawn {
         return None;

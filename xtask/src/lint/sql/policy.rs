@@ -1,4 +1,4 @@
-//! What the SQL policies look at: the parse tree of a rendered file, its tokens with their origin, and
+//! The input of the SQL policies: the parse tree of a rendered file, its tokens with their origin, and
 //! helpers to read them.
 
 use std::collections::BTreeMap;
@@ -28,11 +28,11 @@ pub(crate) struct Token {
     pub(crate) text: String,
     /// Where in the template.
     pub(crate) range: Range<usize>,
-    /// Whether it stands in the template as it is, and not in what a tag puts out.
+    /// Whether it is literal text of the template, and not the output of a tag.
     pub(crate) is_literal: bool,
 }
 
-/// One place that a policy objects to.
+/// One offence against a policy.
 #[derive(Clone, Debug)]
 pub(crate) struct Objection {
     pub(crate) range: Range<usize>,
@@ -87,7 +87,7 @@ pub(crate) fn all(node: &ErasedSegment, kind: SyntaxKind) -> Vec<ErasedSegment> 
     node.recursive_crawl(&SyntaxSet::single(kind), true, &SyntaxSet::EMPTY, true)
 }
 
-/// Where a node stands in the template.
+/// The position of a node in the template.
 pub(crate) fn place(node: &ErasedSegment) -> Range<usize> {
     node.get_position_marker().map_or(0..0, |marker| marker.source_slice.clone())
 }

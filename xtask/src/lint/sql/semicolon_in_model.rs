@@ -1,4 +1,4 @@
-//! Semicolons, which break the statement that dbt makes of a query.
+//! Semicolons, which break the statement that dbt makes from a query.
 
 use super::policy::{File, Objection};
 use crate::core::finding::{Group, Severity};
@@ -9,10 +9,10 @@ pub(super) const RULE: Rule = Rule {
     group: Group::Sql,
     severity: Severity::High,
     summary: "A model, test or snapshot has a semicolon.",
-    why: "dbt puts the query into a statement of its own (`create view … as (…)`), in which a semicolon is a syntax error.",
+    why: "dbt wraps the query into another statement (`create view … as (…)`), in which a semicolon is a syntax error.",
     example: "\
 ```sql\n\
-select * from final;  -- objected to\n\
+select * from final;  -- reported\n\
 select * from final\n\
 ```",
     remedy: "leave the semicolon out",
@@ -26,8 +26,7 @@ pub(super) fn check(file: &File<'_>) -> Vec<Objection> {
     semicolons
         .map(|token| Objection {
             range: token.range.clone(),
-            message: "dbt wraps this query into a statement of its own, which the semicolon breaks"
-                .to_owned(),
+            message: "dbt wraps this query into another statement, which the semicolon breaks".to_owned(),
         })
         .collect()
 }

@@ -1,4 +1,4 @@
-//! `select *` where nobody can read which columns a model has.
+//! `select *` that hides which columns a model has.
 
 use std::collections::BTreeSet;
 
@@ -14,11 +14,11 @@ pub(super) const RULE: Rule = Rule {
     name: "star-in-final-query",
     group: Group::Sql,
     severity: Severity::Medium,
-    summary: "The final query of a model selects `*` of columns that the model does not name.",
-    why: "Whatever column is added or renamed above appears or vanishes here unseen: contracts, unions and everything downstream break on somebody else's change.",
+    summary: "The final query of a model selects `*`, and the model does not name the columns.",
+    why: "A column that is added or renamed upstream appears or disappears here unnoticed: contracts, unions and everything downstream break.",
     example: "\
 ```sql\n\
-select * from {{ ref('stg_shop__orders') }}  -- objected to\n\
+select * from {{ ref('stg_shop__orders') }}  -- reported\n\
 \n\
 with source as (select * from {{ ref('stg_shop__orders') }}),\n\
 final as (select order_id, ordered_at from source)\n\
@@ -64,7 +64,7 @@ fn outer_selects(tree: &ErasedSegment) -> Vec<ErasedSegment> {
     tree.recursive_crawl(&SyntaxSet::single(SyntaxKind::SelectStatement), true, &inner, true)
 }
 
-/// The stars of a select's own list; that of `count(*)` is none.
+/// The stars of a select's own list; that of `count(*)` does not count.
 fn stars(select: &ErasedSegment) -> Vec<ErasedSegment> {
     let Some(clause) = child(select, SyntaxKind::SelectClause) else { return Vec::new() };
     clause
@@ -75,7 +75,7 @@ fn stars(select: &ErasedSegment) -> Vec<ErasedSegment> {
         .collect()
 }
 
-/// Whether what the star stands for is named somewhere in this file.
+/// Whether the columns that the star selects are named somewhere in this file.
 fn is_named(file: &File<'_>, select: &ErasedSegment, star: &ErasedSegment, seen: &mut Vec<String>) -> bool {
     let qualifier =
         file.tokens_of(star).first().filter(|token| token.text != "*").map(|token| token.text.clone());
@@ -99,7 +99,7 @@ fn is_named(file: &File<'_>, select: &ErasedSegment, star: &ErasedSegment, seen:
     any
 }
 
-/// Whether the columns of what stands in a FROM are named: a CTE or a subquery that names its own.
+/// Whether the columns of a FROM element are named: a CTE or a subquery that names its own.
 fn names_columns(file: &File<'_>, element: &ErasedSegment, name: &str, seen: &mut Vec<String>) -> bool {
     let query = if name == "(" {
         element.clone()

@@ -1,4 +1,4 @@
-//! DDL, DML and grants where only a query belongs.
+//! DDL, DML and grants in a file that may contain only a query.
 
 use super::policy::{File, Objection};
 use crate::core::finding::{Group, Severity};
@@ -9,14 +9,14 @@ pub(super) const RULE: Rule = Rule {
     group: Group::Sql,
     severity: Severity::High,
     summary: "A model, test or snapshot has a statement that is not a query.",
-    why: "dbt makes the relation from a query; DDL, DML or a grant in it fails, or changes something that no environment owns and no clean-up removes.",
+    why: "dbt builds the relation from a query; DDL, DML or a grant in it fails, or changes something that belongs to no environment and that no clean-up removes.",
     example: "\
 ```sql\n\
-create table orders as select 1 as id  -- objected to\n\
-grant select on orders to role x       -- objected to: dbt's `grants` config does that\n\
+create table orders as select 1 as id  -- reported\n\
+grant select on orders to role x       -- reported: dbt's `grants` config does that\n\
 select 1 as id\n\
 ```",
-    remedy: "write the query alone; materialization, grants and hooks belong into its configuration",
+    remedy: "write only the query; materialization, grants and hooks belong in its configuration",
 };
 
 const STATEMENTS: &[&str] = &[

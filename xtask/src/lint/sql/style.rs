@@ -1,5 +1,5 @@
 //! sqruff as a library: the linter of each `.sqlfluff`, and a rendered file through its lexer, parser and
-//! rules. What it throws is caught here and becomes a fault.
+//! rules. Its panics are caught here and become faults.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -34,8 +34,8 @@ const REFERENCES_FROM: &str = "RF01";
 /// More qualified references than this are looked up here, each once.
 const MOST_REFERENCES: usize = 200;
 
-/// The linters of a repository: one for each folder that has settings, which apply to what is below.
-/// A linter is made when its first file is looked at, because a dialect costs tens of milliseconds.
+/// The linters of a repository: one for each folder that has settings, which apply to the files below it.
+/// A linter is made when its first file is checked, because loading a dialect takes tens of milliseconds.
 pub(crate) struct Styles {
     folders: Vec<Folder>,
     /// `.sqlfluffignore` files.
@@ -47,7 +47,7 @@ struct Folder {
     path: String,
     /// Its own settings over those above it.
     config: Result<Config, String>,
-    /// The dialect where the settings give none.
+    /// The dialect if the settings give none.
     dialect: String,
     style: OnceLock<Result<Style, String>>,
 }
@@ -57,13 +57,13 @@ pub(crate) struct Style {
     linter: Linter,
     config: Config,
     dialect: String,
-    /// Without the rule of long lines, which lays out a whole file only to measure it.
+    /// Without the rule of long lines, which formats a whole file only to measure it.
     brief: OnceLock<Option<Linter>>,
     /// Without the rule that takes too long on many references, and without both.
     wide: OnceLock<Option<Linter>>,
     wide_brief: OnceLock<Option<Linter>>,
     fixer: OnceLock<Linter>,
-    /// `template_blocks_indent`, which sqruff itself takes for granted.
+    /// `template_blocks_indent`, which sqruff itself assumes to be on.
     indents_blocks: bool,
 }
 
@@ -76,14 +76,14 @@ pub(crate) struct Violation {
     pub(crate) message: String,
 }
 
-/// Text to put in the place of a range of the template.
+/// Text that replaces a range of the template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Patch {
     pub(crate) range: Range<usize>,
     pub(crate) text: String,
 }
 
-/// What applies to dialects that no settings and no profile give.
+/// The dialect if neither settings nor a profile give one.
 pub(super) const ASSUMED: &str = "snowflake";
 
 impl Styles {
@@ -121,7 +121,7 @@ impl Styles {
         let ignored = lists.iter().filter_map(|(path, text)| {
             let mut builder = GitignoreBuilder::new(Path::new("/").join(folder_of(path)));
             for line in text.lines() {
-                // A line that is no pattern leaves nothing out, as in git.
+                // A line that is not a pattern excludes nothing, as in git.
                 drop(builder.add_line(None, line));
             }
             builder.build().ok()
@@ -141,7 +141,7 @@ impl Styles {
         Some((config, if given.is_empty() { ASSUMED } else { given }))
     }
 
-    /// Whether the settings leave the file to itself.
+    /// Whether the settings exclude the file.
     pub(crate) fn ignores(&self, path: &str) -> bool {
         let full = Path::new("/").join(path);
         let by_file = self.ignored.iter().any(|list| {
@@ -157,7 +157,7 @@ impl Styles {
             })
     }
 
-    /// What the settings of these files ask for in vain, and which dialects are assumed.
+    /// The settings of these files that have no effect, and the dialects that are assumed.
     pub(crate) fn notes<'p>(&self, paths: impl IntoIterator<Item = &'p str>) -> BTreeSet<String> {
         let mut notes = BTreeSet::new();
         let known = known_codes();
@@ -168,7 +168,7 @@ impl Styles {
             };
             let Ok(config) = &folder.config else { continue };
             let mut config = config.clone();
-            // Made for what it finds wrong with the settings.
+            // Made to find errors in the settings.
             drop(config.text(ASSUMED, &known));
             notes.extend(config.unhonoured.iter().map(|what| format!("not honoured: {what}")));
             if config.dialect().is_none() && folder.dialect.is_empty() {
@@ -278,7 +278,7 @@ impl Style {
         self.linter.rules().map(|rules| rules.iter().map(|rule| rule.name()).collect()).unwrap_or_default()
     }
 
-    /// Reads what was rendered from `source` and hands it to `look`.
+    /// Parses the rendering of `source` and passes it to `look`.
     pub(crate) fn parse<T>(
         &self,
         source: &str,
@@ -312,8 +312,8 @@ impl Style {
         })?
     }
 
-    /// The linter that finds all there is in `rendering`; the rule on references is left out if there are `many`.
-    /// Nothing if no other rule is on.
+    /// The linter that finds all violations in `rendering`; the rule on references is left out if there are `many`.
+    /// `None` if no other rule is on.
     fn linter_for(&self, rendering: &Rendering, many: bool) -> Option<&Linter> {
         let limit = self.linter.config().get("max_line_length", "core").as_int();
         let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or_default();
@@ -370,9 +370,9 @@ fn is_safe(groups: &[RuleGroups]) -> bool {
     groups.contains(&RuleGroups::Layout) || groups.contains(&RuleGroups::Capitalisation)
 }
 
-/// Whether the rule of long lines could object to anything: false only where it cannot. It measures from one line
-/// break of the template to the next, what a tag puts out by the length of the tag; here each stretch counts at
-/// least as much as it may there. Tokens that span lines are not told apart here, so they may.
+/// Whether the rule of long lines may report anything: false only if it cannot. It measures from one line
+/// break of the template to the next, and counts the output of a tag by the tag's length; here each stretch counts
+/// at least as much as it can there. Tokens that span lines are not distinguished here, so they may be long.
 fn may_hold_long_line(rendering: &Rendering, limit: usize) -> bool {
     let quotes = |line: &str| ['\'', '"'].iter().any(|quote| line.matches(*quote).count() % 2 == 1);
     if rendering.text.contains("/*") || rendering.text.contains("$$") || rendering.text.lines().any(quotes) {
@@ -403,7 +403,7 @@ fn may_hold_long_line(rendering: &Rendering, limit: usize) -> bool {
     false
 }
 
-/// Whether one token may hold both characters.
+/// Whether one token may contain both characters.
 fn may_join(before: Option<char>, after: Option<char>) -> bool {
     let alone = |c: char| matches!(c, ',' | '(' | ')');
     match (before, after) {
@@ -449,14 +449,14 @@ pub(crate) struct Parsed<'p> {
     tables: &'p Tables,
     file: &'p TemplatedFile,
     rendering: &'p Rendering,
-    /// None where not even an unparsable tree came out.
+    /// `None` if there is not even an unparsable tree.
     pub(crate) tree: Option<ErasedSegment>,
-    /// What could not be lexed or parsed.
+    /// The parts that could not be lexed or parsed.
     pub(crate) broken: Vec<Violation>,
 }
 
 impl Parsed<'_> {
-    /// What sqruff's rules find.
+    /// The violations that sqruff's rules find.
     pub(crate) fn violations(&self) -> Result<Vec<Violation>> {
         let Some(tree) = &self.tree else { return Ok(Vec::new()) };
         let qualified =
@@ -480,7 +480,7 @@ impl Parsed<'_> {
     }
 
     /// The changes that the rules of layout and capitalisation would make.
-    /// Rules in `left_out` make none.
+    /// Rules in `left_out` are skipped.
     pub(crate) fn patches(&self, left_out: &BTreeSet<&str>) -> Result<Vec<Patch>> {
         let Some(tree) = &self.tree else { return Ok(Vec::new()) };
         let own;
@@ -500,7 +500,7 @@ impl Parsed<'_> {
             .collect())
     }
 
-    /// What the file says, whatever its layout: its code in lower case where case does not matter, and its
+    /// The meaning of the file, whatever its layout: its code, in lower case if case does not matter, and its
     /// comments.
     pub(crate) fn meaning(&self) -> Meaning {
         let mut meaning = Meaning::default();
@@ -528,7 +528,7 @@ fn qualified(tree: &ErasedSegment) -> Vec<ErasedSegment> {
 }
 
 /// Those of `references` whose table no query of the file has, in linear time. Names of any query count for all:
-/// less is found than by sqruff's rule, and nothing else.
+/// the findings are a subset of those of sqruff's rule.
 fn unknown_qualifiers(tree: &ErasedSegment, references: &[ErasedSegment]) -> Vec<Violation> {
     let words = |segment: &ErasedSegment| -> Vec<String> {
         let raw = segment.raw();
@@ -584,13 +584,13 @@ pub(crate) struct Meaning {
     comments: Vec<String>,
 }
 
-/// The rendering as sqruff takes it.
+/// The rendering in sqruff's form.
 fn templated(source: &str, rendering: &Rendering, indents_blocks: bool) -> Result<TemplatedFile> {
     let kind = |origin: Origin| match origin {
         Origin::BlockStart | Origin::BlockMid | Origin::BlockEnd if !indents_blocks => {
             TemplateSliceKind::Templated
         }
-        // sqruff looks for the line breaks in what was trimmed.
+        // sqruff searches for line breaks in the trimmed part.
         Origin::Literal | Origin::Trimmed => TemplateSliceKind::Literal,
         Origin::Templated => TemplateSliceKind::Templated,
         Origin::Comment => TemplateSliceKind::Comment,
@@ -603,7 +603,7 @@ fn templated(source: &str, rendering: &Rendering, indents_blocks: bool) -> Resul
         .iter()
         .map(|slice| TemplatedFileSlice::new(kind(slice.origin), slice.source.clone(), slice.output.clone()))
         .collect();
-    // The source in its own order: each piece that ran once, and what lies between.
+    // The source in its own order: each piece that ran once, and the text in between.
     let mut units: Vec<(Range<usize>, TemplateSliceKind)> =
         rendering.slices.iter().map(|slice| (slice.source.clone(), kind(slice.origin))).collect();
     units.sort_by_key(|(range, _)| (range.start, range.end));
@@ -616,7 +616,7 @@ fn templated(source: &str, rendering: &Rendering, indents_blocks: bool) -> Resul
     };
     for (range, kind) in units {
         if range.start >= at {
-            // What did not run, or was cut off by whitespace control: nothing there may be changed.
+            // Source that did not run, or was removed by whitespace control: nothing there may be changed.
             push(at..range.start, TemplateSliceKind::Templated);
             at = range.end;
             push(range, kind);
@@ -634,11 +634,11 @@ fn templated(source: &str, rendering: &Rendering, indents_blocks: bool) -> Resul
 }
 
 thread_local! {
-    /// Whether a panic of this thread is to be caught rather than printed.
+    /// Whether a panic of this thread is caught instead of printed.
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `work` and turns a panic of it into an error, without a word on stderr.
+/// Runs `work` and turns its panic into an error, without output on stderr.
 fn quietly<T>(work: impl FnOnce() -> T) -> Result<T> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -700,7 +700,7 @@ mod tests {
     use super::*;
     use crate::lint::sql::trace::Slice;
 
-    /// A rendering of stretches: their origin, what they put out, and how long they are in the template.
+    /// A rendering of stretches: their origin, their output, and their length in the template.
     fn rendering(stretches: &[(Origin, &str, usize)]) -> Rendering {
         let mut rendering = Rendering::default();
         let mut from = 0;
@@ -726,7 +726,7 @@ mod tests {
         assert!(long(&[text("a, "), (Origin::Templated, "b\nc\nd\ne\n", 1)]));
         // It may be part of two tokens.
         assert!(long(&[text("a"), (Origin::Templated, "b", 4), text("c")]));
-        // What is left of a round of a loop stands on one line with the next.
+        // The rest of one iteration of a loop is on one line with the next.
         assert!(long(&[text("aaaaaa,"), text("bbbbbb,")]));
         assert!(long(&[text("a /* b\n c */")]));
         assert!(long(&[text("'a\nb'")]));

@@ -1,15 +1,15 @@
 //! Cuts a Jinja source into its pieces: text, expressions, statements, comments.
 //!
-//! minijinja renders but does not say which output came from where, so the tracer needs the pieces with
+//! minijinja renders but does not report the origin of its output, so the tracer needs the pieces with
 //! their exact bounds before anything is rendered. Cutting is a loop, never a recursion: nesting cannot
 //! exhaust the stack here.
 
 use std::ops::Range;
 
-/// What a piece of a template is.
+/// The kind of a piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// What stands outside any tag, with the whitespace that tags take away cut off.
+    /// Text outside of tags, without the whitespace that tags remove.
     Text,
     /// `{{ … }}`.
     Expression,
@@ -17,7 +17,7 @@ pub(crate) enum Kind {
     Statement,
     /// `{# … #}`.
     Comment,
-    /// What stands between `{% raw %}` and `{% endraw %}`.
+    /// The text between `{% raw %}` and `{% endraw %}`.
     RawText,
 }
 
@@ -25,7 +25,7 @@ pub(crate) enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Piece {
     pub(crate) kind: Kind,
-    /// The whole piece: a tag with its delimiters, a text as far as it is kept.
+    /// The whole piece: a tag with its delimiters, or the kept part of a text.
     pub(crate) range: Range<usize>,
     /// The code inside a tag; of a text the same as `range`.
     pub(crate) code: Range<usize>,
@@ -45,7 +45,7 @@ impl Piece {
 pub(crate) struct Fault {
     pub(crate) range: Range<usize>,
     pub(crate) reason: String,
-    /// Whether dbt may render it all the same, with what it knows and we do not.
+    /// Whether dbt may still be able to render it, with facts that are not available here.
     pub(crate) is_uncertain: bool,
 }
 
@@ -150,8 +150,8 @@ fn tag(source: &str, start: usize, kind: Kind) -> Result<Tag, Fault> {
     Ok(Tag { piece: Piece { kind, range: start..end, code }, trims_after })
 }
 
-/// Where the code of a tag ends and where its delimiter ends. Strings may hold anything, and braces that
-/// are open hide a `}}`, as they do from Jinja.
+/// Where the code of a tag ends and where its delimiter ends. Strings may contain anything, and inside open
+/// braces a `}}` does not end the tag, as in Jinja.
 fn end_of_code(source: &str, from: usize, delimiter: [u8; 2]) -> Option<(usize, usize)> {
     let bytes = source.as_bytes();
     let mut depth = 0_i64;
@@ -228,7 +228,7 @@ pub(crate) fn words(code: &str) -> Vec<Word<'_>> {
     words
 }
 
-/// Where the `=` of `set name = value` stands in the code, if it stands there and not in a call.
+/// The position of the `=` of `set name = value` in the code; one inside a call does not count.
 pub(crate) fn assignment(code: &str) -> Option<usize> {
     let bytes = code.as_bytes();
     let mut depth = 0_i64;
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn an_assignment_is_told_from_a_block() {
+    fn assignments_and_blocks_are_distinguished() {
         assert_eq!(assignment("set x = 1"), Some(6));
         assert_eq!(assignment("set x"), None);
         assert_eq!(assignment("set x | replace('=', '')"), None);

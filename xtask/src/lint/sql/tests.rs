@@ -1,4 +1,4 @@
-//! Cases of the SQL group: `tests/cases/sql/*.toml`, hostile templates, the tracer's promise, and this
+//! Cases of the SQL group: `tests/cases/sql/*.toml`, hostile templates, the tracer's invariant, and this
 //! repository's own SQL.
 
 use std::path::{Path, PathBuf};
@@ -76,12 +76,12 @@ struct Case {
     #[serde(default)]
     macros: Vec<String>,
     sql: String,
-    /// What our rules find: `rule line:column`.
+    /// The findings of our rules: `rule line:column`.
     #[serde(default)]
     found: Vec<String>,
-    /// What sqruff's rules find; not compared where it is not given.
+    /// The findings of sqruff's rules; not compared if not given.
     style: Option<Vec<String>>,
-    /// What is left after `--fix`; nothing changes where it is empty.
+    /// The text after `--fix`; if empty, `--fix` must change nothing.
     fix: Option<String>,
     /// Part of the first message.
     says: Option<String>,
@@ -168,8 +168,8 @@ fn part() -> impl Strategy<Value = Part> {
     })
 }
 
-/// Writes a template out. Each text is unlike any other and begins with `é`, or with `ü` where a block
-/// captures it; tags take whitespace away now and then.
+/// Writes a template out. Each text is unique and begins with `é`, or with `ü` if a block captures
+/// it; some tags remove whitespace.
 fn written(parts: &[Part], number: &mut u32, first: char, out: &mut String) {
     for part in parts {
         *number += 1;
@@ -230,7 +230,7 @@ proptest! {
             }
         }
         prop_assert_eq!(at, rendering.text.len());
-        // Text that no block captures is told by its own place, captured text by that of the block.
+        // Text outside of captures is reported at its own position, captured text at that of the block.
         for (start, first) in rendering.text.char_indices().filter(|(_, c)| matches!(c, 'é' | 'ü')) {
             let slice = rendering.slices.iter().find(|slice| slice.output.contains(&start));
             let wanted = if first == 'é' { Origin::Literal } else { Origin::Templated };
@@ -316,7 +316,7 @@ fn nothing_is_certain_about_what_is_not_here() {
 }
 
 #[test]
-fn each_project_has_macros_and_variables_of_its_own() {
+fn each_project_has_its_own_macros_and_variables() {
     let one = |name: &str, body: &str, who: &str| {
         Inputs {
         name: name.to_owned(),
@@ -379,9 +379,9 @@ fn settings_are_honoured_wherever_they_are_written() {
     assert_eq!(found(&[(".sqlfluff", &only("LT99,CP01"))], case).0, ["capitalisation.keywords"]);
 }
 
-/// Thousands of qualified columns are looked up in linear time; what sqruff's own rule finds is found there too.
+/// Thousands of qualified columns are looked up in linear time, with the findings of sqruff's own rule.
 #[test]
-fn a_wide_select_is_judged_by_all_rules() {
+fn a_wide_select_is_checked_by_all_rules() {
     let project = project(Vec::new(), "[sqlfluff]\ndialect = snowflake\nrules = RF01\n");
     let columns: Vec<String> = (0..2_000).map(|at| format!("    coalesce(a.c_{at}, 0) as c_{at}")).collect();
     for (from, found) in [("t as a", 0), ("t as b", 2_000)] {

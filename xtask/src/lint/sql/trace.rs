@@ -1,40 +1,42 @@
-//! Tells which output of a template came from which piece of its source.
+//! Maps the output of a template to the pieces of its source.
 //!
-//! Before it is rendered, each piece gets a mark: a number between two characters that stand nowhere in
-//! the source. The marks are output like any text, so they come out in the order in which the pieces ran,
-//! through loops and branches; reading them off again leaves the true output and its origin. Inside what
-//! a template captures (`{% set %}…{% endset %}`, macros, call and filter blocks) there are no marks, so
-//! that they change nothing that a template computes: such a block is one piece.
+//! Before rendering, each piece gets a mark: a number between two characters that do not occur in the
+//! source. The marks are output like any text, so they appear in the order in which the pieces ran,
+//! through loops and branches; removing them leaves the true output and its origin. Inside captures
+//! (`{% set %}…{% endset %}`, macros, call and filter blocks) there are no marks, so that they do not
+//! change the values that a template computes: such a block is one piece.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use super::macros::{closes, defined_name, is_definition, registration, signature, statement, stood_in};
+use super::macros::{
+    closes, defined_name, is_definition, registration, signature, statement, with_placeholders,
+};
 use super::template::{Fault, Kind, Piece, assignment, words};
 
-/// How a piece shows in the output.
+/// How a piece appears in the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// Text, output as it stands in the source.
+    /// Text, output unchanged from the source.
     Literal,
-    /// What an expression or a captured block puts out: anything or nothing.
+    /// The output of an expression or a captured block: anything or nothing.
     Templated,
     Comment,
-    /// Whitespace that a tag beside it took away: no output.
+    /// Whitespace that an adjacent tag removed: no output.
     Trimmed,
     BlockStart,
     BlockMid,
     BlockEnd,
 }
 
-/// A piece that has a mark; `range` is where it stands in the source.
+/// A piece that has a mark; `range` is its position in the source.
 #[derive(Clone, Debug)]
 pub(crate) struct Unit {
     pub(crate) origin: Origin,
     pub(crate) range: Range<usize>,
 }
 
-/// A stretch of output and where it is from.
+/// A stretch of output and its origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Slice {
     pub(crate) origin: Origin,
@@ -48,12 +50,12 @@ pub(crate) struct Rendering {
     pub(crate) text: String,
     /// In the order of the output, without gaps.
     pub(crate) slices: Vec<Slice>,
-    /// Whether something in it is not what dbt would write.
+    /// Whether a part of it may differ from dbt's output.
     pub(crate) is_uncertain: bool,
 }
 
 impl Rendering {
-    /// Whether all pieces that put something out here do so in `other` too.
+    /// Whether all pieces with output here have output in `other` too.
     pub(crate) fn is_part_of(&self, other: &Self) -> bool {
         let shows = |slice: &&Slice| !slice.output.is_empty();
         let there: HashSet<usize> =
@@ -67,7 +69,7 @@ impl Rendering {
 pub(crate) struct Marked {
     pub(crate) text: String,
     pub(crate) units: Vec<Unit>,
-    /// Where each tag stands in `text` and in the source, for errors of syntax.
+    /// The position of each tag in `text` and in the source, for syntax errors.
     tags: Vec<(usize, Range<usize>)>,
     marks: Marks,
 }
@@ -80,9 +82,9 @@ pub(crate) struct Marks {
 }
 
 impl Marks {
-    /// Two private characters that none of the texts holds.
+    /// Two private-use characters that none of the texts contains.
     pub(crate) fn absent_from(texts: &[&str]) -> Self {
-        // All of them begin with this byte, and hardly a text holds it at all.
+        // All of them begin with this byte, and few texts contain it.
         let free = |c: &char| {
             let mut bytes = [0; 4];
             let needle = c.encode_utf8(&mut bytes).as_bytes();
@@ -101,26 +103,26 @@ impl Marks {
     }
 }
 
-/// Deeper nesting than Jinja's own parser takes.
+/// Deeper nesting than Jinja's own parser accepts.
 const DEEPEST: usize = 100;
 
 struct Block<'s> {
     keyword: &'s str,
     piece: usize,
-    /// The unit that stands for the closing tag, or for the whole of a captured block.
+    /// The unit of the closing tag, or of the whole captured block.
     unit: usize,
     has_else: bool,
-    /// What a definition makes known when it closes.
+    /// The registration that follows a definition.
     name: Option<String>,
 }
 
-/// Puts the marks into a template. `prelude` stands before it and puts out nothing; an expression whose
-/// start is in `stood_in` is rendered as the text given there.
+/// Inserts the marks into a template. `prelude` comes before it and has no output; an expression whose
+/// start is in `replaced` is rendered as the text given there.
 pub(crate) fn mark(
     source: &str,
     pieces: &[Piece],
     prelude: &str,
-    stood_in: &HashMap<usize, &'static str>,
+    replaced: &HashMap<usize, &'static str>,
 ) -> Result<Marked, Fault> {
     let mut marker = Marker {
         source,
@@ -133,7 +135,7 @@ pub(crate) fn mark(
         stack: Vec::new(),
         captured: None,
         at: 0,
-        stood_in,
+        replaced,
         extras: [uses(source, pieces, "varargs"), uses(source, pieces, "kwargs")],
     };
     for (index, piece) in pieces.iter().enumerate() {
@@ -169,7 +171,7 @@ struct Marker<'s> {
     captured: Option<usize>,
     /// Where the last piece ended.
     at: usize,
-    stood_in: &'s HashMap<usize, &'static str>,
+    replaced: &'s HashMap<usize, &'static str>,
     /// Whether `varargs` and `kwargs` occur.
     extras: [bool; 2],
 }
@@ -201,7 +203,7 @@ impl<'s> Marker<'s> {
     fn take(&mut self, index: usize, piece: &Piece) -> Result<(), Fault> {
         let verbatim = &self.source[piece.range.clone()];
         if self.captured.is_some() {
-            // Where no mark stands between, Jinja itself takes away what the tags ask for.
+            // Without marks in between, Jinja itself removes the whitespace.
             self.out.text.push_str(&self.source[self.at..piece.range.start]);
         }
         self.at = piece.range.end;
@@ -212,7 +214,7 @@ impl<'s> Marker<'s> {
             }
             Kind::Expression => {
                 self.marked(Origin::Templated, piece);
-                self.write(piece, self.stood_in.get(&piece.range.start).copied().unwrap_or(verbatim));
+                self.write(piece, self.replaced.get(&piece.range.start).copied().unwrap_or(verbatim));
             }
             Kind::Comment => {
                 self.marked(Origin::Comment, piece);
@@ -243,7 +245,7 @@ impl<'s> Marker<'s> {
             }
             _ if is_definition(keyword) => self.open(index, piece, keyword),
             "raw" | "endraw" => {
-                // The mark of `raw` comes before it, that of `endraw` after it: between them all is text.
+                // The mark of `raw` comes before it, that of `endraw` after it: everything between them is text.
                 if keyword == "raw" {
                     self.marked(Origin::Templated, piece);
                 }
@@ -261,10 +263,11 @@ impl<'s> Marker<'s> {
         }
     }
 
-    /// The statement as minijinja takes it, with stand-ins if its expression cannot be worked out.
+    /// The statement as minijinja accepts it, with placeholders if its expression cannot be evaluated.
     fn rewritten(&self, piece: &Piece) -> String {
-        let stood_in = self.stood_in.contains_key(&piece.range.start).then(|| stood_in(self.source, piece));
-        stood_in.flatten().unwrap_or_else(|| statement(self.source, piece).into_owned())
+        let rewritten =
+            self.replaced.contains_key(&piece.range.start).then(|| with_placeholders(self.source, piece));
+        rewritten.flatten().unwrap_or_else(|| statement(self.source, piece).into_owned())
     }
 
     fn open(&mut self, index: usize, piece: &Piece, keyword: &'s str) -> Result<(), Fault> {
@@ -327,7 +330,7 @@ impl<'s> Marker<'s> {
         }
         match opened {
             "for" => {
-                // The end shows at the end of each round, and once where there is no round at all.
+                // The end is marked at the end of each iteration, and once if there is no iteration.
                 self.mark(block.unit);
                 if !block.has_else && self.captured.is_none() {
                     self.out.text.push_str("{% else %}");
@@ -365,20 +368,20 @@ impl<'s> Marker<'s> {
 }
 
 impl Marked {
-    /// Where in the source an error at `offset` of the marked text is; none for one in the prelude.
+    /// The position in the source of an error at `offset` of the marked text; `None` for one in the prelude.
     pub(crate) fn place(&self, offset: usize) -> Option<Range<usize>> {
         let after = self.tags.partition_point(|(start, _)| *start <= offset);
         after.checked_sub(1).map(|at| self.tags[at].1.clone())
     }
 
-    /// Where the piece stands that ran last before `output` ended.
+    /// The position of the piece that ran last before `output` ended.
     pub(crate) fn last_place(&self, output: &str) -> Option<Range<usize>> {
         let mut last = None;
         self.read(output, |unit, _| last = self.units.get(unit).or_else(|| self.units.last()));
         last.map(|unit| unit.range.clone())
     }
 
-    /// Takes the marks out of what was rendered.
+    /// Removes the marks from the rendered text.
     pub(crate) fn trace(&self, source: &str, output: &str) -> Rendering {
         let mut rendering = Rendering { text: String::with_capacity(output.len()), ..Rendering::default() };
         self.read(output, |unit, text| {
@@ -388,12 +391,12 @@ impl Marked {
             let Some(unit) = self.units.get(unit) else { return };
             let is_true = unit.origin != Origin::Literal || source.get(unit.range.clone()) == Some(text);
             let origin = match unit.origin {
-                // What a block tag would put out is not its own, such as text that broke out of a mark.
+                // A block tag has no output: any text there belongs elsewhere, such as text that broke out of a mark.
                 Origin::Literal if is_true => Origin::Literal,
                 other if range.is_empty() => other,
                 _ => Origin::Templated,
             };
-            // What whitespace control took away stands between two pieces that follow one another.
+            // Whitespace removed by whitespace control is between two adjacent pieces.
             let before = rendering.slices.last().map_or(0, |slice| slice.source.end);
             let gap = source.get(before..unit.range.start).unwrap_or_default();
             if !gap.is_empty() && gap.trim().is_empty() {

@@ -1,4 +1,4 @@
-//! Statements of scripts that take data along.
+//! Statements of scripts that destroy data.
 
 use super::Role;
 use super::policy::{File, Objection, Token, begins, span};
@@ -9,18 +9,18 @@ pub(super) const RULE: Rule = Rule {
     name: "unguarded-destruction",
     group: Group::Sql,
     severity: Severity::Critical,
-    summary: "A script drops, empties or overwrites what it may not have made.",
-    why: "Run twice, or with another schema than intended, it takes data along that nothing brings back.",
+    summary: "A script drops, empties or overwrites something that it may not have created.",
+    why: "Run twice, or with another schema than intended, it destroys data that cannot be restored.",
     example: "\
 ```sql\n\
-drop table ledger_runs;                  -- objected to: `drop table if exists …` can be repeated\n\
-drop schema dev;                         -- objected to, guarded or not: `cargo xtask schema drop` wants a proof\n\
-truncate table ledger_runs;              -- objected to\n\
-delete from ledger_runs;                 -- objected to: no `where`\n\
-update ledger_runs set status = 'x';     -- objected to: no `where`\n\
-create or replace table ledger_runs …    -- objected to: `create table if not exists …`\n\
-alter table ledger_runs drop column x;   -- objected to: `… drop column if exists x`\n\
-create or replace view v as select 1;    -- fine: a view holds no data\n\
+drop table ledger_runs;                  -- reported: `drop table if exists …` can be repeated\n\
+drop schema dev;                         -- reported, guarded or not: use `cargo xtask schema drop`\n\
+truncate table ledger_runs;              -- reported\n\
+delete from ledger_runs;                 -- reported: no `where`\n\
+update ledger_runs set status = 'x';     -- reported: no `where`\n\
+create or replace table ledger_runs …    -- reported: `create table if not exists …`\n\
+alter table ledger_runs drop column x;   -- reported: `… drop column if exists x`\n\
+create or replace view v as select 1;    -- fine: a view stores no data\n\
 ```",
     remedy: "guard it with `if exists`, `if not exists` or a `where`; leave schemas to `cargo xtask schema drop`",
 };

@@ -1,8 +1,8 @@
 //! Values that Jinja templates of dbt work with and minijinja lacks: lists and dicts that can be changed
-//! in place, relations, macros that return a value, and stand-ins for what is not there.
+//! in place, relations, macros that return a value, and placeholders for missing values.
 //!
-//! A stand-in never fails: a package that is not installed must not hide what is wrong with the SQL
-//! around its macro.
+//! A placeholder never fails: a package that is not installed must not hide faults in the SQL around its
+//! macro.
 
 use std::cell::Cell;
 use std::cmp::Ordering;
@@ -14,7 +14,7 @@ use minijinja::{Error, ErrorKind, State, Value};
 
 type Result<T = Value> = std::result::Result<T, Error>;
 
-/// How deep values may lie in one another: deeper than anybody writes, and not so deep that reading them costs the stack.
+/// How deep values may be nested: deeper than in real templates, but not so deep that reading them exhausts the stack.
 const DEEPEST: usize = 16;
 
 /// The arguments by position and those by name.
@@ -42,7 +42,7 @@ fn kept(state: &State<'_, '_>, value: &Value, depth: usize) -> Result {
         return Ok(value.clone());
     }
     match value.kind() {
-        // What is worked out when it is read, such as a sum of lists, is a list in Python.
+        // A lazily computed value, such as a sum of lists, is a list in Python.
         ValueKind::Iterable => Ok(List::of(items(state, value)?)),
         ValueKind::Seq if is_plain(value) => {
             let items = items(state, value)?;
@@ -60,19 +60,19 @@ fn kept(state: &State<'_, '_>, value: &Value, depth: usize) -> Result {
     }
 }
 
-/// What a loop over `value` would see. Each item costs a step: a sum of sums may be longer than any memory.
+/// The items that a loop over `value` would visit. Each item costs a step: a sum of sums may be too long for memory.
 pub(crate) fn items(state: &State<'_, '_>, value: &Value) -> Result<Vec<Value>> {
     value.try_iter()?.map(|item| state.consume_fuel(1).map(|()| item)).collect()
 }
 
-/// Whether the value is a literal list or dict of minijinja's own, and not one of the many objects that
-/// look like one: a macro, a namespace, a stand-in.
+/// Whether the value is a literal list or dict of minijinja, and not one of the many objects that behave
+/// like one: a macro, a namespace, a placeholder.
 fn is_plain(value: &Value) -> bool {
     let name = value.as_object().map_or("", |object| object.type_name());
     name.contains("::Vec<") || name.contains("IndexMap<") || name.contains("BTreeMap<")
 }
 
-/// [`keep`] for what goes into `home`. What holds itself would be read for ever, so it is an error.
+/// [`keep`] for a value added to `home`. A value that contains itself would be read forever, so it is an error.
 fn keep_in<T: Object + 'static>(state: &State<'_, '_>, home: &Arc<T>, value: &Value) -> Result {
     let home = Arc::as_ptr(home).cast::<()>();
     let is_home = |value: &Value| {
@@ -86,7 +86,7 @@ fn keep_in<T: Object + 'static>(state: &State<'_, '_>, home: &Arc<T>, value: &Va
     keep(state, value)
 }
 
-/// [`keep`] for an attribute of a namespace, which may hold no other: it could hold itself then.
+/// [`keep`] for an attribute of a namespace, which may not contain another namespace: it could then contain itself.
 pub(crate) fn keep_in_namespace(state: &State<'_, '_>, value: &Value) -> Result {
     let is_namespace =
         |value: &Value| value.as_object().is_some_and(|object| object.type_name().ends_with("::Namespace"));
@@ -96,19 +96,19 @@ pub(crate) fn keep_in_namespace(state: &State<'_, '_>, value: &Value) -> Result 
     keep(state, value)
 }
 
-/// Whether something of that kind is `value` or lies in it. Each look costs a step.
+/// Whether something of that kind is `value` or is in it. Each visit costs a step.
 fn holds(
     state: &State<'_, '_>,
     value: &Value,
     wanted: &dyn Fn(&Value) -> bool,
     depth: usize,
 ) -> Result<bool> {
-    if value.as_object().is_none() || value.downcast_object_ref::<StandIn>().is_some() {
+    if value.as_object().is_none() || value.downcast_object_ref::<Placeholder>().is_some() {
         return Ok(false);
     }
     state.consume_fuel(1)?;
     if depth > DEEPEST {
-        let message = format!("lists and dicts that lie more than {DEEPEST} deep in one another");
+        let message = format!("lists and dicts are nested more than {DEEPEST} levels deep");
         return Err(Error::new(ErrorKind::InvalidOperation, message));
     }
     if wanted(value) {
@@ -121,7 +121,7 @@ fn holds(
         if holds(state, &item, wanted, depth + 1)? {
             return Ok(true);
         }
-        // What is read of a map are its keys.
+        // Iterating over a map gives its keys.
         if value.kind() == ValueKind::Map
             && holds(state, &value.get_item(&item).unwrap_or_default(), wanted, depth + 1)?
         {
@@ -131,7 +131,7 @@ fn holds(
     Ok(false)
 }
 
-/// What a method of a list or dict of that length costs beside its items.
+/// The cost of a method of a list or dict of that length, in addition to its items.
 pub(crate) fn steps(length: usize) -> u64 {
     u64::try_from(length / 16).unwrap_or(u64::MAX)
 }
@@ -144,7 +144,7 @@ impl List {
         Value::from_object(Self(Mutex::new(items.into_iter().collect())))
     }
 
-    /// What is in it now. Comparing values may read this very list, so that is done on a copy, without the lock.
+    /// A copy of its items. Comparing values may read this same list, so that is done without the lock.
     fn items(&self) -> Vec<Value> {
         locked(&self.0).clone()
     }
@@ -246,7 +246,7 @@ impl Dict {
         Value::from_object(Self(Mutex::new(pairs)))
     }
 
-    /// What is in it now, to be compared without the lock as in [`List::items`].
+    /// A copy of its entries, to be compared without the lock as in [`List::items`].
     fn pairs(&self) -> Vec<(Value, Value)> {
         locked(&self.0).clone()
     }
@@ -333,8 +333,8 @@ impl Object for Dict {
     }
 }
 
-/// What `ref`, `source` and `this` give: it renders as the relation's own name, which is what columns
-/// are qualified with.
+/// The value of `ref`, `source` and `this`: it renders as the relation's own name, with which columns
+/// are qualified.
 #[derive(Debug)]
 pub(crate) struct Relation {
     pub(crate) name: String,
@@ -390,36 +390,36 @@ pub(crate) fn identifier(text: &str) -> String {
     name
 }
 
-/// Something that is not there: a macro of an absent package, an unknown name, the result of a query.
+/// A missing value: a macro of an absent package, an unknown name, the result of a query.
 /// It is false, it can be called, read and looped over, and it renders as a name.
 #[derive(Debug)]
-pub(crate) struct StandIn {
+pub(crate) struct Placeholder {
     path: String,
-    /// How many loops over a stand-in it took to get here.
+    /// How many loops over placeholders led to this one.
     depth: usize,
 }
 
 thread_local! {
-    /// Whether what is being rendered has come upon something that only a run knows.
+    /// Whether the current rendering used a value that only a run knows.
     static UNCERTAIN: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Starts to watch for stand-ins.
+/// Starts to watch for placeholders.
 pub(crate) fn watch() {
     UNCERTAIN.set(false);
 }
 
-/// Notes that a value is not what dbt will have.
+/// Records that a value may differ from dbt's.
 pub(crate) fn note_uncertain() {
     UNCERTAIN.set(true);
 }
 
-/// Whether a stand-in was come upon since [`watch`].
+/// Whether a placeholder was used since [`watch`].
 pub(crate) fn is_uncertain() -> bool {
     UNCERTAIN.get()
 }
 
-/// `execute`: false while dbt parses, true when it builds. What hangs on it is not all that will run.
+/// `execute`: false while dbt parses, true when it builds. Code that depends on it is only a part of what will run.
 #[derive(Debug)]
 pub(crate) struct Execute;
 
@@ -439,14 +439,14 @@ impl Object for Execute {
     }
 }
 
-impl StandIn {
+impl Placeholder {
     pub(crate) fn of(path: impl Into<String>) -> Value {
         Self::at(path.into(), 0)
     }
 
     fn at(mut path: String, depth: usize) -> Value {
         note_uncertain();
-        // A stand-in of a stand-in of …: a loop in the template must not make names without end.
+        // A placeholder of a placeholder of …: a loop in the template must not create unbounded names.
         if path.len() > 120 {
             path.truncate(path.floor_char_boundary(120));
         }
@@ -464,7 +464,7 @@ impl StandIn {
     }
 }
 
-impl Object for StandIn {
+impl Object for Placeholder {
     fn repr(self: &Arc<Self>) -> ObjectRepr {
         ObjectRepr::Seq
     }
@@ -474,7 +474,7 @@ impl Object for StandIn {
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        // One item, so that a loop over it writes what it would write; but what reads items of items must end.
+        // One item, so that a loop over it produces output; but reading items of items must end.
         if self.depth == DEEPEST {
             return Enumerator::Empty;
         }
@@ -527,7 +527,7 @@ fn is_return(error: &Error) -> bool {
     false
 }
 
-/// A macro as dbt calls it: it may return a value, and takes `varargs` and `kwargs`.
+/// A macro as dbt calls it: it may return a value, and accepts `varargs` and `kwargs`.
 #[derive(Debug)]
 pub(crate) struct Macro {
     inner: Value,
@@ -535,7 +535,7 @@ pub(crate) struct Macro {
 }
 
 impl Macro {
-    /// Wraps the macro that a template has just made, and makes it known to `dispatch` under its name.
+    /// Wraps the macro that a template has just defined, and registers it for `dispatch` under its name.
     pub(crate) fn register(state: &mut State<'_, '_>, name: &str, inner: Value) -> Value {
         let parameters = inner
             .get_attr("arguments")

@@ -1,4 +1,4 @@
-//! The expression language of GitHub Actions, `${{ … }}`: a parser with places, and what rules ask of it.
+//! The expression language of GitHub Actions, `${{ … }}`: a parser with positions, and the queries that rules need.
 //!
 //! Pure. Sizes are bounded, since expressions come from files of any origin.
 
@@ -38,7 +38,7 @@ pub(crate) enum Operator {
     AtLeast,
 }
 
-/// Why a text is no expression, and at which byte of it.
+/// Why a text is not an expression, and at which byte of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Error {
     pub(crate) offset: usize,
@@ -73,7 +73,7 @@ const FUNCTIONS: [(&str, usize, usize); 13] = [
     ("failure", 0, usize::MAX),
 ];
 
-/// Functions that tell how the run went so far: an `if` without one means "and nothing failed or was
+/// Functions that return the state of the run so far: an `if` without one implies "and nothing failed or was
 /// skipped".
 const STATUS: [&str; 4] = ["success", "always", "cancelled", "failure"];
 
@@ -89,7 +89,7 @@ const MARKS: [&str; 16] =
     ["&&", "||", "==", "!=", "<=", ">=", "<", ">", "!", "(", ")", "[", "]", ".", ",", "*"];
 
 impl Expression {
-    /// Parses what stands between `${{` and `}}`, or the whole of an `if`.
+    /// Parses the text between `${{` and `}}`, or the whole of an `if`.
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
         let tokens = tokens(text)?;
         let mut parser = Parser { tokens: &tokens, at: 0, depth: 0, end: text.len() };
@@ -105,24 +105,24 @@ impl Expression {
         }
     }
 
-    /// Every look-up in it: `github.event.issue.title`, with `*` for what is computed.
+    /// Every look-up in it: `github.event.issue.title`, with `*` for computed parts.
     pub(crate) fn paths(&self) -> Vec<Vec<String>> {
         let mut found = Vec::new();
         self.walk(&mut |each| found.extend(each.path()));
         found
     }
 
-    /// Look-ups that can become part of the result's text. What is only compared or tested cannot.
+    /// Look-ups that can become part of the result's text. Those that are only compared or tested cannot.
     pub(crate) fn results(&self) -> Vec<Vec<String>> {
         match self {
             Self::Binary(Operator::Or, left, right) => [left.results(), right.results()].concat(),
-            // The left side comes out only when it is empty, zero or false.
+            // The left side is the result only if it is empty, zero or false.
             Self::Binary(Operator::And, _, right) => right.results(),
             Self::Call(name, arguments) => match name.as_str() {
                 "format" | "join" | "tojson" | "fromjson" => {
                     arguments.iter().flat_map(Self::results).collect()
                 }
-                // Every second argument is a condition; the last is what remains.
+                // Every second argument is a condition; the last is the default.
                 "case" => arguments
                     .iter()
                     .enumerate()
@@ -139,14 +139,14 @@ impl Expression {
         }
     }
 
-    /// Whether it asks how the run went so far.
+    /// Whether it reads the state of the run so far.
     pub(crate) fn asks_status(&self) -> bool {
         let mut asks = false;
         self.walk(&mut |each| asks |= matches!(each, Self::Call(name, _) if STATUS.contains(&name.as_str())));
         asks
     }
 
-    /// The look-up that this is, whole; nothing of what is none.
+    /// The path of a look-up; `None` for any other expression.
     fn path(&self) -> Option<Vec<String>> {
         match self {
             Self::Context(name) => Some(vec![name.clone()]),
@@ -164,7 +164,7 @@ impl Expression {
         }
     }
 
-    /// Every part, but of look-ups only the whole.
+    /// Every subexpression, except the parts of look-ups.
     fn walk(&self, see: &mut impl FnMut(&Self)) {
         see(self);
         match self {
@@ -277,7 +277,7 @@ fn number(text: &str, at: &mut usize) -> Result<f64, Error> {
         Some("0o") => whole(&written[2..], 8),
         _ => written.parse().ok(),
     };
-    value.ok_or_else(|| Error { offset: start, message: format!("`{written}` is no number") })
+    value.ok_or_else(|| Error { offset: start, message: format!("`{written}` is not a number") })
 }
 
 struct Parser<'t> {
@@ -444,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn look_ups_are_told() {
+    fn look_ups_that_reach_the_result_are_found() {
         let paths = |text: &str| -> Vec<String> {
             Expression::parse(text).expect(text).paths().iter().map(|path| path.join(".")).collect()
         };
@@ -456,7 +456,7 @@ mod tests {
 
     #[test]
     fn only_what_can_come_out_is_a_result() {
-        for (text, told) in [
+        for (text, found) in [
             ("github.head_ref", vec!["github.head_ref"]),
             ("github.head_ref == 'main'", vec![]),
             ("contains(github.head_ref, 'x') && '--x' || ''", vec![]),
@@ -467,12 +467,12 @@ mod tests {
             ("hashFiles('**/Cargo.lock')", vec![]),
             ("case(inputs.a, vars.b, vars.c)", vec!["vars.b", "vars.c"]),
         ] {
-            assert_eq!(results(text), told, "{text}");
+            assert_eq!(results(text), found, "{text}");
         }
     }
 
     #[test]
-    fn status_functions_are_known_wherever_they_stand() {
+    fn status_functions_are_found_at_any_position() {
         let asks = |text: &str| Expression::parse(text).expect(text).asks_status();
         assert!(asks("!cancelled() && needs.a.result == 'success'"));
         assert!(asks("always()"));
@@ -494,7 +494,7 @@ mod tests {
             ("1 2", 2, "unexpected `2`"),
             ("github.", 7, "a name is missing"),
             ("1 = 2", 2, "unexpected `=`"),
-            ("0xZZ", 0, "is no number"),
+            ("0xZZ", 0, "is not a number"),
             ("github.ünicode", 7, "unexpected"),
         ] {
             let error = Expression::parse(text).expect_err(text);

@@ -12,12 +12,12 @@ pub(crate) const RULE: Rule = Rule {
     group: Group::Workflow,
     severity: Severity::Low,
     summary: "A step runs something other than `cargo xtask`.",
-    why: "What only a workflow can run, nobody can try before pushing, and it is written in a language without types \
-          and tests. A step is one `cargo xtask` line that a laptop runs with the same result. Holds only in a \
-          repository that has this toolkit.\n\nParameters: `allowed`, what a line may begin with.",
+    why: "A step that only a workflow can run cannot be tried before pushing, and it is written in a language without \
+          types and tests. A step is one `cargo xtask` line that a laptop runs with the same result. Applies only \
+          to a repository that has this toolkit.\n\nParameters: `allowed`, prefixes that a line may start with.",
     example: "```yaml\n- run: |\n    pip install dbt-snowflake\n    dbt build --target prod\n```\n\n```yaml\n- run: cargo xtask \
               elt --schema prod\n```",
-    remedy: "make it a `cargo xtask` command, or add its first words to `allowed` if it is set-up",
+    remedy: "make it a `cargo xtask` command, or add its prefix to `allowed` if it is set-up",
 };
 
 #[derive(Debug, Deserialize)]
@@ -46,11 +46,15 @@ pub(super) fn check(view: &View<'_>, repo: &Context<'_>, parameters: &Parameters
     };
     let mut offences = Vec::new();
     for run in view.steps.iter().filter_map(Step::run) {
-        // The first line says what the step is.
+        // The first line identifies the step.
         if let Some(line) = view.script(run).into_iter().find(|line| !is_allowed(line.text)) {
             let first = line.text.split_whitespace().next().unwrap_or_default();
             let span = view.span(line.start..line.start + line.text.len());
-            offences.push(view.offence(&RULE, span, format!("`{first}` is run here, and nowhere else")));
+            offences.push(view.offence(
+                &RULE,
+                span,
+                format!("`{first}` is run here, outside of `cargo xtask`"),
+            ));
         }
     }
     Ok(offences)

@@ -1,4 +1,4 @@
-//! A job's `if` that does not do what it says.
+//! A job's `if` that GitHub extends with `success()`.
 
 use super::view::View;
 use crate::core::finding::{Group, Severity};
@@ -10,10 +10,10 @@ pub(crate) const RULE: Rule = Rule {
     severity: Severity::Medium,
     summary: "A job with needs has an if without a status function.",
     why: "GitHub then puts `success() &&` before the condition: the job is skipped as soon as any job it needs was \
-          skipped or failed, whatever the condition says. A clean-up that is to run when the build failed never runs.",
+          skipped or failed, whatever the condition says. A clean-up job for failed builds never runs.",
     example: "```yaml\nneeds: [build]\nif: needs.build.outputs.action == 'cleanup'\n```\n\n```yaml\nneeds: [build]\nif: \
               ${{ !cancelled() && needs.build.result == 'success' && needs.build.outputs.action == 'cleanup' }}\n```",
-    remedy: "write `!cancelled() && needs.x.result == 'success' && …`, or `success() && …` if that is what is meant",
+    remedy: "write `!cancelled() && needs.x.result == 'success' && …`, or `success() && …` if that is intended",
 };
 
 pub(super) fn check(view: &View<'_>) -> Vec<Offence> {

@@ -9,8 +9,8 @@ pub(crate) const RULE: Rule = Rule {
     group: Group::Workflow,
     severity: Severity::Medium,
     summary: "A called workflow is given every secret.",
-    why: "It gets all secrets of the repository and organisation, also those that are added next year, and nobody can \
-          read off the call which ones it uses.",
+    why: "It gets all secrets of the repository and organisation, including those added later, and the call does not \
+          show which ones it uses.",
     example: "```yaml\nuses: ./.github/workflows/build.yml\nsecrets: inherit\n```\n\n```yaml\nuses: \
               ./.github/workflows/build.yml\nsecrets:\n  SNOWFLAKE_TOKEN: ${{ secrets.SNOWFLAKE_TOKEN }}\n```",
     remedy: "name the secrets that it needs",

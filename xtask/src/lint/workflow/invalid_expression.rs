@@ -1,4 +1,4 @@
-//! An expression that GitHub does not understand, or that means nothing.
+//! An expression that is invalid, or that looks up something that does not exist.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,12 +11,12 @@ pub(crate) const RULE: Rule = Rule {
     name: "invalid-expression",
     group: Group::Workflow,
     severity: Severity::High,
-    summary: "An expression is wrong, or looks up what does not exist.",
-    why: "A syntax error stops the whole workflow. Worse is what GitHub takes in silence: a step or job that does not \
-          exist gives an empty text, and an `if` with text around its expression is true whatever it says.",
+    summary: "An expression is invalid, or looks up something that does not exist.",
+    why: "A syntax error stops the whole workflow. GitHub silently accepts other faults: a step or job that does not \
+          exist gives an empty text, and an `if` with text around its expression is always true.",
     example: "```yaml\nif: ${{ github.event_name }} == 'push'      # always true\nrun: cargo xtask elt --schema ${{ \
               steps.plna.outputs.schema }}   # no such step\n```\n\n```yaml\nif: ${{ github.event_name == 'push' }}\n```",
-    remedy: "mend it; put a whole `if` into one `${{ … }}`",
+    remedy: "correct it; put a whole `if` into one `${{ … }}`",
 };
 
 pub(super) fn check(view: &View<'_>) -> Vec<Offence> {
@@ -48,7 +48,7 @@ fn conditions<'a>(view: &'a View<'_>) -> impl Iterator<Item = &'a Node> {
     nodes.filter_map(|node| node.get("if")).filter(|condition| condition.text().is_some())
 }
 
-/// Whether the expression is all that the value says.
+/// Whether the expression is the whole value.
 fn covers(view: &View<'_>, value: &Node, found: &Found) -> bool {
     let raw = view.text[value.bytes.clone()].trim().trim_matches(['"', '\'']);
     raw.len() <= found.bytes.len()
@@ -67,17 +67,17 @@ fn unknown_look_ups(view: &View<'_>, offences: &mut Vec<Offence>) {
         let needs: HashSet<String> =
             needs.iter().filter_map(|need| Some(need.text()?.to_lowercase())).collect();
         for found in view.within(job.node) {
-            judge(view, found, steps.get(&Some(at)).unwrap_or(&none), Some(&needs), offences);
+            report(view, found, steps.get(&Some(at)).unwrap_or(&none), Some(&needs), offences);
         }
     }
     if view.kind == Kind::Action {
         for found in &view.expressions {
-            judge(view, found, steps.get(&None).unwrap_or(&none), None, offences);
+            report(view, found, steps.get(&None).unwrap_or(&none), None, offences);
         }
     }
 }
 
-fn judge(
+fn report(
     view: &View<'_>,
     found: &Found,
     steps: &HashSet<String>,

@@ -1,4 +1,4 @@
-//! A workflow that GitHub refuses, or reads otherwise than it was meant.
+//! A workflow that GitHub rejects, or reads in another way than intended.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,12 +11,12 @@ pub(crate) const RULE: Rule = Rule {
     name: "invalid-workflow",
     group: Group::Workflow,
     severity: Severity::High,
-    summary: "GitHub would refuse the workflow or action.",
-    why: "A workflow that is refused does not run at all: no check fails, none appears. Workflows that run on labels \
-          or a schedule are found broken weeks later, when they were needed.",
+    summary: "GitHub would reject the workflow or action.",
+    why: "A rejected workflow does not run at all: no check appears, so none fails. In workflows that run on labels \
+          or a schedule the fault is found weeks later, when they are needed.",
     example: "```yaml\njobs:\n  build:\n    run-on: ubuntu-24.04   # runs-on\n    needs: [pln]           # no such job\n    \
               steps:\n      - run: cargo xtask elt\n        uses: ./.github/actions/setup   # run or uses, not both\n```",
-    remedy: "mend the key or name it points at",
+    remedy: "correct the key or name that is reported",
 };
 
 const TOP: [&str; 10] = [
@@ -128,24 +128,24 @@ const EVENTS: [&str; 36] = [
 ];
 
 pub(super) fn check(view: &View<'_>) -> Vec<Offence> {
-    let mut judge = Judge { view, offences: Vec::new() };
+    let mut checker = Checker { view, offences: Vec::new() };
     match view.kind {
-        Kind::Workflow => judge.workflow(),
-        Kind::Action => judge.action(),
+        Kind::Workflow => checker.workflow(),
+        Kind::Action => checker.action(),
     }
     for step in &view.steps {
-        judge.step(step);
+        checker.step(step);
     }
-    judge.ids();
-    judge.offences
+    checker.ids();
+    checker.offences
 }
 
-struct Judge<'v, 'a> {
+struct Checker<'v, 'a> {
     view: &'v View<'a>,
     offences: Vec<Offence>,
 }
 
-impl Judge<'_, '_> {
+impl Checker<'_, '_> {
     fn say(&mut self, span: Span, message: impl Into<String>) {
         self.offences.push(self.view.offence(&RULE, span, message));
     }
@@ -196,7 +196,7 @@ impl Judge<'_, '_> {
         {
             self.say(
                 permissions.span,
-                format!("`{text}` is no permission: read-all, write-all or a mapping"),
+                format!("`{text}` is not a permission: use read-all, write-all or a mapping"),
             );
         }
         for (scope, value) in permissions.entries() {
@@ -205,7 +205,7 @@ impl Judge<'_, '_> {
                 self.say(scope.span, format!("no permission is named `{name}`"));
             }
             if !value.text().is_some_and(|text| matches!(text, "read" | "write" | "none")) {
-                self.say(value.span, format!("`{name}` is read, write or none"));
+                self.say(value.span, format!("`{name}` must be read, write or none"));
             }
         }
     }
@@ -213,10 +213,13 @@ impl Judge<'_, '_> {
     fn job(&mut self, at: usize) {
         let job = &self.view.jobs[at];
         if !is_id(job.id) {
-            self.say(job.key.span, format!("`{}` is no name for a job: letters, digits, - and _", job.id));
+            self.say(
+                job.key.span,
+                format!("`{}` is not a valid job id: use letters, digits, - and _", job.id),
+            );
         }
         if !job.node.is_mapping() {
-            self.say(job.key.span, format!("`{}` has nothing in it", job.id));
+            self.say(job.key.span, format!("`{}` is empty", job.id));
             return;
         }
         self.keys(job.node, &JOB, "a job");
@@ -231,7 +234,7 @@ impl Judge<'_, '_> {
             }
         } else {
             if !has("runs-on") {
-                self.say(job.key.span, format!("`{}` does not say what it runs on", job.id));
+                self.say(job.key.span, format!("`{}` has no runs-on", job.id));
             }
             if job.node.get("steps").is_none_or(|steps| steps.items().is_empty()) {
                 self.say(job.key.span, format!("`{}` has no steps", job.id));
@@ -239,7 +242,7 @@ impl Judge<'_, '_> {
         }
     }
 
-    /// Needs that name no job, and needs in a ring.
+    /// Needs that name a missing job, and needs in a cycle.
     fn needs(&mut self) {
         let view = self.view;
         let numbers: HashMap<String, usize> =
@@ -254,7 +257,7 @@ impl Judge<'_, '_> {
                 }
             }
         }
-        // Jobs without open needs are taken off until none is left; what remains goes round.
+        // Jobs without open needs are removed until none is left; the remaining ones form a cycle.
         let mut waits: Vec<usize> = edges.iter().map(Vec::len).collect();
         let mut needed_by: Vec<Vec<usize>> = vec![Vec::new(); edges.len()];
         for (at, needs) in edges.iter().enumerate() {
@@ -278,7 +281,7 @@ impl Judge<'_, '_> {
         });
         if let Some((at, to, span)) = first {
             let (waiting, for_whom) = (view.jobs[at].id, view.jobs[to].id);
-            self.say(span, format!("`{waiting}` waits for `{for_whom}`, and that in the end for itself"));
+            self.say(span, format!("`{waiting}` waits for `{for_whom}`, which is part of a cycle"));
         }
     }
 
@@ -287,7 +290,7 @@ impl Judge<'_, '_> {
         let place = root.entries().first().map_or(root.span, |(key, _)| key.span);
         self.keys(root, &ACTION, "an action");
         if root.at(&["runs", "using"]).is_none() {
-            self.say(place, "it does not say what it runs with: `runs.using` is missing");
+            self.say(place, "`runs.using` is missing");
         }
         let is_composite = root.at(&["runs", "using"]).and_then(Node::text) == Some("composite");
         let shellless: Vec<Span> = self
@@ -323,7 +326,7 @@ impl Judge<'_, '_> {
             let Some(id) = step.node.get("id") else { continue };
             let name = id.text().unwrap_or_default();
             if !is_id(name) {
-                self.say(id.span, format!("`{name}` is no id: letters, digits, - and _"));
+                self.say(id.span, format!("`{name}` is not a valid id: use letters, digits, - and _"));
             }
             if !known.insert((step.job, name.to_lowercase())) {
                 self.say(id.span, format!("another step has the id `{name}`"));

@@ -1,4 +1,4 @@
-//! Issue forms where GitHub does not look for them.
+//! Issue forms in a folder that GitHub does not read.
 
 use crate::core::finding::{Group, Severity, Span};
 use crate::lint::rule::{Offence, Rule};
@@ -9,7 +9,7 @@ pub(crate) const RULE: Rule = Rule {
     severity: Severity::Medium,
     summary: "An issue form is in a folder that GitHub does not read.",
     why: "GitHub reads `.github/ISSUE_TEMPLATE/`, in upper case and in the singular. From any other folder no form is \
-          offered, nobody sees an error, and issues arrive without the labels that the workflows wait for.",
+          offered, no error is shown, and issues arrive without the labels that the workflows wait for.",
     example: "`.github/issue_template/feature.yml` or `.github/ISSUE_TEMPLATES/feature.yml`.\n\nMove it to \
               `.github/ISSUE_TEMPLATE/feature.yml`.",
     remedy: "move it to .github/ISSUE_TEMPLATE/",

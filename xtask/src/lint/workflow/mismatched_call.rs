@@ -1,4 +1,4 @@
-//! A call of a workflow that the called workflow does not answer to.
+//! A call that does not match the interface of the called workflow.
 
 use std::collections::HashSet;
 
@@ -12,7 +12,7 @@ pub(crate) const RULE: Rule = Rule {
     name: "mismatched-call",
     group: Group::Workflow,
     severity: Severity::High,
-    summary: "A call of a workflow does not fit the inputs, secrets and outputs that it declares.",
+    summary: "A call of a workflow does not match its declared inputs, secrets and outputs.",
     why: "GitHub loads every called workflow before anything runs. An input or secret that is missing or unknown, a \
           workflow that calls itself, or calls nested too deep make the whole file invalid: no event starts it. An \
           output that is not declared is read as an empty text.",
@@ -40,7 +40,7 @@ pub(super) fn check(view: &View<'_>, repo: &Context<'_>) -> Vec<Offence> {
         let Some((uses, path)) = called(job.node) else { continue };
         let Some(root) = repo.workflow(path) else { continue };
         match declared(root) {
-            None => say(uses.span, format!("{path} is not made to be called: `on` has no `workflow_call`")),
+            None => say(uses.span, format!("{path} cannot be called: `on` has no `workflow_call`")),
             interface => call(job, uses, path, interface, &mut say),
         }
         if let Some(problem) = chain(repo, path, &mut vec![view.path], &mut reached) {
@@ -52,7 +52,7 @@ pub(super) fn check(view: &View<'_>, repo: &Context<'_>) -> Vec<Offence> {
     {
         say(
             job.key.span,
-            format!("{} workflows are called from here; GitHub loads {MOST_CALLED}", reached.len()),
+            format!("{} workflows are called from here; GitHub loads at most {MOST_CALLED}", reached.len()),
         );
     }
     outputs_of_jobs(view, repo, &mut say);
@@ -68,12 +68,12 @@ fn keys(job: &Job<'_>, say: &mut impl FnMut(Span, String)) {
         let name = key.text().unwrap_or_default();
         // `steps` and `runs-on` are reported by `invalid-workflow`.
         if !KEYS.contains(&name) && !matches!(name, "steps" | "runs-on" | "cache-mode") {
-            say(key.span, format!("`{}` calls a workflow, and such a job takes no `{name}`", job.id));
+            say(key.span, format!("`{}` calls a workflow, and such a job cannot have `{name}`", job.id));
         }
     }
 }
 
-/// `on.workflow_call` of a workflow; a bare name of the event declares nothing.
+/// `on.workflow_call` of a workflow; the bare name of the event declares nothing.
 fn declared(root: &Node) -> Option<&Node> {
     let on = root.get("on")?;
     let named = || on.one_or_many().iter().find(|event| event.text() == Some("workflow_call"));
@@ -84,7 +84,7 @@ fn entries<'a>(interface: Option<&'a Node>, key: &str) -> &'a [(Node, Node)] {
     interface.and_then(|interface| interface.get(key)).map(Node::entries).unwrap_or_default()
 }
 
-/// GitHub compares names of inputs, secrets and outputs in any case.
+/// GitHub compares names of inputs, secrets and outputs case-insensitively.
 fn find<'a>(entries: &'a [(Node, Node)], name: &str) -> Option<&'a Node> {
     let is_it = |key: &Node| key.text().is_some_and(|text| text.eq_ignore_ascii_case(name));
     entries.iter().find(|(key, _)| is_it(key)).map(|(_, value)| value)
@@ -116,7 +116,7 @@ fn call(
     }
     for (key, spec) in inputs {
         let name = key.text().unwrap_or_default();
-        // A default does not make a required input optional: GitHub refuses the call all the same.
+        // A default does not make a required input optional: GitHub still rejects the call.
         if is_required(spec) && find(given, name).is_none() {
             say(uses.span, format!("the input `{name}` that {path} requires is not given"));
         }
@@ -151,8 +151,8 @@ fn required_secrets(
     }
 }
 
-/// The declared type of an input if the literal value that is given is of another; an expression has its
-/// type only when it runs.
+/// The declared type of an input if the given literal has another type; the type of an expression is known
+/// only at run time.
 fn misfit<'a>(spec: &'a Node, given: &Node) -> Option<&'a str> {
     let kind = spec.get("type").and_then(Node::text)?;
     let Value::Scalar { text, style } = &given.value else { return Some(kind) };
@@ -170,7 +170,7 @@ fn misfit<'a>(spec: &'a Node, given: &Node) -> Option<&'a str> {
     (!fits).then_some(kind)
 }
 
-/// What is wrong with the chain of calls that starts here: a circle, or more levels than GitHub follows.
+/// The fault in the chain of calls that starts here: a cycle, or more levels than GitHub follows.
 fn chain<'a>(
     repo: &'a Context<'_>,
     path: &'a str,
@@ -179,7 +179,7 @@ fn chain<'a>(
 ) -> Option<String> {
     if above.contains(&path) {
         let circle: Vec<&str> = above.iter().copied().chain([path]).collect();
-        return Some(format!("these workflows call each other in a circle: {}", circle.join(" -> ")));
+        return Some(format!("these workflows call each other in a cycle: {}", circle.join(" -> ")));
     }
     let root = repo.workflow(path)?;
     if above.len() >= MOST_LEVELS {
@@ -194,7 +194,7 @@ fn chain<'a>(
     let inner = jobs.iter().filter_map(|(_, job)| called(job));
     let mut problem = None;
     for (_, next) in inner {
-        // A workflow that was followed before is followed again only to see how deep it is reached.
+        // A workflow that was visited before is visited again only to find its depth in this chain.
         if is_new || above.len() + 1 >= MOST_LEVELS || above.contains(&next) {
             problem = problem.or_else(|| chain(repo, next, above, reached));
         }

@@ -1,4 +1,4 @@
-//! A step that runs something that is not there.
+//! A step that runs a missing file.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -15,14 +15,14 @@ pub(crate) const RULE: Rule = Rule {
     group: Group::Workflow,
     severity: Severity::High,
     summary: "A step runs a script, action or workflow that the repository does not have.",
-    why: "It fails on the first run, and a workflow that runs on labels or at night is not run by the pull request \
-          that broke it.",
+    why: "It fails on the first run, and the pull request that breaks a workflow for labels or a schedule does not run \
+          it.",
     example: "```yaml\n- run: ./scripts/deploy.sh   # renamed to scripts/release.sh\n- uses: ./.github/actions/setup-dbt  \
-              # has no action.yml\n```\n\nMend the path, or add the file in the same commit.",
-    remedy: "mend the path, or add the file",
+              # has no action.yml\n```\n\nCorrect the path, or add the file in the same commit.",
+    remedy: "correct the path, or add the file",
 };
 
-/// A script at the start of a command, or behind its interpreter.
+/// A script at the start of a command, or after its interpreter.
 static SCRIPT: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
         r#"(?:^|&&\s*|\|\|\s*|;\s*|\|\s*)(?:(?:bash|sh|zsh|python3?|node|ruby|pwsh|source|\.)\s+(?:-[a-zA-Z]+\s+)*)?["']?(?P<path>(?:\./)?[A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+)*\.(?:sh|bash|py|js|mjs|rb|ps1))\b"#,
@@ -30,7 +30,7 @@ static SCRIPT: LazyLock<Regex> = LazyLock::new(|| {
     .expect("a regular expression")
 });
 
-/// A script's name, wherever it stands.
+/// A script's name, at any position.
 static NAME: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"[A-Za-z0-9_.-]+\.(?:sh|bash|py|js|mjs|rb|ps1)\b").expect("a regular expression")
 });
@@ -39,7 +39,7 @@ static NAME: LazyLock<Regex> = LazyLock::new(|| {
 static MOVES: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(?:^|[;&|(]\s*)(?:cd|pushd)\b").expect("a regular expression"));
 
-/// A command that brings files which the repository does not list.
+/// A command that creates files which the repository does not list.
 static FETCHES: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"\b(?:curl|wget|git|gh|tar|unzip|cp|mv|make|npm|npx|yarn|pnpm|docker|aws|gsutil|az)\b")
         .expect("a regular expression")
@@ -47,7 +47,7 @@ static FETCHES: LazyLock<Regex> = LazyLock::new(|| {
 
 pub(super) fn check(view: &View<'_>, repo: &Context<'_>) -> Vec<Offence> {
     let mut offences = Vec::new();
-    // Other repositories that a step checks out lie in folders that this one does not have.
+    // Other repositories that a step checks out are in folders that this one does not have.
     let checked_out = view.steps.iter().any(|step| step.node.at(&["with", "path"]).is_some());
     for uses in view.steps.iter().filter_map(Step::uses) {
         offences.extend(missing_action(view, repo, uses, checked_out));
@@ -68,14 +68,14 @@ pub(super) fn check(view: &View<'_>, repo: &Context<'_>) -> Vec<Offence> {
     offences
 }
 
-/// Scripts of a job that are in no commit and that nothing before them can have brought.
+/// Scripts of a job that are not in the repository and that no earlier line can have created.
 fn missing_files(view: &View<'_>, repo: &Context<'_>, job: usize, offences: &mut Vec<Offence>) {
     let steps = || view.steps.iter().filter(|step| step.job == Some(job));
-    // Another repository is checked out in the place of this one.
+    // Another repository is checked out instead of this one.
     if steps().any(|step| step.node.at(&["with", "repository"]).is_some()) {
         return;
     }
-    // Scripts that an earlier line has made or fetched are named there.
+    // Scripts that an earlier line has created or fetched are named there.
     let mut mentioned: HashSet<&str> = HashSet::new();
     let mut fetched = false;
     for step in steps() {
@@ -97,7 +97,7 @@ fn missing_files(view: &View<'_>, repo: &Context<'_>, job: usize, offences: &mut
                 }
                 let Some(path) = place(view, step, found.as_str()) else { continue };
                 let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-                // A folder that no commit has was installed, built or unpacked; so may be what is at the root.
+                // A folder that is not in the repository was installed, built or unpacked; so may be files at the root.
                 let is_ours = if folder.is_empty() { !fetched } else { repo.has_folder(folder) };
                 if is_ours && !repo.has_file(&path) {
                     let start = line.start + found.start();
@@ -124,7 +124,7 @@ fn missing_action(view: &View<'_>, repo: &Context<'_>, uses: &Node, checked_out:
     })
 }
 
-/// The script's path from the root; nothing where only the run can tell.
+/// The script's path from the root; `None` if it is known only at run time.
 fn place(view: &View<'_>, step: &Step<'_>, script: &str) -> Option<String> {
     let mut folder = step.node.get("working-directory");
     for level in view.levels(step).into_iter().skip(1) {
@@ -132,7 +132,7 @@ fn place(view: &View<'_>, step: &Step<'_>, script: &str) -> Option<String> {
     }
     let folder = folder.and_then(Node::text).unwrap_or_default();
     let joined = if folder.is_empty() { script.to_owned() } else { format!("{folder}/{script}") };
-    // What a build has made is no file of the repository.
+    // A build artifact is not a file of the repository.
     let is_made =
         joined.starts_with("target/") || joined.starts_with("./target/") || joined.contains("node_modules");
     if joined.starts_with('/') || joined.contains(['$', '~']) || is_made {
@@ -141,7 +141,7 @@ fn place(view: &View<'_>, step: &Step<'_>, script: &str) -> Option<String> {
     normal(&joined)
 }
 
-/// Without `.` and `..`; nothing for what leaves the repository.
+/// Without `.` and `..`; `None` for a path outside the repository.
 fn normal(path: &str) -> Option<String> {
     let mut parts = Vec::new();
     for part in path.split('/') {

@@ -11,8 +11,9 @@ pub(crate) const RULE: Rule = Rule {
     group: Group::Workflow,
     severity: Severity::Medium,
     summary: "A job that uploads files leaves its token in the checkout.",
-    why: "`actions/checkout` keeps the run's token where git finds it, in or beside the checkout, unless told not to. A \
-          folder that is uploaded as an artifact takes it along, and whoever downloads it in time can use it.",
+    why: "`actions/checkout` keeps the run's token where git finds it, in or next to the checkout, unless configured \
+          otherwise. If that folder is uploaded as an artifact, the token is in it, and anyone who downloads it before \
+          the token expires can use it.",
     example: "```yaml\n- uses: actions/checkout@…\n- uses: actions/upload-artifact@…\n```\n\n```yaml\n- uses: actions/checkout@…\n  \
               with:\n    persist-credentials: false\n```",
     remedy: "add `persist-credentials: false` to the checkout",

@@ -12,28 +12,28 @@ pub(crate) const RULE: Rule = Rule {
     group: Group::Workflow,
     severity: Severity::Medium,
     summary: "An env variable is set to itself.",
-    why: "At the top and in a job the `env` context does not have what is being set yet, nor what the machine's \
-          environment has: the variable becomes empty, and the step runs without it.",
-    example: "```yaml\nenv:\n  SNOWFLAKE_ROLE: ${{ env.SNOWFLAKE_ROLE }}\n```\n\nLeave the line out, or say where it comes \
-              from:\n\n```yaml\nenv:\n  SNOWFLAKE_ROLE: ${{ vars.SNOWFLAKE_ROLE }}\n```",
-    remedy: "leave it out, or take it from `vars`, `secrets` or `inputs`",
+    why: "At the top and in a job the `env` context contains neither the variables being set nor those of the runner's \
+          environment: the variable becomes empty, and the step runs without it.",
+    example: "```yaml\nenv:\n  SNOWFLAKE_ROLE: ${{ env.SNOWFLAKE_ROLE }}\n```\n\nRemove the line, or set it from its \
+              source:\n\n```yaml\nenv:\n  SNOWFLAKE_ROLE: ${{ vars.SNOWFLAKE_ROLE }}\n```",
+    remedy: "remove it, or take it from `vars`, `secrets` or `inputs`",
 };
 
 pub(super) fn check(view: &View<'_>) -> Vec<Offence> {
     let mut offences = Vec::new();
     let none = HashSet::new();
-    judge(view, view.root, &none, &mut offences);
+    report(view, view.root, &none, &mut offences);
     let of_workflow = names(view.root);
     let mut first_steps: HashMap<Option<usize>, &Node> = HashMap::new();
     for step in &view.steps {
         first_steps.entry(step.job).or_insert(step.node);
     }
     for (at, job) in view.jobs.iter().enumerate() {
-        judge(view, job.node, &of_workflow, &mut offences);
+        report(view, job.node, &of_workflow, &mut offences);
         // Any earlier step may have set the variable for those after it, so only the first step is certain.
         if let Some(step) = first_steps.get(&Some(at)) {
             let outer = &of_workflow | &names(job.node);
-            judge(view, step, &outer, &mut offences);
+            report(view, step, &outer, &mut offences);
         }
     }
     offences
@@ -45,8 +45,8 @@ fn names(level: &Node) -> HashSet<String> {
     entries.iter().filter_map(|(key, _)| Some(key.text()?.to_lowercase())).collect()
 }
 
-/// Reports the variables of `level` that are set to themselves and that no level around it sets.
-fn judge(view: &View<'_>, level: &Node, outer: &HashSet<String>, offences: &mut Vec<Offence>) {
+/// Reports the variables of `level` that are set to themselves and that no outer level sets.
+fn report(view: &View<'_>, level: &Node, outer: &HashSet<String>, offences: &mut Vec<Offence>) {
     for (key, value) in level.get("env").map(Node::entries).unwrap_or_default() {
         let Some(name) = key.text().filter(|name| !outer.contains(&name.to_lowercase())) else { continue };
         let own = ["env".to_owned(), name.to_lowercase()];

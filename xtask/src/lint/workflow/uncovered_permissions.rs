@@ -120,7 +120,7 @@ impl<'w> Walk<'w, '_> {
     }
 }
 
-/// What a value of `permissions` grants; nothing for one that GitHub does not read.
+/// The permissions that a value of `permissions` grants; `None` for one that GitHub does not accept.
 fn grants(node: &Node) -> Option<Grants> {
     let all = |level: Level| -> Grants {
         // The one scope that is read and never written.

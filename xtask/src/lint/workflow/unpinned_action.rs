@@ -1,4 +1,4 @@
-//! An action or image whose code its owner can change under us.
+//! An action or image whose code its owner can change at any time.
 
 use anyhow::Result;
 use serde::Deserialize;
@@ -13,13 +13,13 @@ pub(crate) const RULE: Rule = Rule {
     group: Group::Workflow,
     severity: Severity::High,
     summary: "An action is not pinned to a full commit.",
-    why: "Tags and branches move. Whoever takes over the action's repository, or its owner's account, can move `v4` to \
-          code that reads our secrets, and the next run executes it; that has happened to actions with tens of \
+    why: "Tags and branches move. An attacker who controls the action's repository, or its owner's account, can move \
+          `v4` to code that reads our secrets, and the next run executes it; that has happened to actions with tens of \
           thousands of users. A full commit cannot be changed.\n\nParameters: `trusted`, owners or repositories \
-          whose tags are taken.",
+          whose tags are accepted.",
     example: "```yaml\n- uses: actions/checkout@v4\n```\n\n```yaml\n- uses: \
               actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1  # v7.0.1\n```",
-    remedy: "write the 40 characters of the commit, and the tag in a comment behind it",
+    remedy: "write the 40 characters of the commit, and the tag in a comment after it",
 };
 
 #[derive(Debug, Default, Deserialize)]
@@ -34,7 +34,7 @@ pub(super) fn check(view: &View<'_>, _: &Context<'_>, parameters: &Parameters) -
     let of_jobs = view.jobs.iter().filter_map(|job| job.node.get("uses"));
     let of_action = view.root.at(&["runs", "image"]).filter(|image| is_docker(image)).into_iter();
     let offences = of_steps.chain(of_jobs).chain(of_action).filter_map(|uses| {
-        let message = judge(uses.text()?, &settings)?;
+        let message = unpinned(uses.text()?, &settings)?;
         Some(view.offence(&RULE, uses.span, message))
     });
     Ok(offences.collect())
@@ -44,7 +44,7 @@ fn is_docker(image: &Node) -> bool {
     image.text().is_some_and(|text| text.starts_with("docker://"))
 }
 
-fn judge(uses: &str, settings: &Settings) -> Option<String> {
+fn unpinned(uses: &str, settings: &Settings) -> Option<String> {
     // `$/` is this repository at the commit that runs.
     let is_own = ["./", "../", "$/"].iter().any(|start| uses.starts_with(start));
     if is_own || uses.contains("${{") {
@@ -56,7 +56,7 @@ fn judge(uses: &str, settings: &Settings) -> Option<String> {
         return (!is_pinned).then(|| format!("`{image}` is not pinned to a digest (@sha256:…)"));
     }
     let Some((action, version)) = uses.split_once('@') else {
-        return Some(format!("`{uses}` has no version at all"));
+        return Some(format!("`{uses}` has no version"));
     };
     let owner_and_name = action.splitn(3, '/').take(2).collect::<Vec<_>>().join("/");
     let owner = action.split('/').next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! A stranger's code that runs with our secrets.
+//! Untrusted code that runs with our secrets.
 
 use super::view::View;
 use crate::core::finding::{Group, Severity};
@@ -10,10 +10,10 @@ pub(crate) const RULE: Rule = Rule {
     group: Group::Workflow,
     severity: Severity::High,
     summary: "A privileged workflow checks out the code of a pull request.",
-    why: "`pull_request_target` and `workflow_run` run with the repository's secrets and a token that may write, also \
-          for forks. With the fork's code on disk its build scripts, tests, hooks and dependencies run with all that.",
+    why: "`pull_request_target` and `workflow_run` run with the repository's secrets and a token with write access, \
+          also for forks. With the fork's code on disk, its build scripts, tests, hooks and dependencies get both.",
     example: "```yaml\non: pull_request_target\n…\n- uses: actions/checkout@…\n  with:\n    ref: ${{ \
-              github.event.pull_request.head.sha }}\n```\n\nRun it on `pull_request`, without secrets; do what needs \
+              github.event.pull_request.head.sha }}\n```\n\nRun it on `pull_request`, without secrets; do work that needs \
               secrets in another workflow that reads results and not code.",
     remedy: "use `pull_request`, or check out the base",
 };
@@ -30,7 +30,7 @@ pub(super) fn check(view: &View<'_>) -> Vec<Offence> {
             let Some(value) = step.node.at(&["with", key]) else { continue };
             let text = value.text().unwrap_or_default();
             if text.contains("head") || text.contains("refs/pull/") {
-                let message = format!("on {event} this puts a stranger's code beside our secrets");
+                let message = format!("on {event} this checks out untrusted code in a job with our secrets");
                 offences.push(view.offence(&RULE, value.span, message));
                 break;
             }

@@ -1,4 +1,4 @@
-//! A workflow or action as rules look at it: jobs, steps, scripts and expressions, each with its place.
+//! A workflow or action as rules see it: jobs, steps, scripts and expressions, each with its position.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
@@ -8,11 +8,11 @@ use crate::core::finding::{Lines, Span};
 use crate::core::yaml::{self, Node, Style, Value};
 use crate::lint::rule::{Offence, Rule, Source};
 
-/// What the repository holds, by path.
+/// The files of the repository, by path.
 pub(crate) struct Context<'a> {
     files: HashSet<&'a str>,
     folders: HashSet<&'a str>,
-    /// What workflows are written as: a call is checked against the workflow that it calls.
+    /// The parsed workflows: a call is checked against the workflow that it calls.
     workflows: HashMap<&'a str, Node>,
 }
 
@@ -65,7 +65,7 @@ pub(crate) enum Kind {
     Action,
 }
 
-/// What GitHub takes the file for.
+/// How GitHub uses the file.
 pub(crate) fn kind(path: &str) -> Option<Kind> {
     let (folder, file) = path.rsplit_once('/').unwrap_or(("", path));
     let is_yaml = matches!(file.rsplit_once('.'), Some((_, "yml" | "yaml")));
@@ -104,12 +104,12 @@ pub(crate) struct Job<'a> {
 }
 
 pub(crate) struct Step<'a> {
-    /// Its job, by number; none in an action.
+    /// The index of its job; `None` in an action.
     pub(crate) job: Option<usize>,
     pub(crate) node: &'a Node,
 }
 
-/// An expression, or why it is none.
+/// An expression, or why it is not one.
 pub(crate) struct Found {
     /// Of the whole, with `${{` and `}}`, in bytes of the file.
     pub(crate) bytes: Range<usize>,
@@ -119,7 +119,7 @@ pub(crate) struct Found {
     pub(crate) parsed: Result<Expression, Error>,
 }
 
-/// One line of a script and where it begins in the file.
+/// One line of a script and its position in the file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ScriptLine<'a> {
     pub(crate) text: &'a str,
@@ -185,8 +185,8 @@ impl<'a> View<'a> {
         self.expressions[first..].iter().take_while(move |found| found.bytes.start < range.end)
     }
 
-    /// The lines of a `run`, as they stand in the file. Comment lines and empty ones are left out, and a
-    /// line that a backslash continues is one with the next.
+    /// The lines of a `run`, as written in the file. Comment lines and empty ones are left out, and a
+    /// line that ends with a backslash is joined with the next.
     pub(crate) fn script(&self, run: &Node) -> Vec<ScriptLine<'a>> {
         let whole = &self.text[run.bytes.clone()];
         let Value::Scalar { style, .. } = run.value else { return Vec::new() };
@@ -228,7 +228,7 @@ impl<'a> View<'a> {
         std::iter::once(step.node).chain(job).chain([self.root]).collect()
     }
 
-    /// Whether a pull request can start it: then the names of the branches are an outsider's.
+    /// Whether a pull request can start it: then branch names are untrusted.
     pub(crate) fn is_triggered_by_pull_request(&self) -> bool {
         self.events().iter().any(|event| event.starts_with("pull_request") || *event == "workflow_call")
             || self.kind == Kind::Action
@@ -263,7 +263,7 @@ impl<'a> View<'a> {
                     ["run", "uses", "runs-on", "steps", "needs"].iter().any(|key| node.get(key).is_some());
                 for (key, value) in entries {
                     self.collect(key, found);
-                    // The `if` of a step or job is an expression with or without the marks.
+                    // The `if` of a step or job is an expression with or without the delimiters.
                     if conditional
                         && key.text() == Some("if")
                         && let Some(text) = value.text()
@@ -303,7 +303,7 @@ impl<'a> View<'a> {
     }
 }
 
-/// Where `}}` stands that is not in a string.
+/// The position of the first `}}` outside of a string.
 fn end(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     let mut quoted = false;

@@ -1,4 +1,4 @@
-//! A token that may do more than its jobs need.
+//! A token with more permissions than its jobs need.
 
 use super::view::View;
 use crate::core::finding::{Group, Severity};
@@ -9,12 +9,12 @@ pub(crate) const RULE: Rule = Rule {
     name: "wide-permissions",
     group: Group::Workflow,
     severity: Severity::Medium,
-    summary: "A token may write everything, or every job may write what one of them needs.",
-    why: "What the token may do, an injected line, a hijacked action or a poisoned dependency may do. The right to \
-          write belongs to the one job that writes.",
+    summary: "A token has write access to everything, or every job has the write access that one of them needs.",
+    why: "An injected line, a hijacked action or a poisoned dependency can use every permission of the token. Write \
+          access belongs to the one job that writes.",
     example: "```yaml\npermissions: write-all\n```\n\n```yaml\npermissions: {}\njobs:\n  notify:\n    permissions:\n      \
               issues: write\n```",
-    remedy: "move the right to write into the job that needs it",
+    remedy: "move the write permission to the job that needs it",
 };
 
 pub(super) fn check(view: &View<'_>) -> Vec<Offence> {
@@ -26,7 +26,7 @@ pub(super) fn check(view: &View<'_>) -> Vec<Offence> {
             offences.push(view.offence(&RULE, permissions.span, message));
         }
     }
-    // With one job, the top is as good a place as the job.
+    // With one job, permissions at the top have the same effect.
     if view.jobs.len() > 1 {
         let top = view.root.get("permissions").map(Node::entries).unwrap_or_default();
         for (scope, value) in top.iter().filter(|(_, value)| value.text() == Some("write")) {

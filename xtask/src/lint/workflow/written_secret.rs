@@ -1,4 +1,4 @@
-//! A secret that leaves the process it was meant for.
+//! A secret that leaves the process that needs it.
 
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -16,12 +16,12 @@ pub(crate) const RULE: Rule = Rule {
     group: Group::Workflow,
     severity: Severity::High,
     summary: "A secret is written to a file, an output or the log, or spliced into a script.",
-    why: "`GITHUB_ENV` hands it to every later step, third-party actions included; a file ends up in a cache, an \
-          artifact or a commit; an output is stored in plain text; a spliced secret stands in the script file and in \
+    why: "`GITHUB_ENV` passes it to every later step, third-party actions included; a file ends up in a cache, an \
+          artifact or a commit; an output is stored in plain text; a spliced secret is in the script file and in \
           the arguments of processes. The masking of logs is a last resort: it misses every encoded or shortened form.",
     example: "```yaml\n- run: echo \"PASSWORD=${{ secrets.PASSWORD }}\" >> \"$GITHUB_ENV\"\n```\n\n```yaml\n- run: cargo xtask \
               elt\n  env:\n    SNOWFLAKE_PASSWORD: ${{ secrets.SNOWFLAKE_PASSWORD }}\n```",
-    remedy: "give it as `env` to the one step that needs it",
+    remedy: "pass it as `env` to the one step that needs it",
 };
 
 /// A redirection to a file (not to another stream or to nowhere), or `tee`.
@@ -63,7 +63,7 @@ fn is_secret(path: &[String]) -> bool {
     path.first().is_some_and(|context| context == "secrets") || path == ["github", "token"]
 }
 
-/// Variables that hold a secret, by the value that sets them: the top's are read once for all steps.
+/// Variables that contain a secret, by the value that sets them: those of the top are read once for all steps.
 type Known = HashMap<usize, Rc<HashSet<String>>>;
 
 /// Those of this step, its job and the top.
@@ -90,7 +90,7 @@ fn written(
     secret: &[Rc<HashSet<String>>],
     offences: &mut Vec<Offence>,
 ) {
-    // What a here-document goes to, and the word that ends it.
+    // The target of a here-document, and the word that ends it.
     let mut document: Option<(String, String)> = None;
     for line in lines {
         let target = target(line.text);
@@ -99,7 +99,7 @@ fn written(
                 document = None;
                 continue;
             }
-            told(view, line, secret, &format!("is written to {file}"), offences);
+            report(view, line, secret, &format!("is written to {file}"), offences);
             continue;
         }
         if let (Some(file), Some(word)) = (&target, HEREDOC.captures(line.text)) {
@@ -109,8 +109,8 @@ fn written(
         let prints =
             PRINTS.is_match(line.text) && !line.text.contains('|') && !line.text.contains("::add-mask::");
         match target {
-            Some(file) => told(view, line, secret, &format!("is written to {file}"), offences),
-            None if prints => told(view, line, secret, "is printed", offences),
+            Some(file) => report(view, line, secret, &format!("is written to {file}"), offences),
+            None if prints => report(view, line, secret, "is printed", offences),
             None => {}
         }
     }
@@ -124,7 +124,7 @@ fn target(line: &str) -> Option<String> {
     is_file.then_some(file)
 }
 
-fn told(
+fn report(
     view: &View<'_>,
     line: &ScriptLine<'_>,
     secret: &[Rc<HashSet<String>>],

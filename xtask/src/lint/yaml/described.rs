@@ -1,4 +1,4 @@
-//! yamllint's rules in a line each, for `--explain` and the list of rules.
+//! yamllint's rules in one line each, for `--explain` and the list of rules.
 
 /// A rule of yamllint's, run by `ryl`.
 #[derive(Clone, Copy, Debug)]

@@ -1,4 +1,4 @@
-//! A key that stands in one mapping twice.
+//! A duplicate key of a mapping.
 
 use crate::core::finding::{Group, Severity};
 use crate::core::yaml::Documents;
@@ -8,13 +8,13 @@ pub(crate) const RULE: Rule = Rule {
     name: "key-duplicates",
     group: Group::Yaml,
     severity: Severity::High,
-    summary: "A key stands in one mapping twice.",
-    why: "YAML readers keep the last and say nothing: the first description, test or permission that you wrote \
-          does not exist. yamllint can switch this rule off; here it always holds.",
+    summary: "A mapping has a duplicate key.",
+    why: "YAML readers silently keep the last one: the first description, test or permission has no effect. \
+          yamllint can switch this rule off; here it is always on.",
     example: "```yaml\ncolumns:\n  - name: order_id\n    data_tests: [unique]\n    data_tests: [not_null]  \
               # the key is not unique any more\n```\n\nWrite one list:\n\n```yaml\n  - name: order_id\n    \
               data_tests: [unique, not_null]\n```",
-    remedy: "join the two, or delete the one that does not count",
+    remedy: "merge the two, or delete the one that has no effect",
 };
 
 pub(super) fn check<'a>(source: &'a Source, documents: &'a Documents) -> impl Iterator<Item = Offence> + 'a {
@@ -22,7 +22,7 @@ pub(super) fn check<'a>(source: &'a Source, documents: &'a Documents) -> impl It
         RULE.offence(
             &source.path,
             duplicate.span,
-            format!("\"{}\" stands here already on line {}", duplicate.key, duplicate.first_line),
+            format!("duplicate key \"{}\" (first on line {})", duplicate.key, duplicate.first_line),
         )
     })
 }

@@ -13,15 +13,15 @@ use crate::core::finding::Span;
 use crate::core::yaml::{self, Documents};
 use crate::lint::rule::{Offence, Source};
 
-/// Rules whose fix is more than white space: quotes may change what a value is, and markers of documents
-/// are taste.
+/// Rules whose fix changes more than white space: quotes may change the type of a value, and document markers
+/// are a matter of taste.
 const NOT_WHITE_SPACE: [&str; 3] = ["quoted-strings", "document-start", "document-end"];
 
-/// Rules whose fix may reach into the text of a block, tried without when it did.
+/// Rules whose fix may change the text of a block scalar; if it does, the fix is tried without them.
 const MAY_CHANGE_TEXT: [&[&str]; 4] =
     [&[], &["trailing-spaces"], &["empty-lines"], &["trailing-spaces", "empty-lines"]];
 
-/// A fix that still finds something to mend after so many passes does not come to an end.
+/// A fix that still changes something after this many passes does not converge.
 const MOST_PASSES: usize = 4;
 
 /// `.yamllint.yml`.
@@ -46,7 +46,7 @@ impl Config {
         Ok(Self { config: found.config, inputs })
     }
 
-    /// Everything that the settings consist of: what is found in a file depends on it.
+    /// All inputs of the settings: the findings of a file depend on them.
     pub(crate) fn inputs(&self) -> &[String] {
         &self.inputs
     }
@@ -56,7 +56,7 @@ impl Config {
         crate::lint::common::is_yamllint(path) || self.inputs.iter().any(|input| input == path)
     }
 
-    /// Whether the settings leave `path`, relative to the root, to itself.
+    /// Whether the settings ignore `path`, relative to the root.
     pub(crate) fn ignores(&self, path: &str) -> bool {
         self.config.is_file_ignored(Path::new(path), Path::new(""))
     }
@@ -66,7 +66,7 @@ impl Config {
     }
 }
 
-/// Settings are found in the repository and nowhere else: not in the user's home, not in the environment.
+/// Settings are read from the repository only: not from the user's home, not from the environment.
 struct Rooted<'a> {
     root: &'a Path,
     /// Path and content of each file that was read.
@@ -136,12 +136,12 @@ pub(super) fn check(source: &Source, documents: &Documents, config: &Config) -> 
         .collect()
 }
 
-/// The text with its white space mended; nothing when there is nothing to do, or when no way was found
-/// that leaves every value as it is.
+/// The text with its white space fixed; `None` if there is nothing to fix, or if no fix was found that keeps
+/// every value unchanged.
 pub(super) fn fix(source: &Source, config: &Config, is_off: &dyn Fn(&str) -> bool) -> Option<String> {
     let off: Vec<&str> = super::DESCRIBED.iter().map(|rule| rule.name).filter(|rule| is_off(rule)).collect();
     let before = yaml::parse(&source.text).ok()?;
-    // Byte-order marks in the middle are taken for one at the start once the lines before them are gone.
+    // A byte-order mark in the middle would become one at the start if the lines before it are removed.
     if before.blanked.is_some() || source.text.rfind('\u{feff}').is_some_and(|at| at > 0) {
         return None;
     }

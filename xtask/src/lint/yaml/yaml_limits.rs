@@ -1,4 +1,4 @@
-//! A YAML file that no reader should be given.
+//! A YAML file that is unsafe to parse.
 
 use crate::core::finding::{Group, Severity};
 use crate::lint::rule::Rule;
@@ -7,12 +7,12 @@ pub(crate) const RULE: Rule = Rule {
     name: "yaml-limits",
     group: Group::Yaml,
     severity: Severity::Medium,
-    summary: "The file is too large, nests too deep, or its aliases multiply without measure.",
+    summary: "The file is too large, nested too deep, or its aliases expand without bound.",
     why: "dbt and GitHub read YAML into memory in full: a few lines of aliases to aliases (the \"billion laughs\") \
-          take all of it, and a nesting of thousands of levels ends some readers. The file has not been looked \
-          at any further.",
+          exhaust it, and a nesting of thousands of levels crashes some readers. The file was not checked \
+          any further.",
     example: "```yaml\na: &a [x, x, x, x, x, x, x, x, x]\nb: &b [*a, *a, *a, *a, *a, *a, *a, *a, *a]\nc: &c [*b, *b, \
-              *b, *b, *b, *b, *b, *b, *b]  # and so on\n```\n\nWrite out what is meant, or keep data in a data \
+              *b, *b, *b, *b, *b, *b, *b]  # and so on\n```\n\nWrite out the values, or keep data in a data \
               file (CSV, JSON).",
-    remedy: "split the file, or write out what the aliases stand for",
+    remedy: "split the file, or write out the values of the aliases",
 };

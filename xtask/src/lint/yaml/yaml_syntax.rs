@@ -1,4 +1,4 @@
-//! A file that is no YAML.
+//! A file that is not valid YAML.
 
 use crate::core::finding::{Group, Severity};
 use crate::lint::rule::Rule;
@@ -7,10 +7,10 @@ pub(crate) const RULE: Rule = Rule {
     name: "yaml-syntax",
     group: Group::Yaml,
     severity: Severity::High,
-    summary: "The file is no YAML.",
-    why: "dbt and GitHub refuse the file as a whole, often with a message about another line, and a workflow that \
+    summary: "The file is not valid YAML.",
+    why: "dbt and GitHub reject the whole file, often with a message about another line, and a workflow that \
           cannot be read does not run at all.",
-    example: "```yaml\ndescription: Orders: one row an order   # a second colon\n```\n\nQuote what YAML would take \
-              for its own:\n\n```yaml\ndescription: \"Orders: one row an order\"\n```",
-    remedy: "mend it where it says; look for a missing quote, a tab, or a line that is indented too little",
+    example: "```yaml\ndescription: Orders: one row per order   # a second colon\n```\n\nQuote text that YAML would read as \
+              syntax:\n\n```yaml\ndescription: \"Orders: one row per order\"\n```",
+    remedy: "fix the reported place; look for a missing quote, a tab, or a line that is indented too little",
 };

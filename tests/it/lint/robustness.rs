@@ -1,4 +1,4 @@
-//! What `lint` must bear: repositories that are large, hostile, half there, or no usual checkout.
+//! Robustness of `lint`: large, hostile, incomplete and unusual repositories.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use super::{document, findings, git, lint, repository, set, token, write};
 
 #[test]
-fn a_large_table_is_scanned_as_it_streams_by() {
+fn a_large_table_is_scanned_as_a_stream() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = folder.path();
     git(at, &["init", "-q"]);
@@ -24,7 +24,7 @@ fn a_large_table_is_scanned_as_it_streams_by() {
 }
 
 #[test]
-fn a_hundred_thousand_files_are_looked_at() {
+fn a_hundred_thousand_files_are_checked() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = folder.path();
     git(at, &["init", "-q"]);
@@ -37,7 +37,7 @@ fn a_hundred_thousand_files_are_looked_at() {
 }
 
 #[test]
-fn what_is_gone_or_closed_does_not_stop_the_rest() {
+fn missing_and_unreadable_files_do_not_stop_the_rest() {
     let repo = repository();
     let at = repo.path();
     let gone = write(at, "gone.env", "x\n");
@@ -45,7 +45,7 @@ fn what_is_gone_or_closed_does_not_stop_the_rest() {
     write(at, "app.env", format!("API_TOKEN={}\n", token()));
     git(at, &["add", "-A"]);
     fs::remove_file(gone).expect("removed");
-    // Root reads it all the same, anybody else is told; the rest is judged for both.
+    // Root can read it, any other user gets a warning; the remaining files are checked for both.
     let mode =
         |mode| fs::set_permissions(at.join("closed"), fs::Permissions::from_mode(mode)).expect("a mode");
     mode(0o000);
@@ -54,8 +54,8 @@ fn what_is_gone_or_closed_does_not_stop_the_rest() {
     let readable = fs::read(at.join("closed/x.env")).is_ok();
     mode(0o755);
     assert_eq!(found, (1, set(&["github-token app.env:1"])));
-    let told = String::from_utf8_lossy(&output.stderr).contains("closed/x.env");
-    assert_eq!(told, !readable, "{}", String::from_utf8_lossy(&output.stderr));
+    let warned = String::from_utf8_lossy(&output.stderr).contains("closed/x.env");
+    assert_eq!(warned, !readable, "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn hostile_sources_are_findings() {
 }
 
 #[test]
-fn a_worktree_and_a_submodule_are_repositories_of_their_own() {
+fn a_worktree_and_a_submodule_are_separate_repositories() {
     let repo = repository();
     let at = repo.path();
     write(at, "app.env", format!("API_TOKEN={}\n", token()));
@@ -97,7 +97,7 @@ fn a_worktree_and_a_submodule_are_repositories_of_their_own() {
     let tree = outer.path().join("tree");
     git(at, &["worktree", "add", "-q", "-b", "side", tree.to_str().expect("text")]);
     assert_eq!(findings(&tree, &[]), expected);
-    write(&tree, "app.env", "mended\n");
+    write(&tree, "app.env", "fixed\n");
     git(&tree, &["add", "-A"]);
     assert_eq!(findings(&tree, &["--staged"]).0, 0);
 
@@ -107,6 +107,6 @@ fn a_worktree_and_a_submodule_are_repositories_of_their_own() {
     let source = at.to_str().expect("text");
     git(&parent, &["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", source, "inner"]);
     assert_eq!(findings(&parent.join("inner"), &[]), expected);
-    // The parent holds no more of it than the name of a commit.
+    // The parent contains only the commit id of the submodule.
     assert_eq!(findings(&parent, &[]).0, 0);
 }
