@@ -11,6 +11,7 @@ mod plan;
 mod record;
 mod removed;
 mod report;
+mod state;
 mod summary;
 
 use std::path::{Path, PathBuf};
@@ -28,7 +29,7 @@ use crate::core::policy::Environments;
 use crate::dbt::artifacts::{self, Manifest};
 use crate::dbt::boundary::{Boundary, Intended};
 use crate::dbt::engine::Generation;
-use crate::dbt::inputs::{Given, Inputs};
+use crate::dbt::events::Event;
 use crate::dbt::packages::Packages;
 use crate::dbt::profile::Profile;
 use crate::dbt::project::Project;
@@ -40,12 +41,13 @@ use crate::system::outcome::Outcome;
 use crate::system::repo::Repo;
 use crate::system::{console, interrupt};
 use crate::target::{self, Guard, Opened, Place};
-use crate::warehouse::Warehouse;
 #[cfg(unix)]
 use crate::warehouse::snowflake;
+use crate::warehouse::{Statement, Warehouse};
 
 /// Provision a schema, seed it, build and test the models layer by layer, and sum it up.
 #[derive(clap::Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Args {
     /// The environment to build, such as `issue_42`, `pr_7`, `dev` or a name of your own.
     #[arg(long, value_name = "NAME", env = "DBT_TARGET_SCHEMA")]
@@ -77,6 +79,10 @@ pub(crate) struct Args {
     #[arg(long)]
     force: bool,
 
+    /// Print what would be built and tested, and for each node and test why, and do none of it.
+    #[arg(long, conflicts_with = "dry_run")]
+    explain: bool,
+
     /// Print what would be done, statement by statement, and do none of it.
     #[arg(long)]
     dry_run: bool,
@@ -103,7 +109,7 @@ fn existing_folder(text: &str) -> Result<PathBuf, String> {
 pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     let project = Project::read(&repo.dbt_project()?)?;
     let place = args.target.place(repo)?;
-    if args.dry_run {
+    if args.dry_run || args.explain {
         return dry_run(args, repo, &project, &place);
     }
     let mut run = record::new_run(args, repo.root());
@@ -124,27 +130,32 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     seed::settle(args.seeds.as_deref().unwrap_or(&project.folder().join("seeds")))?;
     let holder = Holder::this("elt", &args.schema, Some(&run.run_id));
     let base = opened.lock_base(&args.schema, args.purpose.base.as_ref(), &holder, args.target.wait())?;
-    let plan = plan(args, repo, &project, &opened.place, &run.run_id, warehouse.as_mut())?;
-    let plan = match &plan.packages {
-        Some(packages) => {
-            plan.profile.write()?;
-            packages.install(&plan.invocation, &plan.profile, &opened.dbt)?;
-            // Packages are inputs too.
-            self::plan(args, repo, &project, &opened.place, &run.run_id, warehouse.as_mut())?
-        }
-        None => plan,
-    };
-    if plan.up_to_date.is_none() {
-        seed_files::check(&project, args.seeds.as_deref())?;
+    let mut plan = plan(args, repo, &project, &opened.place, &run.run_id, warehouse.as_mut())?;
+    if let Some(packages) = &plan.packages {
+        plan.profile.write()?;
+        packages.install(&plan.invocation, &plan.profile, &opened.dbt)?;
+        plan.packages = None;
     }
-    let built = if let Some(same) = &plan.up_to_date {
+    let mut keeper =
+        keeper(args, &project, &plan, &opened.place, run.dbt_version.as_deref(), warehouse.as_mut())?;
+    let same =
+        if keeper.starts_nothing() { ledger::last_build(warehouse.as_mut(), keeper.origin())? } else { None };
+    let mut built = if let Some(same) = &same {
         // Nothing is missing, or columns that this toolkit is the first to write.
-        warehouse.apply(&plan.provision)?;
+        provision(&plan.provision, plan.is_new, &args.schema, warehouse.as_mut())?;
+        drop(base);
+        keeper.take_over(warehouse.as_mut())?;
+        keeper.remove(warehouse.as_mut())?;
         record::up_to_date(warehouse.as_mut(), run, same, begun)?
     } else {
+        seed_files::check(&project, args.seeds.as_deref())?;
         let artifacts = artifacts_folder(args, project.folder());
-        build(plan, &artifacts, &opened, warehouse.as_mut(), run, base, begun)?
+        build(plan, (&mut keeper, &artifacts), &opened, warehouse.as_mut(), run, base, begun)?
     };
+    if same.is_some() {
+        built.nodes.retain(|node| keeper.covers(&node.node_id));
+    }
+    built.reused = keeper.reused();
     conclude(args.format, repo, project.folder(), &opened.place, warehouse.as_mut(), built)
 }
 
@@ -154,12 +165,57 @@ fn artifacts_folder(args: &Args, project: &Path) -> PathBuf {
     project.join("target").join(args.schema.as_str())
 }
 
+/// The state of the environment, and what differs from it.
+fn keeper(
+    args: &Args,
+    project: &Project,
+    plan: &Plan,
+    place: &Place,
+    dbt_version: Option<&str>,
+    warehouse: &mut dyn Warehouse,
+) -> Result<state::Keeper> {
+    let asked = state::Asked {
+        schema: &args.schema,
+        run_id: &plan.run_id,
+        select: args.select.as_deref(),
+        vars: args.vars.as_deref(),
+        seeds: args.seeds.as_deref(),
+        force: args.force,
+        full_refresh: args.full_refresh,
+        base: args.purpose.base.as_ref(),
+        found: match (plan.is_new, plan.has_ledger) {
+            (true, _) => state::Found::Nothing,
+            (false, false) => state::Found::WithoutLedger,
+            (false, true) => state::Found::WithLedger,
+        },
+    };
+    let facts =
+        state::facts(&asked, place, &plan.profile, dbt_version.unwrap_or_default(), &warehouse.database());
+    state::Keeper::read(&asked, project.folder(), facts, warehouse)
+}
+
+fn explain(keeper: &state::Keeper, format: Format) -> Result<Outcome> {
+    let explained = keeper.explained();
+    match format {
+        Format::Json => console::print_json(&explained)?,
+        Format::Human => console::print(&explained.text())?,
+    }
+    Ok(Outcome::Clean)
+}
+
 fn dry_run(args: &Args, repo: &Repo, project: &Project, place: &Place) -> Result<Outcome> {
     let run_id = "RUN_ID";
     let tag = ledger::query_tag(Some(args.schema.as_str()), Some(run_id), "elt");
     let (mut warehouse, is_installed) = place.look(repo, &tag)?;
     let plan = plan(args, repo, project, place, run_id, warehouse.as_mut())?;
-    plan.print(&args.schema, warehouse.as_ref(), is_installed, args.format)?;
+    let version = place.dbt_version(repo)?;
+    let keeper = keeper(args, project, &plan, place, version.as_deref(), warehouse.as_mut())?;
+    if args.explain {
+        return explain(&keeper, args.format);
+    }
+    let unchanged = plan.has_ledger && plan.packages.is_none() && keeper.is_idle();
+    let selection = keeper.selection(args.select.as_deref());
+    plan.print(&args.schema, warehouse.as_ref(), is_installed, unchanged, &selection, args.format)?;
     Ok(Outcome::Clean)
 }
 
@@ -179,41 +235,32 @@ fn plan(
     let profile = Profile::decide(repo.root(), project, place.adapter(), settings, plan::threads(place)?)?;
     let state = State::read(warehouse, &args.schema)?;
     let seeds = args.seeds.as_deref();
-    let given = Given {
-        seeds,
-        profile: &profile.text,
-        attached: &profile.attached,
-        options: vec![format!("select {:?}", args.select), format!("vars {:?}", args.vars)],
-    };
-    let inputs = Inputs::read(project, &given, &|name| std::env::var(name).ok(), std::env::vars())?;
-    let may_rest = state.has_ledger() && state.is_ours(&args.schema) && !args.force && !args.full_refresh;
-    let up_to_date =
-        if may_rest { plan::unchanged_since(warehouse, &args.schema, &inputs.fingerprint)? } else { None };
     let origin = args.purpose.origin();
     let provision = ledger::ensure(warehouse, &args.schema, &state, &origin, Need::Ledger, false)?;
     Ok(Plan {
         provision,
         is_new: !state.is_ours(&args.schema),
+        has_ledger: state.is_ours(&args.schema) && state.has_ledger(),
+        run_id: run_id.to_owned(),
         invocation: plan::invocation(args, project.folder(), place, &profile, seeds, run_id),
         boundary: place.boundary(&args.schema, project.folder()),
         profile,
-        inputs,
         packages: Packages::wanted(project)?,
-        up_to_date,
     })
 }
 
 fn build(
     mut plan: Plan,
-    artifacts_folder: &Path,
+    (keeper, artifacts_folder): (&mut state::Keeper, &Path),
     opened: &Opened,
     warehouse: &mut dyn Warehouse,
-    run: Run,
-    base: Option<Guard>,
+    mut run: Run,
+    mut base: Option<Guard>,
     begun: Instant,
 ) -> Result<Built> {
     interrupt::check()?;
-    let mut base = base;
+    run.fingerprint = keeper.fingerprint();
+    let schema: Name = run.schema_name.parse()?;
     let mut follower = follow::Follower::new();
     let mut is_provisioned = false;
     let ended = artifacts::prepare(artifacts_folder).and_then(|()| {
@@ -223,39 +270,48 @@ fn build(
         let broker = opened.place.broker()?;
         #[cfg(unix)]
         plan.invocation.environment.extend(broker.as_ref().map(snowflake::Broker::variable));
-        // dbt has parsed the project: an environment is made only for what may be built in it.
-        let mut allow = |intended: &[Intended]| {
-            allow(&plan.boundary, intended)?;
-            provision(&plan, warehouse, &run)?;
-            // It is copied.
-            drop(base.take());
-            is_provisioned = true;
-            Ok(())
-        };
-        match opened.dbt.generation() {
-            // Its process waits for the answer.
-            Generation::V1 => plan.invocation.run(&opened.dbt, allow, |event| follower.follow(event)),
-            Generation::V2 => match announce(&plan.invocation, opened, artifacts_folder)? {
-                Some(intended) => {
-                    allow(&intended)?;
-                    artifacts::prepare(artifacts_folder)?;
-                    let ended =
-                        plan.invocation.run(&opened.dbt, |_| Ok(()), |event| follower.follow(event))?;
-                    Ok(Ended { intended: ended.intended.or(Some(Vec::new())), ..ended })
+        let mut is_parsed = false;
+        keeper.run(warehouse, &mut plan.invocation, artifacts_folder, |warehouse, invocation, wave| {
+            // dbt has parsed the project: an environment is made only for what may be built in it.
+            let mut allow = |intended: &[Intended]| {
+                allow(&plan.boundary, intended)?;
+                if !is_provisioned {
+                    provision(&plan.provision, plan.is_new, &schema, warehouse)?;
+                    // It is copied.
+                    drop(base.take());
+                    is_provisioned = true;
                 }
+                wave.begin(warehouse)
+            };
+            let follow = |event: &Event| follower.follow(event);
+            if opened.dbt.generation() == Generation::V1 {
+                // Its process waits for the answer.
+                return invocation.run(&opened.dbt, allow, follow);
+            }
+            if is_parsed {
+                allow(&[])?;
+            } else {
                 // It does not parse, which the build reports.
-                None => plan.invocation.run(&opened.dbt, |_| Ok(()), |event| follower.follow(event)),
-            },
-        }
+                let Some(intended) = announce(invocation, opened, artifacts_folder)? else {
+                    return invocation.run(&opened.dbt, |_| Ok(()), follow);
+                };
+                allow(&intended)?;
+                artifacts::prepare(artifacts_folder)?;
+                is_parsed = true;
+            }
+            let ended = invocation.run(&opened.dbt, |_| Ok(()), follow)?;
+            Ok(Ended { intended: ended.intended.or(Some(Vec::new())), ..ended })
+        })
     });
+    let redactor = plan.invocation.redactor();
     let seen = follower.finish();
     // A run that failed before it wrote anything is recorded too, but a refused one makes no environment.
     if !is_provisioned && (ended.is_ok() || !plan.is_new) {
-        provision(&plan, warehouse, &run)?;
+        provision(&plan.provision, plan.is_new, &schema, warehouse)?;
         is_provisioned = true;
     }
     match ended {
-        Ok(ended) => record::ended(warehouse, run, artifacts_folder, &plan, &ended, &seen, begun),
+        Ok(ended) => record::ended(warehouse, run, artifacts_folder, &redactor, &ended, &seen, begun),
         Err(error) => {
             if is_provisioned {
                 record::could_not_start(warehouse, run, begun, &error)?;
@@ -265,9 +321,9 @@ fn build(
     }
 }
 
-fn provision(plan: &Plan, warehouse: &mut dyn Warehouse, run: &Run) -> Result<()> {
-    warehouse.apply(&plan.provision).with_context(|| format!("failed to provision {}", run.schema_name))?;
-    on_actions::provisioned(plan.is_new)
+fn provision(change: &[Statement], is_new: bool, schema: &Name, warehouse: &mut dyn Warehouse) -> Result<()> {
+    warehouse.apply(change).with_context(|| format!("failed to provision {schema}"))?;
+    on_actions::provisioned(is_new)
 }
 
 /// What dbt v2 is going to write: it cannot be asked on its way, so it parses the project first. `None` if it could not.

@@ -24,6 +24,7 @@ mod report;
 mod schema;
 mod secrets;
 mod seed;
+mod state;
 mod system;
 mod target;
 pub mod testing;

@@ -243,6 +243,11 @@ impl Place {
         Boundary { schema: schema.clone(), database, extent: Extent::Family, files }
     }
 
+    /// The version of the dbt that is installed for the target. Installs nothing.
+    pub(crate) fn dbt_version(&self, repo: &Repo) -> Result<Option<String>> {
+        Ok(Dbt::find(repo, self.driver())?.as_ref().and_then(Dbt::version).map(str::to_owned))
+    }
+
     /// The folder of the installed packages, if they hold what the target needs. Installs nothing.
     pub(crate) fn packages(&self, repo: &Repo) -> Result<Option<PathBuf>> {
         Ok(Dbt::find(repo, self.driver())?.as_ref().and_then(Dbt::packages))

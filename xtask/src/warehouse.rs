@@ -150,10 +150,6 @@ pub(crate) trait Warehouse {
     /// What stands in `schema`, measured: exact row counts of tables, bytes where the engine says.
     fn measure(&mut self, schema: &Name) -> Result<Vec<Relation>>;
 
-    /// A token of what the environment holds, its ledger left out: another one whenever a table, a view or a
-    /// row of it has changed, whoever changed it. `None` if there is nothing to look at.
-    fn witness(&mut self, schema: &Name) -> Result<Option<String>>;
-
     /// Those of `schemas` that exist, with what stands in them measured: in as few questions as the
     /// engine allows.
     fn survey(&mut self, schemas: &[Name]) -> Result<BTreeMap<String, Surveyed>> {

@@ -638,6 +638,24 @@ pub(crate) fn nodes_of(warehouse: &mut dyn Warehouse, name: &Name, run_id: &str)
     warehouse::records(warehouse, &sql)
 }
 
+/// The identifier of the oldest run that the ledger keeps.
+pub(crate) fn first_run(warehouse: &mut dyn Warehouse, name: &Name) -> Result<Option<String>> {
+    let runs = warehouse.qualified(&ledger(name.as_str(), "ledger_runs"));
+    let rows = warehouse.query(&format!("select min(run_id) as \"first\" from {runs}"))?;
+    Ok(rows.first().and_then(|row| row.get("first")).and_then(|value| value.as_str()).map(str::to_owned))
+}
+
+/// The last word of the ledger on every node of the project: each as the run that last built it recorded it.
+pub(crate) fn current_nodes(warehouse: &mut dyn Warehouse, name: &Name) -> Result<Vec<Node>> {
+    let sql = format!(
+        "select nodes.* from {} as nodes join {} as state \
+         on nodes.run_id = state.run_id and nodes.node_id = state.unique_id order by nodes.started_at, nodes.node_id",
+        warehouse.qualified(&ledger(name.as_str(), "ledger_nodes")),
+        warehouse.qualified(&ledger(name.as_str(), STATE))
+    );
+    warehouse::records(warehouse, &sql)
+}
+
 /// The statements that record a run with all that belongs to it: one transaction, so a run stands in
 /// the ledger whole or not at all.
 pub(crate) fn record(
@@ -733,8 +751,11 @@ pub(crate) fn holds_ledger(relations: &[String]) -> bool {
 
 /// Whether a relation belongs to the ledger and not to the project.
 pub(crate) fn is_ledger(relation: &str) -> bool {
-    TABLES.contains(&relation)
+    relation == STATE || TABLES.contains(&relation)
 }
+
+/// The table that keeps what each node was last made from. It is made when the first run ends.
+pub(crate) const STATE: &str = "ledger_state";
 
 fn ledger(schema: &str, table: &'static str) -> Table {
     Table::new(schema, table)

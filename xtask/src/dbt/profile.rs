@@ -82,8 +82,6 @@ pub(crate) struct Profile {
     pub(crate) folder: PathBuf,
     /// The content of its `profiles.yml`.
     pub(crate) text: String,
-    /// The databases that it attaches, as it names them.
-    pub(crate) attached: Vec<String>,
     /// What was left out of the project's own profile, and why.
     pub(crate) warnings: Vec<String>,
 }
@@ -120,13 +118,11 @@ impl Profile {
             }
             output.insert(key.clone(), serde_json::to_value(value).context("failed to convert a setting")?);
         }
-        let attached = output.get("attach").and_then(Value::as_array).into_iter().flatten();
-        let attached = attached.filter_map(|each| each.get("path")?.as_str().map(str::to_owned)).collect();
         let target = adapter.target();
         let document = json!({ name.as_str(): { "target": target, "outputs": { target: output } } });
         let text = serde_json::to_string_pretty(&document).context("failed to write a profile")? + "\n";
         let folder = root.join(".xtask").join("profiles").join(project.key(root)).join(target);
-        Ok(Self { name, target, folder, text, attached, warnings })
+        Ok(Self { name, target, folder, text, warnings })
     }
 
     /// Write it, unless it is there already. Only the user of this machine may read it.

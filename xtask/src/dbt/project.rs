@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use super::{inputs, profile};
+use super::{files, profile};
 use crate::core::yaml::{self, Node};
 
 /// A dbt project: its folder, and what its `dbt_project.yml` says.
@@ -100,7 +100,7 @@ impl Project {
             FILES.iter().map(|name| self.folder.join(name)).filter(|path| path.is_file()).collect();
         let folders = FOLDERS.iter().flat_map(|(key, _)| self.paths(key));
         for folder in folders.chain([self.packages_folder()]).filter(|folder| folder.is_dir()) {
-            files.extend(inputs::walk(&folder)?.into_iter().filter(|path| !self.is_written_by_dbt(path)));
+            files.extend(files::walk(&folder)?.into_iter().filter(|path| !self.is_written_by_dbt(path)));
         }
         files.sort();
         files.dedup();

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::inputs;
+use super::files;
 use super::project::Project;
 use crate::core::yaml::{self, Node};
 
@@ -44,7 +44,7 @@ pub(crate) fn check(project: &Project, folder: Option<&Path>) -> Result<()> {
     let mut files = Vec::new();
     for folder in folders.iter().filter(|folder| folder.is_dir()) {
         files.extend(
-            inputs::walk(folder)?.into_iter().filter(|path| path.extension().is_some_and(|end| end == "csv")),
+            files::walk(folder)?.into_iter().filter(|path| path.extension().is_some_and(|end| end == "csv")),
         );
     }
     if files.is_empty() {
@@ -65,7 +65,7 @@ pub(crate) fn check(project: &Project, folder: Option<&Path>) -> Result<()> {
 fn loader(project: &Project) -> Result<Loader> {
     let folders = project.paths("macro-paths");
     for folder in folders.iter().filter(|folder| folder.is_dir()) {
-        for path in inputs::walk(folder)? {
+        for path in files::walk(folder)? {
             if path.extension().is_some_and(|end| end == "sql")
                 && fs::read_to_string(&path).is_ok_and(|text| text.contains("DBT_SEED_DIR"))
             {

@@ -9,7 +9,7 @@ use crate::core::policy::Environments;
 use crate::dbt::packages::Packages;
 use crate::dbt::profile::{Adapter, Profile};
 use crate::dbt::project::Project;
-use crate::dbt::{inputs, seed_files};
+use crate::dbt::{files, seed_files};
 use crate::system::repo::Repo;
 
 fn project(repo: &Repo) -> Result<Project> {
@@ -75,7 +75,7 @@ pub(super) fn schemas(repo: &Repo) -> Verdict {
 
 fn fixed_schema(project: &Project) -> Result<Option<PathBuf>> {
     for folder in project.paths("macro-paths").iter().filter(|folder| folder.is_dir()) {
-        for path in inputs::walk(folder)? {
+        for path in files::walk(folder)? {
             let text = std::fs::read_to_string(&path).unwrap_or_default();
             let is_fixed = text.contains("macro generate_schema_name(")
                 && !["target.schema", "target[", "default__generate_schema_name", "_for_env"]

@@ -9,9 +9,8 @@ use serde::Serialize;
 use super::Args;
 use crate::core::context;
 use crate::core::environment::Name;
-use crate::core::ledger::{self, Run, Status};
+use crate::core::ledger;
 use crate::dbt::boundary::Boundary;
-use crate::dbt::inputs::Inputs;
 use crate::dbt::packages::Packages;
 use crate::dbt::profile::Profile;
 use crate::dbt::runner::Invocation;
@@ -27,35 +26,14 @@ pub(super) struct Plan {
     pub(super) provision: Vec<Statement>,
     /// Whether the environment is one that was not there before.
     pub(super) is_new: bool,
+    /// Whether it has a ledger to read.
+    pub(super) has_ledger: bool,
+    pub(super) run_id: String,
     pub(super) profile: Profile,
     pub(super) boundary: Boundary,
     pub(super) invocation: Invocation,
-    /// What this run is built from.
-    pub(super) inputs: Inputs,
     /// The packages to install first.
     pub(super) packages: Option<Packages>,
-    /// The run that built the same from the same: there is nothing to do.
-    pub(super) up_to_date: Option<Run>,
-}
-
-/// The last build of `name`, if it succeeded, was made from what `fingerprint` stands for, and all it
-/// left is still there as it was: the run's fingerprint ends with the witness of that.
-pub(super) fn unchanged_since(
-    warehouse: &mut dyn Warehouse,
-    name: &Name,
-    fingerprint: &str,
-) -> Result<Option<Run>> {
-    let Some(run) = ledger::last_build(warehouse, name)? else {
-        return Ok(None);
-    };
-    let Some((inputs, witness)) = run.fingerprint.as_deref().and_then(|text| text.split_once('.')) else {
-        return Ok(None);
-    };
-    if run.status != Status::Success || inputs != fingerprint {
-        return Ok(None);
-    }
-    let is_untouched = warehouse.witness(name)?.as_deref() == Some(witness);
-    Ok(is_untouched.then_some(run))
 }
 
 /// The one dbt command of a run.
@@ -70,10 +48,6 @@ pub(super) fn invocation(
     let mut words = vec!["build".to_owned()];
     words.extend(profile.options());
     words.extend(["--target-path".to_owned(), format!("target/{}", args.schema)]);
-    if let Some(selection) = &args.select {
-        words.push("--select".to_owned());
-        words.extend(selection.split_whitespace().map(str::to_owned));
-    }
     if let Some(vars) = &args.vars {
         words.extend(["--vars".to_owned(), vars.clone()]);
     }
@@ -127,9 +101,10 @@ impl Plan {
         schema: &Name,
         warehouse: &dyn Warehouse,
         installed: bool,
+        unchanged: bool,
+        selection: &[String],
         format: Format,
     ) -> Result<()> {
-        let unchanged = self.up_to_date.is_some();
         let shown = Shown {
             schema,
             target: warehouse.target(),
@@ -138,7 +113,10 @@ impl Plan {
             install: !installed,
             deps: !unchanged && self.packages.is_some(),
             statements: if unchanged { Vec::new() } else { warehouse.script(&self.provision) },
-            dbt: (!unchanged).then(|| self.invocation.describe()),
+            dbt: (!unchanged).then(|| {
+                let words = selection.iter().map(|word| format!(" {}", console::shell_word(word)));
+                self.invocation.describe() + &words.collect::<String>()
+            }),
         };
         match format {
             Format::Json => console::print_json(&shown),

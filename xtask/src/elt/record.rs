@@ -10,17 +10,16 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use jiff::civil::DateTime;
 use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
 
 use super::Args;
 use super::follow::{Reported, Seen};
-use super::plan::Plan;
 use super::removed;
 use crate::core::context::{self, Commit};
 use crate::core::environment::Name;
 use crate::core::ledger::{self, MeasuredRelation, Need, Node, Origin, Run, State, Status};
 use crate::core::lock::Holder;
 use crate::dbt::artifacts::{self, GenericTest, Manifest, RunResult, RunResults};
-use crate::dbt::inputs::Inputs;
 use crate::dbt::messages::{self, Redactor};
 use crate::dbt::runner::Ended;
 use crate::warehouse::duckdb::is_disk_full;
@@ -33,6 +32,22 @@ pub(super) struct Built {
     pub(super) nodes: Vec<Node>,
     /// What dbt sent for a node: the SQL itself, and the file that holds it below the project.
     pub(super) compiled: BTreeMap<String, Compiled>,
+    /// Nodes and tests of earlier runs that still hold.
+    pub(super) reused: Vec<Reused>,
+}
+
+/// A node that was left as an earlier run built it, or a test whose last result still holds.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Reused {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) kind: String,
+    /// Always `reused`: it is no success of this run.
+    pub(super) status: &'static str,
+    /// How it ended when it was last built or run, by which run, and when (UTC).
+    pub(super) last_status: String,
+    pub(super) run_id: String,
+    pub(super) at: DateTime,
 }
 
 #[derive(Debug, Default)]
@@ -118,9 +133,9 @@ pub(super) fn up_to_date(
     run.fingerprint.clone_from(&same_as.fingerprint);
     finish(&mut run, begun);
     let name: Name = run.schema_name.parse()?;
-    let nodes = ledger::nodes_of(warehouse, &name, &same_as.run_id)?;
+    let nodes = ledger::current_nodes(warehouse, &name)?;
     keep(warehouse, &run, &[], &[])?;
-    Ok(Built { run, nodes, compiled: BTreeMap::new() })
+    Ok(Built { run, nodes, compiled: BTreeMap::new(), reused: Vec::new() })
 }
 
 /// Record a run that could not come so far as to start dbt.
@@ -141,20 +156,19 @@ pub(super) fn ended(
     warehouse: &mut dyn Warehouse,
     mut run: Run,
     target: &Path,
-    plan: &Plan,
+    redactor: &Redactor,
     ended: &Ended,
     seen: &Seen,
     begun: Instant,
 ) -> Result<Built> {
     let name: Name = run.schema_name.parse()?;
     let manifest = Manifest::read(target)?.unwrap_or_default();
-    let redactor = plan.invocation.redactor();
     let results = RunResults::read(target)?;
     let standing = warehouse.measure(&name)?;
 
     let mut nodes: Vec<Node> = if let Some(results) = &results {
         let results = results.results.iter().filter(|result| is_run(&result.unique_id));
-        results.map(|result| from_result(&run.run_id, result, &manifest, &redactor)).collect()
+        results.map(|result| from_result(&run.run_id, result, &manifest, redactor)).collect()
     } else {
         let reported = seen.reported.iter().filter(|node| is_run(&node.id));
         reported.map(|node| from_report(&run.run_id, node, &manifest)).collect()
@@ -172,14 +186,13 @@ pub(super) fn ended(
     run.message = message.or_else(|| unexplained(&nodes, &seen.problems));
     run.dbt_started = true;
     run.dbt_seconds = Some(round(ended.seconds));
-    run.fingerprint = fingerprint(warehouse, &plan.inputs, &manifest, &name)?;
     finish(&mut run, begun);
 
     let relations = relations(&run, &nodes, &manifest, &standing);
     let removed = removed::marks(warehouse, &name, &run, &manifest)?;
     keep(warehouse, &run, &[nodes.as_slice(), removed.as_slice()].concat(), &relations)?;
     let compiled = results.map(|results| compiled(results, &manifest)).unwrap_or_default();
-    Ok(Built { run, nodes, compiled })
+    Ok(Built { run, nodes, compiled, reused: Vec::new() })
 }
 
 /// Why a run that dbt reports as a success is not known to be one.
@@ -408,30 +421,6 @@ fn relations(run: &Run, nodes: &[Node], manifest: &Manifest, standing: &[Relatio
             measured_at,
         })
         .collect()
-}
-
-/// What the build was made from and what it left, if both can be known: then an equal one would change nothing.
-fn fingerprint(
-    warehouse: &mut dyn Warehouse,
-    inputs: &Inputs,
-    manifest: &Manifest,
-    name: &Name,
-) -> Result<Option<String>> {
-    if let Some(why) = &inputs.unproven {
-        tracing::debug!("the next run builds again, because {why}");
-        return Ok(None);
-    }
-    if reads_outside(manifest, name) {
-        return Ok(None);
-    }
-    Ok(warehouse.witness(name)?.map(|witness| format!("{}.{witness}", inputs.fingerprint)))
-}
-
-/// Whether the project reads tables that it does not build: then unchanged files prove nothing.
-fn reads_outside(manifest: &Manifest, name: &Name) -> bool {
-    manifest.sources.values().any(|source| {
-        !(source.schema.eq_ignore_ascii_case(name.as_str()) && ledger::is_ledger(&source.identifier))
-    })
 }
 
 fn compiled(results: RunResults, manifest: &Manifest) -> BTreeMap<String, Compiled> {

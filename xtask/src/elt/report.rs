@@ -5,7 +5,7 @@
 use serde::Serialize;
 
 use super::failures::Detail;
-use super::record::Built;
+use super::record::{Built, Reused};
 use crate::core::ledger::{self, Status};
 use crate::dbt::artifacts::layer_rank;
 use crate::dbt::engine::Generation;
@@ -25,6 +25,8 @@ pub(super) struct Report {
     /// Why the run did not go well, where no node says it.
     pub(super) message: Option<String>,
     pub(super) nodes: Vec<Node>,
+    /// What was not touched, because nothing that it is made from has changed.
+    pub(super) reused: Vec<Reused>,
     pub(super) layers: Vec<Layer>,
     pub(super) totals: Totals,
     pub(super) seconds: f64,
@@ -74,7 +76,7 @@ pub(super) struct Layer {
 
 impl Report {
     pub(super) fn new(target: &'static str, built: Built, details: Vec<Option<Detail>>) -> Self {
-        let Built { run, nodes, .. } = built;
+        let Built { run, nodes, reused, .. } = built;
         let mut details = details.into_iter();
         let nodes: Vec<Node> =
             nodes.into_iter().map(|node| Node::new(node, details.next().flatten())).collect();
@@ -91,6 +93,7 @@ impl Report {
             layers: layers(&nodes),
             totals: Totals::of(nodes.iter()),
             nodes,
+            reused,
             seconds: run.seconds.unwrap_or_default(),
             dbt_seconds: run.dbt_seconds,
         }

@@ -48,6 +48,7 @@ fn write(out: &mut impl Write, report: &Report, place: &str, project: &str) -> R
         writeln!(out, "\n{message}")?;
     }
     write_slowest(out, report)?;
+    write_reused(out, report)?;
     writeln!(out, "\n{}", verdict(report, place))?;
     write_hint(out, report)
 }
@@ -171,6 +172,20 @@ fn write_hint(out: &mut impl Write, report: &Report) -> Result {
         )?;
     }
     Ok(())
+}
+
+/// What earlier runs left and still holds.
+fn write_reused(out: &mut impl Write, report: &Report) -> Result {
+    let (tests, nodes): (Vec<_>, Vec<_>) =
+        report.reused.iter().partition(|each| matches!(each.kind.as_str(), "test" | "unit_test"));
+    if report.up_to_date || report.reused.is_empty() {
+        return Ok(());
+    }
+    write!(out, "\nreused: {} built by earlier runs, {} tests not run", nodes.len(), tests.len())?;
+    if let Some(oldest) = tests.iter().map(|test| test.at).min() {
+        write!(out, " (oldest result of {} UTC)", oldest.strftime("%F %R"))?;
+    }
+    writeln!(out)
 }
 
 fn verdict(report: &Report, place: &str) -> String {

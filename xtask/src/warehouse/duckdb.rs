@@ -19,7 +19,6 @@ use crate::core::environment::{Droppable, Name, REGISTRY};
 use crate::core::ledger::{MARK, is_ledger, tables};
 use crate::core::{context, lock};
 use crate::system::dialogue;
-use crate::system::digest::Digest;
 
 mod copy;
 
@@ -315,40 +314,6 @@ impl Warehouse for DuckDb {
         Ok(relations)
     }
 
-    fn witness(&mut self, schema: &Name) -> Result<Option<String>> {
-        if !self.file.exists() {
-            return Ok(None);
-        }
-        let family = format!(
-            "database_name = current_database() and not internal
-             and (schema_name = {} or starts_with(schema_name, {}))",
-            literal(schema.as_str()),
-            literal(&format!("{schema}_"))
-        );
-        let mut rows = self.query(&format!(
-            "select schema_name, table_name as name, sql, true as is_table from duckdb_tables() where {family}
-             union all
-             select schema_name, view_name, sql, false from duckdb_views() where {family}
-             order by all"
-        ))?;
-        let text =
-            |row: &Row, key: &str| row.get(key).and_then(|v| v.as_str()).unwrap_or_default().to_owned();
-        rows.retain(|row| !is_ledger(&text(row, "name")));
-        let is_table = |row: &&Row| row.get("is_table").and_then(serde_json::Value::as_bool) == Some(true);
-        let blocks: Vec<String> = rows
-            .iter()
-            .filter(is_table)
-            .map(|row| storage_of(&text(row, "schema_name"), &text(row, "name")))
-            .collect();
-        if !blocks.is_empty() {
-            rows.extend(self.query(&format!("{}\norder by all", blocks.join("\nunion all\n")))?);
-        }
-        let digest = rows.iter().fold(Digest::default(), |digest, row| {
-            digest.with(serde_json::Value::Object(row.clone()).to_string())
-        });
-        Ok(Some(digest.short()))
-    }
-
     fn provision(&self, schema: &Name) -> Vec<Statement> {
         vec![
             Statement::sql(format!("create schema if not exists {}", quote(schema.as_str()))),
@@ -461,18 +426,6 @@ fn owner<'a>(schema: &'a str, names: &[&'a str]) -> &'a str {
         schema.strip_prefix(**name).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
     };
     names.iter().filter(fits).max_by_key(|name| name.len()).copied().unwrap_or(schema)
-}
-
-/// Where a table's rows are in the file, as one value: it stays the same when the file is opened again or other
-/// tables change, and a single changed value moves its block.
-fn storage_of(schema: &str, table: &str) -> String {
-    let relation = format!("{}.{}", quote(schema), quote(table));
-    format!(
-        "select {text} as relation, md5(string_agg(part::varchar, ';' \
-             order by row_group_id, column_id, column_path, segment_id)) as blocks
-         from pragma_storage_info({text}) as part",
-        text = literal(&relation),
-    )
 }
 
 fn rows_file(rows: &[Row]) -> Result<tempfile::NamedTempFile> {

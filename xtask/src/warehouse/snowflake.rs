@@ -30,9 +30,8 @@ use self::session::{Limits, Session};
 use self::statements::Database;
 use super::{Columns, Contents, Relation, Row, Statement, Surveyed, Table, Warehouse, as_comments, columns};
 use crate::core::environment::{Droppable, Identifier, Name, REGISTRY};
-use crate::core::ledger::{self, is_ledger, tables};
+use crate::core::ledger::{self, tables};
 use crate::core::policy::Grant;
-use crate::system::digest::Digest;
 use crate::system::interrupt;
 
 #[cfg(unix)]
@@ -506,16 +505,6 @@ impl Warehouse for Snowflake {
     fn measure(&mut self, schema: &Name) -> Result<Vec<Relation>> {
         let found = self.survey(std::slice::from_ref(schema))?.remove(schema.as_str());
         Ok(found.unwrap_or_default().relations)
-    }
-
-    fn witness(&mut self, schema: &Name) -> Result<Option<String>> {
-        const PARTS: [&str; 6] =
-            ["table_schema", "table_name", "last_altered", "last_ddl", "row_count", "bytes"];
-        let rows = self.query(&self.database.tables(schema))?;
-        let of_project =
-            rows.iter().filter(|row| !is_ledger(&rows::folded(&text(row, "table_name").unwrap_or_default())));
-        let digest = of_project.flat_map(|row| PARTS.map(|part| row.get(part).map(Value::to_string)));
-        Ok(Some(digest.fold(Digest::default(), |digest, part| digest.with(part.unwrap_or_default())).short()))
     }
 
     fn survey(&mut self, schemas: &[Name]) -> Result<BTreeMap<String, Surveyed>> {

@@ -81,7 +81,10 @@ impl<'a> Literal<'a> {
 impl<'a> Call<'a> {
     /// Arguments are read of the functions that shape the graph; of others the name is enough.
     fn is_read(name: &str) -> bool {
-        matches!(name.rsplit('.').next(), Some("ref" | "source" | "config" | "dispatch" | "doc" | "metric"))
+        matches!(
+            name.rsplit('.').next(),
+            Some("ref" | "source" | "config" | "dispatch" | "doc" | "metric" | "var" | "has_var" | "env_var")
+        )
     }
 
     pub(crate) fn positional(&self) -> impl Iterator<Item = &Literal<'a>> {

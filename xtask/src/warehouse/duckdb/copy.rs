@@ -9,7 +9,7 @@ use anyhow::Result;
 
 use super::DuckDb;
 use crate::core::environment::Name;
-use crate::core::ledger::is_ledger;
+use crate::core::ledger::{STATE, is_ledger};
 use crate::warehouse::{Row, Statement, Warehouse as _, literal, quote};
 
 impl DuckDb {
@@ -23,7 +23,7 @@ impl DuckDb {
             if !rest.is_empty() {
                 change.push(Statement::sql(format!("create schema if not exists {}", quote(&to))));
             }
-            change.extend(self.copied_schema(&from, &to, |name| rest.is_empty() && is_ledger(name))?);
+            change.extend(self.copied_schema(&from, &to, |name| rest.is_empty() && is_ledger(name) && name != STATE)?);
         }
         Ok(change)
     }

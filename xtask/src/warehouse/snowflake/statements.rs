@@ -63,19 +63,6 @@ where table_schema in ({})",
         )
     }
 
-    /// Every table and view of an environment with all that Snowflake says of it.
-    pub(super) fn tables(&self, schema: &Name) -> String {
-        let name = schema.as_str().to_uppercase();
-        format!(
-            "select t.* from {0}.information_schema.tables as t
-where t.table_schema = {1} or startswith(t.table_schema, {2})
-order by t.table_schema, t.table_name",
-            self.quoted(),
-            literal(&name),
-            literal(&format!("{name}_"))
-        )
-    }
-
     /// Prod and dev keep Snowflake's Time Travel; what is dropped again needs none, and pays for none.
     pub(super) fn create_schema(&self, name: &Name) -> String {
         let (transient, retention) = lasting(name);

@@ -1,0 +1,96 @@
+//! What `elt --explain` prints: for each node what would be done to it, and why.
+
+use serde::Serialize;
+
+use super::Keeper;
+use crate::state::decide::Action;
+
+impl Keeper {
+    /// What would be done to each node, and why.
+    pub(in crate::elt) fn explained(&self) -> Explained<'_> {
+        let nodes = self.decision.verdicts.iter().filter_map(|(id, verdict)| {
+            let definition = self.definitions.all.get(id)?;
+            let record = self.records.get(id);
+            Some(ExplainedNode {
+                id,
+                kind: &definition.kind,
+                name: &definition.name,
+                path: &definition.path,
+                class: definition.class.label(),
+                action: verdict.action,
+                full_refresh: verdict.refresh,
+                reasons: &verdict.reasons,
+                because: &definition.reasons,
+                not_reproducible: &definition.random,
+                last_status: record.map(|record| record.status.as_str()),
+                last_run: record.map(|record| record.run_id.as_str()),
+            })
+        });
+        let removed = self.decision.removed.iter().map(|record| {
+            let part = |text: &Option<String>| text.clone().unwrap_or_default();
+            format!("{}.{}", part(&record.relation_schema), part(&record.relation_name))
+        });
+        Explained { schema: self.schema.as_str(), nodes: nodes.collect(), removed: removed.collect() }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(in crate::elt) struct Explained<'a> {
+    schema: &'a str,
+    nodes: Vec<ExplainedNode<'a>>,
+    removed: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct ExplainedNode<'a> {
+    id: &'a str,
+    kind: &'a str,
+    name: &'a str,
+    path: &'a str,
+    class: &'static str,
+    action: Action,
+    full_refresh: bool,
+    reasons: &'a [String],
+    /// Why the class is not `exact`.
+    because: &'a [String],
+    not_reproducible: &'a [String],
+    last_status: Option<&'a str>,
+    last_run: Option<&'a str>,
+}
+
+impl Explained<'_> {
+    pub(in crate::elt) fn text(&self) -> String {
+        let mut out = String::new();
+        let mut line = |text: String| {
+            out.push_str(&text);
+            out.push('\n');
+        };
+        for relation in &self.removed {
+            line(format!("remove  {relation}: no node makes it any more"));
+        }
+        for (action, word) in [(Action::Build, "build"), (Action::Pending, "maybe")] {
+            for node in self.nodes.iter().filter(|node| node.action == action) {
+                let word = if action == Action::Build && matches!(node.kind, "test" | "unit_test") {
+                    "run"
+                } else {
+                    word
+                };
+                line(format!("{word:<7} {} {} ({}, {})", node.kind, node.name, node.path, node.class));
+                for reason in node.reasons {
+                    line(format!("          {reason}"));
+                }
+                if node.full_refresh {
+                    line(
+                        "          from nothing: adding to what is there would not give the same".to_owned(),
+                    );
+                }
+                for reason in node.not_reproducible {
+                    line(format!("          not reproducible: it uses {reason}"));
+                }
+            }
+        }
+        let reused = self.nodes.iter().filter(|node| node.action == Action::Reuse).count();
+        line(format!("reuse   {reused} of {} nodes and tests of {}", self.nodes.len(), self.schema));
+        out
+    }
+}

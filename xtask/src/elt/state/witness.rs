@@ -1,0 +1,153 @@
+//! What the warehouse holds, as tokens that change whenever it does.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Result;
+use serde_json::Value as Json;
+
+use crate::state::define::short;
+use crate::system::digest::Digest;
+use crate::warehouse::{Row, Warehouse, literal, quote};
+
+/// Schema and name, both in lower case.
+pub(super) type Key = (String, String);
+
+pub(super) fn key(schema: &str, name: &str) -> Key {
+    (schema.to_lowercase(), name.to_lowercase())
+}
+
+/// A relation that exists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// As the warehouse spells them.
+    pub(super) schema: String,
+    pub(super) name: String,
+    pub(super) is_view: bool,
+    /// Another one whenever the relation is; `None` if it could not be read.
+    pub(super) witness: Option<String>,
+}
+
+/// Those of `wanted` that exist.
+pub(super) fn witnesses(
+    warehouse: &mut dyn Warehouse,
+    wanted: &BTreeSet<(String, String)>,
+) -> Result<BTreeMap<Key, Seen>> {
+    let schemas: BTreeSet<String> =
+        wanted.iter().map(|(schema, _)| literal(&schema.to_lowercase())).collect();
+    if schemas.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let listed = schemas.into_iter().collect::<Vec<_>>().join(", ");
+    let is_local = warehouse.target() == "local";
+    let sql = if is_local {
+        // The text of a table holds its constraints.
+        format!(
+            "select schema_name as s, table_name as n, false as is_view, \
+             md5(replace(sql, schema_name || '.', '') || coalesce(comment, '')) as witness from duckdb_tables() \
+             where database_name = current_database() and lower(schema_name) in ({listed}) \
+             union all \
+             select schema_name, view_name, true, md5(sql) from duckdb_views() \
+             where database_name = current_database() and lower(schema_name) in ({listed})"
+        )
+    } else {
+        format!(
+            "select table_schema as \"s\", table_name as \"n\", table_type like '%VIEW%' as \"is_view\", \
+             to_varchar(last_altered) || '|' || coalesce(to_varchar(last_ddl), '') as \"witness\" \
+             from {}.information_schema.tables where lower(table_schema) in ({listed})",
+            quote(&warehouse.database())
+        )
+    };
+    let text = |row: &Row, key: &str| row.get(key).and_then(Json::as_str).map(str::to_owned);
+    let wanted: BTreeSet<Key> = wanted.iter().map(|(schema, name)| key(schema, name)).collect();
+    let mut found = BTreeMap::new();
+    for row in warehouse.query(&sql)? {
+        let (Some(schema), Some(name)) = (text(&row, "s"), text(&row, "n")) else { continue };
+        let key = key(&schema, &name);
+        if wanted.contains(&key) {
+            let is_view = row.get("is_view").and_then(Json::as_bool) == Some(true);
+            found.insert(key, Seen { schema, name, is_view, witness: text(&row, "witness") });
+        }
+    }
+    if is_local {
+        add_storage(warehouse, &mut found)?;
+    }
+    Ok(found)
+}
+
+/// Add where DuckDB has put the rows of tables: that changes with any of them.
+fn add_storage(warehouse: &mut dyn Warehouse, found: &mut BTreeMap<Key, Seen>) -> Result<()> {
+    let asked: Vec<String> = found
+        .iter()
+        .filter(|(_, seen)| !seen.is_view)
+        .map(|(key, seen)| {
+            format!(
+                "select {} as s, {} as n, md5(string_agg(concat_ws(',', row_group_id, column_path, segment_id, \
+                 \"start\", count, block_id, block_offset, additional_block_ids, stats), ';' \
+                 order by row_group_id, column_path, segment_id)) as witness from pragma_storage_info({})",
+                literal(&key.0),
+                literal(&key.1),
+                literal(&format!("{}.{}", quote(&seen.schema), quote(&seen.name)))
+            )
+        })
+        .collect();
+    for some in asked.chunks(200) {
+        for row in warehouse.query(&some.join("\nunion all\n"))? {
+            let text = |key: &str| row.get(key).and_then(Json::as_str);
+            let (Some(schema), Some(name)) = (text("s"), text("n")) else { continue };
+            if let Some(seen) = found.get_mut(&key(schema, name)) {
+                // An empty table has nothing stored.
+                let storage = text("witness").unwrap_or("empty");
+                seen.witness = seen.witness.as_ref().map(|witness| short(format!("{witness} {storage}")));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What tables hold: their columns, the number of rows, and a hash of all rows in any order.
+pub(super) fn data_versions(
+    warehouse: &mut dyn Warehouse,
+    tables: &BTreeMap<String, &Seen>,
+) -> Result<BTreeMap<String, String>> {
+    let is_local = warehouse.target() == "local";
+    let database = warehouse.database();
+    let select = |(id, seen): (&String, &&Seen)| {
+        let Seen { schema, name, .. } = seen;
+        let relation = format!("{}.{}", quote(schema), quote(name));
+        let id = literal(id);
+        if is_local {
+            format!(
+                "select {id} as id, count(*)::varchar as n, coalesce(sum(hash(t)), 0)::varchar as a, \
+                 coalesce(bit_xor(hash(t)), 0)::varchar as b, (select string_agg(column_name || ' ' || data_type \
+                 || ' ' || is_nullable, ',' order by column_index) from duckdb_columns() where \
+                 database_name = current_database() and schema_name = {} and table_name = {}) as c from {relation} as t",
+                literal(schema),
+                literal(name)
+            )
+        } else {
+            format!(
+                "select {id} as \"id\", count(*)::varchar as \"n\", hash_agg(*)::varchar as \"a\", '' as \"b\", \
+                 (select listagg(column_name || ' ' || data_type || ' ' || is_nullable, ',') within group \
+                 (order by ordinal_position) from {}.information_schema.columns where table_schema = {} \
+                 and table_name = {}) as \"c\" from {relation}",
+                quote(&database),
+                literal(schema),
+                literal(name)
+            )
+        }
+    };
+    let statements: Vec<String> = tables.iter().map(select).collect();
+    let mut found = BTreeMap::new();
+    if statements.is_empty() {
+        return Ok(found);
+    }
+    for rows in warehouse.query_many(&statements)? {
+        for row in rows {
+            let text = |key: &str| row.get(key).and_then(Json::as_str).unwrap_or_default();
+            let version =
+                ["n", "a", "b", "c"].iter().fold(Digest::default(), |digest, key| digest.with(text(key)));
+            found.insert(text("id").to_owned(), short(version.finish()));
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,373 @@
+//! The cases of `tests/cases/state`: an edit of a small project, and which nodes it must rebuild and which tests it
+//! must run again. Nothing is started for them: a build is simulated by the records that it would leave.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::decide::{Action, Attempts, Decision, Observed, adopt_parents, decide};
+use super::define::{self, Class, Definition, Definitions, Facts};
+use super::profile::Settings;
+use super::record::{ANNOUNCED, FORMAT, Record};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Cases {
+    case: Vec<Case>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Case {
+    id: String,
+    project: String,
+    edits: Vec<Edit>,
+    vars: Option<String>,
+    env: BTreeMap<String, String>,
+    target: String,
+    schema: String,
+    engine: String,
+    period: String,
+    build: Vec<String>,
+    /// Nodes whose data is other data although they are not built: views that read the clock.
+    also: Vec<String>,
+    test: Option<Vec<String>>,
+    unit: Vec<String>,
+    gone: Vec<String>,
+    /// Nodes of the class coarse may be built although nothing that they read has changed.
+    coarse: bool,
+}
+
+impl Default for Case {
+    fn default() -> Self {
+        let text = str::to_owned;
+        Self {
+            id: String::new(),
+            project: text("shop"),
+            edits: Vec::new(),
+            vars: None,
+            env: BTreeMap::new(),
+            target: text("local"),
+            schema: text("dev"),
+            engine: text("1.11"),
+            period: text("2026-01-01"),
+            build: Vec::new(),
+            also: Vec::new(),
+            test: None,
+            unit: Vec::new(),
+            gone: Vec::new(),
+            coarse: false,
+        }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Edit {
+    file: String,
+    from: Option<String>,
+    to: Option<String>,
+    append: Option<String>,
+    write: Option<String>,
+    rename: Option<String>,
+}
+
+fn data(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/cases/state").join(name);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn write(path: &Path, text: &str) {
+    fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+    fs::write(path, text).expect("written");
+}
+
+/// A project of `projects.toml` in a folder of its own.
+fn project(name: &str) -> tempfile::TempDir {
+    let all: BTreeMap<String, BTreeMap<String, String>> =
+        toml::from_str(&data("projects.toml")).expect("TOML");
+    let folder = tempfile::tempdir().expect("a folder");
+    for (path, text) in &all[name] {
+        write(&folder.path().join(path), text);
+    }
+    folder
+}
+
+fn apply(root: &Path, edit: &Edit, case: &str) {
+    if let (Some(from), Some(to)) = (&edit.rename, &edit.to) {
+        let text = fs::read_to_string(root.join(from)).expect("a file to rename");
+        fs::remove_file(root.join(from)).expect("removed");
+        return write(&root.join(to), &text);
+    }
+    let path: PathBuf = root.join(&edit.file);
+    if let Some(text) = &edit.write {
+        return write(&path, text);
+    }
+    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{case}: {}: {error}", edit.file));
+    let changed = match (&edit.from, &edit.to, &edit.append) {
+        (Some(from), Some(to), _) => text.replace(from.as_str(), to),
+        (_, _, Some(more)) => text.clone() + more,
+        _ => panic!("{case}: an edit says nothing"),
+    };
+    assert_ne!(text, changed, "{case}: {} is as it was", edit.file);
+    write(&path, &changed);
+}
+
+fn facts(case: &Case) -> Facts {
+    Facts {
+        target: case.target.clone(),
+        adapter: "duckdb".into(),
+        profile_name: "shop".into(),
+        profile: Settings::default(),
+        database: "db".into(),
+        schema: case.schema.clone(),
+        vars: case.vars.clone(),
+        environment: case.env.clone(),
+        seeds: None,
+        engine: case.engine.clone(),
+        period: case.period.clone(),
+        key: "key".into(),
+    }
+}
+
+/// The records of a build of everything, in which every relation got `witness` as its token.
+fn built(definitions: &Definitions) -> (BTreeMap<String, Record>, Observed) {
+    let mut observed = Observed { is_known: true, ..Observed::default() };
+    for definition in definitions.all.values() {
+        if definition.kind == "source" {
+            observed.sources.insert(definition.id.clone(), "1".into());
+        } else if let Some((schema, name)) = &definition.relation {
+            observed.relations.insert((schema.to_lowercase(), name.to_lowercase()), Some("w".into()));
+        }
+    }
+    let mut records: BTreeMap<String, Record> = BTreeMap::new();
+    for definition in definitions.all.values().filter(|definition| definition.kind != "source") {
+        let mut record = Record::announcing(definition, None, "r", jiff::civil::DateTime::default());
+        record.status = if definition.is_test() { "pass" } else { "success" }.into();
+        record.format = FORMAT;
+        record.definition = definition.hash();
+        record.parts = serde_json::to_string(&definition.parts).expect("JSON");
+        record.witness = Some("w".into());
+        record.data_version = Some(format!("data of {}", definition.id));
+        records.insert(definition.id.clone(), record);
+    }
+    // Twice: versions of views follow from those of their parents.
+    let attempts = Attempts { done: definitions.all.keys().cloned().collect(), ..Attempts::default() };
+    let versions = decide(definitions, &records, &observed, &attempts).versions;
+    for (id, record) in &mut records {
+        let definition = &definitions.all[id];
+        let read: BTreeMap<&String, &String> = definition
+            .parents
+            .iter()
+            .chain(&definition.follows)
+            .chain(known_parents(definition, definitions))
+            .filter_map(|parent| Some((parent, versions.get(parent)?)))
+            .collect();
+        record.built_from = serde_json::to_string(&read).expect("JSON");
+    }
+    (records, observed)
+}
+
+/// What dbt would say of a parent that the text only computes.
+fn known_parents<'d>(definition: &Definition, definitions: &'d Definitions) -> Vec<&'d String> {
+    let is_it = |id: &&String| definition.name == "chosen" && id.as_str() == "model.shop.items";
+    definitions.all.keys().filter(is_it).collect()
+}
+
+fn named<'d>(definitions: &'d Definitions, wanted: &[String]) -> BTreeSet<&'d str> {
+    let mut found: BTreeSet<&str> = BTreeSet::new();
+    for wanted in wanted {
+        let (name, with_children) =
+            wanted.strip_suffix('+').map_or((wanted.as_str(), false), |name| (name, true));
+        let start: Vec<&Definition> = definitions
+            .all
+            .values()
+            .filter(|d| !d.is_test() && d.kind != "source" && d.materialized != "ephemeral")
+            .filter(|d| name == "*" || d.name == name)
+            .collect();
+        assert!(!start.is_empty(), "no node is named {name}");
+        let mut open: Vec<&str> = start.iter().map(|d| d.id.as_str()).collect();
+        while let Some(id) = open.pop() {
+            if found.insert(id) && with_children {
+                let children = definitions.all.values().filter(|d| !d.is_test() && d.parents.contains(id));
+                open.extend(children.map(|d| d.id.as_str()));
+            }
+        }
+    }
+    found.retain(|id| definitions.all[*id].materialized != "ephemeral");
+    found
+}
+
+fn acted<'d>(definitions: &'d Definitions, decision: &Decision, kinds: &[&str]) -> BTreeSet<&'d str> {
+    let ids = definitions.all.values().filter(|d| kinds.contains(&d.kind.as_str()));
+    ids.filter(|d| decision.action(&d.id) != Action::Reuse).map(|d| d.id.as_str()).collect()
+}
+
+#[test]
+fn every_edit_rebuilds_what_it_must_and_nothing_else() {
+    let cases: Cases = toml::from_str(&data("cases.toml")).expect("TOML");
+    let table = data("edits.tsv");
+    let known: BTreeSet<&str> = table.lines().filter_map(|line| line.split('\t').next()).collect();
+    let mut wrong = Vec::new();
+    for case in &cases.case {
+        let own = ["dispatch_default", "environment_name"];
+        assert!(
+            known.contains(case.id.as_str()) || own.contains(&case.id.as_str()),
+            "{} is no edit",
+            case.id
+        );
+        let folder = project(&case.project);
+        let before = Case { project: case.project.clone(), ..Case::default() };
+        let definitions = define::read(folder.path(), &facts(&before)).expect("definitions");
+        let (mut records, mut observed) = built(&definitions);
+        for edit in &case.edits {
+            apply(folder.path(), edit, &case.id);
+        }
+        let mut definitions = define::read(folder.path(), &facts(case)).expect("definitions");
+        adopt_parents(&mut definitions, &records);
+        assert!(definitions.faults.is_empty(), "{}: {:?}", case.id, definitions.faults);
+        if case.schema != "dev" {
+            for record in records.values_mut() {
+                record.relation_schema =
+                    record.relation_schema.as_ref().map(|s| s.replace("dev", &case.schema));
+            }
+            // Each environment has its own relations: here the same stand in both.
+            observed.relations = observed
+                .relations
+                .into_iter()
+                .map(|((schema, name), witness)| ((schema.replace("dev", &case.schema), name), witness))
+                .collect();
+        }
+        let decision = decide(&definitions, &records, &observed, &Attempts::default());
+        let mut expected = named(&definitions, &case.build);
+        if case.project == "plain" {
+            expected.extend(definitions.all.values().filter(|d| d.name == "outside").map(|d| d.id.as_str()));
+        }
+        let mut built = acted(&definitions, &decision, &["model", "seed", "snapshot"]);
+        if case.coarse {
+            let is_coarse = |id: &&str| definitions.all[*id].class == Class::Coarse;
+            built.retain(|id| !is_coarse(id) || expected.contains(id));
+        }
+        if built != expected {
+            let why: Vec<_> =
+                built.symmetric_difference(&expected).map(|id| (*id, decision.verdicts.get(*id))).collect();
+            wrong.push(format!("{}: built {built:?}, expected {expected:?}, {why:?}", case.id));
+        }
+        let tests: BTreeSet<&str> = acted(&definitions, &decision, &["test"])
+            .iter()
+            .map(|id| definitions.all[*id].name.as_str())
+            .collect();
+        let of_built = |d: &&Definition| {
+            d.parents
+                .iter()
+                .any(|id| expected.contains(id.as_str()) || case.also.iter().any(|name| id.ends_with(name)))
+        };
+        let expected: BTreeSet<&str> = match &case.test {
+            Some(names) => names.iter().map(String::as_str).collect(),
+            None => definitions
+                .all
+                .values()
+                .filter(|d| d.kind == "test" && (of_built(d) || case.engine != "1.11"))
+                .map(|d| d.name.as_str())
+                .collect(),
+        };
+        if tests != expected && !(case.id == "source_def" || case.id == "quoting") {
+            wrong.push(format!("{}: tested {tests:?}, expected {expected:?}", case.id));
+        }
+        let units: BTreeSet<&str> = acted(&definitions, &decision, &["unit_test"])
+            .iter()
+            .map(|id| definitions.all[*id].name.as_str())
+            .collect();
+        let expected: BTreeSet<&str> = case.unit.iter().map(String::as_str).collect();
+        if units != expected {
+            wrong.push(format!("{}: unit tests {units:?}, expected {expected:?}", case.id));
+        }
+        let gone: Vec<&str> =
+            decision.removed.iter().filter_map(|record| record.relation_name.as_deref()).collect();
+        if gone != case.gone {
+            wrong.push(format!("{}: removed {gone:?}, expected {:?}", case.id, case.gone));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_did_not_end_well_is_done_again() {
+    let folder = project("shop");
+    let mut definitions = define::read(folder.path(), &facts(&Case::default())).expect("definitions");
+    let (records, observed) = built(&definitions);
+    adopt_parents(&mut definitions, &records);
+    assert!(decide(&definitions, &records, &observed, &Attempts::default()).is_idle());
+    for (id, status) in [
+        ("model.shop.report", ANNOUNCED),
+        ("model.shop.report", "error"),
+        ("test.shop.unique_orders_id", "fail"),
+        ("test.shop.unique_orders_id", "warn"),
+    ] {
+        let mut records = records.clone();
+        records.get_mut(id).expect("a record").status = status.into();
+        let decision = decide(&definitions, &records, &observed, &Attempts::default());
+        assert_eq!(decision.action(id), Action::Build, "{id} {status}");
+        assert_eq!(decision.action("model.shop.items"), Action::Reuse);
+    }
+    let touched = |witness: Option<Option<String>>| {
+        let mut observed = observed.clone();
+        let key = ("dev".to_owned(), "items".to_owned());
+        match witness {
+            Some(witness) => observed.relations.insert(key, witness),
+            None => observed.relations.remove(&key),
+        };
+        decide(&definitions, &records, &observed, &Attempts::default()).action("model.shop.items")
+    };
+    assert_eq!(touched(Some(Some("other".into()))), Action::Build);
+    assert_eq!(touched(Some(None)), Action::Build);
+    assert_eq!(touched(None), Action::Build);
+}
+
+#[test]
+fn children_wait_for_the_data_of_a_node_that_is_built() {
+    let folder = project("shop");
+    let mut definitions = define::read(folder.path(), &facts(&Case::default())).expect("definitions");
+    let (mut records, observed) = built(&definitions);
+    adopt_parents(&mut definitions, &records);
+    records.get_mut("model.shop.orders").expect("a record").definition = "other".into();
+    let mut attempts = Attempts::default();
+    let decision = decide(&definitions, &records, &observed, &attempts);
+    let (wave, refresh) = decision.wave(&definitions, &attempts);
+    assert!(
+        !refresh && wave.contains("model.shop.orders") && wave.contains("test.shop.unique_orders_id"),
+        "{wave:?}"
+    );
+    assert!(
+        !wave.contains("model.shop.report") && !wave.contains("test.shop.accepted_values_report_mode__plain")
+    );
+
+    // Built, with the same data: nothing follows. With other data: all that reads it.
+    records.get_mut("model.shop.orders").expect("a record").definition =
+        definitions.all["model.shop.orders"].hash();
+    attempts.done.extend(wave);
+    assert!(decide(&definitions, &records, &observed, &attempts).is_idle());
+    records.get_mut("model.shop.orders").expect("a record").data_version = Some("other".into());
+    let decision = decide(&definitions, &records, &observed, &attempts);
+    assert_eq!(decision.action("model.shop.report"), Action::Build);
+    assert_eq!(decision.action("model.shop.history"), Action::Build);
+    assert!(!decision.verdicts["model.shop.history"].refresh, "new data is added, not built from nothing");
+}
+
+#[test]
+fn what_follows_a_failure_is_stopped() {
+    let folder = project("shop");
+    let definitions = define::read(folder.path(), &facts(&Case::default())).expect("definitions");
+    let (_, observed) = built(&definitions);
+    let attempts = Attempts {
+        done: ["model.shop.orders".to_owned()].into(),
+        failed: ["model.shop.orders".to_owned()].into(),
+        ..Attempts::default()
+    };
+    let decision = decide(&definitions, &BTreeMap::new(), &observed, &attempts);
+    let stopped = decision.stopped(&definitions, &attempts);
+    assert!(stopped.contains("model.shop.report") && stopped.contains("model.shop.history"), "{stopped:?}");
+    assert!(!stopped.contains("model.shop.items"));
+}

@@ -1,0 +1,143 @@
+//! What a node is configured to be, with values: the folders of `dbt_project.yml`, the property file, the node's
+//! own `config(…)`, and last what the project says about nodes of its packages. As in dbt, the later wins; hooks add
+//! up and mappings merge.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value as Json;
+
+use super::render::{Renderer, UNKNOWN};
+use super::unit::Set;
+use crate::core::yaml::Node as Yaml;
+
+/// Keys with their values, each with the file that set it last.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Config(pub(crate) BTreeMap<String, (Json, String)>);
+
+/// Mappings that are a value and not a folder when they have no `+`.
+const MAPPINGS: [&str; 9] =
+    ["meta", "grants", "persist_docs", "quoting", "column_types", "contract", "docs", "vars", "arguments"];
+
+/// Values that are merged key by key.
+const MERGED: [&str; 5] = ["meta", "quoting", "column_types", "persist_docs", "grants"];
+
+/// Without effect on what is built.
+const NEUTRAL: [&str; 9] =
+    ["tags", "meta", "docs", "group", "access", "description", "enabled", "freshness", "deprecation_date"];
+
+impl Config {
+    pub(crate) fn get(&self, key: &str) -> Option<&Json> {
+        self.0.get(key).map(|(value, _)| value).filter(|value| !value.is_null())
+    }
+
+    pub(crate) fn text(&self, key: &str) -> Option<&str> {
+        self.get(key)?.as_str()
+    }
+
+    pub(crate) fn is_enabled(&self) -> bool {
+        match self.get("enabled") {
+            Some(Json::Bool(enabled)) => *enabled,
+            Some(Json::String(text)) => !text.eq_ignore_ascii_case("false"),
+            _ => true,
+        }
+    }
+
+    /// What is part of the definition: keys with their values.
+    pub(crate) fn effective(&self) -> impl Iterator<Item = (&str, &Json, &str)> {
+        self.0
+            .iter()
+            .filter(|(key, (value, _))| !NEUTRAL.contains(&key.as_str()) && !value.is_null())
+            .map(|(key, (value, path))| (key.as_str(), value, path.as_str()))
+    }
+
+    pub(crate) fn set(&mut self, key: &str, value: Json, path: &str) {
+        let key = match key {
+            "pre-hook" => "pre_hook",
+            "post-hook" => "post_hook",
+            other => other,
+        };
+        let value = match (self.0.remove(key), value) {
+            (Some((old, _)), new) if matches!(key, "pre_hook" | "post_hook") => {
+                let mut hooks = list(old);
+                hooks.extend(list(new));
+                hooks.into()
+            }
+            (None, new) if matches!(key, "pre_hook" | "post_hook") => list(new).into(),
+            (Some((Json::Object(mut old), _)), Json::Object(new)) if MERGED.contains(&key) => {
+                old.extend(new);
+                let sorted: BTreeMap<String, Json> = old.into_iter().collect();
+                Json::Object(sorted.into_iter().collect())
+            }
+            (_, new) => new,
+        };
+        self.0.insert(key.to_owned(), (value, path.to_owned()));
+    }
+
+    /// The folders of `dbt_project.yml`, from the outermost to the node's own name.
+    pub(crate) fn add_project(
+        &mut self,
+        kinds: &[Option<&Yaml>],
+        steps: &[&str],
+        path: &str,
+        with: &Renderer,
+    ) {
+        for kind in kinds.iter().flatten() {
+            let mut level = *kind;
+            self.add_level(level, path, with);
+            for step in steps {
+                match level.get(step) {
+                    Some(next) if next.is_mapping() => level = next,
+                    _ => break,
+                }
+                self.add_level(level, path, with);
+            }
+        }
+    }
+
+    fn add_level(&mut self, level: &Yaml, path: &str, with: &Renderer) {
+        for (key, value) in level.entries() {
+            let Some(key) = key.text() else { continue };
+            let plain = key.strip_prefix('+');
+            if plain.is_some() || !value.is_mapping() || MAPPINGS.contains(&key) {
+                self.set_node(plain.unwrap_or(key), value, path, with);
+            }
+        }
+    }
+
+    fn set_node(&mut self, key: &str, value: &Yaml, path: &str, with: &Renderer) {
+        // Hooks are rendered when they run: what they say is their text.
+        let is_late = matches!(key, "pre-hook" | "post-hook" | "pre_hook" | "post_hook");
+        let value = if is_late { super::render::plain(value) } else { with.value(value) };
+        self.set(key, value, path);
+    }
+
+    /// `config:` of a property file.
+    pub(crate) fn add_properties(&mut self, config: Option<&Yaml>, path: &str, with: &Renderer) {
+        for (key, value) in config.map(Yaml::entries).unwrap_or_default() {
+            if let Some(key) = key.text() {
+                self.set_node(key, value, path, with);
+            }
+        }
+    }
+
+    /// `config(…)` of the node's own file.
+    pub(crate) fn add_calls(&mut self, calls: &[(String, Set)], path: &str, with: &Renderer) {
+        for (key, value) in calls {
+            let value = match value {
+                Set::Value(value) => value.clone(),
+                Set::Expression(text) => with
+                    .text(&format!("{{{{ {text} }}}}"))
+                    .unwrap_or_else(|| format!("{UNKNOWN}{text}").into()),
+            };
+            self.set(key, value, path);
+        }
+    }
+}
+
+fn list(value: Json) -> Vec<Json> {
+    match value {
+        Json::Array(items) => items,
+        Json::Null => Vec::new(),
+        one => vec![one],
+    }
+}

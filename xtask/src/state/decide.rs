@@ -1,0 +1,505 @@
+//! Which nodes must be built and which tests must run, and why.
+//!
+//! A node is built when its definition differs from the one that it was built with, the data of a parent is other
+//! data, its relation was changed by someone else, or its last build did not end well. Nothing else. Whether the
+//! children of a node that is built follow is known when it has been built: until then they are pending.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::define::{Class, Definition, Definitions, short};
+use super::record::{ANNOUNCED, FORMAT, Record};
+
+/// What stands in the environment now.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Observed {
+    /// By schema and name, both in lower case: a token that changes whenever the relation does; `None` where it
+    /// could not be read.
+    pub(crate) relations: BTreeMap<(String, String), Option<String>>,
+    /// Views of a copy: they read the base until they are made anew.
+    pub(crate) anew: BTreeSet<(String, String)>,
+    /// Data versions of sources by identifier; a source that is missing here has other data each time.
+    pub(crate) sources: BTreeMap<String, String>,
+    /// Whether relations were looked at: without a look nothing is known to be missing.
+    pub(crate) is_known: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Action {
+    Build,
+    /// Built or run only if a parent that is built turns out to hold other data.
+    Pending,
+    Reuse,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Verdict {
+    pub(crate) action: Action,
+    pub(crate) reasons: Vec<String>,
+    /// Whether an incremental model or a seed must be made from nothing.
+    pub(crate) refresh: bool,
+}
+
+/// The decision about every node and test.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Decision {
+    pub(crate) verdicts: BTreeMap<String, Verdict>,
+    /// Data versions as far as they are known before anything is built.
+    pub(crate) versions: BTreeMap<String, String>,
+    /// Relations that no node makes any more: schema, name, and the record of the node that made them.
+    pub(crate) removed: Vec<Record>,
+}
+
+/// What has been tried in the present run.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Attempts {
+    pub(crate) done: BTreeSet<String>,
+    pub(crate) failed: BTreeSet<String>,
+    /// Everything is built, whatever the ledger says.
+    pub(crate) force: bool,
+    /// The part of the project that may be built; the rest stays as it is.
+    pub(crate) only: Option<BTreeSet<String>>,
+}
+
+impl Attempts {
+    fn leaves_out(&self, id: &str) -> bool {
+        self.only.as_ref().is_some_and(|only| !only.contains(id))
+    }
+}
+
+pub(crate) fn decide(
+    definitions: &Definitions,
+    records: &BTreeMap<String, Record>,
+    observed: &Observed,
+    attempts: &Attempts,
+) -> Decision {
+    let mut decider = Decider { definitions, records, observed, attempts, decision: Decision::default() };
+    let order = order(definitions);
+    for id in &order {
+        decider.node(id);
+    }
+    for definition in definitions.all.values().filter(|definition| definition.is_test()) {
+        decider.test(definition);
+    }
+    decider.decision.removed = removed(definitions, records);
+    decider.decision
+}
+
+/// Give nodes whose text only computes what they read the parents that dbt found when they were last built.
+pub(crate) fn adopt_parents(definitions: &mut Definitions, records: &BTreeMap<String, Record>) {
+    let known: BTreeSet<String> = definitions.all.keys().cloned().collect();
+    for definition in definitions.all.values_mut().filter(|definition| definition.has_more_parents) {
+        let Some(record) = records.get(&definition.id) else { continue };
+        let hints = std::mem::take(&mut definition.follows);
+        let found = record.built_from().into_keys().filter(|id| known.contains(id) && !hints.contains(id));
+        definition.parents.extend(found);
+        definition.follows = hints;
+    }
+}
+
+/// Nodes and sources, parents first.
+fn order(definitions: &Definitions) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut seen = BTreeSet::new();
+    for id in definitions.all.keys() {
+        let mut open = vec![(id.as_str(), false)];
+        while let Some((id, is_done)) = open.pop() {
+            let Some(definition) = definitions.all.get(id).filter(|definition| !definition.is_test()) else {
+                continue;
+            };
+            if is_done {
+                found.push(id.to_owned());
+            } else if seen.insert(id) {
+                open.push((id, true));
+                open.extend(
+                    definition.parents.iter().chain(&definition.follows).map(|id| (id.as_str(), false)),
+                );
+            }
+        }
+    }
+    found
+}
+
+/// Relations that we built and no node makes any more. Snapshots hold history that nothing can make again.
+fn removed(definitions: &Definitions, records: &BTreeMap<String, Record>) -> Vec<Record> {
+    let lower = |schema: &str, name: &str| (schema.to_lowercase(), name.to_lowercase());
+    let relations = definitions.all.values().filter(|definition| definition.is_relation());
+    let made: BTreeSet<(String, String)> = relations
+        .clone()
+        .filter_map(|d| d.relation.as_ref())
+        .map(|(schema, name)| lower(schema, name))
+        .collect();
+    // A name that cannot be computed may be any of them.
+    if relations.clone().any(|definition| definition.relation.is_none()) {
+        return Vec::new();
+    }
+    records
+        .values()
+        .filter(|record| matches!(record.kind.as_str(), "model" | "seed"))
+        .filter(|record| record.materialized.as_deref() != Some("ephemeral"))
+        .filter(|record| match (&record.relation_schema, &record.relation_name) {
+            (Some(schema), Some(name)) => !made.contains(&lower(schema, name)),
+            _ => false,
+        })
+        .cloned()
+        .collect()
+}
+
+struct Decider<'a> {
+    definitions: &'a Definitions,
+    records: &'a BTreeMap<String, Record>,
+    observed: &'a Observed,
+    attempts: &'a Attempts,
+    decision: Decision,
+}
+
+impl Decider<'_> {
+    fn node(&mut self, id: &str) {
+        let Some(definition) = self.definitions.all.get(id) else { return };
+        if definition.kind == "source" {
+            if let Some(version) = self.observed.sources.get(id) {
+                self.decision.versions.insert(id.to_owned(), version.clone());
+            }
+            return;
+        }
+        if definition.materialized == "ephemeral" {
+            return;
+        }
+        let record = self.records.get(id);
+        if self.attempts.leaves_out(id) {
+            let left =
+                record.filter(|record| record.is_finished()).and_then(|record| record.data_version.clone());
+            self.decision.versions.extend(left.map(|version| (id.to_owned(), version)));
+            self.decision.verdicts.insert(id.to_owned(), REUSED);
+            return;
+        }
+        let mut reasons = self.own_reasons(definition, record);
+        let (changed, unknown) = self.parents(definition, record);
+        reasons.extend(changed);
+        let is_done = self.attempts.done.contains(id);
+        let action = match (reasons.is_empty() || is_done, unknown.is_empty() || is_done) {
+            (false, _) => Action::Build,
+            (true, false) => {
+                reasons = unknown.iter().map(|parent| format!("if the data of {parent} changes")).collect();
+                Action::Pending
+            }
+            (true, true) => Action::Reuse,
+        };
+        if is_done {
+            reasons.clear();
+        }
+        let refresh = action == Action::Build && needs_refresh(definition, record);
+        if let Some(version) = self.version(definition, record, action) {
+            self.decision.versions.insert(id.to_owned(), version);
+        }
+        self.decision.verdicts.insert(id.to_owned(), Verdict { action, reasons, refresh });
+    }
+
+    fn own_reasons(&self, definition: &Definition, record: Option<&Record>) -> Vec<String> {
+        if self.attempts.force {
+            return vec!["everything is built (--force)".to_owned()];
+        }
+        let Some(record) = record else { return vec!["it was never built here".to_owned()] };
+        let mut reasons = Vec::new();
+        reasons.extend(unfinished(record));
+        reasons.extend(differences(definition, record));
+        reasons.extend(self.untouched(definition, record));
+        if definition.class == Class::Always {
+            reasons.push(format!("it is built every time: {}", definition.reasons.join("; ")));
+        }
+        reasons
+    }
+
+    /// Why the relation is not the one that the last build left.
+    fn untouched(&self, definition: &Definition, record: &Record) -> Option<String> {
+        let (schema, name) = definition.relation.as_ref()?;
+        if !definition.is_relation() || !self.observed.is_known {
+            return None;
+        }
+        let key = (schema.to_lowercase(), name.to_lowercase());
+        if self.observed.anew.contains(&key) {
+            return Some(
+                "a view of a copy is made anew, since the copied one would read the base".to_owned(),
+            );
+        }
+        match self.observed.relations.get(&key) {
+            None => Some(format!("{schema}.{name} is missing")),
+            Some(None) => Some(format!("{schema}.{name} could not be looked at")),
+            Some(Some(witness)) => (record.witness.as_ref() != Some(witness) && record.is_finished())
+                .then(|| format!("{schema}.{name} was changed by something else")),
+        }
+    }
+
+    /// Parents that hold other data, and parents of which that is not known yet.
+    fn parents(&self, definition: &Definition, record: Option<&Record>) -> (Vec<String>, Vec<String>) {
+        let built_from = record.map(Record::built_from).unwrap_or_default();
+        let (mut changed, mut unknown) = (Vec::new(), Vec::new());
+        let mut parents: BTreeSet<&String> = definition.parents.iter().collect();
+        if definition.class != Class::Exact && !definition.is_test() {
+            parents.extend(&definition.follows);
+        }
+        for parent in parents {
+            let name =
+                self.definitions.all.get(parent).map_or(parent.as_str(), |parent| parent.name.as_str());
+            let is_source = parent.starts_with("source.");
+            match (self.decision.versions.get(parent), built_from.get(parent)) {
+                (Some(now), Some(then)) if now == then => {}
+                // A new parent without a new definition is named in a comment only.
+                (Some(_), None) if definition.follows.contains(parent) => {}
+                (Some(_), _) => changed.push(format!("the data of {name} changed")),
+                (None, _) if is_source => {
+                    changed.push(format!("whether the data of source {name} changed is unknown"));
+                }
+                (None, _) => {
+                    if self.attempts.leaves_out(parent) {
+                        continue;
+                    }
+                    unknown.push(name.to_owned());
+                }
+            }
+        }
+        (changed, unknown)
+    }
+
+    /// The version of what a node holds: of a view by what it is made from, of a seed by its file, of a table by
+    /// what was read after it was built.
+    fn version(&self, definition: &Definition, record: Option<&Record>, action: Action) -> Option<String> {
+        if self.attempts.failed.contains(&definition.id) {
+            return None;
+        }
+        match (definition.kind.as_str(), definition.materialized.as_str()) {
+            ("model", "view") => {
+                let mut text = definition.hash();
+                text.push_str(definition.period.as_deref().unwrap_or_default());
+                for parent in &definition.parents {
+                    text.push_str(self.decision.versions.get(parent)?);
+                }
+                if !definition.volatile.is_empty() {
+                    text.push_str(&uuid::Uuid::now_v7().to_string());
+                }
+                Some(short(text))
+            }
+            ("seed", _) => Some(short(definition.hash())),
+            _ if action == Action::Reuse => record.and_then(|record| record.data_version.clone()),
+            _ => None,
+        }
+    }
+
+    fn test(&mut self, definition: &Definition) {
+        if self.attempts.leaves_out(&definition.id) {
+            self.decision.verdicts.insert(definition.id.clone(), REUSED);
+            return;
+        }
+        let record = self.records.get(&definition.id);
+        let is_done = self.attempts.done.contains(&definition.id);
+        let mut reasons = Vec::new();
+        if self.attempts.force {
+            reasons.push("everything is tested (--force)".to_owned());
+        }
+        match record {
+            None => reasons.push("it never ran here".to_owned()),
+            Some(record) => {
+                reasons.extend(unfinished(record));
+                if record.status == "warn" {
+                    reasons.push("it warned last time".to_owned());
+                }
+                reasons.extend(differences(definition, record));
+            }
+        }
+        if definition.class == Class::Always {
+            reasons.push(format!("it runs every time: {}", definition.reasons.join("; ")));
+        }
+        // A test guards what it is attached to, or all that it reads when it has a file of its own.
+        let mut waiting = Vec::new();
+        if definition.kind == "test" {
+            let guarded: Vec<&String> = match &definition.attached {
+                Some(attached) => vec![attached],
+                None => definition.parents.iter().collect(),
+            };
+            for id in guarded {
+                if let Some(verdict) = self.decision.verdicts.get(id)
+                    && verdict.action == Action::Build
+                {
+                    let name = self.definitions.all.get(id).map_or(id.as_str(), |node| node.name.as_str());
+                    reasons.push(format!("{name} is built"));
+                }
+            }
+            let (changed, unknown) = self.parents(definition, record);
+            reasons.extend(changed);
+            waiting = unknown;
+        }
+        reasons.dedup();
+        let action = match (reasons.is_empty() || is_done, waiting.is_empty() || is_done) {
+            (false, _) => Action::Build,
+            (true, false) => {
+                reasons = waiting.iter().map(|parent| format!("if the data of {parent} changes")).collect();
+                Action::Pending
+            }
+            (true, true) => Action::Reuse,
+        };
+        if is_done {
+            reasons.clear();
+        }
+        self.decision.verdicts.insert(definition.id.clone(), Verdict { action, reasons, refresh: false });
+    }
+}
+
+const REUSED: Verdict = Verdict { action: Action::Reuse, reasons: Vec::new(), refresh: false };
+
+/// Why the last time does not count.
+fn unfinished(record: &Record) -> Option<String> {
+    match record.status.as_str() {
+        _ if record.is_finished() => None,
+        ANNOUNCED => Some(format!("run {} began with it and did not finish", record.run_id)),
+        "skipped" => Some("it was skipped last time".to_owned()),
+        "fail" | "error" => Some("it failed last time".to_owned()),
+        other => Some(format!("it ended as {other} last time")),
+    }
+}
+
+/// What differs between a definition and the one of the last build, input by input.
+fn differences(definition: &Definition, record: &Record) -> Vec<String> {
+    if record.format != FORMAT {
+        return vec!["the toolkit keeps state in another form now, so all is built once".to_owned()];
+    }
+    if record.definition == definition.hash() {
+        return Vec::new();
+    }
+    let before = record.parts();
+    let mut found = Vec::new();
+    for (name, hash) in &definition.parts {
+        let place = definition.places.get(name).map(|path| format!(" ({path})")).unwrap_or_default();
+        match before.get(name) {
+            Some(old) if old == hash => {}
+            Some(_) => found.push(format!("{}{place} changed", shown(name))),
+            None => found.push(format!("{}{place} is new", shown(name))),
+        }
+    }
+    let gone = before.keys().filter(|name| !definition.parts.contains_key(*name));
+    found.extend(gone.map(|name| format!("{} is no longer used", shown(name))));
+    if found.is_empty() {
+        found.push(match &definition.period {
+            Some(period) => format!("it reads the clock, and the period is {period} now"),
+            None => "its definition changed".to_owned(),
+        });
+    }
+    found
+}
+
+fn shown(part: &str) -> String {
+    match part.split_once(' ') {
+        None if part == "sql" => "its SQL".to_owned(),
+        None if part == "data" => "its file".to_owned(),
+        None if part == "dbt" => "the version of dbt".to_owned(),
+        Some(("var", name)) => format!("variable {name}"),
+        _ => part.to_owned(),
+    }
+}
+
+/// A changed incremental model or seed cannot become what a full build makes by adding to what is there.
+fn needs_refresh(definition: &Definition, record: Option<&Record>) -> bool {
+    let Some(record) = record.filter(|record| record.relation_name.is_some()) else { return false };
+    match (definition.kind.as_str(), definition.materialized.as_str()) {
+        ("model", "incremental") => {
+            definition.full_refresh != Some(false)
+                && (record.definition != definition.hash() || record.format != FORMAT)
+        }
+        ("seed", _) => {
+            let before = record.parts();
+            let differs = |part: &str| before.get(part) != definition.parts.get(part);
+            let is_config = |part: &&String| part.starts_with("config ");
+            differs("header")
+                || before.keys().chain(definition.parts.keys()).filter(is_config).any(|part| differs(part))
+        }
+        _ => false,
+    }
+}
+
+impl Decision {
+    pub(crate) fn action(&self, id: &str) -> Action {
+        self.verdicts.get(id).map_or(Action::Reuse, |verdict| verdict.action)
+    }
+
+    /// Whether there is nothing to build, test or remove.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.removed.is_empty() && self.verdicts.values().all(|verdict| verdict.action == Action::Reuse)
+    }
+
+    /// What one start of dbt can build: nodes that are certain and follow nothing that is pending, with their tests
+    /// and with the tests that wait for nothing. The flag says whether it is built from nothing.
+    pub(crate) fn wave(&self, definitions: &Definitions, attempts: &Attempts) -> (BTreeSet<String>, bool) {
+        let mut blocked: BTreeSet<&str> = BTreeSet::new();
+        let mut refreshing: BTreeSet<&str> = BTreeSet::new();
+        let mut certain: Vec<&str> = Vec::new();
+        let mut refreshed: Vec<&str> = Vec::new();
+        let ids = order(definitions);
+        for id in &ids {
+            let Some((id, definition)) = definitions.all.get_key_value(id) else { continue };
+            let parents = || definition.parents.iter().chain(&definition.follows);
+            let action = self.action(id);
+            if action == Action::Pending || parents().any(|parent| blocked.contains(parent.as_str())) {
+                blocked.insert(id);
+                continue;
+            }
+            if action != Action::Build || attempts.done.contains(id) {
+                continue;
+            }
+            let refresh = self.verdicts.get(id).is_some_and(|verdict| verdict.refresh);
+            if refresh {
+                refreshing.insert(id);
+                if !parents().any(|parent| certain.contains(&parent.as_str())) {
+                    refreshed.push(id);
+                }
+            } else if parents().any(|parent| refreshing.contains(parent.as_str())) {
+                refreshing.insert(id);
+            } else {
+                certain.push(id);
+            }
+        }
+        // What is made from nothing goes first, for others may read it, unless it reads what is built as usual.
+        let is_refresh = !refreshed.is_empty();
+        let nodes: BTreeSet<&str> = if is_refresh { refreshed } else { certain }.into_iter().collect();
+        let mut wave: BTreeSet<String> = nodes.iter().map(|id| (*id).to_owned()).collect();
+        for definition in definitions.all.values().filter(|definition| definition.is_test()) {
+            if self.action(&definition.id) != Action::Build || attempts.done.contains(&definition.id) {
+                continue;
+            }
+            let waits = |id: &String| {
+                !nodes.contains(id.as_str())
+                    && !attempts.done.contains(id)
+                    && matches!(self.action(id), Action::Build | Action::Pending)
+            };
+            let mut read = definition.parents.iter().chain(definition.attached.iter());
+            if !read.any(waits) {
+                wave.insert(definition.id.clone());
+            }
+        }
+        (wave, is_refresh)
+    }
+
+    /// Nodes and tests that cannot be built any more, because something that they follow failed.
+    pub(crate) fn stopped(&self, definitions: &Definitions, attempts: &Attempts) -> BTreeSet<String> {
+        let mut stopped = BTreeSet::new();
+        for id in order(definitions) {
+            let Some(definition) = definitions.all.get(&id) else { continue };
+            let mut parents = definition.parents.iter().chain(&definition.follows);
+            let follows = parents.any(|parent| attempts.failed.contains(parent) || stopped.contains(parent));
+            if follows && !attempts.done.contains(&id) && self.action(&id) != Action::Reuse {
+                stopped.insert(id);
+            }
+        }
+        for definition in definitions.all.values().filter(|definition| definition.kind == "test") {
+            let follows = definition
+                .parents
+                .iter()
+                .any(|parent| attempts.failed.contains(parent) || stopped.contains(parent));
+            let id = &definition.id;
+            if follows && !attempts.done.contains(id) && self.action(id) != Action::Reuse {
+                stopped.insert(id.clone());
+            }
+        }
+        stopped
+    }
+}

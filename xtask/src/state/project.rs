@@ -1,0 +1,611 @@
+//! The files of a dbt project and of its packages, read and cut into nodes, macros and properties: all that a
+//! definition is made of, before any configuration is applied.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, bail};
+use ignore::WalkBuilder;
+use rayon::prelude::*;
+
+use super::fold::Dialect;
+use super::unit::{self, Unit};
+use crate::core::yaml::{self, Node as Yaml};
+use crate::dbt::graph::jinja::{Piece, Token, keyword, pieces, tokens};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Kind {
+    Model,
+    Seed,
+    Snapshot,
+    Source,
+    Test,
+    UnitTest,
+}
+
+impl Kind {
+    /// As dbt's identifiers begin.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Seed => "seed",
+            Self::Snapshot => "snapshot",
+            Self::Source => "source",
+            Self::Test => "test",
+            Self::UnitTest => "unit_test",
+        }
+    }
+
+    /// Its key in `dbt_project.yml`.
+    pub(crate) fn key(self) -> &'static str {
+        match self {
+            Self::Model => "models",
+            Self::Seed => "seeds",
+            Self::Snapshot => "snapshots",
+            Self::Source => "sources",
+            Self::Test => "data_tests",
+            Self::UnitTest => "unit_tests",
+        }
+    }
+}
+
+/// The project itself, or a package that is installed in it.
+#[derive(Debug)]
+pub(crate) struct Package {
+    pub(crate) name: String,
+    pub(crate) root: PathBuf,
+    /// Put before its paths in messages: empty for the project itself.
+    pub(crate) shown: String,
+    pub(crate) settings: Yaml,
+}
+
+#[derive(Debug)]
+pub(crate) struct Macro {
+    pub(crate) package: usize,
+    /// Of a test `test_…`, of a materialization `materialization_…_adapter`.
+    pub(crate) name: String,
+    pub(crate) path: String,
+    pub(crate) unit: Unit,
+    /// Its whole text, for names that it gives.
+    pub(crate) text: String,
+}
+
+/// A model, seed, snapshot or test with a file of its own.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) kind: Kind,
+    pub(crate) package: usize,
+    pub(crate) name: String,
+    pub(crate) version: Option<String>,
+    pub(crate) path: String,
+    /// Where its bytes are, of a seed.
+    pub(crate) file: PathBuf,
+    pub(crate) folders: Vec<String>,
+    pub(crate) unit: Arc<Unit>,
+    pub(crate) is_python: bool,
+    /// What property files say about it, with what they say of its version.
+    pub(crate) entry: Option<Arc<Entry>>,
+}
+
+/// One item of a property file.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) package: usize,
+    pub(crate) node: Yaml,
+    pub(crate) path: String,
+    /// Folders of the file, as generic tests are configured by them.
+    pub(crate) folders: Vec<String>,
+    /// `models`, `seeds`, `snapshots`, `unit_tests`.
+    pub(crate) section: &'static str,
+    /// What the version of a model adds.
+    pub(crate) version: Option<Yaml>,
+}
+
+/// A table of a source.
+#[derive(Debug)]
+pub(crate) struct SourceTable {
+    pub(crate) package: usize,
+    pub(crate) source: String,
+    pub(crate) table: String,
+    pub(crate) path: String,
+    pub(crate) folders: Vec<String>,
+    pub(crate) of_source: Arc<Yaml>,
+    pub(crate) node: Yaml,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Files {
+    pub(crate) packages: Vec<Package>,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) macros: Vec<Macro>,
+    pub(crate) sources: Vec<SourceTable>,
+    /// Every entry of `models`, `seeds` and `snapshots`, whatever it is about.
+    pub(crate) entries: Vec<Arc<Entry>>,
+    pub(crate) unit_tests: Vec<Entry>,
+    pub(crate) docs: BTreeMap<String, String>,
+    /// Fixtures of unit tests by name: a file each.
+    pub(crate) fixtures: BTreeMap<String, PathBuf>,
+    /// Files of Python beside the models, by the name that `import` uses.
+    pub(crate) modules: BTreeMap<String, String>,
+    /// Files that could not be understood, and why.
+    pub(crate) faults: Vec<String>,
+    pub(crate) versions: HashMap<(usize, String), String>,
+}
+
+enum Role {
+    Nodes(Kind),
+    Macros,
+    Analyses,
+}
+
+/// The folders of a package by what they hold, longest first.
+fn layout(settings: &Yaml) -> Vec<(String, Role)> {
+    let mut found = Vec::new();
+    for (role, keys, default) in [
+        (Role::Nodes(Kind::Model), ["model-paths", "source-paths"], "models"),
+        (Role::Nodes(Kind::Seed), ["seed-paths", "data-paths"], "seeds"),
+        (Role::Nodes(Kind::Snapshot), ["snapshot-paths", "snapshot-paths"], "snapshots"),
+        (Role::Nodes(Kind::Test), ["test-paths", "test-paths"], "tests"),
+        (Role::Macros, ["macro-paths", "macro-paths"], "macros"),
+        (Role::Analyses, ["analysis-paths", "analysis-paths"], "analyses"),
+    ] {
+        let given = keys.iter().find_map(|key| settings.get(key));
+        let paths: Vec<String> = given.map_or_else(
+            || vec![default.to_owned()],
+            |node| node.one_or_many().iter().filter_map(Yaml::text).map(str::to_owned).collect(),
+        );
+        for path in paths {
+            let path = path.trim_start_matches("./").trim_matches('/').to_owned();
+            let role = match &role {
+                Role::Nodes(kind) => Role::Nodes(*kind),
+                Role::Macros => Role::Macros,
+                Role::Analyses => Role::Analyses,
+            };
+            found.push((if path == "." { String::new() } else { path }, role));
+        }
+    }
+    found.sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
+    found
+}
+
+/// Reads the project in `root` and every package that is installed in it.
+pub(crate) fn read(root: &Path, dialect: Dialect) -> Result<Files> {
+    let mut files = Files { packages: packages(root)?, ..Files::default() };
+    let mut parsed = Vec::new();
+    for at in 0..files.packages.len() {
+        parsed.extend(walk(&files.packages[at], at)?);
+    }
+    let parsed: Vec<Result<Parsed>> = parsed.into_par_iter().map(|file| parse(file, dialect)).collect();
+    let mut texts = Vec::new();
+    for parsed in parsed {
+        texts.push(parsed?);
+    }
+    for parsed in texts {
+        files.take(parsed);
+    }
+    files.finish();
+    Ok(files)
+}
+
+fn settings(folder: &Path) -> Result<Yaml> {
+    let path = folder.join("dbt_project.yml");
+    let text = fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
+    let parsed =
+        yaml::parse_one(&text).with_context(|| format!("failed to understand {}", path.display()))?;
+    parsed.with_context(|| format!("{} is empty", path.display()))
+}
+
+fn packages(root: &Path) -> Result<Vec<Package>> {
+    let own = settings(root)?;
+    let Some(name) = own.get("name").and_then(Yaml::text) else {
+        bail!("{} gives the project no `name`", root.join("dbt_project.yml").display());
+    };
+    let install = own.get("packages-install-path").and_then(Yaml::text).unwrap_or("dbt_packages").to_owned();
+    let mut found = vec![Package {
+        name: name.to_owned(),
+        root: root.to_path_buf(),
+        shown: String::new(),
+        settings: own,
+    }];
+    let mut folders: Vec<PathBuf> = match fs::read_dir(root.join(&install)) {
+        Ok(entries) => entries.filter_map(|entry| Some(entry.ok()?.path())).collect(),
+        Err(_) => Vec::new(),
+    };
+    folders.sort();
+    // A local package that is not linked in yet is read where it is.
+    for file in ["packages.yml", "dependencies.yml"] {
+        let Ok(text) = fs::read_to_string(root.join(file)) else { continue };
+        let parsed = yaml::parse_one(&text).ok().flatten();
+        let listed =
+            parsed.as_ref().and_then(|node| node.get("packages")).map(Yaml::items).unwrap_or_default();
+        folders.extend(listed.iter().filter_map(|item| Some(root.join(item.get("local")?.text()?))));
+    }
+    for folder in folders {
+        if !folder.join("dbt_project.yml").is_file() {
+            continue;
+        }
+        let settings = settings(&folder)?;
+        let Some(name) = settings.get("name").and_then(Yaml::text).map(str::to_owned) else { continue };
+        if found.iter().any(|other| other.name == name) {
+            continue;
+        }
+        let shown = folder.strip_prefix(root).unwrap_or(&folder).to_string_lossy().into_owned() + "/";
+        found.push(Package { name, root: folder, shown, settings });
+    }
+    Ok(found)
+}
+
+/// A file and what it is to its package.
+struct Found {
+    package: usize,
+    role: Role,
+    path: PathBuf,
+    shown: String,
+    /// Below the folder of its kind.
+    folders: Vec<String>,
+    stem: String,
+    extension: String,
+}
+
+fn walk(package: &Package, at: usize) -> Result<Vec<Found>> {
+    let layout = layout(&package.settings);
+    let wanted: Vec<PathBuf> = layout.iter().map(|(path, _)| package.root.join(path)).collect();
+    let skipped: Vec<PathBuf> = ["target", "logs", "dbt_packages", ".git", ".xtask", ".venv"]
+        .iter()
+        .map(|name| package.root.join(name))
+        .chain(
+            package
+                .settings
+                .get("packages-install-path")
+                .and_then(Yaml::text)
+                .map(|path| package.root.join(path)),
+        )
+        .collect();
+    let walker = WalkBuilder::new(&package.root)
+        .standard_filters(false)
+        .follow_links(true)
+        .add_custom_ignore_filename(".dbtignore")
+        .sort_by_file_path(Path::cmp)
+        .filter_entry(move |entry| {
+            let path = entry.path();
+            let is_file = entry.file_type().is_some_and(|kind| kind.is_file());
+            let is_wanted = wanted.iter().any(|folder| path.starts_with(folder) || folder.starts_with(path));
+            is_wanted && (is_file || !skipped.iter().any(|folder| folder == path))
+        })
+        .build();
+    let mut found = Vec::new();
+    for entry in walker {
+        let entry = entry.with_context(|| format!("failed to read {}", package.root.display()))?;
+        if !entry.file_type().is_some_and(|kind| kind.is_file()) {
+            continue;
+        }
+        let path = entry.into_path();
+        let inner = path.strip_prefix(&package.root).unwrap_or(&path).to_string_lossy().replace('\\', "/");
+        let Some((base, role)) = layout.iter().find(|(base, _)| {
+            base.is_empty() || inner.strip_prefix(base.as_str()).is_some_and(|rest| rest.starts_with('/'))
+        }) else {
+            continue;
+        };
+        let below = if base.is_empty() { inner.as_str() } else { &inner[base.len() + 1..] };
+        let mut folders: Vec<String> = below.split('/').map(str::to_owned).collect();
+        let file = folders.pop().unwrap_or_default();
+        let Some((stem, extension)) = file.rsplit_once('.') else { continue };
+        let (stem, extension) = (stem.to_owned(), extension.to_owned());
+        if !matches!(extension.as_str(), "sql" | "py" | "yml" | "yaml" | "md" | "csv") {
+            continue;
+        }
+        let role = match role {
+            Role::Nodes(kind) => Role::Nodes(*kind),
+            Role::Macros => Role::Macros,
+            Role::Analyses => Role::Analyses,
+        };
+        let shown = format!("{}{inner}", package.shown);
+        found.push(Found { package: at, role, path, shown, folders, stem, extension });
+    }
+    Ok(found)
+}
+
+enum Parsed {
+    Template(Found, Arc<Unit>, String),
+    Macros(Vec<Macro>),
+    Snapshots(Found, Vec<(String, Unit)>),
+    Properties(Found, Option<Yaml>, Option<String>),
+    Seed(Found),
+    Fixture(Found),
+    Docs(Vec<(String, String)>),
+    Nothing,
+}
+
+fn parse(found: Found, dialect: Dialect) -> Result<Parsed> {
+    if found.extension == "csv" {
+        return Ok(match found.role {
+            Role::Nodes(Kind::Seed) => Parsed::Seed(found),
+            Role::Nodes(Kind::Test) => Parsed::Fixture(found),
+            _ => Parsed::Nothing,
+        });
+    }
+    let bytes = fs::read(&found.path).with_context(|| format!("failed to read {}", found.path.display()))?;
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    Ok(match (&found.role, found.extension.as_str()) {
+        (_, "yml" | "yaml") => match yaml::parse_one(&text) {
+            Ok(node) => Parsed::Properties(found, node, None),
+            Err(error) => {
+                let fault = format!("{}: {error}", found.shown);
+                Parsed::Properties(found, None, Some(fault))
+            }
+        },
+        (_, "md") => Parsed::Docs(docs(&text)),
+        (Role::Macros, "sql") => Parsed::Macros(macros(&found, &text, dialect)),
+        (Role::Nodes(Kind::Test), "sql") if found.folders.iter().any(|folder| folder == "fixtures") => {
+            Parsed::Fixture(found)
+        }
+        (Role::Nodes(Kind::Test), "sql") => {
+            let macros = macros(&found, &text, dialect);
+            if macros.is_empty() && found.folders.first().is_none_or(|folder| folder != "generic") {
+                Parsed::Template(found, Arc::new(unit::sql(&text, dialect)), String::new())
+            } else {
+                Parsed::Macros(macros)
+            }
+        }
+        (Role::Nodes(Kind::Snapshot), "sql") => {
+            let snapshots: Vec<(String, Unit)> = blocks(&text, &["snapshot"])
+                .into_iter()
+                .map(|block| (block.name, unit::sql(&text[block.body], dialect)))
+                .collect();
+            Parsed::Snapshots(found, snapshots)
+        }
+        (Role::Nodes(Kind::Model), "sql") => {
+            Parsed::Template(found, Arc::new(unit::sql(&text, dialect)), text)
+        }
+        (Role::Nodes(Kind::Model), "py") => Parsed::Template(found, Arc::new(unit::python(&text)), text),
+        _ => Parsed::Nothing,
+    })
+}
+
+/// A definition in a file.
+struct Block {
+    keyword: String,
+    name: String,
+    /// With the tags that open and close it.
+    whole: std::ops::Range<usize>,
+    body: std::ops::Range<usize>,
+    adapter: Option<String>,
+}
+
+fn blocks(text: &str, keywords: &[&str]) -> Vec<Block> {
+    let mut found = Vec::new();
+    let mut open: Option<Block> = None;
+    for piece in pieces(text) {
+        let Piece::Statement(inner) = piece else { continue };
+        let word = keyword(&text[inner.clone()]);
+        match &mut open {
+            None if keywords.contains(&word) => {
+                let words = tokens(text, inner.clone(), false);
+                let mut names = words.iter().filter_map(|(token, _)| match token {
+                    Token::Name(name) => Some((*name).to_owned()),
+                    _ => None,
+                });
+                let (Some(keyword), Some(name)) = (names.next(), names.next()) else { continue };
+                let adapter =
+                    words.windows(3).find_map(|three| match (&three[0].0, &three[1].0, &three[2].0) {
+                        (Token::Name("adapter"), Token::Mark('='), Token::Text(text)) => {
+                            Some((*text).to_owned())
+                        }
+                        _ => None,
+                    });
+                let start = inner.start.saturating_sub(2);
+                let body = (inner.end + 2).min(text.len());
+                open =
+                    Some(Block { keyword, name, whole: start..text.len(), body: body..text.len(), adapter });
+            }
+            Some(block) if word.strip_prefix("end") == Some(block.keyword.as_str()) => {
+                block.body.end = inner.start.saturating_sub(2).max(block.body.start);
+                block.whole.end = (inner.end + 2).min(text.len());
+                found.extend(open.take());
+            }
+            _ => {}
+        }
+    }
+    found.extend(open);
+    found
+}
+
+fn macros(found: &Found, text: &str, dialect: Dialect) -> Vec<Macro> {
+    blocks(text, &["macro", "test", "data_test", "materialization"])
+        .into_iter()
+        .map(|block| {
+            let name = match block.keyword.as_str() {
+                "macro" => block.name,
+                "materialization" => {
+                    format!(
+                        "materialization_{}_{}",
+                        block.name,
+                        block.adapter.as_deref().unwrap_or("default")
+                    )
+                }
+                _ => format!("test_{}", block.name),
+            };
+            let text = text[block.whole].to_owned();
+            Macro {
+                package: found.package,
+                name,
+                path: found.shown.clone(),
+                unit: unit::of_macro(&text, dialect),
+                text,
+            }
+        })
+        .collect()
+}
+
+fn docs(text: &str) -> Vec<(String, String)> {
+    let of = |block: Block| (block.name, text[block.body].trim().to_owned());
+    blocks(text, &["docs"]).into_iter().map(of).collect()
+}
+
+impl Files {
+    fn take(&mut self, parsed: Parsed) {
+        match parsed {
+            Parsed::Template(found, unit, text) => {
+                let is_python = found.extension == "py";
+                if is_python {
+                    self.modules.insert(found.stem.clone(), unit.folded.clone());
+                    if !text.contains("def model(") {
+                        return;
+                    }
+                }
+                let Role::Nodes(kind) = found.role else { return };
+                self.nodes.push(node(kind, &found, found.stem.clone(), unit, is_python));
+            }
+            Parsed::Macros(macros) => self.macros.extend(macros),
+            Parsed::Snapshots(found, snapshots) => {
+                for (name, unit) in snapshots {
+                    self.nodes.push(node(Kind::Snapshot, &found, name, Arc::new(unit), false));
+                }
+            }
+            Parsed::Seed(found) => {
+                let node = node(Kind::Seed, &found, found.stem.clone(), Arc::default(), false);
+                self.nodes.push(node);
+            }
+            Parsed::Fixture(found) => drop(self.fixtures.insert(found.stem, found.path)),
+            Parsed::Docs(docs) => self.docs.extend(docs),
+            Parsed::Properties(found, node, fault) => {
+                self.faults.extend(fault);
+                if let Some(node) = node {
+                    self.take_properties(&found, &node);
+                }
+            }
+            Parsed::Nothing => {}
+        }
+    }
+
+    fn take_properties(&mut self, found: &Found, root: &Yaml) {
+        let entry = |node: &Yaml, section| Entry {
+            package: found.package,
+            node: node.clone(),
+            path: found.shown.clone(),
+            folders: found.folders.clone(),
+            section,
+            version: None,
+        };
+        for key in ["models", "seeds", "snapshots"] {
+            for item in root.get(key).map(Yaml::items).unwrap_or_default() {
+                self.entries.push(Arc::new(entry(item, key)));
+                if key == "snapshots" && item.get("relation").is_some() {
+                    self.take_yaml_snapshot(found, item);
+                }
+            }
+        }
+        let unit_tests = root.get("unit_tests").map(Yaml::items).unwrap_or_default();
+        self.unit_tests.extend(unit_tests.iter().map(|item| entry(item, "unit_tests")));
+        for source in root.get("sources").map(Yaml::items).unwrap_or_default() {
+            let Some(name) = source.get("name").and_then(Yaml::text) else { continue };
+            let of_source = Arc::new(source.clone());
+            for table in source.get("tables").map(Yaml::items).unwrap_or_default() {
+                let Some(table_name) = table.get("name").and_then(Yaml::text) else { continue };
+                self.sources.push(SourceTable {
+                    package: found.package,
+                    source: name.to_owned(),
+                    table: table_name.to_owned(),
+                    path: found.shown.clone(),
+                    folders: found.folders.clone(),
+                    of_source: Arc::clone(&of_source),
+                    node: table.clone(),
+                });
+            }
+        }
+    }
+
+    fn take_yaml_snapshot(&mut self, found: &Found, item: &Yaml) {
+        let (Some(name), Some(relation)) =
+            (item.get("name").and_then(Yaml::text), item.get("relation").and_then(Yaml::text))
+        else {
+            return;
+        };
+        let text = format!("select * from {{{{ {relation} }}}}");
+        let unit = unit::sql(&text, Dialect::DuckDb);
+        self.nodes.push(node(Kind::Snapshot, found, name.to_owned(), Arc::new(unit), false));
+    }
+
+    /// Properties find their nodes; models with versions become one node for each.
+    fn finish(&mut self) {
+        self.nodes.sort_by(|a, b| {
+            (a.package, a.kind, &a.path, &a.name).cmp(&(b.package, b.kind, &b.path, &b.name))
+        });
+        let entries = std::mem::take(&mut self.entries);
+        let mut by_name: HashMap<(usize, String), Vec<usize>> = HashMap::new();
+        for (at, node) in self.nodes.iter().enumerate() {
+            by_name.entry((node.package, node.name.clone())).or_default().push(at);
+        }
+        let mut versioned = HashSet::new();
+        for entry in &entries {
+            let Some(name) = entry.node.get("name").and_then(Yaml::text) else { continue };
+            let plain = |version: Option<Yaml>| {
+                Arc::new(Entry {
+                    package: entry.package,
+                    node: entry.node.clone(),
+                    path: entry.path.clone(),
+                    folders: entry.folders.clone(),
+                    section: entry.section,
+                    version,
+                })
+            };
+            let versions = entry.node.get("versions").map(Yaml::items).unwrap_or_default();
+            let mut newest: Option<String> = None;
+            for version in versions {
+                let Some(v) = version.get("v").and_then(Yaml::text) else { continue };
+                newest = Some(newest.map_or_else(|| v.to_owned(), |old| later(&old, v)));
+                let file = version.get("defined_in").and_then(Yaml::text).map(str::to_owned);
+                let candidates =
+                    file.map_or_else(|| vec![format!("{name}_v{v}"), format!("{name}.v{v}")], |f| vec![f]);
+                let at = candidates.iter().find_map(|file| by_name.get(&(entry.package, file.clone())));
+                for &at in at.into_iter().flatten() {
+                    if self.nodes[at].kind != Kind::Model {
+                        continue;
+                    }
+                    self.nodes[at].version = Some(v.to_owned());
+                    name.clone_into(&mut self.nodes[at].name);
+                    self.nodes[at].entry = Some(plain(Some(version.clone())));
+                    versioned.insert(at);
+                }
+            }
+            if let Some(newest) = newest {
+                let latest =
+                    entry.node.get("latest_version").and_then(Yaml::text).map_or(newest, str::to_owned);
+                self.versions.insert((entry.package, name.to_owned()), latest);
+                continue;
+            }
+            for &at in by_name.get(&(entry.package, name.to_owned())).into_iter().flatten() {
+                let node = &mut self.nodes[at];
+                if node.kind.key() == entry.section && !versioned.contains(&at) && node.entry.is_none() {
+                    node.entry = Some(plain(None));
+                }
+            }
+        }
+        self.entries = entries;
+    }
+}
+
+fn later(a: &str, b: &str) -> String {
+    let is_later = match (a.parse::<f64>(), b.parse::<f64>()) {
+        (Ok(a), Ok(b)) => b > a,
+        _ => b > a,
+    };
+    if is_later { b } else { a }.to_owned()
+}
+
+fn node(kind: Kind, found: &Found, name: String, unit: Arc<Unit>, is_python: bool) -> Node {
+    Node {
+        kind,
+        package: found.package,
+        name,
+        version: None,
+        path: found.shown.clone(),
+        file: found.path.clone(),
+        folders: found.folders.clone(),
+        unit,
+        is_python,
+        entry: None,
+    }
+}

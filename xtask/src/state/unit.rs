@@ -1,0 +1,600 @@
+//! What one template (a model, a macro, a test, a hook) is made of and what it reads: found from its text, never
+//! guessed. What the text does not say makes it coarse, or built every time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use super::fold::{self, Dialect, Folded, Word};
+use crate::dbt::graph::jinja::{Call, Literal, Token, Tokens, calls, keyword, tokens};
+use crate::system::digest::Digest;
+
+/// A `ref`: package, name, version.
+pub(crate) type Ref = (Option<String>, String, Option<String>);
+
+/// Everything that a template says about itself.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Unit {
+    /// Of the folded text.
+    pub(crate) folded: String,
+    /// Of the text as it is, but for line ends.
+    pub(crate) raw: String,
+    pub(crate) is_balanced: bool,
+    /// Names in its Jinja: any of them may be a macro.
+    pub(crate) names: BTreeSet<String>,
+    /// Macros whose white space counts: called between quotes, in conditions, or for a variable put between quotes.
+    pub(crate) exact_names: BTreeSet<String>,
+    /// `adapter.dispatch(name, namespace)`.
+    pub(crate) dispatches: BTreeSet<(String, Option<String>)>,
+    pub(crate) refs: BTreeSet<Ref>,
+    /// Named in SQL comments only: an order, not an input.
+    pub(crate) hints: BTreeSet<Ref>,
+    pub(crate) sources: BTreeSet<(String, String)>,
+    pub(crate) vars: BTreeSet<String>,
+    pub(crate) envs: BTreeSet<String>,
+    /// Attributes of `target` that it reads; an empty name is all of it.
+    pub(crate) target: BTreeSet<String>,
+    /// Whether it reads the schema of `this` or `model`, or `schema` itself.
+    pub(crate) reads_schema: bool,
+    pub(crate) graph: Option<GraphUse>,
+    /// Why it cannot be known what it reads.
+    pub(crate) coarse: BTreeSet<String>,
+    /// Whether it asks the warehouse while it is compiled.
+    pub(crate) queries: bool,
+    /// What it reads that has no version: why it is built every time.
+    pub(crate) always: BTreeSet<String>,
+    /// The clocks that it reads.
+    pub(crate) clocks: BTreeSet<String>,
+    /// What gives another result each time.
+    pub(crate) random: BTreeSet<String>,
+    /// Files that it reads by name.
+    pub(crate) files: BTreeSet<String>,
+    /// The values of `config(…)` calls, the later last; an expression as its folded text.
+    pub(crate) config: Vec<(String, Set)>,
+}
+
+/// What is read of `graph`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum GraphUse {
+    Sources,
+    All,
+}
+
+/// A value in a `config(…)` call.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Set {
+    Value(serde_json::Value),
+    /// A template decides: its text.
+    Expression(String),
+}
+
+const CLOCKS: [&str; 8] = [
+    "current_date",
+    "current_timestamp",
+    "current_time",
+    "localtime",
+    "localtimestamp",
+    "sysdate",
+    "sysdate",
+    "systimestamp",
+];
+/// Clocks that are functions only: as names without brackets they are columns.
+const CLOCK_FUNCTIONS: [&str; 9] = [
+    "now",
+    "today",
+    "getdate",
+    "get_current_timestamp",
+    "transaction_timestamp",
+    "statement_timestamp",
+    "clock_timestamp",
+    "get_current_time",
+    "current_localtimestamp",
+];
+const JINJA_CLOCKS: [&str; 6] = [
+    "run_started_at",
+    "current_timestamp",
+    "current_timestamp_in_utc_backcompat",
+    "snapshot_get_time",
+    "datetime",
+    "now",
+];
+const RANDOM: [&str; 10] = [
+    "random",
+    "rand",
+    "uuid",
+    "gen_random_uuid",
+    "uuid_string",
+    "randstr",
+    "uuidv4",
+    "uuidv7",
+    "setseed",
+    "newid",
+];
+const QUERIES: [&str; 8] = [
+    "run_query",
+    "statement",
+    "load_result",
+    "get_columns_in_relation",
+    "get_columns_in_query",
+    "load_relation",
+    "get_column_values",
+    "get_relation",
+];
+/// What a Python model reads with can be anything.
+const PYTHON_READS: [&str; 9] = [
+    "os.environ",
+    "getenv",
+    "open(",
+    "requests",
+    "urllib",
+    "read_csv(",
+    "read_parquet(",
+    "read_json(",
+    "read_excel(",
+];
+
+/// A stretch of a file: a whole model, or one macro with the words that open it.
+pub(crate) fn sql(text: &str, dialect: Dialect) -> Unit {
+    read(text, dialect, false)
+}
+
+/// A macro: what follows its call may continue its last line.
+pub(crate) fn of_macro(text: &str, dialect: Dialect) -> Unit {
+    read(text, dialect, true)
+}
+
+fn read(text: &str, dialect: Dialect, is_macro: bool) -> Unit {
+    let mut folded = fold::fold(text, dialect);
+    if is_macro && folded.ends_in_comment {
+        folded.bytes.push(1);
+    }
+    let mut unit = Unit {
+        folded: Digest::default().with(&folded.bytes).short(),
+        raw: Digest::default().with(fold::unix_lines(text)).short(),
+        is_balanced: folded.is_balanced,
+        ..Unit::default()
+    };
+    let quoted = quoted_names(text, &folded);
+    for tag in &folded.tags {
+        let words = tokens(text, tag.inner.clone(), false);
+        let word = if tag.is_output { "" } else { keyword(&text[tag.inner.clone()]) };
+        let is_definition =
+            matches!(word, "macro" | "test" | "data_test" | "materialization" | "snapshot" | "docs");
+        if word.starts_with("end") || word == "raw" {
+            continue;
+        }
+        let is_exact = tag.in_quotes
+            || matches!(word, "if" | "elif" | "for")
+            || (word == "set"
+                && words
+                    .get(1 + lead(&words))
+                    .is_some_and(|(token, _)| matches!(token, Token::Name(name) if quoted.contains(*name))));
+        unit.take_names(&words, is_definition, is_exact);
+        for call in calls(&words) {
+            unit.take_call(&call, text, tag.in_comment && tag.is_output);
+        }
+        unit.take_literal_sql(&words, is_definition);
+    }
+    unit.take_words(&folded.words);
+    unit
+}
+
+/// A Python model: every byte counts, but for line ends.
+pub(crate) fn python(text: &str) -> Unit {
+    let digest = Digest::default().with(fold::unix_lines(text)).short();
+    let mut unit = Unit { folded: digest.clone(), raw: digest, is_balanced: true, ..Unit::default() };
+    let words = tokens(text, 0..text.len(), true);
+    for call in calls(&words) {
+        if let Some(("dbt", name)) = call.name.rsplit_once('.') {
+            let call = Call { name: name.to_owned(), ..call };
+            if matches!(name, "ref" | "source" | "config") {
+                unit.take_call(&call, text, false);
+            }
+        }
+    }
+    for pair in words.windows(2) {
+        if let (Token::Name("import" | "from"), Token::Name(module)) = (&pair[0].0, &pair[1].0) {
+            unit.names.insert(format!("import {module}"));
+        }
+    }
+    unit.always.extend(
+        PYTHON_READS.iter().filter(|reads| text.contains(**reads)).map(|reads| format!("uses `{reads}`")),
+    );
+    unit
+}
+
+fn lead(words: &Tokens<'_>) -> usize {
+    usize::from(matches!(words.first(), Some((Token::Mark('-' | '+'), _))))
+}
+
+/// Names put out between quotes of SQL.
+fn quoted_names<'a>(text: &'a str, folded: &Folded) -> BTreeSet<&'a str> {
+    let tags = folded.tags.iter().filter(|tag| tag.in_quotes);
+    tags.flat_map(|tag| tokens(text, tag.inner.clone(), false))
+        .filter_map(|(token, _)| match token {
+            Token::Name(name) => Some(name),
+            _ => None,
+        })
+        .collect()
+}
+
+impl Unit {
+    fn take_names(&mut self, words: &Tokens<'_>, is_definition: bool, is_exact: bool) {
+        // The words that open a definition name it and its parameters; their defaults count.
+        let skip = if is_definition { 2 + lead(words) } else { 0 };
+        for (at, (token, _)) in words.iter().enumerate().skip(skip) {
+            let Token::Name(name) = token else { continue };
+            let before = at.checked_sub(1).map(|at| &words[at].0);
+            let next = words.get(at + 1).map(|(token, _)| token);
+            let is_attribute = before == Some(&Token::Mark('.'));
+            let is_argument = next == Some(&Token::Mark('='))
+                && words.get(at + 2).map(|(token, _)| token) != Some(&Token::Mark('='))
+                && matches!(before, Some(Token::Mark('(' | ',')));
+            if is_argument {
+                continue;
+            }
+            self.names.insert((*name).to_owned());
+            if is_exact {
+                self.exact_names.insert((*name).to_owned());
+            }
+            if JINJA_CLOCKS.contains(name) && (*name != "now" || is_attribute) {
+                self.clocks.insert((*name).to_owned());
+            }
+            if !is_attribute {
+                self.take_global(name, words.get(at + 1..).unwrap_or_default());
+            }
+        }
+    }
+
+    /// A name of dbt's own, and what is looked up in it.
+    fn take_global(&mut self, name: &str, rest: &[(Token<'_>, Range<usize>)]) {
+        let attribute = match rest {
+            [(Token::Mark('.'), _), (Token::Name(name), _), ..]
+            | [(Token::Mark('['), _), (Token::Text(name), _), (Token::Mark(']'), _), ..] => Some(*name),
+            _ => None,
+        };
+        match name {
+            "target" => {
+                let attribute = match attribute {
+                    Some("get") => match rest.get(3) {
+                        Some((Token::Text(name), _)) => name,
+                        _ => "",
+                    },
+                    other => other.unwrap_or_default(),
+                };
+                self.target.insert(attribute.to_owned());
+            }
+            "this" | "model" if matches!(attribute, Some("schema" | "database")) => self.reads_schema = true,
+            "schema" | "database" if attribute.is_none() && rest.is_empty() => self.reads_schema = true,
+            "graph" => {
+                let of = if attribute == Some("sources") { GraphUse::Sources } else { GraphUse::All };
+                self.graph = self.graph.max(Some(of));
+            }
+            "selected_resources" => self.graph = Some(GraphUse::All),
+            "context" => {
+                self.coarse.insert("looks up names in `context`".to_owned());
+            }
+            "invocation_id" | "invocation_args_dict" | "thread_id" => {
+                self.random.insert(name.to_owned());
+            }
+            _ => {}
+        }
+    }
+
+    fn take_call(&mut self, call: &Call<'_>, text: &str, is_hint: bool) {
+        let name = call.name.as_str();
+        let last = name.rsplit('.').next().unwrap_or_default();
+        let texts: Vec<Option<&str>> = call.positional().map(Literal::text).collect();
+        match last {
+            "ref" if matches!(name, "ref" | "builtins.ref") => self.take_ref(call, is_hint),
+            "source" if matches!(name, "source" | "builtins.source") => match texts.as_slice() {
+                [Some(source), Some(table)] => {
+                    self.sources.insert(((*source).to_owned(), (*table).to_owned()));
+                }
+                _ if name == "source" => {
+                    self.coarse.insert("computes the name of a source".to_owned());
+                }
+                _ => {}
+            },
+            "var" | "has_var" if matches!(name, "var" | "var.has_var") => match argument(call, "name", 0) {
+                Some(Literal::Text(name)) => {
+                    self.vars.insert((*name).to_owned());
+                }
+                _ => {
+                    self.coarse.insert("computes the name of a variable".to_owned());
+                }
+            },
+            "env_var" if name == "env_var" => match argument(call, "var", 0) {
+                Some(Literal::Text(name)) => {
+                    self.envs.insert((*name).to_owned());
+                }
+                _ => {
+                    self.coarse.insert("computes the name of an environment variable".to_owned());
+                }
+            },
+            "dispatch" => match argument(call, "macro_name", 0) {
+                Some(Literal::Text(macro_name)) => {
+                    let namespace =
+                        argument(call, "macro_namespace", 1).and_then(Literal::text).map(str::to_owned);
+                    self.dispatches.insert(((*macro_name).to_owned(), namespace));
+                }
+                _ => {
+                    self.coarse.insert("computes the name of a dispatched macro".to_owned());
+                }
+            },
+            "config" if name == "config" => self.take_config(call, text),
+            _ if QUERIES.contains(&last) => self.queries = true,
+            _ => {}
+        }
+    }
+
+    fn take_ref(&mut self, call: &Call<'_>, is_hint: bool) {
+        let version = call.arguments.iter().find(|(name, _)| matches!(name, Some("v" | "version")));
+        let version = match version.map(|(_, value)| value) {
+            None => None,
+            Some(Literal::Text(text) | Literal::Number(text)) => Some((*text).to_owned()),
+            Some(_) => {
+                self.coarse.insert("computes the version of a `ref`".to_owned());
+                None
+            }
+        };
+        let texts: Vec<Option<&str>> = call.positional().map(Literal::text).collect();
+        let found = match texts.as_slice() {
+            [Some(name)] => (None, (*name).to_owned(), version),
+            [Some(package), Some(name)] => (Some((*package).to_owned()), (*name).to_owned(), version),
+            // A macro of the project's own around dbt's `ref`: the call that it wraps says what is read.
+            _ if call.name == "builtins.ref" => return,
+            _ => {
+                self.coarse.insert("computes the name in a `ref`".to_owned());
+                return;
+            }
+        };
+        if is_hint {
+            self.hints.insert(found)
+        } else {
+            self.refs.insert(found)
+        };
+    }
+
+    fn take_config(&mut self, call: &Call<'_>, text: &str) {
+        for value in call.positional() {
+            if let Literal::Pairs(pairs) = value {
+                for (key, value) in pairs {
+                    if let Some(key) = key.text() {
+                        self.config.push((key.to_owned(), set(key, value, call, text)));
+                    }
+                }
+            } else {
+                self.config.push(("*".to_owned(), Set::Expression(code_of(call, text))));
+            }
+        }
+        for (name, value) in &call.arguments {
+            if let Some(name) = name {
+                self.config.push(((*name).to_owned(), set(name, value, call, text)));
+            }
+        }
+    }
+
+    /// Queries that are written between the quotes of Jinja, as `run_query("select …")`.
+    fn take_literal_sql(&mut self, words: &Tokens<'_>, is_definition: bool) {
+        for (token, _) in words.iter().skip(if is_definition { 2 } else { 0 }) {
+            if let Token::Text(text) = token
+                && text.contains(' ')
+            {
+                let lower = text.trim_start().to_lowercase();
+                if lower.starts_with("select ") || lower.starts_with("with ") {
+                    let folded = fold::fold(text, Dialect::DuckDb);
+                    self.take_words(&folded.words);
+                }
+            }
+        }
+    }
+
+    fn take_words(&mut self, words: &[Word]) {
+        let mut functions: Vec<Option<&str>> = Vec::new();
+        for (at, word) in words.iter().enumerate() {
+            match word {
+                Word::Mark('(') => functions.push(at.checked_sub(1).and_then(|at| name_of(&words[at]))),
+                Word::Mark(')') => drop(functions.pop()),
+                Word::Name(name) => {
+                    let is_called = words.get(at + 1) == Some(&Word::Mark('('));
+                    let is_part = at > 0 && words[at - 1] == Word::Mark('.');
+                    if !is_part {
+                        self.take_function(name, is_called, words.get(at + 1..).unwrap_or_default());
+                    }
+                    if matches!(name.as_str(), "from" | "join") {
+                        let inside = functions.last().copied().flatten();
+                        let is_other =
+                            matches!(inside, Some("extract" | "trim" | "substring" | "overlay" | "position"))
+                                || at > 0 && name_of(&words[at - 1]) == Some("distinct");
+                        if !is_other {
+                            self.take_table(words.get(at + 1..).unwrap_or_default());
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn take_function(&mut self, name: &str, is_called: bool, rest: &[Word]) {
+        if CLOCKS.contains(&name) || (is_called && CLOCK_FUNCTIONS.contains(&name)) {
+            self.clocks.insert(name.to_owned());
+        }
+        if is_called && RANDOM.contains(&name) {
+            self.random.insert(name.to_owned());
+        }
+        if is_called && is_reader(name) {
+            let mut found = false;
+            for word in rest[1..].iter().filter(|word| !matches!(word, Word::Mark('[' | ','))) {
+                let Word::Text(file) = word else { break };
+                self.take_file(file);
+                found = true;
+            }
+            if !found {
+                self.always.insert(format!("`{name}` reads a file whose name is computed"));
+            }
+        }
+    }
+
+    /// What follows `from` or `join`.
+    fn take_table(&mut self, rest: &[Word]) {
+        match rest {
+            [Word::Text(file), ..] => self.take_file(file),
+            [Word::Name(schema), Word::Mark('.'), Word::Name(table), after @ ..]
+                if after.first() != Some(&Word::Mark('(')) =>
+            {
+                self.always.insert(format!("reads {schema}.{table} by name, which is not a source"));
+            }
+            [Word::Output, Word::Mark('.'), Word::Name(table), ..] => {
+                self.always.insert(format!("computes the name of what holds {table}"));
+            }
+            _ => {}
+        }
+    }
+
+    fn take_file(&mut self, file: &str) {
+        if file.contains("://") {
+            self.always.insert(format!("reads {file}, whose version is unknown"));
+        } else if !file.is_empty() {
+            self.files.insert(file.to_owned());
+        }
+    }
+}
+
+/// Functions that read a file or another database.
+fn is_reader(name: &str) -> bool {
+    name.starts_with("read_")
+        || name.ends_with("_scan")
+        || matches!(
+            name,
+            "st_read"
+                | "sniff_csv"
+                | "glob"
+                | "parquet_metadata"
+                | "parquet_schema"
+                | "parquet_file_metadata"
+        )
+}
+
+fn name_of(word: &Word) -> Option<&str> {
+    match word {
+        Word::Name(name) => Some(name),
+        _ => None,
+    }
+}
+
+/// An argument by its name or its place.
+fn argument<'c, 'a>(call: &'c Call<'a>, name: &str, at: usize) -> Option<&'c Literal<'a>> {
+    let named = call.arguments.iter().find(|(other, _)| *other == Some(name)).map(|(_, value)| value);
+    named.or_else(|| call.positional().nth(at))
+}
+
+fn code_of(call: &Call<'_>, text: &str) -> String {
+    let words = tokens(text, call.place.clone(), false);
+    words.iter().map(|(_, place)| &text[place.clone()]).collect::<Vec<_>>().join(" ")
+}
+
+fn set(key: &str, value: &Literal<'_>, call: &Call<'_>, text: &str) -> Set {
+    json(value).map_or_else(|| Set::Expression(expression(key, call, text)), Set::Value)
+}
+
+/// The expression that `key` is set to; the whole call where it cannot be cut out.
+fn expression(key: &str, call: &Call<'_>, text: &str) -> String {
+    let words = tokens(text, call.place.clone(), false);
+    let start = words.windows(2).position(|pair| {
+        matches!((&pair[0].0, &pair[1].0), (Token::Name(name) | Token::Text(name), Token::Mark('=' | ':')) if *name == key)
+    });
+    let Some(start) = start else { return code_of(call, text) };
+    let mut depth = 0_usize;
+    let mut found = Vec::new();
+    for (token, place) in &words[start + 2..] {
+        match token {
+            Token::Mark('(' | '[' | '{') => depth += 1,
+            Token::Mark(')' | ']' | '}' | ',') if depth == 0 => break,
+            Token::Mark(')' | ']' | '}') => depth -= 1,
+            _ => {}
+        }
+        found.push(&text[place.clone()]);
+    }
+    found.join(" ")
+}
+
+/// A literal as a value; `None` where part of it depends on the run.
+fn json(value: &Literal<'_>) -> Option<serde_json::Value> {
+    Some(match value {
+        Literal::Text(text) => (*text).into(),
+        Literal::Number(number) => {
+            serde_json::from_str(number).unwrap_or_else(|_| serde_json::Value::String((*number).to_owned()))
+        }
+        Literal::Truth(truth) => (*truth).into(),
+        Literal::Nothing => serde_json::Value::Null,
+        Literal::List(items) => items.iter().map(json).collect::<Option<Vec<_>>>()?.into(),
+        Literal::Pairs(pairs) => {
+            let mut map = BTreeMap::new();
+            for (key, value) in pairs {
+                map.insert(key.text()?.to_owned(), json(value)?);
+            }
+            serde_json::Value::Object(map.into_iter().collect())
+        }
+        Literal::Dynamic => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &str) -> Unit {
+        sql(text, Dialect::DuckDb)
+    }
+
+    #[test]
+    fn reads_are_found() {
+        let unit = of("{{ config(materialized='table', tags=['a']) }}
+            -- depends_on: {{ ref('hint') }}
+            select {{ f(x) }}, '{{ var(\"v\", 1) }}', current_date, t.now, random()
+            from {{ ref('p', 'a', v=2) }} join {{ source('s', 't') }} on {{ env_var('E') }}
+            {% if target.name == 'x' %} where {{ adapter.dispatch('d', 'pkg')() }} {% endif %}");
+        assert_eq!(unit.refs.iter().next(), Some(&(Some("p".into()), "a".into(), Some("2".into()))));
+        assert_eq!(unit.hints.len(), 1);
+        assert_eq!(unit.sources.iter().next(), Some(&("s".into(), "t".into())));
+        assert!(unit.vars.contains("v") && unit.envs.contains("E") && unit.target.contains("name"));
+        assert!(unit.names.contains("f") && !unit.exact_names.contains("f"));
+        assert_eq!(unit.clocks.iter().collect::<Vec<_>>(), ["current_date"]);
+        assert_eq!(unit.random.len(), 1);
+        assert_eq!(unit.dispatches.iter().next(), Some(&("d".into(), Some("pkg".into()))));
+        assert_eq!(unit.config[0], ("materialized".into(), Set::Value("table".into())));
+        assert!(unit.coarse.is_empty() && unit.always.is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_known_is_coarse_or_always() {
+        for text in ["{{ ref(x) }}", "{{ var(x) }}", "{{ context['a'] }}", "{{ adapter.dispatch(x)() }}"] {
+            assert_eq!(of(text).coarse.len(), 1, "{text}");
+        }
+        for text in [
+            "select * from raw.orders",
+            "select * from read_csv({{ x }})",
+            "select * from 's3://b/x.csv'",
+            "{% set r = run_query('select a from information_schema.tables') %}",
+        ] {
+            assert_eq!(of(text).always.len(), 1, "{text}");
+        }
+        for text in [
+            "select extract(day from t.d) from {{ ref('x') }}",
+            "select a is distinct from t.b from x",
+            "select * from 'a.csv' join read_csv('b.csv', header = true) using (id)",
+        ] {
+            assert!(of(text).always.is_empty(), "{text} {:?}", of(text).always);
+        }
+        assert_eq!(of("from 'a.csv' join read_csv(['b.csv', 'c.csv'])").files.len(), 3);
+    }
+
+    #[test]
+    fn white_space_of_a_macro_counts_where_it_ends_up_between_quotes() {
+        assert!(of("select '{{ m() }}'").exact_names.contains("m"));
+        assert!(of("{% set x = m() %} select '{{ x }}'").exact_names.contains("m"));
+        assert!(of("{% if m() == 'x' %}{% endif %}").exact_names.contains("m"));
+        assert!(!of("{% set x = m() %} select {{ x }}").exact_names.contains("m"));
+    }
+}
