@@ -16,7 +16,7 @@ use super::{
     Columns, Contents, Relation, Row, Statement, Table, Warehouse, as_comments, columns, literal, quote,
 };
 use crate::core::environment::{Droppable, Name, REGISTRY};
-use crate::core::ledger::{MARK, is_ledger, tables};
+use crate::core::ledger::{MARK, tables};
 use crate::core::{context, lock};
 use crate::system::dialogue;
 

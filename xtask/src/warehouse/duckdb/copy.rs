@@ -23,7 +23,9 @@ impl DuckDb {
             if !rest.is_empty() {
                 change.push(Statement::sql(format!("create schema if not exists {}", quote(&to))));
             }
-            change.extend(self.copied_schema(&from, &to, |name| rest.is_empty() && is_ledger(name) && name != STATE)?);
+            change.extend(
+                self.copied_schema(&from, &to, |name| rest.is_empty() && is_ledger(name) && name != STATE)?,
+            );
         }
         Ok(change)
     }
