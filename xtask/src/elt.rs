@@ -314,7 +314,10 @@ fn build(
         Ok(ended) => record::ended(warehouse, run, artifacts_folder, &redactor, &ended, &seen, begun),
         Err(error) => {
             if is_provisioned {
-                record::could_not_start(warehouse, run, begun, &error)?;
+                // What stopped the run is worth more than that it could not be recorded.
+                if let Err(unrecorded) = record::could_not_start(warehouse, run, begun, &error) {
+                    tracing::warn!("{unrecorded:#}");
+                }
             }
             Err(error)
         }

@@ -171,13 +171,16 @@ fn live(name: &str) {
         let model = first_model(&case.small.path(project));
         let text = fs::read_to_string(&model).expect("a model");
         fs::write(&model, format!("{text}\n-- edited\n")).expect("written");
+        let commented = case.elt(project, "issue_1", &[]);
+        assert_eq!(commented["dbt_started"], false, "{name}: a comment changes nothing");
+        fs::write(&model, format!("select * from (\n{text}\n) as edited\n")).expect("written");
         assert_eq!(
             case.elt(project, "issue_1", &[])["dbt_started"],
             true,
             "{name}: {} changed",
             model.display()
         );
-        assert_eq!(contents(&database), theirs, "{name}: a comment changes no row");
+        assert_eq!(contents(&database), theirs, "{name}: a query around it changes no row");
         fs::write(&model, text).expect("written");
 
         case.elt(project, "issue_2", &["--base", "issue_1"]);

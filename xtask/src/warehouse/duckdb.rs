@@ -88,7 +88,10 @@ impl DuckDb {
         let results = serde_json::Deserializer::from_slice(&output.stdout)
             .into_iter::<Vec<Row>>()
             .collect::<Result<_, _>>()
-            .context("failed to read duckdb's JSON")?;
+            .with_context(|| {
+                let said = String::from_utf8_lossy(&output.stdout);
+                format!("failed to read duckdb's JSON: {}", said.chars().take(300).collect::<String>())
+            })?;
         Ok(Ok(results))
     }
 
