@@ -38,6 +38,11 @@ fn installed() -> Option<&'static Path> {
     FOLDER.as_deref()
 }
 
+/// The same for tests of other things, which are quicker with dbt v2.
+pub(crate) fn folder() -> Option<PathBuf> {
+    installed().map(Path::to_path_buf)
+}
+
 /// `cargo xtask …` in a checkout that has dbt v2, on a machine without any Python.
 fn command(checkout: &Checkout, folder: &Path, args: &[&str]) -> Command {
     let mut command = checkout.command(args);

@@ -25,6 +25,7 @@ mod schema;
 mod secrets;
 mod seed;
 mod snowflake;
+mod state;
 mod support;
 mod wanted;
 mod workflows;

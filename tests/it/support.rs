@@ -242,7 +242,7 @@ pub(crate) fn sql_in(database: &Path, sql: &str) -> Vec<Value> {
 }
 
 /// The engine's program, as the stamp of the shared environment names it.
-fn duckdb() -> PathBuf {
+pub(crate) fn duckdb() -> PathBuf {
     let venv = environment();
     let mut folders = vec![venv.join("lib")];
     while let Some(folder) = folders.pop() {

@@ -513,6 +513,9 @@ class Cursor(FakeSnowflakeCursor):
                 error = exp.Anonymous(this="error", expressions=[exp.Literal.string("[100051] Division by zero")])
                 node.set("expression", exp.Case(ifs=[exp.If(this=zero, true=error)], default=divisor.copy()))
             return node
+        if type(node).__name__ == "HashAgg" or isinstance(node, exp.Anonymous) and node.name.upper() == "HASH_AGG":
+            # An order-free hash of all rows; what asks for one calls its table t.
+            return exp.Sum(this=exp.Anonymous(this="hash", expressions=[exp.column("t")]))
         if isinstance(node, exp.TryCast) and node.to.this in (
             exp.DataType.Type.TIMESTAMP,
             exp.DataType.Type.TIMESTAMPNTZ,

@@ -136,8 +136,19 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
         packages.install(&plan.invocation, &plan.profile, &opened.dbt)?;
         plan.packages = None;
     }
-    let mut keeper =
-        keeper(args, &project, &plan, &opened.place, run.dbt_version.as_deref(), warehouse.as_mut())?;
+    let versions = opened.dbt.versions(opened.place.adapter().kind());
+    let mut keeper = keeper(args, &project, &plan, &opened.place, &versions, warehouse.as_mut())?;
+    if let Some(refusal) = keeper.refusal() {
+        match args.format {
+            Format::Json => {
+                console::print_json(&serde_json::json!({
+                    "schema": args.schema, "status": "fail", "dbt_started": false, "message": refusal,
+                }))?;
+            }
+            Format::Human => console::print(&(refusal + "\n"))?,
+        }
+        return Ok(Outcome::Findings);
+    }
     let same =
         if keeper.starts_nothing() { ledger::last_build(warehouse.as_mut(), keeper.origin())? } else { None };
     let mut built = if let Some(same) = &same {
@@ -171,7 +182,7 @@ fn keeper(
     project: &Project,
     plan: &Plan,
     place: &Place,
-    dbt_version: Option<&str>,
+    versions: &str,
     warehouse: &mut dyn Warehouse,
 ) -> Result<state::Keeper> {
     let asked = state::Asked {
@@ -182,6 +193,7 @@ fn keeper(
         seeds: args.seeds.as_deref(),
         force: args.force,
         full_refresh: args.full_refresh,
+        changed: plan.changed,
         base: args.purpose.base.as_ref(),
         found: match (plan.is_new, plan.has_ledger) {
             (true, _) => state::Found::Nothing,
@@ -189,8 +201,7 @@ fn keeper(
             (false, true) => state::Found::WithLedger,
         },
     };
-    let facts =
-        state::facts(&asked, place, &plan.profile, dbt_version.unwrap_or_default(), &warehouse.database());
+    let facts = state::facts(&asked, place, &plan.profile, versions, &warehouse.database());
     state::Keeper::read(&asked, project.folder(), facts, warehouse)
 }
 
@@ -208,8 +219,8 @@ fn dry_run(args: &Args, repo: &Repo, project: &Project, place: &Place) -> Result
     let tag = ledger::query_tag(Some(args.schema.as_str()), Some(run_id), "elt");
     let (mut warehouse, is_installed) = place.look(repo, &tag)?;
     let plan = plan(args, repo, project, place, run_id, warehouse.as_mut())?;
-    let version = place.dbt_version(repo)?;
-    let keeper = keeper(args, project, &plan, place, version.as_deref(), warehouse.as_mut())?;
+    let versions = place.dbt_versions(repo)?.unwrap_or_default();
+    let keeper = keeper(args, project, &plan, place, &versions, warehouse.as_mut())?;
     if args.explain {
         return explain(&keeper, args.format);
     }
@@ -246,6 +257,7 @@ fn plan(
         boundary: place.boundary(&args.schema, project.folder()),
         profile,
         packages: Packages::wanted(project)?,
+        changed: policy.incremental.changed(args.schema.kind()),
     })
 }
 

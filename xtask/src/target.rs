@@ -243,9 +243,9 @@ impl Place {
         Boundary { schema: schema.clone(), database, extent: Extent::Family, files }
     }
 
-    /// The version of the dbt that is installed for the target. Installs nothing.
-    pub(crate) fn dbt_version(&self, repo: &Repo) -> Result<Option<String>> {
-        Ok(Dbt::find(repo, self.driver())?.as_ref().and_then(Dbt::version).map(str::to_owned))
+    /// The versions of the dbt that is installed for the target. Installs nothing.
+    pub(crate) fn dbt_versions(&self, repo: &Repo) -> Result<Option<String>> {
+        Ok(Dbt::find(repo, self.driver())?.map(|dbt| dbt.versions(self.adapter().kind())))
     }
 
     /// The folder of the installed packages, if they hold what the target needs. Installs nothing.

@@ -17,6 +17,36 @@ pub(crate) struct Environments {
     pub(crate) snowflake: Snowflake,
     pub(crate) lifetime: Lifetime,
     pub(crate) dbt: Dbt,
+    pub(crate) incremental: Incremental,
+}
+
+/// What happens to an incremental model whose definition changed: its rows were made by the old one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Changed {
+    /// It is built from nothing, as a new environment would have it.
+    FullRefresh,
+    /// Nothing is built, and the command to type is shown.
+    Stop,
+    /// New rows are added by the new definition; old rows stay.
+    Run,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Incremental {
+    changed: Option<Changed>,
+}
+
+impl Incremental {
+    /// What is set, or else the usual: history of prod and dev may be irreplaceable, other environments can be dropped.
+    pub(crate) fn changed(&self, kind: Kind) -> Changed {
+        let usual = match kind {
+            Kind::Prod | Kind::Dev => Changed::Stop,
+            _ => Changed::FullRefresh,
+        };
+        self.changed.unwrap_or(usual)
+    }
 }
 
 /// What `[dbt] engine` and `XTASK_DBT_ENGINE` ask for.

@@ -3,7 +3,7 @@
 //! `choose` decides from what is set and what is installed; it touches nothing, so `doctor` and `--dry-run` show the
 //! same choice that a run makes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
 use anyhow::{Context as _, Result, bail};
@@ -130,6 +130,20 @@ impl Engine {
         }
     }
 
+    /// The versions of dbt and of its adapter without their last parts, such as `1.11 duckdb 1.10`: a patch of either
+    /// builds the same.
+    pub(crate) fn versions(&self, adapter: &str) -> String {
+        let minor = |version: &str| version.split('.').take(2).collect::<Vec<_>>().join(".");
+        let mut text = minor(self.version().unwrap_or_default());
+        // The second generation has its adapters built in.
+        if let Self::V1(python) = self
+            && let Some(version) = python.packages().and_then(|folder| installed(&folder, adapter))
+        {
+            text.extend([" ", adapter, " ", &minor(&version)]);
+        }
+        text
+    }
+
     /// DuckDB's program.
     pub(crate) fn duckdb(&self) -> PathBuf {
         match self {
@@ -226,6 +240,15 @@ fn wanted(repo: &Repo) -> Result<Option<Kind>> {
     }
     let wheel = Environments::load(repo).context("failed to choose a dbt")?.dbt.wheel;
     Ok(Some(if wheel { Kind::Wheel } else { Kind::Release }))
+}
+
+/// The version of an adapter in a folder of Python packages.
+fn installed(packages: &Path, adapter: &str) -> Option<String> {
+    let start = format!("dbt_{adapter}-");
+    std::fs::read_dir(packages).ok()?.flatten().find_map(|entry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        Some(name.strip_prefix(&start)?.strip_suffix(".dist-info")?.to_owned())
+    })
 }
 
 #[cfg(test)]

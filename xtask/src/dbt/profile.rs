@@ -63,6 +63,14 @@ pub(crate) enum Adapter<'a> {
 }
 
 impl Adapter<'_> {
+    /// As dbt names it.
+    pub(crate) fn kind(self) -> &'static str {
+        match self {
+            Self::DuckDb => "duckdb",
+            Self::Snowflake { .. } => "snowflake",
+        }
+    }
+
     /// The name of the target, which templates read as `target.name`.
     pub(crate) fn target(self) -> &'static str {
         match self {

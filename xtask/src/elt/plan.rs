@@ -10,6 +10,7 @@ use super::Args;
 use crate::core::context;
 use crate::core::environment::Name;
 use crate::core::ledger;
+use crate::core::policy::Changed;
 use crate::dbt::boundary::Boundary;
 use crate::dbt::packages::Packages;
 use crate::dbt::profile::Profile;
@@ -34,6 +35,8 @@ pub(super) struct Plan {
     pub(super) invocation: Invocation,
     /// The packages to install first.
     pub(super) packages: Option<Packages>,
+    /// What happens to incremental models whose definition changed.
+    pub(super) changed: Changed,
 }
 
 /// The one dbt command of a run.

@@ -21,6 +21,7 @@ use self::witness::{Key, Seen, data_versions, key, witnesses};
 use super::record::Reused;
 use crate::core::environment::Name;
 use crate::core::ledger;
+use crate::core::policy::Changed;
 use crate::dbt::artifacts::{self, Manifest, RunResult, RunResults};
 use crate::dbt::profile::Profile;
 use crate::dbt::runner::{Ended, Invocation};
@@ -49,6 +50,8 @@ pub(super) struct Keeper {
     /// A selection that only dbt understands.
     foreign: Option<String>,
     full_refresh: bool,
+    /// What happens to incremental models whose definition changed.
+    changed: Changed,
     /// The base that the environment is going to be copied from, and the nodes whose relations come with it.
     copied: Option<Copied>,
     /// Whether the ledger can be written before dbt starts.
@@ -74,6 +77,7 @@ pub(super) struct Asked<'a> {
     pub(super) seeds: Option<&'a Path>,
     pub(super) force: bool,
     pub(super) full_refresh: bool,
+    pub(super) changed: Changed,
     /// What a new environment is copied from.
     pub(super) base: Option<&'a Name>,
     pub(super) found: Found,
@@ -93,13 +97,11 @@ pub(super) fn facts(
     asked: &Asked<'_>,
     place: &Place,
     settings: &Profile,
-    dbt_version: &str,
+    versions: &str,
     database: &str,
 ) -> Facts {
     let is_local = matches!(place, Place::Local { .. });
     let schema = asked.schema.as_str();
-    // A patch of dbt builds the same.
-    let minor: Vec<&str> = dbt_version.split('.').take(2).collect();
     Facts {
         target: settings.target.to_owned(),
         adapter: if is_local { "duckdb" } else { "snowflake" }.to_owned(),
@@ -110,7 +112,7 @@ pub(super) fn facts(
         vars: asked.vars.map(str::to_owned),
         environment: std::env::vars().collect(),
         seeds: asked.seeds.map(Path::to_path_buf),
-        engine: minor.join("."),
+        engine: versions.to_owned(),
         period: ledger::now().strftime("%F").to_string(),
         key: asked.run_id.to_owned(),
     }
@@ -188,6 +190,7 @@ impl Keeper {
             decision: Decision::default(),
             foreign: None,
             full_refresh: asked.full_refresh,
+            changed: asked.changed,
             copied: None,
             has_ledger,
             results: Vec::new(),
@@ -250,6 +253,32 @@ impl Keeper {
         self.copied.as_ref().map_or(&self.schema, |copied| &copied.base)
     }
 
+    /// Why nothing may be built: incremental models that would have to be built from nothing.
+    pub(super) fn refusal(&self) -> Option<String> {
+        if self.changed != Changed::Stop || self.full_refresh {
+            return None;
+        }
+        let refreshed = self.decision.verdicts.iter().filter(|(_, verdict)| verdict.refresh);
+        let models: Vec<&Definition> = refreshed
+            .filter(|(id, _)| self.definitions.is_incremental(id))
+            .filter_map(|(id, _)| self.definitions.all.get(id))
+            .collect();
+        let lines: Vec<String> =
+            models.iter().map(|model| format!("\n  {} ({})", model.name, model.path)).collect();
+        let names: Vec<&str> = models.iter().map(|model| model.name.as_str()).collect();
+        (!models.is_empty()).then(|| {
+            format!(
+                "nothing was built: the rows of these incremental models of {} were made by another definition:{}\n\
+                 To build them from nothing: cargo xtask elt --schema {} --full-refresh --select \"{}\"\n\
+                 To keep their rows and add new ones: set changed = \"run\" under [incremental] in policies/environments.toml",
+                self.schema,
+                lines.concat(),
+                self.schema,
+                names.join(" ")
+            )
+        })
+    }
+
     /// What dbt is asked to build first: `asked` as it was given, or the nodes that are certain.
     pub(super) fn selection(&self, asked: Option<&str>) -> Vec<String> {
         let mut words = Vec::new();
@@ -283,6 +312,14 @@ impl Keeper {
 
     fn decide(&mut self) {
         self.decision = decide(&self.definitions, &self.records, &self.observed, &self.attempts);
+        if self.changed == Changed::Run {
+            for (id, verdict) in &mut self.decision.verdicts {
+                if verdict.refresh && self.definitions.is_incremental(id) {
+                    verdict.refresh = false;
+                    verdict.reasons.push("old rows stay, as policies/environments.toml sets".to_owned());
+                }
+            }
+        }
         if self.attempts.only.is_some() || self.foreign.is_some() {
             // A part of the project says nothing about what is gone from the rest.
             self.decision.removed.clear();
@@ -436,7 +473,7 @@ impl Keeper {
         }
         let folders = select::folders(&self.definitions);
         let names = |of: &[&Definition]| -> Vec<String> {
-            let mut names: Vec<String> = of.iter().map(|d| select::selector(d, &folders)).collect();
+            let mut names: Vec<String> = of.iter().map(|d| self.selector(d, &folders)).collect();
             names.sort();
             names.dedup();
             names
@@ -558,9 +595,37 @@ impl Keeper {
             return Some(unique_id.to_owned());
         }
         let short = unique_id.rsplit_once('.')?.0;
-        (manifest.generic_test(unique_id).is_some() || unique_id.starts_with("test."))
-            .then(|| short.to_owned())
-            .filter(|id| self.definitions.all.contains_key(id))
+        if manifest.generic_test(unique_id).is_none() && !unique_id.starts_with("test.") {
+            return None;
+        }
+        if self.definitions.all.contains_key(short) {
+            return Some(short.to_owned());
+        }
+        // A test of the same parts in another order: engines differ in how they list mappings.
+        let sorted = |name: &str| {
+            let mut parts: Vec<String> = name.split('_').map(str::to_owned).collect();
+            parts.sort_unstable();
+            parts
+        };
+        let wanted = sorted(short);
+        let tests = self.definitions.all.values().filter(|definition| definition.kind == "test");
+        let mut found = tests.filter(|definition| sorted(&definition.id) == wanted);
+        found.next().filter(|_| found.next().is_none()).map(|definition| definition.id.clone())
+    }
+
+    /// How dbt is asked for a node: by the name that dbt itself gave it, as far as that is known.
+    fn selector(&self, definition: &Definition, folders: &BTreeSet<&str>) -> String {
+        let known = self.records.get(&definition.id).and_then(|record| record.unique_id.as_deref());
+        if definition.kind == "test"
+            && let Some((id, _)) = known.and_then(|id| id.rsplit_once('.'))
+            && id != definition.id
+            && let Some(name) = id.splitn(3, '.').nth(2)
+            && known != Some(definition.id.as_str())
+        {
+            let fqn = definition.fqn.iter().rev().skip(1).rev().cloned().chain([name.to_owned()]);
+            return select::selector(&Definition { fqn: fqn.collect(), ..definition.clone() }, folders);
+        }
+        select::selector(definition, folders)
     }
 
     fn record(&mut self, warehouse: &mut dyn Warehouse, ended: &BTreeMap<String, RunResult>) -> Result<()> {

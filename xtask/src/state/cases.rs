@@ -72,6 +72,7 @@ struct Edit {
     append: Option<String>,
     write: Option<String>,
     rename: Option<String>,
+    remove: bool,
 }
 
 fn data(name: &str) -> String {
@@ -102,6 +103,9 @@ fn apply(root: &Path, edit: &Edit, case: &str) {
         return write(&root.join(to), &text);
     }
     let path: PathBuf = root.join(&edit.file);
+    if edit.remove {
+        return fs::remove_file(&path).expect("removed");
+    }
     if let Some(text) = &edit.write {
         return write(&path, text);
     }

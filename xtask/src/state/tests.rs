@@ -161,12 +161,13 @@ fn read(item: &Yaml) -> Option<Asked<'_>> {
 }
 
 /// The name that dbt makes of a test, its subject and its arguments.
-fn full_name(asked: &Asked<'_>, subject: &Subject<'_>, column: Option<&str>) -> String {
+/// As dbt names it. Its second generation takes the entries of a mapping by their keys, not as they are written.
+fn full_name(asked: &Asked<'_>, subject: &Subject<'_>, column: Option<&str>, is_v2: bool) -> String {
     if let Some(name) = asked.custom_name {
         return name.to_owned();
     }
     let mut parts: BTreeMap<&str, Vec<String>> =
-        asked.arguments.iter().map(|(name, value)| (*name, argument_texts(value))).collect();
+        asked.arguments.iter().map(|(name, value)| (*name, argument_texts(value, is_v2))).collect();
     if let Some(column) = column {
         parts.insert("column_name", vec![column.to_owned()]);
     }
@@ -176,10 +177,16 @@ fn full_name(asked: &Asked<'_>, subject: &Subject<'_>, column: Option<&str>) -> 
     format!("{namespace}{source}{}_{}_{clean}", asked.name, subject.name)
 }
 
-fn argument_texts(value: &Yaml) -> Vec<String> {
+fn argument_texts(value: &Yaml, is_v2: bool) -> Vec<String> {
     match &value.value {
         Value::Sequence(items) => items.iter().map(|item| python_text(&plain(item))).collect(),
-        Value::Mapping(entries) => entries.iter().map(|(_, item)| python_text(&plain(item))).collect(),
+        Value::Mapping(entries) => {
+            let mut entries: Vec<&(Yaml, Yaml)> = entries.iter().collect();
+            if is_v2 {
+                entries.sort_by_key(|(key, _)| key.text().map(str::to_owned));
+            }
+            entries.into_iter().map(|(_, item)| python_text(&plain(item))).collect()
+        }
         Value::Scalar { .. } => vec![python_text(&plain(value))],
     }
 }
@@ -212,7 +219,7 @@ fn define(
 ) -> Option<Definition> {
     let asked = read(item)?;
     let column_name = column.and_then(|column| column.get("name")).and_then(Yaml::text);
-    let name = full_name(&asked, subject, column_name);
+    let name = full_name(&asked, subject, column_name, definer.facts.is_v2());
     let package_name = &definer.files.packages[subject.package].name;
     let id = format!("test.{package_name}.{name}");
     let mut definition = definer.blank(id, Kind::Test, &name, subject.package, subject.path);
@@ -378,12 +385,12 @@ mod cases {
     use super::*;
     use crate::core::yaml;
 
-    fn name(item: &str, subject: &str, column: Option<&str>) -> String {
+    fn name_of(item: &str, subject: &str, column: Option<&str>, is_v2: bool) -> String {
         let item = yaml::parse_one(item).expect("YAML").expect("a document");
         let is_source = subject.starts_with("src");
         let subject =
             Subject { id: "", name: subject.to_owned(), is_source, package: 0, path: "", folders: &[] };
-        full_name(&read(&item).expect("a test"), &subject, column)
+        full_name(&read(&item).expect("a test"), &subject, column, is_v2)
     }
 
     #[test]
@@ -408,7 +415,12 @@ mod cases {
             ("not_empty", "m", None, "not_empty_m_"),
             ("unique: {name: mine}", "m", Some("id"), "mine"),
         ] {
-            assert_eq!(name(item, subject, column), expected, "{item}");
+            for is_v2 in [false, true] {
+                assert_eq!(name_of(item, subject, column, is_v2), expected, "{item}");
+            }
         }
+        let mapping = "same: {parts: {b: one, a: two}}";
+        assert_eq!(name_of(mapping, "m", None, false), "same_m_one__two");
+        assert_eq!(name_of(mapping, "m", None, true), "same_m_two__one");
     }
 }

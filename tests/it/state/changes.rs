@@ -1,0 +1,122 @@
+//! Changes that only a real warehouse shows: by hand, by plain dbt, by a killed run, in a copy.
+
+use super::{FILES, Project, names, picture};
+
+#[test]
+fn what_was_changed_by_hand_is_built_again_and_nothing_else() {
+    let project = Project::new(&[]);
+    project.elt("issue_1", &[]);
+    assert_eq!(project.due("issue_1", &[]), Vec::<String>::new());
+    let before = picture(&project, "issue_1");
+    for (sql, built) in [
+        ("update issue_1.totals set n = n + 1 where kind = 'a'", "totals"),
+        ("drop table issue_1.last", "last"),
+        ("create or replace view issue_1.of_totals as select 'x' as kind, 1 as total", "of_totals"),
+        ("alter table issue_1.big alter column id drop not null", "big"),
+        ("update issue_1.items set v = 0 where id = 1", "items"),
+    ] {
+        project.sql("issue_1", sql);
+        let report = project.elt("issue_1", &[]);
+        let nodes = report["nodes"].as_array().expect("nodes");
+        let tests = nodes.iter().filter(|node| node["kind"] == "test").map(|node| &node["name"]);
+        let tests: Vec<&serde_json::Value> = tests.collect();
+        let models: Vec<String> =
+            names(&report).into_iter().filter(|name| !tests.iter().any(|test| *test == name)).collect();
+        assert_eq!(models, [built], "{sql}");
+        assert_eq!(picture(&project, "issue_1"), before, "{sql}");
+    }
+}
+
+#[test]
+fn children_follow_only_if_the_data_changed() {
+    let project = Project::new(&[]);
+    project.elt("issue_1", &[]);
+    let totals = FILES.iter().find(|(path, _)| path.ends_with("totals.sql")).expect("a model").1;
+    project.small.write("dbt/models/totals.sql", totals.replace("sum(v)", "sum(v + 0)"));
+    let report = project.elt("issue_1", &[]);
+    assert_eq!(names(&report), ["not_null_totals_kind", "totals", "totals_are_whole", "unique_totals_kind"]);
+    let reused = report["reused"].as_array().expect("reused");
+    assert!(reused.iter().any(|node| node["name"] == "leaf" && node["status"] == "reused"), "{report:#}");
+
+    project.small.write("dbt/models/totals.sql", totals.replace("sum(v)", "sum(v) + 1"));
+    let report = project.elt("issue_1", &[]);
+    for name in ["totals", "joined", "leaf"] {
+        assert!(names(&report).iter().any(|other| other == name), "{name}: {report:#}");
+    }
+    assert!(!names(&report).iter().any(|name| name == "last"), "{report:#}");
+}
+
+#[test]
+fn a_selection_leaves_the_rest_as_it_is() {
+    let project = Project::new(&[]);
+    project.elt("issue_1", &[]);
+    project.small.write("dbt/macros/plus.sql", "{% macro plus() %}+ 2{% endmacro %}\n");
+    project.small.write("dbt/models/other.sql", "{{ config(materialized='table') }} select 5 as one\n");
+    let report = project.elt("issue_1", &["--select", "other"]);
+    assert_eq!(names(&report), ["other"]);
+    let due = project.due("issue_1", &[]);
+    assert!(due.iter().any(|name| name == "stg_items"), "the rest is not current: {due:?}");
+    assert!(due.iter().any(|name| name == "last"), "what reads it has other data: {due:?}");
+}
+
+#[test]
+fn a_relation_whose_node_is_gone_is_listed_and_removed() {
+    let project = Project::new(&[]);
+    project.elt("issue_1", &[]);
+    project.sql("issue_1", "create table issue_1.mine as select 1 as a");
+    std::fs::rename(project.small.path("dbt/models/last.sql"), project.small.path("dbt/models/final.sql"))
+        .expect("renamed");
+    let explained = project.run(&["elt", "--schema", "issue_1", "--explain"]).expect(0).stdout;
+    assert!(explained.contains("remove  issue_1.last"), "{explained}");
+    assert!(!explained.contains("mine"), "{explained}");
+    let report = project.elt("issue_1", &[]);
+    assert!(names(&report).contains(&"final".to_owned()), "{report:#}");
+    let left = project.sql(
+        "issue_1",
+        "select table_name as t from duckdb_tables() where schema_name = 'issue_1' and table_name in ('last', 'final', 'mine') order by 1",
+    );
+    assert_eq!(left, [serde_json::json!({"t": "final"}), serde_json::json!({"t": "mine"})]);
+}
+
+#[test]
+fn a_new_environment_builds_only_what_differs_from_its_base() {
+    let project = Project::new(&[]);
+    project.elt("issue_1", &[]);
+    project.small.write(
+        "dbt/models/last.sql",
+        "{{ config(materialized='table') }} select one + 3 as two from {{ ref('other') }}\n",
+    );
+    let report = project.elt("issue_2", &["--base", "issue_1"]);
+    // Views are made anew, since copied ones would read the base.
+    let built = names(&report);
+    for name in ["last", "of_totals", "stg_items"] {
+        assert!(built.iter().any(|other| other == name), "{name}: {built:?}");
+    }
+    for name in ["items", "big", "totals", "joined", "kept", "leaf", "other"] {
+        assert!(!built.iter().any(|other| other == name), "{name}: {built:?}");
+    }
+    project.elt("issue_3", &["--base", "none"]);
+    assert_eq!(blank(picture(&project, "issue_2")), blank(picture(&project, "issue_3")));
+    assert_eq!(project.due("issue_2", &[]), Vec::<String>::new());
+}
+
+fn blank(picture: Vec<Vec<serde_json::Value>>) -> String {
+    format!("{picture:#?}").replace("issue_2", "X").replace("issue_3", "X")
+}
+
+#[test]
+fn a_changed_incremental_model_is_handled_as_the_policy_says() {
+    let project = Project::new(&[]);
+    project.elt("dev", &[]);
+    let kept = FILES.iter().find(|(path, _)| path.ends_with("kept.sql")).expect("a model").1;
+    project.small.write("dbt/models/kept.sql", kept.replace("select id, v", "select id, v + 1 as v"));
+    let stopped = project.run(&["elt", "--schema", "dev"]).expect(1);
+    assert!(stopped.stdout.contains("--full-refresh --select \"kept\""), "{}", stopped.stdout);
+    let low = |project: &Project| project.sql("dev", "select min(v) as v from dev.kept")[0]["v"].clone();
+    assert_eq!(low(&project), 11, "nothing was built");
+
+    project.small.write("policies/environments.toml", "[incremental]\nchanged = \"full-refresh\"\n");
+    project.sql("dev", "insert into dev.kept values (99, 0)");
+    project.elt("dev", &[]);
+    assert_eq!(low(&project), 12, "built from nothing");
+}
