@@ -390,6 +390,7 @@ fn conclude(
 ) -> Result<Outcome> {
     let located = locate::Project { folder: project, name: repo.relative(project) };
     let details = failures::details(warehouse, &built, &located, repo);
+    let is_part = built.run.selection.is_some();
     let report = report::Report::new(warehouse.target(), built, details);
     on_actions::tell(&report)?;
     match format {
@@ -399,7 +400,7 @@ fn conclude(
             console::print(&summary::text(&report, &place.describe(repo), &project)?)?;
         }
     }
-    if report.status == Status::Success && report.nodes.is_empty() {
+    if report.status == Status::Success && report.nodes.is_empty() && (is_part || report.reused.is_empty()) {
         bail!(
             "the selection matches no node of the project, so nothing was built; `dbt ls --select …` lists matches"
         );

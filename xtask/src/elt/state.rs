@@ -478,9 +478,16 @@ impl Keeper {
             names.dedup();
             names
         };
+        // To dbt, a test of a node that is left out is left out too.
+        let left_out: BTreeSet<&str> = rest.iter().map(|d| d.id.as_str()).collect();
+        let is_lost = |test: &&&Definition| {
+            let mut read = test.parents.iter().chain(&test.attached);
+            test.is_test() && read.any(|id| left_out.contains(id.as_str()))
+        };
+        let loses_tests = chosen.iter().any(|definition| is_lost(&definition));
         let (chosen, rest) = (names(&chosen), names(&rest));
         let length = |names: &[String]| names.iter().map(|name| name.len() + 1).sum::<usize>();
-        if length(&chosen) <= length(&rest) {
+        if loses_tests || length(&chosen) <= length(&rest) {
             args.extend(["--indirect-selection", "empty", "--select"].map(str::to_owned));
             args.extend(chosen);
         } else if length(&rest) <= LONGEST {
