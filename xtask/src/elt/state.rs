@@ -646,7 +646,7 @@ impl Keeper {
                 Some((d.id.clone(), self.seen.get(&key(schema, name))?))
             })
             .collect();
-        let data = data_versions(warehouse, &tables)?;
+        let data = data_versions(warehouse, &tables);
         let mut rows = Vec::new();
         for (id, result) in ended {
             let Some(definition) = self.definitions.all.get(id) else { continue };

@@ -12,7 +12,7 @@ use crate::state::seed;
 use crate::state::unit::{GraphUse, Ref, Unit};
 use crate::system::digest::Digest;
 
-impl<'a> Definer<'a> {
+impl Definer<'_> {
     pub(super) fn add_seed(&self, definition: &mut Definition, node: &Node) -> Result<()> {
         let given = self.facts.seeds.as_ref().filter(|_| node.package == 0);
         let file =

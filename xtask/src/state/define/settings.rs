@@ -11,7 +11,7 @@ use crate::state::project::Node;
 use crate::state::render::{self, plain};
 use crate::state::unit;
 
-impl<'a> Definer<'a> {
+impl Definer<'_> {
     pub(in crate::state) fn add_config(
         &self,
         definition: &mut Definition,
