@@ -96,11 +96,11 @@ fn a_new_environment_builds_only_what_differs_from_its_base() {
         assert!(!built.iter().any(|other| other == name), "{name}: {built:?}");
     }
     project.elt("issue_3", &["--base", "none"]);
-    assert_eq!(blank(picture(&project, "issue_2")), blank(picture(&project, "issue_3")));
+    assert_eq!(blank(&picture(&project, "issue_2")), blank(&picture(&project, "issue_3")));
     assert_eq!(project.due("issue_2", &[]), Vec::<String>::new());
 }
 
-fn blank(picture: Vec<Vec<serde_json::Value>>) -> String {
+fn blank(picture: &[Vec<serde_json::Value>]) -> String {
     format!("{picture:#?}").replace("issue_2", "X").replace("issue_3", "X")
 }
 
