@@ -1,5 +1,6 @@
 //! The launcher behind `cargo xtask`: which compiled toolkit it starts, in a small workspace of the same shape.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -79,4 +80,34 @@ fn a_toolkit_that_does_not_compile_starts_no_older_one() {
     fs::write(folder.path().join("xtask/src/lib.rs"), "pub fn main() { nonsense }\n").unwrap();
     let said = xtask(folder.path()).expect(2);
     assert!(said.stdout.is_empty() && said.stderr.contains("does not compile"), "{}", said.stderr);
+}
+
+/// `name version [features]` of every package in what cargo would compile.
+fn packages(arguments: &[&str]) -> BTreeMap<String, BTreeSet<String>> {
+    let output = Command::new("cargo")
+        .current_dir(root())
+        .args(["tree", "--locked", "--offline", "--no-dedupe", "--prefix", "none", "--format", "{p} [{f}]"])
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut packages: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for line in String::from_utf8(output.stdout).unwrap().lines() {
+        if let Some((package, features)) = line.trim_end_matches(" (*)").split_once(" [") {
+            packages.entry(package.to_owned()).or_default().insert(features.to_owned());
+        }
+    }
+    packages
+}
+
+/// A feature that only a dependency of the tests asks for makes cargo compile the package a second time, and all that
+/// use it: once for `cargo xtask`, once for `cargo test`.
+#[test]
+fn program_and_tests_share_one_compilation_of_their_dependencies() {
+    let program = packages(&["--package", "xtask", "--edges", "normal,build"]);
+    let tests = packages(&["--workspace", "--edges", "normal,build,dev"]);
+    assert!(program.len() > 100, "{} packages", program.len());
+    let differ: Vec<_> =
+        program.iter().filter(|(name, features)| tests.get(*name) != Some(features)).collect();
+    assert!(differ.is_empty(), "name the features in xtask/Cargo.toml: {differ:?}");
 }

@@ -7,6 +7,7 @@ mod audit;
 mod backtest;
 mod conformance;
 mod dbt_v2;
+mod docs;
 mod doctor;
 mod elt;
 mod engines;

@@ -6,6 +6,7 @@
 mod adopt;
 mod audit;
 mod backtest;
+mod completions;
 mod conformance;
 mod core;
 mod dbt;
@@ -19,6 +20,7 @@ mod metrics;
 mod notify;
 mod pipeline;
 mod python;
+mod reference;
 mod release;
 mod report;
 mod schema;
@@ -84,6 +86,8 @@ enum Command {
     Init(adopt::Init),
     Upgrade(adopt::Upgrade),
     Release(release::Args),
+    Completions(completions::Args),
+    Reference(reference::Args),
 }
 
 /// Runs the command line that this process was started with.
@@ -134,5 +138,7 @@ fn run_command(command: &Command, repo: &Repo) -> anyhow::Result<Outcome> {
         Command::Init(args) => args.run(repo),
         Command::Upgrade(args) => args.run(repo),
         Command::Release(args) => release::run(args, repo),
+        Command::Completions(args) => completions::run(args),
+        Command::Reference(args) => reference::run(args),
     }
 }
