@@ -1,6 +1,6 @@
 //! The documentation: the generated page is current, and every link leads to a file and a heading that exist.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -35,7 +35,7 @@ fn prose(text: &str) -> String {
 
 /// The anchors of a page, made of its headings as GitHub does.
 fn anchors(text: &str) -> BTreeSet<String> {
-    let mut anchors = BTreeSet::new();
+    let (mut anchors, mut seen) = (BTreeSet::new(), BTreeMap::<String, usize>::new());
     for line in prose(text).lines().filter(|line| line.starts_with('#')) {
         let heading = line.trim_start_matches('#').trim().to_lowercase();
         let anchor: String = heading
@@ -43,11 +43,9 @@ fn anchors(text: &str) -> BTreeSet<String> {
             .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'))
             .map(|c| if c == ' ' { '-' } else { c })
             .collect();
-        let number = (1..).map(|n| format!("{anchor}-{n}")).find(|name| !anchors.contains(name)).unwrap();
-        let is_new = anchors.insert(anchor);
-        if !is_new {
-            anchors.insert(number);
-        }
+        // GitHub numbers a heading that appears again.
+        let number = seen.entry(anchor.clone()).and_modify(|number| *number += 1).or_insert(0);
+        anchors.insert(if *number == 0 { anchor } else { format!("{anchor}-{number}") });
     }
     anchors
 }

@@ -85,7 +85,7 @@ fn usage(argument: &Arg) -> String {
     let names = argument.get_value_names().unwrap_or_default();
     let value = match names {
         [] => argument.get_id().as_str().to_uppercase(),
-        names => names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(" "),
+        names => names.iter().map(clap::builder::Str::as_str).collect::<Vec<_>>().join(" "),
     };
     match (argument.get_long(), argument.get_short()) {
         (Some(long), _) if takes_value => format!("--{long} {value}"),

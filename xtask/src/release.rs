@@ -5,14 +5,15 @@
 //! under the hash of their content, so an unpacked archive is used by exactly the checkouts that it was built from.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::system::console;
 use crate::system::outcome::Outcome;
 use crate::system::repo::{self, Repo};
+use crate::system::{console, dialogue};
 
 /// Prepare a release of the toolkit.
 #[derive(clap::Args)]
@@ -33,6 +34,9 @@ enum Command {
     /// Unpacked into target/launcher of a checkout with the same sources, it replaces the compilation there. In any
     /// other checkout it is ignored.
     Pack,
+
+    /// Create the release on GitHub with the archives in target/assets and the changelog of the version, using `gh`.
+    Publish(Publish),
 }
 
 #[derive(clap::Args)]
@@ -42,17 +46,25 @@ struct Notes {
     tag: Option<String>,
 }
 
+#[derive(clap::Args)]
+struct Publish {
+    /// The tag of the release, which must exist on GitHub.
+    #[arg(long)]
+    tag: String,
+}
+
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// For four archives of some 30 MB each.
+const UPLOAD_LIMIT: Duration = Duration::from_mins(15);
 
 pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     match &args.command {
         Command::Notes(notes) => {
             check_tag(notes.tag.as_deref())?;
-            let path = repo::toolkit().join("CHANGELOG.md");
-            let text = std::fs::read_to_string(&path)
-                .with_context(|| format!("failed to read {}", path.display()))?;
-            console::print(section(&text, VERSION)?)?;
+            console::print(section(&changelog()?, VERSION)?)?;
         }
+        Command::Publish(args) => publish(&args.tag, &repo.root().join("target").join("assets"))?,
         Command::Pack => {
             let program = std::env::current_exe().context("failed to find the running program")?;
             let archive = pack(&program, &repo.root().join("target").join("assets"))?;
@@ -60,6 +72,38 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
         }
     }
     Ok(Outcome::Clean)
+}
+
+/// Have `gh` create the release. The text goes through its stdin, never through a shell.
+fn publish(tag: &str, assets: &Path) -> Result<()> {
+    check_tag(Some(tag))?;
+    let notes = section(&changelog()?, VERSION)?.to_owned();
+    let entries =
+        std::fs::read_dir(assets).with_context(|| format!("failed to list {}", assets.display()))?;
+    let mut archives: Vec<PathBuf> = entries
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<std::io::Result<_>>()
+        .with_context(|| format!("failed to list {}", assets.display()))?;
+    archives.retain(|path| path.to_string_lossy().ends_with(".tar.gz"));
+    archives.sort();
+    if archives.is_empty() {
+        bail!("{} holds no archive; run `cargo xtask release pack` first", assets.display());
+    }
+    let mut command = std::process::Command::new("gh");
+    command
+        .args(["release", "create", tag, "--verify-tag", "--title", tag, "--notes-file", "-"])
+        .args(archives);
+    let answer = dialogue::hold(&mut command, notes.into_bytes(), UPLOAD_LIMIT)?;
+    if !answer.status.success() {
+        bail!("gh could not create the release: {}", String::from_utf8_lossy(&answer.stderr).trim());
+    }
+    console::print(String::from_utf8_lossy(&answer.stdout).trim_end())?;
+    Ok(())
+}
+
+fn changelog() -> Result<String> {
+    let path = repo::toolkit().join("CHANGELOG.md");
+    std::fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))
 }
 
 fn check_tag(tag: Option<&str>) -> Result<()> {
@@ -151,7 +195,7 @@ mod tests {
     fn the_tag_must_be_the_version() {
         check_tag(None).expect("the default");
         check_tag(Some(&format!("v{VERSION}"))).expect("the version");
-        for tag in [VERSION, "v0.0.0", "main"] {
+        for tag in [VERSION, "v0.0.0", "main", "--draft"] {
             check_tag(Some(tag)).expect_err(tag);
         }
     }
