@@ -1,4 +1,4 @@
-//! `cargo xtask schema`: make an environment, drop one, list them, and clear away what nobody needs.
+//! `cargo xtask schema`: create an environment, drop one, list them, and remove unneeded ones.
 //!
 //! A drop takes a proof (see `environment.rs`): the name, the mark in the schema and the registry must
 //! agree. What a person may not drop by accident, no flag here can drop either.
@@ -157,7 +157,7 @@ fn decide_drop(warehouse: &mut dyn Warehouse, name: &Name, state: &State) -> Res
         if !state.registered {
             bail!("the schema {name} does not exist; `cargo xtask schema list` shows which do");
         }
-        // Somebody dropped it by hand: all that is left of it is its entry.
+        // It was dropped by hand: only its entry is left.
         return Ok(vec![ledger::forget(warehouse, name)]);
     }
     if let Some(mark) = &state.mark {
@@ -213,24 +213,24 @@ fn change(
     Ok(true)
 }
 
-/// An environment as `list` tells it.
+/// An environment as `list` shows it.
 #[derive(Debug, Serialize)]
 struct Listed {
     #[serde(flatten)]
     mark: Mark,
-    /// False where the schema was dropped by hand.
+    /// False if the schema was dropped by hand.
     exists: bool,
     /// Whether `schema drop` would drop it.
     droppable: bool,
     relations: usize,
     #[serde(flatten)]
     last_run: Option<LastRun>,
-    /// Of the tables; null where one could not be measured.
+    /// Of the tables; null if one could not be measured.
     bytes: Option<i64>,
 }
 
 impl Listed {
-    /// When somebody last had a use for it.
+    /// When it was last used: its latest run, or its creation.
     fn last_used(&self) -> jiff::civil::DateTime {
         self.last_run.as_ref().map_or(self.mark.created_at, |run| run.last_run_at.max(self.mark.created_at))
     }

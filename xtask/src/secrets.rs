@@ -224,7 +224,7 @@ impl FileScanner {
     }
 }
 
-/// What a rule for leaked credentials looks for, and what to do about a hit; `None` where no rule or
+/// What a rule for leaked credentials looks for, and what to do about a hit; `None` if no rule or
 /// provider has that name.
 pub(crate) fn explain(id: &str, repo: &Repo) -> Result<Option<String>> {
     let rules = rules(repo)?;
@@ -243,7 +243,8 @@ pub(crate) fn explain(id: &str, repo: &Repo) -> Result<Option<String>> {
 }
 
 /// Takes out the findings that the repository's baseline accepts, and adds what is wrong with the
-/// baseline; returns how many were accepted, those of a `.gitleaksignore` included. `whole` says that the whole repository was looked at.
+/// baseline; returns how many were accepted, those of a `.gitleaksignore` included. `whole` says that the whole
+/// repository was scanned.
 pub(crate) fn apply_baseline(findings: &mut Vec<Finding>, repo: &Repo, whole: bool) -> Result<usize> {
     let ignored = Ignored::load(repo.root(), &rules(repo)?)?.apply(findings);
     let baseline = Baseline::load(&default_baseline(repo), false)?;

@@ -34,7 +34,7 @@ impl Table {
 /// A step of a change. `--dry-run` prints these, a run applies them: there is no third way to write.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Statement {
-    /// SQL, sent as it stands. Outside text reaches it only as a quoted [`Name`].
+    /// SQL, sent unchanged. Outside text reaches it only as a quoted [`Name`].
     Sql(String),
     /// Rows appended to a table. They travel as data, so no text in them can become SQL.
     Insert { table: Table, rows: Vec<Row> },
@@ -63,29 +63,29 @@ fn as_comments(rows: &[Row]) -> String {
     lines.flat_map(|line| ["\n-- ".to_owned(), line]).collect()
 }
 
-/// What stands in a schema, by name.
+/// The contents of a schema, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Contents {
     pub(crate) relations: Vec<String>,
-    /// The schema's own comment; `None` where there is none, or the engine keeps none.
+    /// The schema's own comment; `None` if it has none or the engine keeps none.
     pub(crate) comment: Option<String>,
 }
 
-/// What stands in a schema, by name and measured.
+/// The contents of a schema, by name and measured.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Surveyed {
     pub(crate) contents: Contents,
     pub(crate) relations: Vec<Relation>,
 }
 
-/// A table or view that stands in a schema.
+/// A table or view in a schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Relation {
     pub(crate) name: String,
     pub(crate) is_view: bool,
     /// `None` for views, whose rows would have to be computed to be counted.
     pub(crate) rows: Option<i64>,
-    /// Bytes stored; `None` for views and where the engine does not say.
+    /// Bytes stored; `None` for views and if the engine does not report them.
     pub(crate) bytes: Option<i64>,
 }
 
@@ -93,13 +93,13 @@ pub(crate) trait Warehouse {
     /// `local` or `snowflake`, as `--target` names it.
     fn target(&self) -> &'static str;
 
-    /// What and where, for people: it stands in messages.
+    /// What and where, for people: used in messages.
     fn describe(&self) -> String;
 
     /// The database that environments are schemas of.
     fn database(&self) -> String;
 
-    /// The dbt project whose environments these are, if it is known: queries are told apart by it.
+    /// The dbt project that these environments belong to, if known: it distinguishes the queries of projects.
     fn project(&self) -> Option<&str> {
         None
     }
@@ -134,24 +134,23 @@ pub(crate) trait Warehouse {
     /// The rows of one query that writes nothing.
     fn query(&mut self, sql: &str) -> Result<Vec<Row>>;
 
-    /// The rows of each of `statements`, in one call where the engine can do that.
+    /// The rows of each of `statements`, in one call if the engine can do that.
     fn query_many(&mut self, statements: &[String]) -> Result<Vec<Vec<Row>>> {
         statements.iter().map(|sql| self.query(sql)).collect()
     }
 
-    /// Those of `schemas` that exist, with what stands in them.
+    /// Those of `schemas` that exist, with their contents.
     fn contents(&mut self, schemas: &[&str]) -> Result<BTreeMap<String, Contents>>;
 
-    /// Whether `schema` exists, and the names of what stands in it.
+    /// Whether `schema` exists, and the names of what it contains.
     fn relation_names(&mut self, schema: &str) -> Result<Option<Vec<String>>> {
         Ok(self.contents(&[schema])?.remove(schema).map(|contents| contents.relations))
     }
 
-    /// What stands in `schema`, measured: exact row counts of tables, bytes where the engine says.
+    /// The contents of `schema`, measured: exact row counts of tables, and bytes if the engine reports them.
     fn measure(&mut self, schema: &Name) -> Result<Vec<Relation>>;
 
-    /// Those of `schemas` that exist, with what stands in them measured: in as few questions as the
-    /// engine allows.
+    /// Those of `schemas` that exist, with their contents measured, in as few queries as the engine allows.
     fn survey(&mut self, schemas: &[Name]) -> Result<BTreeMap<String, Surveyed>> {
         let names: Vec<&str> = schemas.iter().map(Name::as_str).collect();
         let mut all = BTreeMap::new();
@@ -169,8 +168,8 @@ pub(crate) trait Warehouse {
     /// never built does not.
     fn provision_ledger(&self, schema: &Name) -> Vec<Statement>;
 
-    /// Create the schema as a copy of `base`, with its tables and their history; `None` where there is no
-    /// such base. Views are left out: a copied view would go on reading the base.
+    /// Create the schema as a copy of `base`, with its tables and their history; `None` if there is no
+    /// such base. Views are left out: a copied view would still read the base.
     fn copy(&mut self, base: &Name, schema: &Name) -> Result<Option<Vec<Statement>>>;
 
     /// The rest of a copy that was cut short after its schema was made: what [`Warehouse::copy`] sends
@@ -179,12 +178,12 @@ pub(crate) trait Warehouse {
         Ok(Vec::new())
     }
 
-    /// Write the half of the ownership mark that stands on the schema; nothing where there is none.
-    /// `comment` is the one that the schema has.
+    /// Write the half of the ownership mark that is attached to the schema; no statements if the engine keeps
+    /// none. `comment` is the one that the schema has.
     fn comment(&self, schema: &Name, comment: Option<&str>) -> Vec<Statement>;
 
-    /// Give the roles of the policy what they may do in the environment, and take away what the policy gave
-    /// before. The schema's `comment` says what was given; nothing if that is the same, unless `anew`.
+    /// Grant the roles of the policy their privileges in the environment, and revoke what the policy granted
+    /// before. The schema's `comment` records what was granted; no statements if that is unchanged, unless `anew`.
     fn grant(&self, schema: &Name, comment: Option<&str>, anew: bool) -> Vec<Statement>;
 
     /// Drop an environment with all its schemas and what is in them.
@@ -195,7 +194,7 @@ pub(crate) trait Warehouse {
         Ok(Vec::new())
     }
 
-    /// Create the registry, where it is missing.
+    /// Create the registry, if it is missing.
     fn provision_registry(&self) -> Vec<Statement>;
 }
 

@@ -17,7 +17,7 @@ pub(crate) struct Commit {
 }
 
 impl Commit {
-    /// One call of git tells all three.
+    /// One call of git returns all three.
     pub(crate) fn read(root: &Path) -> Self {
         let read = || {
             let shell = Shell::new().ok()?;

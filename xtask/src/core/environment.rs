@@ -68,8 +68,8 @@ impl fmt::Display for Name {
     }
 }
 
-/// A name from elsewhere (a role of the policy, a database, somebody's view), fit to be quoted: no
-/// control characters, and no backslash, which tools disagree about inside quotes.
+/// A name from outside (a role of the policy, a database, a user's view) that is safe to quote: no
+/// control characters, and no backslash, because tools treat it differently inside quotes.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct Identifier(String);
@@ -106,7 +106,7 @@ pub(crate) enum Kind {
     Issue,
     PullRequest,
     Branch,
-    /// A name of somebody's own choice: it can be built, and only its owner can drop it, by hand.
+    /// A name that a user chose freely: it can be built, and only its owner can drop it, by hand.
     Custom,
 }
 
@@ -161,21 +161,21 @@ fn numbered(name: &str, prefix: &str) -> Option<u64> {
 /// What was found about a schema before a drop: each proof is read from another place.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Evidence<'a> {
-    /// The schema named by the ownership mark that stands in the schema itself.
+    /// The schema named by the ownership mark in the schema itself.
     pub(crate) marked_for: Option<&'a str>,
-    /// The schema named by the schema's own comment, where the engine keeps one.
+    /// The schema named by the schema's own comment, if the engine keeps one.
     pub(crate) comment: Comment<'a>,
     /// Whether the registry knows the environment.
     pub(crate) registered: bool,
 }
 
-/// The half of the ownership mark that stands on the schema and not in it.
+/// The half of the ownership mark that is attached to the schema and not stored in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Comment<'a> {
     /// The engine has no comments on schemas.
     #[default]
     Unsupported,
-    /// There is none, or it is not ours.
+    /// The schema has no comment, or the comment is not ours.
     Absent,
     For(&'a str),
 }

@@ -1,6 +1,6 @@
 //! One result of a check: what `secrets` and `lint` have in common, and all that a report may show.
 //!
-//! A finding never holds the secret itself: whoever makes one puts in a redacted message, so no
+//! A finding never contains the secret itself: the code that creates one passes a redacted message, so no
 //! report, log or baseline written from it can leak.
 
 use std::cell::Cell;
@@ -85,7 +85,7 @@ pub(crate) struct Span {
     pub(crate) end_column: usize,
 }
 
-/// The line that a finding is on, for people: redacted, and cut where it is long.
+/// The line that a finding is on, for people: redacted, and truncated if it is long.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub(crate) struct Excerpt {
     pub(crate) text: String,

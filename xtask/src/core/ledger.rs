@@ -1,8 +1,8 @@
 //! The ledger beside the data, and the registry of environments: their records, and how they are read
 //! and written.
 //!
-//! State lives with the data: what an environment contains is told by tables in that schema, so a
-//! clone carries it along and a runner's disk carries nothing that matters. Functions here either read,
+//! State lives with the data: what an environment contains is recorded in tables of its schema, so a
+//! clone includes it and a runner's disk holds nothing that matters. Functions here either read,
 //! or return statements; applying them is the caller's decision.
 
 pub(crate) mod tables;
@@ -44,7 +44,7 @@ pub(crate) enum Status {
     Fail,
     /// The run could not be done, for reasons outside the project.
     Error,
-    /// Somebody stopped or killed it.
+    /// It was stopped or killed.
     Interrupted,
 }
 
@@ -70,8 +70,8 @@ pub(crate) struct Run {
     pub(crate) dbt_seconds: Option<f64>,
     pub(crate) dbt_started: bool,
     pub(crate) up_to_date: bool,
-    /// What it was built from. Null where a part of that lies outside the project, so that it can
-    /// never be said to be unchanged.
+    /// What it was built from. Null if a part of that is outside the project, so that it
+    /// never counts as unchanged.
     pub(crate) fingerprint: Option<String>,
     pub(crate) selection: Option<String>,
     pub(crate) full_refresh: bool,
@@ -154,10 +154,10 @@ pub(crate) fn utc(instant: Timestamp) -> DateTime {
 /// What is known of an environment before anything is done to it.
 #[derive(Debug, Default)]
 pub(crate) struct State {
-    /// `None` where the schema does not exist, else what stands in it.
+    /// `None` if the schema does not exist, else what it contains.
     pub(crate) relations: Option<Vec<String>>,
     pub(crate) mark: Option<Mark>,
-    /// The half of the mark that stands on the schema; `None` where the engine keeps none.
+    /// The half of the mark that is attached to the schema; `None` if the engine keeps none.
     pub(crate) comment: Option<CommentMark>,
     /// The schema's comment as it is.
     pub(crate) comment_text: Option<String>,
@@ -289,7 +289,7 @@ pub(crate) fn environments(warehouse: &mut dyn Warehouse) -> Result<Vec<Mark>> {
 /// Who made an environment, and for what.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Origin {
-    /// The environment to start from as a copy, where it exists.
+    /// The environment to start from as a copy, if it exists.
     pub(crate) base: Option<Name>,
     pub(crate) object_name: Option<String>,
     pub(crate) created_by: Option<String>,
@@ -450,7 +450,7 @@ fn marking(
             mark
         }
     };
-    // The schema may have been dropped behind our back and made anew: the entry follows the mark.
+    // The schema may have been dropped without our knowledge and created again: the entry follows the mark.
     if state.registered && !state.is_ours(name) {
         change.push(forget(warehouse, name));
     }
@@ -523,7 +523,7 @@ pub(crate) fn spare(warehouse: &dyn Warehouse, name: &str) -> Statement {
 /// What several environments say of themselves, in as few questions as one does.
 #[derive(Debug, Default)]
 pub(crate) struct Overview {
-    /// The schema that each mark names, by the schema that it stands in.
+    /// The schema that each mark names, keyed by the schema that contains the mark.
     pub(crate) marks: BTreeMap<String, String>,
     pub(crate) last_runs: BTreeMap<String, LastRun>,
 }
@@ -619,7 +619,7 @@ fn newest(warehouse: &mut dyn Warehouse, name: &Name, condition: &str) -> Result
     Ok(warehouse::records(warehouse, &sql)?.into_iter().next())
 }
 
-/// Whether a run stands in the ledger already.
+/// Whether a run is already in the ledger.
 pub(crate) fn has_run(warehouse: &mut dyn Warehouse, name: &Name, run_id: &str) -> Result<bool> {
     let sql = format!(
         "select 1 as found from {} where run_id = {}",
@@ -656,8 +656,8 @@ pub(crate) fn current_nodes(warehouse: &mut dyn Warehouse, name: &Name) -> Resul
     warehouse::records(warehouse, &sql)
 }
 
-/// The statements that record a run with all that belongs to it: one transaction, so a run stands in
-/// the ledger whole or not at all.
+/// The statements that record a run with all that belongs to it: one transaction, so the ledger contains
+/// a run completely or not at all.
 pub(crate) fn record(
     database: &str,
     run: &Run,

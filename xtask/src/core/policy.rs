@@ -85,7 +85,7 @@ pub(crate) struct Grant {
     #[serde(deserialize_with = "role")]
     pub(crate) role: Identifier,
     pub(crate) access: Access,
-    /// The kinds of environments; all where none is named.
+    /// The kinds of environments; all if none is named.
     #[serde(default)]
     pub(crate) kinds: Vec<Kind>,
 }
@@ -114,7 +114,7 @@ pub(crate) enum Access {
     Write,
 }
 
-/// How long an environment is kept that nobody uses.
+/// How long an unused environment is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Lifetime {

@@ -1,5 +1,5 @@
-//! YAML as it was written: values together with the place they stand at, read by the same parser as the
-//! style rules, so that the whole toolkit has one judgement of what a file says.
+//! YAML as it was written: values together with their position, read by the same parser as the style
+//! rules, so that the whole toolkit interprets a file in the same way.
 //!
 //! Files come from anywhere, so reading is bounded: by size, by depth, and by how much aliases may
 //! multiply. A file past a limit is an error with a position, never a long wait or a full memory.
@@ -24,7 +24,7 @@ const MOST_COMMENT_RUNS: usize = 20;
 /// A scalar weighs as much as this many of its bytes are nodes.
 const BYTES_A_NODE: usize = 64;
 
-/// A value and where it stands. What an alias brings in keeps the place of its anchor.
+/// A value and its position. The content of an alias keeps the position of its anchor.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) value: Value,
@@ -56,7 +56,7 @@ pub(crate) enum Style {
     Folded,
 }
 
-/// A file's documents, and the keys that stand in one mapping twice.
+/// A file's documents, and the keys that occur twice in one mapping.
 #[derive(Debug, Default)]
 pub(crate) struct Documents {
     pub(crate) roots: Vec<Node>,
@@ -65,7 +65,7 @@ pub(crate) struct Documents {
     pub(crate) blanked: Option<Blanked>,
 }
 
-/// The text with spaces in place of long runs of comments, and the lines they stood on.
+/// The text with spaces in place of long runs of comments, and the lines of those comments.
 #[derive(Debug)]
 pub(crate) struct Blanked {
     pub(crate) text: String,
@@ -90,13 +90,13 @@ pub(crate) struct Error {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// It is no YAML.
+    /// Not valid YAML.
     Syntax,
     /// It may be, but is past a limit.
     Limit,
 }
 
-/// What a value says, wherever it stands: two texts with equal data are the same file to a program.
+/// Compares data and ignores positions: two texts with equal data are the same file to a program.
 impl PartialEq for Node {
     fn eq(&self, other: &Self) -> bool {
         match (&self.value, &other.value) {
@@ -252,7 +252,7 @@ fn read(text: &str) -> Result<Documents, Error> {
 
 impl Blanked {
     /// The parser gives up on more than 32 comments before a value. The run around `line` becomes spaces,
-    /// so that every place stays where it is; nothing if no comment is there to take out.
+    /// so that every position stays the same; `None` if there is no comment to take out.
     fn without_comments_at(mut self, line: usize) -> Option<Self> {
         let mut starts = vec![0];
         starts.extend(memchr::memchr_iter(b'\n', self.text.as_bytes()).map(|at| at + 1));
@@ -304,7 +304,7 @@ struct Open {
 struct Reader {
     documents: Documents,
     open: Vec<Open>,
-    /// What anchors stand for, and how much it weighs; nothing while it is being read.
+    /// The value of each anchor and its weight; no entry while the value is still being read.
     anchors: HashMap<usize, (Node, usize)>,
     aliased: usize,
     /// Bytes before what the parser sees.

@@ -1,7 +1,7 @@
-//! `cargo xtask schema gc`: clear away the environments that nobody needs any more.
+//! `cargo xtask schema gc`: remove the environments that are no longer needed.
 //!
-//! Two passes: the first notes what is needed no more, a later one drops what is still so after a
-//! grace. Whoever comes back to work in between keeps the environment by running anything in it.
+//! Two passes: the first notes what is no longer needed, a later one drops what is still unneeded after a
+//! grace period. Running anything in the environment in between keeps it.
 //! [`decide`] decides and touches nothing; a drop takes the same proofs as `schema drop`.
 
 use std::collections::BTreeSet;
@@ -66,7 +66,7 @@ struct Verdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Action {
-    /// Needed, or not ours to judge.
+    /// Needed, or not ours to decide about.
     Keep,
     /// Needed again since an earlier pass noted it.
     Spare,
@@ -147,7 +147,7 @@ impl Args {
         let mut dropped = 0;
         for name in judged.doomed()? {
             interrupt::check()?;
-            // A build may have been at work until now: all is judged again once nobody else is.
+            // A build may have been running until now: decide again once we hold the lock.
             let _lock = opened.lock(&name, &Holder::this("schema gc", &name, None), self.target.wait())?;
             if self.judge(warehouse.as_mut(), lifetime)?.doomed()?.contains(&name) {
                 let change = dropping(warehouse.as_mut(), &name)?;
@@ -180,8 +180,8 @@ impl Judged {
     }
 }
 
-/// The numbers behind `environments` that GitHub says are closed or deleted. One that GitHub does not tell
-/// of counts as open: its environment still goes when its time is up.
+/// The numbers behind `environments` that GitHub says are closed or deleted. One that GitHub gives
+/// no answer for counts as open: its environment is still removed when its time is up.
 fn closed_on_github(environments: &[Listed]) -> Result<Vec<u64>> {
     let github = GitHub::from_env()?;
     let numbers: BTreeSet<u64> =
@@ -212,7 +212,7 @@ fn decide(
             (Err(why), None) => (Action::Keep, why),
             (Err(why), Some(_)) => (Action::Spare, why),
             (Ok(why), None) => (Action::Note, why),
-            // Used after it was noted and unused for long again: its grace begins anew.
+            // Used after it was noted, then unused for long again: its grace period starts over.
             (Ok(why), Some(entry)) if entry.noted_at < environment.last_used() => (Action::Note, why),
             (Ok(why), Some(entry)) => {
                 let grace = i64::from(lifetime.grace_hours).hours();
@@ -269,7 +269,7 @@ fn notes(warehouse: &dyn Warehouse, judged: &Judged) -> Result<Vec<Statement>> {
             change.push(ledger::condemn(&entry)?);
         }
     }
-    // Environments that somebody dropped by hand leave their note behind.
+    // The notes of environments that were dropped by hand are left over.
     let gone = |entry: &&Condemned| verdicts.iter().all(|verdict| verdict.schema != entry.schema_name);
     change.extend(noted.iter().filter(gone).map(|entry| ledger::spare(warehouse, &entry.schema_name)));
     Ok(change)

@@ -1,8 +1,8 @@
-//! Archives, on request: what lies in zip, tar, gzip, bzip2 and xz files, also inside one another.
+//! Archives, on request: the contents of zip, tar, gzip, bzip2 and xz files, also nested ones.
 //!
-//! What an archive is says its name, else its first bytes. A member is named `archive.zip!folder/file`. How much one
-//! archive may unfold to, and how deep, is bounded, as a few kilobytes can hold terabytes; what lies beyond is counted
-//! and named.
+//! The kind of an archive follows from its name, else from its first bytes. A member is named
+//! `archive.zip!folder/file`. How much one archive may unpack to, and how deep, is limited, as a few kilobytes can
+//! hold terabytes; what exceeds a limit is counted and named.
 
 use std::io::{self, Cursor, Read, Seek};
 
@@ -21,10 +21,10 @@ const BUDGET: u64 = 1 << 30;
 /// How large an archive inside another may be: it is held in memory.
 const NESTED: u64 = 64 << 20;
 
-/// How deep archives may lie in one another.
+/// How deep archives may be nested.
 const DEPTH: usize = 4;
 
-/// How many first bytes tell what an archive is.
+/// How many leading bytes identify the kind of an archive.
 pub(super) const HEAD: usize = 264;
 
 /// The memory that unpacking xz may take, in KiB: a file may ask for gigabytes.

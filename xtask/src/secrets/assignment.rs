@@ -1,8 +1,8 @@
 //! Finds what is assigned to a name: `name = "value"` in any of the ways files write it.
 //!
 //! Code, YAML, JSON, TOML, dotenv, properties, XML elements and attributes, SQL, command lines, log
-//! lines and netrc differ in what stands between a name and its value; all of it is read here by
-//! hand, from one word of the name outwards and a bounded number of bytes.
+//! lines and netrc differ in what separates a name from its value; all of it is parsed here by
+//! hand, outwards from one word of the name and over a bounded number of bytes.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use std::ops::Range;
 const NAME_MOST: usize = 64;
 const VALUE_MOST: usize = 1024;
 const GAP_MOST: usize = 24;
-/// How far behind a name the word `value` may stand.
+/// How far after a name the word `value` may come.
 const PAIR_MOST: usize = 64;
 const DECLARATION_MOST: usize = 300;
 /// The longest name of a password that is an argument itself, in bytes: `("password", "x")`.
@@ -76,7 +76,7 @@ pub(super) fn assigned(bytes: &[u8], name: Range<usize>) -> Option<Assigned> {
         (at, operator, tie) = no_operator(bytes, &name, at, gap, quoted_name)?;
     }
     at += operator;
-    // `name: Type = value`: what stands there is the type.
+    // `name: Type = value`: this is the type.
     if bytes.get(at.saturating_sub(1)) == Some(&b':') {
         let start = at + blanks(bytes, at);
         let kind = count(bytes, start, GAP_MOST, |b| {
@@ -91,7 +91,7 @@ pub(super) fn assigned(bytes: &[u8], name: Range<usize>) -> Option<Assigned> {
     Some(Assigned { name, value, quoted, tie })
 }
 
-/// Where the value stands of a name that is itself the value of `name` or `key`: `{"name": "API_TOKEN", "value": …}`,
+/// The start of the value for a name that is itself the value of `name` or `key`: `{"name": "API_TOKEN", "value": …}`,
 /// `- name: API_TOKEN` above `value: …`, `<add key="ApiToken" value="…"/>`.
 fn beside_its_name(bytes: &[u8], name: &Range<usize>) -> Option<usize> {
     let quote = |b: &u8| matches!(b, b'"' | b'\'');
@@ -103,7 +103,7 @@ fn beside_its_name(bytes: &[u8], name: &Range<usize>) -> Option<usize> {
     if ![&b"name"[..], b"key"].iter().any(|word| ends_with_word(label, word)) {
         return None;
     }
-    // What lies between them belongs to the same object, element or item.
+    // The text between them belongs to the same object, element or item.
     let between = &bytes[name.end..(name.end + PAIR_MOST).min(bytes.len())];
     let at = between.windows(5).position(|word| word.eq_ignore_ascii_case(b"value"))?;
     let apart = |b: &u8| matches!(b, b'{' | b'}' | b';' | b'/' | b'(' | b')');
@@ -118,7 +118,7 @@ fn beside_its_name(bytes: &[u8], name: &Range<usize>) -> Option<usize> {
     (length == 1).then_some(at + 1)
 }
 
-/// Where the value stands that Terraform gives the variable of that name: `variable "api_token" { default = … }`.
+/// The start of the default that Terraform gives the variable of that name: `variable "api_token" { default = … }`.
 fn default_of(bytes: &[u8], name: &Range<usize>) -> Option<usize> {
     if !bytes[..name.start].ends_with(b"variable \"") {
         return None;
@@ -130,7 +130,7 @@ fn default_of(bytes: &[u8], name: &Range<usize>) -> Option<usize> {
     (bytes.get(at) == Some(&b'=')).then_some(at + 1)
 }
 
-/// Whether the text ends with the word in any case, and not with a longer one: `username` is no `name`.
+/// Whether the text ends with the word in any case, and not with a longer one: `username` is not `name`.
 fn ends_with_word(text: &[u8], word: &[u8]) -> bool {
     let Some(start) = text.len().checked_sub(word.len()) else { return false };
     text[start..].eq_ignore_ascii_case(word) && !text[..start].last().is_some_and(u8::is_ascii_alphanumeric)
@@ -159,7 +159,7 @@ fn no_operator(
 ) -> Option<(usize, usize, Tie)> {
     let rest = &bytes[at..];
     match rest.first()? {
-        // What is longer is text or a list of its own.
+        // A longer name is text or a separate list.
         b',' if quoted_name && name.len() <= ARGUMENT_MOST => return Some((at, 1, Tie::Beside)),
         b'-' if gap > 0 && rest.get(1) == Some(&b' ') => return Some((at, 1, Tie::Loose)),
         b'"' | b'\'' if gap > 0 => return Some((at, 0, Tie::Beside)),
@@ -215,7 +215,7 @@ fn alone_on_its_line(bytes: &[u8], name: &Range<usize>, at: usize) -> bool {
         && !value.iter().any(u8::is_ascii_whitespace)
 }
 
-/// `setPassword`, `client.set_token`, `withApiKey`: what stands in its parentheses is assigned.
+/// `setPassword`, `client.set_token`, `withApiKey`: what is in its parentheses is assigned.
 fn is_setter(name: &[u8]) -> bool {
     let last = name.rsplit(|b| *b == b'.').next().unwrap_or(name).to_ascii_lowercase();
     last.starts_with(b"set") || last.starts_with(b"with")
@@ -228,7 +228,7 @@ pub(super) fn value_at(bytes: &[u8], at: usize, tie: Tie) -> Option<(Range<usize
     if let Some(block) = block_scalar(bytes, at) {
         at = block;
     }
-    // A value may stand on the next line when it is quoted.
+    // A value may be on the next line if it is quoted.
     if bytes.get(at) == Some(&b'\r') || bytes.get(at) == Some(&b'\n') {
         let next = at + count(bytes, at, 80, |b| matches!(b, b'\r' | b'\n' | b' ' | b'\t'));
         let element = bytes[..at].trim_ascii_end().ends_with(b">");
@@ -271,7 +271,7 @@ pub(super) fn value_at(bytes: &[u8], at: usize, tie: Tie) -> Option<(Range<usize
     }
 }
 
-/// How long the anchor and the tag of a YAML value are that stand before it: `&anchor`, `!!str`.
+/// The length of the anchor and the tag before a YAML value: `&anchor`, `!!str`.
 fn properties(bytes: &[u8], at: usize) -> usize {
     let mut length = 0;
     while matches!(bytes.get(at + length), Some(b'&' | b'!')) {
@@ -357,7 +357,7 @@ pub(super) fn line_end(bytes: &[u8], at: usize) -> usize {
     memchr::memchr(b'\n', &bytes[at..ceiling]).map_or(ceiling, |found| at + found)
 }
 
-/// Whether what stands at `at` is part of the name of a resource of AWS, which may be that of a secret:
+/// Whether the text at `at` is part of the name of an AWS resource, which may be the name of a secret:
 /// `arn:aws:secretsmanager:eu-west-1:123456789012:secret:app-Zk3nV8`.
 pub(super) fn in_resource_name(bytes: &[u8], at: usize) -> bool {
     let before = &bytes[at.saturating_sub(VALUE_MOST / 4)..at];

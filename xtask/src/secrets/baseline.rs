@@ -11,10 +11,10 @@ use serde::Deserialize;
 
 use crate::core::finding::{Finding, Group, Severity, Span, display_path};
 
-/// Where a baseline lies when none is named.
+/// The default path of a baseline.
 pub(super) const FILE: &str = "secrets-baseline.toml";
 
-/// The reason that `--update-baseline` writes until somebody gives a better one.
+/// The reason that `--update-baseline` writes until a person replaces it with a better one.
 const UNEXPLAINED: &str = "found when the baseline was made; say why it is no danger, or revoke it";
 
 const HEADER: &str = "\

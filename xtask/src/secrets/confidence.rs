@@ -1,7 +1,7 @@
-//! How sure a finding is: what its place and value say against it lowers its severity.
+//! How certain a finding is: evidence against it in its place and value lowers its severity.
 //!
-//! A password of a test or a sample is worth a look and seldom more. It is reported as `low`, so that findings sorted by
-//! severity have the real ones first.
+//! A password of a test or a sample is worth a look and seldom more. It is reported as `low`, so that the real ones
+//! come first in findings sorted by severity.
 
 use super::engine::{Hit, Source};
 use super::judge::{self, Shape};

@@ -1,7 +1,7 @@
 //! Connection strings of pairs: ODBC, ADO.NET, and the properties of a JDBC address.
 //!
-//! A password among a host and a user is one, in whatever file it stands: source code too, where a
-//! password that a person chose is otherwise not told from any other text.
+//! A password next to a host and a user is a password in any kind of file, including source code, where a
+//! password that a person chose cannot otherwise be distinguished from any other text.
 
 use std::ops::Range;
 
@@ -56,7 +56,7 @@ fn address(part: &[u8]) -> bool {
     })
 }
 
-/// The string that a password stands in: to the next quote, blank line end or angle on both sides.
+/// The string that contains a password: to the next quote, line end or angle bracket on both sides.
 fn around(bytes: &[u8], password: &Range<usize>) -> Range<usize> {
     let ends = |byte: &u8| matches!(byte, b'"' | b'\'' | b'`' | b'\n' | b'\r' | b'<' | b'>');
     let floor = password.start.saturating_sub(REACH);
@@ -66,7 +66,7 @@ fn around(bytes: &[u8], password: &Range<usize>) -> Range<usize> {
     start..end
 }
 
-/// Chosen by someone, not the word that stands for a password.
+/// Chosen by a person, and not a placeholder word for a password.
 fn credible(value: &[u8]) -> bool {
     let shape = Shape::of(value);
     (judge::chosen(value, &shape) || shape.len >= 10)

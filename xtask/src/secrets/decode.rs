@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// Standard or URL-safe base64, with or without padding. None where it is not.
+/// Standard or URL-safe base64, with or without padding. `None` if it is neither.
 pub(super) fn base64(text: &[u8]) -> Option<Vec<u8>> {
     let text = text.strip_suffix(b"==").or_else(|| text.strip_suffix(b"=")).unwrap_or(text);
     if text.len() < 2 || text.len() % 4 == 1 {
@@ -46,7 +46,7 @@ pub(super) fn hex(text: &[u8]) -> Option<Vec<u8>> {
 
 /// The runs of a text that hold percent or `\\u00` escapes, with what they say.
 ///
-/// A run ends at a blank or quote; one escape alone is no encoding, and a run is decoded once only.
+/// A run ends at a blank or quote; one escape alone does not count as an encoding, and a run is decoded once only.
 pub(super) fn escaped(text: &[u8]) -> Vec<(Range<usize>, Vec<u8>)> {
     let mut runs = Vec::new();
     let mut until = 0;
@@ -71,7 +71,7 @@ pub(super) fn escaped(text: &[u8]) -> Vec<(Range<usize>, Vec<u8>)> {
 /// How far on each side of an escape its run is looked at, in bytes.
 const RUN_MOST: usize = 1024;
 
-/// The byte that `%41` or `\\u0041` at the start of a text stands for, and how long it is.
+/// The byte that `%41` or `\\u0041` at the start of a text encodes, and the length of the escape.
 fn escape(text: &[u8]) -> Option<(u8, usize)> {
     let (digits, length) = match text {
         [b'%', high, low, ..] => ([*high, *low], 3),

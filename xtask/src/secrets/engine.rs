@@ -28,7 +28,7 @@ use super::verify::Proof;
 
 use self::pass::Scan;
 
-/// How often a text is decoded within a decoded text, and how many bytes that may yield a file.
+/// How often a text is decoded within a decoded text, and how many bytes per file that may yield.
 const DECODE_DEPTH: usize = 3;
 const DECODE_MOST: usize = 4 << 20;
 
@@ -43,7 +43,7 @@ pub(crate) struct Engine {
     /// Slower to build, quick to run: when there is much to scan.
     dense: OnceLock<Option<AhoCorasick>>,
     scanned: AtomicUsize,
-    /// For each literal, who wants to know.
+    /// For each literal, the actions to run on a match.
     actions: Vec<Vec<Action>>,
     /// Rules without keywords: run on every text, as gitleaks does.
     always: Vec<usize>,
@@ -76,12 +76,12 @@ pub(crate) enum Source {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Hit {
     pub(crate) source: Source,
-    /// Where it stands; for a decoded secret, where the encoded text stands.
+    /// Its position; for a decoded secret, the position of the encoded text.
     pub(crate) range: Range<usize>,
     /// What the rule matched around it.
     pub(crate) matched: Range<usize>,
     pub(crate) secret: Vec<u8>,
-    /// What its form proves, where it has one.
+    /// What its format proves, if it has one.
     pub(crate) proof: Proof,
     /// The id that goes with it.
     pub(crate) beside: Option<Beside>,
@@ -195,7 +195,7 @@ impl Engine {
         })
     }
 
-    /// What a text holds as it stands, nothing decoded.
+    /// Scans a text as it is, without decoding anything.
     fn scan_into(&self, place: Place<'_>, bytes: &[u8], hits: &mut Vec<Hit>) {
         let mut scan = Scan::new(self, place, bytes, hits);
         for &rule in &self.always {
@@ -244,7 +244,7 @@ impl Engine {
         }
     }
 
-    /// Scans what a part of a text decodes to; its hits stand where the encoded part stands.
+    /// Scans what a part of a text decodes to; its hits get the position of the encoded part.
     fn inner(
         &self,
         place: Place<'_>,
@@ -266,8 +266,8 @@ impl Engine {
     }
 }
 
-/// One hit a place: a rule of its own before a provider's shape before what a rule may not report before the generic
-/// tier.
+/// One hit per place, in this order of preference: a dedicated rule, a provider's shape, what a rule may not report,
+/// the generic tier.
 fn settle(mut hits: Vec<Hit>) -> Vec<Hit> {
     let tier = |hit: &Hit| match hit.source {
         Source::Generic(_) => 2,

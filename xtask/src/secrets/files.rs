@@ -128,8 +128,8 @@ fn from_root(root: &Path, path: &Path) -> PathBuf {
     below().unwrap_or_else(|| path.to_path_buf())
 }
 
-/// What git tracks or would track below `folder`; None outside of a work tree. Submodules are work
-/// trees of their own and are listed too.
+/// What git tracks or would track below `folder`; None outside of a work tree. Submodules are
+/// separate work trees and are listed too.
 fn tracked(repo: &Repo, folder: &Path, depth: usize) -> Option<Vec<PathBuf>> {
     if depth > 8
         || !repo.root().join(".git").exists()
@@ -146,7 +146,7 @@ fn tracked(repo: &Repo, folder: &Path, depth: usize) -> Option<Vec<PathBuf>> {
             Ok(meta) if meta.is_dir() => {
                 files.extend(tracked(&Repo::discover(&path), &path, depth + 1).unwrap_or_default());
             }
-            // A link's target is scanned where it lies; a deleted file is not there to be scanned.
+            // A link's target is scanned at its own path; a deleted file cannot be scanned.
             _ => {}
         }
     }

@@ -1,4 +1,4 @@
-//! The fingerprint of a finding: the same in every mode, and of no use to whoever reads it.
+//! The fingerprint of a finding: the same in every mode, and useless to a reader who wants the secret.
 //!
 //! It is made of rule, path and a keyed hash of the value, and of no position or commit, so it holds
 //! when lines move or history is rewritten. The key comes from `XTASK_SECRETS_KEY`; without one a fixed
@@ -20,7 +20,7 @@ impl Fingerprints {
         Self { key: Sha256::digest(key.as_bytes()).into() }
     }
 
-    /// Tells this key from another without telling the key.
+    /// Distinguishes this key from others without revealing it.
     pub(super) fn key_digest(&self) -> [u8; 32] {
         keyed(&self.key, &[b"key"])
     }

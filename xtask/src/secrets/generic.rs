@@ -1,4 +1,4 @@
-//! Credentials of no known provider: what is assigned to a name that says "secret", and what stands
+//! Credentials of no known provider: what is assigned to a name that says "secret", and what appears
 //! in a URL or an authorisation header.
 //!
 //! The value decides, the name only says how much proof the value must bring. A password may be
@@ -22,7 +22,7 @@ use headers::{after_scheme, basic, header_token};
 use vocabulary::strengthen;
 pub(super) use vocabulary::{WORDS, Word, may_name_secret, means, words};
 
-/// The longest value that is judged: credentials of unknown kinds are short, and judging is not free.
+/// The longest value that is evaluated: credentials of unknown kinds are short, and evaluation is not free.
 pub(super) const VALUE_MOST: usize = 512;
 
 /// What kind of generic finding something is.
@@ -73,7 +73,7 @@ impl Kind {
     }
 }
 
-/// What kind of file a text is from: source code quotes its strings, and its samples are no secrets.
+/// What kind of file a text is from: source code quotes its strings, and its samples are not secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Language {
     Code,
@@ -319,7 +319,7 @@ fn accepts_password(value: &[u8], found: &Assigned, language: Language) -> bool 
     if language == Language::Code {
         return judge::chosen_in_code(value);
     }
-    // What stands before a bracket may be a call or a member of something.
+    // The text before a bracket may be a call or a member of something.
     let start = value.split(|b| matches!(b, b'(' | b')' | b'[' | b']')).next().unwrap_or(value);
     let shape = Shape::of(value);
     !shape.dull()

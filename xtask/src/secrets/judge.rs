@@ -1,4 +1,4 @@
-//! Judges a value on its own: is it drawn at random, chosen by a person, or no secret at all?
+//! Classifies a value by itself: is it random, chosen by a person, or not a secret at all?
 //!
 //! Stop words and Shannon entropy alone call `getElementById` random and `hunter2` harmless. This
 //! looks at what the characters are (classes and their changes), at how letters follow one another
@@ -82,7 +82,7 @@ impl Shape {
         self.lower > 0 && self.upper > 0 && value.iter().any(u8::is_ascii_lowercase)
     }
 
-    /// One character over and over, or counting: nobody's key.
+    /// One repeated character, or a counting sequence: not a real key.
     pub(super) fn dull(&self) -> bool {
         self.distinct * 4 <= self.len.min(24) || self.distinct <= 3 || self.runs * 2 >= self.len
     }
@@ -122,12 +122,12 @@ pub(super) fn entropy(value: &[u8]) -> f64 {
         .sum()
 }
 
-/// Drawn at random, as far as one can tell from the value alone.
+/// Random, as far as the value alone shows.
 pub(super) fn random(value: &[u8], shape: &Shape) -> bool {
     !shape.dull() && !counting(value) && as_if_random(value, shape)
 }
 
-/// Random, or an example that counts to fill the length of something random: enough where the name
+/// Random, or an example that counts to fill the length of something random: enough if the name
 /// beside it leaves no doubt.
 pub(super) fn as_if_random(value: &[u8], shape: &Shape) -> bool {
     if shape.len < 12 || shape.distinct <= 5 || placeholder(value) || masked(value) {

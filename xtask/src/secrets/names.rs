@@ -14,12 +14,12 @@ use super::generic::{self, Kind, Language};
 use super::judge::{self, Shape};
 use super::rules::RuleSet;
 
-/// How far before a token its provider's name may stand.
+/// How far before a token its provider's name may be.
 const BEFORE: usize = 160;
 
 pub(super) struct Names {
     search: Option<AhoCorasick>,
-    /// For each name: its providers with shapes of their own.
+    /// For each name: the providers that define token shapes.
     owners: Vec<Vec<usize>>,
     shapes: Vec<Vec<super::shape::TokenShape>>,
 }
@@ -137,7 +137,7 @@ impl Names {
     }
 
     /// The provider whose name is in a name, and whose shape the value has: for credentials too short
-    /// to stand out by themselves.
+    /// to be recognised by themselves.
     pub(super) fn owner(&self, bytes: &[u8], name: &Range<usize>, value: &Range<usize>) -> Option<usize> {
         let from = line_start(bytes, name.start).max(name.start.saturating_sub(24));
         let text = &bytes[value.clone()];
@@ -160,8 +160,8 @@ impl Names {
         })
     }
 
-    /// The name around a value belongs to a provider whose credentials we know, and this is none:
-    /// cut off, of another kind, or made up.
+    /// The name around a value belongs to a provider whose credentials we know, and the value is not one of
+    /// them: cut off, of another kind, or made up.
     pub(super) fn misfit(&self, bytes: &[u8], name: &Range<usize>, value: &Range<usize>) -> bool {
         let Some(search) = &self.search else { return false };
         let from = line_start(bytes, name.start).max(name.start.saturating_sub(24));
@@ -208,7 +208,7 @@ const TAILS: &[&[u8]] = &[
     b"service",
 ];
 
-/// The name is a word of its own or the start of a name: not `front` in `frontend`.
+/// The name is a separate word or the start of a longer name: not `front` in `frontend`.
 fn stands_alone(bytes: &[u8], name: &Range<usize>) -> bool {
     let first = bytes[name.start];
     let before = name.start.checked_sub(1).map_or(b' ', |at| bytes[at]);
@@ -228,7 +228,7 @@ fn stands_alone(bytes: &[u8], name: &Range<usize>) -> bool {
     TAILS.iter().any(|tail| rest.len() >= tail.len() && rest[..tail.len()].eq_ignore_ascii_case(tail))
 }
 
-/// Between a name and its token stands what ties them, not another sentence or value.
+/// The text between a name and its token connects them, and is not another sentence or value.
 fn in_place(bytes: &[u8], token: &Range<usize>, name: &Range<usize>) -> bool {
     let between = &bytes[name.end..token.start];
     let Some(&last) = between.last() else { return false };
@@ -244,8 +244,8 @@ fn in_place(bytes: &[u8], token: &Range<usize>, name: &Range<usize>) -> bool {
         || memchr::memchr(b'=', between).is_some()
 }
 
-/// The name, or a name it is part of, is assigned the token, or a word for secrets stands between:
-/// digests and identifiers stand near names too, but not so.
+/// The token is assigned to the name, or to a longer name that contains it, or there is a word for secrets
+/// between them: digests and identifiers also occur near names, but not in this form.
 fn tied(between: &[u8]) -> bool {
     let rest = between
         .iter()

@@ -10,7 +10,7 @@ use super::engine::{Hit, Source};
 use super::judge;
 use super::rules::RuleSet;
 
-/// How far apart the two may stand, in bytes: a few lines.
+/// How far apart the two may be, in bytes: a few lines.
 const NEAR: usize = 400;
 
 /// How names of secrets end, and how that of the id ends in its place; in lower case.
@@ -98,7 +98,7 @@ fn named(bytes: &[u8], secret: &Range<usize>) -> Option<Beside> {
     })
 }
 
-/// The name that a value is assigned to, as far as it stands on the same line.
+/// The name that a value is assigned to, as far as it is on the same line.
 fn name_before(bytes: &[u8], at: usize) -> &[u8] {
     let line = &bytes[line_start(bytes, at)..at];
     let end = line.iter().rposition(u8::is_ascii_alphanumeric).map_or(0, |at| at + 1);

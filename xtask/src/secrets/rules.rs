@@ -1,7 +1,7 @@
 //! Reads rules: our own `policies/secrets.toml`, and any file in gitleaks' format.
 //!
-//! The format is gitleaks' with two additions: `[[providers]]`, for the many credentials that have
-//! no marks of their own and are known by the name beside them, and examples in every rule. Regexes
+//! The format is gitleaks' with two additions: `[[providers]]`, for the many credentials without a
+//! distinctive mark that are recognised by the name beside them, and examples in every rule. Regexes
 //! are kept as text here and compiled on their first use: compiling them all would cost more than
 //! scanning most commits.
 
@@ -24,7 +24,7 @@ use super::shape::TokenShape;
 use super::verify;
 use crate::core::finding::Severity;
 
-/// The rules this toolkit was built with, for repositories that have no file of their own.
+/// The rules this toolkit was built with, for repositories without a rule file.
 pub(crate) const BUILT_IN: &str = include_str!("../../../policies/secrets.toml");
 
 /// Pieces of an example are joined with this, so that the rule file itself holds no credential.
@@ -47,7 +47,7 @@ pub(crate) struct RuleSet {
     pub(crate) disabled: Vec<String>,
 }
 
-/// A rule with a regex of its own.
+/// A rule with its own regex.
 #[derive(Debug)]
 pub(crate) struct Rule {
     pub(crate) id: String,
@@ -68,7 +68,7 @@ pub(crate) struct Rule {
     /// Where it is revoked.
     pub(crate) revoke: String,
     pub(crate) checksum: Option<String>,
-    /// Characters at the start of the secret that tell its kind and nothing more.
+    /// Characters at the start of the secret that show its kind and nothing more.
     pub(crate) reveal: usize,
     /// Rules of the secrets that this one's match is only the id of.
     pub(crate) half_of: Vec<String>,
@@ -88,7 +88,7 @@ pub(crate) struct Provider {
     pub(crate) keywords: Vec<String>,
     /// What the credential looks like; see `policies/README.md`.
     pub(crate) tokens: Vec<TokenShape>,
-    /// Where it is revoked and made anew.
+    /// Where it is revoked and replaced.
     #[serde(default)]
     pub(crate) revoke: String,
     #[serde(default)]
@@ -105,14 +105,14 @@ pub(crate) struct Examples {
     #[serde(default)]
     #[cfg_attr(not(test), expect(dead_code, reason = "examples are for the tests"))]
     pub(crate) clean: Vec<String>,
-    /// The file that they stand in, for rules of a `path`.
+    /// The file that contains them, for rules with a `path`.
     #[cfg_attr(not(test), expect(dead_code, reason = "examples are for the tests"))]
     pub(crate) path: Option<String>,
 }
 
 #[cfg(test)]
 impl Examples {
-    /// An example as it would stand in a file.
+    /// An example as it would appear in a file.
     pub(crate) fn join(example: &str) -> String {
         example.replace(JOINT, "")
     }
@@ -272,7 +272,7 @@ impl RuleSet {
         let text = read(path)?;
         let mut raw: RawFile = toml::from_str(&text)
             .with_context(|| format!("failed to read {} as rules in gitleaks' format", path.display()))?;
-        // What it extends is here already: our own rules stand for gitleaks' default ones.
+        // What it extends is already loaded: our own rules take the place of gitleaks' default ones.
         raw.extend.use_default = false;
         self.merge(raw, path, 0, true)
     }
@@ -430,7 +430,7 @@ impl Rule {
     }
 }
 
-/// The text of a rule file; a device or something huge named by `[extend]` is none.
+/// The text of a rule file; a device or a huge file named by `[extend]` is refused.
 fn read(path: &Path) -> Result<String> {
     let failed = || format!("failed to read the secret rules {}", path.display());
     let meta = path.metadata().with_context(failed)?;

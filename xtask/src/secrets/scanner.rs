@@ -50,7 +50,7 @@ pub(super) struct Counts {
     pub(super) allowed_inline: AtomicU64,
 }
 
-/// Counting is no synchronisation.
+/// Counters need no synchronisation with other data.
 pub(super) fn count(counter: &AtomicU64, by: u64) {
     counter.fetch_add(by, Ordering::Relaxed);
 }
@@ -66,7 +66,7 @@ impl Scanner {
         }
     }
 
-    /// The same scanner with counts of its own.
+    /// The same scanner with separate counts.
     pub(super) fn counting_anew(&self) -> Self {
         Self {
             engine: Arc::clone(&self.engine),
@@ -255,7 +255,7 @@ impl Scanner {
     }
 }
 
-/// Where something stands as seen from a hit: the same when lines move.
+/// The position of something relative to a hit: unchanged when lines move.
 fn apart(lines: &Lines<'_>, hit: usize, other: usize) -> String {
     let line = |at: usize| lines.span(at, at).line;
     let (hit, other) = (line(hit), line(other));
@@ -269,7 +269,7 @@ fn apart(lines: &Lines<'_>, hit: usize, other: usize) -> String {
     }
 }
 
-/// Where a piece lies in its text.
+/// The position of a piece in its text.
 struct Base {
     first: bool,
     /// Lines before the piece.
@@ -310,7 +310,7 @@ impl Base {
     }
 }
 
-/// What stands in an excerpt for a secret.
+/// Replaces a secret in an excerpt.
 const BLOT: &str = "********";
 
 /// The line of a hit with every secret on it blotted out.

@@ -1,7 +1,7 @@
-//! Finds random-looking tokens by themselves, then asks what stands around them.
+//! Finds random-looking tokens by themselves, then examines the text around them.
 //!
-//! Most credentials carry no mark: they are random, and somewhere before them stands the name of
-//! who gave them out. So this goes from the value to the name. The scan looks at every tenth byte
+//! Most credentials carry no mark: they are random, and somewhere before them is the name of their
+//! issuer. So this goes from the value to the name. The scan looks at every tenth byte
 //! or so only: a byte that no token contains proves that none crosses it.
 
 use std::ops::Range;

@@ -68,7 +68,7 @@ fn crc32_base62(secret: &[u8]) -> Proof {
 /// `PyPI`'s: a macaroon of version 2 whose location is an index and whose identifier follows it.
 fn pypi(secret: &[u8]) -> Proof {
     let body = secret.strip_prefix(b"pypi-").unwrap_or(secret);
-    // A number of characters that no bytes make: the end may be cut or grown, the start still tells.
+    // A length that no number of bytes encodes to: the end may be cut or extended, the start is still conclusive.
     let whole = &body[..body.len() - body.len() % 4];
     let Some(macaroon) = decode::base64(whole) else { return Proof::Refuted };
     let field = |bytes: &[u8], tag: u8| -> Option<usize> {
@@ -82,7 +82,7 @@ fn pypi(secret: &[u8]) -> Proof {
     if field(&rest[location..], 2).is_some() { Proof::Holds } else { Proof::Doubtful }
 }
 
-/// Slack's: behind the kind stand numbers of workspace and user, then the random part.
+/// Slack's: the kind, the numbers of workspace and user, then the random part.
 fn slack(secret: &[u8]) -> bool {
     let mut parts: Vec<&[u8]> = secret.split(|byte| *byte == b'-').skip(1).collect();
     // `xoxe-1-…`, `xoxe.xoxp-1-…`: the version of tokens that expire.
@@ -113,7 +113,7 @@ pub(super) fn jwt(secret: &[u8]) -> bool {
 /// The body of a private key: base64 of a DER sequence, of OpenSSH's format, or of a PGP packet.
 fn pem(secret: &[u8]) -> Proof {
     let text = String::from_utf8_lossy(secret).replace("\\r", "").replace("\\n", "\n").replace('\\', "");
-    // `Proc-Type: 4,ENCRYPTED` and the like stand before the body.
+    // `Proc-Type: 4,ENCRYPTED` and similar headers precede the body.
     let body: String = text
         .lines()
         .map(str::trim)
@@ -173,7 +173,7 @@ fn luhn(digits: &[u32]) -> bool {
     sum.is_multiple_of(10)
 }
 
-/// A password in a connection string: written out, and not the word that stands for one.
+/// A password in a connection string: a literal value, and not a placeholder word.
 fn password(secret: &[u8]) -> bool {
     secret.len() >= 4 && !judge::template(secret) && !judge::placeholder(secret) && !judge::masked(secret)
 }

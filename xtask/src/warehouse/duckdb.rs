@@ -199,7 +199,7 @@ impl Warehouse for DuckDb {
         Ok(columns(&self.query(&sql)?, str::to_owned))
     }
 
-    /// Rows go in as a file that exists only while they do, so its statement is told in words.
+    /// Rows are inserted from a file that exists only during the insert, so their statement is described in words.
     fn script(&self, change: &[Statement]) -> Vec<String> {
         let show = |statement: &Statement| match statement {
             Statement::Sql(sql) => format!("{sql};"),

@@ -1,7 +1,7 @@
 //! Snowflake, through the ADBC driver of the pinned wheel: a shared library, no Python is started.
 //!
-//! Nothing is loaded and nobody logs in before the first statement. One session serves a command; what
-//! it may repeat after a broken connection is decided by what the statement is, see [`is_repeatable`].
+//! The driver is loaded and logs in only at the first statement. One session serves a command; what it may
+//! repeat after a broken connection depends on the kind of statement, see [`is_repeatable`].
 
 #[cfg(unix)]
 mod broker;
@@ -100,7 +100,7 @@ impl Snowflake {
         Self { settings: Arc::new(settings), database, session: Arc::default() }
     }
 
-    /// The same with a session of its own, for what must not wait for a long statement.
+    /// The same with a separate session, for what must not wait for a long statement.
     fn apart(&self) -> Self {
         Self { session: Arc::default(), ..self.clone() }
     }
@@ -120,7 +120,7 @@ impl Snowflake {
         let begun = Instant::now();
         let mut attempt = 1;
         loop {
-            // In whole seconds: those are what the driver takes, and what a person is told.
+            // In whole seconds: the driver accepts those, and messages show them.
             let left = limits.login.as_secs().saturating_sub(begun.elapsed().as_secs()).max(1);
             let shortened = Limits { login: Duration::from_secs(left), ..limits };
             let opened = Session::open(&driver, &self.settings.login, &self.settings.tag, shortened);
@@ -138,7 +138,7 @@ impl Snowflake {
         }
     }
 
-    /// Send one statement, and again where that is safe.
+    /// Send one statement, and retry it if that is safe.
     fn send(&self, sql: &str, bound: Option<&str>) -> Result<Vec<Row>> {
         let attempts = if is_repeatable(sql) { self.settings.patience.attempts } else { 1 };
         self.deliver(sql, bound, attempts, true)
@@ -472,7 +472,7 @@ impl Warehouse for Snowflake {
                 self.send(&step.sql, bound.as_deref())
             };
             if let Err(error) = sent {
-                // A session that is gone has rolled back by itself.
+                // A session that has ended has rolled back by itself.
                 if is_open && let Err(again) = self.send_within("rollback", None) {
                     tracing::debug!("failed to roll back: {again:#}");
                 }

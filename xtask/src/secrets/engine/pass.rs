@@ -281,7 +281,7 @@ impl<'a> Scan<'a> {
             let rule = &engine.set.rules[*at];
             let Some(regex) = rule.regex.as_ref().and_then(|regex| regex.get()) else { continue };
             let end = (start + rule.reach.max(BEHIND)).min(self.bytes.len());
-            // From one byte before, so that the regex may ask what stands there.
+            // From one byte before, so that the regex may check the preceding byte.
             let Some(captures) = regex.captures_at(&self.bytes[..end], start.saturating_sub(1)) else {
                 continue;
             };

@@ -62,7 +62,7 @@ proptest! {
         }
     }
 
-    /// Whatever the bytes, a scan ends, and its hits lie in the text and in order.
+    /// A scan of any bytes ends, and its hits are within the text and in order.
     #[test]
     fn any_bytes_are_scanned(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
         let hits = engine().scan(Place { path: "x", commit: None }, &bytes);

@@ -83,7 +83,7 @@ pub(crate) fn in_url(bytes: &[u8], at: usize, language: Language) -> Option<Rang
     plausible.then_some(password)
 }
 
-/// A scheme whose addresses stand in documents and tests more often than in what is run: they have to bring more proof
+/// A scheme whose addresses appear in documents and tests more often than in code that runs: they need more proof
 /// than those of databases.
 fn is_told_more_than_used(scheme: &[u8]) -> bool {
     [&b"telnet"[..], b"javascript", b"gopher", b"ws", b"wss", b"file", b"foo", b"test"]

@@ -1,4 +1,4 @@
-//! Passwords that are arguments without a name of their own: `sshpass -p …`, `new NetworkCredential("svc", "…")`.
+//! Passwords that are arguments without a name: `sshpass -p …`, `new NetworkCredential("svc", "…")`.
 
 use std::ops::Range;
 
@@ -46,7 +46,7 @@ const CALLS: &[&str] = &[
 /// How far a call is read, in bytes.
 const CALL_MOST: usize = 400;
 
-/// The literals at which a password may stand without a name.
+/// The literals at which a password may appear without a name.
 pub(crate) fn literals() -> impl Iterator<Item = &'static str> {
     COMMANDS.iter().map(|(command, _, _)| *command).chain(CALLS.iter().copied())
 }

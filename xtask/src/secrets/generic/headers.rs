@@ -71,7 +71,7 @@ pub(super) fn after_scheme(bytes: &[u8], value: Range<usize>) -> (Range<usize>, 
     (start..start + length, true)
 }
 
-/// Whether `Basic` carries a user and a password; `None` where it is no such header or does not decode.
+/// Whether `Basic` carries a user and a password; `None` if it is not such a header or does not decode.
 pub(super) fn basic(bytes: &[u8], whole: &Range<usize>, value: &Range<usize>) -> Option<bool> {
     let scheme = &bytes[whole.start..value.start];
     if scheme.len() < 5 || !scheme[..5].eq_ignore_ascii_case(b"basic") {

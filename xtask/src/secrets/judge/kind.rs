@@ -76,7 +76,7 @@ pub(in super::super) fn other_kind(value: &[u8]) -> bool {
         || (text.starts_with('^') || text.ends_with('$') && text.contains('\\'))
 }
 
-/// Percent-escapes of what nobody types, as tests of URLs are full of: `%00` to `%1F`, `%7F`.
+/// Percent-escapes of untypeable characters, which are common in tests of URLs: `%00` to `%1F`, `%7F`.
 pub(in super::super) fn escapes_control(value: &[u8]) -> bool {
     value.windows(3).any(|escape| {
         escape[0] == b'%'

@@ -22,7 +22,7 @@ pub(in super::super) fn chosen(value: &[u8], shape: &Shape) -> bool {
             && value.iter().any(|b| matches!(b, b'!' | b'@' | b'#' | b'$' | b'%' | b'^' | b'&' | b'*'))
 }
 
-/// Drawn from all that a keyboard has, as password managers do: brackets and signs in it are no code and no template.
+/// Drawn from all keyboard characters, as password managers do: its brackets and signs are not code or a template.
 pub(in super::super) fn drawn_with_symbols(value: &[u8]) -> bool {
     let shape = Shape::of(value);
     let has = |needle: &[u8]| memchr::memmem::find(value, needle).is_some();

@@ -6,7 +6,7 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
 use super::super::decode;
 
-/// Words that people write where a secret would go: they settle it wherever they stand.
+/// Words that people write in place of a secret: they mark a placeholder anywhere in the value.
 const PLACEHOLDERS: &[&str] = &[
     "xxxx",
     "****",
@@ -39,7 +39,7 @@ const PLACEHOLDERS: &[&str] = &[
     "put_",
 ];
 
-/// Words that may stand in a secret by chance or as a mark: they settle it when they are most of it.
+/// Words that may occur in a secret by chance or as a mark: they mark a placeholder if they are most of the value.
 const FILLERS: &[&str] = &[
     "fake",
     "sample",
@@ -74,7 +74,7 @@ const FILLERS: &[&str] = &[
     "test",
 ];
 
-/// Counting, which examples do for length's sake: a secret only where the name beside it is firm.
+/// Counting sequences, which pad examples to length: a secret only if the name beside it leaves no doubt.
 const COUNTING: &[&str] =
     &["abcdefghijkl", "abcd1234", "0123456789", "1234567890", "123456789", "abcdef12", "12345678"];
 
@@ -130,7 +130,7 @@ pub(in super::super) fn masked(value: &[u8]) -> bool {
     run(6) && (value.len() < 40 || run(8))
 }
 
-/// Stands where a secret will be put, or shows what one looks like.
+/// A placeholder for a secret, or an example of what one looks like.
 pub(in super::super) fn placeholder(value: &[u8]) -> bool {
     static ANYWHERE: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| any_of(PLACEHOLDERS));
     static MOSTLY: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| any_of(FILLERS));

@@ -1,4 +1,4 @@
-//! Allowlists: what is no finding although a rule matches.
+//! Allowlists: what is not reported although a rule matches.
 
 use std::path::Path;
 

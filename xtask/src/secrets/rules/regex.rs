@@ -31,7 +31,7 @@ impl LazyRegex {
     }
 }
 
-/// Bytes first, as Go's classes are ASCII; Unicode where the pattern itself asks for it.
+/// Bytes first, as Go's classes are ASCII; Unicode if the pattern itself asks for it.
 fn compile(text: &str) -> Result<Regex> {
     let build = |unicode| RegexBuilder::new(text).unicode(unicode).size_limit(32 << 20).build();
     Ok(build(false).or_else(|_| build(true))?)

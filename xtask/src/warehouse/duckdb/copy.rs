@@ -14,7 +14,7 @@ use crate::warehouse::{Row, Statement, Warehouse as _, literal, quote};
 
 impl DuckDb {
     /// The statements that copy the contents of `base` into `schema`, which exists and has a ledger, and those of the
-    /// base's further schemas into schemas of their own.
+    /// base's further schemas into separate schemas.
     pub(super) fn copied(&mut self, base: &Name, schema: &Name) -> Result<Vec<Statement>> {
         let mut change = Vec::new();
         for from in self.schemas_of(base)? {
@@ -105,7 +105,7 @@ fn text<'a>(row: &'a Row, key: &str) -> &'a str {
     row.get(key).and_then(|value| value.as_str()).unwrap_or_default()
 }
 
-/// A sequence that goes on after the last value of the one it copies.
+/// A sequence that continues after the last value of the one it copies.
 fn sequence(row: &Row, schema: &str) -> String {
     let name = text(row, "name");
     let options = text(row, "sql").trim_end_matches(';');

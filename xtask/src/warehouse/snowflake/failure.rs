@@ -10,7 +10,7 @@ use super::oidc::Claims;
 #[derive(Debug, ThisError)]
 #[error("{}", self.text())]
 pub(super) struct Failure {
-    /// Snowflake's number, such as 390100; 0 where the failure was on the way.
+    /// Snowflake's number, such as 390100; 0 if the connection failed.
     pub(super) code: i32,
     pub(super) message: String,
     pub(super) kind: Kind,
@@ -25,7 +25,7 @@ pub(super) enum Kind {
     Passing,
     /// No answer in the time that was given.
     Timeout,
-    /// Somebody pressed Ctrl-C.
+    /// The user pressed Ctrl-C.
     Interrupted,
 }
 
@@ -69,7 +69,7 @@ impl Failure {
         Self { code: 0, message: "interrupted".to_owned(), kind: Kind::Interrupted, advice: None }
     }
 
-    /// The driver's thread is gone, which only a crash explains.
+    /// The driver's thread has ended, which only a crash explains.
     pub(super) fn lost() -> Self {
         Self {
             code: 0,
@@ -153,7 +153,7 @@ fn kind(code: i32, status: Status, message: &str) -> Kind {
         (604 | 630, _) => Kind::Timeout,
         _ if is_forbidden(&message) => Kind::Refused,
         (_, Status::Cancelled) => Kind::Interrupted,
-        // The driver calls everything about a login an error of the way; only its words tell.
+        // The driver reports every login problem as a connection error; only the message text distinguishes them.
         (0 | 260_000..=269_999, _) if on_the_way.iter().any(|part| message.contains(part)) => Kind::Passing,
         // Throttled (too many statements wait already), or no answer over HTTP.
         (610 | 261_000..=261_010, _) => Kind::Passing,

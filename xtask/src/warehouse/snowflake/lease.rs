@@ -1,9 +1,10 @@
 //! One writer of an environment at a time, across machines: a lock that is a table of the registry.
 //!
-//! A `create table` without `if not exists` succeeds for one of two runners, and carries who took it
-//! from the first moment. Nothing frees it when its runner is killed, so it is a lease: its holder puts
-//! the end off in time, in a session of its own that no long statement holds up, and a lease that has run out may be taken over. To take it over, the old
-//! table is renamed to a name that only that holder's table can get: of two runners one succeeds.
+//! A `create table` without `if not exists` succeeds for one of two runners, and records its holder from
+//! the first moment. Nothing frees it when its runner is killed, so it is a lease: its holder extends it in
+//! time, in a separate session that no long statement blocks, and a lease that has expired may be taken
+//! over. To take it over, the old table is renamed to a name that only that holder's table can get: of two
+//! runners one succeeds.
 
 use std::sync::mpsc::{RecvTimeoutError, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -41,7 +42,7 @@ pub(crate) struct Lease {
     stop: Option<Sender<()>>,
 }
 
-/// What stands in the lock's table.
+/// The content of the lock's table.
 struct Found {
     holder: Option<Holder>,
     token: String,
@@ -49,7 +50,7 @@ struct Found {
 }
 
 impl Lease {
-    /// Take the lock of `name`, waiting for whoever holds it and saying for whom.
+    /// Take the lock of `name`; wait for its current holder, and log who that is.
     pub(crate) fn take(
         warehouse: &Snowflake,
         name: &Name,
@@ -86,7 +87,7 @@ impl Lease {
         Ok(Self { warehouse, name, token, left_by, renewed_at, stop })
     }
 
-    /// Whether nobody can have taken the lock over: then freeing it needs no look first.
+    /// Whether no other run can have taken the lock over: then it can be freed without reading it first.
     fn is_surely_ours(&self) -> bool {
         let renewed_at = *self.renewed_at.lock().unwrap_or_else(PoisonError::into_inner);
         renewed_at.elapsed() < length(&self.warehouse) / 2
@@ -97,7 +98,7 @@ impl Drop for Lease {
     fn drop(&mut self) {
         drop(self.stop.take());
         let free = || {
-            // If it ran out and somebody took it over, it is theirs.
+            // If it expired and another run took it over, it is not ours to free.
             if self.is_surely_ours()
                 || read(&self.warehouse, &self.name)?.is_some_and(|found| found.token == self.token)
             {
@@ -120,7 +121,7 @@ fn length(warehouse: &Snowflake) -> Duration {
     Duration::from_secs(warehouse.settings.patience.lease_seconds)
 }
 
-/// Sleep in small steps, so that Ctrl-C is heard.
+/// Sleep in small steps, so that Ctrl-C takes effect soon.
 fn wait(time: Duration) -> Result<()> {
     let until = Instant::now() + time;
     while Instant::now() < until {
@@ -141,7 +142,7 @@ fn create(warehouse: &Snowflake, name: &Name, token: &str, holder: &Holder) -> R
     let ask = || match warehouse.send(&sql, None) {
         Ok(_) => Ok(true),
         Err(error) if failure(&error).is_some_and(Failure::is_already_there) => Ok(false),
-        // The answer was lost, and may have been a yes: the token tells.
+        // The answer was lost, and may have been a success: the token shows whether the lock is ours.
         Err(error) if failure(&error).is_some_and(|why| why.kind == Kind::Passing) => {
             Ok(read(warehouse, name)?.is_some_and(|found| found.token == token))
         }

@@ -40,7 +40,7 @@ impl fmt::Debug for Secret {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Login {
     pub(crate) account: String,
-    /// Snowflake knows the user by the token where there is one of workload identity or OAuth.
+    /// Snowflake takes the user from the token of workload identity or OAuth, if there is one.
     pub(crate) user: Option<String>,
     pub(crate) role: String,
     pub(crate) warehouse: String,
@@ -100,7 +100,7 @@ impl Way {
     }
 }
 
-/// All that is wrong with the settings, so that nobody mends them one by one.
+/// All problems of the settings at once, so that they need not be found and fixed one by one.
 #[derive(Debug, PartialEq, Eq, Error)]
 #[error("the settings for Snowflake do not add up\n  - {}", .0.join("\n  - "))]
 pub(crate) struct Wrong(pub(crate) Vec<String>);
@@ -288,7 +288,7 @@ impl Settings<'_> {
         }
     }
 
-    /// The way that the credentials which are set speak for, where nobody says it.
+    /// The login method that the given credentials imply, if none is set explicitly.
     fn inferred(&mut self) -> Option<Asked> {
         let key = self.has(KEY) || self.has(KEY_PATH);
         match (key, self.has(TOKEN), self.has(PASSWORD)) {
@@ -320,8 +320,8 @@ impl Settings<'_> {
         }
     }
 
-    /// A secret that the chosen way does not use is a mistake waiting to be found: somebody believes it
-    /// is what logs in.
+    /// A secret that the chosen login method does not use is a mistake: the user believes that it is what
+    /// logs in.
     fn refuse_what_belongs_to_another(&mut self, asked: Asked) {
         let used: &[&str] = match asked {
             Asked::KeyPair => &[KEY, KEY_PATH, PASSPHRASE],

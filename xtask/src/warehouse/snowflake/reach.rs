@@ -1,8 +1,8 @@
-//! Whether there is a way to Snowflake at all, found out beside the login.
+//! Whether Snowflake can be reached at all, checked in parallel with the login.
 //!
-//! The driver takes every error of the network for a passing one and tries on until the login's time is
-//! over. A name that nobody knows and a port where nobody listens are told within a second or two
-//! instead. It costs a login nothing: the look is on a thread of its own, and only bad news is waited for.
+//! The driver treats every network error as temporary and retries until the login's time limit. This check
+//! reports an unknown host name or a closed port within a second or two instead. It does not delay a login:
+//! the check runs on a separate thread, and only a failure is waited for.
 
 use std::io;
 use std::net::{TcpStream, ToSocketAddrs as _};
@@ -17,11 +17,11 @@ use crate::core::context;
 const LOOKS: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// The proxies that the driver goes through where they are set: the way beyond them is not ours to see.
+/// The proxies that the driver uses if they are set: the connection beyond them cannot be checked here.
 const PROXIES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
 
-/// Look for the way in the background. What is received is why there is none; nothing is, where there
-/// is one.
+/// Check the connection in the background. The receiver gets the reason if Snowflake cannot be reached, and
+/// nothing if it can.
 pub(super) fn obstacle(login: &Login) -> Receiver<Failure> {
     let (sender, receiver) = channel();
     if PROXIES.iter().all(|name| context::variable(name).is_none()) {
@@ -53,18 +53,18 @@ fn look(host: &str, port: u16, is_given: bool, told: &Sender<Failure>) {
     }
 }
 
-/// Whether a name could not be looked up, in contrast to not being there. The standard library keeps the
-/// resolver's number to itself, so its words have to tell (glibc and macOS, musl, Windows).
+/// Whether the lookup of a name failed, in contrast to the name not existing. The standard library does not expose
+/// the resolver's error number, so this checks the message text (glibc and macOS, musl, Windows).
 fn is_passing(error: &io::Error) -> bool {
     let words = error.to_string().to_ascii_lowercase();
     words.contains("temporar") || words.contains("try again")
 }
 
-/// Where the driver will go: the account's own address where no other is given.
+/// The address that the driver connects to: the account's own if no other is given.
 fn address(login: &Login) -> (String, u16) {
     let port = login.port.unwrap_or(if login.plain_http { 80 } else { 443 });
     let host = login.host.clone().unwrap_or_else(|| {
-        // The region of the first accounts stands in no address.
+        // The region of the first accounts is not part of any address.
         let account = login.account.strip_suffix(".us-west-2").unwrap_or(&login.account);
         let region = account.split_once('.').map_or("", |(_, region)| region);
         let domain = if region.to_ascii_lowercase().starts_with("cn-") { "cn" } else { "com" };

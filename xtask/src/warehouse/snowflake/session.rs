@@ -1,4 +1,4 @@
-//! One session at Snowflake: the driver on a thread of its own, answers with a time limit.
+//! One session at Snowflake: the driver on a separate thread, answers with a time limit.
 //!
 //! The driver is a shared library that blocks, retries by itself and knows nothing of Ctrl-C. So it
 //! works on its own thread and we wait on ours: whatever the network does, a person gets an answer or
@@ -24,7 +24,7 @@ use crate::core::context;
 use crate::system::interrupt;
 use crate::warehouse::Row;
 
-/// How often we look whether somebody wants to stop.
+/// How often we check for an interrupt.
 const POLL: Duration = Duration::from_millis(50);
 
 /// How long a cancelled statement may take to say so before it is left behind.
@@ -39,7 +39,7 @@ const LIBRARY: &str = "adbc_driver_snowflake/libadbc_driver_snowflake.so";
 /// Another build of the driver than the pinned wheel's: see docs/snowflake-driver.md.
 const DRIVER: &str = "XTASK_SNOWFLAKE_DRIVER";
 
-/// Every statement carries the tag, so no session is without it, whoever opens it anew.
+/// Every statement carries the tag, so a session always has it, even after it is reopened.
 const QUERY_TAG: &str = "adbc.snowflake.statement.query_tag";
 
 /// How long the parts of a conversation may take.
@@ -99,7 +99,7 @@ impl Session {
         Ok(session)
     }
 
-    /// The rows of one statement, whose one `?` stands for `bound`.
+    /// The rows of one statement, with `bound` as the value of its one `?`.
     pub(super) fn run(&self, sql: &str, bound: Option<&str>) -> Result<Vec<Row>, Failure> {
         let job = Job { sql: sql.to_owned(), bound: bound.map(str::to_owned) };
         self.jobs.send(job).map_err(|_| Failure::lost())?;
@@ -152,7 +152,7 @@ impl Session {
     }
 }
 
-/// The driver's side: connect, then one statement after another until nobody asks any more.
+/// The driver's side: connect, then run one statement after another until no more requests can come.
 fn serve(
     library: &Path,
     options: Vec<(OptionDatabase, OptionValue)>,
@@ -226,7 +226,7 @@ fn options(
         client("client_timeout", &seconds((limits.statement + SLACK).min(Duration::from_secs(90)))),
         client("request_timeout", &seconds(limits.statement + SLACK)),
         parameter("QUERY_TAG", tag),
-        // So that what nobody waits for any more ends by itself.
+        // So that abandoned statements end by themselves.
         parameter("STATEMENT_TIMEOUT_IN_SECONDS", &limits.statement.as_secs().to_string()),
     ];
     if let Some(user) = &login.user {

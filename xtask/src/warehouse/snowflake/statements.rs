@@ -129,7 +129,7 @@ where table_schema in ({})",
         )
     }
 
-    /// `view` is named as Snowflake keeps it. A materialized view takes a statement of its own.
+    /// `view` is named as Snowflake keeps it. A materialized view needs a different statement.
     pub(super) fn drop_view(&self, name: &Name, view: &Identifier, is_materialized: bool) -> String {
         let kind = if is_materialized { "materialized view" } else { "view" };
         format!("drop {kind} if exists {}.{}", self.schema(name.as_str()), quote(view.as_str()))

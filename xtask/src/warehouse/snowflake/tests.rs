@@ -32,7 +32,7 @@ thread_local! {
 #[derive(Debug, PartialEq)]
 struct Parsed {
     statements: Vec<SyntaxKind>,
-    /// Quoted identifiers, as they stand.
+    /// Quoted identifiers, unchanged.
     names: Vec<String>,
 }
 
@@ -144,7 +144,7 @@ fn all_that_is_sent_is_snowflakes_sql() {
                     format!("{}{}", &sql[..clone], &sql[options..]),
                 ]
             }
-            // Nor has it a bound value in a table function; a literal stands in its place.
+            // Nor does it support a bound value in a table function; a literal replaces it.
             _ => vec![sql.replace("parse_json(?)", "parse_json('[]')")],
         };
         for part in parts {
@@ -301,8 +301,8 @@ fn hostile() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// An object's name from an issue, a role of the policy, a view of somebody else, a database: text
-    /// from outside that stands in a statement stands there as one quoted identifier.
+    /// An object's name from an issue, a role of the policy, another user's view, a database: text from outside
+    /// appears in a statement only as one quoted identifier.
     #[test]
     fn a_hostile_name_stays_a_name(text in hostile()) {
         let issue = name("issue_42");
@@ -322,7 +322,7 @@ proptest! {
         expect(&hostile.drop_schema(&issue), SyntaxKind::DropSchemaStatement, &[&text, "ISSUE_42"]);
     }
 
-    /// Text that stands in a literal stays in it.
+    /// Text inside a literal stays inside it.
     #[test]
     fn a_hostile_text_stays_a_literal(text in hostile()) {
         let issue = name("issue_42");
@@ -336,8 +336,8 @@ proptest! {
         prop_assert!(!literal(&text).contains('\\'));
     }
 
-    /// Rows are bound, so whatever they hold the statement is the same; and a name that does not fit the
-    /// grammar is no environment at all.
+    /// Rows are bound, so the statement is the same whatever they contain; and a name that does not fit the
+    /// grammar is not an environment name.
     #[test]
     fn hostile_rows_and_schema_names_reach_no_sql(text in hostile()) {
         let origin = Origin { object_name: Some(text.clone()), created_by: Some(text.clone()), base: None };
