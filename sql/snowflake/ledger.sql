@@ -14,7 +14,7 @@ create table if not exists ledger_environment (
     ledger_version bigint
 );
 
--- One row a run of `elt`, whole: it is written when the run has ended, however it ended.
+-- One row per run of `elt`, complete: it is written at the end of the run, however the run ended.
 create table if not exists ledger_runs (
     run_id varchar primary key,
     schema_name varchar not null,
@@ -38,7 +38,7 @@ create table if not exists ledger_runs (
     message varchar
 );
 
--- One row a dbt node of a run, in dbt's own words. ROWS is a reserved word, so it is quoted.
+-- One row per dbt node of a run, in dbt's terms. ROWS is a reserved word, so it is quoted.
 create table if not exists ledger_nodes (
     run_id varchar not null,
     node_id varchar not null,
@@ -55,7 +55,7 @@ create table if not exists ledger_nodes (
     path varchar
 );
 
--- The query log, with the column names of Snowflake's QUERY_HISTORY: one row a node that was executed.
+-- The query log, with the column names of Snowflake's QUERY_HISTORY: one row per executed node.
 create table if not exists ledger_queries (
     query_id varchar not null,
     run_id varchar not null,
@@ -73,7 +73,7 @@ create table if not exists ledger_queries (
     query_tag varchar
 );
 
--- What stood in the schema when a run had ended. Null is unknown, never zero.
+-- The relations in the schema at the end of a run. Null is unknown, never zero.
 create table if not exists ledger_relations (
     run_id varchar not null,
     relation_name varchar not null,

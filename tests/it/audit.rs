@@ -1,5 +1,5 @@
 //! `cargo xtask audit`, with cargo-deny and pip-audit as they are: a planted advisory is found, and a database that cannot
-//! be reached is never taken for clean. Only the databases are replaced, by a git repository and a web service here.
+//! be reached is never reported as clean. Only the databases are replaced, by a git repository and a web service here.
 
 use std::fs;
 use std::path::{Path, PathBuf};

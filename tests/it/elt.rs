@@ -14,7 +14,7 @@ fn elt<'a>(schema: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     [&["elt", "--schema", schema], more].concat()
 }
 
-/// Rows of gold in an order of their own, so that two builds can be compared.
+/// Rows of gold in a fixed order, so that two builds can be compared.
 fn gold(checkout: &Checkout, schema: &str) -> Vec<Vec<Value>> {
     let tables = checkout.sql(&format!(
         "select table_name from duckdb_tables() where schema_name = '{schema}'

@@ -116,7 +116,7 @@ fn seeds_of_another_folder_are_checked(checkout: &Checkout, endpoint: &Endpoint)
         "warehouse_id,warehouse_name,city,country_code,capacity_units\nW,A,B,DE,3.7\n",
     );
     let mut command = dbt(endpoint, checkout, &["seed", "--select", "raw_suppliers", "raw_warehouses"]);
-    // in a schema of its own: what was built stays as it was
+    // in a separate schema: what was built stays as it was
     command.env("DBT_SEED_DIR", &folder).env("DBT_TARGET_SCHEMA", "issue_43");
     let said = Ended::of(command).expect(1).stdout;
     assert!(
@@ -155,7 +155,7 @@ impl Table {
         let part = |row: &Value, name: &str| text(&row[name]).expect("a description");
         let columns: Vec<(String, String)> =
             described.iter().map(|row| (part(row, "column_name"), part(row, "column_type"))).collect();
-        // By what identifies a row, which no rounding moves, so that the rows of both engines stand side by side.
+        // By the row's key, which rounding does not change, so that the rows of both engines line up.
         let keys: Vec<&str> = columns
             .iter()
             .filter(|(_, kind)| kind == "VARCHAR" || kind == "DATE")
@@ -266,7 +266,7 @@ fn compare_values(
     }
 }
 
-/// A decimal as units of its last digit, and how many digits stand behind the point.
+/// A decimal as units of its last digit, and its number of digits after the point.
 fn last_digits(text: &str) -> Option<(i128, usize)> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     format!("{whole}{fraction}").parse().ok().map(|units| (units, fraction.len()))
@@ -327,7 +327,7 @@ fn the_profile_logs_in_in_every_way() {
     assert_eq!(logins.last().unwrap()["provider"], "OIDC");
 }
 
-/// What looks like an OIDC token, and is signed by nobody.
+/// A string that looks like an OIDC token but has no valid signature.
 fn unsigned_token() -> String {
     let part = |json: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(json);
     let claims = r#"{"iss":"https://token.actions.githubusercontent.com","sub":"repo:o/r:environment:e"}"#;

@@ -140,7 +140,7 @@ fn answer(repository: &mut Repository, request: &Request) -> Reply {
     }
 }
 
-/// Lists stand in an object, but for those that GitHub gives as such; two entries are on a page.
+/// Lists are wrapped in an object, except those that GitHub returns as plain arrays; a page has two entries.
 fn get(repository: &mut Repository, request: &Request, path: &str, query: &str) -> Reply {
     let last = path.rsplit('/').next().unwrap_or_default();
     if path.is_empty() {

@@ -49,7 +49,7 @@ fn the_toolkit_matches_the_sources_whatever_their_times() {
     let kept = || fs::read_dir(folder.path().join("target/launcher")).unwrap().count();
     says(folder.path(), "one");
     assert_eq!(xtask(folder.path()).expect(3).stdout, "select one [\"a b\", \"--flag\"]\n");
-    // Another content with a time long past, which cargo by itself takes for compiled.
+    // Changed content with an old time, which cargo alone treats as already compiled.
     says(folder.path(), "two");
     let past = SystemTime::now() - Duration::from_hours(8760);
     let file = fs::File::options().append(true).open(folder.path().join("xtask/src/lib.rs")).unwrap();

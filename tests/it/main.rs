@@ -1,4 +1,4 @@
-//! The integration tests: one binary, one file a command.
+//! The integration tests: one binary, one file per command.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test says no")]
 #![expect(clippy::print_stdout, reason = "a test that could not run here says so")]

@@ -69,7 +69,7 @@ impl Left {
     /// `notify WHERE` without any.
     fn bare(&self, place: &str) -> Command {
         let mut command = scrubbed(self.path());
-        // A proxy that this machine goes through knows nothing of the services of a test.
+        // A proxy of this machine cannot reach the services of a test.
         command.env("NO_PROXY", "127.0.0.1").args(["notify", place]);
         command
     }
@@ -155,7 +155,7 @@ fn ended(command: Command) -> Ended {
     Ended::of(command).expect(0)
 }
 
-/// What nobody may ever read.
+/// Asserts that the output does not contain `secret`.
 #[track_caller]
 fn assert_hidden(ended: &Ended, secret: &str) {
     for stream in [&ended.stdout, &ended.stderr] {

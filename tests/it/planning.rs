@@ -1,4 +1,4 @@
-//! The planning models against computations of their own: gold from its formulas in Python, and damaged data.
+//! The planning models against independent computations: gold from its formulas in Python, and damaged data.
 
 use std::path::Path;
 

@@ -485,7 +485,7 @@ fn an_id_is_told_with_its_secret() {
     let human = xtask(folder.path()).arg("a.env").output().expect("xtask starts").stdout;
     assert!(!String::from_utf8_lossy(&human).contains(&id[4..]), "the id is not shown either");
 
-    // Alone it is a finding of its own.
+    // Alone it is a separate finding.
     write(folder.path(), "a.env", format!("AWS_ACCESS_KEY_ID={id}\n"));
     let (_, found) = findings(folder.path(), &["a.env"]);
     assert_eq!((found.len(), &found[0]["rule"]), (1, &Value::from("aws-access-key")));

@@ -50,7 +50,7 @@ fn refused(output: &Output) -> String {
     stderr
 }
 
-/// An empty folder: what stands in it afterwards is what `seed` put there.
+/// An empty folder: its later content is what `seed` wrote.
 fn scratch() -> TempDir {
     tempfile::tempdir().expect("a scratch folder")
 }
@@ -349,7 +349,7 @@ fn a_read_only_folder_is_named() {
     use std::os::unix::process::CommandExt as _;
 
     let folder = scratch();
-    // The superuser may write anywhere, so a test that runs as root hands over to nobody.
+    // The superuser may write anywhere, so a test that runs as root switches to the unprivileged user.
     let root = fs::metadata(folder.path()).expect("there").uid() == 0;
     let program = folder.path().join("xtask");
     fs::copy(env!("CARGO_BIN_EXE_xtask"), &program).expect("copied");
@@ -370,7 +370,7 @@ fn a_read_only_folder_is_named() {
     assert!(names_in(&out).is_empty());
 }
 
-/// A file size limit stands for a full disk: both make a write fail in the middle of a file.
+/// A file size limit simulates a full disk: both make a write fail in the middle of a file.
 #[cfg(unix)]
 #[test]
 fn a_full_disk_is_an_error_that_leaves_the_old_set() {

@@ -431,7 +431,7 @@ fn a_way_that_is_not_there_is_told_at_once() {
         if host == unknown {
             command.env_remove("SNOWFLAKE_PROTOCOL");
         }
-        // Beyond a proxy nobody looks.
+        // Behind a proxy the host is not checked.
         for proxy in ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"] {
             command.env_remove(proxy);
         }
@@ -476,7 +476,7 @@ fn doctor_answers_whatever_the_network_does() {
     assert_eq!(found["status"], "ok", "{found}");
     assert!(found["found"].as_str().is_some_and(|text| text.contains("role BUILDER")), "{found}");
 
-    // A warehouse that takes its time to resume is no fault.
+    // A warehouse that is slow to resume is not a fault.
     endpoint.demand(&json!({"delay": 2.5, "containing": "information_schema.schemata"}));
     let found = login(&endpoint.run(&checkout, &doctor)).expect("a login");
     assert_eq!(found["status"], "ok", "{found}");
@@ -625,7 +625,7 @@ fn environments_past_their_time_are_noted_then_dropped() {
     assert!(!listed.contains("issue_2") && listed.contains("issue_3"), "{listed}");
 }
 
-/// GitHub's end of workload identity: hands a token to whoever shows the job's bearer.
+/// GitHub's end of workload identity: returns a token for the job's bearer token.
 fn mint(token: String) -> (String, JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}/mint?api-version=2.0", listener.local_addr().expect("an address"));
@@ -771,7 +771,7 @@ fn every_way_to_log_in_reaches_snowflake_as_itself() {
     }
 }
 
-/// Snowflake knows a key by its fingerprint, which stands in what the driver signs with it.
+/// Snowflake identifies a key by its fingerprint, which is part of the token that the driver signs.
 #[test]
 fn a_key_pair_logs_in_with_what_it_signed() {
     let (endpoint, checkout) = (Endpoint::start(), Checkout::new());

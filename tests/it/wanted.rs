@@ -32,7 +32,7 @@ fn what_github_says_decides_and_no_answer_stops_nothing() {
         ("issue_42", 200, json!({"state": "open", "labels": feature}), "true"),
         ("issue_42", 200, json!({"state": "open", "labels": [{"name": "bug"}]}), "false"),
         ("issue_42", 200, json!({"state": "closed", "labels": feature}), "false"),
-        // A deleted issue; one that the token may not see is not known to be gone.
+        // A deleted issue; one that the token may not see is not known to be deleted.
         ("issue_42", 410, none.clone(), "false"),
         ("issue_42", 404, none.clone(), "unknown"),
         ("issue_42", 403, none.clone(), "unknown"),

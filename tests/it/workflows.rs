@@ -276,7 +276,7 @@ fn a_clean_up_waits_for_nothing_and_nothing_takes_its_place() {
     for run_id in [1, 2] {
         for (case, event) in events() {
             let (mut world, _) = world(&case, &event, true, run_id);
-            // Every run has a number of its own.
+            // Every run has a distinct number.
             world.github["run_id"] = (run_id * 1000 + u64::try_from(drops.len()).unwrap()).into();
             if !run::triggers(&workflow, event_name(&case), &world.github["event"]) {
                 continue;
@@ -308,7 +308,7 @@ fn a_clean_up_waits_for_nothing_and_nothing_takes_its_place() {
     assert!(own["group"].as_str().unwrap().contains("github.run_id"), "runs do not wait for each other");
 }
 
-/// Every job and step of every workflow, with where it stands.
+/// Every job and step of every workflow, with its location.
 fn each_step(mut look: impl FnMut(&str, &Value, &Value)) {
     for path in run::workflows() {
         let workflow = yaml::read(&path);
@@ -338,7 +338,7 @@ fn workflows_take_no_more_than_they_need() {
             assert!(job["uses"].is_string() || job["timeout-minutes"].is_number(), "{place} has a time-out");
             let text = job["env"].to_string();
             assert!(!text.contains("secrets."), "{place}: secrets go to the steps that need them");
-            // A job that needs others names the results it wants: a skip travels on unnoticed otherwise.
+            // A job that needs others names the results it needs: otherwise a skip propagates unnoticed.
             let condition = job["if"].as_str().unwrap_or_default();
             let explicit = condition.contains("cancelled()") || condition.contains("always()");
             assert!(run::needs(job).is_empty() || explicit, "{place} has an `if` with a status function");
@@ -378,7 +378,7 @@ fn forms_and_labels_are_the_ones_that_the_plan_reads() {
     };
     let (feature, cleanup) = (form("feature.yml"), form("cleanup.yml"));
     assert_eq!((&feature["labels"], &cleanup["labels"]), (&json!(["feature"]), &json!(["cleanup"])));
-    // What decides stands before free text, in which anybody can write a heading.
+    // The deciding fields come before free text, which may contain any heading.
     assert_eq!(labels(&feature)[..3], ["Object name", "Base", "Options"]);
     assert_eq!(labels(&cleanup)[0], "Environment");
     let defined = fs::read_to_string(root().join(".github/labels.toml")).unwrap();

@@ -514,7 +514,7 @@ class Cursor(FakeSnowflakeCursor):
                 node.set("expression", exp.Case(ifs=[exp.If(this=zero, true=error)], default=divisor.copy()))
             return node
         if type(node).__name__ == "HashAgg" or isinstance(node, exp.Anonymous) and node.name.upper() == "HASH_AGG":
-            # An order-free hash of all rows; what asks for one calls its table t.
+            # An order-independent hash of all rows; statements that use it call their table t.
             return exp.Sum(this=exp.Anonymous(this="hash", expressions=[exp.column("t")]))
         if isinstance(node, exp.TryCast) and node.to.this in (
             exp.DataType.Type.TIMESTAMP,
@@ -1156,7 +1156,7 @@ def main() -> None:
     arguments.add_argument("--data", type=Path, help="keep the first database in this DuckDB file")
     arguments.add_argument("--database", action="append", help=f"a database of the account; default {DATABASE}")
     given = arguments.parse_args()
-    # what a statement did wrong is told to its client and stands in the history
+    # a statement's error is returned to its client and recorded in the history
     logging.disable(logging.CRITICAL)
     mend_fakesnow()
     threading.Thread(target=end_with_parent, daemon=True).start()

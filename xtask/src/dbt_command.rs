@@ -1,6 +1,6 @@
 //! `cargo xtask dbt`: which dbt builds this repository.
 //!
-//! Nobody has to call it: without it dbt v1 is installed when it is first needed. `use v2` installs the native engine
+//! Calling it is optional: without it dbt v1 is installed when it is first needed. `use v2` installs the native engine
 //! for this repository alone, and `use v1` goes back.
 
 use std::path::PathBuf;

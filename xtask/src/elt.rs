@@ -92,7 +92,7 @@ pub(crate) struct Args {
     format: Format,
 }
 
-/// A value that dbt cannot take for an option of its own.
+/// A value that dbt cannot mistake for one of its options.
 fn for_dbt(text: &str) -> Result<String, String> {
     let text = text.trim();
     if text.is_empty() || text.split_whitespace().any(|word| word.starts_with('-')) {

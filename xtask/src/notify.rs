@@ -1,8 +1,8 @@
-//! `cargo xtask notify`: tell people how a pipeline went, in Slack and on GitHub.
+//! `cargo xtask notify`: report a pipeline's results in Slack and on GitHub.
 //!
-//! One message a pipeline, made from what its stages left: the plan, the run, the metrics and the results of
-//! the jobs, whichever of them there are. Telling is not the work itself: whatever goes wrong here is said as
-//! a warning, and the pipeline goes on.
+//! One message per pipeline, made from what its stages left: the plan, the run, the metrics and the results of
+//! the jobs, as far as they exist. Reporting is not the pipeline's work itself: whatever goes wrong here is
+//! logged as a warning, and the pipeline continues.
 
 mod alerts;
 mod facts;
@@ -126,7 +126,7 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     Ok(Outcome::Clean)
 }
 
-/// What the job that made a run tells of it, by itself.
+/// What the job that made a run reports about this run alone.
 pub(crate) struct OfRun {
     pub(crate) markdown: String,
     pub(crate) tests: Option<Tests>,
@@ -189,7 +189,7 @@ fn say_nothing() {
     tracing::info!("nothing was asked for or done, so nothing is sent");
 }
 
-/// Say that somebody could not be told, and why.
+/// Warn that a notification failed, and why.
 fn warn(whom: &str, error: &anyhow::Error) {
     let text = actions::harmless(&format!("{whom} was not told: {error:#}"));
     tracing::warn!("{text}");

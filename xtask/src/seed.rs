@@ -57,7 +57,7 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     Ok(Outcome::Clean)
 }
 
-/// Finish or clear away what a killed `seed` left in `folder`; whoever reads seeds asks for this first.
+/// Finish or remove what a killed `seed` left in `folder`; code that reads seeds calls this first.
 pub(crate) fn settle(folder: &Path) -> Result<()> {
     staging::settle(folder)
 }
@@ -109,7 +109,7 @@ fn write(spec: &Spec, out: &Path) -> Result<[Size; FILE_COUNT]> {
     Ok(sizes)
 }
 
-/// A bar where somebody watches; elsewhere a line now and then, so that a log shows a long run is alive.
+/// A bar on a terminal; elsewhere a line now and then, so that a log shows a long run is alive.
 struct Progress {
     bar: indicatif::ProgressBar,
     news: Instant,
@@ -134,7 +134,7 @@ impl Progress {
 }
 
 impl Drop for Progress {
-    /// On every way out: an error must not stand below half a bar.
+    /// On every exit path: an error must not appear below half a bar.
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }

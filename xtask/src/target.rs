@@ -1,8 +1,8 @@
 //! `--target`: where environments live, ready to use. The one place that knows all targets.
 //!
-//! What a target needs is decided first and touches nothing ([`Args::place`]), so that a wrong setting
-//! is told before anything is installed or sent. Then it is opened: the Python packages that bring the
-//! engine are made sure of, and nobody has logged in yet.
+//! What a target needs is decided first and without side effects ([`Args::place`]), so that a wrong setting
+//! is reported before anything is installed or sent. Then it is opened: the Python packages that contain the
+//! engine are installed if needed, and there is no login yet.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -17,7 +17,7 @@ with measurements as (
 
 ),
 
--- Unknown is never zero: bytes that nobody measured stay null, and so does a change from or to them.
+-- Unknown is never zero: bytes that were not measured stay null, and so does a change from or to them.
 final as (
 
     select

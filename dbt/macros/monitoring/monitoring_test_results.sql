@@ -18,7 +18,7 @@ with results as (
 
 ),
 
--- a skipped test has told nothing: neither passed nor failed, so that a pass rate leaves it out
+-- a skipped test has no result: it neither passed nor failed, so that a pass rate leaves it out
 final as (
 
     select

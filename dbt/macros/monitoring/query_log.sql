@@ -62,7 +62,7 @@
             end
             and cast(convert_timezone('UTC', start_time) as date)
                 > cast(dateadd('minute', -{{ oldest }}, sysdate()) as date)
-        -- a query that ended on the border of two slices stands in both
+        -- a query that ended on the border of two slices is in both
         group by query_id
     )
 {%- endmacro %}

@@ -29,7 +29,7 @@ consumption as (
 
 ),
 
--- every product has a class, one that nobody bought too
+-- every product has a class, including those never sold
 valued as (
 
     select

@@ -172,8 +172,8 @@ priced as (
 
 ),
 
--- A larger quantity at a lower price pays when the saving is more than the cost of holding the units that nobody
--- needs yet, each for as long as the needed ones last.
+-- A larger quantity at a lower price pays when the saving is more than the cost of holding the units that are not
+-- needed yet, each for as long as the needed ones last.
 break_offers as (
 
     select

@@ -1,5 +1,5 @@
--- The registry of environments, shared by the roles that build. It has a role of its own, because a lock that a killed
--- run left may have to be put away by another one than the role that took it.
+-- The registry of environments, shared by the roles that build. It has a separate role, because a lock left by a
+-- killed run may have to be removed by a role other than the one that took it.
 use role sysadmin;
 
 create schema if not exists logistics_demo.xtask_registry

@@ -66,7 +66,7 @@ alter user logistics_ci_maintenance set
         subject = '<% subject %>:environment:maintenance'
     );
 
--- A role is granted by who may manage grants.
+-- A role is granted by a role that may manage grants.
 use role securityadmin;
 grant role logistics_prod_builder to user logistics_ci_prod;
 grant role logistics_builder to user logistics_ci_dev;

@@ -59,7 +59,7 @@ fn started(checkout: &Checkout, folder: &Path) -> (Child, u32) {
 
 fn send(signal: &str, processes: &[u32]) {
     let numbers = processes.iter().map(u32::to_string);
-    // One that has ended by itself meanwhile is no fault.
+    // A process that has ended by itself meanwhile is not a fault.
     Command::new("kill").arg(signal).args(numbers).stderr(Stdio::null()).status().expect("kill runs");
 }
 

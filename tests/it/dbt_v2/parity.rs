@@ -60,8 +60,8 @@ fn every_relation_is_the_same_on_both_engines() {
     }
 }
 
-/// Both name their nodes alike, but for generic tests: the hash at the end of the identifier is another, and dictionaries
-/// among the arguments come in alphabetical order on v2, in the name too.
+/// Both name their nodes alike, except generic tests: the hash at the end of the identifier differs, and
+/// dictionaries among the arguments come in alphabetical order on v2, in the name too.
 #[test]
 fn nodes_have_the_same_names_on_both_engines() {
     let Some(folder) = installed() else { return };

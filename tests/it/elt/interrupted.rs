@@ -30,7 +30,7 @@ fn send(signal: &str, process: u32) {
     assert!(sent.success());
 }
 
-/// Whether a process is gone, or goes within the few seconds it is given to cancel its queries.
+/// Whether a process has ended, or ends within the few seconds it has to cancel its queries.
 fn is_gone(process: u32) -> bool {
     let deadline = Instant::now() + Duration::from_secs(20);
     while Instant::now() < deadline {

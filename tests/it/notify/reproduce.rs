@@ -52,7 +52,7 @@ fn a_failed_test_shows_its_rows_and_its_command_fails_again() {
     let cause = message["blocks"][1]["text"]["text"].as_str().expect("a text");
     assert!(cause.contains("row: ") && cause.contains("PRD-00003"), "{cause}");
     reproduces(&checkout, &line, 1);
-    // What looks at the environment ends alike, whether an alert fires or not.
+    // A command that looks at the environment ends the same way, whether an alert fires or not.
     let looked = checkout.run(&["metrics", "--schema", BUILT, "--gate"]);
     reproduces(&checkout, &self::line("observability", None), looked.code.expect("an exit code"));
 }
@@ -82,7 +82,7 @@ fn findings_are_found_again() {
     commit("a broken policy");
     checkout.run(&["lint"]).expect(1);
     reproduces(&checkout, &line, 1);
-    // A credential of the history is none of the files.
+    // A credential in the history is not in the files.
     std::fs::remove_file(checkout.path("dbt/models/gold/bad.sql")).expect("removed");
     let key = ["ghp", "_", "n7Yw3kPz1QvR8tLx5BcD2fGh6JmN4sUa0Ex9"].concat();
     std::fs::write(checkout.path("key.txt"), format!("token = \"{key}\"\n")).expect("a file");

@@ -51,7 +51,7 @@ impl Case {
         PathBuf::from(rest.split_whitespace().next().expect("a path").trim_matches('\''))
     }
 
-    /// Plain `dbt build` with a profile of its own, as a user without the toolkit would run it.
+    /// Plain `dbt build` with a separate profile, as a user without the toolkit would run it.
     fn plain(&self, project: &str, name: &str) -> PathBuf {
         let outside = self.small.path(".git/plain");
         let database = outside.join(format!("{name}.duckdb"));

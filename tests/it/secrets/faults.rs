@@ -146,7 +146,7 @@ fn a_shallow_clone_is_incomplete() {
 #[test]
 fn a_file_that_cannot_be_read_makes_the_scan_incomplete() {
     let folder = tempfile::tempdir().expect("a folder");
-    // A socket opens for nobody, the administrator included.
+    // Opening a socket as a file fails for every user, root included.
     let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("a.sock")).expect("a socket");
     assert_incomplete(folder.path(), &["a.sock"], "a.sock");
 }

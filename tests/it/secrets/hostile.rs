@@ -1,4 +1,4 @@
-//! What a scan must bear: lines and files without end, folders that cannot be read, files that go away.
+//! Hostile inputs of a scan: endless lines and files, folders that cannot be read, files that disappear.
 
 use std::fs;
 use std::io::Write as _;

@@ -131,7 +131,7 @@ impl Rows {
         }
     }
 
-    /// What is wrong with these rows; `first` and `last` are the days they may lie in.
+    /// What is wrong with these rows; `first` and `last` are the first and last days allowed.
     pub(super) fn complaints(&self, first: &str, last: &str) -> Vec<String> {
         let mut complaints = Complaints::default();
         self.check_catalogue(&mut complaints);

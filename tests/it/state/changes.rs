@@ -87,7 +87,7 @@ fn a_new_environment_builds_only_what_differs_from_its_base() {
         "{{ config(materialized='table') }} select one + 3 as two from {{ ref('other') }}\n",
     );
     let report = project.elt("issue_2", &["--base", "issue_1"]);
-    // Views are made anew, since copied ones would read the base.
+    // Views are rebuilt, since copied ones would read the base.
     let built = names(&report);
     for name in ["last", "of_totals", "stg_items"] {
         assert!(built.iter().any(|other| other == name), "{name}: {built:?}");

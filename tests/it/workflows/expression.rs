@@ -11,8 +11,8 @@ pub(super) trait Context {
     fn status(&self, function: &str) -> bool;
 }
 
-/// A text with `${{ }}` in it, as a step's `env` or a group's name: the value itself where nothing stands
-/// around the one expression, else a string.
+/// A text with `${{ }}` in it, as a step's `env` or a group's name: the value itself if the text is just one
+/// expression, else a string.
 pub(super) fn template(text: &str, context: &dyn Context) -> Value {
     if let Some(inner) = only_expression(text) {
         return evaluate(inner, context);
@@ -33,7 +33,7 @@ fn only_expression(text: &str) -> Option<&str> {
     (!inner.contains("}}")).then_some(inner)
 }
 
-/// An `if`: an expression with or without `${{ }}`. Without a status function `success() &&` stands before it.
+/// An `if`: an expression with or without `${{ }}`. Without a status function `success() &&` is prepended.
 pub(super) fn condition(text: Option<&Value>, context: &dyn Context) -> bool {
     let text = match text {
         None => return context.status("success"),

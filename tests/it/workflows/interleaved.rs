@@ -128,7 +128,7 @@ fn what_is_closed_leaves_nothing_in_whatever_order_things_happen() {
     for close in places(2, 4) {
         let closed = [(close[0], Event::Close), (close[1], Event::CleanUp)];
         for cancel in 0..=5 {
-            // At 5 nobody cancels.
+            // At 5 no run is cancelled.
             for at in 0..=closed.len() {
                 let mut events = closed.to_vec();
                 events.insert(at, (cancel, Event::Cancel));

@@ -1,6 +1,6 @@
 //! Runs a workflow as GitHub would: which jobs start for an event, with which inputs, in which concurrency
-//! groups, and how each ends. Reading something that nobody wrote is a panic: a job's output that no step
-//! sets, a `needs` that is not listed, an input that is not declared.
+//! groups, and how each ends. Reading an undefined value is a panic: a job's output that no step sets, a
+//! `needs` that is not listed, an input that is not declared.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ pub(super) struct World {
     pub(super) wanted: [&'static str; 2],
     /// How many environments a clean-up drops.
     pub(super) dropped: u64,
-    /// Somebody cancelled the run when `plan` was done.
+    /// The run was cancelled when `plan` was done.
     pub(super) cancelled: bool,
 }
 

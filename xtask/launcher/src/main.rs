@@ -1,9 +1,9 @@
-//! What `cargo xtask` runs: it starts the toolkit that was compiled from these very sources, and compiles it first if
-//! there is none.
+//! The program behind `cargo xtask`: it starts the toolkit that was compiled from exactly these sources, and compiles
+//! it first if it does not exist yet.
 //!
 //! Before every command cargo looks at 380 packages, which takes longer than most commands; and on GitHub every job of
-//! every event would compile the toolkit anew. So compiled toolkits are kept under the hash of the content of all that
-//! they are compiled from. Times of files decide nothing: a program whose sources differ in one byte has another key,
+//! every event would recompile the toolkit. So compiled toolkits are kept under the hash of the content of all their
+//! sources. File times are ignored: a program whose sources differ in one byte has another key,
 //! so a stale one cannot be started. The folder can be copied to another machine of the same kind, as the workflows do.
 
 use std::collections::hash_map::DefaultHasher;
@@ -90,7 +90,7 @@ fn program(root: &Path) -> Result<PathBuf, String> {
 
 /// Has cargo compile the toolkit, and returns the program.
 fn build(root: &Path) -> Result<PathBuf, String> {
-    // cargo goes by the times of files. Sources that were put in place with old times would be taken for compiled.
+    // cargo compares file times. Sources that were put in place with old times would be treated as already compiled.
     let entry = root.join("xtask/src/lib.rs");
     File::options()
         .append(true)

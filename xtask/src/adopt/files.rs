@@ -1,4 +1,4 @@
-//! The files that the toolkit adds to a repository: copies of its own files, and the toolkit as a dependency.
+//! The files that the toolkit adds to a repository: copies of the toolkit's files, and the toolkit as a dependency.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -30,7 +30,7 @@ pub(super) struct Outlook {
     pub(super) error_stddev: Option<f64>,
 }
 
-/// The forecasts of a data set: for each shelf its first day and one outlook a day.
+/// The forecasts of a data set: for each shelf its first day and one outlook per day.
 pub(super) struct Forecasts {
     pub(super) shelves: Vec<Option<ShelfForecasts>>,
 }

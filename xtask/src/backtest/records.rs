@@ -37,7 +37,7 @@ pub(super) struct Line {
     pub(super) day: i32,
     pub(super) second: Second,
     pub(super) units: i64,
-    /// Whether it waits for stock, or is lost when there is none.
+    /// Whether it waits for stock, or is lost when out of stock.
     pub(super) waits: bool,
 }
 

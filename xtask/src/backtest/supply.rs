@@ -146,7 +146,7 @@ fn deliveries(purchase: &Purchase, receipts: &[(i32, Second, i64)], open_days: i
     parts
 }
 
-/// One figure a day: of the lines that were complete by then, if there are enough.
+/// One figure per day: of the lines that were complete by then, if there are enough.
 fn planned(
     records: &Records,
     settings: &Settings,

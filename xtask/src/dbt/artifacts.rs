@@ -209,7 +209,7 @@ impl Manifest {
         }
     }
 
-    /// `None` for what is no test, or one with a file of its own.
+    /// `None` if it is not a test, or a test with a separate file.
     pub(crate) fn generic_test(&self, id: &str) -> Option<GenericTest> {
         let node = self.node(id)?;
         let attached = self.node(node.attached_node.as_deref()?)?;
@@ -230,7 +230,7 @@ impl Manifest {
     }
 }
 
-/// Where a layer stands in the order of building; layers we have no word for come last.
+/// A layer's position in the build order; unknown layers come last.
 pub(crate) fn layer_rank(layer: &str) -> usize {
     const ORDER: [&str; 4] = ["bronze", "silver", "gold", "monitoring"];
     ORDER.iter().position(|known| *known == layer).unwrap_or(ORDER.len())

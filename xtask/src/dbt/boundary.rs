@@ -22,7 +22,7 @@ pub(crate) struct Intended {
     pub(crate) schema: String,
     pub(crate) name: String,
     pub(crate) materialized: Option<String>,
-    /// The file that an external model is written to, where the project names one.
+    /// The file that an external model is written to, if the project names one.
     pub(crate) location: Option<String>,
 }
 
@@ -47,7 +47,7 @@ pub(crate) enum Extent {
     Family,
 }
 
-/// A relation that lies elsewhere, and why.
+/// A relation outside the environment, and why.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Outside {
     relation: String,

@@ -176,7 +176,7 @@ impl Engine {
         })
     }
 
-    /// The value of a variable for a profile, as this dbt takes it: to v2 a password is no authenticator to name.
+    /// The value of a variable for a profile, in the form this dbt accepts: v2 takes no authenticator for a password.
     pub(super) fn setting<'a>(&self, name: &str, value: &'a str) -> &'a str {
         match (self, name, value) {
             (Self::V2(_), "SNOWFLAKE_AUTHENTICATOR", "snowflake") => "",

@@ -1,4 +1,4 @@
-//! dbt's structured log: one JSON object a line, of which a few fields matter here.
+//! dbt's structured log: one JSON object per line, of which a few fields matter here.
 //!
 //! Unknown events and fields are passed over: dbt adds to them in every release.
 
@@ -78,7 +78,7 @@ pub(crate) struct Finished<'a> {
 }
 
 impl Event {
-    /// `None` for a line that is no event of dbt's, such as a warning of Python's.
+    /// `None` for a line that is not a dbt event, such as a Python warning.
     pub(crate) fn parse(line: &str) -> Option<Self> {
         serde_json::from_str(line).ok()
     }
@@ -90,7 +90,7 @@ impl Event {
             ("SkippingDetails" | "LogSkipBecauseError", Some(node), _) => {
                 Progress::Finished(self.finished(node, "skipped".to_owned()))
             }
-            // Every result line of dbt v1 counts its node among the total, and those of v2 have names of their own;
+            // Every result line of dbt v1 gives its node's position in the total, and those of v2 have distinct names;
             // summaries at the end have neither.
             (name, Some(node), index)
                 if self.data.status.is_some() && (index.is_some() || is_result(name)) =>

@@ -1,9 +1,9 @@
 //! A dbt project as a graph, read from its files alone: models, seeds, snapshots, sources, tests, macros and
 //! what each is built from, in milliseconds and without dbt.
 //!
-//! Everything has its place in a file, so that a rule can point at it. What only a run could tell (a
+//! Everything has its place in a file, so that a rule can point at it. What is only known in a run (a
 //! `ref` of a variable, a setting that a template decides) is kept as unknown, never guessed. Pure: files
-//! come in as text, so the index can be judged as well as the work tree. Every step is linear in the files.
+//! come in as text, so the index can be checked as well as the work tree. Every step is linear in the files.
 
 pub(crate) mod columns;
 pub(crate) mod jinja;
@@ -66,7 +66,7 @@ pub(crate) enum Kind {
     Model,
     Seed,
     Snapshot,
-    /// A test of its own file.
+    /// A test with a separate file.
     Test,
     Analysis,
 }
@@ -188,7 +188,7 @@ pub(crate) struct Entry<'a> {
     /// Of its name.
     pub(crate) span: Span,
     pub(crate) node: Yaml,
-    /// What it is about, where that exists; several for a model with versions.
+    /// What it is about, if that exists; several for a model with versions.
     pub(crate) about: Vec<usize>,
 }
 
@@ -246,7 +246,7 @@ pub(crate) struct Parent {
 #[derive(Debug)]
 pub(crate) struct Mention<'a> {
     pub(crate) role: Role,
-    /// The entry that it stands in, by its number.
+    /// The entry that contains it, by its number.
     pub(crate) entry: Option<usize>,
     /// Texts of property files live in the entries; a mention keeps its own copy.
     pub(crate) target: Owned,
@@ -261,7 +261,7 @@ pub(crate) enum Role {
     Test,
     /// A model that a unit test is about, or one of its inputs.
     UnitTest,
-    /// Somebody who uses what the project makes: an exposure, a semantic model.
+    /// A consumer of the project's models: an exposure, a semantic model.
     Consumer,
 }
 
@@ -284,7 +284,7 @@ impl<'a> Graph<'a> {
             })
             .filter(|(root, _)| !root.contains("target/"))
             .collect();
-        // The deepest root that a file lies under is its project's.
+        // The deepest root above a file is its project's.
         roots.sort_by_key(|(root, _)| (std::cmp::Reverse(root.len()), *root));
         let belongs = |path: &str| roots.iter().position(|(root, _)| path.starts_with(root));
         let mut shares: Vec<(Vec<&'a Source>, Vec<&'a str>)> = vec![Default::default(); roots.len()];
@@ -323,7 +323,7 @@ enum Parsed<'a> {
     Nothing,
 }
 
-/// Where a file stands: the kind of its path, and the folders below that.
+/// A file's location: the kind of its path, and the folders below that.
 #[derive(Clone, Debug)]
 struct Place<'a> {
     kind: Option<Kind>,
@@ -356,7 +356,7 @@ impl Layout {
                 (if path == "." { String::new() } else { format!("{path}/") }, kind)
             }));
         }
-        // The longest first: a path may lie in another.
+        // The longest first: a path may be inside another.
         paths.sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
         Self(paths)
     }

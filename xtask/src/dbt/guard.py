@@ -165,7 +165,7 @@ gc.disable()
 for make_leaner in (build_no_event_that_nobody_hears, keep_type_testers, parse_no_deeper_than_needed):
     with contextlib.suppress(ImportError, AttributeError):
         make_leaner()
-# Not optional: where a dbt of another version has no such place, it must not run.
+# Not optional: if a dbt of another version has no such place, it must not run.
 ask_before_writing()
 
 with contextlib.suppress(ImportError, AttributeError):

@@ -85,7 +85,7 @@ pub(crate) fn clean(message: &str) -> String {
     told.map(|line| line.trim_end()).collect::<Vec<_>>().join("\n").trim_end().to_owned()
 }
 
-/// `[JinjaError (dbt1501)`: what stands before `]: `.
+/// `[JinjaError (dbt1501)`: the part before `]: `.
 fn is_code(text: &str) -> bool {
     let code = text.strip_prefix('[').and_then(|text| text.split_once(" (dbt"));
     code.is_some_and(|(name, number)| {
@@ -110,7 +110,7 @@ fn is_inside(line: &str) -> bool {
     })
 }
 
-/// The message of a test that found something, where dbt gives none: dbt v1's own words.
+/// The message of a test that found something, if dbt gives none: dbt v1's own words.
 pub(crate) fn of_failures(
     message: Option<String>,
     failures: Option<i64>,

@@ -101,7 +101,7 @@ impl Native {
         let drivers = std::env::join_paths(drivers)
             .with_context(|| format!("{} holds a path separator; move it", self.root.display()))?;
         command.env("ADBC_DRIVER_PATH", drivers);
-        // Without it dbt downloads a driver of its own for Snowflake instead of taking the one by name.
+        // Without it dbt downloads another Snowflake driver instead of loading the installed one by name.
         command.env("DBT_LOAD_STANDARD_SNOWFLAKE_DRIVER", "1");
         Ok(command)
     }
@@ -277,7 +277,7 @@ fn own() -> Result<Option<Native>> {
     Ok(Some(Native { program, version, root: PathBuf::new() }))
 }
 
-/// The version that a dbt tells, such as `2.0.0-alpha.4`: the first word that is one.
+/// The version that a dbt reports, such as `2.0.0-alpha.4`: the first word that is a version.
 fn version(program: &Path) -> Result<String> {
     let answer = probe::ask(Command::new(program).arg("--version"), Duration::from_secs(20))
         .map_err(|reason| anyhow!("{} {reason}", program.display()))?;
@@ -311,7 +311,7 @@ fn lock(root: &Path) -> Result<File> {
     loop {
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => {}
-            // Some network file systems have no locks: rather unprotected than not at all.
+            // Some network file systems have no locks: continue unprotected rather than fail.
             Ok(()) | Err(TryLockError::Error(_)) => return Ok(file),
         }
         if !has_said {

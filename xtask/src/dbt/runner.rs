@@ -17,7 +17,7 @@ use crate::system::console::shell_word;
 use crate::system::interrupt;
 use crate::warehouse::snowflake::Secret;
 
-/// How often we look whether somebody wants the run to stop.
+/// How often we check whether the run is to stop.
 const POLL: Duration = Duration::from_millis(100);
 
 /// What dbt gets to cancel its queries and end, once it was asked to stop.
@@ -95,7 +95,7 @@ impl Invocation {
         let begun = Instant::now();
         let redactor = self.redactor();
         let mut child = self.spawn(engine)?;
-        // Held open as long as dbt may run: closing it is how dbt v1 is told to stop.
+        // Held open as long as dbt may run: closing it makes dbt v1 stop.
         let mut lifeline = child.stdin.take();
         let lines = lines_of(&mut child);
         let errors = errors_of(&mut child);
@@ -129,7 +129,7 @@ impl Invocation {
                     engine.interrupt(&mut child);
                     asked = Some(Instant::now());
                 }
-                // Whatever it waits for, nobody waits for it.
+                // It did not stop within the grace period, whatever it waits for.
                 Some(moment) if Instant::now().duration_since(moment) > GRACE => drop(child.kill()),
                 _ => {}
             }

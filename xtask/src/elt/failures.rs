@@ -1,5 +1,5 @@
-//! Why a run failed, told by cause: each failed node once, with the file that was run, the first rows
-//! that a failing test found, and what was stopped by it.
+//! Why a run failed, grouped by cause: each failed node once, with the file that was run, the first rows
+//! that a failing test found, and the nodes that were skipped because of it.
 
 use serde::Serialize;
 
@@ -26,7 +26,7 @@ pub(super) struct Detail {
     pub(super) sample: Vec<Row>,
     /// Where a person has to look.
     pub(super) location: Option<Location>,
-    /// The nodes that it is built from: a failure that follows from another one is told as such.
+    /// The nodes that it is built from: a failure that follows from another one is reported as such.
     pub(super) depends_on: Vec<String>,
 }
 
@@ -81,7 +81,7 @@ fn hide(mut samples: Vec<&mut Vec<Row>>, repo: &Repo) {
             cells.push((name, value));
         }
     }
-    // One line a cell, so that the line of a finding names its cell.
+    // One line per cell, so that the line of a finding names its cell.
     let lines = cells.iter().map(|(name, value)| format!("{}: {value}", name.replace(char::is_control, " ")));
     let text = lines.collect::<Vec<_>>().join("\n");
     match FileScanner::open(repo).and_then(|scanner| Ok(scanner.scan("rows.yml", text.as_bytes())?)) {
@@ -112,7 +112,7 @@ fn tested_model<'a>(built: &'a Built, node: &crate::core::ledger::Node) -> Optio
 }
 
 /// The test's own query again, for its first rows. It ran a moment ago; if it does not now, the file
-/// named beside it still tells all.
+/// named beside it still has all the details.
 fn sample(warehouse: &mut dyn Warehouse, sql: &str) -> Vec<Row> {
     let query = format!("select * from (\n{sql}\n) as failing_rows limit {SAMPLE}");
     warehouse.query(&query).unwrap_or_else(|error| {

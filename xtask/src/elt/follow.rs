@@ -1,4 +1,4 @@
-//! What is shown while dbt runs: a live line where somebody watches, plain lines elsewhere.
+//! Progress output while dbt runs: a live line on a terminal, plain lines elsewhere.
 
 use std::collections::BTreeMap;
 

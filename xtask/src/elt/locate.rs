@@ -1,8 +1,8 @@
 //! Where in the repository a failed node is written: the line that a person has to look at.
 //!
-//! dbt tells the file. The line of a test is where the properties of its model ask for it, found by the
+//! dbt reports the file. The line of a test is where the properties of its model ask for it, found by the
 //! layout that properties are written in; a model's is the one that the engine quotes in its error. What
-//! cannot be found is the file's first line: a place in the right file is better than none.
+//! cannot be found is the file's first line: a place in the right file is better than no place.
 
 use std::path::Path;
 

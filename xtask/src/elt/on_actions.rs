@@ -1,5 +1,5 @@
-//! What a run tells GitHub Actions: outputs for the jobs behind it, a summary for people, and what failed at
-//! the lines it is written at. Elsewhere it tells nothing.
+//! What a run reports to GitHub Actions: outputs for later jobs, a summary for people, and annotations at the
+//! lines of what failed. Elsewhere it reports nothing.
 
 use anyhow::{Context as _, Result};
 
@@ -27,8 +27,8 @@ pub(super) fn tell(report: &Report) -> Result<()> {
     Ok(())
 }
 
-/// Whether this run made the environment: told before anything can fail in it, since whoever drops what failed
-/// must leave alone what stood before.
+/// Whether this run created the environment: written before anything can fail in it, since the job that drops a
+/// failed environment must keep one that existed before.
 pub(super) fn provisioned(is_new: bool) -> Result<()> {
     actions::set_outputs(&[("created", is_new.to_string())])
 }

@@ -42,7 +42,7 @@ pub(super) struct Reused {
     pub(super) id: String,
     pub(super) name: String,
     pub(super) kind: String,
-    /// Always `reused`: it is no success of this run.
+    /// Always `reused`: it is not a success of this run.
     pub(super) status: &'static str,
     /// How it ended when it was last built or run, by which run, and when (UTC).
     pub(super) last_status: String,
@@ -392,7 +392,7 @@ fn parse_utc(text: &str) -> Option<DateTime> {
     text.parse::<Timestamp>().map(ledger::utc).or_else(|_| text.parse::<DateTime>()).ok()
 }
 
-/// Rows of what a node has just built. A node that failed built nothing, whatever still stands there.
+/// Rows of what a node has just built. A node that failed built nothing, whatever relation is still there.
 fn rows_of(node: &Node, manifest: &Manifest, standing: &[Relation]) -> Option<i64> {
     if node.status != "success" {
         return None;

@@ -22,7 +22,7 @@ pub(super) struct Report {
     /// The dbt of this run: `v1` or `v2`, and its version.
     pub(super) engine: Option<Generation>,
     pub(super) dbt_version: Option<String>,
-    /// Why the run did not go well, where no node says it.
+    /// Why the run did not succeed, if no node reports it.
     pub(super) message: Option<String>,
     pub(super) nodes: Vec<Node>,
     /// What was not touched, because nothing that it is made from has changed.
@@ -58,7 +58,7 @@ pub(super) struct Totals {
     pub(super) failed: usize,
     pub(super) errored: usize,
     pub(super) skipped: usize,
-    /// Rows in the tables that were built; null where there are none but views, which are not counted.
+    /// Rows in the tables that were built; null if there are only views, which are not counted.
     pub(super) rows: Option<i64>,
     /// Tests of any outcome.
     pub(super) tests: usize,
@@ -68,7 +68,7 @@ pub(super) struct Totals {
 
 #[derive(Debug, Serialize)]
 pub(super) struct Layer {
-    /// `seeds` for what stands before the first layer.
+    /// `seeds` for what comes before the first layer.
     pub(super) name: String,
     #[serde(flatten)]
     pub(super) totals: Totals,

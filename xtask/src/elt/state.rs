@@ -64,7 +64,7 @@ pub(super) struct Keeper {
 #[derive(Clone, Debug)]
 struct Copied {
     base: Name,
-    /// Nodes whose tables were in the base as its ledger says. Views are made anew: theirs read the base.
+    /// Nodes whose tables were in the base as its ledger says. Views are rebuilt: copied ones read the base.
     intact: BTreeSet<String>,
 }
 
@@ -321,7 +321,7 @@ impl Keeper {
             }
         }
         if self.attempts.only.is_some() || self.foreign.is_some() {
-            // A part of the project says nothing about what is gone from the rest.
+            // A part of the project shows nothing about what was removed from the rest.
             self.decision.removed.clear();
         }
         let own = self.schema.as_str().to_lowercase();
@@ -455,7 +455,7 @@ impl Keeper {
         (wave, refresh && !self.full_refresh)
     }
 
-    /// Tell dbt what to build, in the fewest names.
+    /// Add the options that select what to build, in the fewest names.
     fn add_selection(&self, args: &mut Vec<String>, wave: &BTreeSet<String>, refresh: bool) {
         if refresh {
             args.push("--full-refresh".to_owned());

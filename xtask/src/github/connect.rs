@@ -56,7 +56,7 @@ fn of_remote(remote: &str) -> Option<Place> {
         None => remote.split_once(':')?,
     };
     let host = host.rsplit('@').next()?.split(':').next()?;
-    // SSH over the port of HTTPS has a host of its own.
+    // SSH over the HTTPS port uses a separate host.
     let host = if host == "ssh.github.com" { GITHUB_COM } else { host };
     let path = path.trim_matches('/');
     let repository = path.strip_suffix(".git").unwrap_or(path);

@@ -1,7 +1,7 @@
 //! The subject of the OIDC token that jobs log in to Snowflake with: what this repository really gets.
 //!
 //! Repositories that were created, renamed or transferred since mid-2026 have subjects with the numbers of owner and
-//! repository in them, and an organisation may have made up a template of its own. A Snowflake user with another
+//! repository in them, and an organisation may have defined a custom template. A Snowflake user with another
 //! subject refuses the login.
 
 use serde::Deserialize;

@@ -127,7 +127,7 @@ impl Used {
             let names = if &found[1] == "vars" { &mut self.variables } else { &mut self.secrets };
             names.insert(found[2].to_owned());
         }
-        // Every workflow has this one without anybody setting it.
+        // Every workflow has this one without it being set.
         self.secrets.remove("GITHUB_TOKEN");
     }
 }

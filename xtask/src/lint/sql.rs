@@ -544,7 +544,7 @@ pub(crate) fn assert_traced(source: &str, project: &Project) {
 /// How often the result of a fix is fixed again before it counts as one that does not converge.
 const PASSES: usize = 8;
 
-/// The file's text with all safe fixes, or `None` if there are none. Only text outside of tags is changed,
+/// The file's text with all safe fixes, or `None` without any. Only text outside of tags is changed,
 /// only by rules of layout and capitalisation, and only if the meaning of every rendering stays the same.
 /// Rules for which `is_off` is true are not fixed.
 pub(crate) fn fix(source: &Source, project: &Project, is_off: &dyn Fn(&str) -> bool) -> Option<String> {

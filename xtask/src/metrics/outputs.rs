@@ -74,7 +74,7 @@ fn earlier(output: &str, figure: &Figure) -> String {
     }
 }
 
-/// The bare value; a word if there is none, since an empty text could be read as zero.
+/// The bare value; a word if it is unknown, since an empty text could be read as zero.
 fn plain(figure: &Figure) -> String {
     figure.value.as_ref().map_or_else(unknown, ToString::to_string)
 }

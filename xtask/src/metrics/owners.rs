@@ -50,7 +50,7 @@ struct Owner {
 }
 
 impl Owners {
-    /// From the manifest in dbt's target folder; no owner is known if there is none.
+    /// From the manifest in dbt's target folder; without a manifest no owner is known.
     pub(super) fn read(target: &Path) -> Result<Self> {
         let path = target.join("manifest.json");
         if !path.exists() {

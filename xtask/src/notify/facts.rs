@@ -1,8 +1,8 @@
 //! What is known of a pipeline when it has ended: read from what its stages wrote, whatever of it exists.
 //!
-//! Every input may be missing or broken, most of all when the run went wrong; then people are told that too,
-//! instead of nothing. Values of this process's secret variables are taken out here, before anything is made
-//! of them: GitHub masks its logs, but neither a comment nor a Slack message.
+//! Every input may be missing or broken, most of all when the run went wrong; then the message reports that
+//! too, instead of nothing. Values of this process's secret variables are removed here, before anything is
+//! rendered: GitHub masks its logs, but neither a comment nor a Slack message.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -191,7 +191,7 @@ impl FromStr for Stage {
     }
 }
 
-/// Where the pipeline runs and who set it off, as GitHub's variables tell it.
+/// Where the pipeline runs and who triggered it, from GitHub's variables.
 #[derive(Debug, Default)]
 pub(super) struct Origin {
     pub(super) event: Option<String>,
@@ -234,8 +234,8 @@ impl Reader {
         Self { secrets: secrets(std::env::vars()), gaps: Vec::new() }
     }
 
-    /// What `stage` should have left in the file `given`. That there is nothing is a gap only where the stage
-    /// passed: of one that did not, it is no surprise.
+    /// What `stage` should have left in the file `given`. A missing file is a gap only if the stage passed: if it
+    /// did not pass, that is expected.
     pub(super) fn left_by<T: DeserializeOwned>(
         &mut self,
         stage: &str,

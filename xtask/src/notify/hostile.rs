@@ -1,6 +1,6 @@
 //! Hostile text in every place that the outside world can reach: no mention, no markup, no limit broken.
 //!
-//! The judges here know Slack's and GitHub's rules and nothing of how the renderers follow them.
+//! The checks here know Slack's and GitHub's rules and nothing of how the renderers follow them.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -178,7 +178,7 @@ fn mentions(text: &str) -> bool {
     text.match_indices('@').any(|(at, _)| text[at + 1..].starts_with(|c: char| c.is_ascii_alphanumeric()))
 }
 
-/// What GitHub would make of the text: only our tags, our links, our fences; nobody called, nothing linked.
+/// What GitHub would make of the text: only our tags, our links, our fences; no mentions, nothing else linked.
 fn judge_markdown(text: &str, message: &Message) {
     assert!(text.len() <= 65_535, "{} bytes", text.len());
     assert!(text.starts_with(&markdown::marker(message)));
@@ -204,7 +204,7 @@ fn judge_markdown(text: &str, message: &Message) {
             .match_indices('_')
             .all(|(at, _)| { outside[..at].ends_with(letters) && outside[at + 1..].starts_with(letters) })
     );
-    // Where our links lead, anything may stand.
+    // The addresses of our own links may contain anything.
     let prose: String = outside
         .split("](")
         .enumerate()

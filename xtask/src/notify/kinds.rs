@@ -247,7 +247,7 @@ fn kinds() -> Vec<Kind> {
     ]
 }
 
-/// Without markup, which nobody reads.
+/// Without markup, which is not readable text.
 fn first_lines(text: &str) -> String {
     let text = text.lines().take(LINES).collect::<Vec<_>>().join("\n");
     let text = text.replace("<code>", "").replace("</code>", "").replace("&#61;", "=").replace("&gt;", ">");
@@ -290,7 +290,7 @@ fn every_kind_of_failure_shows_its_cause_within_five_lines() {
                 "{}\n{}:{}\n{}",
                 annotation.title, annotation.path, annotation.start_line, annotation.message
             );
-            // What dbt heads a message with takes a line of its own here.
+            // The heading that dbt gives a message takes a separate line here.
             for part in told {
                 assert!(first_lines(&text).contains(part), "{name}, annotation: {part:?} is not in\n{text}");
             }

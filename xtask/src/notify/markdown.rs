@@ -1,7 +1,7 @@
 //! The message as GitHub shows it: in a comment, in a job's summary and in a check.
 //!
-//! Text from outside becomes character references or stands in `<pre>`, so it can be no markup. GitHub looks
-//! for `@name`, `#12` and addresses in the finished page, references or not, so an invisible space parts those.
+//! Text from outside becomes character references or is put in `<pre>`, so it cannot be markup. GitHub looks
+//! for `@name`, `#12` and addresses in the finished page, references or not, so an invisible space splits those.
 
 use std::fmt::Write as _;
 
@@ -23,7 +23,7 @@ const _: () = assert!(FOR_CAUSES + FOR_WARNINGS + 3 * FOR_LISTS + FOR_REST <= LO
 /// Stages that are shown: those of a pipeline, and as many other jobs as may go wrong in it.
 const STAGES: usize = 8;
 
-/// The line that a comment of ours begins with. One comment an environment: a second pipeline of the same
+/// The first line of our comments. One comment per environment: a second pipeline of the same
 /// issue in another environment has its own.
 pub(crate) fn marker(message: &Message) -> String {
     let key: String = message.subject.chars().filter(|&c| c.is_ascii_alphanumeric() || c == '_').collect();
@@ -82,7 +82,7 @@ pub(crate) fn render(message: &Message) -> String {
         let _ = write!(text, "Note: {}\n\n", inline(gap));
     }
     if let Some(line) = &message.reproduce {
-        // Made of a name of the grammar and words of our own, so it needs no escape.
+        // Made of a name of the grammar and our fixed words, so it does not need escaping.
         let _ = write!(text, "Run the same locally:\n\n```sh\n{line}\n```\n\n");
     }
     let links = [("Run", &message.run_url), ("Report", &message.report_url)];

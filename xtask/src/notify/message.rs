@@ -1,8 +1,8 @@
-//! What there is to tell of a pipeline: facts in, content out, nothing of where it will be shown.
+//! The content of a pipeline's message: facts in, content out, independent of where it will be shown.
 //!
-//! Failures are told by cause: a node counts as one only if nothing that it is built from failed before it.
-//! What was skipped is a consequence and only counted. Texts here are those of the outside world, in one line
-//! and of bounded length; each renderer escapes them for its own place.
+//! Failures are grouped by root cause: a node counts as one only if nothing that it is built from failed before
+//! it. Skipped nodes are consequences and only counted. Texts here come from outside, in one line and of bounded
+//! length; each renderer escapes them for its own place.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use super::facts::{Facts, Figure, Finding, Location, Node, Plan, Run, STAGES, St
 use crate::core::environment::Name;
 use crate::system::console;
 
-/// Causes and warnings that are kept: more than anybody reads.
+/// Causes and warnings that are kept: more than a reader needs.
 const MOST_CAUSES: usize = 200;
 
 const SLOWEST: usize = 5;
@@ -158,15 +158,15 @@ pub(crate) struct Cause {
     pub(super) kind: String,
     pub(super) name: String,
     pub(super) location: Option<Location>,
-    /// The first line of the message that tells something.
+    /// The first informative line of the message.
     pub(super) line: Option<String>,
-    /// The whole message, as far as anybody reads it.
+    /// The whole message, cut to a readable length.
     pub(super) detail: Option<String>,
     /// The first rows that a failing test found, each in one line.
     pub(super) rows: Vec<String>,
 }
 
-/// The content of what is told about `facts`.
+/// The content of the message about `facts`.
 pub(crate) fn compose(facts: &Facts) -> Message {
     let plan = facts.plan.as_ref();
     let environment = environment(facts);
@@ -399,7 +399,7 @@ fn headline(
     line(&format!("{subject}: {what}{tests}"), NAME)
 }
 
-/// `None` where no run told of its tests: that is not none failed.
+/// `None` if no run reported its tests: that does not mean that no test failed.
 fn tests(runs: &[Run]) -> Option<Tests> {
     let mut tests = Tests::default();
     for node in runs.iter().flat_map(|run| &run.nodes).filter(|node| node.is_test()) {
@@ -499,7 +499,7 @@ impl Cause {
         format!("{} {}: {}", self.kind, self.status, self.name)
     }
 
-    /// The message, or what stands for one, and the rows below its first line: what follows may be long.
+    /// The message, or its replacement, and the rows below its first line: what follows may be long.
     pub(crate) fn text(&self) -> String {
         let text = self.detail.as_deref().or(self.line.as_deref()).unwrap_or("dbt gives no message");
         with_rows(text, &self.rows)
@@ -550,7 +550,7 @@ impl Cause {
     }
 }
 
-/// dbt heads a message with where it comes from; what is wrong stands below.
+/// dbt starts a message with where it comes from; what is wrong comes below.
 fn first_line(message: &str) -> Option<String> {
     let is_head = |text: &str| {
         let kinds =
@@ -621,7 +621,7 @@ fn trimmed(number: f64) -> String {
 }
 
 /// The line that shows the same on a laptop: that of the first stage that failed, else that of what the plan asks
-/// for. Made of names of the grammar and words of our own.
+/// for. Made of names of the grammar and our fixed words.
 fn reproduce(
     plan: Option<&Plan>,
     subject: &str,
@@ -680,7 +680,7 @@ pub(super) fn line(text: &str, most: usize) -> String {
     cut(words.trim_end(), most)
 }
 
-/// A message of several lines, as far as anybody reads it.
+/// A message of several lines, cut to a readable length.
 fn block(text: &str) -> String {
     let plain: String = beginning(text.trim(), DETAIL).filter(|&c| c == '\n' || !c.is_control()).collect();
     cut(&plain, DETAIL)

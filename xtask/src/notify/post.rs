@@ -1,4 +1,4 @@
-//! Sends what was composed. Each place is told by itself: one that cannot be reached keeps no other from it.
+//! Sends what was composed. Each place is notified separately: one that cannot be reached does not affect the others.
 
 use anyhow::{Context as _, Result, bail};
 use reqwest::Method;
@@ -37,7 +37,7 @@ pub(super) fn to_slack(rendered: &Value) -> Result<bool> {
     Ok(true)
 }
 
-/// Slack answers with one word. Anything else comes from somebody in between and is not repeated.
+/// Slack answers with one word. Anything else comes from a proxy in between and is not repeated.
 fn slack_reason(body: &[u8], status: u16) -> String {
     let word = std::str::from_utf8(body).unwrap_or_default().trim();
     if !word.is_empty() && word.len() <= 60 && word.chars().all(|c| c.is_ascii_lowercase() || c == '_') {
@@ -112,7 +112,7 @@ fn sticky(
     Ok(Some(comment.html_url))
 }
 
-/// The commit that was built: the event's own. On a pull request Actions checks out a merge of its own, whose checks
+/// The commit that was built: the event's own. On a pull request Actions checks out a temporary merge, whose checks
 /// no page shows, and the newest commit may not be the one that was built.
 fn commit(facts: &Facts) -> Option<String> {
     let is_pull_request = facts.origin.event.as_deref().is_some_and(|name| name.starts_with("pull_request"));
@@ -173,7 +173,7 @@ fn lacking(error: github::Error, permissions: &str) -> anyhow::Error {
     }
 }
 
-/// What stands at a line of a file: first what failed, then what warned.
+/// Annotations at a line of a file: first failures, then warnings.
 pub(super) fn annotations(message: &Message) -> Vec<Annotation> {
     let failed = message.failures.iter().map(|cause| (Level::Failure, cause));
     let warned = message.warnings.iter().map(|cause| (Level::Warning, cause));
@@ -200,7 +200,7 @@ fn conclusion(verdict: Verdict) -> Conclusion {
     }
 }
 
-/// A status knows no "neutral": what did not run has not failed.
+/// A status has no "neutral": what did not run has not failed.
 fn commit_state(verdict: Verdict) -> CommitState {
     match verdict {
         Verdict::Succeeded | Verdict::Nothing => CommitState::Success,

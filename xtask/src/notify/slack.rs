@@ -1,6 +1,6 @@
 //! The message as a Slack incoming webhook takes it: blocks, and a text for where blocks are not shown.
 //!
-//! Slack refuses a message that is over any limit, and takes `<!channel>` in a text for a mention of everybody.
+//! Slack refuses a message that is over any limit, and treats `<!channel>` in a text as a mention of the whole channel.
 //! So every text is escaped, cut to its place's limit after escaping, and marked as not to be interpreted;
 //! what is least needed goes first when the whole is too long.
 
@@ -36,7 +36,7 @@ fn fitted(fallback: &str, mut blocks: Vec<(u8, Value)>) -> Value {
         let rendered = json!({
             "text": fallback,
             "blocks": blocks.iter().map(|(_, block)| block).collect::<Vec<_>>(),
-            // Neither names nor addresses in a text become mentions or links of their own.
+            // Slack turns neither names nor addresses in a text into mentions or links.
             "parse": "none",
             "link_names": false,
             "unfurl_links": false,
@@ -142,7 +142,7 @@ fn fields(message: &Message) -> Vec<Value> {
     fields.into_iter().take(FIELDS).map(field).collect()
 }
 
-/// One text a root cause; the last one counts what is not shown and what was stopped.
+/// One text per root cause; the last one counts what is not shown and what was stopped.
 fn causes(message: &Message) -> Vec<String> {
     let mut texts: Vec<String> = message.causes.iter().take(CAUSES).map(cause).collect();
     let more = message.causes.len().saturating_sub(CAUSES);
@@ -217,8 +217,8 @@ fn fallback(message: &Message) -> String {
 
 /// `text` as Slack shows it letter by letter, in at most `most` characters after escaping.
 ///
-/// The joiner after an at sign has no width; with it the name behind is no name to Slack, should anybody
-/// switch the interpretation of names on.
+/// The joiner after an at sign has no width; with it Slack does not recognise the name behind it, should the
+/// interpretation of names be switched on.
 fn escaped(text: &str, most: usize) -> String {
     let mut kept = String::new();
     let mut length = 0;

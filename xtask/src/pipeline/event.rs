@@ -89,7 +89,7 @@ pub(crate) struct PullRequest {
     pub(crate) title: String,
     pub(crate) branch: String,
     pub(crate) head: Option<String>,
-    /// Its branch lives in another repository, or in one that is gone.
+    /// Its branch lives in another repository, or in one that was deleted.
     pub(crate) is_fork: bool,
     pub(crate) is_draft: bool,
     pub(crate) labels: Vec<String>,

@@ -80,7 +80,7 @@ fn problems(plan: &Plan, jobs: &Jobs) -> Vec<String> {
     // An issue or pull request that was closed meanwhile is not built, and has nothing to be measured.
     let is_wanted =
         jobs.get("elt").and_then(|job| job.outputs.get("wanted")).is_none_or(|wanted| wanted != "false");
-    // On DuckDB an environment is gone with its runner: without a build there is nothing to look at.
+    // On DuckDB an environment disappears with its runner: without a build there is nothing to look at.
     let is_there = plan.target != "local" || runs("elt");
     asked.extend(["security", "elt"].into_iter().filter(|stage| runs(stage)));
     asked.extend(Some("observability").filter(|stage| runs(stage) && is_wanted && is_there));

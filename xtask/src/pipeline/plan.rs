@@ -67,7 +67,7 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     let plan = args.source.plan(repo)?;
     match args.format {
         Format::Human => console::print(&text(&plan)?)?,
-        // In a workflow's log `##[` begins a command wherever it stands.
+        // In a workflow's log `##[` begins a command at any position.
         Format::Json => {
             console::print(&serde_json::to_string_pretty(&plan)?.replace("##[", "#\\u0023["))?;
         }

@@ -2,7 +2,7 @@
 //!
 //! The plan is the workflow's own, and each of its steps is a line of `cargo xtask` that goes through the same
 //! parser and the same functions as one that is typed. The gates are the workflow's, too: security, then
-//! ELT, then observability, each only if what comes before it went well, and in the end people are told.
+//! ELT, then observability, each only if the stages before it succeeded, and notifications at the end.
 
 mod steps;
 
@@ -70,7 +70,7 @@ fn report(results: &[(Stage, Ended)]) {
     }
 }
 
-/// Run one step as if it had been typed; `--dry-run` shows the line, and goes into commands that can tell
+/// Run one step as if it had been typed; `--dry-run` shows the line, and is passed on to commands that can show
 /// their statements.
 fn carry_out(step: &Step, dry_run: bool, repo: &Repo) -> Result<Option<Outcome>> {
     let _group = actions::group(&format!("{}: {}", step.stage.label(), line(step)));
@@ -89,12 +89,12 @@ fn carry_out(step: &Step, dry_run: bool, repo: &Repo) -> Result<Option<Outcome>>
     crate::run_command(&command, repo).map(Some)
 }
 
-/// Commands with statements of their own to show.
+/// Commands that can show their statements.
 fn tells_statements(step: &Step) -> bool {
     matches!(step.stage, Stage::Elt | Stage::Cleanup)
 }
 
-/// A step as it would be typed. The plan is pages of JSON that nobody would type.
+/// A step as it would be typed. The plan, pages of JSON that no user would type, is shown as `"$PLAN"`.
 fn line(step: &Step) -> String {
     let mut words = Vec::with_capacity(step.argv.len());
     for (at, word) in step.argv.iter().enumerate() {

@@ -107,7 +107,7 @@ fn ask(args: &Args, policy: &Policy) -> Answer {
     }
 }
 
-/// What cannot be found is gone; anything else that goes wrong leaves the question open.
+/// Status 410 means deleted; any other error leaves the question open.
 fn of_answer<T>(name: &Name, answer: Result<T, github::Error>, decide: impl FnOnce(T) -> Answer) -> Answer {
     match answer {
         Ok(found) => decide(found),

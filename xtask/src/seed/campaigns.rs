@@ -1,7 +1,7 @@
 //! Promotions: which goods are cheaper today, under which code, and how many more people buy them.
 //!
-//! A campaign belongs to a calendar week and is drawn from that week's own dice, so any day can tell what
-//! runs without remembering the days before.
+//! A campaign belongs to a calendar week and is drawn from that week's own dice, so what runs on any
+//! day is known without remembering the days before.
 
 use super::calendar::Day;
 use super::catalogue::Product;

@@ -40,7 +40,7 @@ pub(super) struct Product {
     pub(super) growth: f64,
 }
 
-/// Where a product stands on the last day of the data.
+/// A product's state on the last day of the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Life {
     Steady,
@@ -48,7 +48,7 @@ pub(super) enum Life {
     Declining,
     /// Launched within the last year.
     New,
-    /// Nobody has asked for it since this day: the stock that is left is dead.
+    /// There has been no demand since this day: the remaining stock is dead.
     Dead(Day),
 }
 
@@ -84,7 +84,7 @@ impl Product {
         &CATEGORIES[self.category as usize]
     }
 
-    /// Dear goods are bought one at a time, whoever buys.
+    /// Expensive products sell one at a time, to any customer.
     pub(super) fn is_dear(&self) -> bool {
         self.price_cents > 20_000
     }

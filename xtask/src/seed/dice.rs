@@ -107,7 +107,7 @@ pub(super) struct Wheel {
 }
 
 impl Wheel {
-    /// Set the weights anew, keeping the memory. Weights become whole numbers that add up to less than
+    /// Set new weights, reusing the memory. Weights become whole numbers that add up to less than
     /// 2^32, so that a draw compares integers.
     pub(super) fn set(&mut self, weights: &[f64]) {
         let sum: f64 = weights.iter().sum();

@@ -28,7 +28,7 @@ pub(super) const FILE_COUNT: usize = 8;
 
 const FOLDER: &str = ".xtask-seed";
 const MARKER: &str = "complete";
-/// The folder ignores itself, so that nobody commits what a killed run left.
+/// The folder ignores itself, so that the remains of a killed run are not committed.
 const IGNORE: &str = ".gitignore";
 
 /// A set in the making. Dropped without [`publish`](Self::publish), it leaves nothing behind.
@@ -91,7 +91,7 @@ impl Drop for Staging {
             tracing::warn!("{error:#}");
         }
         if self.made_out {
-            // Fails, as it should, when somebody put a file there meanwhile.
+            // Fails, as it should, if another process put a file there meanwhile.
             drop(fs::remove_dir(&self.out));
         }
     }
@@ -140,7 +140,7 @@ fn sweep(folder: &Path) -> Result<()> {
     })
 }
 
-/// An advisory lock on the folder itself, gone with the process however it ends.
+/// An advisory lock on the folder itself, released when the process ends, however it ends.
 fn lock(out: &Path) -> Result<File> {
     let folder = File::open(out).with_context(|| format!("failed to open the folder {}", out.display()))?;
     match folder.try_lock() {
@@ -149,7 +149,7 @@ fn lock(out: &Path) -> Result<File> {
             "another `cargo xtask seed` is writing to {}; wait until it is done, or choose another --out",
             out.display()
         ),
-        // Some network filesystems know no locks; one run at a time works there as well.
+        // Some network filesystems have no locks; one run at a time works there as well.
         Err(TryLockError::Error(error)) => tracing::debug!("{} cannot be locked: {error}", out.display()),
     }
     Ok(folder)

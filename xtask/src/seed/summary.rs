@@ -58,7 +58,7 @@ impl Summary<'_> {
     }
 }
 
-/// The most memory this process ever held, in MiB, where the system tells (Linux).
+/// This process's peak memory, in MiB, if the system reports it (Linux).
 fn peak_memory_mib() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

@@ -85,7 +85,7 @@ fn write(path: &Path, text: &str) {
     fs::write(path, text).expect("written");
 }
 
-/// A project of `projects.toml` in a folder of its own.
+/// A project of `projects.toml` in a separate folder.
 fn project(name: &str) -> tempfile::TempDir {
     let all: BTreeMap<String, BTreeMap<String, String>> =
         toml::from_str(&data("projects.toml")).expect("TOML");
@@ -237,7 +237,7 @@ fn every_edit_rebuilds_what_it_must_and_nothing_else() {
                 record.relation_schema =
                     record.relation_schema.as_ref().map(|s| s.replace("dev", &case.schema));
             }
-            // Each environment has its own relations: here the same stand in both.
+            // Each environment has its own relations: here both have the same.
             observed.relations = observed
                 .relations
                 .into_iter()

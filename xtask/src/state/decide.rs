@@ -1,7 +1,7 @@
 //! Which nodes must be built and which tests must run, and why.
 //!
 //! A node is built when its definition differs from the one that it was built with, the data of a parent is other
-//! data, its relation was changed by someone else, or its last build did not end well. Nothing else. Whether the
+//! data, its relation was changed outside the toolkit, or its last build did not end well. Nothing else. Whether the
 //! children of a node that is built follow is known when it has been built: until then they are pending.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,13 +11,13 @@ use serde::Serialize;
 use super::define::{Class, Definition, Definitions, short};
 use super::record::{ANNOUNCED, FORMAT, Record};
 
-/// What stands in the environment now.
+/// What exists in the environment now.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Observed {
     /// By schema and name, both in lower case: a token that changes whenever the relation does; `None` where it
     /// could not be read.
     pub(crate) relations: BTreeMap<(String, String), Option<String>>,
-    /// Views of a copy: they read the base until they are made anew.
+    /// Views of a copy: they read the base until they are rebuilt.
     pub(crate) anew: BTreeSet<(String, String)>,
     /// Data versions of sources by identifier; a source that is missing here has other data each time.
     pub(crate) sources: BTreeMap<String, String>,
@@ -311,7 +311,7 @@ impl Decider<'_> {
         if definition.class == Class::Always {
             reasons.push(format!("it runs every time: {}", definition.reasons.join("; ")));
         }
-        // A test guards what it is attached to, or all that it reads when it has a file of its own.
+        // A test guards what it is attached to, or all that it reads if it has a separate file.
         let mut waiting = Vec::new();
         if definition.kind == "test" {
             let guarded: Vec<&String> = match &definition.attached {

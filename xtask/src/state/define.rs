@@ -72,7 +72,7 @@ pub(crate) enum Class {
     Data,
     /// It cannot be known which inputs it reads: all of their kind count.
     Coarse,
-    /// It reads what has no version: it is built every time.
+    /// It reads something without a version: it is built every time.
     Always,
 }
 
@@ -107,7 +107,7 @@ pub(crate) struct Definition {
     pub(crate) reasons: Vec<String>,
     /// A short hash per input, by what it is called in messages.
     pub(crate) parts: BTreeMap<String, String>,
-    /// The file that an input is in, where it has one.
+    /// The file that an input is in, if it has one.
     pub(crate) places: BTreeMap<String, String>,
     /// Nodes and sources whose data it reads.
     pub(crate) parents: BTreeSet<String>,
@@ -210,7 +210,7 @@ pub(super) struct Configured {
     pub(super) id: String,
     pub(super) config: Config,
     pub(super) relation: Option<(String, String)>,
-    /// What its names follow from, where they could not be computed.
+    /// What its names follow from, if they could not be computed.
     pub(super) naming: Option<String>,
 }
 

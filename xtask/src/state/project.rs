@@ -72,7 +72,7 @@ pub(crate) struct Macro {
     pub(crate) text: String,
 }
 
-/// A model, seed, snapshot or test with a file of its own.
+/// A model, seed, snapshot or test with a separate file.
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) kind: Kind,

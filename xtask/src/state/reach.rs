@@ -70,7 +70,7 @@ impl Reach {
         self.closure(self.named(unit, package, macros))
     }
 
-    /// All macros that are reached when dbt runs one of its own, such as a materialization.
+    /// All macros that are reached when dbt runs a built-in macro, such as a materialization.
     pub(crate) fn of_builtin(&self, name: &str) -> BTreeSet<usize> {
         let own = self.by_name.get(name).into_iter().flatten().copied();
         self.closure(own.chain(self.through.get(name).into_iter().flatten().copied()))

@@ -24,7 +24,7 @@ const MOST_PAGES: usize = 100;
 /// The API of github.com.
 pub(crate) const DEFAULT_API: &str = "https://api.github.com";
 
-/// Why something could not be done, in the words of who has to mend it.
+/// Why something could not be done, worded for the person who has to fix it.
 #[derive(Debug, Error)]
 pub(crate) enum Error {
     #[error("GITHUB_TOKEN is not set; in a workflow, `env: GITHUB_TOKEN: ${{{{ github.token }}}}` sets it")]
@@ -96,7 +96,7 @@ impl GitHub {
         Ok(Self { http: Http::new(patience)?, api, repository, token: token.trim().to_owned() })
     }
 
-    /// The address of something in the repository. Each part becomes one segment, whatever stands in it.
+    /// The address of something in the repository. Each part becomes one segment, whatever it contains.
     fn url(&self, parts: &[&str]) -> Result<Url> {
         let mut url = self.api.clone();
         let (owner, name) = &self.repository;
@@ -120,7 +120,7 @@ impl GitHub {
         self.get(url)
     }
 
-    /// All entries of a list, page by page. Some lists are the answer itself, others stand under a `key` of it.
+    /// All entries of a list, page by page. Some lists are the answer itself, others are under a `key` of it.
     pub(crate) fn read_all<T: DeserializeOwned>(&self, parts: &[&str], key: Option<&str>) -> Result<Vec<T>> {
         let mut url = self.url(parts)?;
         // More than a list allows is cut by GitHub to what it allows.

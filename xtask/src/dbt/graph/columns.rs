@@ -1,7 +1,7 @@
-//! The columns that a model's last select gives, where they can be told without running it.
+//! The columns that a model's last select returns, if they can be determined without running it.
 //!
-//! Deliberately timid: a control structure, a star, an expression without a name or anything else that is
-//! not plain makes the answer "unknown", because a wrong answer would be worse than none.
+//! Deliberately conservative: a control structure, a star, an expression without a name or anything else that
+//! is not plain makes the answer "unknown", because a wrong answer would be worse than no answer.
 
 use std::ops::Range;
 
@@ -43,7 +43,7 @@ pub(crate) fn of(text: &str) -> Option<Vec<String>> {
 /// The words of a template that is straight SQL: nothing where control structures decide what it says.
 fn words(text: &str) -> Option<Vec<Word<'_>>> {
     let mut found = Vec::new();
-    // The kind of block whose body is no part of the query: `{% set x %}…{% endset %}`.
+    // The kind of block whose body is not part of the query: `{% set x %}…{% endset %}`.
     let mut aside = false;
     let mut in_quotes = false;
     for piece in pieces(text) {
@@ -239,7 +239,7 @@ fn items<'w, 'a>(words: &'w [Word<'a>]) -> Option<Items<'w, 'a>> {
                 items.push(&words[from..at]);
                 from = at + 1;
             }
-            // `a is distinct from b` is no end of the list.
+            // `a is distinct from b` does not end the list.
             word if depth == 0 && word.is("from") && !(at > 0 && words[at - 1].is("distinct")) => {
                 if from < at {
                     items.push(&words[from..at]);

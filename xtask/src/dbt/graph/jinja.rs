@@ -20,7 +20,7 @@ const MOST_UNCLOSED: usize = 20;
 /// A stretch of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Piece {
-    /// What goes out as it stands, with the bodies of raw blocks.
+    /// Text that is output unchanged, including the bodies of raw blocks.
     Text(Range<usize>),
     /// The inside of `{{ … }}`.
     Output(Range<usize>),
@@ -33,7 +33,7 @@ pub(crate) enum Piece {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Token<'a> {
     Name(&'a str),
-    /// The text between the quotes; escapes are left as they stand.
+    /// The text between the quotes; escapes are left unchanged.
     Text(&'a str),
     Number(&'a str),
     Mark(char),
@@ -56,7 +56,7 @@ pub(crate) struct Call<'a> {
     pub(crate) is_conditional: bool,
 }
 
-/// A value that can be told without running anything.
+/// A value that is known without running anything.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Literal<'a> {
     Text(&'a str),
@@ -154,7 +154,7 @@ fn end_of_raw(text: &str, from: usize) -> usize {
     text.len()
 }
 
-/// The inside of a tag, less its white space control, and where it ends. Its end in a string is none.
+/// The inside of a tag, without its white space control, and where it ends. An end mark in a string does not count.
 fn tag(bytes: &[u8], from: usize, close: [u8; 2], unclosed: &mut usize) -> (Range<usize>, usize) {
     let mut at = from;
     let mut quote = None;
@@ -321,14 +321,14 @@ impl<'a> Reader<'_, 'a> {
             found.push((named, self.value(0)));
             self.eat(',');
             if self.at == before {
-                // A bracket that closes nothing: what follows is no argument.
+                // A bracket that closes nothing: what follows is not an argument.
                 break;
             }
         }
         found
     }
 
-    /// One value, up to a comma or a bracket that closes what it stands in.
+    /// One value, up to a comma or the bracket that closes the list or dictionary around it.
     fn value(&mut self, depth: usize) -> Literal<'a> {
         let start = self.at;
         let literal = self.literal(depth);

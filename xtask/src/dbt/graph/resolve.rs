@@ -77,7 +77,7 @@ impl Project<'_> {
         self.find_parents();
     }
 
-    /// A snapshot with a `relation` needs no file of its own.
+    /// A snapshot with a `relation` does not need a separate file.
     fn add_yaml_snapshots(&mut self) {
         let known: HashSet<&str> =
             self.nodes.iter().filter(|node| node.kind == Kind::Snapshot).map(|node| node.name).collect();

@@ -32,7 +32,7 @@ pub(crate) enum Set {
     Unknown,
 }
 
-/// Keys that may stand in `dbt_project.yml` without a `+`; others are folders.
+/// Keys that may appear in `dbt_project.yml` without a `+`; others are folders.
 const PLAIN_KEYS: [&str; 12] = [
     "materialized",
     "schema",
@@ -81,7 +81,7 @@ impl Settings {
         self.0.insert(key.to_owned(), Setting { value, path: path.to_owned(), span });
     }
 
-    /// One key of a YAML file, and one level of what stands in it.
+    /// One key of a YAML file, and one level of its content.
     fn set_node(&mut self, key: &str, node: &Node, path: &str) {
         for (inner, value) in node.entries() {
             if let Some(inner) = inner.text() {

@@ -10,7 +10,7 @@ use crate::core::finding::{Lines, Span};
 pub(crate) struct Template<'a> {
     pub(crate) calls: Vec<Called<'a>>,
     pub(crate) blocks: Vec<Block<'a>>,
-    /// What stands between quotes in its tags.
+    /// The quoted strings in its tags.
     pub(crate) strings: Vec<&'a str>,
 }
 
@@ -18,7 +18,7 @@ pub(crate) struct Template<'a> {
 pub(crate) struct Called<'a> {
     pub(crate) call: Call<'a>,
     pub(crate) span: Span,
-    /// The block that it stands in, by its number.
+    /// The block that contains it, by its number.
     pub(crate) block: Option<usize>,
     /// Whether a condition or a loop decides whether it is called.
     pub(crate) is_conditional: bool,
@@ -60,7 +60,7 @@ impl<'a> Template<'a> {
                     if let Some(at) =
                         open.filter(|_| word.strip_prefix("end").is_some_and(|w| BLOCKS.contains(&w)))
                     {
-                        // The tag's own two marks are no part of the body.
+                        // The tag's own two marks are not part of the body.
                         template.blocks[at].body.end = inner.start.saturating_sub(2);
                         open = None;
                     }

@@ -57,7 +57,7 @@ pub(super) struct Business {
     pub(super) answers: Vec<Answer>,
 }
 
-/// A panel with the result of its query, or the reason why there is none.
+/// A panel with the result of its query, or the reason why it has no result.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) panel: Panel,

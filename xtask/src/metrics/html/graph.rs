@@ -63,7 +63,7 @@ pub(super) fn layout(vertices: &[Vertex]) -> Layout {
     Layout { places, layers, columns: columns.len(), rows: stacks.iter().map(Vec::len).max().unwrap_or(0) }
 }
 
-/// The number of steps between a vertex and the first one of its own layer. A project has no cycles; for a
+/// The number of steps between a vertex and the first one of the same layer. A project has no cycles; for a
 /// file that has one this ends after as many rounds as there are vertices.
 fn depths(vertices: &[Vertex]) -> Vec<usize> {
     let mut depths = vec![0; vertices.len()];

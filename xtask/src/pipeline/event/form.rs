@@ -8,7 +8,7 @@
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Form {
     fields: Vec<(String, String)>,
-    /// No text stands before the first field.
+    /// There is no text before the first field.
     starts_with_field: bool,
 }
 

@@ -1,8 +1,8 @@
 //! Whether the person behind an event may provision: what GitHub says of them, or what the payload shows.
 //!
-//! A label can come from an outsider: an issue form sets its labels for whoever fills it in. The payload's
-//! `author_association` speaks of the issue's author, while the one who put the label on is the sender, so
-//! GitHub's own answer about the sender comes first wherever a token lets us ask for it.
+//! A label can come from an outsider: an issue form sets its labels for any person who fills it in. The payload's
+//! `author_association` is about the issue's author, while the person who added the label is the sender, so
+//! GitHub's own answer about the sender comes first if a token allows the request.
 
 use anyhow::{Context as _, Result};
 
@@ -55,7 +55,7 @@ pub(crate) fn judge(
     if sender.is_some_and(|sender| sender.is_owner) {
         return Ok(format!("{who} owns the repository"));
     }
-    // Only people with triage permission can label somebody else's issue, so beside the author's
+    // Only people with triage permission can label another person's issue, so apart from the author's
     // association nothing in the payload speaks against another sender.
     let association = &issue.association;
     if trust.associations.iter().any(|trusted| trusted.eq_ignore_ascii_case(association)) {
@@ -81,8 +81,8 @@ fn judge_bot(bot: &Sender, trust: Trust<'_>) -> std::result::Result<String, Stri
     }
 }
 
-/// What GitHub says of the sender, where a workflow's token lets us ask. An answer that cannot be had is an
-/// error: nobody is let in, or turned away, because GitHub was down.
+/// What GitHub says of the sender, if a workflow's token allows the request. A missing answer is an error:
+/// a sender is neither admitted nor rejected because GitHub was down.
 pub(crate) fn ask(event: &Event) -> Result<Option<Permission>> {
     let Some(sender) = event.sender.as_ref().filter(|sender| !sender.is_bot) else { return Ok(None) };
     let is_set = |name: &str| std::env::var(name).is_ok_and(|value| !value.trim().is_empty());

@@ -1,7 +1,7 @@
 //! Run-tags: words such as `#run_elt` and `#skip_obs` in commit messages that turn stages on and off.
 //!
-//! Only what a person writes as an order counts. A revert repeats the message it takes back, a quotation
-//! repeats somebody else's, and code only talks about tags; all three are passed over.
+//! Only what a person writes as an instruction counts. A revert repeats the message it takes back, a quotation
+//! repeats another person's, and code only mentions tags; all three are ignored.
 
 use super::form;
 
@@ -155,7 +155,7 @@ fn without(text: &str, open: char, close: char) -> String {
         let (before, after) = (&rest[..start], &rest[start + open.len_utf8()..]);
         let Some((_, behind)) = after.split_once(close) else { break };
         kept.push_str(before);
-        // A letter stands where the quotation stood, so that nothing beside it becomes a word.
+        // A letter replaces the quotation, so that nothing beside it becomes a word.
         kept.push('q');
         rest = behind;
     }

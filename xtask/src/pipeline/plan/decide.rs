@@ -1,7 +1,7 @@
 //! From an event to a plan. Pure: what the policy and the circumstances say comes in as arguments.
 //!
 //! Whatever the event is, an environment comes out only as a [`Name`], and every plan says why in words.
-//! An event that asks for nothing is no error: it gives a plan without stages and a reason.
+//! An event that asks for nothing is not an error: it gives a plan without stages and a reason.
 
 use super::branch;
 use super::policy::{BeforeElt, Drafts, Failed, Forks, MergedCommits, Policy};
@@ -21,7 +21,7 @@ pub(crate) struct Circumstances {
     /// The branch that the workflow runs on: not what an issue or a pull request is about.
     pub(crate) run_reference: Option<String>,
     pub(crate) target: Target,
-    /// What GitHub says of the sender, where it was asked.
+    /// What GitHub says of the sender, if it was asked.
     pub(crate) permission: Option<Permission>,
 }
 
@@ -459,7 +459,7 @@ fn on_dispatch(dispatch: &Dispatch, policy: &Policy, circumstances: &Circumstanc
 fn dispatched_build(dispatch: &Dispatch, environment: Name, policy: &Policy) -> Decision {
     let flag = |name: &str| dispatch.input(name).map(|value| value.eq_ignore_ascii_case("true"));
     let given = [flag("security"), flag("elt"), flag("observability")];
-    // Nothing ticked and nothing unticked: somebody called it from a program and left them all out.
+    // Nothing ticked and nothing unticked: a program started it and omitted all of them.
     let or_all = |value: Option<bool>| value.unwrap_or(given.iter().all(Option::is_none));
     let [security, elt, observability] = given.map(or_all);
     let mut stages = Stages { security, elt, observability };

@@ -133,7 +133,7 @@ pub(super) struct Deployments {
 
 impl Policy {
     /// The GitHub environments that jobs run in, each with the branches that may use it; `None` for any branch. A job of
-    /// prod or dev runs on a branch of its own, and the nightly clean-up on the default branch.
+    /// prod or dev runs on that environment's branch, and the nightly clean-up on the default branch.
     pub(crate) fn github_environments(
         &self,
         default_branch: &str,

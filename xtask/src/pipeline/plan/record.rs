@@ -10,8 +10,8 @@ use crate::target::Target;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Plan {
     pub(crate) action: Action,
-    /// The environment to build or to clean up; none where nothing is to be done, and where a clean-up is
-    /// of all environments that nobody needs any more.
+    /// The environment to build or to clean up; `None` if there is nothing to do, or if a clean-up covers all
+    /// unused environments.
     pub(crate) environment: Option<Name>,
     /// Its schema: an environment is exactly one.
     pub(crate) schema: Option<Name>,

@@ -2,7 +2,7 @@
 
 use crate::pipeline::plan::{Action, Plan};
 
-/// What a step belongs to. A failed gate stops what comes after it; telling comes whatever happened.
+/// What a step belongs to. A failed gate stops what comes after it; notifications are always sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Stage {
@@ -39,7 +39,7 @@ impl Step {
     }
 }
 
-/// The steps of a plan before anybody is told, in their order.
+/// The steps of a plan before the notifications, in their order.
 pub(super) fn of(plan: &Plan) -> Vec<Step> {
     let target = plan.target.label();
     let mut steps = Vec::new();
@@ -58,7 +58,7 @@ pub(super) fn of(plan: &Plan) -> Vec<Step> {
     if let Some(name) = plan.environment.as_ref().filter(|_| plan.stages.elt) {
         let mut words = vec!["elt", "--schema", name.as_str(), "--target", target];
         words.extend(plan.base.iter().flat_map(|base| ["--base", base.as_str()]));
-        // In one word: a name that begins with a dash is no option.
+        // In one word: a name that begins with a dash is not an option.
         let object_name = plan.event.object_name.as_ref().map(|name| format!("--object-name={name}"));
         words.extend(object_name.as_deref());
         steps.push(Step::new(Stage::Elt, &words));
@@ -88,7 +88,7 @@ impl Ended {
     }
 }
 
-/// The steps that tell people, once it is known how the others ended.
+/// The steps that send notifications, once it is known how the others ended.
 pub(super) fn telling(plan: &str, results: &[(Stage, Ended)]) -> Vec<Step> {
     let with = |to: &str| {
         let mut argv: Vec<String> = ["notify", to, "--plan", plan].map(str::to_owned).into();

@@ -9,7 +9,7 @@ use crate::state::config::Config;
 use crate::state::project::{self, Kind, Node};
 
 impl<'a> Definer<'a> {
-    /// Schema and name of what a node builds; or, where the project's macros for names cannot be evaluated, what
+    /// Schema and name of what a node builds; or, if the project's macros for names cannot be evaluated, what
     /// those follow from.
     pub(super) fn names_of(
         &self,

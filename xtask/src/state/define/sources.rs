@@ -89,7 +89,7 @@ impl<'a> Definer<'a> {
         }
     }
 
-    /// A hash of the files that `name` means; `None` if there are none.
+    /// A hash of the files that `name` means; `None` without any file.
     pub(super) fn file_digest(&self, name: &str) -> Option<String> {
         let files = seed::files(&self.root.join(name)).ok().filter(|files| !files.is_empty())?;
         let mut digest = Digest::default();

@@ -1,5 +1,5 @@
-//! What a commit is told about a run: a check with annotations, or a plain status where that is all the
-//! token may set.
+//! A run's result on a commit: a check with annotations, or a plain status if that is all the token may
+//! set.
 
 use reqwest::Method;
 use serde::{Deserialize, Serialize};

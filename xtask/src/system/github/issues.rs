@@ -30,8 +30,8 @@ impl Comment {
         self.body.as_deref().unwrap_or_default()
     }
 
-    /// Whether this toolkit wrote it under `marker`. Anybody may write a comment that looks like it, so the
-    /// author counts too: a workflow's own account, or somebody who could write it by right.
+    /// Whether this toolkit wrote it under `marker`. Any user may write a comment that looks like it, so the
+    /// author counts too: a workflow's own account, or an owner, member or collaborator.
     fn is_ours(&self, marker: &str) -> bool {
         let by_us = self.user.as_ref().is_some_and(|user| user.kind == "Bot")
             || matches!(self.author_association.as_str(), "OWNER" | "MEMBER" | "COLLABORATOR");
@@ -117,7 +117,7 @@ impl GitHub {
         self.get(self.url(&["pulls", &number.to_string()])?)
     }
 
-    /// What `user` may do in the repository; who is no collaborator may do nothing.
+    /// What `user` may do in the repository; a user who is not a collaborator may do nothing.
     pub(crate) fn permission(&self, user: &str) -> Result<Permission> {
         #[derive(Deserialize)]
         struct Granted {
