@@ -10,6 +10,7 @@ fn what_was_changed_by_hand_is_built_again_and_nothing_else() {
     let before = picture(&project, "issue_1");
     for (sql, built) in [
         ("update issue_1.totals set n = n + 1 where kind = 'a'", "totals"),
+        ("delete from issue_1.totals where kind = 'a'", "totals"),
         ("drop table issue_1.last", "last"),
         ("create or replace view issue_1.of_totals as select 'x' as kind, 1 as total", "of_totals"),
         ("alter table issue_1.big alter column id drop not null", "big"),

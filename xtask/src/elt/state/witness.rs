@@ -80,13 +80,16 @@ fn add_storage(warehouse: &mut dyn Warehouse, found: &mut BTreeMap<Key, Seen>) -
         .iter()
         .filter(|(_, seen)| !seen.is_view)
         .map(|(key, seen)| {
+            let relation = format!("{}.{}", quote(&seen.schema), quote(&seen.name));
+            // Deleted rows stay where they are stored: only their number shows that they are gone.
             format!(
                 "select {} as s, {} as n, md5(string_agg(concat_ws(',', row_group_id, column_path, segment_id, \
                  \"start\", count, block_id, block_offset, additional_block_ids, stats), ';' \
-                 order by row_group_id, column_path, segment_id)) as witness from pragma_storage_info({})",
+                 order by row_group_id, column_path, segment_id)) || (select count(*) from {relation})::varchar \
+                 as witness from pragma_storage_info({})",
                 literal(&key.0),
                 literal(&key.1),
-                literal(&format!("{}.{}", quote(&seen.schema), quote(&seen.name)))
+                literal(&relation)
             )
         })
         .collect();
