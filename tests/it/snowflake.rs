@@ -716,17 +716,18 @@ fn a_build_outlives_the_token_that_it_started_with() {
             .edit(&format!("dbt/models/bronze/stg_logistics__{model}.yml"), |_| "version: 2\n".to_owned());
     }
     let life = 12_i32;
-    let slow = "raw_suppliers (";
+    let slow = "raw_suppliers as";
     endpoint.demand(&json!({"delay": life + 3, "containing": slow}));
-    // Two at once, each as slow as the seed before them: one of the two runs in a thread that has no connection yet.
-    for model in ["first", "second"] {
+    // As many at once as dbt has threads, each as slow as the seed before them: while the seed was loaded, not all threads
+    // had a connection, so at least one model opens one after the first token has expired.
+    for model in ["first", "second", "third", "fourth"] {
         std::fs::write(
             checkout.path(&format!("dbt/models/bronze/{model}.sql")),
             format!("-- {slow}\nselect supplier_id from {{{{ ref('raw_suppliers') }}}}\n"),
         )
         .expect("a writable folder");
     }
-    let selection = "raw_suppliers first second";
+    let selection = "raw_suppliers first second third fourth";
     let mut command = endpoint
         .command(&checkout, &["elt", "--schema", "issue_3", "--select", selection, "--format", "json"]);
     command.env_remove("SNOWFLAKE_PASSWORD").env_remove("SNOWFLAKE_USER").env("GITHUB_ACTIONS", "true");

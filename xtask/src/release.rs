@@ -36,7 +36,7 @@ enum Command {
     Pack,
 
     /// Create the release on GitHub with the archives in target/assets and the changelog of the version, using `gh`.
-    Publish(Publish),
+    Create(Create),
 }
 
 #[derive(clap::Args)]
@@ -47,7 +47,7 @@ struct Notes {
 }
 
 #[derive(clap::Args)]
-struct Publish {
+struct Create {
     /// The tag of the release, which must exist on GitHub.
     #[arg(long)]
     tag: String,
@@ -64,7 +64,7 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
             check_tag(notes.tag.as_deref())?;
             console::print(section(&changelog()?, VERSION)?)?;
         }
-        Command::Publish(args) => publish(&args.tag, &repo.root().join("target").join("assets"))?,
+        Command::Create(args) => create(&args.tag, &repo.root().join("target").join("assets"))?,
         Command::Pack => {
             let program = std::env::current_exe().context("failed to find the running program")?;
             let archive = pack(&program, &repo.root().join("target").join("assets"))?;
@@ -75,7 +75,7 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
 }
 
 /// Have `gh` create the release. The text goes through its stdin, never through a shell.
-fn publish(tag: &str, assets: &Path) -> Result<()> {
+fn create(tag: &str, assets: &Path) -> Result<()> {
     check_tag(Some(tag))?;
     let notes = section(&changelog()?, VERSION)?.to_owned();
     let entries =
