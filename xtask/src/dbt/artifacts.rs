@@ -277,6 +277,11 @@ impl RunResults {
     pub(crate) fn read(target: &Path) -> Result<Option<Self>> {
         read(&target.join("run_results.json"))
     }
+
+    /// With all that dbt wrote, for a caller that writes the results again.
+    pub(crate) fn read_whole(target: &Path) -> Result<Option<serde_json::Value>> {
+        read(&target.join("run_results.json"))
+    }
 }
 
 impl RunResult {

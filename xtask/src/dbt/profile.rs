@@ -20,7 +20,7 @@ use crate::system::digest::Digest;
 pub(crate) const EXTERNAL_ROOT: &str = "XTASK_EXTERNAL_ROOT";
 
 /// Keys that decide where dbt writes: only the toolkit sets them.
-const OURS: [&str; 14] = [
+pub(crate) const OURS: [&str; 14] = [
     "type",
     "path",
     "schema",

@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use jiff::SignedDuration;
+use serde::Deserialize as _;
 use serde_json::Value as Json;
 
 use self::store::{read_records, table, write_records};
@@ -171,11 +172,8 @@ impl Keeper {
         let has_ledger = asked.found == Found::WithLedger;
         let base = asked.base.filter(|base| asked.found == Found::Nothing && *base != asked.schema);
         // Secrets are hashed with a key that is beside the data: the first run's own random number.
-        if facts.environment.keys().any(|name| name.starts_with("DBT_ENV_SECRET")) {
-            let origin = if has_ledger { Some(asked.schema) } else { None };
-            if let Some(origin) = origin {
-                facts.key = ledger::first_run(warehouse, origin)?.unwrap_or(facts.key);
-            }
+        if has_ledger && facts.environment.keys().any(|name| name.starts_with("DBT_ENV_SECRET")) {
+            facts.key = ledger::first_run(warehouse, asked.schema)?.unwrap_or(facts.key);
         }
         let definitions = define::read(project, &facts)?;
         tracing::debug!("read {} definitions in {:?}", definitions.all.len(), begun.elapsed());
@@ -542,10 +540,8 @@ impl Keeper {
         wave: &BTreeSet<String>,
     ) -> Result<usize> {
         let manifest = Manifest::read(target)?.unwrap_or_default();
-        let Some(results) = RunResults::read(target)? else { return Ok(0) };
-        let text =
-            std::fs::read(target.join("run_results.json")).context("failed to read run_results.json")?;
-        let whole: Json = serde_json::from_slice(&text).context("failed to understand run_results.json")?;
+        let Some(whole) = RunResults::read_whole(target)? else { return Ok(0) };
+        let results = RunResults::deserialize(&whole).context("failed to understand run_results.json")?;
         self.results.extend(whole.get("results").and_then(Json::as_array).cloned().unwrap_or_default());
         let mut ended: BTreeMap<String, RunResult> = BTreeMap::new();
         for result in results.results {

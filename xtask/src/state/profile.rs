@@ -6,25 +6,14 @@ use std::path::Path;
 
 use serde_json::Value as Json;
 
-/// Keys that change no row.
-const NEUTRAL: [&str; 24] = [
-    "type",
-    "path",
-    "schema",
-    "database",
-    "account",
-    "user",
-    "password",
-    "private_key",
-    "private_key_path",
-    "private_key_passphrase",
-    "token",
-    "authenticator",
+use crate::dbt::profile::OURS;
+
+/// Keys that change no row, beside those that only the toolkit sets.
+const NEUTRAL: [&str; 11] = [
     "workload_identity_provider",
     "host",
     "port",
     "protocol",
-    "threads",
     "role",
     "warehouse",
     "query_tag",
@@ -52,7 +41,8 @@ pub(crate) fn read(text: &str) -> Settings {
     let output = outputs.and_then(|outputs| outputs.values().next()).and_then(Json::as_object);
     let mut found = Settings::default();
     for (key, value) in output.into_iter().flatten() {
-        if NEUTRAL.contains(&key.as_str()) || key.starts_with("client_") || key == "reuse_connections" {
+        let is_neutral = OURS.contains(&key.as_str()) || NEUTRAL.contains(&key.as_str());
+        if is_neutral || key.starts_with("client_") || key == "reuse_connections" {
             continue;
         }
         let value = value.to_string();
