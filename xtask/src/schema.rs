@@ -24,7 +24,7 @@ use crate::system::repo::Repo;
 use crate::target::{self, Opened};
 use crate::warehouse::{Statement, Surveyed, Warehouse};
 
-/// Make an environment, drop one, list them, or clear away what nobody needs.
+/// Create, drop, list and expire environments.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -72,7 +72,7 @@ struct Drop {
     #[arg(long, value_name = "NAME")]
     schema: Name,
 
-    /// Be content where there is no such environment: a clean-up may come twice.
+    /// Succeed if the environment does not exist: a clean-up may run twice.
     #[arg(long)]
     if_exists: bool,
 

@@ -144,7 +144,10 @@ mod tests {
         assert_eq!(call, "POST rulesets");
         let rules = body["rules"].as_array().expect("rules").clone();
         assert_eq!(contexts(&rules), [GATE.to_owned()].into());
-        assert!(review(&Found { rules, own: None }, "main", true).steps.is_empty(), "whoever set them");
+        assert!(
+            review(&Found { rules, own: None }, "main", true).steps.is_empty(),
+            "rules that people set satisfy it, too"
+        );
     }
 
     #[test]

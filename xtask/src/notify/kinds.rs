@@ -13,7 +13,7 @@ struct Kind {
     name: &'static str,
     facts: Facts,
     /// All of these are to be read.
-    told: &'static [&'static str],
+    causes: &'static [&'static str],
 }
 
 fn node(kind: &str, name: &str, status: &str, message: &str, more: &Value) -> Value {
@@ -68,7 +68,7 @@ fn measured(alerts: &Value) -> Facts {
 
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn kinds() -> Vec<Kind> {
-    let kind = |name, facts, told| Kind { name, facts, told };
+    let kind = |name, facts, causes| Kind { name, facts, causes };
     let rows = json!({"location": {"path": "dbt/models/silver/orders.yml", "line": 12},
         "sample": [{"order_id": 7, "n": 2}, {"order_id": 9, "n": 3}, {"order_id": 10, "n": 2}, {"order_id": 11, "n": 2}]});
     let got = "Got 4 results, configured to fail if != 0";
@@ -266,7 +266,7 @@ fn of_slack(message: &Message) -> String {
 fn every_kind_of_failure_shows_its_cause_within_five_lines() {
     let kinds = kinds();
     assert!(kinds.len() >= 20, "{}", kinds.len());
-    for Kind { name, facts, told } in kinds {
+    for Kind { name, facts, causes } in kinds {
         let message = message::compose(&facts);
         let comment = markdown::comment(&message, Some((1, 1)));
         let summary = markdown::render(&message);
@@ -274,12 +274,12 @@ fn every_kind_of_failure_shows_its_cause_within_five_lines() {
         let fallback = slack::render(&message)["text"].as_str().expect("a text").to_owned();
         for (place, text) in [("comment", &comment), ("summary", &summary), ("Slack", &slack)] {
             let shown = first_lines(text);
-            for part in told {
+            for part in causes {
                 assert!(shown.contains(part), "{name}, {place}: {part:?} is not in\n{shown}");
             }
         }
         // A notification has two lines, so files stay in the message.
-        for part in told.iter().filter(|part| !part.contains(':')) {
+        for part in causes.iter().filter(|part| !part.contains(':')) {
             assert!(
                 first_lines(&fallback).contains(part),
                 "{name}, notification: {part:?} is not in\n{fallback}"
@@ -291,7 +291,7 @@ fn every_kind_of_failure_shows_its_cause_within_five_lines() {
                 annotation.title, annotation.path, annotation.start_line, annotation.message
             );
             // The heading that dbt gives a message takes a separate line here.
-            for part in told {
+            for part in causes {
                 assert!(first_lines(&text).contains(part), "{name}, annotation: {part:?} is not in\n{text}");
             }
         }

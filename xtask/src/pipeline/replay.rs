@@ -19,7 +19,7 @@ use crate::{Cli, Command};
 /// Run the plan of an event here: all stages in order, with the same gates as the workflow.
 ///
 /// The event may be a saved one of tests/events/, or your own from a workflow's `GITHUB_EVENT_PATH`. Slack and
-/// GitHub are told only where `SLACK_WEBHOOK_URL` and `GITHUB_TOKEN` are set.
+/// GitHub are notified only if `SLACK_WEBHOOK_URL` and `GITHUB_TOKEN` are set.
 #[derive(clap::Args, Debug)]
 #[group(skip)]
 pub(crate) struct Args {

@@ -42,7 +42,7 @@ pub(super) struct Args {
     #[arg(long)]
     ask_github: bool,
 
-    /// Do it. On GitHub Actions it is done without being asked for; elsewhere it is only told.
+    /// Apply the changes (default on GitHub Actions; elsewhere they are only printed).
     #[arg(long, conflicts_with = "dry_run")]
     yes: bool,
 
