@@ -74,6 +74,35 @@ fn a_build_is_told_as_data_and_kept_in_the_ledger() {
     assert_eq!(registered, [serde_json::json!({"schema_name": BUILT, "kind": "issue", "issue_number": 42})]);
 }
 
+/// GitHub starts waiting runs in another order than their events.
+#[test]
+fn an_older_workflow_run_leaves_what_a_newer_one_has_built() {
+    let checkout = Checkout::built();
+    let output = checkout.path(".xtask/output");
+    let run = |id: &str, attempt: &str, repository: &str| {
+        let mut command = checkout.command(&elt(BUILT, &["--format", "json"]));
+        command.env("GITHUB_ACTIONS", "true").env("GITHUB_OUTPUT", &output);
+        command.env("GITHUB_SERVER_URL", "https://github.com").env("GITHUB_REPOSITORY", repository);
+        command.env("GITHUB_RUN_ID", id).env("GITHUB_RUN_ATTEMPT", attempt);
+        let report = Ended::of(command).expect(0).json();
+        report["status"].as_str().expect("a status").to_owned()
+    };
+    assert_eq!(run("200", "1", "octo/lab"), "success");
+    std::fs::write(&output, "").unwrap();
+    assert_eq!(run("199", "1", "octo/lab"), "superseded");
+    let written = std::fs::read_to_string(&output).unwrap();
+    assert!(written.contains("wanted<<") && written.contains("\nfalse\n"), "{written}");
+    let runs =
+        checkout.sql(&format!("select count(*) as n from {BUILT}.ledger_runs where run_url like '%/199'"));
+    assert_eq!(runs[0]["n"], 0, "it did nothing");
+    // A person starts the older run again; a newer run; the runs of another repository are not comparable.
+    for (id, attempt, repository) in
+        [("199", "2", "octo/lab"), ("1000", "1", "octo/lab"), ("3", "1", "octo/other")]
+    {
+        assert_eq!(run(id, attempt, repository), "success", "{id} {attempt} {repository}");
+    }
+}
+
 #[test]
 fn what_has_not_changed_is_not_built_again() {
     let checkout = Checkout::built();

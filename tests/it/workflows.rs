@@ -152,7 +152,7 @@ fn the_required_check_is_reported_under_its_name_only_where_something_is_merged(
     for (case, event) in events() {
         let (world, _) = world(&case, &event, true, 1);
         let is_push = event_name(&case) == "push";
-        let shown = run::name(name, &world);
+        let shown = run::text(name, &world);
         assert_eq!(shown, if is_push { "gate of the push" } else { "gate" }, "{case}");
     }
 }
@@ -283,12 +283,7 @@ fn a_clean_up_waits_for_nothing_and_nothing_takes_its_place() {
             }
             for (name, job) in simulate(&world) {
                 let Some(group) = job.group else { continue };
-                let is_request = job.inputs["schema"].as_str().unwrap_or_default().starts_with("pr_");
-                let may = name == "elt" && is_request;
-                assert_eq!(
-                    job.cancels_in_progress, may,
-                    "{case}: only a pull request's new commit cancels a build"
-                );
+                assert!(!job.cancels_in_progress, "{case}: a build waits for the one before it");
                 if name == "elt" {
                     let schema = job.inputs["schema"].as_str().unwrap().to_owned();
                     builds.entry(group.to_lowercase()).or_default().insert(schema);
@@ -303,9 +298,42 @@ fn a_clean_up_waits_for_nothing_and_nothing_takes_its_place() {
         assert_eq!(schemas.len(), 1, "{group} is one environment's");
         assert!(!drops.contains(group));
     }
-    let own = yaml::read(&orchestrator())["concurrency"].clone();
-    assert_eq!(own["cancel-in-progress"], false);
-    assert!(own["group"].as_str().unwrap().contains("github.run_id"), "runs do not wait for each other");
+    assert_eq!(workflow["jobs"]["elt"]["concurrency"]["queue"], "max", "no build that waits is replaced");
+}
+
+#[test]
+fn only_the_next_commit_of_a_pull_request_cancels_a_run() {
+    let concurrency = yaml::read(&orchestrator())["concurrency"].clone();
+    assert_eq!(concurrency["cancel-in-progress"], true);
+    let group = |name: &str, action: &str, number: u64, run_id: u64| {
+        let event = json!({"action": action, "number": number});
+        let world = World {
+            github: json!({"event_name": name, "event": event, "run_id": run_id}),
+            vars: json!({}),
+            plan: BTreeMap::new(),
+            creates: false,
+            wanted: ["true", "true"],
+            dropped: 0,
+            failing: BTreeSet::new(),
+            cancelled: false,
+        };
+        run::text(concurrency["group"].as_str().unwrap(), &world)
+    };
+    let first = group("pull_request", "opened", 7, 1);
+    for action in ["synchronize", "reopened", "ready_for_review"] {
+        assert_eq!(group("pull_request", action, 7, 2), first, "{action}");
+    }
+    for (name, action, number) in [
+        ("pull_request", "synchronize", 8),
+        ("pull_request", "closed", 7),
+        ("pull_request", "unlabeled", 7),
+        ("issues", "opened", 7),
+        ("push", "", 7),
+    ] {
+        let other = group(name, action, number, 2);
+        assert_ne!(other, first, "{name} {action} {number}");
+        assert!(other == group(name, action, number, 2) && (number == 8 || other.ends_with('2')), "{other}");
+    }
 }
 
 /// Every job and step of every workflow, with its location.

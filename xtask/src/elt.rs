@@ -39,7 +39,7 @@ use crate::seed;
 use crate::system::console::Format;
 use crate::system::outcome::Outcome;
 use crate::system::repo::Repo;
-use crate::system::{console, interrupt};
+use crate::system::{actions, console, interrupt};
 use crate::target::{self, Guard, Opened, Place};
 #[cfg(unix)]
 use crate::warehouse::snowflake;
@@ -131,6 +131,9 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     let holder = Holder::this("elt", &args.schema, Some(&run.run_id));
     let base = opened.lock_base(&args.schema, args.purpose.base.as_ref(), &holder, args.target.wait())?;
     let mut plan = plan(args, repo, &project, &opened.place, &run.run_id, warehouse.as_mut())?;
+    if let Some(newer) = newer_run(&plan, &run, warehouse.as_mut())? {
+        return leave_to(args, &newer);
+    }
     if let Some(packages) = &plan.packages {
         plan.profile.write()?;
         packages.install(&plan.invocation, &plan.profile, &opened.dbt)?;
@@ -168,6 +171,30 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     }
     built.reused = keeper.reused();
     conclude(args.format, repo, project.folder(), &opened.place, warehouse.as_mut(), built)
+}
+
+/// The page of a newer workflow run that has already built this environment. Runs can come to their turn in another
+/// order than their events: an older commit must not replace a newer one.
+fn newer_run(plan: &Plan, run: &Run, warehouse: &mut dyn Warehouse) -> Result<Option<String>> {
+    let Some(ours) = run.run_url.as_deref().filter(|_| plan.has_ledger) else { return Ok(None) };
+    let last = ledger::last_run(warehouse, &run.schema_name.parse()?)?.and_then(|last| last.run_url);
+    Ok(last.filter(|url| context::is_newer_run(url, ours, context::run_attempt())))
+}
+
+/// Ends a run that a newer one has overtaken; the workflow then measures and reports nothing.
+fn leave_to(args: &Args, newer: &str) -> Result<Outcome> {
+    let message = format!(
+        "{} is left as it is: the newer run {newer} has built it. Start this run again to build it all the same",
+        args.schema
+    );
+    actions::set_outputs(&[("wanted", "false".to_owned())])?;
+    match args.format {
+        Format::Json => console::print_json(&serde_json::json!({
+            "schema": args.schema, "status": "superseded", "dbt_started": false, "message": message,
+        }))?,
+        Format::Human => console::print(&message)?,
+    }
+    Ok(Outcome::Clean)
 }
 
 /// Where dbt puts what it compiles and the artifacts of this environment: a folder each, so that two

@@ -169,18 +169,21 @@ impl Inputs {
     }
 }
 
-/// What did nothing is not reported: an event that asked for nothing, and a clean-up that dropped nothing.
+/// What did nothing is not reported: an event that asked for nothing, a clean-up that dropped nothing, and a build that
+/// nothing waits for any more.
 fn is_quiet(facts: &Facts, message: &message::Message) -> bool {
-    let nothing_to_report = facts.asks_for_nothing() || message.is_cleanup;
+    let nothing_to_report = facts.asks_for_nothing() || facts.is_unwanted() || message.is_cleanup;
     nothing_to_report && message.verdict == Verdict::Nothing
 }
 
-/// A build that was cancelled while it waited, since a newer one took its place, ends like one that a person
-/// cancelled; neither says anything about the environment, whose newest build reports for itself.
+/// A build that was cancelled, since a newer one took its place, ends like one that a person cancelled; neither says
+/// anything about the environment, whose newest build reports for itself. The new commit of a pull request cancels all
+/// jobs of the run before it.
 fn is_superseded(facts: &Facts, message: &message::Message) -> bool {
+    let is_request = facts.origin.event.as_deref() == Some("pull_request");
     message.verdict == Verdict::Cancelled
         && facts.stages.iter().all(|stage| match stage.result {
-            facts::StageResult::Cancelled => stage.name == "elt",
+            facts::StageResult::Cancelled => is_request || stage.name == "elt",
             _ => true,
         })
 }

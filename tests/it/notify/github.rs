@@ -364,6 +364,50 @@ fn a_run_that_ends_late_leaves_what_a_newer_one_reported() {
     }
 }
 
+/// What was closed before its turn, or built by a newer run, passed without a build.
+#[test]
+fn a_build_that_is_not_wanted_any_more_reports_nothing() {
+    let (left, fake) = (Left::nothing(), Fake::open());
+    left.write("plan.json", &plan("issues"));
+    let elt = json!({"result": "success", "outputs": {"wanted": "false", "created": "", "error": ""}});
+    let needs = |security: &str| {
+        json!({
+            "plan": {"result": "success"}, "security": {"result": security}, "elt": elt,
+            "observability": {"result": "skipped"},
+        })
+    };
+    left.write("needs.json", &needs("success"));
+    let quiet = ended(fake.notify(&left));
+    assert!(quiet.stderr.contains("nothing is sent"), "{}", quiet.stderr);
+    let counted = || {
+        let repository = fake.repository.lock().unwrap();
+        repository.comments.len() + repository.checks.len()
+    };
+    assert_eq!(counted(), 0);
+    // What failed beside it is reported.
+    left.write("needs.json", &needs("failure"));
+    ended(fake.notify(&left));
+    assert!(counted() > 0);
+}
+
+/// The next commit of a pull request cancels the whole run, also before its plan is made.
+#[test]
+fn a_run_of_a_pull_request_that_its_next_commit_cancelled_reports_nothing() {
+    for needs in [
+        json!({"plan": {"result": "cancelled"}, "security": {"result": "skipped"}, "elt": {"result": "skipped"}}),
+        json!({"plan": {"result": "success"}, "security": {"result": "cancelled"}, "elt": {"result": "skipped"}}),
+    ] {
+        let (left, fake) = (Left::nothing(), Fake::open());
+        left.write("plan.json", &plan("pull_request"));
+        left.write("needs.json", &needs);
+        let mut command = fake.notify(&left);
+        command.env("GITHUB_EVENT_NAME", "pull_request");
+        ended(command);
+        let repository = fake.repository.lock().unwrap();
+        assert_eq!((repository.comments.len(), repository.checks.len()), (0, 0), "{needs}");
+    }
+}
+
 /// A build that waited and was replaced by a newer one was cancelled; its commit is not marked so.
 #[test]
 fn a_build_that_was_replaced_while_it_waited_reports_nothing() {

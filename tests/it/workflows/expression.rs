@@ -62,6 +62,8 @@ pub(super) fn string(value: &Value) -> String {
         Value::String(text) => text.clone(),
         Value::Array(_) => "Array".to_owned(),
         Value::Object(_) => "Object".to_owned(),
+        // All numbers are floating-point numbers: 1 is written `1`.
+        Value::Number(number) => number.as_f64().unwrap().to_string(),
         other => other.to_string(),
     }
 }
@@ -250,6 +252,11 @@ impl Reader<'_> {
             ("endsWith", [text, end]) => Value::Bool(lower(text).ends_with(&lower(end))),
             ("toJSON", [value]) => Value::String(serde_json::to_string_pretty(value).unwrap()),
             ("fromJSON", [text]) => serde_json::from_str(&string(text)).unwrap(),
+            ("format", [text, values @ ..]) => {
+                Value::String(values.iter().enumerate().fold(string(text), |text, (at, value)| {
+                    text.replace(&format!("{{{at}}}"), &string(value))
+                }))
+            }
             ("hashFiles", [_, ..]) => Value::String("0123abcd".to_owned()),
             _ => panic!("{name} with {} arguments in {}", given.len(), self.text),
         }
@@ -289,6 +296,7 @@ fn expressions_mean_what_github_documents() {
         "false || true && true",
         "(true || true) && true",
         "needs.a.result == 'skipped'",
+        "format('a-{0}-{1}', 1, true) == 'a-1-true'",
     ] {
         assert_eq!(of(text), Value::Bool(true), "{text}");
     }

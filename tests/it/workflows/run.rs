@@ -77,8 +77,8 @@ pub(super) fn triggers(workflow: &Value, event: &str, payload: &Value) -> bool {
     is_type && is_branch
 }
 
-/// The name of a job that runs, which reads nothing but the event here.
-pub(super) fn name(text: &str, world: &World) -> String {
+/// A text of the workflow or of a job that reads nothing but the event: a name, a concurrency group.
+pub(super) fn text(text: &str, world: &World) -> String {
     let (none, jobs) = (Map::new(), BTreeMap::new());
     let scope = Scope {
         world,
@@ -264,6 +264,8 @@ fn step_outputs(step: &Value, world: &World, asks_again: bool) -> Map<String, Va
     }
     if step["run"].as_str().is_some_and(|line| line.starts_with("cargo xtask elt")) {
         outputs.insert("created".to_owned(), world.creates.to_string().into());
+        // It writes `false` if a newer run has built the environment; here none has.
+        outputs.insert("wanted".to_owned(), "".into());
     }
     outputs
 }

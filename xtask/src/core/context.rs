@@ -56,6 +56,24 @@ pub(crate) fn run_url() -> Option<String> {
     Some(format!("{server}/{repository}/actions/runs/{id}"))
 }
 
+/// Whether the workflow run at `other` is newer than this one. Both are pages as `run_url` returns them; GitHub counts
+/// the numbers at their end up. A person who starts an older run again wants just that one, so nothing is newer then.
+pub(crate) fn is_newer_run(other: &str, ours: &str, attempt: u64) -> bool {
+    let parts = |url: &str| {
+        let (repository, number) = url.rsplit_once('/')?;
+        Some((repository.to_owned(), number.parse::<u64>().ok()?))
+    };
+    match (parts(other), parts(ours)) {
+        (Some((theirs, other)), Some((own, this))) => attempt <= 1 && theirs == own && other > this,
+        _ => false,
+    }
+}
+
+/// How often this workflow run has been started; 1 outside of GitHub Actions.
+pub(crate) fn run_attempt() -> u64 {
+    variable("GITHUB_RUN_ATTEMPT").and_then(|attempt| attempt.parse().ok()).unwrap_or(1)
+}
+
 /// What a new environment is made from and for; without effect on one that exists.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Purpose {
@@ -127,6 +145,23 @@ mod tests {
 
         let unborn = "# branch.oid (initial)\n# branch.head (detached)\n1 A. N... 0 0 0 x x a\n";
         assert_eq!(Commit::parse(unborn), Commit { id: None, branch: None, dirty: Some(true) });
+    }
+
+    #[test]
+    fn a_newer_run_is_one_of_the_same_repository_with_a_greater_number() {
+        let page = |repository: &str, id: &str| format!("https://github.com/{repository}/actions/runs/{id}");
+        let ours = page("octo/lab", "99");
+        for (other, attempt, expected) in [
+            (page("octo/lab", "100"), 1, true),
+            (page("octo/lab", "99"), 1, false),
+            (page("octo/lab", "98"), 1, false),
+            (page("octo/lab", "100"), 2, false),
+            (page("octo/other", "100"), 1, false),
+            (page("octo/lab", "x"), 1, false),
+            (String::new(), 1, false),
+        ] {
+            assert_eq!(is_newer_run(&other, &ours, attempt), expected, "{other} {attempt}");
+        }
     }
 
     #[test]

@@ -610,6 +610,11 @@ pub(crate) fn last_build(warehouse: &mut dyn Warehouse, name: &Name) -> Result<O
     newest(warehouse, name, " and dbt_started")
 }
 
+/// The last run of an environment, whether it started dbt or found everything up to date.
+pub(crate) fn last_run(warehouse: &mut dyn Warehouse, name: &Name) -> Result<Option<Run>> {
+    newest(warehouse, name, "")
+}
+
 fn newest(warehouse: &mut dyn Warehouse, name: &Name, condition: &str) -> Result<Option<Run>> {
     let runs = warehouse.qualified(&ledger(name.as_str(), "ledger_runs"));
     // A copy carries the runs of its base along: they are history, not runs of this environment.

@@ -40,6 +40,11 @@ impl Facts {
     pub(super) fn asks_for_nothing(&self) -> bool {
         self.plan.as_ref().is_some_and(|plan| plan.action.as_deref() == Some("none"))
     }
+
+    /// Whether nothing was left in the environment since it was closed, or built by a newer run.
+    pub(super) fn is_unwanted(&self) -> bool {
+        self.stages.iter().any(|stage| stage.is_unwanted)
+    }
 }
 
 /// The plan, as `plan --format json` writes it.
@@ -158,6 +163,8 @@ pub(crate) struct Stage {
     pub(super) result: StageResult,
     /// What kept its command from running, as the job reports it.
     pub(super) error: Option<String>,
+    /// The job says that its environment is closed, or was built by a newer run: it passed without a build.
+    pub(super) is_unwanted: bool,
 }
 
 /// GitHub's words for how a job ended.
@@ -187,7 +194,7 @@ impl FromStr for Stage {
         if name.trim().is_empty() {
             return Err("the name of the stage is missing".to_owned());
         }
-        Ok(Self { name: name.trim().to_owned(), result, error: None })
+        Ok(Self { name: name.trim().to_owned(), result, error: None, is_unwanted: false })
     }
 }
 
@@ -243,8 +250,9 @@ impl Reader {
         what: &str,
         given: &str,
     ) -> Option<T> {
-        let did_not_pass =
-            stages.iter().any(|known| known.name == stage && known.result != StageResult::Success);
+        let did_not_pass = stages
+            .iter()
+            .any(|known| known.name == stage && (known.result != StageResult::Success || known.is_unwanted));
         if did_not_pass && is_nothing(Path::new(given)) {
             tracing::info!("{stage} did not pass and left no {given}");
             return None;
@@ -285,7 +293,13 @@ impl Reader {
             let error = job.outputs.get("error")?.as_str()?.trim();
             (!error.is_empty()).then(|| error.to_owned())
         };
-        let stage = |(name, job): (String, Job)| Stage { name, result: job.result, error: error(&job) };
+        let is_unwanted = |job: &Job| job.outputs.get("wanted").is_some_and(|wanted| wanted == "false");
+        let stage = |(name, job): (String, Job)| Stage {
+            name,
+            result: job.result,
+            error: error(&job),
+            is_unwanted: is_unwanted(&job),
+        };
         (jobs.into_iter().map(stage).collect(), dropped)
     }
 }

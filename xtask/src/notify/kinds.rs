@@ -28,7 +28,7 @@ fn at(path: &str, line: u32) -> Value {
 }
 
 fn stage(name: &str, result: StageResult, error: Option<&str>) -> Stage {
-    Stage { name: name.to_owned(), result, error: error.map(str::to_owned) }
+    Stage { name: name.to_owned(), result, error: error.map(str::to_owned), is_unwanted: false }
 }
 
 /// A build whose run ended with these nodes.

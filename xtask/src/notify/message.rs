@@ -333,7 +333,7 @@ fn verdict(facts: &Facts, stages: &[(String, State)]) -> Verdict {
         Verdict::Failed
     } else if is(State::Cancelled) || runs == Some(StageResult::Cancelled) {
         Verdict::Cancelled
-    } else if facts.asks_for_nothing() {
+    } else if facts.asks_for_nothing() || facts.is_unwanted() {
         Verdict::Nothing
     } else if cleans(facts.plan.as_ref()) {
         if cleaned { Verdict::Succeeded } else { Verdict::Nothing }
