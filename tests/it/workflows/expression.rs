@@ -64,7 +64,7 @@ pub(super) fn string(value: &Value) -> String {
         Value::Object(_) => "Object".to_owned(),
         // All numbers are floating-point numbers: 1 is written `1`.
         Value::Number(number) => number.as_f64().unwrap().to_string(),
-        other => other.to_string(),
+        Value::Bool(flag) => flag.to_string(),
     }
 }
 
