@@ -50,7 +50,7 @@
 {% endmaterialization %}
 
 
-{# The file of a seed; an error that names it when there is none. #}
+{# The file of a seed; an error that names it if it does not exist. #}
 {% macro seed_path(model) -%}
     {%- set folder = env_var('DBT_SEED_DIR', '') -%}
     {%- if folder -%}
@@ -156,7 +156,7 @@
 {%- endmacro %}
 
 
-{# The names in the header line: read apart, because read_csv skips a header that it was told the columns of. #}
+{# The names in the header line: read apart, because read_csv skips the header if it is given the columns. #}
 {% macro seed_header(model, path, file, delimiter) -%}
     {%- set header = run_query(
         "select line from read_csv(" ~ file ~ ", auto_detect = false, header = false, columns = {'line': 'varchar'}, "

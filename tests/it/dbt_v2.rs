@@ -124,7 +124,7 @@ fn the_engine_is_chosen_by_variable_policy_and_what_is_installed() {
         let report = Ended::of(command).json();
         let checks = report["checks"].as_array().expect("checks").clone();
         let engine = checks.iter().find(|check| check["name"] == "engine").expect("the check").clone();
-        format!("{} {}", engine["found"].as_str().expect("text"), engine["mend"].as_str().unwrap_or_default())
+        format!("{} {}", engine["found"].as_str().expect("text"), engine["fix"].as_str().unwrap_or_default())
     };
     assert!(engine(&[]).starts_with("dbt v2"));
     assert!(engine(&[("XTASK_DBT_ENGINE", "v1")]).starts_with("dbt v1 (XTASK_DBT_ENGINE says so)"));

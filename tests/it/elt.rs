@@ -52,7 +52,7 @@ fn a_build_is_told_as_data_and_kept_in_the_ledger() {
     );
     assert!(kpis["rows"].as_i64() > Some(0) && kpis["seconds"].as_f64() > Some(0.0));
     let view = nodes.iter().find(|node| node["name"] == "stg_logistics__products").expect("a view");
-    assert_eq!(view["rows"], Value::Null, "nobody counted the rows of a view");
+    assert_eq!(view["rows"], Value::Null, "the rows of a view are not counted");
 
     let run = report["run_id"].as_str().expect("a run id");
     let count = |table: &str| {
@@ -110,14 +110,14 @@ fn what_has_not_changed_is_not_built_again() {
     let report = again(&["--format", "json"]).json();
     assert_eq!((&report["up_to_date"], &report["dbt_started"]), (&true.into(), &false.into()));
     assert_eq!(report["status"], "success");
-    assert!(report["totals"]["passed"].as_u64() >= Some(80), "what stands there was tested");
+    assert!(report["totals"]["passed"].as_u64() >= Some(80), "what exists there was tested");
     assert!(again(&[]).stdout.contains("up to date"));
 
     let is_up_to_date = |dry: &Ended| dry.json()["up_to_date"] == true;
     let dry = || again(&["--dry-run", "--format", "json"]);
     assert!(is_up_to_date(&dry()));
     checkout.sql(&format!("delete from {BUILT}.slow_movers where true"));
-    assert!(!is_up_to_date(&dry()), "somebody changed a table by hand");
+    assert!(!is_up_to_date(&dry()), "a table was changed by hand");
     let other = Checkout::built();
     let dry = || other.run(&elt(BUILT, &["--dry-run", "--format", "json"]));
     other.edit("dbt/models/gold/slow_movers.sql", |sql| format!("{sql}\n-- changed\n"));

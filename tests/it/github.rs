@@ -412,7 +412,7 @@ fn doctor_finds_what_makes_a_workflow_fail_or_run_elsewhere() {
     ] {
         let check = fake.check(name, 1);
         assert!(check["status"] == "fail" && check.to_string().contains(said), "{check:#}");
-        assert!(check["mend"].is_string(), "{check:#}");
+        assert!(check["fix"].is_string(), "{check:#}");
     }
     assert!(fake.writes().is_empty(), "doctor changes nothing");
     let ended = fake.run(

@@ -161,7 +161,7 @@ fn the_cache_changes_no_result() {
     assert!(!at.join(".xtask/lint-cache.json").exists());
     let cold = document(at, &[]).1;
     let warm = document(at, &[]).1;
-    assert_eq!(warm["summary"]["judged"], 0, "{}", warm["summary"]);
+    assert_eq!(warm["summary"]["evaluated"], 0, "{}", warm["summary"]);
     for other in [&cold, &warm] {
         assert_eq!(other["findings"], without["findings"]);
     }
@@ -218,6 +218,33 @@ fn a_waiver_needs_a_rule_a_reason_and_a_day() {
     assert_eq!(findings(at, &["--only", "sql"]), (0, set(&[])));
     write(at, "dbt/models/bad.sql", noqa.replace("semicolon-in-model", "star-in-final-query"));
     assert_eq!(findings(at, &["--only", "sql"]).0, 1);
+}
+
+#[test]
+fn prose_is_checked_against_the_word_list_of_the_policy() {
+    let repo = repository();
+    let at = repo.path();
+    write(at, "docs/guide.md", "It zaps the index.\n");
+    write(at, "tool/main.rs", "//! Zaps `zaps`.\nfn zaps() {}\n");
+    assert_eq!(findings(at, &["--only", "prose"]), (0, set(&[])), "without a list nothing is looked for");
+    write(
+        at,
+        "policies/lint.toml",
+        "[rules.discouraged-word]\nexclude = [\"old/**\"]\n[rules.discouraged-word.parameters]\n\
+         words = [{ avoid = [\"zaps\"], write = \"clears\" }]\n",
+    );
+    write(at, "old/guide.md", "It zaps the index.\n");
+    let expected = set(&["discouraged-word docs/guide.md:1", "discouraged-word tool/main.rs:1"]);
+    assert_eq!(findings(at, &["--only", "prose"]), (1, expected.clone()));
+    assert!(findings(at, &[]).1.is_superset(&expected), "it is one of the default groups");
+    write(at, "docs/guide.md", "It zaps the index. <!-- xtask:allow(discouraged-word) -->\n");
+    write(at, "tool/main.rs", "//! Clears.\nfn zaps() {}\n");
+    assert_eq!(findings(at, &["--only", "prose"]), (0, set(&[])));
+
+    write(at, "policies/lint.toml", "[rules.discouraged-word.parameters]\nwords = [{ avoid = \"zaps\" }]\n");
+    let output = lint(at, &["--only", "prose"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("discouraged-word"));
 }
 
 #[test]

@@ -78,7 +78,7 @@ fn a_drop_without_every_proof_is_refused() {
     for (name, why) in [
         ("issue_1", "carries no ownership mark"),
         ("issue_2", "carries the ownership mark of \"issue_20\""),
-        ("issue_3", "does not stand in the registry"),
+        ("issue_3", "is not in the registry"),
         ("issue_4", "carries no ownership mark"),
         ("scratch", "only those are dropped"),
     ] {
@@ -249,7 +249,7 @@ fn what_nobody_needs_is_noted_then_dropped() {
         create(&checkout, name).expect(0);
     }
     let gc = |more: &[&str]| checkout.run(&[&["schema", "gc"], more].concat()).expect(0).stdout;
-    assert!(gc(&["--closed-issues", "2"]).contains("would send"), "only told outside Actions");
+    assert!(gc(&["--closed-issues", "2"]).contains("would send"), "only printed outside Actions");
     gc(&["--closed-issues", "2", "--yes"]);
     assert_eq!(schemas(&checkout), ["dev", "issue_1", "issue_2", "xtask_registry"], "noted, not dropped");
     checkout.sql("update xtask_registry.condemned set noted_at = '2026-01-01', reason = 'x'; update xtask_registry.environments set created_at = '2025-01-01' where schema_name = 'issue_2'");

@@ -494,7 +494,7 @@ fn an_id_is_told_with_its_secret() {
     write(folder.path(), "b.yaml", format!("client_id: shop-7\n# for the web\nclient_secret: {drawn}\n"));
     let (_, found) = findings(folder.path(), &["b.yaml"]);
     let message = found[0]["message"].as_str().expect("a message");
-    assert!(message.contains("the client_id that goes with it stands 2 lines above"), "{message}");
+    assert!(message.contains("the client_id that goes with it is 2 lines above"), "{message}");
     assert_eq!(found.len(), 1, "{found:?}");
 }
 

@@ -46,7 +46,7 @@ fn seeded(out: &Path, options: &[&str]) -> String {
 fn refused(output: &Output) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{stderr}");
-    assert!(output.stdout.is_empty(), "data goes to stdout, and there is none");
+    assert!(output.stdout.is_empty(), "data goes to stdout, and there is no data");
     stderr
 }
 
@@ -110,7 +110,7 @@ fn the_committed_set_keeps_every_promise_and_looks_like_trade() {
         .map(|row| (row.product_id.as_str(), row.warehouse_id.as_str()))
         .collect();
     let slow = stock.iter().filter(|(shelf, units)| **units > 0 && !recent.contains(*shelf)).count();
-    assert!(slow >= 5, "{slow} shelves hold goods that nobody wants");
+    assert!(slow >= 5, "{slow} shelves hold goods without demand");
 }
 
 #[test]
@@ -274,8 +274,8 @@ fn the_summary_tells_what_is_on_the_disk() {
     for name in FILES {
         let content = fs::read_to_string(out.join(name)).expect("written");
         let line = text.lines().find(|line| line.contains(name)).expect("a line for each file");
-        let told: Vec<String> = line.split_whitespace().skip(1).map(|word| word.replace(',', "")).collect();
-        assert_eq!(told, [(content.lines().count() - 1).to_string(), content.len().to_string()], "{line}");
+        let counts: Vec<String> = line.split_whitespace().skip(1).map(|word| word.replace(',', "")).collect();
+        assert_eq!(counts, [(content.lines().count() - 1).to_string(), content.len().to_string()], "{line}");
     }
     let quoted = format!("--seeds '{}'", out.display().to_string().replace('\'', r"'\''"));
     assert!(text.contains(&quoted), "{text}");
@@ -454,7 +454,7 @@ fn killed_at_any_moment_it_leaves_one_whole_set_or_says_so() {
         let left = set_in(folder.path());
         let announced = folder.path().join(".xtask-seed/complete").exists();
         let whole = left == set_in(old.path()) || left == set_in(new.path());
-        assert!(whole || announced, "attempt {attempt}: a torn set that nobody can tell");
+        assert!(whole || announced, "attempt {attempt}: a torn set that cannot be noticed");
     }
 }
 

@@ -216,7 +216,7 @@ fn what_must_not_be_dropped_gets_nothing_but_reads() {
         ("dev", "never dropped"),
         ("issue_1", "carries no ownership mark"),
         ("issue_2", "carries the ownership mark of \"issue_20\""),
-        ("issue_3", "does not stand in the registry"),
+        ("issue_3", "is not in the registry"),
         ("issue_4", "carries no ownership mark"),
         ("issue_5", "lost the comment"),
         ("issue_6", "does not exist"),
@@ -358,7 +358,7 @@ fn what_people_call_their_object_is_data_or_refused() {
         name(text, &format!("issue_{number}")).expect(0);
         let listed = endpoint.run(&checkout, &["schema", "list", "--format", "json"]).expect(0).json();
         assert_eq!(listed[number]["object_name"], text);
-        assert!(endpoint.statements().iter().all(|sql| !sql.contains(text)), "{text} stands in SQL");
+        assert!(endpoint.statements().iter().all(|sql| !sql.contains(text)), "{text} is in SQL");
     }
     let before = endpoint.statements();
     for text in [&"x".repeat(10_000), "a\u{202e}b", "two\nlines"] {
@@ -424,8 +424,9 @@ fn a_server_that_never_answers_is_given_up() {
 fn a_way_that_is_not_there_is_told_at_once() {
     let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
     let closed = TcpListener::bind("127.0.0.1:0").and_then(|all| all.local_addr()).expect("a port").port();
-    let (unknown, nobody) = ("nobody.invalid".to_owned(), format!("127.0.0.1:{closed} cannot be reached"));
-    for (host, port, expected) in [(unknown.as_str(), 443, &unknown), ("127.0.0.1", closed, &nobody)] {
+    let (unknown, closed_port) =
+        ("unknown.invalid".to_owned(), format!("127.0.0.1:{closed} cannot be reached"));
+    for (host, port, expected) in [(unknown.as_str(), 443, &unknown), ("127.0.0.1", closed, &closed_port)] {
         let mut command = endpoint.command(&checkout, &["schema", "list"]);
         command.env("SNOWFLAKE_HOST", host).env("SNOWFLAKE_PORT", port.to_string());
         if host == unknown {
@@ -563,7 +564,7 @@ fn a_lease_is_prolonged_while_a_long_statement_runs() {
     let of = |start: &str| sent.iter().filter(|sql| sql.starts_with(start)).count();
     assert_eq!(of("create transient schema"), 1, "the other one waited: {sent:#?}");
     assert!(of("update") > 0, "prolonged: {sent:#?}");
-    assert_eq!(of("alter table"), 0, "and taken over by nobody: {sent:#?}");
+    assert_eq!(of("alter table"), 0, "and not taken over: {sent:#?}");
 }
 
 /// The wire breaks while xtask and the unmodified dbt work: the run ends well, is recorded once, and what
@@ -588,11 +589,7 @@ fn a_run_bears_a_broken_wire_and_is_recorded_whole() {
     let said = endpoint.run(&checkout, &[&elt[..], &["--force"]].concat()).expect(2).stderr;
     assert!(said.contains("LEDGER_RELATIONS") && said.contains("BUILDER lacks the privilege"), "{said}");
     assert!(endpoint.writes().iter().any(|sql| sql == "rollback"));
-    assert_eq!(
-        last_run(),
-        (report["run_id"].clone(), json!(1)),
-        "nothing of the other run stands in the ledger"
-    );
+    assert_eq!(last_run(), (report["run_id"].clone(), json!(1)), "nothing of the other run is in the ledger");
     let freed = |sql: &&String| sql.starts_with("drop table if exists") && sql.contains("LOCK_ISSUE_9");
     assert_eq!(endpoint.writes().iter().filter(freed).count(), 2, "each lock is freed");
 

@@ -14,7 +14,7 @@ Where it is known to differ from Snowflake is in differences.toml beside it: `ca
 
     GET  /__control/statements  the statements that were run, oldest first
     GET  /__control/logins      who logged in, and how; of a secret only the SHA-256
-    POST /__control/history     add queries that nobody ran to the history: the rows of a query in DuckDB's SQL
+    POST /__control/history     add queries that were not run to the history: the rows of a query in DuckDB's SQL
     POST /__control             demand faults, as a JSON object; they last until `{"reset": true}` unless counted:
         {"fail_login": "390100"}       refuse logins with this code
         {"fail_statement": TEXT}       refuse the next statement that contains it: 003001
@@ -552,7 +552,7 @@ class Cursor(FakeSnowflakeCursor):
         return node
 
     def hide_temporary(self, create: exp.Create) -> None:
-        """A temporary table is its session's own, and DuckDB's may not stand in a schema: a name nobody else uses."""
+        """A temporary table belongs to its session, and DuckDB's may not be in a schema: a name that is not used elsewhere."""
         properties = create.args.get("properties")
         temporary = properties and properties.find(exp.TemporaryProperty)
         if temporary:
@@ -689,7 +689,7 @@ class Account(FakeSnow):
     def record(
         self, session: Session, sql: str, statement: exp.Expression | None, start: datetime, answer: dict[str, Any]
     ) -> None:
-        """Write a statement into the history, as the client was told that it went."""
+        """Write a statement into the history, with the result that the client got."""
         data, end = answer.get("data") or {}, now()
         elapsed = int((end - start).total_seconds() * 1000)
         internal = answer.get("code") == "000603"
@@ -796,7 +796,7 @@ def history_arguments(call: exp.Anonymous) -> list[exp.Expression]:
 
 
 def mend_fakesnow() -> None:
-    """What fakesnow does otherwise than Snowflake, or slowly, and cannot be told to leave."""
+    """What fakesnow does otherwise than Snowflake, or slowly, and has no setting for."""
     arrow.timestamp_to_sf_struct = with_nulls(arrow.timestamp_to_sf_struct)
     # it sums numbers as doubles in case they are text; on Snowflake a sum of exact numbers is exact
     transforms.numeric_agg_implicit_cast = lambda expression: expression
@@ -838,7 +838,7 @@ def in_snowflakes_words(error: ProgrammingError) -> ProgrammingError:
 
 
 def snowflake_error(error: duckdb.Error) -> ProgrammingError:
-    """A DuckDB error that fakesnow does not translate; one of our own macros' carries its code in front."""
+    """A DuckDB error that fakesnow does not translate; one of our macros carries its code in front."""
     message = str(error).split("\n")[0]
     if "[000709]" in message:
         return ProgrammingError(msg=message.split("[000709] ")[1], errno=709, sqlstate="22023")
@@ -1111,7 +1111,7 @@ async def body_of(request: Request) -> dict[str, Any]:
 
 
 def claims_of(token: str) -> dict[str, Any]:
-    """What a JWT says; nothing where it is none."""
+    """The claims of a JWT; nothing if it is not one."""
     try:
         body = token.split(".")[1]
         return json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
@@ -1124,7 +1124,7 @@ def failed(code: str, message: str, sqlstate: str) -> dict[str, Any]:
 
 
 def add_statistics(data: dict[str, Any], session: Session, statement: exp.Expression | None) -> None:
-    """How many rows a statement wrote, where Snowflake tells: clients report it as the rows affected."""
+    """How many rows a statement wrote, if Snowflake reports it: clients report it as the rows affected."""
     kind = query_type(statement)
     if kind == "CREATE_TABLE_AS_SELECT" and session.rows_written is not None:
         data["stats"] = {"numRowsInserted": session.rows_written}

@@ -157,7 +157,7 @@ struct Line {
     name: &'static str,
     status: Status,
     found: String,
-    #[serde(rename = "mend")]
+    #[serde(rename = "fix")]
     remedy: Option<String>,
 }
 

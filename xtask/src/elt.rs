@@ -419,7 +419,7 @@ fn conclude(
     let details = failures::details(warehouse, &built, &located, repo);
     let is_part = built.run.selection.is_some();
     let report = report::Report::new(warehouse.target(), built, details);
-    on_actions::tell(&report)?;
+    on_actions::report(&report)?;
     match format {
         Format::Json => console::print_json(&report)?,
         Format::Human => {

@@ -40,7 +40,7 @@ use clap::Parser;
 use crate::system::outcome::Outcome;
 use crate::system::repo::Repo;
 
-/// Deliver Snowflake analytics with dbt: provision, seed, build, test, measure, tell.
+/// Deliver Snowflake analytics with dbt: provision, seed, build, test, measure, report.
 #[derive(Parser)]
 #[command(
     name = "cargo xtask",

@@ -16,6 +16,7 @@ mod fix;
 mod inputs;
 mod pass;
 mod project;
+mod prose;
 pub(crate) mod rule;
 mod settings;
 mod sql;
@@ -305,14 +306,14 @@ fn compared(pass: &Pass<'_>, found: Found, inputs: &Inputs, only_new: bool) -> R
 }
 
 fn groups(only: &[Group]) -> BTreeSet<Group> {
-    let all = [Group::Secrets, Group::Sql, Group::Yaml, Group::Dbt, Group::Workflow];
+    let all = [Group::Secrets, Group::Sql, Group::Yaml, Group::Dbt, Group::Workflow, Group::Prose];
     if only.is_empty() { all.into() } else { only.iter().copied().collect() }
 }
 
 fn summary(counts: &Counts, waived: usize, findings: &[Finding]) -> Map<String, Value> {
     let counters = [
         ("files", &counts.files),
-        ("judged", &counts.evaluated),
+        ("evaluated", &counts.evaluated),
         ("cached", &counts.cached),
         ("skipped_binary", &counts.binary),
         ("skipped_oversized", &counts.oversized),

@@ -24,7 +24,7 @@ use crate::system::outcome::Outcome;
 use crate::system::repo::Repo;
 use crate::system::{actions, console};
 
-/// Tell people how a pipeline went; never fails it.
+/// Report how a pipeline ended; never fails it.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -194,7 +194,7 @@ fn say_nothing() {
 
 /// Warn that a notification failed, and why.
 fn warn(whom: &str, error: &anyhow::Error) {
-    let text = actions::harmless(&format!("{whom} was not told: {error:#}"));
+    let text = actions::harmless(&format!("{whom} was not updated: {error:#}"));
     tracing::warn!("{text}");
     actions::annotate(&actions::Annotation {
         level: actions::Level::Warning,

@@ -266,12 +266,12 @@ fn listed(warehouse: &mut dyn Warehouse) -> Result<Vec<Listed>> {
     let overview = Overview::read(warehouse, &found)?;
     let of = |(name, mark): (Name, Mark)| {
         let found = found.get(name.as_str());
-        tell(warehouse, name, mark, found, &overview)
+        report(warehouse, name, mark, found, &overview)
     };
     Ok(names.into_iter().zip(marks).map(of).collect())
 }
 
-fn tell(
+fn report(
     warehouse: &dyn Warehouse,
     name: Name,
     mark: Mark,

@@ -183,8 +183,8 @@ pub(crate) trait Warehouse {
     fn comment(&self, schema: &Name, comment: Option<&str>) -> Vec<Statement>;
 
     /// Grant the roles of the policy their privileges in the environment, and revoke what the policy granted
-    /// before. The schema's `comment` records what was granted; no statements if that is unchanged, unless `anew`.
-    fn grant(&self, schema: &Name, comment: Option<&str>, anew: bool) -> Vec<Statement>;
+    /// before. The schema's `comment` records what was granted; no statements if that is unchanged, unless `again`.
+    fn grant(&self, schema: &Name, comment: Option<&str>, again: bool) -> Vec<Statement>;
 
     /// Drop an environment with all its schemas and what is in them.
     fn drop_schemas(&mut self, doomed: &Droppable) -> Result<Vec<Statement>>;

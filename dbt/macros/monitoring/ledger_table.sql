@@ -1,7 +1,7 @@
 {#
     A table of the ledger to select from, declared as a source so that the lineage shows it.
 
-    The toolkit writes the ledger, not dbt: in a schema that dbt alone has built there is none, and then this is an
+    The toolkit writes the ledger, not dbt: in a schema that dbt alone has built there is no ledger, and then this is an
     empty table of the columns and types that the source's YAML gives, so that a bare `dbt build` succeeds.
 #}
 {% macro ledger_table(name) -%}

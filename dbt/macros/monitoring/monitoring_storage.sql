@@ -1,4 +1,4 @@
-{# One row a relation: the bytes it takes, null where the engine does not tell, and where the figure is from. #}
+{# One row per relation: the bytes it takes, null if the engine does not report them, and the source of the figure. #}
 {% macro monitoring_storage() -%}
     {{ return(adapter.dispatch('monitoring_storage', 'logistics')()) }}
 {%- endmacro %}

@@ -11,7 +11,7 @@ from (
         end as broken_rule,
         *
     from {{ model }}
-) as judged
+) as checked
 where broken_rule is not null
 
 {% endtest %}

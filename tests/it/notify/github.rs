@@ -195,8 +195,8 @@ fn the_first_run_comments_and_the_next_ones_change_the_comment() {
     assert!(first.stderr.contains("issuecomment-1"), "{}", first.stderr);
     assert_hidden(&first, "nobody_may_read_this");
     let body = |fake: &Fake| fake.repository.lock().unwrap().comments[0]["body"].as_str().unwrap().to_owned();
-    let told = body(&fake);
-    assert!(told.starts_with(MARKER), "{told}");
+    let text = body(&fake);
+    assert!(text.starts_with(MARKER), "{text}");
     for part in [
         "### ❌ issue_42: elt failed, 2 of 4 tests failed",
         "<code>elt</code> failed",
@@ -208,9 +208,9 @@ fn the_first_run_comments_and_the_next_ones_change_the_comment() {
         "DuckDB costs none",
         "Slow movers &#60;!channel&#62;",
     ] {
-        assert!(told.contains(part), "{part} is missing in\n{told}");
+        assert!(text.contains(part), "{part} is missing in\n{text}");
     }
-    assert!(!told.contains("gold"), "skipped nodes are only counted");
+    assert!(!text.contains("gold"), "skipped nodes are only counted");
 
     let mut run = failed_run();
     run["status"] = "success".into();
@@ -461,7 +461,7 @@ fn a_clean_up_is_reported_and_leaves_the_commits_check_alone() {
 fn what_one_place_refuses_the_others_still_get() {
     let fake = Fake::new(Repository { may_check: true, ..Repository::default() });
     let ended = ended(fake.notify(&Left::failed()));
-    assert!(ended.stderr.contains("issue or pull request #42 was not told"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("issue or pull request #42 was not updated"), "{}", ended.stderr);
     assert!(ended.stderr.contains("issues: write"), "{}", ended.stderr);
     assert_eq!(fake.repository.lock().unwrap().checks.len(), 1);
 }
@@ -480,7 +480,7 @@ fn a_github_that_is_not_itself_never_fails_the_pipeline() {
         let mut command = Fake::open().notify(&left);
         command.env("GITHUB_API_URL", &server.url);
         let ended = ended(command);
-        assert!(ended.stderr.contains("was not told") && ended.stderr.contains(said), "{}", ended.stderr);
+        assert!(ended.stderr.contains("was not updated") && ended.stderr.contains(said), "{}", ended.stderr);
         assert_hidden(&ended, "nobody_may_read_this");
     }
 }
@@ -498,7 +498,7 @@ fn a_busy_github_is_asked_again_when_it_says() {
     let mut command = fake.notify(&left);
     command.env("GITHUB_API_URL", &server.url);
     let ended = ended(command);
-    assert!(!ended.stderr.contains("not told"), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("not updated"), "{}", ended.stderr);
     assert_eq!(fake.repository.lock().unwrap().comments.len(), 1);
 }
 

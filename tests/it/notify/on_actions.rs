@@ -54,7 +54,7 @@ fn a_failed_run_is_annotated_where_it_is_written_and_told_from_its_own_report() 
         |name: &str| written.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
     assert_eq!((output("status"), output("schema")), (Some("fail"), Some(BUILT)));
     assert_eq!(output("run_id"), report["run_id"].as_str());
-    assert_eq!(output("created"), Some("false"), "what stood before is not dropped for a failed build");
+    assert_eq!(output("created"), Some("false"), "what existed before is not dropped for a failed build");
     let of_status = |status: &[&str]| {
         let nodes = report["nodes"].as_array().expect("nodes").iter();
         let tests = nodes.filter(|node| node["kind"] == "test" || node["kind"] == "unit_test");

@@ -77,7 +77,7 @@ fn a_failed_pipeline_is_one_message_that_names_the_causes() {
         ("GITHUB_RUN_ID", "77"),
     ]);
     let ended = ended(command);
-    assert!(ended.stderr.contains("told Slack"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("sent to Slack"), "{}", ended.stderr);
     assert_hidden(&ended, "not-to-be-read");
 
     let requests = server.requests();
@@ -107,7 +107,7 @@ fn a_failed_pipeline_is_one_message_that_names_the_causes() {
         assert!(text.contains(part), "{part} is missing in\n{text}");
     }
     for consequence in ["gold_0", "stock_is_positive:", "no table stock"] {
-        assert!(!text.contains(consequence), "{consequence} is told as a cause in\n{text}");
+        assert!(!text.contains(consequence), "{consequence} is reported as a cause in\n{text}");
     }
 }
 
@@ -121,7 +121,7 @@ fn without_a_webhook_nobody_is_told_and_nothing_fails() {
 fn a_busy_slack_is_asked_again_when_it_says() {
     let server = webhook(vec![Reply::new(429, "rate_limited").with("retry-after", "1"), Reply::new(503, "")]);
     let ended = ended(send(&Left::failed(), &server));
-    assert!(ended.stderr.contains("told Slack"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("sent to Slack"), "{}", ended.stderr);
     let bodies: Vec<String> = server.requests().into_iter().map(|request| request.body).collect();
     assert_eq!(bodies.len(), 3);
     assert!(bodies.iter().all(|body| *body == bodies[0]));
@@ -139,7 +139,7 @@ fn a_slack_that_does_not_take_it_never_fails_the_pipeline() {
     ] {
         let ended = ended(send(&Left::failed(), &server));
         assert!(
-            ended.stderr.contains("Slack was not told") && ended.stderr.contains(said),
+            ended.stderr.contains("Slack was not updated") && ended.stderr.contains(said),
             "{}",
             ended.stderr
         );

@@ -93,7 +93,7 @@ fn equal(one: &Value, other: &Value) -> bool {
 pub(super) fn evaluate(text: &str, context: &dyn Context) -> Value {
     let mut reader = Reader { tokens: tokens(text), at: 0, text, context };
     let value = reader.or();
-    assert_eq!(reader.at, reader.tokens.len(), "what stands behind the expression: {text}");
+    assert_eq!(reader.at, reader.tokens.len(), "what follows the expression: {text}");
     value
 }
 
@@ -306,7 +306,7 @@ fn expressions_mean_what_github_documents() {
     assert_eq!(template("${{ true }}", &Documented), true);
 
     let holds = |text: &str| condition(Some(&Value::String(text.to_owned())), &Documented);
-    assert!(!holds("true"), "without a status function, success() stands before it");
+    assert!(!holds("true"), "without a status function, success() is put before it");
     assert!(holds("${{ !cancelled() && needs.a.result == 'skipped' }}"));
     assert!(holds("${{ false }} && always()"), "text around an expression makes a string, which is true");
     assert!(!condition(None, &Documented));

@@ -40,7 +40,7 @@ fn parse(text: &str) -> Result<Value, String> {
             Some(Open::List(items)) => items.push(done),
             Some(Open::Map(map, key)) => match key.take() {
                 None => *key = Some(done.as_str().map_or_else(|| done.to_string(), str::to_owned)),
-                Some(name) if map.contains_key(&name) => return Err(format!("{name} stands there twice")),
+                Some(name) if map.contains_key(&name) => return Err(format!("{name} is there twice")),
                 Some(name) => drop(map.insert(name, done)),
             },
         }

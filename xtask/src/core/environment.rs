@@ -32,7 +32,7 @@ pub(crate) enum NameError {
     Empty,
     #[error("a schema name has at most {LONGEST_NAME} characters, this one has {0}")]
     TooLong(usize),
-    #[error("a schema name starts with a letter a-z and goes on with a-z, 0-9 and _, so {0:?} is none")]
+    #[error("a schema name starts with a letter a-z and goes on with a-z, 0-9 and _, so {0:?} is not valid")]
     Grammar(String),
     #[error("the schema name {0:?} is reserved by the engine or this toolkit; use a name such as issue_42")]
     Reserved(String),
@@ -210,9 +210,7 @@ pub(crate) enum Refusal {
          writes it again"
     )]
     WithoutComment(Name),
-    #[error(
-        "{0} does not stand in the registry; `cargo xtask schema create --schema {0}` registers it again"
-    )]
+    #[error("{0} is not in the registry; `cargo xtask schema create --schema {0}` registers it again")]
     Unregistered(Name),
 }
 

@@ -28,6 +28,8 @@ pub(crate) enum Group {
     DbtV2,
     /// GitHub workflows, actions and issue forms.
     Workflow,
+    /// Prose: words that the repository's word list replaces.
+    Prose,
     /// Dependencies: advisories, licences and sources. Only of `audit`.
     #[value(skip)]
     Supply,
@@ -45,6 +47,7 @@ impl Group {
             Self::Dbt => "dbt",
             Self::DbtV2 => "dbt-v2",
             Self::Workflow => "workflow",
+            Self::Prose => "prose",
             Self::Supply => "supply",
             Self::Policy => "policy",
         }
@@ -61,7 +64,7 @@ pub(crate) enum Severity {
     Medium,
     /// Dangerous.
     High,
-    /// A working credential by all that can be told offline.
+    /// A working credential by all that can be checked offline.
     Critical,
 }
 

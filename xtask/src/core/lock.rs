@@ -250,7 +250,7 @@ mod tests {
         let database = folder.path().join("w.duckdb");
         let text = serde_json::to_string(&holder_of("issue_1")).expect("json");
         std::fs::write(folder.path().join("w.duckdb.lock"), text).expect("written");
-        assert_eq!(holder(&database), None, "nobody holds it");
+        assert_eq!(holder(&database), None, "it is not held");
         let lock = Lock::take(&database, &holder_of("issue_2"), WAIT).expect("free");
         assert_eq!(lock.left_by, Some(holder_of("issue_1")));
     }

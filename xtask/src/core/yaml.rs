@@ -349,7 +349,7 @@ impl Reader {
             Event::SequenceEnd | Event::MappingEnd => self.end(place, bytes.end),
             Event::Alias(id) => {
                 let Some((node, weight)) = self.anchors.get(&id).map(|(n, w)| (n.clone(), *w)) else {
-                    let message = "an alias inside what its own anchor stands for".to_owned();
+                    let message = "an alias inside the value of that anchor".to_owned();
                     return Err(Error { span: place, kind: Kind::Limit, message });
                 };
                 self.spend(weight, place)?;

@@ -1,4 +1,4 @@
-"""Runs dbt so that it never outlives the process that started it, and without work that nobody asked for.
+"""Runs dbt so that it never outlives the process that started it, and without work that was not asked for.
 
 Standard input is a pipe that the parent holds open. Its end means that the parent wants dbt to stop, or
 was killed: the operating system closes the pipe either way, so this needs no signal handler in the
@@ -98,7 +98,7 @@ def build_no_event_that_nobody_hears():
 
 
 def keep_type_testers():
-    """Every small result of a query gets testers of its own, each with a calendar; all are alike."""
+    """Every small result of a query gets separate testers, each with a calendar; all are alike."""
     from dbt_common.clients import agate_helper
 
     kept = functools.lru_cache(maxsize=64)(agate_helper.build_type_tester)
@@ -129,7 +129,7 @@ def parse_no_deeper_than_needed():
 def renew_workload_identity():
     """A token of workload identity lives for minutes, and dbt connects whenever a thread needs it.
 
-    So each connection gets a token of its own from the parent, which mints it at that moment.
+    So each connection gets a separate token from the parent, which mints it at that moment.
     """
     broker = os.environ.pop("XTASK_TOKEN_BROKER", None)
     if broker is None:

@@ -81,8 +81,8 @@ pub(crate) fn clean(message: &str) -> String {
     }
     let lines: Vec<&str> = text.lines().collect();
     let frames = lines.iter().position(|line| is_first_frame(line)).unwrap_or(lines.len());
-    let told = lines[..frames].iter().filter(|line| !is_inside(line));
-    told.map(|line| line.trim_end()).collect::<Vec<_>>().join("\n").trim_end().to_owned()
+    let kept = lines[..frames].iter().filter(|line| !is_inside(line));
+    kept.map(|line| line.trim_end()).collect::<Vec<_>>().join("\n").trim_end().to_owned()
 }
 
 /// `[JinjaError (dbt1501)`: the part before `]: `.

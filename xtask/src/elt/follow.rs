@@ -81,7 +81,7 @@ impl Follower {
         self.running.remove(&node.unique_id);
         self.expect(finished.total);
         self.bar.inc(1);
-        tell(node, finished);
+        announce(node, finished);
         self.seen.reported.push(Reported {
             id: node.unique_id.clone(),
             name: node.node_name.clone(),
@@ -97,7 +97,7 @@ impl Follower {
 
 /// A line a node, but none for what went as it should and is many: passing tests, and skipped nodes,
 /// which the summary counts under their cause.
-fn tell(node: &NodeInfo, finished: &Finished<'_>) {
+fn announce(node: &NodeInfo, finished: &Finished<'_>) {
     let seconds = finished.seconds.map_or_else(String::new, |seconds| format!("  {seconds:.2} s"));
     let line = format!("{:<8} {:<9} {}{seconds}", finished.status, node.resource_type, node.node_name);
     match finished.status.as_str() {

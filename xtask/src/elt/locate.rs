@@ -189,7 +189,7 @@ unit_tests:
         assert_eq!(line("c", Some(("unique", "customers", Some("order_id")))), Some(22));
         assert_eq!(line("kpi_is_a_ratio", None), Some(25));
         assert_eq!(line("x", Some(("gone", "customers", None))), Some(18));
-        assert_eq!(line("x", Some(("unique", "nobody", None))), None);
+        assert_eq!(line("x", Some(("unique", "unknown", None))), None);
     }
 
     #[test]

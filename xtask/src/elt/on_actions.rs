@@ -13,15 +13,15 @@ const SHOWN: usize = 10;
 /// Characters of a message in an annotation.
 const MESSAGE: usize = 2000;
 
-pub(super) fn tell(report: &Report) -> Result<()> {
+pub(super) fn report(report: &Report) -> Result<()> {
     if !actions::active() {
         return Ok(());
     }
     let run =
         serde_json::to_value(report).and_then(serde_json::from_value).context("failed to sum up the run")?;
-    let told = notify::of_run(run);
-    actions::set_outputs(&outputs(report, told.tests.unwrap_or_default()))?;
-    actions::append_summary(&told.markdown)?;
+    let notice = notify::of_run(run);
+    actions::set_outputs(&outputs(report, notice.tests.unwrap_or_default()))?;
+    actions::append_summary(&notice.markdown)?;
     annotate(report, Level::Error, Node::went_wrong);
     annotate(report, Level::Warning, |node| node.status == "warn");
     Ok(())

@@ -231,7 +231,7 @@ impl Keeper {
                     }
                     self.seen.insert(key(&here, &name), Seen { schema: here.clone(), ..found.clone() });
                 } else if found.is_some() {
-                    self.observed.anew.insert(key(&here, &name));
+                    self.observed.created.insert(key(&here, &name));
                 }
                 record.relation_schema = Some(here);
             }
@@ -355,7 +355,7 @@ impl Keeper {
         self.seen = witnesses(warehouse, &wanted)?;
         let relations = self.seen.iter().map(|(key, seen)| (key.clone(), seen.witness.clone()));
         self.observed.relations = relations.collect();
-        self.observed.anew.clear();
+        self.observed.created.clear();
         self.observed.is_known = true;
         self.observed.sources = self.source_versions(warehouse)?;
         Ok(())

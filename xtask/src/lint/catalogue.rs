@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use anyhow::{Result, bail};
 
 use super::rule::Rule;
-use super::{common, dbt, dbt_v2, sql, workflow, yaml};
+use super::{common, dbt, dbt_v2, prose, sql, workflow, yaml};
 use crate::core::finding::{Group, Severity};
 use crate::secrets;
 use crate::system::repo::Repo;
@@ -75,7 +75,8 @@ impl From<&'static yaml::Described> for Entry {
 }
 
 static ALL: LazyLock<BTreeMap<String, Entry>> = LazyLock::new(|| {
-    let ours = [common::RULES, dbt::RULES, dbt_v2::RULES, sql::RULES, workflow::RULES, yaml::RULES];
+    let ours =
+        [common::RULES, dbt::RULES, dbt_v2::RULES, prose::RULES, sql::RULES, workflow::RULES, yaml::RULES];
     let ours = ours.into_iter().flatten().map(|rule| Entry::from(*rule));
     let style = sql::described().into_iter().map(Entry::from).chain(yaml::DESCRIBED.iter().map(Entry::from));
     // Our own rule replaces one of a library with the same name.
@@ -148,7 +149,9 @@ pub(super) fn document() -> String {
          [sqlfluff's](https://docs.sqlfluff.com/en/stable/reference/rules.html), configured in `.sqlfluff`, and\n\
          [yamllint's](https://yamllint.readthedocs.io/en/stable/rules.html), configured in `.yamllint.yml`.\n",
     );
-    for group in [Group::Sql, Group::Yaml, Group::Dbt, Group::DbtV2, Group::Workflow, Group::Policy] {
+    for group in
+        [Group::Sql, Group::Yaml, Group::Dbt, Group::DbtV2, Group::Workflow, Group::Prose, Group::Policy]
+    {
         let of_group = || ALL.values().filter(|entry| entry.group == group);
         // Writing to a string cannot fail.
         let _ = write!(

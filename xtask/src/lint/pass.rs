@@ -17,7 +17,7 @@ use super::cache::{Cache, Evaluated};
 use super::inputs::{Input, Inputs};
 use super::rule::{Offence, Source};
 use super::settings::Settings;
-use super::{catalogue, common, dbt, dbt_v2, project, sql, workflow, yaml};
+use super::{catalogue, common, dbt, dbt_v2, project, prose, sql, workflow, yaml};
 use crate::core::finding::{Excerpt, Finding, Group, Lines};
 use crate::dbt::graph::Graph;
 use crate::secrets::FileScanner;
@@ -71,6 +71,40 @@ pub(super) struct Found {
     pub(super) elsewhere: Vec<Finding>,
 }
 
+/// What every file is checked with as soon as it is read.
+struct Reading {
+    /// What the findings of secrets depend on besides the file.
+    secrets: Digest,
+    scanner: OnceLock<Result<FileScanner, String>>,
+    /// The word list, if there is one and prose is checked.
+    words: Option<prose::Words>,
+}
+
+impl Reading {
+    fn new(pass: &Pass<'_>) -> Self {
+        let words = if pass.groups.contains(&Group::Prose) {
+            prose::Words::load(&pass.settings.parameters).unwrap_or_else(|error| {
+                pass.fail(Group::Prose, &error);
+                None
+            })
+        } else {
+            None
+        };
+        let secrets = Digest::default().with("secrets").with(FileScanner::configuration(pass.repo));
+        Self { secrets, scanner: OnceLock::new(), words }
+    }
+
+    fn scanner(&self, repo: &Repo) -> Result<&FileScanner> {
+        let open = || FileScanner::open(repo).map_err(|error| format!("{error:#}"));
+        self.scanner.get_or_init(open).as_ref().map_err(|error| anyhow::anyhow!("{error}"))
+    }
+
+    /// The word list, if a file is checked against it.
+    fn words(&self, input: &Input) -> Option<&prose::Words> {
+        self.words.as_ref().filter(|_| input.wanted && prose::concerns(&input.path))
+    }
+}
+
 /// A file after reading.
 struct Read<'a> {
     input: &'a Input,
@@ -103,12 +137,11 @@ impl<'a> Pass<'a> {
 impl Pass<'_> {
     /// Every finding of the wanted files, before the policy is applied.
     pub(super) fn run(&self, inputs: &Inputs) -> Result<Found> {
-        let scanner = OnceLock::new();
-        let secrets = Digest::default().with("secrets").with(FileScanner::configuration(self.repo));
+        let reading = Reading::new(self);
         let mut read: Vec<Read<'_>> = inputs
             .files
             .par_iter()
-            .filter_map(|input| self.read(input, &secrets, &scanner).transpose())
+            .filter_map(|input| self.read(input, &reading).transpose())
             .collect::<Result<_>>()?;
         let of_reading: Vec<Finding> =
             read.iter_mut().flat_map(|read| std::mem::take(&mut read.findings)).collect();
@@ -126,18 +159,13 @@ impl Pass<'_> {
 
     /// Reads a file, and scans it for secrets if its findings are wanted. `None` if no group needs it or it
     /// cannot be read.
-    fn read<'a>(
-        &self,
-        input: &'a Input,
-        secrets: &Digest,
-        scanner: &OnceLock<Result<FileScanner, String>>,
-    ) -> Result<Option<Read<'a>>> {
+    fn read<'a>(&self, input: &'a Input, reading: &Reading) -> Result<Option<Read<'a>>> {
         let keep = common::is_source(&input.path);
         let scan = input.wanted && self.groups.contains(&Group::Secrets);
-        if !keep && !scan {
+        if !keep && !scan && reading.words(input).is_none() {
             return Ok(None);
         }
-        match self.try_read(input, keep, scan, secrets, scanner) {
+        match self.try_read(input, keep, scan, reading) {
             Ok(read) => {
                 Counts::add(&self.counts.files, u64::from(input.wanted));
                 Ok(Some(read))
@@ -154,20 +182,9 @@ impl Pass<'_> {
         }
     }
 
-    fn try_read<'a>(
-        &self,
-        input: &'a Input,
-        keep: bool,
-        scan: bool,
-        secrets: &Digest,
-        scanner: &OnceLock<Result<FileScanner, String>>,
-    ) -> Result<Read<'a>> {
-        let scanner = || {
-            let opened =
-                scanner.get_or_init(|| FileScanner::open(self.repo).map_err(|error| format!("{error:#}")));
-            opened.as_ref().map_err(|error| anyhow::anyhow!("{error}"))
-        };
-        let key = |digest: &[u8]| secrets.clone().with(&input.path).with(digest);
+    fn try_read<'a>(&self, input: &'a Input, keep: bool, scan: bool, reading: &Reading) -> Result<Read<'a>> {
+        let scanner = || reading.scanner(self.repo);
+        let key = |digest: &[u8]| reading.secrets.clone().with(&input.path).with(digest);
         let mut read = Read { input, digest: [0; 32], text: None, findings: Vec::new() };
         if input.size()? > LARGEST_SOURCE {
             if keep {
@@ -194,6 +211,7 @@ impl Pass<'_> {
                 self.cached(key(&read.digest), || Ok(scanner()?.scan(&input.path, &bytes[..])?.into()))?;
             read.findings.extend(evaluated);
         }
+        read.findings.extend(self.prose(input, &bytes, &read.digest, reading)?);
         if keep && is_binary(&bytes) {
             tracing::warn!("not checked: {}: its content is binary, despite its name", input.path);
             Counts::add(&self.counts.binary, 1);
@@ -210,6 +228,15 @@ impl Pass<'_> {
             read.findings.extend(self.not_text(input, &error));
         }
         Ok(read)
+    }
+
+    /// The words of a file that the word list replaces. Bytes that are not text are reported elsewhere.
+    fn prose(&self, input: &Input, bytes: &[u8], digest: &[u8], reading: &Reading) -> Result<Vec<Finding>> {
+        let (Some(words), Ok(text)) = (reading.words(input), std::str::from_utf8(bytes)) else {
+            return Ok(Vec::new());
+        };
+        let key = Digest::default().with("prose").with(&self.settings.text).with(&input.path).with(digest);
+        self.cached(key, || Ok(evaluated(prose::check(&input.path, text, words), text)))
     }
 
     /// Checks what was read: single files, then the dbt projects.
@@ -423,7 +450,9 @@ impl<'a> Evaluator<'a> {
             Group::Sql => common::is_sql(&source.path),
             Group::Yaml => is_yaml,
             Group::Workflow => is_yaml && workflow::concerns(&source.path),
-            Group::Secrets | Group::Dbt | Group::DbtV2 | Group::Supply | Group::Policy => false,
+            Group::Secrets | Group::Dbt | Group::DbtV2 | Group::Prose | Group::Supply | Group::Policy => {
+                false
+            }
         };
         if !concerns || !self.pass.groups.contains(&group) {
             return Vec::new();
@@ -448,7 +477,9 @@ impl<'a> Evaluator<'a> {
                 Ok(yaml::check(source, config))
             }
             Group::Workflow => workflow::check(source, &self.workflow, &self.pass.settings.parameters),
-            Group::Secrets | Group::Dbt | Group::DbtV2 | Group::Supply | Group::Policy => Ok(Vec::new()),
+            Group::Secrets | Group::Dbt | Group::DbtV2 | Group::Prose | Group::Supply | Group::Policy => {
+                Ok(Vec::new())
+            }
         };
         Ok(sql::Checked { offences: offences?, ..sql::Checked::default() })
     }

@@ -189,7 +189,7 @@ impl FromStr for Stage {
             "failure" => StageResult::Failure,
             "cancelled" => StageResult::Cancelled,
             "skipped" => StageResult::Skipped,
-            other => return Err(format!("{other:?} is none of success, failure, cancelled, skipped")),
+            other => return Err(format!("{other:?} is not one of success, failure, cancelled, skipped")),
         };
         if name.trim().is_empty() {
             return Err("the name of the stage is missing".to_owned());

@@ -204,7 +204,7 @@ fn judge_markdown(text: &str, message: &Message) {
             .match_indices('_')
             .all(|(at, _)| { outside[..at].ends_with(letters) && outside[at + 1..].starts_with(letters) })
     );
-    // The addresses of our own links may contain anything.
+    // The addresses of our links may contain anything.
     let prose: String = outside
         .split("](")
         .enumerate()

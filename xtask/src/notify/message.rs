@@ -425,12 +425,12 @@ fn causes(facts: &Facts, stages: &[(String, State)]) -> Vec<Cause> {
     }
     for (name, state) in stages {
         // What a run says of itself is more than that its stage failed.
-        let told = match name.as_str() {
+        let named = match name.as_str() {
             "elt" => !facts.runs.is_empty() && !causes.is_empty(),
             "security" => !facts.findings.is_empty(),
             _ => false,
         };
-        if *state == State::Failure && !told {
+        if *state == State::Failure && !named {
             let error = facts.stages.iter().rfind(|stage| stage.name == *name);
             let error = error.and_then(|stage| stage.error.clone());
             causes.push(Cause::of_stage(name, gate(facts, name).or(error).as_deref()));
@@ -734,7 +734,7 @@ mod tests {
         list.iter().map(|text| text.parse().expect("a stage")).collect()
     }
 
-    fn told(message: &Message) -> Vec<&str> {
+    fn named(message: &Message) -> Vec<&str> {
         message.causes.iter().map(|cause| cause.name.as_str()).collect()
     }
 
@@ -750,7 +750,7 @@ mod tests {
             node("unit_test.p.u", "pass", &[]),
         ];
         let message = compose(&Facts { runs: vec![run("fail", &nodes)], ..Facts::default() });
-        assert_eq!(told(&message), ["a", "t"], "b follows from a");
+        assert_eq!(named(&message), ["a", "t"], "b follows from a");
         assert_eq!((message.skipped, message.failures.len()), (2, 3));
         assert_eq!(message.causes[0].line.as_deref(), Some("Binder Error: no y"));
         assert_eq!(message.headline, "issue_42: elt failed, 1 of 2 tests failed");
@@ -760,7 +760,7 @@ mod tests {
     #[test]
     fn nodes_that_depend_on_each_other_are_still_told() {
         let nodes = [node("model.p.a", "error", &["model.p.a"])];
-        assert_eq!(told(&compose(&Facts { runs: vec![run("fail", &nodes)], ..Facts::default() })), ["a"]);
+        assert_eq!(named(&compose(&Facts { runs: vec![run("fail", &nodes)], ..Facts::default() })), ["a"]);
     }
 
     #[test]
@@ -921,7 +921,7 @@ mod tests {
             {"name": "a", "severity": "high", "state": "firing", "since": "2026-03-08T10:30:00Z", "message": "3 queries failed"},
             {"name": "b", "severity": "low", "state": "firing", "changed": false, "message": "known since yesterday"},
             {"name": "c", "state": "ok", "changed": true, "message": "data is fresh"},
-            {"name": "d", "state": "unknown", "changed": true, "message": "nobody knows"},
+            {"name": "d", "state": "unknown", "changed": true, "message": "not known"},
         ]});
         let metrics: Metrics = serde_json::from_value(figures).expect("metrics");
         let message = compose(&Facts { metrics: Some(metrics), ..Facts::default() });

@@ -23,7 +23,7 @@ const DESCRIPTION: usize = 140;
 /// Send `rendered` to the webhook, if there is one; whether Slack accepted it.
 pub(super) fn to_slack(rendered: &Value) -> Result<bool> {
     let Some(webhook) = variable(WEBHOOK) else {
-        tracing::info!("{WEBHOOK} is not set, so Slack is not told");
+        tracing::info!("{WEBHOOK} is not set, so nothing is sent to Slack");
         return Ok(false);
     };
     actions::mask(webhook.trim());
@@ -33,7 +33,7 @@ pub(super) fn to_slack(rendered: &Value) -> Result<bool> {
     if !answer.is_success() {
         bail!("Slack refused the message ({}): {}", answer.status, slack_reason(&answer.body, answer.status));
     }
-    tracing::info!("told Slack");
+    tracing::info!("sent to Slack");
     Ok(true)
 }
 

@@ -28,7 +28,7 @@ use crate::system::outcome::Outcome;
 use crate::system::repo::Repo;
 use crate::target;
 
-/// Tell what an event of GitHub asks for, and why; on Actions, as step outputs too.
+/// Show what an event of GitHub asks for, and why; on Actions, as step outputs too.
 #[derive(clap::Args, Debug)]
 #[group(skip)]
 pub(crate) struct Args {

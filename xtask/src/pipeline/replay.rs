@@ -189,9 +189,9 @@ mod tests {
             let payload = std::fs::read(&path).expect("a payload");
             let event = Event::parse(name.split('.').next().expect("a name"), &payload).expect("an event");
             let plan = decide(&event, &Policy::default(), &Circumstances::new(Target::Snowflake));
-            let told =
+            let messages =
                 steps::telling(&serde_json::to_string(&plan).expect("JSON"), &[(Stage::Elt, Ended::Failure)]);
-            for step in steps::of(&plan).iter().chain(&told) {
+            for step in steps::of(&plan).iter().chain(&messages) {
                 if let Err(error) = parse(&step.argv) {
                     panic!("{name}: {}\n{error:?}", line(step));
                 }

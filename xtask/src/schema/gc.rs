@@ -102,20 +102,20 @@ impl Args {
         let opened = self.target.open(repo, None, "schema gc")?;
         interrupt::listen()?;
         let mut warehouse = opened.warehouse();
-        let judged = self.judge(warehouse.as_mut(), &lifetime)?;
-        let mut change = notes(warehouse.as_ref(), &judged)?;
+        let examined = self.examine(warehouse.as_mut(), &lifetime)?;
+        let mut change = notes(warehouse.as_ref(), &examined)?;
         change.extend(warehouse.sweep()?);
         let dry_run = self.dry_run || !(self.yes || context::on_actions());
         let mut statements = warehouse.script(&change);
-        for name in judged.doomed()? {
+        for name in examined.doomed()? {
             let doomed = dropping(warehouse.as_mut(), &name)?;
             statements.extend(warehouse.script(&doomed));
         }
         if !dry_run {
-            let dropped = self.apply(&opened, &judged, &change, &lifetime)?;
+            let dropped = self.apply(&opened, &examined, &change, &lifetime)?;
             actions::set_outputs(&[("dropped", dropped.to_string())])?;
         }
-        let environments = &judged.verdicts;
+        let environments = &examined.verdicts;
         match self.format {
             Format::Json => console::print_json(&Report { dry_run, environments, statements })?,
             Format::Human => console::print(&human(environments, dry_run.then_some(&statements)))?,
@@ -123,7 +123,7 @@ impl Args {
         Ok(Outcome::Clean)
     }
 
-    fn judge(&self, warehouse: &mut dyn Warehouse, lifetime: &Lifetime) -> Result<Judged> {
+    fn examine(&self, warehouse: &mut dyn Warehouse, lifetime: &Lifetime) -> Result<Examined> {
         let environments = listed(warehouse)?;
         let noted = ledger::condemned(warehouse)?;
         let mut closed: BTreeSet<u64> = self.closed_issues.iter().copied().collect();
@@ -132,24 +132,24 @@ impl Args {
         }
         let now = ledger::now();
         let verdicts = decide(&environments, &noted, &closed, lifetime, now);
-        Ok(Judged { verdicts, noted, now })
+        Ok(Examined { verdicts, noted, now })
     }
 
     /// Returns how many environments were dropped.
     fn apply(
         &self,
         opened: &Opened,
-        judged: &Judged,
+        examined: &Examined,
         change: &[Statement],
         lifetime: &Lifetime,
     ) -> Result<usize> {
         let mut warehouse = opened.warehouse();
         let mut dropped = 0;
-        for name in judged.doomed()? {
+        for name in examined.doomed()? {
             interrupt::check()?;
             // A build may have been running until now: decide again once we hold the lock.
             let _lock = opened.lock(&name, &Holder::this("schema gc", &name, None), self.target.wait())?;
-            if self.judge(warehouse.as_mut(), lifetime)?.doomed()?.contains(&name) {
+            if self.examine(warehouse.as_mut(), lifetime)?.doomed()?.contains(&name) {
                 let change = dropping(warehouse.as_mut(), &name)?;
                 warehouse.apply(&change)?;
                 dropped += 1;
@@ -166,14 +166,14 @@ impl Args {
 }
 
 /// What a pass found, and when.
-struct Judged {
+struct Examined {
     verdicts: Vec<Verdict>,
     /// What earlier passes wrote down.
     noted: Vec<Condemned>,
     now: DateTime,
 }
 
-impl Judged {
+impl Examined {
     fn doomed(&self) -> Result<Vec<Name>> {
         let doomed = self.verdicts.iter().filter(|verdict| verdict.action == Action::Drop);
         doomed.map(|verdict| Ok(verdict.schema.parse()?)).collect()
@@ -205,7 +205,7 @@ fn decide(
     lifetime: &Lifetime,
     now: DateTime,
 ) -> Vec<Verdict> {
-    let judge = |environment: &Listed| {
+    let examine = |environment: &Listed| {
         let schema = environment.mark.schema_name.clone();
         let earlier = noted.iter().find(|entry| entry.schema_name == schema);
         let (action, reason) = match (unneeded(environment, closed, lifetime, now), earlier) {
@@ -222,7 +222,7 @@ fn decide(
         };
         Verdict { schema, action, reason }
     };
-    environments.iter().map(judge).collect()
+    environments.iter().map(examine).collect()
 }
 
 /// Why an environment is needed no more, or why it stays.
@@ -256,8 +256,8 @@ fn unneeded(
 }
 
 /// What a pass writes down for the next one.
-fn notes(warehouse: &dyn Warehouse, judged: &Judged) -> Result<Vec<Statement>> {
-    let Judged { verdicts, noted, now } = judged;
+fn notes(warehouse: &dyn Warehouse, examined: &Examined) -> Result<Vec<Statement>> {
+    let Examined { verdicts, noted, now } = examined;
     let mut change = Vec::new();
     for Verdict { schema, action, reason } in verdicts {
         let is_known = noted.iter().any(|entry| entry.schema_name == *schema);

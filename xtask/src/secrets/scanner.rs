@@ -224,11 +224,7 @@ impl Scanner {
             Proof::Plausible | Proof::Refuted => "",
         };
         let beside = hit.beside.as_ref().map(|beside| {
-            format!(
-                "; the {} that goes with it stands {}",
-                beside.what,
-                apart(lines, hit.range.start, beside.at)
-            )
+            format!("; the {} that goes with it is {}", beside.what, apart(lines, hit.range.start, beside.at))
         });
         let shown = hit
             .secret

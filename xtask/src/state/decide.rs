@@ -18,7 +18,7 @@ pub(crate) struct Observed {
     /// could not be read.
     pub(crate) relations: BTreeMap<(String, String), Option<String>>,
     /// Views of a copy: they read the base until they are rebuilt.
-    pub(crate) anew: BTreeSet<(String, String)>,
+    pub(crate) created: BTreeSet<(String, String)>,
     /// Data versions of sources by identifier; a source that is missing here has other data each time.
     pub(crate) sources: BTreeMap<String, String>,
     /// Whether relations were looked at: without a look nothing is known to be missing.
@@ -219,9 +219,9 @@ impl Decider<'_> {
             return None;
         }
         let key = (schema.to_lowercase(), name.to_lowercase());
-        if self.observed.anew.contains(&key) {
+        if self.observed.created.contains(&key) {
             return Some(
-                "a view of a copy is made anew, since the copied one would read the base".to_owned(),
+                "a view of a copy is created again, since the copied one would read the base".to_owned(),
             );
         }
         match self.observed.relations.get(&key) {

@@ -32,7 +32,7 @@ pub(crate) fn selector(definition: &Definition, folders: &BTreeSet<&str>) -> Str
     }
     let is_plain = leaf.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     if !is_plain {
-        // Any one character: dbt reads blanks, commas and dots as part of its own syntax.
+        // Any one character: blanks, commas and dots are part of dbt's syntax.
         return leaf.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '?' }).collect();
     }
     // The name of a folder means all that is in it, and the name of a model its unit tests too.

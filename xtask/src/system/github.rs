@@ -47,7 +47,7 @@ pub(crate) enum Error {
     RateLimited(u16),
     #[error("GitHub refuses the request ({0}: {1})")]
     Refused(u16, String),
-    #[error("GitHub is not well ({0}); https://www.githubstatus.com tells more")]
+    #[error("GitHub has a problem ({0}); see https://www.githubstatus.com")]
     Unwell(u16),
     #[error("GitHub's answer is not what it should be: {0}")]
     Malformed(String),
@@ -296,6 +296,6 @@ mod tests {
         let errors =
             r#"{"message": "Validation Failed", "errors": [{"field": "name", "code": "invalid"}, "x"]}"#;
         assert!(said(422, &[], errors).contains("Validation Failed; name: invalid; x"));
-        assert!(said(502, &[], "").contains("not well"));
+        assert!(said(502, &[], "").contains("has a problem"));
     }
 }

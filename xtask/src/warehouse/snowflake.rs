@@ -583,10 +583,10 @@ impl Warehouse for Snowflake {
         vec![Statement::Sql(self.database.comment_on_schema(schema, &applied))]
     }
 
-    fn grant(&self, schema: &Name, comment: Option<&str>, anew: bool) -> Vec<Statement> {
+    fn grant(&self, schema: &Name, comment: Option<&str>, again: bool) -> Vec<Statement> {
         let applied = comment.map(grants::applied).unwrap_or_default();
         let declared = grants::declared(&self.settings.grants, schema);
-        if applied == declared && !anew {
+        if applied == declared && !again {
             return Vec::new();
         }
         let place = self.database.schema(schema.as_str());
@@ -657,13 +657,13 @@ pub(crate) fn probe(settings: Settings) -> Result<String> {
         "select current_user() as user_name, current_role() as role_name, current_warehouse() as warehouse",
     )?;
     warehouse.contents(&[REGISTRY])?;
-    let told = |key: &str| rows.first().and_then(|row| text(row, key)).unwrap_or_else(|| "none".to_owned());
+    let value = |key: &str| rows.first().and_then(|row| text(row, key)).unwrap_or_else(|| "none".to_owned());
     Ok(format!(
         "{}: user {}, role {}, warehouse {}, with {} ({:.1} s)",
         warehouse.describe(),
-        told("user_name"),
-        told("role_name"),
-        told("warehouse"),
+        value("user_name"),
+        value("role_name"),
+        value("warehouse"),
         warehouse.settings.login.way.label(),
         begun.elapsed().as_secs_f32()
     ))

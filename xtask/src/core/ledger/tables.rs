@@ -282,12 +282,12 @@ mod tests {
                 let (name, rest) = rest.split_once(", data_type: ")?;
                 Some((name.to_owned(), rest.split(',').next()?.to_owned()))
             };
-            let told: Vec<(String, String)> = block.lines().filter_map(column).collect();
+            let documented: Vec<(String, String)> = block.lines().filter_map(column).collect();
             let of = LEDGER.iter().find(|definition| definition.name == table).expect(table);
             let columns = of.columns.iter();
             let defined: Vec<(String, String)> =
                 columns.map(|each| (each.name.to_owned(), each.kind.sql("timestamp").to_owned())).collect();
-            assert_eq!(told, defined, "{table}");
+            assert_eq!(documented, defined, "{table}");
         }
     }
 

@@ -130,12 +130,12 @@ mod tests {
     fn blocks_have_names_parameters_and_bodies() {
         let text = "{% macro a(x, y=1) -%}\n  {{ b(x) }}\n{%- endmacro %}\n{% test t(model) %}{{ ref('m') }}{% endtest %}";
         let template = Template::sql(text);
-        let told: Vec<_> = template
+        let found: Vec<_> = template
             .blocks
             .iter()
             .map(|block| (block.keyword, block.name, block.parameters.clone(), block.span.line))
             .collect();
-        assert_eq!(told, [("macro", "a", vec!["x", "y"], 1), ("test", "t", vec!["model"], 4)]);
+        assert_eq!(found, [("macro", "a", vec!["x", "y"], 1), ("test", "t", vec!["model"], 4)]);
         assert_eq!(text[template.blocks[0].body.clone()].trim(), "{{ b(x) }}");
         assert_eq!(&text[template.blocks[1].body.clone()], "{{ ref('m') }}");
         let calls: Vec<_> =

@@ -28,7 +28,7 @@ pub(crate) struct Trust<'a> {
 }
 
 /// Whether the sender of an issue's event may provision, and why or why not.
-pub(crate) fn judge(
+pub(crate) fn decide(
     event: &Event,
     issue: &Issue,
     trust: Trust<'_>,
@@ -36,7 +36,7 @@ pub(crate) fn judge(
 ) -> std::result::Result<String, String> {
     let sender = event.sender.as_ref();
     if let Some(bot) = sender.filter(|sender| sender.is_bot) {
-        return judge_bot(bot, trust);
+        return decide_on_bot(bot, trust);
     }
     let who = sender.map_or_else(|| "the sender".to_owned(), |sender| super::shown(&sender.login));
     match known {
@@ -45,8 +45,8 @@ pub(crate) fn judge(
         }
         Some(permission) => {
             return Err(format!(
-                "{who} has no more than the permission to {} here, and provisioning takes write permission; somebody \
-                 with write permission can put the label on",
+                "{who} has no more than the permission to {} here, and provisioning needs write permission; a person \
+                 with it can add the label",
                 permission.verb()
             ));
         }
@@ -63,19 +63,19 @@ pub(crate) fn judge(
     }
     let author = issue.author.as_deref().map_or_else(|| "its author".to_owned(), super::shown);
     Err(format!(
-        "the issue is of {author}, whom the payload calls {}, and no token was there to ask GitHub what {who} may do; \
-         set GITHUB_TOKEN, or have somebody with write permission put the label on",
+        "the issue is by {author}, which the payload calls {}, and without a token GitHub was not asked what {who} may do; \
+         set GITHUB_TOKEN, or have a person with write permission add the label",
         super::shown(association)
     ))
 }
 
-fn judge_bot(bot: &Sender, trust: Trust<'_>) -> std::result::Result<String, String> {
+fn decide_on_bot(bot: &Sender, trust: Trust<'_>) -> std::result::Result<String, String> {
     let who = super::shown(&bot.login);
     if trust.bots.contains(&bot.login) {
         Ok(format!("{who} is a trusted bot of policies/pipeline.toml"))
     } else {
         Err(format!(
-            "{who} is an app or a workflow, which acts for whoever made it act; [permission] bots in \
+            "{who} is an app or a workflow, which may act for a person without permission; [permission] bots in \
              policies/pipeline.toml lists those that may provision"
         ))
     }
@@ -137,7 +137,7 @@ mod tests {
         let Subject::Issue(issue) = &event.subject else { panic!("an issue") };
         let associations = ["OWNER", "MEMBER", "COLLABORATOR"].map(str::to_owned);
         let bots = ["planner[bot]".to_owned()];
-        judge(&event, issue, Trust { associations: &associations, bots: &bots }, known).is_ok()
+        decide(&event, issue, Trust { associations: &associations, bots: &bots }, known).is_ok()
     }
 
     #[test]

@@ -252,7 +252,7 @@ mod tests {
         }
         assert_eq!(letters("```\n#run_all\n```\n#run_elt"), "E");
         assert_eq!(letters("`#run_all` is too much: #run_elt"), "E");
-        assert_eq!(letters("a 6\" pipe #run_elt"), "E", "a quotation that is not closed is none");
+        assert_eq!(letters("a 6\" pipe #run_elt"), "E", "an unclosed quotation does not count");
         assert_eq!(letters("6\" pipe #run_elt and 8\" pipe"), "E", "inches are not quotation marks");
         assert_eq!(letters("a 6\" pipe, \"say #run_elt\""), "", "a quotation after inches is one");
         assert_eq!(letters("\"a 6\" pipe\" #run_elt"), "E");

@@ -167,7 +167,7 @@ fn on_issue(event: &Event, issue: &Issue, policy: &Policy, circumstances: &Circu
     let label = issue.label.as_deref().unwrap_or_default();
     let number = issue.number;
     let trust = Trust { associations: &policy.permission.associations, bots: &policy.permission.bots };
-    let allowed = || permission::judge(event, issue, trust, circumstances.permission);
+    let allowed = || permission::decide(event, issue, trust, circumstances.permission);
     match issue.action.as_str() {
         "labeled" if is_label(label, &labels.build) => match allowed() {
             Ok(why) => on_feature(issue, own, policy).because(why),
@@ -225,7 +225,7 @@ fn on_feature(issue: &Issue, own: Name, policy: &Policy) -> Decision {
             Decision { base: Some(base), ..decision }.because(reason)
         }
         None => decision.because(format!(
-            "its form asks for the base {}, which is none of [{}]; {} it is",
+            "its form asks for the base {}, which is not one of [{}]; {} is used",
             shown(asked),
             policy.bases.iter().map(Name::as_str).collect::<Vec<_>>().join(", "),
             policy.base
@@ -450,9 +450,9 @@ fn on_dispatch(dispatch: &Dispatch, policy: &Policy, circumstances: &Circumstanc
         "cleanup" if asked.is_none() && is_settled(&environment) => nothing(format!(
             "nothing is dropped: {environment} is never cleaned up; name another in `schema`"
         )),
-        "cleanup" => clean_up(environment).because("somebody asked for it by hand"),
-        "gc" => collect(policy).because("somebody asked for it by hand"),
-        other => nothing(format!("nothing runs: {} is none of build, cleanup and gc", shown(other))),
+        "cleanup" => clean_up(environment).because("it was started by hand"),
+        "gc" => collect(policy).because("it was started by hand"),
+        other => nothing(format!("nothing runs: {} is not one of build, cleanup and gc", shown(other))),
     }
 }
 
@@ -468,7 +468,7 @@ fn dispatched_build(dispatch: &Dispatch, environment: Name, policy: &Policy) -> 
         return nothing("nothing runs: no stage was ticked");
     }
     let mut decision = build(environment, stages, policy);
-    decision.reasons.push("somebody asked for it by hand".to_owned());
+    decision.reasons.push("it was started by hand".to_owned());
     decision.reasons.extend(added);
     match dispatch.input("base").map(str::parse::<Name>) {
         None => decision,
@@ -481,7 +481,7 @@ fn dispatched_build(dispatch: &Dispatch, environment: Name, policy: &Policy) -> 
 }
 
 fn on_schedule(policy: &Policy) -> Decision {
-    collect(policy).because("the schedule collects what nobody needs any more, and reads the metrics")
+    collect(policy).because("the schedule collects what is not needed any more, and reads the metrics")
 }
 
 /// Drop what is past its time to live or whose issue is closed, and see how the warehouse does.

@@ -146,7 +146,7 @@ mod tests {
         let marker = "<!-- m -->";
         assert!(comment("<!-- m -->\nx", "Bot", "NONE").is_ours(marker));
         assert!(comment("<!-- m -->\nx", "User", "OWNER").is_ours(marker));
-        assert!(!comment("<!-- m -->\nx", "User", "NONE").is_ours(marker), "anybody can copy a marker");
+        assert!(!comment("<!-- m -->\nx", "User", "NONE").is_ours(marker), "a marker can be copied");
         assert!(!comment("> <!-- m -->", "Bot", "NONE").is_ours(marker), "a quotation is not the comment");
         let bare: Comment = serde_json::from_str(r#"{"id": 1, "body": null, "user": null}"#).expect("one");
         assert!(!bare.is_ours(marker));

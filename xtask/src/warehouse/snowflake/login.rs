@@ -164,7 +164,7 @@ impl Login {
         format!(
             "account {}{at}, user {}, role {}, warehouse {}, database {}, with {}",
             self.account,
-            self.user.as_deref().unwrap_or("(told by the token)"),
+            self.user.as_deref().unwrap_or("(named by the token)"),
             self.role,
             self.warehouse,
             self.database.as_str(),

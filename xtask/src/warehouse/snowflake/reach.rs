@@ -32,7 +32,7 @@ pub(super) fn obstacle(login: &Login) -> Receiver<Failure> {
     receiver
 }
 
-fn look(host: &str, port: u16, is_given: bool, told: &Sender<Failure>) {
+fn look(host: &str, port: u16, is_given: bool, failures: &Sender<Failure>) {
     for left in (0..LOOKS).rev() {
         let failure = match (host, port).to_socket_addrs() {
             Ok(found) => match TcpStream::connect(found.collect::<Vec<_>>().as_slice()) {
@@ -40,13 +40,13 @@ fn look(host: &str, port: u16, is_given: bool, told: &Sender<Failure>) {
                 Err(error) => Failure::unreachable(host, port, &error),
             },
             Err(error) if !is_passing(&error) => {
-                drop(told.send(Failure::unknown_host(host, is_given)));
+                drop(failures.send(Failure::unknown_host(host, is_given)));
                 return;
             }
             Err(error) => Failure::unreachable(host, port, &error),
         };
         if left == 0 {
-            drop(told.send(failure));
+            drop(failures.send(failure));
             return;
         }
         std::thread::sleep(PAUSE);

@@ -130,7 +130,7 @@ impl Session {
                     return Err(Failure::timeout(what, limit.as_secs()));
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    if let Some(failure) = obstacle.and_then(|told| told.try_recv().ok()) {
+                    if let Some(failure) = obstacle.and_then(|failures| failures.try_recv().ok()) {
                         return Err(failure);
                     }
                 }
