@@ -1,4 +1,5 @@
-//! yamllint's rules, run by `ryl` inside this process.
+//! yamllint's rules, run by `ryl` inside this process, and those that are our own because they follow the tokens
+//! of a file: `indentation`, and a part of `commas`.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -7,8 +8,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow};
 use ryl::config::{Env, Overrides, YamlLintConfig, discover_config_with};
+use ryl::directives::Directives;
 
-use super::{yaml_limits, yaml_syntax};
+use super::tokens::{self, Placed};
+use super::{commas, indentation, quoted, yaml_limits, yaml_syntax};
 use crate::core::finding::Span;
 use crate::core::yaml::{self, Documents};
 use crate::lint::rule::{Offence, Source};
@@ -115,25 +118,61 @@ pub(super) fn check(source: &Source, documents: &Documents, config: &Config) -> 
         let message = "the style rules failed on this file; please report it".to_owned();
         return vec![yaml_limits::RULE.offence(&source.path, Span::default(), message)];
     };
+    let reads_tokens = [indentation::NAME, commas::NAME, quoted::NAME].iter().any(|rule| config.has(rule));
+    let tokens = if reads_tokens { tokens::read(text) } else { Vec::new() };
     let blanked = |line: usize| {
         documents.blanked.iter().flat_map(|blanked| &blanked.lines).any(|lines| lines.contains(&line))
     };
     problems
         .into_iter()
-        .filter(|problem| !blanked(problem.line))
-        .map(|problem| Offence {
-            rule: Cow::Borrowed(problem.rule.unwrap_or(yaml_syntax::RULE.name)),
+        .filter(|problem| problem.rule != Some(indentation::NAME))
+        .filter(|problem| {
+            problem.rule != Some(quoted::NAME)
+                || !quoted::is_other_type(text, &tokens, problem.line, problem.column)
+        })
+        .map(|problem| {
+            let rule = problem.rule.unwrap_or(yaml_syntax::RULE.name);
+            (rule, (problem.line, problem.column, problem.message))
+        })
+        .chain(by_tokens(text, &tokens, path, config))
+        .filter(|(_, (line, ..))| !blanked(*line))
+        .map(|(rule, (line, column, message))| Offence {
+            rule: Cow::Borrowed(rule),
             path: source.path.clone(),
-            span: Span {
-                line: problem.line,
-                column: problem.column,
-                end_line: problem.line,
-                end_column: problem.column + 1,
-            },
-            message: problem.message,
+            span: Span { line, column, end_line: line, end_column: column + 1 },
+            message,
             remedy: None,
         })
         .collect()
+}
+
+/// The findings of our own rules, less those that a comment switches off.
+fn by_tokens(
+    text: &str,
+    tokens: &[Placed],
+    path: &Path,
+    config: &Config,
+) -> Vec<(&'static str, indentation::Found)> {
+    let is_on = |rule: &str| config.has(rule) && !config.config.is_rule_ignored(rule, path, Path::new(""));
+    let mut found = Vec::new();
+    if is_on(indentation::NAME) {
+        let offences = indentation::check(text, tokens, &config.config);
+        found.extend(offences.into_iter().map(|offence| (indentation::NAME, offence)));
+    }
+    if is_on(commas::NAME) {
+        let offences = commas::check(tokens, &config.config);
+        found.extend(offences.into_iter().map(|offence| (commas::NAME, offence)));
+    }
+    if !found.is_empty() {
+        let directives = Directives::parse(text);
+        found.retain(|(rule, (line, ..))| !directives.is_disabled(rule, *line));
+    }
+    found
+}
+
+/// Whether the first line switches off every rule: `# yamllint disable-file`.
+pub(super) fn is_off(text: &str) -> bool {
+    ryl::directives::disables_file(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
 /// The text with its white space fixed; `None` if there is nothing to fix, or if no fix was found that keeps
