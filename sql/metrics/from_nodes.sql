@@ -18,7 +18,7 @@ select
     nodes.path
 from {{ schema.nodes }} as nodes
 inner join {{ schema.runs }} as runs
-    on nodes.run_id = runs.run_id
+    on nodes.run_id = runs.run_id {{ schema.same_nodes }}
 where runs.schema_name = {{ schema.literal }}
 {% if not loop.last %}
 union all

@@ -11,7 +11,7 @@ select
     relations.measured_at
 from {{ schema.relations }} as relations
 inner join {{ schema.runs }} as runs
-    on relations.run_id = runs.run_id
+    on relations.run_id = runs.run_id {{ schema.same_relations }}
 where runs.schema_name = {{ schema.literal }}
 {% if not loop.last %}
 union all

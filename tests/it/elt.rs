@@ -8,7 +8,7 @@ use std::process::Stdio;
 use predicates::prelude::*;
 use serde_json::Value;
 
-use crate::support::{BUILT, Checkout, Ended};
+use crate::support::{BUILT, Checkout, Ended, sql_in};
 
 fn elt<'a>(schema: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     [&["elt", "--schema", schema], more].concat()
@@ -17,7 +17,7 @@ fn elt<'a>(schema: &'a str, more: &[&'a str]) -> Vec<&'a str> {
 /// Rows of gold in a fixed order, so that two builds can be compared.
 fn gold(checkout: &Checkout, schema: &str) -> Vec<Vec<Value>> {
     let tables = checkout.sql(&format!(
-        "select table_name from duckdb_tables() where schema_name = '{schema}'
+        "select table_name from duckdb_tables() where database_name = '{schema}'
          and table_name in ('daily_kpis', 'abc_classes', 'slow_movers', 'reorder_recommendations') order by 1"
     ));
     let rows = |table: &Value| {
@@ -141,11 +141,11 @@ fn a_dry_run_prints_all_and_does_nothing() {
     let checkout = Checkout::new();
     let printed = checkout.run(&elt("issue_7", &["--dry-run", "--select", "tag:gold"])).expect(0).stdout;
     for part in
-        ["create schema if not exists \"issue_7\"", "ledger_environment", "dbt build", "--select tag:gold"]
+        ["create table if not exists \"issue_7\"", "ledger_environment", "dbt build", "--select tag:gold"]
     {
         assert!(printed.contains(part), "{part}\n{printed}");
     }
-    assert!(!checkout.database().exists());
+    assert!(!checkout.databases().exists());
     assert!(!checkout.path("dbt/target").exists());
 }
 
@@ -202,7 +202,7 @@ fn options_that_dbt_would_take_for_its_own_are_refused() {
 #[test]
 fn a_schema_of_somebody_else_is_left_alone() {
     let checkout = Checkout::built();
-    checkout.sql("create schema issue_9; create table issue_9.precious as select 1 as a");
+    sql_in(&checkout.database("issue_9"), "create table precious as select 1 as a");
     let ended = checkout.run(&elt("issue_9", &[])).expect(2);
     assert!(predicate::str::contains("no ownership mark").eval(&ended.stderr), "{}", ended.stderr);
     assert_eq!(checkout.sql("select * from issue_9.precious").len(), 1);
@@ -218,7 +218,9 @@ fn a_second_run_waits_and_says_for_whom() {
     };
     let first = start(BUILT);
     // The one to come second is whichever finds the lock taken; all must end well all the same.
-    let others = [start(BUILT), start("issue_43")];
+    let others = [start(BUILT), start(BUILT)];
+    let elsewhere = Ended::from(start("issue_43").wait_with_output().expect("it ends")).expect_any();
+    assert!(!elsewhere.stderr.contains("waiting"), "another environment waits for none\n{elsewhere:?}");
     let ended: Vec<Ended> = std::iter::once(first)
         .chain(others)
         .map(|child| Ended::from(child.wait_with_output().expect("it ends")).expect_any())
@@ -227,7 +229,7 @@ fn a_second_run_waits_and_says_for_whom() {
     assert!(waited >= 2, "{ended:#?}");
     let runs =
         checkout.sql(&format!("select count(*) as n from {BUILT}.ledger_runs where selection is not null"));
-    assert_eq!(runs[0]["n"], 2);
+    assert_eq!(runs[0]["n"], 3);
 }
 
 impl Ended {

@@ -127,7 +127,7 @@ fn nothing_is_not_zero_seconds() {
     let first = figure(&report, "queries");
     assert_eq!((&first["value"], &first["status"]), (&Value::Null, &json!("no_data")));
     assert!(first["reason"].as_str().expect("a reason").contains("cargo xtask elt"));
-    assert!(!unused.database().exists(), "reading creates no database");
+    assert!(!unused.databases().exists(), "reading creates no database");
     let said = unused.run(&["metrics", "--schema", "dev"]).expect(2).stderr;
     assert!(said.contains("dev is not an environment"), "{said}");
 

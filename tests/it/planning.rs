@@ -21,14 +21,14 @@ pub(crate) fn assert_gold_follows_from_its_formulas(checkout: &Checkout, databas
 #[test]
 fn gold_follows_from_its_formulas() {
     let checkout = Checkout::built();
-    assert_gold_follows_from_its_formulas(&checkout, &checkout.database(), BUILT);
+    assert_gold_follows_from_its_formulas(&checkout, &checkout.database(BUILT), "main");
     // and a cell that does not is found
     checkout.sql(&format!(
         "update {BUILT}.reorder_recommendations set suggested_units = suggested_units + 1 \
          where suggested_units = (select max(suggested_units) from {BUILT}.reorder_recommendations)"
     ));
     let project = checkout.path("dbt/dbt_project.yml");
-    let said = python("gold.py", &[&checkout.database(), Path::new(BUILT), &project]).expect(1).stdout;
+    let said = python("gold.py", &[&checkout.database(BUILT), Path::new("main"), &project]).expect(1).stdout;
     assert!(said.contains("suggested_units"), "{said}");
 }
 
@@ -36,6 +36,7 @@ fn gold_follows_from_its_formulas() {
 fn damaged_data_is_found_and_legal_data_passes() {
     let checkout = Checkout::built();
     let compiled = checkout.path("dbt/target").join(BUILT).join("compiled/logistics/models");
-    let said = python("gates.py", &[&checkout.database(), Path::new(BUILT), &compiled]).expect(0).stdout;
+    let said =
+        python("gates.py", &[&checkout.database(BUILT), Path::new("main"), &compiled]).expect(0).stdout;
     assert!(said.contains("16 kinds of damage found, 8 legal sets passed"), "{said}");
 }

@@ -66,11 +66,11 @@ impl Small {
             == true
     }
 
-    /// Rows of a query on the database file, which must exist.
-    pub(crate) fn sql(&self, file: &str, sql: &str) -> Vec<Value> {
-        let file = self.path(file);
-        assert!(file.is_file(), "{}", file.display());
-        support::sql_in(&file, sql)
+    /// Rows of a query that names databases of the folder of database files, which must exist.
+    pub(crate) fn sql(&self, folder: &str, sql: &str) -> Vec<Value> {
+        let folder = self.path(folder);
+        assert!(folder.is_dir(), "{}", folder.display());
+        support::sql_among(&folder, sql)
     }
 }
 

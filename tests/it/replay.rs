@@ -23,7 +23,7 @@ fn a_dry_run_prints_every_command_and_statement_and_does_nothing() {
     for words in [
         "# security\ncargo xtask lint",
         "# elt\ncargo xtask elt --schema issue_42 --target local --base dev",
-        "create schema if not exists \"issue_42\"",
+        "create table if not exists \"issue_42\"",
         "# observability\ncargo xtask metrics --schema issue_42",
         "# notify\ncargo xtask notify github",
         "# notify\ncargo xtask notify slack",
@@ -31,7 +31,7 @@ fn a_dry_run_prints_every_command_and_statement_and_does_nothing() {
         let at = rest.find(words).unwrap_or_else(|| panic!("{words} is missing or out of order:\n{said}"));
         rest = &rest[at..];
     }
-    assert!(!checkout.database().exists());
+    assert!(!checkout.databases().exists());
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn a_clean_up_drops_the_environment_and_may_come_twice() {
     let checkout = Checkout::new();
     checkout.run(&["schema", "create", "--schema", "issue_42"]).expect(0);
     let said = replay(&checkout, "issues.closed", &["--dry-run"]).expect(0).stdout;
-    assert!(said.contains("drop schema"), "{said}");
+    assert!(said.contains("-- remove ") && said.contains("issue_42.duckdb"), "{said}");
     assert_eq!(environments(&checkout), 1, "a dry run drops nothing");
     replay(&checkout, "issues.closed", &[]).expect(0);
     assert_eq!(environments(&checkout), 0);

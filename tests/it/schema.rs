@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{BUILT, Checkout, Ended};
+use crate::support::{BUILT, Checkout, Ended, duckdb, sql_in};
 
 fn create(checkout: &Checkout, name: &str) -> Ended {
     checkout.run(&["schema", "create", "--schema", name])
@@ -13,9 +13,7 @@ fn drop(checkout: &Checkout, name: &str) -> Ended {
 }
 
 fn schemas(checkout: &Checkout) -> Vec<String> {
-    let sql = "select schema_name from duckdb_schemas()
-               where database_name = current_database() and not internal order by 1";
-    checkout.sql(sql).iter().map(|row| row["schema_name"].as_str().expect("a name").to_owned()).collect()
+    checkout.environments()
 }
 
 #[test]
@@ -46,10 +44,16 @@ fn a_drop_takes_all_that_was_built() {
     assert_eq!(listed[0]["last_status"], "success");
     assert!(listed[0]["bytes"].as_i64() > Some(0));
     let planned = checkout.run(&["schema", "drop", "--schema", BUILT, "--dry-run"]).expect(0).stdout;
-    assert!(planned.contains("drop schema \"issue_42\" cascade;"), "{planned}");
+    assert!(planned.contains("-- remove ") && planned.contains("/issue_42.duckdb"), "{planned}");
     assert_eq!(schemas(&checkout), [BUILT, "xtask_registry"], "a dry run drops nothing");
     drop(&checkout, BUILT).expect(0);
     assert_eq!(schemas(&checkout), ["xtask_registry"]);
+    let left: Vec<String> = std::fs::read_dir(checkout.databases())
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .filter(|name| name.contains(BUILT))
+        .collect();
+    assert!(left.is_empty(), "no file of it, not even a lock: {left:?}");
 }
 
 #[test]
@@ -71,9 +75,9 @@ fn a_drop_without_every_proof_is_refused() {
     checkout.sql(
         "drop table issue_1.ledger_environment;
          update issue_2.ledger_environment set schema_name = 'issue_20';
-         delete from xtask_registry.environments where schema_name = 'issue_3';
-         create schema issue_4",
+         delete from xtask_registry.environments where schema_name = 'issue_3'",
     );
+    sql_in(&checkout.database("issue_4"), "create table t (a integer)");
     let before = schemas(&checkout);
     for (name, why) in [
         ("issue_1", "carries no ownership mark"),
@@ -95,7 +99,7 @@ fn a_drop_without_every_proof_is_refused() {
 fn a_schema_of_somebody_else_is_only_taken_over_when_asked() {
     let checkout = Checkout::new();
     create(&checkout, "dev").expect(0);
-    checkout.sql("create schema issue_6; create table issue_6.precious as select 1 as a");
+    sql_in(&checkout.database("issue_6"), "create table precious as select 1 as a");
     assert!(create(&checkout, "issue_6").expect(2).stderr.contains("--adopt"));
     checkout.run(&["schema", "create", "--schema", "issue_6", "--adopt"]).expect(0);
     assert_eq!(checkout.sql("select * from issue_6.precious").len(), 1);
@@ -105,10 +109,10 @@ fn a_schema_of_somebody_else_is_only_taken_over_when_asked() {
 fn what_was_dropped_by_hand_is_made_anew() {
     let checkout = Checkout::new();
     create(&checkout, "issue_8").expect(0);
-    checkout.sql("drop schema issue_8 cascade");
+    std::fs::remove_file(checkout.database("issue_8")).expect("removed");
     assert!(checkout.run(&["schema", "list"]).expect(0).stdout.contains("missing"));
     create(&checkout, "issue_8").expect(0);
-    checkout.sql("drop schema issue_8 cascade");
+    std::fs::remove_file(checkout.database("issue_8")).expect("removed");
     drop(&checkout, "issue_8").expect(0);
     assert!(checkout.run(&["schema", "list"]).expect(0).stdout.contains("no environments yet"));
 }
@@ -147,8 +151,12 @@ fn a_new_environment_starts_as_a_copy_of_its_base() {
     for table in ["daily_kpis", "raw_products", "ledger_nodes"] {
         assert_eq!(count("issue_7", table), count(BUILT, table), "{table}");
     }
-    let views = checkout.sql("select * from duckdb_views() where schema_name = 'issue_7'");
-    assert!(views.is_empty(), "a copied view would read the base");
+    let views = |schema: &str| {
+        let own = format!("from duckdb_views() where database_name = '{schema}' and not internal order by 1");
+        checkout.sql(&format!("select view_name, replace(sql, '{schema}', 'E') as sql, comment {own}"))
+    };
+    assert_eq!(views("issue_7"), views(BUILT), "a view of the copy reads the copy");
+    assert!(!views(BUILT).is_empty());
     let marks = checkout.sql("select schema_name, base from issue_7.ledger_environment");
     assert_eq!(marks, [json!({"schema_name": "issue_7", "base": BUILT})]);
     let listed = checkout.run(&["schema", "list"]).expect(0).stdout;
@@ -161,18 +169,10 @@ fn a_new_environment_starts_as_a_copy_of_its_base() {
 fn a_copy_keeps_what_belongs_to_the_tables() {
     let checkout = Checkout::new();
     create(&checkout, "dev").expect(0);
-    checkout.sql(
-        "create sequence dev.numbers;
-         create table dev.parent (id integer primary key, s varchar not null default 'it''s x' check (s <> ''));
-         create table dev.child (n bigint default nextval('dev.numbers'), p integer references dev.parent (id));
-         create unique index by_n on dev.child (n);
-         comment on table dev.parent is 'who''s who';
-         comment on column dev.parent.s is 'a name';
-         insert into dev.parent values (1, 'a'); insert into dev.child (p) values (1), (1)",
-    );
+    sql_in(&checkout.database("dev"), PARTS);
     checkout.run(&["schema", "create", "--schema", "pr_7", "--base", "dev"]).expect(0);
     let facts = |schema: &str| {
-        let of = format!("where schema_name = '{schema}' and table_name in ('parent', 'child')");
+        let of = format!("where database_name = '{schema}' and table_name in ('parent', 'child')");
         [
             format!("select table_name, replace(sql, '{schema}.', '') as sql, comment from duckdb_tables() {of} order by 1"),
             format!("select column_name, comment, column_default is null as plain from duckdb_columns() {of} order by 1"),
@@ -187,10 +187,106 @@ fn a_copy_keeps_what_belongs_to_the_tables() {
     assert_eq!(copy[1..], base[1..]);
     assert_eq!(copy[0].len(), 2);
     assert_eq!(copy[0][1], base[0][1]);
-    let next = checkout.sql("insert into pr_7.child (p) values (1) returning n");
+    let next = sql_in(&checkout.database("pr_7"), "insert into child (p) values (1) returning n");
     assert!(next[0]["n"].as_i64() > Some(2), "its own sequence goes on: {next:?}");
     assert_eq!(checkout.sql("select * from dev.child").len(), 2);
+
+    let views = |schema: &str| {
+        checkout.sql(&format!(
+            "select view_name, comment, replace(sql, '{schema}', 'E') as sql from duckdb_views()
+             where database_name = '{schema}' and not internal and view_name <> 'left_out' order by 1"
+        ))
+    };
+    assert_eq!((views("pr_7").len(), views("pr_7")), (2, views("dev")));
+    let left_out = checkout.sql("select * from duckdb_views() where view_name = 'left_out'");
+    assert_eq!(left_out.len(), 1, "its text does not say which database it reads");
+    sql_in(&checkout.database("pr_7"), "insert into parent values (5, 'b')");
+    assert_eq!(checkout.sql("select max(id) as id from pr_7.main_raw.w"), [json!({"id": 5})]);
+    let column = "select comment from duckdb_columns() where database_name = 'pr_7' and table_name = 'v'";
+    assert_eq!(checkout.sql(column), [json!({"comment": "the same"})]);
 }
+
+/// The one file that an earlier version of the toolkit made.
+fn one_file(checkout: &Checkout) -> std::path::PathBuf {
+    let file = checkout.path(".xtask/logistics_demo.duckdb");
+    for schema in ["issue_1", "branch_a", "branch_a_b"] {
+        let mut command = checkout.command(&["schema", "create", "--schema", schema]);
+        command.env("DBT_DUCKDB_PATH", &file);
+        Ended::of(command).expect(0);
+    }
+    let parts = PARTS
+        .replace("create schema main_raw", "create schema issue_1_raw")
+        .replace("main_raw.", "issue_1_raw.");
+    let parts = parts
+        .replace("\"dev\".\"main\".", "logistics_demo.issue_1.")
+        .replace("dev.main.", "logistics_demo.issue_1.");
+    sql_in(&file, &format!("use issue_1; {}", parts.replace("dev.parent", "issue_1.parent")));
+    sql_in(&file, "create schema branch_a_b_raw; create table branch_a_b_raw.t as select 7 as x");
+    file
+}
+
+#[test]
+fn the_one_file_of_an_earlier_version_becomes_a_file_for_each_environment() {
+    let checkout = Checkout::new();
+    let file = one_file(&checkout);
+    let dry = checkout.run(&["elt", "--schema", "issue_1", "--dry-run"]).expect(0);
+    assert!(dry.stdout.contains("logistics_demo.duckdb"), "a dry run changes nothing\n{}", dry.stdout);
+    assert!(file.exists());
+    let listed = checkout.run(&["schema", "list", "--format", "json"]).expect(0);
+    assert_eq!(listed.json().as_array().map(Vec::len), Some(3), "{listed:?}");
+    assert!(listed.stderr.contains("before-split"), "{}", listed.stderr);
+    assert_eq!(schemas(&checkout), ["branch_a", "branch_a_b", "issue_1", "xtask_registry"]);
+    assert!(!file.exists() && checkout.path(".xtask/logistics_demo.duckdb.before-split").exists());
+
+    for (sql, expected) in [
+        ("select id from issue_1.main_raw.w", json!([{"id": 1}])),
+        ("select id from issue_1.left_out", json!([{"id": 1}])),
+        ("select x from branch_a_b.main_raw.t", json!([{"x": 7}])),
+        ("select count(*) as n from xtask_registry.environments", json!([{"n": 3}])),
+        (
+            "select comment from duckdb_tables() where table_name = 'parent'",
+            json!([{"comment": "who's who"}]),
+        ),
+        (
+            "select count(*) as n from duckdb_constraints() where database_name = 'issue_1' and table_name in ('parent', 'child')",
+            json!([{"n": 5}]),
+        ),
+    ] {
+        assert_eq!(json!(checkout.sql(sql)), expected, "{sql}");
+    }
+    drop(&checkout, "issue_1").expect(0);
+    checkout.run(&["schema", "list"]).expect(0);
+}
+
+#[test]
+fn one_file_with_schemas_of_others_stays_one() {
+    let checkout = Checkout::new();
+    let file = one_file(&checkout);
+    sql_in(&file, "create schema raw; create table raw.orders as select 1 as id");
+    let listed = checkout.run(&["schema", "list", "--format", "json"]).expect(0).json();
+    assert_eq!(listed.as_array().map(Vec::len), Some(3));
+    assert!(file.exists() && !checkout.databases().exists());
+    drop(&checkout, "issue_1").expect(0);
+    let left = sql_in(&file, "select schema_name from duckdb_schemas() where schema_name like 'issue%'");
+    assert!(left.is_empty(), "its further schemas are gone too: {left:?}");
+    let kept = sql_in(&file, "select * from branch_a_b_raw.t");
+    assert_eq!(kept.len(), 1);
+}
+
+/// Tables with all that can belong to them.
+const PARTS: &str = "create sequence numbers;
+     create table parent (id integer primary key, s varchar not null default 'it''s x' check (s <> ''));
+     create table child (n bigint default nextval('numbers'), p integer references parent (id));
+     create unique index by_n on child (n);
+     comment on table parent is 'who''s who';
+     comment on column parent.s is 'a name';
+     create view v as select id from \"dev\".\"main\".parent;
+     comment on view v is 'of the parents';
+     comment on column v.id is 'the same';
+     create schema main_raw;
+     create view main_raw.w as select id from dev.main.v;
+     create view left_out as select * from dev.parent;
+     insert into parent values (1, 'a'); insert into child (p) values (1), (1)";
 
 /// What a ledger is like that an earlier release has made: no versions, and columns less.
 const OLD: &str = "alter table issue_42.ledger_environment drop column ledger_version;
@@ -274,33 +370,126 @@ fn what_the_requester_calls_it_is_kept_as_data_or_refused() {
     assert_eq!(schemas(&checkout), ["issue_6", "xtask_registry"]);
 }
 
+/// In the one file that `DBT_DUCKDB_PATH` names, an environment is a schema with those whose names continue after it.
 #[test]
 fn the_further_schemas_of_an_environment_are_its_own() {
     let checkout = Checkout::new();
+    let file = checkout.path("one.duckdb");
+    let run = |args: &[&str]| {
+        let mut command = checkout.command(args);
+        command.env("DBT_DUCKDB_PATH", &file);
+        Ended::of(command)
+    };
+    let left = || -> Vec<String> {
+        let rows = sql_in(
+            &file,
+            "select schema_name as s from duckdb_schemas() where database_name = 'one' and schema_name <> 'main'
+             and not internal order by 1",
+        );
+        rows.iter().map(|row| row["s"].as_str().expect("a name").to_owned()).collect()
+    };
     for name in ["issue_1", "branch_a", "branch_a_b"] {
-        create(&checkout, name).expect(0);
+        run(&["schema", "create", "--schema", name]).expect(0);
     }
-    checkout.sql(
+    sql_in(
+        &file,
         "create schema issue_1_raw; create table issue_1_raw.orders (id integer not null);
          insert into issue_1_raw.orders values (1), (2);
          create view issue_1.v as select id from issue_1_raw.orders; comment on column issue_1.v.id is 'x';
          create schema branch_a_b_raw; create table branch_a_b_raw.t as select 1 as x",
     );
-    let listed = checkout.run(&["schema", "list", "--format", "json"]).expect(0).json();
+    let listed = run(&["schema", "list", "--format", "json"]).expect(0).json();
     let relations = |name: &str| {
         let listed = listed.as_array().expect("a list").iter().find(|entry| entry["schema_name"] == name);
         listed.expect(name)["relations"].clone()
     };
     assert_eq!([relations("issue_1"), relations("branch_a"), relations("branch_a_b")], [2, 0, 1]);
 
-    checkout.run(&["schema", "create", "--schema", "pr_7", "--base", "issue_1"]).expect(0);
-    assert_eq!(checkout.sql("select * from pr_7_raw.orders").len(), 2);
+    run(&["schema", "create", "--schema", "pr_7", "--base", "issue_1"]).expect(0);
+    assert_eq!(sql_in(&file, "select * from pr_7_raw.orders").len(), 2);
     for name in ["issue_1", "branch_a"] {
-        drop(&checkout, name).expect(0);
+        run(&["schema", "drop", "--schema", name]).expect(0);
     }
-    let left = ["branch_a_b", "branch_a_b_raw", "pr_7", "pr_7_raw", "xtask_registry"];
-    assert_eq!(schemas(&checkout), left);
-    drop(&checkout, "pr_7").expect(0);
-    drop(&checkout, "branch_a_b").expect(0);
-    assert_eq!(schemas(&checkout), ["xtask_registry"], "nothing is left");
+    assert_eq!(left(), ["branch_a_b", "branch_a_b_raw", "pr_7", "pr_7_raw", "xtask_registry"]);
+    for name in ["pr_7", "branch_a_b"] {
+        run(&["schema", "drop", "--schema", name]).expect(0);
+    }
+    assert_eq!(left(), ["xtask_registry"], "nothing is left");
+}
+
+#[test]
+fn an_environment_in_use_is_reported_and_not_waited_for() {
+    let checkout = Checkout::new();
+    for name in ["dev", "issue_1", "issue_2"] {
+        create(&checkout, name).expect(0);
+    }
+    // A run of the toolkit holds the lock, another program has the file open.
+    let lock = std::fs::File::create(checkout.databases().join("issue_1.duckdb.lock")).expect("a file");
+    lock.lock().expect("free");
+    let holder = json!({"command": "elt", "schema": "issue_1", "run_id": "r", "pid": 1, "since": "2026-03-08T12:00:00Z"});
+    std::fs::write(checkout.databases().join("issue_1.duckdb.lock"), holder.to_string()).expect("written");
+    let shell = Shell::on(&checkout.database("issue_2"));
+
+    let listed = checkout.run(&["schema", "list", "--format", "json"]).expect(0).json();
+    let of = |name: &str| {
+        let listed = listed.as_array().expect("a list").iter().find(|entry| entry["schema_name"] == name);
+        listed.expect(name).clone()
+    };
+    let (dev, built, open) = (of("dev"), of("issue_1"), of("issue_2"));
+    assert_eq!((&dev["in_use"], &dev["relations"]), (&json!(null), &json!(0)));
+    for used in [&built, &open] {
+        assert_eq!((&used["relations"], &used["bytes"]), (&json!(null), &json!(null)), "{used}");
+        assert_eq!((&used["exists"], &used["droppable"]), (&json!(true), &json!(false)), "{used}");
+    }
+    assert!(built["in_use"].as_str().is_some_and(|by| by.contains("elt of issue_1")), "{built}");
+    let process = format!("process {}", shell.id());
+    assert!(open["in_use"].as_str().is_some_and(|by| by.contains(&process)), "{open}");
+
+    let judged =
+        checkout.run(&["schema", "gc", "--closed-issues", "1,2", "--format", "json"]).expect(0).json();
+    for verdict in judged["environments"].as_array().expect("verdicts") {
+        assert_eq!(verdict["action"], "keep", "{verdict}");
+    }
+    let report = checkout.run(&["metrics", "--format", "json"]).expect(0);
+    assert!(report.stderr.contains("issue_1 is left out"), "{}", report.stderr);
+    let report = report.json();
+    assert_eq!(report["environments"], json!(["dev"]));
+    let left_out: Vec<_> =
+        report["in_use"].as_array().expect("a list").iter().map(|used| used["environment"].clone()).collect();
+    assert_eq!(left_out, ["issue_1", "issue_2"]);
+    let one = checkout.run(&["metrics", "--schema", "issue_1", "--wait", "0"]).expect(2);
+    assert!(one.stderr.contains("elt of issue_1"), "{}", one.stderr);
+    let one = checkout.run(&["metrics", "--schema", "issue_2"]).expect(2);
+    assert!(one.stderr.contains(&process), "{}", one.stderr);
+
+    std::mem::drop((lock, shell));
+    let listed = checkout.run(&["schema", "list", "--format", "json"]).expect(0).json();
+    assert!(listed.as_array().expect("a list").iter().all(|entry| entry["in_use"].is_null()), "{listed}");
+}
+
+/// A program that has a database file open to write.
+struct Shell(std::process::Child);
+
+impl Shell {
+    fn on(file: &std::path::Path) -> Self {
+        use std::io::{BufRead as _, Write as _};
+        let mut command = std::process::Command::new(duckdb());
+        command.args(["-no-init", "-batch", "-csv"]).arg(file);
+        command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+        let mut child = command.spawn().expect("duckdb starts");
+        child.stdin.as_mut().expect("a pipe").write_all(b"select 42 as is_open;\n").expect("it reads");
+        let mut answer = std::io::BufReader::new(child.stdout.as_mut().expect("a pipe")).lines();
+        assert!(answer.any(|line| line.expect("text").contains("42")), "it answers");
+        Self(child)
+    }
+
+    fn id(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Shell {
+    fn drop(&mut self) {
+        self.0.kill().and_then(|()| self.0.wait()).expect("it ends");
+    }
 }

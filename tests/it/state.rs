@@ -125,7 +125,7 @@ fn names(report: &Value) -> Vec<String> {
 /// All that can be compared of an environment: rows, columns with their types and order, constraints, comments,
 /// the text of views.
 fn picture(project: &Project, schema: &str) -> Vec<Vec<Value>> {
-    let own = format!("where database_name = current_database() and schema_name = '{schema}'");
+    let own = "where database_name = current_database() and schema_name = 'main'";
     let of_project = "not starts_with(table_name, 'ledger_')";
     let file = project.database(schema);
     let ask = |sql: &str| support::sql_in(&file, sql);
@@ -139,7 +139,7 @@ fn picture(project: &Project, schema: &str) -> Vec<Vec<Value>> {
              from duckdb_columns() {own} and {of_project} order by 1, 3"
         )),
         ask(&format!(
-            "select table_name, comment, replace(sql, '{schema}.', '') as sql from duckdb_tables() {own} and {of_project} order by 1"
+            "select table_name, comment, sql from duckdb_tables() {own} and {of_project} order by 1"
         )),
         ask(&format!(
             "select view_name, comment, replace(sql, '{schema}', '') as sql from duckdb_views() {own}

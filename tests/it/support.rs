@@ -206,19 +206,48 @@ impl Checkout {
         fs::write(path, change(text)).expect("a writable file");
     }
 
-    pub(crate) fn database(&self) -> PathBuf {
-        self.path(".xtask/logistics_demo.duckdb")
+    /// The folder of the database files.
+    pub(crate) fn databases(&self) -> PathBuf {
+        self.path(".xtask/logistics_demo")
     }
 
-    /// Run SQL on the warehouse behind the toolkit's back; the rows of the last statement.
+    /// The file of an environment.
+    pub(crate) fn database(&self, environment: &str) -> PathBuf {
+        self.databases().join(format!("{environment}.duckdb"))
+    }
+
+    /// The names of the database files, in order.
+    pub(crate) fn environments(&self) -> Vec<String> {
+        databases_in(&self.databases()).into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// Run SQL on the warehouse behind the toolkit's back; the rows of the last statement. `issue_42.daily_kpis` is a
+    /// table of that environment.
     pub(crate) fn sql(&self, sql: &str) -> Vec<Value> {
-        sql_in(&self.database(), sql)
+        sql_among(&self.databases(), sql)
     }
 }
 
 /// How long a process that was just killed may keep its lock on a database file: it loses it once it has given back
 /// its memory.
 const DYING: Duration = Duration::from_secs(30);
+
+/// The database files of a folder with their names, in order.
+pub(crate) fn databases_in(folder: &Path) -> Vec<(String, PathBuf)> {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let files = files.filter(|path| path.extension().is_some_and(|ending| ending == "duckdb"));
+    let name = |path: &Path| path.file_stem().expect("a name").to_string_lossy().into_owned();
+    let mut found: Vec<(String, PathBuf)> = files.map(|path| (name(&path), path)).collect();
+    found.sort();
+    found
+}
+
+/// Run SQL that names databases of a folder; the rows of the last statement.
+pub(crate) fn sql_among(folder: &Path, sql: &str) -> Vec<Value> {
+    let attach = |(name, file): (String, PathBuf)| format!("attach '{}' as \"{name}\";\n", file.display());
+    let attached: String = databases_in(folder).into_iter().map(attach).collect();
+    sql_in(Path::new(":memory:"), &(attached + sql))
+}
 
 /// Run SQL on a database file behind the toolkit's back; the rows of the last statement.
 pub(crate) fn sql_in(database: &Path, sql: &str) -> Vec<Value> {

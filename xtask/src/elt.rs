@@ -110,7 +110,7 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     let project = Project::read(&repo.dbt_project()?)?;
     let place = args.target.place(repo)?;
     if args.dry_run || args.explain {
-        return dry_run(args, repo, &project, &place);
+        return dry_run(args, repo, &project, place);
     }
     let mut run = record::new_run(args, repo.root());
     let opened = place.open(repo, &record::query_tag(&run))?;
@@ -122,7 +122,7 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
         &Holder::this("elt", &args.schema, Some(&run.run_id)),
         args.target.wait(),
     )?;
-    let mut warehouse = opened.warehouse();
+    let mut warehouse = opened.warehouse_of(&args.schema);
     if let Some(killed) = &lock.left_by {
         record::close_killed_run(warehouse.as_mut(), killed, &run)?;
     }
@@ -228,7 +228,7 @@ fn keeper(
             (false, true) => state::Found::WithLedger,
         },
     };
-    let facts = state::facts(&asked, place, &plan.profile, versions, &warehouse.database());
+    let facts = state::facts(&asked, place, &plan.profile, versions, warehouse);
     state::Keeper::read(&asked, project.folder(), facts, warehouse)
 }
 
@@ -241,13 +241,13 @@ fn explain(keeper: &state::Keeper, format: Format) -> Result<Outcome> {
     Ok(Outcome::Clean)
 }
 
-fn dry_run(args: &Args, repo: &Repo, project: &Project, place: &Place) -> Result<Outcome> {
+fn dry_run(args: &Args, repo: &Repo, project: &Project, mut place: Place) -> Result<Outcome> {
     let run_id = "RUN_ID";
     let tag = ledger::query_tag(Some(args.schema.as_str()), Some(run_id), "elt");
-    let (mut warehouse, is_installed) = place.look(repo, &tag)?;
-    let plan = plan(args, repo, project, place, run_id, warehouse.as_mut())?;
+    let (mut warehouse, is_installed) = place.look(repo, Some(&args.schema), &tag)?;
+    let plan = plan(args, repo, project, &place, run_id, warehouse.as_mut())?;
     let versions = place.dbt_versions(repo)?.unwrap_or_default();
-    let keeper = keeper(args, project, &plan, place, &versions, warehouse.as_mut())?;
+    let keeper = keeper(args, project, &plan, &place, &versions, warehouse.as_mut())?;
     if args.explain {
         return explain(&keeper, args.format);
     }
@@ -424,7 +424,7 @@ fn conclude(
         Format::Json => console::print_json(&report)?,
         Format::Human => {
             let project = repo.relative(project).display().to_string();
-            console::print(&summary::text(&report, &place.describe(repo), &project)?)?;
+            console::print(&summary::text(&report, &place.describe(repo, &report.schema), &project)?)?;
         }
     }
     if report.status == Status::Success && report.nodes.is_empty() && (is_part || report.reused.is_empty()) {

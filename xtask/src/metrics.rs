@@ -130,7 +130,7 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     interrupt::listen()?;
     let _lock = lock(&opened.place, "metrics", args.schema.as_ref(), args.target.wait())?;
     let mut warehouse = opened.warehouse();
-    let report = report(args, repo, warehouse.as_mut())?;
+    let (report, _locks) = report(args, repo, warehouse.as_mut())?;
     write(args, repo, warehouse.as_mut(), &report)?;
     outputs::write(&report)?;
     if let Some(sink) = &sink {
@@ -140,7 +140,8 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     Ok(if args.gate && fires { Outcome::Findings } else { Outcome::Clean })
 }
 
-/// DuckDB lets one process write. Snowflake needs no lock: a row that is stored twice is read once.
+/// The lock of the registry: DuckDB lets one process write. No build waits for it, unless all is in one file. Snowflake
+/// needs no lock: a row that is stored twice is read once.
 pub(crate) fn lock(
     place: &Place,
     command: &str,
@@ -148,26 +149,23 @@ pub(crate) fn lock(
     wait: Duration,
 ) -> Result<Option<Lock>> {
     match place {
-        Place::Local { database } if database.exists() => {
-            Ok(Some(Lock::take(database, &holder(command, schema), wait)?))
+        Place::Local { layout, .. } if layout.path().exists() => {
+            // The one that is asked for is waited for; of all, those in use are left out.
+            if let Some(file) = schema.map(|name| layout.file(name.as_str())).filter(|file| file.exists()) {
+                drop(Lock::take(&file, &holder(command, schema), wait)?);
+            }
+            Ok(Some(Lock::take(&layout.file(REGISTRY), &holder(command, schema), wait)?))
         }
         _ => Ok(None),
     }
 }
 
 fn holder(command: &str, schema: Option<&Name>) -> Holder {
-    Holder {
-        command: command.to_owned(),
-        schema: schema.map_or_else(|| "all environments".to_owned(), ToString::to_string),
-        run_id: None,
-        run_url: crate::core::context::run_url(),
-        pid: std::process::id(),
-        since: Timestamp::now(),
-    }
+    schema.map_or_else(|| Holder::of_all(command), |schema| Holder::this(command, schema, None))
 }
 
-/// Read, evaluate, and store the figures and alert states.
-fn report(args: &Args, repo: &Repo, warehouse: &mut dyn Warehouse) -> Result<Report> {
+/// Read, evaluate, and store the figures and alert states. The locks keep what was read from being built.
+fn report(args: &Args, repo: &Repo, warehouse: &mut dyn Warehouse) -> Result<(Report, Vec<Lock>)> {
     let now = ledger::now();
     if let Some(until) = args.until.filter(|until| *until > now) {
         bail!(
@@ -179,7 +177,10 @@ fn report(args: &Args, repo: &Repo, warehouse: &mut dyn Warehouse) -> Result<Rep
     let window = Window::ending(args.until.unwrap_or(now), args.days)?;
     let prefix = args.schema_prefix.as_deref().filter(|prefix| !prefix.is_empty());
     let request = Request { schema: args.schema.as_ref(), prefix, window, now };
-    let found = Found::read(warehouse, &request)?;
+    let mut found = Found::read(warehouse, &request, &holder("metrics", request.schema))?;
+    for used in &found.in_use {
+        tracing::warn!("{} is left out, because it is in use: {}", used.environment, used.by);
+    }
     let scope = Scope { name: scope_name(&request), days: args.days };
     let mut report = collect::collect(warehouse, &request, &found, &scope.name)?;
     let policy = alerts::Policy::load(repo, &report.figures)?;
@@ -198,7 +199,7 @@ fn report(args: &Args, repo: &Repo, warehouse: &mut dyn Warehouse) -> Result<Rep
     for alert in report.alerts.iter().filter(|alert| alert.state == AlertState::Firing) {
         tracing::warn!("{}: {}", outputs::headline(alert).1, text::plain(&alert.message));
     }
-    Ok(report)
+    Ok((report, std::mem::take(&mut found.locks)))
 }
 
 /// The owners that dbt's artifacts of the environment name, if they are on this machine.

@@ -202,7 +202,7 @@ fn change(
         }
     }
     let holder = Holder::this(step.command, name, None);
-    let _lock = opened.lock(name, &holder, step.wait)?;
+    let mut lock = opened.lock(name, &holder, step.wait)?;
     let _base = match step.intent {
         Intent::Make(base) => opened.lock_base(name, base, &holder, step.wait)?,
         Intent::Destroy => None,
@@ -210,6 +210,9 @@ fn change(
     let statements = decide(warehouse.as_mut())?;
     interrupt::check()?;
     warehouse.apply(&statements)?;
+    if step.intent == Intent::Destroy {
+        lock.remove_after_use(opened);
+    }
     Ok(true)
 }
 
@@ -222,7 +225,10 @@ struct Listed {
     exists: bool,
     /// Whether `schema drop` would drop it.
     droppable: bool,
-    relations: usize,
+    /// The run or process that uses it at this moment: then nothing of it could be read.
+    in_use: Option<String>,
+    /// Null if it could not be read.
+    relations: Option<usize>,
     #[serde(flatten)]
     last_run: Option<LastRun>,
     /// Of the tables; null if one could not be measured.
@@ -239,7 +245,7 @@ impl Listed {
 impl List {
     fn run(&self, repo: &Repo) -> Result<Outcome> {
         let opened = self.target.open(repo, None, "schema list")?;
-        let listed = listed(opened.warehouse().as_mut())?;
+        let listed = listed(opened.warehouse().as_mut(), &Holder::of_all("schema list"), None)?;
         match self.format {
             Format::Json => console::print_json(&listed)?,
             Format::Human if listed.is_empty() => {
@@ -252,8 +258,8 @@ impl List {
 }
 
 /// Everything that the registry knows, with what was found of it: as many questions for a hundred
-/// environments as for one.
-fn listed(warehouse: &mut dyn Warehouse) -> Result<Vec<Listed>> {
+/// environments as for one. Those that others use are not waited for. The caller holds the lock of `held`.
+fn listed(warehouse: &mut dyn Warehouse, holder: &Holder, held: Option<&Name>) -> Result<Vec<Listed>> {
     let marks = ledger::environments(warehouse)?;
     let names: Vec<Name> = marks
         .iter()
@@ -262,28 +268,35 @@ fn listed(warehouse: &mut dyn Warehouse) -> Result<Vec<Listed>> {
     if names.is_empty() {
         return Ok(Vec::new());
     }
-    let found = warehouse.survey(&names)?;
+    let others: Vec<Name> = names.iter().filter(|name| Some(*name) != held).cloned().collect();
+    let reading = warehouse.hold(&others, holder)?;
+    let free: Vec<Name> =
+        names.iter().filter(|name| !reading.busy.contains_key(name.as_str())).cloned().collect();
+    let found = warehouse.survey(&free)?;
     let overview = Overview::read(warehouse, &found)?;
     let of = |(name, mark): (Name, Mark)| {
         let found = found.get(name.as_str());
-        report(warehouse, name, mark, found, &overview)
+        let in_use = reading.busy.get(name.as_str()).cloned();
+        describe(warehouse, name, mark, (found, in_use), &overview)
     };
     Ok(names.into_iter().zip(marks).map(of).collect())
 }
 
-fn report(
+fn describe(
     warehouse: &dyn Warehouse,
     name: Name,
     mark: Mark,
-    found: Option<&Surveyed>,
+    (found, in_use): (Option<&Surveyed>, Option<String>),
     overview: &Overview,
 ) -> Listed {
     let relations = found.map(|found| found.relations.as_slice()).unwrap_or_default();
     // Unknown is never zero: one table that could not be measured makes the sum unknown.
     let bytes = relations.iter().filter(|relation| !relation.is_view).map(|relation| relation.bytes).sum();
+    let count = relations.iter().filter(|relation| !ledger::is_ledger(&relation.name)).count();
     Listed {
-        exists: found.is_some(),
-        relations: relations.iter().filter(|relation| !ledger::is_ledger(&relation.name)).count(),
+        exists: found.is_some() || in_use.is_some(),
+        relations: in_use.is_none().then_some(count),
+        in_use,
         last_run: overview.last_runs.get(name.as_str()).cloned(),
         droppable: overview.prove_droppable(warehouse, name, found.map(|found| &found.contents)).is_ok(),
         bytes: found.and(bytes),
@@ -324,8 +337,11 @@ fn row(listed: &Listed) -> Vec<String> {
     let unknown = || "-".to_owned();
     let minute = |time: jiff::civil::DateTime| time.strftime("%F %H:%M").to_string();
     let last = listed.last_run.as_ref();
-    let status =
-        if listed.exists { last.map_or("never built", |run| run.last_status.label()) } else { "missing" };
+    let status = match (&listed.in_use, last) {
+        (Some(by), _) => format!("in use: {by}"),
+        (None, _) if !listed.exists => "missing".to_owned(),
+        (None, last) => last.map_or("never built", |run| run.last_status.label()).to_owned(),
+    };
     vec![
         listed.mark.schema_name.clone(),
         listed.mark.kind.clone(),
@@ -333,8 +349,8 @@ fn row(listed: &Listed) -> Vec<String> {
         minute(listed.mark.created_at),
         listed.mark.created_by.clone().unwrap_or_else(unknown),
         last.map_or_else(unknown, |run| minute(run.last_run_at)),
-        status.to_owned(),
-        listed.relations.to_string(),
+        status,
+        listed.relations.map_or_else(unknown, |count| count.to_string()),
         listed.bytes.map_or_else(unknown, mebibytes),
         if listed.droppable { "yes" } else { "no" }.to_owned(),
     ]

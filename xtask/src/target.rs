@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::core::environment::Name;
+use crate::core::environment::{Name, REGISTRY};
 use crate::core::lock::{Holder, Lock};
 use crate::core::policy::{self, Grant};
 use crate::core::{context, ledger};
@@ -20,7 +20,7 @@ use crate::dbt::profile::{self, Adapter};
 use crate::dbt::project::Project;
 use crate::system::repo::Repo;
 use crate::warehouse::Warehouse;
-use crate::warehouse::duckdb::DuckDb;
+use crate::warehouse::duckdb::{self, DuckDb, Found, Layout};
 use crate::warehouse::snowflake::{self, Lease, Login, Patience, Secret, Snowflake};
 
 /// Where environments live.
@@ -89,8 +89,17 @@ fn parse(text: &str) -> Result<Target, String> {
 /// A target with its settings, before anything of it is touched.
 #[derive(Clone, Debug)]
 pub(crate) enum Place {
-    Local { database: PathBuf },
-    Snowflake { login: Box<Login>, grants: Vec<Grant>, project: Option<String>, patience: Patience },
+    Local {
+        layout: Layout,
+        /// The file in which an earlier version of the toolkit kept all environments, if there is one.
+        one_file: Option<PathBuf>,
+    },
+    Snowflake {
+        login: Box<Login>,
+        grants: Vec<Grant>,
+        project: Option<String>,
+        patience: Patience,
+    },
 }
 
 impl Args {
@@ -106,7 +115,13 @@ impl Args {
     /// The settings of the target, from the policy and the environment's variables.
     pub(crate) fn place(self, repo: &Repo) -> Result<Place> {
         match self.target {
-            Target::Local => Ok(Place::Local { database: database(repo)? }),
+            Target::Local => {
+                let policy = policy::Environments::load(repo)?;
+                let layout = policy.layout(repo);
+                let one_file = Some(policy.one_file(repo)).filter(|file| file.is_file());
+                let one_file = one_file.filter(|_| matches!(layout, Layout::Folder(_)));
+                Ok(Place::Local { layout, one_file })
+            }
             Target::Snowflake => Ok(Place::Snowflake {
                 login: Box::new(Login::decide(&context::variable, &|path| std::fs::read_to_string(path))?),
                 grants: policy::Environments::load(repo)?.snowflake.grants,
@@ -133,25 +148,14 @@ impl Args {
     }
 }
 
-/// The DuckDB file of a repository.
-pub(crate) fn database(repo: &Repo) -> Result<PathBuf> {
-    Ok(policy::Environments::load(repo)?.local_database(repo))
+/// Where the environments of a repository are on DuckDB.
+pub(crate) fn layout(repo: &Repo) -> Result<Layout> {
+    Ok(policy::Environments::load(repo)?.layout(repo))
 }
 
 /// The name of the dbt project, if there is one.
 fn project_name(repo: &Repo) -> Option<String> {
     Project::read(&repo.dbt_project().ok()?).ok()?.name().map(str::to_owned)
-}
-
-/// The name that DuckDB gives to the database in `file`: up to the first dot.
-fn catalog(file: &Path) -> String {
-    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    name.trim_start_matches('.').split('.').next().unwrap_or_default().to_owned()
-}
-
-/// The folder of the files that external models of an environment write.
-pub(crate) fn external_files(database: &Path, schema: &Name) -> PathBuf {
-    database.with_extension("files").join(schema.as_str())
 }
 
 fn patience() -> Result<Patience> {
@@ -172,33 +176,60 @@ impl Place {
     }
 
     /// Set up what is missing of the chosen dbt. Nothing of the warehouse is touched yet.
-    pub(crate) fn open(self, repo: &Repo, tag: &str) -> Result<Opened> {
+    pub(crate) fn open(mut self, repo: &Repo, tag: &str) -> Result<Opened> {
         repo.state()?;
         let dbt = Dbt::ensure(repo, self.driver())?;
+        self.settle(&dbt, true)?;
         let engine = self.engine(Some(&dbt), tag)?;
         Ok(Opened { place: self, dbt, engine })
     }
 
     /// The warehouse for a look: nothing is installed for it. Also whether all is installed.
-    pub(crate) fn look(&self, repo: &Repo, tag: &str) -> Result<(Box<dyn Warehouse>, bool)> {
+    pub(crate) fn look(
+        &mut self,
+        repo: &Repo,
+        schema: Option<&Name>,
+        tag: &str,
+    ) -> Result<(Box<dyn Warehouse>, bool)> {
         let dbt = Dbt::find(repo, self.driver())?;
-        if let (Self::Local { database }, None) = (self, &dbt)
-            && database.exists()
-        {
-            bail!(
+        match (&dbt, &*self) {
+            (Some(dbt), _) => self.settle(dbt, false)?,
+            (None, Self::Local { layout, .. }) if layout.path().exists() => bail!(
                 "failed to read {}: the chosen dbt is not installed; `cargo xtask dbt use v1` or `v2` installs it",
-                database.display()
-            );
+                layout.path().display()
+            ),
+            _ => {}
         }
         let engine = self.engine(dbt.as_ref(), tag)?;
-        Ok((engine.warehouse(), dbt.is_some()))
+        Ok((engine.warehouse(schema), dbt.is_some()))
+    }
+
+    /// Bring what an earlier version of the toolkit left to the layout of this one, or, if nothing may be changed, go
+    /// on with it as it is.
+    fn settle(&mut self, dbt: &Dbt, may_change: bool) -> Result<()> {
+        let Self::Local { layout, one_file: Some(file) } = self else { return Ok(()) };
+        match duckdb::found(&dbt.duckdb(), file)? {
+            Found::Nothing => {}
+            Found::Splits(_) if may_change => duckdb::split_file(&dbt.duckdb(), file, layout)?,
+            Found::Splits(_) if layout.file(REGISTRY).exists() => {}
+            Found::Splits(_) => *layout = Layout::Shared(file.clone()),
+            Found::Stays(strange) => {
+                tracing::debug!(
+                    "{} stays one file, because it also holds schemas of no environment: {}",
+                    file.display(),
+                    strange.join(", ")
+                );
+                *layout = Layout::Shared(file.clone());
+            }
+        }
+        Ok(())
     }
 
     fn engine(&self, dbt: Option<&Dbt>, tag: &str) -> Result<Engine> {
         Ok(match self {
-            Self::Local { database } => Engine::Local {
+            Self::Local { layout, .. } => Engine::Local {
                 program: dbt.map_or_else(|| PathBuf::from("duckdb"), Dbt::duckdb),
-                database: database.clone(),
+                layout: layout.clone(),
             },
             Self::Snowflake { .. } => {
                 let packages = dbt.and_then(Dbt::packages).context(
@@ -235,12 +266,14 @@ impl Place {
     /// What a run of dbt in the folder `project` may write in the environment `schema`.
     pub(crate) fn boundary(&self, schema: &Name, project: &Path) -> Boundary {
         let (database, files) = match self {
-            Self::Local { database } => {
-                (catalog(database), Some((external_files(database, schema), project.to_path_buf())))
+            Self::Local { layout, .. } => {
+                (layout.catalog(schema), Some((layout.external_files(schema), project.to_path_buf())))
             }
             Self::Snowflake { login, .. } => (login.database.as_str().to_owned(), None),
         };
-        Boundary { schema: schema.clone(), database, extent: Extent::Family, files }
+        let is_alone = matches!(self, Self::Local { layout: Layout::Folder(_), .. });
+        let extent = if is_alone { Extent::Database } else { Extent::Family };
+        Boundary { schema: schema.clone(), database, extent, files }
     }
 
     /// The versions of the dbt that is installed for the target. Installs nothing.
@@ -253,10 +286,10 @@ impl Place {
         Ok(Dbt::find(repo, self.driver())?.as_ref().and_then(Dbt::packages))
     }
 
-    /// The place for people: a path below the repository, or an account and database.
-    pub(crate) fn describe(&self, repo: &Repo) -> String {
+    /// The place of an environment for people: a path below the repository, or an account and database.
+    pub(crate) fn describe(&self, repo: &Repo, schema: &str) -> String {
         match self {
-            Self::Local { database } => repo.relative(database).display().to_string(),
+            Self::Local { layout, .. } => repo.relative(&layout.file(schema)).display().to_string(),
             Self::Snowflake { login, .. } => {
                 format!("Snowflake {} {}", login.account, login.database.as_str())
             }
@@ -266,11 +299,13 @@ impl Place {
     /// The variables by which dbt finds the same place, but for secrets.
     pub(crate) fn dbt_variables(&self, schema: &Name, tag: &str) -> Vec<(&'static str, String)> {
         match self {
-            Self::Local { database } => vec![
-                ("DBT_DUCKDB_PATH", database.to_string_lossy().into_owned()),
-                (profile::EXTERNAL_ROOT, external_files(database, schema).to_string_lossy().into_owned()),
+            Self::Local { layout, .. } => vec![
+                ("DBT_DUCKDB_PATH", layout.file(schema.as_str()).to_string_lossy().into_owned()),
+                ("DBT_TARGET_SCHEMA", layout.schema(schema).to_owned()),
+                (profile::EXTERNAL_ROOT, layout.external_files(schema).to_string_lossy().into_owned()),
             ],
             Self::Snowflake { login, project, .. } => vec![
+                ("DBT_TARGET_SCHEMA", schema.to_string()),
                 (
                     "DBT_SNOWFLAKE_QUERY_TAG",
                     ledger::tag_in(tag, login.database.as_str(), project.as_deref(), false),
@@ -308,14 +343,16 @@ pub(crate) struct Opened {
 }
 
 enum Engine {
-    Local { program: PathBuf, database: PathBuf },
+    Local { program: PathBuf, layout: Layout },
     Snowflake(Snowflake),
 }
 
 impl Engine {
-    fn warehouse(&self) -> Box<dyn Warehouse> {
+    fn warehouse(&self, focus: Option<&Name>) -> Box<dyn Warehouse> {
         match self {
-            Self::Local { program, database } => Box::new(DuckDb::new(program, database)),
+            Self::Local { program, layout } => {
+                Box::new(DuckDb::laid_out(program, layout.clone(), focus.cloned()))
+            }
             Self::Snowflake(snowflake) => Box::new(snowflake.clone()),
         }
     }
@@ -324,7 +361,12 @@ impl Engine {
 impl Opened {
     /// A handle on the warehouse; all handles share one login.
     pub(crate) fn warehouse(&self) -> Box<dyn Warehouse> {
-        self.engine.warehouse()
+        self.engine.warehouse(None)
+    }
+
+    /// A handle for which an environment is the one that is meant if a statement names none, as those of dbt do.
+    pub(crate) fn warehouse_of(&self, name: &Name) -> Box<dyn Warehouse> {
+        self.engine.warehouse(Some(name))
     }
 
     /// Keep `base` from being built while `name` is copied from it. `None` if nothing is copied: there is no
@@ -336,10 +378,15 @@ impl Opened {
         holder: &Holder,
         wait: Duration,
     ) -> Result<Option<Guard>> {
-        let (Some(base), Engine::Snowflake(_)) = (base.filter(|base| *base != name), &self.engine) else {
-            // The lock of a DuckDB file covers all that is in it.
-            return Ok(None);
-        };
+        let Some(base) = base.filter(|base| *base != name) else { return Ok(None) };
+        if let Engine::Local { layout, .. } = &self.engine {
+            let is_copied = !layout.file(name.as_str()).exists() && layout.file(base.as_str()).exists();
+            // The lock of the one file covers all that is in it.
+            return match layout {
+                Layout::Folder(_) if is_copied => self.lock(base, holder, wait).map(Some),
+                _ => Ok(None),
+            };
+        }
         let found = self.warehouse().contents(&[name.as_str(), base.as_str()])?;
         if found.contains_key(name.as_str()) || !found.contains_key(base.as_str()) {
             return Ok(None);
@@ -349,8 +396,8 @@ impl Opened {
 
     /// Remove the files that external models of a dropped environment wrote.
     pub(crate) fn remove_files(&self, name: &Name) -> Result<()> {
-        let Place::Local { database } = &self.place else { return Ok(()) };
-        let folder = external_files(database, name);
+        let Place::Local { layout, .. } = &self.place else { return Ok(()) };
+        let folder = layout.external_files(name);
         match std::fs::remove_dir_all(&folder) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(error).with_context(|| format!("failed to remove {}", folder.display()))
@@ -363,13 +410,13 @@ impl Opened {
     /// environment at Snowflake.
     pub(crate) fn lock(&self, name: &Name, holder: &Holder, wait: Duration) -> Result<Guard> {
         match &self.engine {
-            Engine::Local { database, .. } => {
-                let mut lock = Lock::take(database, holder, wait)?;
-                Ok(Guard { left_by: lock.left_by.take(), _held: Held::Local(lock) })
+            Engine::Local { layout, .. } => {
+                let mut lock = Lock::take(&layout.file(name.as_str()), holder, wait)?;
+                Ok(Guard { left_by: lock.left_by.take(), held: Held::Local(lock) })
             }
             Engine::Snowflake(snowflake) => {
                 let mut lease = Lease::take(snowflake, name, holder, wait)?;
-                Ok(Guard { left_by: lease.left_by.take(), _held: Held::Snowflake(lease) })
+                Ok(Guard { left_by: lease.left_by.take(), held: Held::Snowflake(lease) })
             }
         }
     }
@@ -379,12 +426,22 @@ impl Opened {
 pub(crate) struct Guard {
     /// Who held it before and went away without saying so: that run was killed.
     pub(crate) left_by: Option<Holder>,
-    _held: Held,
+    held: Held,
 }
 
-#[expect(dead_code, reason = "held for what dropping them does")]
+impl Guard {
+    /// What it guards was removed: nothing of the lock is to remain either.
+    pub(crate) fn remove_after_use(&mut self, opened: &Opened) {
+        let is_alone = matches!(&opened.place, Place::Local { layout: Layout::Folder(_), .. });
+        if let (Held::Local(lock), true) = (&mut self.held, is_alone) {
+            lock.remove_after_use();
+        }
+    }
+}
+
 enum Held {
     Local(Lock),
+    #[expect(dead_code, reason = "held for what dropping it does")]
     Snowflake(Lease),
 }
 

@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::core::environment::{Droppable, Name};
+use crate::core::lock::{Holder, Lock};
 
 /// One row, by column name.
 pub(crate) type Row = Map<String, Value>;
@@ -38,6 +39,11 @@ pub(crate) enum Statement {
     Sql(String),
     /// Rows appended to a table. They travel as data, so no text in them can become SQL.
     Insert { table: Table, rows: Vec<Row> },
+    /// The database of an environment made as a copy of its base's, where each has one. What else the change
+    /// says of `name` happens before that name exists, so a copy is never seen with the mark of its base.
+    Copy { base: Name, name: Name },
+    /// The database of an environment removed, where each has one.
+    Remove(Name),
 }
 
 impl Statement {
@@ -89,6 +95,16 @@ pub(crate) struct Relation {
     pub(crate) bytes: Option<i64>,
 }
 
+/// What was found of environments that have a database each.
+#[derive(Debug, Default)]
+pub(crate) struct Gathering {
+    pub(crate) contents: BTreeMap<String, Contents>,
+    /// Keeps them from being built as long as they are read.
+    pub(crate) locks: Vec<Lock>,
+    /// Those that could not be read, with who uses them.
+    pub(crate) busy: BTreeMap<String, String>,
+}
+
 pub(crate) trait Warehouse {
     /// `local` or `snowflake`, as `--target` names it.
     fn target(&self) -> &'static str;
@@ -109,6 +125,24 @@ pub(crate) trait Warehouse {
 
     /// A table's name as SQL takes it.
     fn qualified(&self, table: &Table) -> String;
+
+    /// The name of the schema that dbt builds an environment into.
+    fn own_schema(&self, name: &Name) -> String {
+        name.to_string()
+    }
+
+    /// Whether each environment has a separate database, so that all its schemas are the environment's.
+    fn is_alone(&self) -> bool {
+        false
+    }
+
+    /// The name of the database that an environment is in.
+    fn database_of(&self, _: &Name) -> String {
+        self.database()
+    }
+
+    /// From now on mean the environment `name` if a statement names none.
+    fn focus(&mut self, _: &Name) {}
 
     /// A column's name as SQL takes it.
     fn column(&self, name: &str) -> String;
@@ -137,6 +171,33 @@ pub(crate) trait Warehouse {
     /// The rows of each of `statements`, in one call if the engine can do that.
     fn query_many(&mut self, statements: &[String]) -> Result<Vec<Vec<Row>>> {
         statements.iter().map(|sql| self.query(sql)).collect()
+    }
+
+    /// The environments that have a database each, by name; `None` if all share one.
+    fn environments(&mut self) -> Result<Option<Vec<Name>>> {
+        Ok(None)
+    }
+
+    /// Look at environments that have a database each, and keep them from being built while they are read. Those that
+    /// are being built are not waited for.
+    fn hold(&mut self, _: &[Name], _: &Holder) -> Result<Gathering> {
+        Ok(Gathering::default())
+    }
+
+    /// As [`Warehouse::hold`]; the ledgers of many are brought together, so that what is asked from now on opens one
+    /// database instead of all.
+    fn gather(&mut self, names: &[Name], holder: &Holder) -> Result<Gathering> {
+        self.hold(names, holder)
+    }
+
+    /// Whether [`Warehouse::gather`] has made one ledger of all.
+    fn gathered(&self) -> bool {
+        false
+    }
+
+    /// Those of the `schemas` of an environment that exist, with what is in them, by the names that dbt gives them.
+    fn built(&mut self, _: &Name, schemas: &[&str]) -> Result<BTreeMap<String, Contents>> {
+        self.contents(schemas)
     }
 
     /// Those of `schemas` that exist, with their contents.

@@ -66,7 +66,7 @@ fn send(signal: &str, processes: &[u32]) {
 /// Every table with its rows, but for what a run itself adds.
 fn contents(checkout: &Checkout) -> Vec<(String, u64)> {
     let tables = checkout.sql(&format!(
-        "select table_name as t from duckdb_tables() where schema_name = '{BUILT}' and table_name not like 'ledger%'
+        "select table_name as t from duckdb_tables() where database_name = '{BUILT}' and table_name not like 'ledger%'
          order by 1"
     ));
     let rows = |name: &str| {

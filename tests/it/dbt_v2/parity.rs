@@ -10,7 +10,7 @@ use crate::support::{BUILT, Checkout, Ended};
 
 /// What a relation is, but for its rows.
 fn described(checkout: &Checkout) -> Vec<Value> {
-    let schema = format!("schema_name = '{BUILT}'");
+    let schema = format!("database_name = '{BUILT}'");
     let mut all = Vec::new();
     for sql in [
         format!("select table_name, comment, has_primary_key from duckdb_tables() where {schema} order by 1"),
@@ -32,7 +32,7 @@ fn described(checkout: &Checkout) -> Vec<Value> {
 
 fn relations(checkout: &Checkout) -> Vec<String> {
     let sql = format!(
-        "select table_name as name from information_schema.tables where table_schema = '{BUILT}'
+        "select table_name as name from information_schema.tables where table_catalog = '{BUILT}'
          and table_name not like 'ledger%' and table_name not like 'monitoring%' order by 1"
     );
     checkout.sql(&sql).iter().map(|row| row["name"].as_str().expect("a name").to_owned()).collect()

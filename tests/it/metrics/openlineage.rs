@@ -79,7 +79,7 @@ fn a_build_is_reported_from_start_to_end() {
         assert!(output["namespace"].as_str().expect("a namespace").starts_with("duckdb:///"), "{output}");
         let columns = checkout.sql(&format!(
             "select column_name, data_type from duckdb_columns()
-             where schema_name = '{BUILT}' and table_name = '{relation}' order by column_index"
+             where database_name = '{BUILT}' and table_name = '{relation}' order by column_index"
         ));
         let fields = output["facets"]["schema"]["fields"].as_array().expect("columns");
         assert_eq!(fields.len(), columns.len(), "{id}");

@@ -3,8 +3,9 @@
 use serde_json::json;
 
 use super::tiny;
+use crate::support::Ended;
 
-const DATABASE: &str = ".xtask/warehouse.duckdb";
+const DATABASE: &str = ".xtask/warehouse";
 
 #[test]
 fn a_profile_that_names_another_schema_is_not_used() {
@@ -16,7 +17,7 @@ fn a_profile_that_names_another_schema_is_not_used() {
     assert!(!small.path("dbt/prod.duckdb").exists());
     let found = small.sql(
         DATABASE,
-        "select table_schema as s, table_name as t from information_schema.tables
+        "select table_catalog as s, table_name as t from information_schema.tables
          where table_name in ('s', 'a') order by all",
     );
     assert_eq!(found, [json!({"s": "issue_7", "t": "a"}), json!({"s": "issue_7", "t": "s"})]);
@@ -34,18 +35,31 @@ fn a_schema_or_database_outside_the_environment_is_refused_before_anything_is_wr
         ("dbt/models/d.sql", "{{ config(database='elsewhere') }} select 1 as x\n"),
     ]);
     let ended = small.elt("issue_7").expect(2);
-    for part in
-        ["models/b.sql", "prod.b", "models/c.sql", "c.parquet", "elsewhere", "macro generate_schema_name"]
-    {
+    for part in ["models/c.sql", "c.parquet", "models/d.sql", "elsewhere"] {
         assert!(ended.stderr.contains(part), "{part}\n{}", ended.stderr);
     }
     assert!(!ended.stderr.contains("models/a.sql"), "a is inside\n{}", ended.stderr);
+    assert!(
+        !ended.stderr.contains("models/b.sql"),
+        "the schema prod in its file is inside\n{}",
+        ended.stderr
+    );
     assert!(!small.path("dbt/c.parquet").exists());
     let listed = small.run(&["schema", "list", "--format", "json"]).expect(0);
     assert!(!listed.stdout.contains("issue_7"), "no environment is left half-made\n{}", listed.stdout);
 
     // What is selected decides: the rest is not written.
-    small.run(&["elt", "--schema", "issue_7", "--select", "a s"]).expect(0);
+    small.run(&["elt", "--schema", "issue_7", "--select", "a s b"]).expect(0);
+    let found = small.sql(DATABASE, "select x from issue_7.prod.b");
+    assert_eq!(found, [json!({"x": 1})]);
+
+    // In one file for all environments, a schema is the boundary.
+    let mut one_file = small.command(&["elt", "--schema", "issue_8"]);
+    one_file.env("DBT_DUCKDB_PATH", small.path(".xtask/one.duckdb"));
+    let ended = Ended::of(one_file).expect(2);
+    for part in ["models/b.sql", "prod.b", "macro generate_schema_name"] {
+        assert!(ended.stderr.contains(part), "{part}\n{}", ended.stderr);
+    }
 }
 
 #[test]
@@ -64,6 +78,6 @@ fn a_relation_that_is_not_there_after_the_run_is_an_error() {
         "name: tiny\nprofile: tiny\non-run-end: 'drop view if exists {{ target.schema }}.a'\n",
     )]);
     let ended = small.elt("issue_7").expect(1);
-    assert!(ended.stdout.contains("issue_7.a does not exist"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("main.a does not exist"), "{}", ended.stdout);
     assert!(!small.is_up_to_date("issue_7"));
 }

@@ -5,7 +5,7 @@ use std::fs;
 use super::{Small, tiny};
 use crate::support::Ended;
 
-const DATABASE: &str = ".xtask/warehouse.duckdb";
+const DATABASE: &str = ".xtask/warehouse";
 
 /// A project that was just built, and is up to date.
 fn built(more: &[(&str, &str)]) -> Small {
@@ -74,8 +74,8 @@ fn changes_of_the_data_are_seen_whoever_made_them() {
     for (sql, why) in [
         ("create or replace view issue_1.a as select 42 as x", "another view"),
         ("update issue_1.s set v = v * 100", "the same number of rows"),
-        ("update issue_1_raw.c set x = 2", "a table in another schema of the environment"),
-        ("drop schema issue_1_raw cascade", "a schema that is missing"),
+        ("update issue_1.main_raw.c set x = 2", "a table in another schema of the environment"),
+        ("drop schema issue_1.main_raw cascade", "a schema that is missing"),
     ] {
         small.sql(DATABASE, sql);
         assert_stale(&small, why);
@@ -92,7 +92,7 @@ fn a_project_in_the_root_is_up_to_date_after_its_build() {
         ("models/a.sql", "select * from {{ ref('s') }}\n"),
     ]);
     let ended = small.elt("issue_1").expect(0);
-    assert!(ended.stdout.contains(".xtask/warehouse.duckdb"), "{}", ended.stdout);
+    assert!(ended.stdout.contains(".xtask/warehouse/issue_1.duckdb"), "{}", ended.stdout);
     assert!(small.is_up_to_date("issue_1"));
     small.write("models/a.sql", "select id from {{ ref('s') }}\n");
     assert_stale(&small, "a model");

@@ -68,13 +68,13 @@ fn a_relation_whose_node_is_gone_is_listed_and_removed() {
     std::fs::rename(project.small.path("dbt/models/last.sql"), project.small.path("dbt/models/final.sql"))
         .expect("renamed");
     let explained = project.run(&["elt", "--schema", "issue_1", "--explain"]).expect(0).stdout;
-    assert!(explained.contains("remove  issue_1.last"), "{explained}");
+    assert!(explained.contains("remove  main.last"), "{explained}");
     assert!(!explained.contains("mine"), "{explained}");
     let report = project.elt("issue_1", &[]);
     assert!(names(&report).contains(&"final".to_owned()), "{report:#}");
     let left = project.sql(
         "issue_1",
-        "select table_name as t from duckdb_tables() where schema_name = 'issue_1' and table_name in ('last', 'final', 'mine') order by 1",
+        "select table_name as t from duckdb_tables() where schema_name = 'main' and table_name in ('last', 'final', 'mine') order by 1",
     );
     assert_eq!(left, [serde_json::json!({"t": "final"}), serde_json::json!({"t": "mine"})]);
 }

@@ -16,9 +16,22 @@ const LONGEST_NAME: usize = 63;
 /// The schema in which the registry of environments lives.
 pub(crate) const REGISTRY: &str = "xtask_registry";
 
-/// Schemas that belong to an engine or to this toolkit.
-const RESERVED: [&str; 8] =
-    [REGISTRY, "information_schema", "main", "pg_catalog", "public", "system", "temp", "account_usage"];
+/// The database in which the ledgers of many environments are brought together to be read.
+pub(crate) const GATHERED: &str = "xtask_gathered";
+
+/// Schemas and databases that belong to an engine or to this toolkit.
+const RESERVED: [&str; 10] = [
+    REGISTRY,
+    GATHERED,
+    "information_schema",
+    "main",
+    "memory",
+    "pg_catalog",
+    "public",
+    "system",
+    "temp",
+    "account_usage",
+];
 
 /// The name of an environment, which is the name of its schema: `^[a-z][a-z0-9_]{0,62}$`, given in
 /// any case and kept in lower case.

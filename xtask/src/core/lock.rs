@@ -47,6 +47,18 @@ impl Holder {
         }
     }
 
+    /// This process, for a command about all environments.
+    pub(crate) fn of_all(command: &str) -> Self {
+        Self {
+            command: command.to_owned(),
+            schema: "all environments".to_owned(),
+            run_id: None,
+            run_url: context::run_url(),
+            pid: std::process::id(),
+            since: Timestamp::now(),
+        }
+    }
+
     pub(crate) fn describe(&self) -> String {
         let place = self.run_url.clone().unwrap_or_else(|| format!("process {}", self.pid));
         format!("{} of {} ({place}, since {:.0})", self.command, self.schema, self.since)
@@ -57,6 +69,8 @@ impl Holder {
 #[derive(Debug)]
 pub(crate) struct Lock {
     file: File,
+    path: PathBuf,
+    is_last: bool,
     /// Who held it before and went away without saying so: that run was killed.
     pub(crate) left_by: Option<Holder>,
 }
@@ -66,33 +80,43 @@ impl Lock {
     /// longer than `wait`.
     pub(crate) fn take(guarded: &Path, holder: &Holder, wait: Duration) -> Result<Self> {
         let path = path_beside(guarded);
-        let mut file = open(&path)?;
         let mut waiting_since: Option<Instant> = None;
         let begun = Instant::now();
         loop {
-            match file.try_lock() {
-                Ok(()) => break,
-                Err(TryLockError::WouldBlock) => {
-                    if waiting_since.is_none_or(|since| since.elapsed() > REMIND) {
-                        waiting_since = Some(Instant::now());
-                        tracing::info!("{}", waiting_for(read(&mut file), holder));
-                    }
-                    if begun.elapsed() >= wait {
-                        bail!(gave_up(guarded, read(&mut file).as_ref(), wait));
-                    }
-                    interrupt::check()?;
-                    std::thread::sleep(POLL);
-                }
-                Err(TryLockError::Error(error)) => {
-                    return Err(error).with_context(|| format!("failed to lock {}", path.display()));
-                }
+            if let Some(file) = open_locked(&path)? {
+                return Self::held(file, &path, holder);
             }
+            let held_by = || read(&mut open(&path).ok()?);
+            if waiting_since.is_none_or(|since| since.elapsed() > REMIND) {
+                waiting_since = Some(Instant::now());
+                tracing::info!("{}", waiting_for(held_by(), holder));
+            }
+            if begun.elapsed() >= wait {
+                bail!(gave_up(guarded, held_by().as_ref(), wait));
+            }
+            interrupt::check()?;
+            std::thread::sleep(POLL);
         }
+    }
+
+    /// Take the lock that guards `guarded` if it is free.
+    pub(crate) fn take_if_free(guarded: &Path, holder: &Holder) -> Result<Option<Self>> {
+        let path = path_beside(guarded);
+        let Some(file) = open_locked(&path)? else { return Ok(None) };
+        Self::held(file, &path, holder).map(Some)
+    }
+
+    fn held(mut file: File, path: &Path, holder: &Holder) -> Result<Self> {
         let left_by = read(&mut file);
-        let mut lock = Self { file, left_by };
+        let mut lock = Self { file, path: path.to_path_buf(), left_by, is_last: false };
         lock.write(&serde_json::to_vec(holder)?)
             .with_context(|| format!("failed to write to {}", path.display()))?;
         Ok(lock)
+    }
+
+    /// Let nothing remain of the lock once it is given back: what it guards is gone.
+    pub(crate) fn remove_after_use(&mut self) {
+        self.is_last = true;
     }
 
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
@@ -104,10 +128,15 @@ impl Lock {
 }
 
 impl Drop for Lock {
-    /// An empty file says that its last holder came to its end. The file stays: removing it would let
-    /// two processes lock two files of one name.
+    /// An empty file says that its last holder came to its end; what a killed one left stays until it was taken note
+    /// of. The file is removed only while it is locked, and
+    /// a process that locks a file checks whether it is still the one of that name.
     fn drop(&mut self) {
-        drop(self.write(b""));
+        let left = self.left_by.as_ref().and_then(|left| serde_json::to_vec(left).ok());
+        drop(self.write(&left.unwrap_or_default()));
+        if self.is_last && cfg!(unix) {
+            drop(std::fs::remove_file(&self.path));
+        }
     }
 }
 
@@ -182,6 +211,36 @@ fn open(path: &Path) -> Result<File> {
     })
 }
 
+/// The lock's file, open and locked; `None` while another process holds it.
+fn open_locked(path: &Path) -> Result<Option<File>> {
+    loop {
+        let file = open(path)?;
+        match file.try_lock() {
+            Ok(()) if is_of_name(&file, path) => return Ok(Some(file)),
+            // Its last holder removed it after it was opened.
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => {
+                return Err(error).with_context(|| format!("failed to lock {}", path.display()));
+            }
+        }
+    }
+}
+
+/// Whether `path` still names the file that is open.
+#[cfg(unix)]
+fn is_of_name(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let (Ok(open), Ok(named)) = (file.metadata(), std::fs::metadata(path)) else { return false };
+    (open.dev(), open.ino()) == (named.dev(), named.ino())
+}
+
+/// Elsewhere no lock file is removed.
+#[cfg(not(unix))]
+fn is_of_name(_: &File, _: &Path) -> bool {
+    true
+}
+
 fn read(file: &mut File) -> Option<Holder> {
     let mut text = String::new();
     file.rewind().ok()?;
@@ -253,5 +312,23 @@ mod tests {
         assert_eq!(holder(&database), None, "it is not held");
         let lock = Lock::take(&database, &holder_of("issue_2"), WAIT).expect("free");
         assert_eq!(lock.left_by, Some(holder_of("issue_1")));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_lock_that_was_removed_is_taken_anew() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = folder.path().join("w.duckdb");
+        let mut last = Lock::take(&database, &holder_of("issue_1"), WAIT).expect("free");
+        // As a process that opened the file while it was held.
+        let opened_before = open(&path_beside(&database)).expect("open");
+        assert!(Lock::take_if_free(&database, &holder_of("issue_2")).expect("asked").is_none());
+        last.remove_after_use();
+        drop(last);
+        assert!(!path_beside(&database).exists());
+        opened_before.try_lock().expect("free, but the name is gone");
+        assert!(!is_of_name(&opened_before, &path_beside(&database)));
+        let next = Lock::take_if_free(&database, &holder_of("issue_2")).expect("asked").expect("free");
+        assert_eq!(next.left_by, None);
     }
 }

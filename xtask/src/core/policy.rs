@@ -1,6 +1,7 @@
 //! `policies/environments.toml`: where environments live, for how long, and who may use them. Owned by
 //! people, so it is data.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -9,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::core::environment::{Identifier, Kind};
 use crate::system::repo::Repo;
+use crate::warehouse::duckdb::Layout;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -170,19 +172,33 @@ impl Environments {
         toml::from_str(&text).with_context(|| format!("failed to understand {}", path.display()))
     }
 
-    /// The DuckDB file: `DBT_DUCKDB_PATH` as dbt's own profile reads it, else the policy's.
+    /// Where DuckDB keeps environments: in the one file that `DBT_DUCKDB_PATH` names, as dbt's own profile reads it,
+    /// else in a file each, in the folder of the policy's database.
     ///
     /// Environments of two projects never share a file: the name of one for another project than the
     /// repository's main one ends with the folder of that.
-    pub(crate) fn local_database(&self, repo: &Repo) -> PathBuf {
-        let given = std::env::var_os("DBT_DUCKDB_PATH").map(PathBuf::from);
+    pub(crate) fn layout(&self, repo: &Repo) -> Layout {
+        match given(std::env::var_os("DBT_DUCKDB_PATH")) {
+            Some(file) => Layout::Shared(repo.root().join(file)),
+            None => Layout::of_policy(&self.one_file(repo)),
+        }
+    }
+
+    /// The file in which an earlier version of the toolkit kept all environments.
+    pub(crate) fn one_file(&self, repo: &Repo) -> PathBuf {
         let other = repo.dbt_project().ok().filter(|project| !repo.is_main_project(project));
         let policy = match &other {
             Some(project) => of_project(&self.local.database, repo.relative(project)),
             None => self.local.database.clone(),
         };
-        local_database(repo.root(), &policy, given)
+        // `join` keeps an absolute path as it is.
+        repo.root().join(policy)
     }
+}
+
+/// A variable that is set and not empty: an empty one is what a workflow makes of one that is not set.
+fn given(variable: Option<OsString>) -> Option<PathBuf> {
+    variable.filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 /// `.xtask/w.duckdb` for the project in `teams/sales`: `.xtask/w_teams_sales.duckdb`.
@@ -190,16 +206,8 @@ fn of_project(database: &Path, project: &Path) -> PathBuf {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
     let folder: String = project.to_string_lossy().chars().map(plain).collect();
     let stem = database.file_stem().unwrap_or_default().to_string_lossy();
-    let extension = database.extension().unwrap_or_default().to_string_lossy();
-    database.with_file_name(format!("{stem}_{folder}.{extension}"))
-}
-
-fn local_database(root: &Path, policy: &Path, given: Option<PathBuf>) -> PathBuf {
-    // `join` keeps an absolute path as it is.
-    match given {
-        Some(path) if !path.as_os_str().is_empty() => root.join(path),
-        _ => root.join(policy),
-    }
+    let ending = database.extension().map(|ending| format!(".{}", ending.to_string_lossy()));
+    database.with_file_name(format!("{stem}_{folder}{}", ending.unwrap_or_default()))
 }
 
 #[cfg(test)]
@@ -207,14 +215,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_environment_wins_over_the_policy() {
-        let at = |given: Option<&str>| {
-            local_database(Path::new("/r"), Path::new("p.duckdb"), given.map(PathBuf::from))
-        };
-        assert_eq!(at(None), Path::new("/r/p.duckdb"));
-        assert_eq!(at(Some("")), Path::new("/r/p.duckdb"));
-        assert_eq!(at(Some("x.duckdb")), Path::new("/r/x.duckdb"));
-        assert_eq!(at(Some("/t/x.duckdb")), Path::new("/t/x.duckdb"));
+    fn an_empty_variable_is_not_given() {
+        assert_eq!(given(None), None);
+        assert_eq!(given(Some(OsString::new())), None);
+        assert_eq!(given(Some("x.duckdb".into())), Some("x.duckdb".into()));
     }
 
     #[test]

@@ -41,7 +41,6 @@ pub(crate) struct Boundary {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Extent {
     /// All of them: the database is the environment's alone.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for targets with a database per environment"))]
     Database,
     /// The schema of the environment's name, and those whose names go on with `_` after it.
     Family,
@@ -155,7 +154,7 @@ impl Boundary {
                  \x20   {%- endmacro %}"
                 .to_owned(),
             Reason::Location => "A fixed `location` is one file for all environments: remove it (files are then written \
-                 to the folder of the environment), or put {{ target.schema }} in it as a folder."
+                 to the folder of the environment), or put {{ env_var('XTASK_ENVIRONMENT', target.schema) }} in it as a folder."
                 .to_owned(),
         }
     }

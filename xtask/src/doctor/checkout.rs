@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::Verdict;
 use crate::system::repo::Repo;
 use crate::target;
+use crate::warehouse::duckdb::Layout;
 
 /// Below this, a build is likely to fail half way.
 const SCARCE_BYTES: u64 = 1 << 30;
@@ -53,11 +54,17 @@ fn unreadable(path: &Path) -> Option<String> {
 
 /// The place of the embedded warehouse: writable, and with room.
 pub(super) fn storage(repo: &Repo) -> Verdict {
-    let file = match target::database(repo) {
-        Ok(file) => file,
+    let layout = match target::layout(repo) {
+        Ok(layout) => layout,
         Err(error) => return Verdict::from_error(&error),
     };
-    let folder = file.parent().unwrap_or(repo.root());
+    let (folder, files) = match &layout {
+        Layout::Shared(file) => (file.parent().unwrap_or(repo.root()), vec![file.clone()]),
+        Layout::Folder(folder) => match layout.environments() {
+            Ok(names) => (folder.as_path(), names.iter().map(|name| layout.file(name.as_str())).collect()),
+            Err(error) => return Verdict::from_error(&error),
+        },
+    };
     // The first run creates the folder itself; until then its nearest existing parent is checked.
     let Some(existing) = folder.ancestors().find(|dir| dir.is_dir()) else {
         return Verdict::fail(format!("{} does not exist", folder.display()), "create the folder");
@@ -69,13 +76,13 @@ pub(super) fn storage(repo: &Repo) -> Verdict {
             "make it writable, or set DBT_DUCKDB_PATH to a file elsewhere (an absolute path)",
         );
     }
-    if file.exists()
-        && let Err(error) = std::fs::OpenOptions::new().append(true).open(&file)
-    {
-        return Verdict::fail(
-            format!("{} cannot be written to: {error}", file.display()),
-            "make it writable",
-        );
+    for file in files.iter().filter(|file| file.exists()) {
+        if let Err(error) = std::fs::OpenOptions::new().append(true).open(file) {
+            return Verdict::fail(
+                format!("{} cannot be written to: {error}", file.display()),
+                "make it writable",
+            );
+        }
     }
     room(&shown.to_string(), free_bytes(existing))
 }

@@ -9,7 +9,7 @@ use crate::target::Args;
 pub(super) fn local(repo: &Repo) -> Verdict {
     let read = || {
         let tag = ledger::query_tag(None, None, "doctor");
-        let (mut warehouse, _) = Args::local().place(repo)?.look(repo, &tag)?;
+        let (mut warehouse, _) = Args::local().place(repo)?.look(repo, None, &tag)?;
         ledger::environments(warehouse.as_mut())
     };
     match read() {

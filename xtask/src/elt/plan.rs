@@ -58,7 +58,7 @@ pub(super) fn invocation(
         words.push("--full-refresh".to_owned());
     }
     let mut environment =
-        vec![("DBT_TARGET_SCHEMA", args.schema.to_string()), ("XTASK_RUN_ID", run_id.to_owned())];
+        vec![("XTASK_RUN_ID", run_id.to_owned()), ("XTASK_ENVIRONMENT", args.schema.to_string())];
     let tag = ledger::query_tag(Some(args.schema.as_str()), Some(run_id), "elt");
     environment.extend(place.dbt_variables(&args.schema, &tag));
     if let Some(seeds) = seeds {

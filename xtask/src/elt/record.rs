@@ -177,7 +177,7 @@ pub(super) fn ended(
     for node in &mut nodes {
         node.rows = rows_of(node, &manifest, &standing);
     }
-    verify(warehouse, &mut nodes, &manifest)?;
+    verify(warehouse, &name, &mut nodes, &manifest)?;
     let (mut status, mut message) = verdict(ended, seen, &nodes);
     if let (Status::Success, Some(unseen)) = (status, unseen(ended, &nodes)) {
         (status, message) = (Status::Error, Some(unseen));
@@ -209,7 +209,12 @@ const LEAVE_A_RELATION: [&str; 8] =
     ["table", "view", "incremental", "snapshot", "seed", "external", "materialized_view", "dynamic_table"];
 
 /// A node counts as built only if its relation is in the database: what dbt reports alone proves nothing.
-fn verify(warehouse: &mut dyn Warehouse, nodes: &mut [Node], manifest: &Manifest) -> Result<()> {
+fn verify(
+    warehouse: &mut dyn Warehouse,
+    environment: &Name,
+    nodes: &mut [Node],
+    manifest: &Manifest,
+) -> Result<()> {
     let expected: Vec<(usize, &str, &str)> = nodes
         .iter()
         .enumerate()
@@ -227,7 +232,7 @@ fn verify(warehouse: &mut dyn Warehouse, nodes: &mut [Node], manifest: &Manifest
     if schemas.is_empty() {
         return Ok(());
     }
-    let found = warehouse.contents(&schemas).context("failed to look for what dbt built")?;
+    let found = warehouse.built(environment, &schemas).context("failed to look for what dbt built")?;
     let place = warehouse.describe();
     for (at, schema, relation) in expected {
         let is_there = found.iter().any(|(name, contents)| {

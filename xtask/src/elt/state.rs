@@ -41,6 +41,8 @@ const LONGEST: usize = 600_000;
 #[derive(Debug)]
 pub(super) struct Keeper {
     schema: Name,
+    /// Whether all schemas of its database are the environment's.
+    is_alone: bool,
     run_id: String,
     definitions: Definitions,
     records: BTreeMap<String, Record>,
@@ -99,17 +101,17 @@ pub(super) fn facts(
     place: &Place,
     settings: &Profile,
     versions: &str,
-    database: &str,
+    warehouse: &dyn Warehouse,
 ) -> Facts {
     let is_local = matches!(place, Place::Local { .. });
-    let schema = asked.schema.as_str();
+    let schema = warehouse.own_schema(asked.schema);
     Facts {
         target: settings.target.to_owned(),
         adapter: if is_local { "duckdb" } else { "snowflake" }.to_owned(),
         profile_name: settings.name.clone(),
         profile: profile::read(&settings.text),
-        database: database.to_owned(),
-        schema: if is_local { schema.to_owned() } else { schema.to_uppercase() },
+        database: warehouse.database_of(asked.schema),
+        schema: if is_local { schema } else { schema.to_uppercase() },
         vars: asked.vars.map(str::to_owned),
         environment: std::env::vars().collect(),
         seeds: asked.seeds.map(Path::to_path_buf),
@@ -179,6 +181,7 @@ impl Keeper {
         tracing::debug!("read {} definitions in {:?}", definitions.all.len(), begun.elapsed());
         let mut keeper = Self {
             schema: asked.schema.clone(),
+            is_alone: warehouse.is_alone(),
             run_id: asked.run_id.to_owned(),
             definitions,
             records: BTreeMap::new(),
@@ -216,14 +219,17 @@ impl Keeper {
         if of_base.is_empty() {
             return Ok(());
         }
+        // Until it is copied, what the new environment will hold is in the base.
+        warehouse.focus(base);
         let seen = witnesses(warehouse, &relations_of(&of_base))?;
         let mut copied = Copied { base: base.clone(), intact: BTreeSet::new() };
         for (id, mut record) in of_base {
             let relation = record.relation_schema.clone().zip(record.relation_name.clone());
             if let Some((schema, name)) = relation
-                && schema.eq_ignore_ascii_case(base.as_str())
+                && (warehouse.is_alone() || schema.eq_ignore_ascii_case(&warehouse.own_schema(base)))
             {
-                let here = self.own_schema().to_owned();
+                // A separate database is copied with all its schemas.
+                let here = if warehouse.is_alone() { schema.clone() } else { self.own_schema().to_owned() };
                 let found = seen.get(&key(&schema, &name));
                 if let Some(found) = found.filter(|seen| !seen.is_view) {
                     if found.witness.is_some() && found.witness == record.witness {
@@ -242,6 +248,7 @@ impl Keeper {
             self.seen.iter().map(|(key, seen)| (key.clone(), seen.witness.clone())).collect();
         self.observed.is_known = true;
         self.observed.sources = self.source_versions(warehouse)?;
+        warehouse.focus(&self.schema);
         self.copied = Some(copied);
         Ok(())
     }
@@ -322,10 +329,10 @@ impl Keeper {
             // A part of the project shows nothing about what was removed from the rest.
             self.decision.removed.clear();
         }
-        let own = self.schema.as_str().to_lowercase();
+        let (own, is_alone) = (self.own_schema().to_lowercase(), self.is_alone);
         self.decision.removed.retain(|record| {
             let schema = record.relation_schema.as_deref().unwrap_or_default().to_lowercase();
-            schema == own || schema.starts_with(&format!("{own}_"))
+            is_alone || schema == own || schema.starts_with(&format!("{own}_"))
         });
     }
 
@@ -372,7 +379,7 @@ impl Keeper {
                 continue;
             }
             let Some((schema, name)) = &definition.relation else { continue };
-            if schema.eq_ignore_ascii_case(self.schema.as_str()) && ledger::is_ledger(&name.to_lowercase()) {
+            if schema.eq_ignore_ascii_case(self.own_schema()) && ledger::is_ledger(&name.to_lowercase()) {
                 found.insert(definition.id.clone(), "ledger".to_owned());
             } else {
                 asked.insert((schema.clone(), name.clone()), definition.id.clone());

@@ -194,7 +194,9 @@ impl Rule {
 
     fn evaluate(&self, report: &Report, past: &Past) -> Alert {
         let find = |name: &str| report.figures.iter().find(|figure| figure.name == name);
-        let number = |name: &str| find(name).and_then(|figure| figure.value.as_ref()?.number());
+        // A figure that lacks environments is not the figure of all.
+        let whole = |name: &str| find(name).filter(|figure| figure.status != Status::InUse);
+        let number = |name: &str| whole(name).and_then(|figure| figure.value.as_ref()?.number());
         let value = number(&self.figure);
         let mut alert = Alert {
             name: self.name.clone(),

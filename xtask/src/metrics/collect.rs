@@ -14,13 +14,14 @@ use serde_json::Value as Json;
 
 use super::figures::{self, Facts, Latest, Log, Recovery, RunTotals};
 use super::model::{
-    Cost, Day, FailingTest, Group, Layer, Lifetime, Load, NodeStats, Relation, Report, Run, RunNode, Status,
-    Storage, Table, Window,
+    Cost, Day, FailingTest, Group, InUse, Layer, Lifetime, Load, NodeStats, Relation, Report, Run, RunNode,
+    Status, Storage, Table, Window,
 };
 use super::snowflake;
 use super::sql::{self, Templates};
 use crate::core::environment::{Name, REGISTRY};
 use crate::core::ledger;
+use crate::core::lock::{Holder, Lock};
 use crate::warehouse::{Row, Warehouse, quote};
 
 /// The table that makes a schema an environment.
@@ -52,11 +53,60 @@ pub(super) struct Found {
     ledgers: Vec<Name>,
     /// The tables of the registry; empty if there is no registry.
     pub(super) registry: BTreeSet<String>,
+    /// What keeps the environments from being built while they are read.
+    pub(super) locks: Vec<Lock>,
+    /// Environments that are left out, with who uses them.
+    pub(super) in_use: Vec<InUse>,
 }
 
 impl Found {
-    /// Queries what exists, in one call.
-    pub(super) fn read(warehouse: &mut dyn Warehouse, request: &Request<'_>) -> Result<Self> {
+    /// Queries what exists, in one call if the engine can do that.
+    pub(super) fn read(
+        warehouse: &mut dyn Warehouse,
+        request: &Request<'_>,
+        holder: &Holder,
+    ) -> Result<Self> {
+        let mut found = match warehouse.environments()? {
+            Some(names) => Self::of_files(warehouse, names, request, holder)?,
+            None => Self::of_schemas(warehouse, request)?,
+        };
+        found.environments.retain(|name| request.covers(name));
+        found.ledgers.retain(|name| request.covers(name));
+        if let (Some(name), true) = (request.schema, found.environments.is_empty()) {
+            if let Some(used) = found.in_use.first() {
+                bail!("{name} is in use: {}; try again when that has ended", used.by);
+            }
+            bail!(
+                "{name} is not an environment of {}: it has no ownership mark; `cargo xtask schema list` lists the environments, \
+                 `cargo xtask elt --schema {name}` makes it one",
+                warehouse.describe()
+            );
+        }
+        Ok(found)
+    }
+
+    /// If each environment has a database.
+    fn of_files(
+        warehouse: &mut dyn Warehouse,
+        mut names: Vec<Name>,
+        request: &Request<'_>,
+        holder: &Holder,
+    ) -> Result<Self> {
+        names.retain(|name| request.covers(name));
+        let gathering = warehouse.gather(&names, holder)?;
+        let of = |name: &Name| gathering.contents.get(name.as_str()).map(|of| of.relations.as_slice());
+        let is_marked = |name: &Name| of(name).is_some_and(|tables| tables.iter().any(|table| table == MARK));
+        let environments: Vec<Name> = names.into_iter().filter(is_marked).collect();
+        let whole = |name: &&Name| of(name).is_some_and(ledger::holds_ledger);
+        let ledgers = environments.iter().filter(whole).cloned().collect();
+        let registry = super::registry_tables(warehouse)?;
+        let in_use = |(environment, by): (String, String)| InUse { environment, by };
+        let in_use: Vec<InUse> = gathering.busy.into_iter().map(in_use).collect();
+        Ok(Self { environments, ledgers, registry, locks: gathering.locks, in_use })
+    }
+
+    /// If environments are schemas of one database.
+    fn of_schemas(warehouse: &mut dyn Warehouse, request: &Request<'_>) -> Result<Self> {
         #[derive(Deserialize)]
         struct Standing {
             schema_name: String,
@@ -77,14 +127,7 @@ impl Found {
         environments.retain(|name| request.covers(name));
         let whole = |name: &&Name| LEDGER.iter().all(|table| tables(name.as_str()).contains(*table));
         let ledgers = environments.iter().filter(whole).cloned().collect();
-        if let (Some(name), true) = (request.schema, environments.is_empty()) {
-            bail!(
-                "{name} is not an environment of {}: it has no ownership mark; `cargo xtask schema list` lists the environments, \
-                 `cargo xtask elt --schema {name}` makes it one",
-                warehouse.describe()
-            );
-        }
-        Ok(Self { registry: tables(REGISTRY), environments, ledgers })
+        Ok(Self { registry: tables(REGISTRY), environments, ledgers, locks: Vec::new(), in_use: Vec::new() })
     }
 }
 
@@ -106,7 +149,11 @@ pub(super) fn collect(
     scope: &str,
 ) -> Result<Report> {
     let before = request.window.previous()?;
-    let empty = found.environments.is_empty();
+    let empty = found.environments.is_empty().then_some(if found.in_use.is_empty() {
+        figures::NO_ENVIRONMENT
+    } else {
+        figures::ALL_IN_USE
+    });
     let mut read = if found.ledgers.is_empty() {
         Ledger::default()
     } else {
@@ -120,9 +167,9 @@ pub(super) fn collect(
     };
     let facts = Facts {
         absent: match (empty, begun(request.window.end, Some(&engine.log))) {
-            (true, _) => Some(figures::NO_ENVIRONMENT),
-            (false, false) => Some(NOT_BEGUN),
-            (false, true) => None,
+            (Some(why), _) => Some(why),
+            (None, false) => Some(NOT_BEGUN),
+            (None, true) => None,
         },
         log: Some(&engine.log),
         latest: &read.now,
@@ -133,7 +180,7 @@ pub(super) fn collect(
     let mut figures = figures::figures(&facts, request.window);
     let (nothing, unknown) = (no_cost(), unknown_storage());
     let earlier = Facts {
-        absent: (empty || !begun(before.end, engine.log_before.as_ref())).then_some(NOT_BEGUN),
+        absent: (empty.is_some() || !begun(before.end, engine.log_before.as_ref())).then_some(NOT_BEGUN),
         log: engine.log_before.as_ref(),
         latest: &read.before,
         storage: engine.storage_before.as_ref().unwrap_or(&unknown),
@@ -144,12 +191,13 @@ pub(super) fn collect(
     let log = engine.log;
     let days = log.daily(request.window);
     let table = |source: &'static str| Shape { empty, source };
-    Ok(Report {
+    let mut report = Report {
         version: 1,
         window: request.window,
         scope: scope.to_owned(),
         environment: request.schema.map(ToString::to_string),
         environments: found.environments.iter().map(ToString::to_string).collect(),
+        in_use: found.in_use.clone(),
         target: warehouse.target().to_owned(),
         generated_at: request.now,
         toolkit_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -173,25 +221,59 @@ pub(super) fn collect(
         cost: engine.cost,
         alerts: Vec::new(),
         history: Table { status: Status::NoData, source: String::new(), reason: None, rows: Vec::new() },
-    })
+    };
+    note_in_use(&mut report);
+    Ok(report)
+}
+
+/// Make known that a report lacks environments: its figures and rows are those of the others.
+fn note_in_use(report: &mut Report) {
+    if report.in_use.is_empty() || report.environments.is_empty() {
+        return;
+    }
+    let names: Vec<&str> = report.in_use.iter().map(|used| used.environment.as_str()).collect();
+    let why = format!("without {}, in use while this was read", names.join(", "));
+    for figure in report.figures.iter_mut().filter(|figure| figure.status == Status::Ok) {
+        (figure.status, figure.reason) = (Status::InUse, Some(why.clone()));
+    }
+    for groups in [&mut report.by_environment, &mut report.by_warehouse, &mut report.by_user] {
+        note(groups, &why);
+    }
+    for nodes in [&mut report.slowest_nodes, &mut report.failing_nodes] {
+        note(nodes, &why);
+    }
+    note(&mut report.daily, &why);
+    note(&mut report.storage, &why);
+    note(&mut report.relations, &why);
+    note(&mut report.failing_tests, &why);
+    note(&mut report.runs, &why);
+    note(&mut report.latest_run, &why);
+    note(&mut report.tests_by_layer, &why);
+    note(&mut report.lifetime, &why);
+}
+
+fn note<T>(table: &mut Table<T>, why: &str) {
+    if table.status == Status::Ok {
+        (table.status, table.reason) = (Status::InUse, Some(why.to_owned()));
+    }
 }
 
 /// Makes tables: rows with their source, or the reason why there are no rows.
 struct Shape {
-    /// There is no environment to read.
-    empty: bool,
+    /// Why there is no environment to read.
+    empty: Option<&'static str>,
     source: &'static str,
 }
 
 impl Shape {
     fn of<T>(&self, rows: Vec<T>, why_none: &str) -> Table<T> {
-        let reason = if self.empty { figures::NO_ENVIRONMENT } else { why_none };
-        let none = rows.is_empty() || self.empty;
+        let reason = self.empty.unwrap_or(why_none);
+        let none = rows.is_empty() || self.empty.is_some();
         Table {
             status: if none { Status::NoData } else { Status::Ok },
             source: self.source.to_owned(),
             reason: none.then(|| reason.to_owned()),
-            rows: if self.empty { Vec::new() } else { rows },
+            rows: if self.empty.is_some() { Vec::new() } else { rows },
         }
     }
 }
@@ -224,9 +306,13 @@ fn read_ledger(
     found: &Found,
     before: Window,
 ) -> Result<Ledger> {
-    let names: Vec<&str> = found.ledgers.iter().map(Name::as_str).collect();
-    let missing = ledger::missing(warehouse, &names)?;
-    let templates = Templates::new(warehouse, &found.ledgers, &missing, request.now);
+    let templates = if warehouse.gathered() {
+        Templates::gathered(warehouse, request.now)
+    } else {
+        let names: Vec<&str> = found.ledgers.iter().map(Name::as_str).collect();
+        let missing = ledger::missing(warehouse, &names)?;
+        Templates::new(warehouse, &found.ledgers, &missing, request.now)
+    };
     let window = request.window;
     let engine_keeps_log = sql::is_snowflake(warehouse);
     let (log_now, log_before): (&[&str], &[&str]) =
@@ -422,7 +508,7 @@ fn log(rows: Vec<LoadRow>) -> Log {
 }
 
 /// The bytes of each environment, as its latest run measured them.
-fn storage(relations: &[Relation], empty: bool) -> Table<Storage> {
+fn storage(relations: &[Relation], empty: Option<&'static str>) -> Table<Storage> {
     let environments: BTreeSet<&str> =
         relations.iter().map(|relation| relation.environment.as_str()).collect();
     let of = |environment: &str| {
@@ -473,7 +559,7 @@ fn engine(
             warehouse_cost,
         });
     }
-    let empty = names.is_empty();
+    let empty = names.is_empty().then_some(figures::NO_ENVIRONMENT);
     let (log, log_before) = read.logs.take().unwrap_or((Log::new(LEDGER_QUERIES), Log::new(LEDGER_QUERIES)));
     Ok(Engine {
         log,
@@ -486,7 +572,7 @@ fn engine(
 }
 
 /// A table of the query log, which may be known only in part.
-fn of_log<T>(log: &Log, empty: bool, rows: Vec<T>) -> Table<T> {
+fn of_log<T>(log: &Log, empty: Option<&'static str>, rows: Vec<T>) -> Table<T> {
     let table = Shape { empty, source: log.source }.of(rows, "no query ran in the window");
     if log.status == Status::Ok || table.rows.is_empty() {
         return table;

@@ -10,6 +10,9 @@ use super::model::{
 };
 use super::snowflake;
 
+/// Why there is nothing to read while every environment is in use.
+pub(super) const ALL_IN_USE: &str = "every environment is in use; try again when that has ended";
+
 pub(super) const NO_ENVIRONMENT: &str = "no environment has a ledger yet; `cargo xtask elt` makes one";
 
 /// The query log of a window, counted.

@@ -281,6 +281,7 @@ fn headline(
     let qualified = match figure.status {
         Status::Truncated => format!("at least, {note}"),
         Status::Delayed => format!("{note}; the newest part is missing"),
+        Status::InUse => format!("{note}; without environments that are in use"),
         _ => note.to_owned(),
     };
     Card::new(label, words.parts(value, unit))
@@ -314,6 +315,7 @@ fn reason(figure: &model::Figure) -> String {
         Status::NoData => "There is no data for it yet",
         Status::Truncated => "The source truncated its answer",
         Status::Delayed => "The source has not caught up yet",
+        Status::InUse => "Environments that are in use could not be read",
         Status::Ok => "Not known",
     };
     figure.reason.clone().unwrap_or_else(|| format!("{why} ({}).", figure.source))

@@ -22,6 +22,9 @@ pub(crate) struct Report {
     pub(crate) environment: Option<String>,
     /// The environments that were read.
     pub(crate) environments: Vec<String>,
+    /// Those that are left out because they are in use.
+    #[serde(default)]
+    pub(crate) in_use: Vec<InUse>,
     /// `local` or `snowflake`.
     pub(crate) target: String,
     #[serde(with = "super::utc")]
@@ -56,6 +59,14 @@ pub(crate) struct Report {
     pub(crate) history: Table<Point>,
 }
 
+/// An environment that could not be read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct InUse {
+    pub(crate) environment: String,
+    /// The run or process that uses it.
+    pub(crate) by: String,
+}
+
 /// `[start, end)` in UTC. It begins at a midnight, so that its first day is whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Window {
@@ -82,6 +93,8 @@ pub(crate) enum Status {
     Delayed,
     /// It could be read, and there is nothing in it.
     NoData,
+    /// Environments of the scope are in use and could not be read: what is known lacks them.
+    InUse,
 }
 
 impl Status {
@@ -93,6 +106,7 @@ impl Status {
             Self::NotSupported => "not_supported",
             Self::Delayed => "delayed",
             Self::NoData => "no_data",
+            Self::InUse => "in_use",
         }
     }
 }

@@ -122,8 +122,9 @@ fn of_environment(
     let is_snowflake = sql::is_snowflake(warehouse);
     // DuckDB has one catalogue of all databases, Snowflake one in each.
     let prefix = if is_snowflake { format!("{}.", quote(&database)) } else { String::new() };
+    warehouse.focus(name);
     let information_schema = format!("{prefix}information_schema");
-    let schema = literal(&name.as_str().to_lowercase());
+    let schema = literal(&warehouse.own_schema(name).to_lowercase());
     let statement = sql::render(COLUMNS, context! { information_schema, schema })?;
     for column in warehouse::records::<Column>(warehouse, &statement)? {
         columns.entry(column.relation_name.clone()).or_default().push(column);
@@ -158,8 +159,8 @@ fn artifacts(repo: &Repo, name: &Name, nodes: &[Node]) -> Result<Option<Artifact
 /// The engine and where it is, as OpenLineage names data sources.
 fn dataset_namespace(place: &Place) -> String {
     match place {
-        Place::Local { database } => {
-            let path = std::path::absolute(database).unwrap_or_else(|_| database.clone());
+        Place::Local { layout, .. } => {
+            let path = std::path::absolute(layout.path()).unwrap_or_else(|_| layout.path().to_path_buf());
             format!("duckdb://{}", forward(&path))
         }
         Place::Snowflake { login, .. } => format!("snowflake://{}", account(&login.account)),

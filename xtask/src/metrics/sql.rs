@@ -8,7 +8,7 @@ use jiff::civil::DateTime;
 use minijinja::{Environment, UndefinedBehavior, context};
 
 use super::model::Window;
-use crate::core::environment::{Name, REGISTRY};
+use crate::core::environment::{GATHERED, Name, REGISTRY};
 use crate::core::ledger::Missing;
 use crate::warehouse::{Table, Warehouse, literal};
 
@@ -100,9 +100,27 @@ impl Templates {
                 queries => table(name, "ledger_queries"),
                 relations => table(name, "ledger_relations"),
                 literal => literal(name.as_str()),
+                same_nodes => "",
+                same_relations => "",
             }
         };
         Self { dialect: dialect(warehouse), schemas: environments.iter().map(schema).collect(), now }
+    }
+
+    /// Of ledgers that were brought together: the name of a row's environment is in its column `schema_name`, or in
+    /// `of_environment` if the ledger's table has none.
+    pub(super) fn gathered(warehouse: &dyn Warehouse, now: DateTime) -> Self {
+        let table = |table: &'static str| warehouse.qualified(&Table::new(GATHERED, table));
+        let all = context! {
+            runs => table("ledger_runs"),
+            nodes => table("ledger_nodes"),
+            queries => table("ledger_queries"),
+            relations => table("ledger_relations"),
+            literal => "schema_name",
+            same_nodes => "and nodes.of_environment = runs.schema_name",
+            same_relations => "and relations.of_environment = runs.schema_name",
+        };
+        Self { dialect: dialect(warehouse), schemas: vec![all], now }
     }
 
     /// A statement over the ledgers of all environments, about `window`.

@@ -102,7 +102,7 @@ impl Args {
         let opened = self.target.open(repo, None, "schema gc")?;
         interrupt::listen()?;
         let mut warehouse = opened.warehouse();
-        let examined = self.examine(warehouse.as_mut(), &lifetime)?;
+        let examined = self.examine(warehouse.as_mut(), &lifetime, None)?;
         let mut change = notes(warehouse.as_ref(), &examined)?;
         change.extend(warehouse.sweep()?);
         let dry_run = self.dry_run || !(self.yes || context::on_actions());
@@ -123,8 +123,14 @@ impl Args {
         Ok(Outcome::Clean)
     }
 
-    fn examine(&self, warehouse: &mut dyn Warehouse, lifetime: &Lifetime) -> Result<Examined> {
-        let environments = listed(warehouse)?;
+    /// The caller holds the lock of `held`.
+    fn examine(
+        &self,
+        warehouse: &mut dyn Warehouse,
+        lifetime: &Lifetime,
+        held: Option<&Name>,
+    ) -> Result<Examined> {
+        let environments = listed(warehouse, &Holder::of_all("schema gc"), held)?;
         let noted = ledger::condemned(warehouse)?;
         let mut closed: BTreeSet<u64> = self.closed_issues.iter().copied().collect();
         if self.ask_github {
@@ -148,12 +154,13 @@ impl Args {
         for name in examined.doomed()? {
             interrupt::check()?;
             // A build may have been running until now: decide again once we hold the lock.
-            let _lock = opened.lock(&name, &Holder::this("schema gc", &name, None), self.target.wait())?;
-            if self.examine(warehouse.as_mut(), lifetime)?.doomed()?.contains(&name) {
+            let mut lock = opened.lock(&name, &Holder::this("schema gc", &name, None), self.target.wait())?;
+            if self.examine(warehouse.as_mut(), lifetime, Some(&name))?.doomed()?.contains(&name) {
                 let change = dropping(warehouse.as_mut(), &name)?;
                 warehouse.apply(&change)?;
                 dropped += 1;
                 opened.remove_files(&name)?;
+                lock.remove_after_use(opened);
                 tracing::info!("dropped {name}");
             }
         }
@@ -236,6 +243,9 @@ fn unneeded(
     let Some(days) = lifetime.days(kind) else {
         return Err(format!("{} environments are never dropped", kind.label()));
     };
+    if let Some(by) = &environment.in_use {
+        return Err(format!("in use: {by}"));
+    }
     if !environment.exists {
         return Ok("its schema is gone, only the registry knows it".to_owned());
     }
@@ -332,7 +342,8 @@ mod tests {
             },
             exists: true,
             droppable: true,
-            relations: 0,
+            in_use: None,
+            relations: Some(0),
             last_run: last_run.map(|text| LastRun {
                 last_run_id: "r".into(),
                 last_run_at: at(text),

@@ -7,152 +7,99 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 
+use self::layout::{MAIN, named};
+use self::program::{Access, Open, call};
 use super::{
-    Columns, Contents, Relation, Row, Statement, Table, Warehouse, as_comments, columns, literal, quote,
+    Columns, Contents, Gathering, Relation, Row, Statement, Surveyed, Table, Warehouse, as_comments, columns,
+    literal, quote,
 };
-use crate::core::environment::{Droppable, Name, REGISTRY};
-use crate::core::ledger::{MARK, tables};
-use crate::core::{context, lock};
-use crate::system::dialogue;
+use crate::core::environment::{Droppable, GATHERED, Name, REGISTRY};
+use crate::core::ledger::tables;
+use crate::core::lock::Holder;
 
 mod copy;
+mod files;
+mod gather;
+mod layout;
+mod look;
+mod program;
+mod split;
+mod views;
+
+pub(crate) use self::layout::Layout;
+pub(crate) use self::program::is_disk_full;
+pub(crate) use self::split::{Found, found, split as split_file};
 
 const LEDGER: &str = include_str!("../../../sql/duckdb/ledger.sql");
 const REGISTRY_TABLES: &str = include_str!("../../../sql/duckdb/registry.sql");
 
-/// How long another program may hold the file before we give up. Our own runs queue on a lock of
-/// their own, so what is met here is a user's shell or a dbt process that is just going away.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// How long one call may take before the engine is stopped, in seconds: more than any statement of ours
-/// needs, so what lasts longer hangs.
-const TIME_LIMIT: &str = "XTASK_DUCKDB_TIMEOUT";
-const USUAL_LIMIT: u64 = 1800;
-
 pub(crate) struct DuckDb {
     program: PathBuf,
-    file: PathBuf,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Access {
-    Read,
-    Write,
+    layout: Layout,
+    /// The environment that statements are about, if they name no other.
+    focus: Option<Name>,
+    gathered: Option<gather::Gathered>,
 }
 
 impl DuckDb {
-    /// The database in `file`, driven by the `duckdb` program at `program`. Nothing is opened yet.
+    /// The one database in `file`, driven by the `duckdb` program at `program`. Nothing is opened yet.
     pub(crate) fn new(program: &Path, file: &Path) -> Self {
-        Self { program: program.to_path_buf(), file: file.to_path_buf() }
+        Self::laid_out(program, Layout::Shared(file.to_path_buf()), None)
     }
 
-    /// The rows of every statement of `sql` that is a query.
-    fn call(&self, sql: &str, access: Access) -> Result<Vec<Vec<Row>>> {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            match self.call_once(sql, access)? {
-                Ok(results) => return Ok(results),
-                Err(message) if is_locked(&message) && Instant::now() < deadline => {
-                    std::thread::sleep(Duration::from_millis(100));
-                }
-                Err(message) => bail!(self.explain(&message)),
-            }
-        }
+    /// The databases of `layout`. Statements that name no database are about `focus`.
+    pub(crate) fn laid_out(program: &Path, layout: Layout, focus: Option<Name>) -> Self {
+        Self { program: program.to_path_buf(), layout, focus, gathered: None }
     }
 
-    /// `Err` is what the engine had to say; the outer one is that it could not be asked.
-    fn call_once(&self, sql: &str, access: Access) -> Result<Result<Vec<Vec<Row>>, String>> {
-        let mut command = Command::new(&self.program);
-        // No start-up file: a user's `.duckdbrc` must not change what a statement means.
-        command.args(["-no-init", "-batch", "-bail", "-json"]);
-        if access == Access::Read {
-            command.arg("-readonly");
+    /// What a statement needs to be open to be read; `None` if there is nothing to read.
+    fn opened_by(&self, sql: &str) -> Option<Open> {
+        if let Layout::Shared(file) = &self.layout {
+            // A file that is not there has no rows, and a read-only engine could not make it.
+            return file.exists().then(|| Open::file(file, Access::Read));
         }
-        let output = dialogue::hold(command.arg(&self.file), sql.as_bytes().to_vec(), time_limit()?)
-            .with_context(|| {
-                format!("failed to use {}; {TIME_LIMIT} sets the limit in seconds", self.file.display())
-            })?;
-        if !output.status.success() {
-            let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            return Ok(Err(if message.is_empty() {
-                format!("duckdb ended with {}", output.status)
-            } else {
-                message
-            }));
+        let focus = self.focus.as_ref().map(Name::to_string);
+        let mut names: Vec<String> = named(sql).into_iter().collect();
+        if let (Some(gathered), true) = (&self.gathered, names.iter().any(|name| name == GATHERED)) {
+            return Some(Open::file(gathered.file(), Access::Read));
         }
-        let results = serde_json::Deserializer::from_slice(&output.stdout)
-            .into_iter::<Vec<Row>>()
-            .collect::<Result<_, _>>()
-            .with_context(|| {
-                let said = String::from_utf8_lossy(&output.stdout);
-                format!("failed to read duckdb's JSON: {}", said.chars().take(300).collect::<String>())
-            })?;
-        Ok(Ok(results))
-    }
-
-    /// The schemas of an environment: that of its name, and those whose names go on with `_`, as dbt names custom
-    /// schemas. A schema with a mark is an environment, whatever its name begins with. That of the name, which holds
-    /// the mark, is the last.
-    fn schemas_of(&mut self, name: &Name) -> Result<Vec<String>> {
-        let rows = self.query(&format!(
-            "select s.schema_name, t.table_name is not null as is_marked from duckdb_schemas() as s
-             left join duckdb_tables() as t on s.database_name = t.database_name
-                 and s.schema_name = t.schema_name and t.table_name = {}
-             where s.database_name = current_database() order by s.schema_name desc",
-            literal(MARK)
-        ))?;
-        let text = |row: &Row| row.get("schema_name").and_then(|v| v.as_str()).unwrap_or_default().to_owned();
-        let is_marked = |row: &&Row| row.get("is_marked").and_then(serde_json::Value::as_bool) == Some(true);
-        let mut known: Vec<String> = rows.iter().filter(is_marked).map(text).collect();
-        known.push(name.to_string());
-        let known: Vec<&str> = known.iter().map(String::as_str).collect();
-        Ok(rows.iter().map(text).filter(|schema| owner(schema, &known) == name.as_str()).collect())
-    }
-
-    /// Who keeps the file from being opened, and what to do: the process that the engine names, which is not
-    /// always the one that holds our own lock.
-    fn blocked_by(&self, message: &str) -> String {
-        let pid = holder_in(message);
-        match lock::holder(&self.file) {
-            Some(ours) if pid.is_none_or(|pid| pid == ours.pid || is_below(pid, ours.pid)) => {
-                format!("{} is writing to it; try again when that has ended", ours.describe())
-            }
-            _ => match pid {
-                Some(pid) => {
-                    format!("{} has the file open; close it and try again", lock::describe_process(pid))
-                }
-                None => "another program has the file open; close it and try again".to_owned(),
-            },
+        if names.is_empty() {
+            names.extend(focus.clone());
         }
-    }
-
-    /// The engine's message with what to do about it.
-    fn explain(&self, message: &str) -> String {
-        let file = self.file.display();
-        if is_locked(message) {
-            return format!("failed to open {file}: {}\n{message}", self.blocked_by(message));
+        let mut found: Vec<(String, PathBuf)> = names
+            .into_iter()
+            .map(|name| (self.layout.file(&name), name))
+            .filter(|(file, _)| file.exists())
+            .map(|(file, name)| (name, file))
+            .collect();
+        if found.is_empty() {
+            return None;
         }
-        if is_damaged(message) {
-            return format!(
-                "failed to open {file}: it is damaged or was not made by DuckDB; move it away (its .wal file too) and \
-                 build again with `cargo xtask elt`, or put a copy of it back\n{message}"
-            );
-        }
-        let advice = if is_disk_full(message) {
-            "the disk is full; free some space and try again"
-        } else if is_corrupt(message) {
-            "the file is damaged or not a DuckDB database; move it away (mv FILE FILE.bad) and build the environment again"
-        } else if message.contains("Permission denied") || message.contains("Read-only file system") {
-            "the file or its folder is not writable; set DBT_DUCKDB_PATH to a place that is"
-        } else {
-            return format!("duckdb refused a statement on {file}\n{message}");
+        // The main one gives its name to what names no database.
+        let main = match found.iter().position(|(name, _)| Some(name) == focus.as_ref()) {
+            Some(at) => Some(found.remove(at).1),
+            None if found.len() == 1 => found.pop().map(|(_, file)| file),
+            None => None,
         };
-        format!("failed to use {file}: {advice}\n{message}")
+        Some(Open { main, attached: found, access: Access::Read, writes_attached: false })
+    }
+
+    /// The rows of one query about an environment, whose file is the main one.
+    fn at(&self, name: &str, sql: &str) -> Result<Vec<Row>> {
+        let file = self.layout.file(name);
+        if !file.exists() {
+            return Ok(Vec::new());
+        }
+        Ok(call(&self.program, &Open::file(&file, Access::Read), sql)?.pop().unwrap_or_default())
+    }
+
+    /// The environments of `names` that have a file, as many at once as one call takes, each with its file.
+    fn files<'a>(&self, names: &[&'a str]) -> Vec<(&'a str, PathBuf)> {
+        let file = |name: &&'a str| (*name, self.layout.file(name));
+        names.iter().map(file).filter(|(_, file)| file.exists()).collect()
     }
 }
 
@@ -162,11 +109,14 @@ impl Warehouse for DuckDb {
     }
 
     fn describe(&self) -> String {
-        format!("DuckDB file {}", self.file.display())
+        match &self.layout {
+            Layout::Shared(file) => format!("DuckDB file {}", file.display()),
+            Layout::Folder(folder) => format!("DuckDB files in {}", folder.display()),
+        }
     }
 
     fn database(&self) -> String {
-        self.file.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+        self.layout.database()
     }
 
     fn keeps_comments(&self) -> bool {
@@ -174,7 +124,27 @@ impl Warehouse for DuckDb {
     }
 
     fn qualified(&self, table: &Table) -> String {
-        qualified(table)
+        let (schema, name) = (quote(&table.schema), quote(table.name));
+        match &self.layout {
+            Layout::Shared(_) => format!("{schema}.{name}"),
+            Layout::Folder(_) => format!("{schema}.{}.{name}", quote(MAIN)),
+        }
+    }
+
+    fn is_alone(&self) -> bool {
+        matches!(self.layout, Layout::Folder(_))
+    }
+
+    fn database_of(&self, name: &Name) -> String {
+        self.layout.catalog(name)
+    }
+
+    fn focus(&mut self, name: &Name) {
+        self.focus = Some(name.clone());
+    }
+
+    fn own_schema(&self, name: &Name) -> String {
+        self.layout.schema(name).to_owned()
     }
 
     fn column(&self, name: &str) -> String {
@@ -190,6 +160,7 @@ impl Warehouse for DuckDb {
     }
 
     fn columns(&mut self, schemas: &[&str]) -> Result<Columns> {
+        let Layout::Shared(_) = self.layout else { return look::columns_of_files(self, schemas) };
         let wanted: Vec<String> = schemas.iter().map(|schema| literal(schema)).collect();
         let sql = format!(
             "select schema_name, table_name, column_name from duckdb_columns()
@@ -205,10 +176,16 @@ impl Warehouse for DuckDb {
             Statement::Sql(sql) => format!("{sql};"),
             Statement::Insert { table, rows } => format!(
                 "insert into {} by name; -- {} row(s) as data{}",
-                qualified(table),
+                self.qualified(table),
                 rows.len(),
                 as_comments(rows)
             ),
+            Statement::Copy { base, name } => format!(
+                "-- copy {} to {}",
+                self.layout.file(base.as_str()).display(),
+                self.layout.file(name.as_str()).display()
+            ),
+            Statement::Remove(name) => format!("-- remove {}", self.layout.file(name.as_str()).display()),
         };
         change.iter().map(show).collect()
     }
@@ -217,38 +194,24 @@ impl Warehouse for DuckDb {
         if change.is_empty() {
             return Ok(());
         }
-        // Held until the engine has read them.
-        let mut files = Vec::new();
-        let mut script = String::from("begin;\n");
-        for statement in change {
-            match statement {
-                Statement::Sql(sql) => script.push_str(sql),
-                Statement::Insert { rows, .. } if rows.is_empty() => continue,
-                Statement::Insert { table, rows } => {
-                    let file = rows_file(rows)?;
-                    script.push_str(&insert_from(file.path(), table, &rows[0]));
-                    files.push(file);
-                }
+        match &self.layout {
+            Layout::Shared(file) => {
+                let (script, _held) = self.transaction(change)?;
+                call(&self.program, &Open::file(file, Access::Write), &script).map(drop)
             }
-            script.push_str(";\n");
+            Layout::Folder(_) => files::apply(self, change),
         }
-        script.push_str("commit;\n");
-        self.call(&script, Access::Write).map(drop)
     }
 
     fn query(&mut self, sql: &str) -> Result<Vec<Row>> {
-        // A file that is not there has no rows, and a read-only engine could not make it.
-        if !self.file.exists() {
-            return Ok(Vec::new());
-        }
-        Ok(self.call(sql, Access::Read)?.pop().unwrap_or_default())
+        let Some(open) = self.opened_by(sql) else { return Ok(Vec::new()) };
+        Ok(call(&self.program, &open, sql)?.pop().unwrap_or_default())
     }
 
     fn query_many(&mut self, statements: &[String]) -> Result<Vec<Vec<Row>>> {
-        if !self.file.exists() {
-            return Ok(vec![Vec::new(); statements.len()]);
-        }
-        let results = self.call(&statements.join(";\n"), Access::Read)?;
+        let sql = statements.join(";\n");
+        let Some(open) = self.opened_by(&sql) else { return Ok(vec![Vec::new(); statements.len()]) };
+        let results = call(&self.program, &open, &sql)?;
         ensure!(
             results.len() == statements.len(),
             "duckdb gave {} results for {} queries",
@@ -258,71 +221,57 @@ impl Warehouse for DuckDb {
         Ok(results)
     }
 
-    fn contents(&mut self, schemas: &[&str]) -> Result<BTreeMap<String, Contents>> {
-        let wanted: Vec<String> = schemas.iter().map(|schema| literal(schema)).collect();
-        let sql = format!(
-            "select s.schema_name, relation.name from duckdb_schemas() as s
-             left join (
-                 select schema_name, table_name as name from duckdb_tables() where database_name = current_database()
-                 union all
-                 select schema_name, view_name from duckdb_views() where database_name = current_database()
-             ) as relation on s.schema_name = relation.schema_name
-             where s.database_name = current_database() and s.schema_name in ({})
-             order by 1, 2",
-            wanted.join(", ")
-        );
-        let mut all: BTreeMap<String, Contents> = BTreeMap::new();
-        for row in self.query(&sql)? {
-            let text = |key: &str| Some(row.get(key)?.as_str()?.to_owned());
-            let contents = all.entry(text("schema_name").unwrap_or_default()).or_default();
-            contents.relations.extend(text("name"));
+    fn environments(&mut self) -> Result<Option<Vec<Name>>> {
+        match self.layout {
+            Layout::Shared(_) => Ok(None),
+            Layout::Folder(_) => self.layout.environments().map(Some),
         }
-        Ok(all)
+    }
+
+    fn hold(&mut self, names: &[Name], holder: &Holder) -> Result<Gathering> {
+        let Layout::Folder(_) = self.layout else { return Ok(Gathering::default()) };
+        let names: Vec<&str> = names.iter().map(Name::as_str).collect();
+        gather::hold(self, &names, holder, gather::MOMENT)
+    }
+
+    fn gather(&mut self, names: &[Name], holder: &Holder) -> Result<Gathering> {
+        let (gathering, gathered) = gather::gather(self, names, holder)?;
+        self.gathered = gathered;
+        Ok(gathering)
+    }
+
+    fn gathered(&self) -> bool {
+        self.gathered.is_some()
+    }
+
+    fn contents(&mut self, schemas: &[&str]) -> Result<BTreeMap<String, Contents>> {
+        let Layout::Shared(_) = self.layout else { return look::contents(self, schemas) };
+        self.schemas(None, schemas)
+    }
+
+    fn built(&mut self, name: &Name, schemas: &[&str]) -> Result<BTreeMap<String, Contents>> {
+        self.schemas(Some(name), schemas)
     }
 
     fn measure(&mut self, schema: &Name) -> Result<Vec<Relation>> {
-        let wanted: Vec<String> = self.schemas_of(schema)?.iter().map(|schema| literal(schema)).collect();
-        if wanted.is_empty() {
-            return Ok(Vec::new());
-        }
-        let of = format!("database_name = current_database() and schema_name in ({})", wanted.join(", "));
-        let rows = self.query(&format!(
-            "select schema_name, table_name as name, false as is_view from duckdb_tables() where {of}
-             union all
-             select schema_name, view_name, true from duckdb_views() where {of}
-             order by schema_name, name"
-        ))?;
-        let mut relations = Vec::new();
-        let mut questions = Vec::new();
-        for row in &rows {
-            let text = |key: &str| row.get(key).and_then(|value| value.as_str()).unwrap_or_default();
-            let (place, name) = (text("schema_name"), text("name"));
-            let shown = if place == schema.as_str() { name.to_owned() } else { format!("{place}.{name}") };
-            let is_view = row.get("is_view").and_then(serde_json::Value::as_bool) == Some(true);
-            if !is_view {
-                questions.push(measure_table(&shown, &format!("{}.{}", quote(place), quote(name))));
-            }
-            relations.push(Relation { name: shown, is_view, rows: None, bytes: None });
-        }
-        if questions.is_empty() {
-            return Ok(relations);
-        }
-        for row in self.query(&questions.join("\nunion all\n"))? {
-            let name = row.get("name").and_then(|v| v.as_str()).unwrap_or_default();
-            if let Some(relation) = relations.iter_mut().find(|r| r.name == name) {
-                relation.rows = row.get("row_count").and_then(serde_json::Value::as_i64);
-                relation.bytes = row.get("bytes").and_then(serde_json::Value::as_i64);
-            }
-        }
-        Ok(relations)
+        let names = [schema.as_str()];
+        Ok(look::measure(self, &names)?.remove(schema.as_str()).unwrap_or_default())
+    }
+
+    fn survey(&mut self, schemas: &[Name]) -> Result<BTreeMap<String, Surveyed>> {
+        let names: Vec<&str> = schemas.iter().map(Name::as_str).collect();
+        let contents = self.contents(&names)?;
+        let found: Vec<&str> = contents.keys().map(String::as_str).collect();
+        let mut measured = look::measure(self, &found)?;
+        let of = |(name, contents): (String, Contents)| {
+            let relations = measured.remove(&name).unwrap_or_default();
+            (name, Surveyed { contents, relations })
+        };
+        Ok(contents.into_iter().map(of).collect())
     }
 
     fn provision(&self, schema: &Name) -> Vec<Statement> {
-        vec![
-            Statement::sql(format!("create schema if not exists {}", quote(schema.as_str()))),
-            Statement::sql(format!("set schema = {}", literal(schema.as_str()))),
-            Statement::sql(LEDGER.trim_end().trim_end_matches(';')),
-        ]
+        self.made(schema.as_str(), LEDGER)
     }
 
     /// The engine makes all tables in one call, so there is nothing to put off.
@@ -331,6 +280,10 @@ impl Warehouse for DuckDb {
     }
 
     fn copy(&mut self, base: &Name, schema: &Name) -> Result<Option<Vec<Statement>>> {
+        if let Layout::Folder(_) = self.layout {
+            let is_there = self.layout.file(base.as_str()).exists();
+            return Ok(is_there.then(|| vec![Statement::Copy { base: base.clone(), name: schema.clone() }]));
+        }
         if self.relation_names(base.as_str())?.is_none() {
             return Ok(None);
         }
@@ -348,87 +301,86 @@ impl Warehouse for DuckDb {
     }
 
     fn drop_schemas(&mut self, doomed: &Droppable) -> Result<Vec<Statement>> {
+        if let Layout::Folder(_) = self.layout {
+            return Ok(vec![Statement::Remove(doomed.name().clone())]);
+        }
         let drop = |schema: &String| Statement::sql(format!("drop schema {} cascade", quote(schema)));
-        Ok(self.schemas_of(doomed.name())?.iter().map(drop).collect())
+        Ok(look::schemas_of(self, doomed.name())?.iter().map(drop).collect())
     }
 
     fn provision_registry(&self) -> Vec<Statement> {
-        vec![
-            Statement::sql(format!("create schema if not exists {}", quote(REGISTRY))),
-            Statement::sql(format!("set schema = {}", literal(REGISTRY))),
-            Statement::sql(REGISTRY_TABLES.trim_end().trim_end_matches(';')),
-        ]
+        self.made(REGISTRY, REGISTRY_TABLES)
     }
 }
 
-fn time_limit() -> Result<Duration> {
-    Ok(Duration::from_secs(context::seconds(TIME_LIMIT)?.unwrap_or(USUAL_LIMIT)))
-}
+impl DuckDb {
+    /// The statements that make the tables of `sql` for an environment or the registry.
+    fn made(&self, database: &str, sql: &str) -> Vec<Statement> {
+        let sql = sql.trim_end().trim_end_matches(';');
+        match self.layout {
+            Layout::Shared(_) => vec![
+                Statement::sql(format!("create schema if not exists {}", quote(database))),
+                Statement::sql(format!("set schema = {}", literal(database))),
+                Statement::sql(sql),
+            ],
+            Layout::Folder(_) => {
+                let table = format!("create table if not exists {}.{}.", quote(database), quote(MAIN));
+                vec![Statement::sql(sql.replace("create table if not exists ", &table))]
+            }
+        }
+    }
 
-fn qualified(table: &Table) -> String {
-    format!("{}.{}", quote(&table.schema), quote(table.name))
-}
+    /// `change` as one transaction, with the files of its rows, which are needed until the engine has read them.
+    fn transaction<'a>(
+        &self,
+        change: impl IntoIterator<Item = &'a Statement>,
+    ) -> Result<(String, Vec<tempfile::NamedTempFile>)> {
+        let mut files = Vec::new();
+        let mut script = String::from("begin;\n");
+        for statement in change {
+            match statement {
+                Statement::Sql(sql) => script.push_str(sql),
+                Statement::Insert { rows, .. } if rows.is_empty() => continue,
+                Statement::Insert { table, rows } => {
+                    let file = rows_file(rows)?;
+                    script.push_str(&insert_from(file.path(), &self.qualified(table), &rows[0]));
+                    files.push(file);
+                }
+                // Whole files are no part of a transaction.
+                Statement::Copy { .. } | Statement::Remove(_) => continue,
+            }
+            script.push_str(";\n");
+        }
+        script.push_str("commit;\n");
+        Ok((script, files))
+    }
 
-/// Whether an engine's message says that there is no room left to write.
-pub(crate) fn is_disk_full(message: &str) -> bool {
-    message.contains("No space left on device") || message.contains("Disk quota exceeded")
-}
-
-fn is_corrupt(message: &str) -> bool {
-    ["not a valid DuckDB database", "Serialization Error", "Corrupt database", "checksum"]
-        .iter()
-        .any(|part| message.contains(part))
-}
-
-fn is_locked(message: &str) -> bool {
-    message.contains("Could not set lock on file")
-}
-
-fn is_damaged(message: &str) -> bool {
-    [
-        "not a valid DuckDB database file",
-        "The file is not a valid",
-        "Corrupt database file",
-        "Failure while replaying WAL",
-        "database file is corrupt",
-    ]
-    .iter()
-    .any(|words| message.contains(words))
-}
-
-/// The process that the engine names as the one that holds the file: `(PID 12)`.
-fn holder_in(message: &str) -> Option<u32> {
-    let rest = &message[message.find("(PID ")? + 5..];
-    rest.split(')').next()?.trim().parse().ok()
-}
-
-/// Whether a process was started by `ancestor`, directly or not; unknown counts as no.
-fn is_below(pid: u32, ancestor: u32) -> bool {
-    let parent = |pid: u32| -> Option<u32> {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name in brackets may hold spaces and brackets.
-        stat.rsplit(')').next()?.split_whitespace().nth(1)?.parse().ok()
-    };
-    std::iter::successors(parent(pid), |pid| parent(*pid)).take(32).any(|pid| pid == ancestor)
-}
-
-/// Count a table's rows, and the blocks of the file that hold it: blocks are what it costs on disk.
-fn measure_table(name: &str, relation: &str) -> String {
-    format!(
-        "select {name} as name, (select count(*) from {relation}) as row_count,
-             (select count(distinct block_id) * (select any_value(block_size) from pragma_database_size())
-              from pragma_storage_info({text}) where block_id >= 0) as bytes",
-        name = literal(name),
-        text = literal(relation),
-    )
-}
-
-/// The environment of `names` that a schema belongs to: the longest that it begins with.
-fn owner<'a>(schema: &'a str, names: &[&'a str]) -> &'a str {
-    let fits = |name: &&&str| {
-        schema.strip_prefix(**name).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
-    };
-    names.iter().filter(fits).max_by_key(|name| name.len()).copied().unwrap_or(schema)
+    /// Those of the `schemas` of one database that exist: of the environment's, or of the one for all.
+    fn schemas(&mut self, name: Option<&Name>, schemas: &[&str]) -> Result<BTreeMap<String, Contents>> {
+        let wanted: Vec<String> = schemas.iter().map(|schema| literal(schema)).collect();
+        let sql = format!(
+            "select s.schema_name, relation.name from duckdb_schemas() as s
+             left join (
+                 select schema_name, table_name as name from duckdb_tables() where database_name = current_database()
+                 union all
+                 select schema_name, view_name from duckdb_views() where database_name = current_database()
+             ) as relation on s.schema_name = relation.schema_name
+             where s.database_name = current_database() and s.schema_name in ({})
+             order by 1, 2",
+            wanted.join(", ")
+        );
+        let mut all: BTreeMap<String, Contents> = BTreeMap::new();
+        let rows = match name {
+            Some(name) => self.at(name.as_str(), &sql)?,
+            None => self.query(&sql)?,
+        };
+        for row in rows {
+            let text = |key: &str| Some(row.get(key)?.as_str()?.to_owned());
+            let contents = all.entry(text("schema_name").unwrap_or_default()).or_default();
+            contents.relations.extend(text("name"));
+        }
+        Ok(all)
+    }
 }
 
 fn rows_file(rows: &[Row]) -> Result<tempfile::NamedTempFile> {
@@ -445,11 +397,11 @@ fn rows_file(rows: &[Row]) -> Result<tempfile::NamedTempFile> {
 }
 
 /// Every column is read as text and converted by the table's own types: the engine guesses nothing.
-fn insert_from(file: &Path, table: &Table, first: &Row) -> String {
+fn insert_from(file: &Path, table: &str, first: &Row) -> String {
     let columns: Vec<String> = first.keys().map(|name| format!("{}: 'varchar'", quote(name))).collect();
     format!(
         "insert into {} by name\nselect * from read_json({}, format = 'newline_delimited', columns = {{{}}})",
-        qualified(table),
+        table,
         literal(&file.to_string_lossy()),
         columns.join(", ")
     )
@@ -470,42 +422,6 @@ mod tests {
         let file = folder.join("w.duckdb");
         std::fs::write(&file, "").expect("a file");
         DuckDb::new(&program, &file)
-    }
-
-    #[test]
-    fn the_process_that_really_holds_the_file_is_named() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let warehouse = engine(folder.path(), "");
-        let ours = std::process::id();
-        let said = format!(
-            "IO Error: Could not set lock on file \"w\": Conflicting lock is held in /bin/x (PID {ours}) by user u."
-        );
-        assert_eq!(holder_in(&said), Some(ours));
-        let explained = warehouse.explain(&said);
-        assert!(explained.contains(&format!("process {ours}")), "{explained}");
-        assert!(warehouse.explain("Could not set lock on file \"w\"").contains("another program"));
-    }
-
-    #[test]
-    fn a_damaged_file_gets_advice() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let said = engine(folder.path(), "")
-            .explain("IO Error: The file \"w\" exists, but it is not a valid DuckDB database file!");
-        assert!(said.contains("move it away"), "{said}");
-    }
-
-    #[test]
-    fn a_schema_belongs_to_the_longest_name_that_fits() {
-        let names = ["issue_1", "branch_a", "branch_a_b"];
-        for (schema, name) in [
-            ("issue_1_raw", "issue_1"),
-            ("issue_12", "issue_12"),
-            ("branch_a_b", "branch_a_b"),
-            ("branch_a_b_raw", "branch_a_b"),
-            ("branch_a_raw", "branch_a"),
-        ] {
-            assert_eq!(owner(schema, &names), name, "{schema}");
-        }
     }
 
     #[test]

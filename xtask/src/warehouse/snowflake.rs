@@ -282,6 +282,8 @@ impl Snowflake {
                     };
                     rows.extend(chunks(data, INSERT_BYTES).into_iter().map(of));
                 }
+                // Environments are schemas of one database here.
+                Statement::Copy { .. } | Statement::Remove(_) => {}
             }
         }
         steps.extend(transaction(rows));

@@ -35,6 +35,7 @@ fn nothing() -> Report {
         scope: "issue_42".into(),
         environment: Some("issue_42".into()),
         environments: vec!["issue_42".into()],
+        in_use: Vec::new(),
         target: "local".into(),
         generated_at: DAY.at(8, 0, 0, 0),
         toolkit_version: "0.1.0".into(),

@@ -8,36 +8,47 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 
 use super::DuckDb;
+use super::look::{schemas_of, text};
 use crate::core::environment::Name;
 use crate::core::ledger::{STATE, is_ledger};
 use crate::warehouse::{Row, Statement, Warehouse as _, literal, quote};
+
+/// The schemas of a copy.
+#[derive(Clone, Copy)]
+pub(super) struct Between<'a> {
+    /// The schema's name.
+    pub(super) from: &'a str,
+    /// The same as SQL takes it in the database that is written.
+    pub(super) source: &'a str,
+    pub(super) to: &'a str,
+}
 
 impl DuckDb {
     /// The statements that copy the contents of `base` into `schema`, which exists and has a ledger, and those of the
     /// base's further schemas into separate schemas.
     pub(super) fn copied(&mut self, base: &Name, schema: &Name) -> Result<Vec<Statement>> {
         let mut change = Vec::new();
-        for from in self.schemas_of(base)? {
+        for from in schemas_of(self, base)? {
             let rest = from.strip_prefix(base.as_str()).unwrap_or_default();
             let to = format!("{schema}{rest}");
             if !rest.is_empty() {
                 change.push(Statement::sql(format!("create schema if not exists {}", quote(&to))));
             }
-            change.extend(
-                self.copied_schema(&from, &to, |name| rest.is_empty() && is_ledger(name) && name != STATE)?,
-            );
+            let between = Between { from: &from, source: &quote(&from), to: &to };
+            let exists = |name: &str| rest.is_empty() && is_ledger(name) && name != STATE;
+            change.extend(self.copied_between(&between, exists)?);
         }
         Ok(change)
     }
 
     /// The statements that copy the tables of a schema with all that belongs to them. Of those that `exist` in the
     /// other schema only the rows are copied.
-    fn copied_schema(
+    pub(super) fn copied_between(
         &mut self,
-        base: &str,
-        schema: &str,
+        between: &Between<'_>,
         exist: impl Fn(&str) -> bool,
     ) -> Result<Vec<Statement>> {
+        let Between { from: base, source, to: schema } = *between;
         let of_base = format!("database_name = current_database() and schema_name = {}", literal(base));
         let questions = [
             format!(
@@ -65,7 +76,7 @@ impl DuckDb {
             sequences.iter().map(|row| Statement::sql(sequence(row, schema))).collect();
         for table in in_order(&tables, &references) {
             let name = text(table, "name");
-            let (from, to) = (place(base, name), place(schema, name));
+            let (from, to) = (format!("{source}.{}", quote(name)), place(schema, name));
             if exist(name) {
                 change.push(Statement::sql(format!("insert into {to} by name select * from {from}")));
                 continue;
@@ -99,10 +110,6 @@ impl DuckDb {
 
 fn place(schema: &str, relation: &str) -> String {
     format!("{}.{}", quote(schema), quote(relation))
-}
-
-fn text<'a>(row: &'a Row, key: &str) -> &'a str {
-    row.get(key).and_then(|value| value.as_str()).unwrap_or_default()
 }
 
 /// A sequence that continues after the last value of the one it copies.
@@ -177,7 +184,7 @@ fn moved(definition: &str, from: &str, to: &str) -> String {
 }
 
 /// The length of the quoted text that `rest` begins with; a doubled quote belongs to it.
-fn quoted(rest: &str, quote: char) -> usize {
+pub(super) fn quoted(rest: &str, quote: char) -> usize {
     let mut at = 1;
     while let Some(end) = rest[at..].find(quote) {
         at += end + 1;
@@ -189,7 +196,7 @@ fn quoted(rest: &str, quote: char) -> usize {
     rest.len()
 }
 
-fn is_word(c: char) -> bool {
+pub(super) fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 

@@ -1,0 +1,95 @@
+//! Changes of databases that are a file each: what of a change goes to which file, copies, and removals.
+//!
+//! The engine writes one database in a transaction. So each file gets its part of a change in one transaction of its
+//! own, and the registry comes last: an environment that a killed command left without its entry is completed by the
+//! next one, as any half-made environment is.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+
+use super::layout::{named, with_suffix};
+use super::program::{Access, Open, call};
+use super::{DuckDb, views};
+use crate::core::environment::{Name, REGISTRY};
+use crate::system::repo;
+use crate::warehouse::{Statement, quote};
+
+/// Apply `change` to the files that it is about.
+pub(super) fn apply(warehouse: &DuckDb, change: &[Statement]) -> Result<()> {
+    fs::create_dir_all(warehouse.layout.path())
+        .and_then(|()| repo::keep_from_git(warehouse.layout.path()))
+        .with_context(|| format!("failed to create {}", warehouse.layout.path().display()))?;
+    for (database, part) in parts(warehouse, change) {
+        apply_part(warehouse, &database, &part)?;
+    }
+    Ok(())
+}
+
+/// The statements for each database, in the order in which they begin; those for the registry are last.
+fn parts<'a>(warehouse: &DuckDb, change: &'a [Statement]) -> Vec<(String, Vec<&'a Statement>)> {
+    let focus = warehouse.focus.as_ref().map_or(REGISTRY, Name::as_str);
+    let mut parts: Vec<(String, Vec<&Statement>)> = Vec::new();
+    for statement in change {
+        let database = match statement {
+            Statement::Sql(sql) => named(sql).pop_first().unwrap_or_else(|| focus.to_owned()),
+            Statement::Insert { table, .. } => table.schema.clone(),
+            Statement::Copy { name, .. } | Statement::Remove(name) => name.to_string(),
+        };
+        match parts.iter_mut().find(|(name, _)| *name == database) {
+            Some((_, part)) => part.push(statement),
+            None => parts.push((database, vec![statement])),
+        }
+    }
+    parts.sort_by_key(|(name, _)| name == REGISTRY);
+    parts
+}
+
+fn apply_part(warehouse: &DuckDb, database: &str, part: &[&Statement]) -> Result<()> {
+    let file = warehouse.layout.file(database);
+    let base = part.iter().find_map(|statement| match statement {
+        Statement::Copy { base, .. } => Some(base),
+        _ => None,
+    });
+    if part.iter().any(|statement| matches!(statement, Statement::Remove(_))) {
+        return remove(&file);
+    }
+    let (script, _held) = warehouse.transaction(part.iter().copied())?;
+    let Some(base) = base else {
+        return call(&warehouse.program, &Open::file(&file, Access::Write), &script).map(drop);
+    };
+    let unfinished = with_suffix(&file, ".new");
+    remove(&unfinished)?;
+    copy_file(warehouse, &warehouse.layout.file(base.as_str()), &unfinished)?;
+    views::remake(warehouse, base, database, &unfinished)?;
+    let open = Open::writing(database, &unfinished);
+    call(&warehouse.program, &open, &format!("{script}checkpoint {};\n", quote(database)))?;
+    fs::rename(&unfinished, &file).with_context(|| format!("failed to create {}", file.display()))
+}
+
+/// Remove a database file with all that the engine keeps beside it.
+fn remove(file: &Path) -> Result<()> {
+    for path in [with_suffix(file, ".wal"), with_suffix(file, ".new"), file.to_path_buf()] {
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("failed to remove {}", path.display()));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Copy a database file. The caller keeps others from writing to it.
+fn copy_file(warehouse: &DuckDb, from: &Path, to: &Path) -> Result<()> {
+    // Without this the copy would lack what is still in the log beside the file.
+    if with_suffix(from, ".wal").exists() {
+        call(&warehouse.program, &Open::file(from, Access::Write), "checkpoint;\n")?;
+    }
+    // The standard library copies within the kernel, which shares the blocks on file systems that can (APFS, Btrfs,
+    // XFS): such a copy takes no time and no room.
+    fs::copy(from, to).with_context(|| format!("failed to copy {} to {}", from.display(), to.display()))?;
+    Ok(())
+}

@@ -1,0 +1,229 @@
+//! What is in databases: their tables, views and columns, measured, and tokens of what they hold.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+
+use super::layout::{Layout, MAIN};
+use super::program::{Open, call, call_within};
+use super::{DuckDb, columns};
+use crate::core::environment::Name;
+use crate::core::ledger::MARK;
+use crate::warehouse::{Columns, Contents, Relation, Row, literal, quote};
+
+/// Databases that one call opens: more only cost memory.
+const AT_ONCE: usize = 100;
+
+/// The rows of `sql` over the files of `names`, each under its own name.
+fn over(warehouse: &DuckDb, names: &[&str], sql: &str) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for some in warehouse.files(names).chunks(AT_ONCE) {
+        let attached = some.iter().map(|(name, file)| ((*name).to_owned(), file.clone())).collect();
+        rows.extend(call(&warehouse.program, &Open::attached(attached), sql)?.pop().unwrap_or_default());
+    }
+    Ok(rows)
+}
+
+/// The databases of files: neither the engine's own nor the temporary one in memory.
+const OF_FILES: &str = "database_name not in ('memory', 'system', 'temp')";
+
+/// The columns of the tables of environments with files.
+pub(super) fn columns_of_files(warehouse: &DuckDb, names: &[&str]) -> Result<Columns> {
+    let sql = format!(
+        "select database_name as schema_name, table_name, column_name from duckdb_columns()
+         where {OF_FILES} and schema_name = '{MAIN}' and not internal"
+    );
+    Ok(columns(&over(warehouse, names, &sql)?, str::to_owned))
+}
+
+/// What is in environments with files: relations of further schemas with the name of theirs.
+pub(super) fn contents(warehouse: &DuckDb, names: &[&str]) -> Result<BTreeMap<String, Contents>> {
+    let empty = |(name, _): (&str, _)| (name.to_owned(), Contents::default());
+    let mut all: BTreeMap<String, Contents> = warehouse.files(names).into_iter().map(empty).collect();
+    add(&mut all, over(warehouse, names, &listing())?);
+    Ok(all)
+}
+
+/// The same of those that can be opened within `patience`; of the others, who uses them.
+pub(super) fn contents_of_free(
+    warehouse: &DuckDb,
+    names: &[&str],
+    patience: Duration,
+) -> Result<(BTreeMap<String, Contents>, BTreeMap<String, String>)> {
+    let mut files = warehouse.files(names);
+    let (mut all, mut busy) = (BTreeMap::new(), BTreeMap::new());
+    let deadline = Instant::now() + patience;
+    loop {
+        let attached = files.iter().map(|(name, file)| ((*name).to_owned(), file.clone())).collect();
+        let left = deadline.saturating_duration_since(Instant::now());
+        match call_within(&warehouse.program, &Open::attached(attached), &listing(), left)? {
+            Ok(mut rows) => {
+                all.extend(files.iter().map(|(name, _)| ((*name).to_owned(), Contents::default())));
+                add(&mut all, rows.pop().unwrap_or_default());
+                return Ok((all, busy));
+            }
+            Err(locked) => {
+                let is_it = |(_, file): &(&str, PathBuf)| {
+                    locked.file.as_ref().is_some_and(|locked| locked.file_name() == file.file_name())
+                };
+                // Without a name to leave out, none can be read.
+                let at = files.iter().position(is_it).context(locked.by.clone())?;
+                busy.insert(files.remove(at).0.to_owned(), locked.by);
+            }
+        }
+    }
+}
+
+/// The relations of all databases of files.
+fn listing() -> String {
+    format!(
+        "select database_name, schema_name, name from (
+             select database_name, schema_name, table_name as name from duckdb_tables()
+             union all
+             select database_name, schema_name, view_name from duckdb_views() where not internal
+         ) where {OF_FILES} order by all"
+    )
+}
+
+fn add(all: &mut BTreeMap<String, Contents>, rows: Vec<Row>) {
+    for row in rows {
+        let name = shown(text(&row, "schema_name"), text(&row, "name"));
+        all.entry(text(&row, "database_name").to_owned()).or_default().relations.push(name);
+    }
+}
+
+/// A relation as an environment calls it.
+fn shown(schema: &str, name: &str) -> String {
+    if schema == MAIN { name.to_owned() } else { format!("{schema}.{name}") }
+}
+
+/// The relations of environments, measured, by environment.
+pub(super) fn measure(warehouse: &DuckDb, names: &[&str]) -> Result<BTreeMap<String, Vec<Relation>>> {
+    let mut all = BTreeMap::new();
+    for some in names.chunks(AT_ONCE) {
+        all.extend(measure_some(warehouse, some)?);
+    }
+    Ok(all)
+}
+
+fn measure_some(warehouse: &DuckDb, names: &[&str]) -> Result<BTreeMap<String, Vec<Relation>>> {
+    let listing = |environment: &str, of: &str| {
+        format!(
+            "select {environment} as environment, database_name, schema_name, name, is_view from (
+                 select database_name, schema_name, table_name as name, false as is_view from duckdb_tables()
+                 union all
+                 select database_name, schema_name, view_name, true from duckdb_views() where not internal
+             ) where {of} order by all"
+        )
+    };
+    let ask = |sql: &str| match &warehouse.layout {
+        Layout::Shared(_) => warehouse.at("", sql),
+        Layout::Folder(_) => over(warehouse, names, sql),
+    };
+    let rows = match &warehouse.layout {
+        Layout::Shared(_) => ask(&listing("null", "database_name = current_database()"))?,
+        Layout::Folder(_) => ask(&listing("database_name", OF_FILES))?,
+    };
+    // Schemas with a mark are environments, whatever their names begin with.
+    let marked = rows.iter().filter(|row| text(row, "name") == MARK).map(|row| text(row, "schema_name"));
+    let known: Vec<&str> = names.iter().copied().chain(marked).collect();
+    let mut all: BTreeMap<String, Vec<Relation>> = BTreeMap::new();
+    let mut questions = Vec::new();
+    for row in &rows {
+        let (schema, name) = (text(row, "schema_name"), text(row, "name"));
+        let (environment, shown) = match &warehouse.layout {
+            Layout::Folder(_) => (text(row, "environment").to_owned(), shown(schema, name)),
+            Layout::Shared(_) => {
+                let of = owner(schema, &known);
+                if !names.contains(&of) {
+                    continue;
+                }
+                (of.to_owned(), if schema == of { name.to_owned() } else { format!("{schema}.{name}") })
+            }
+        };
+        let is_view = row.get("is_view").and_then(serde_json::Value::as_bool) == Some(true);
+        if !is_view {
+            let place = [text(row, "database_name"), schema, name].map(quote).join(".");
+            questions.push(measure_table(&environment, &shown, &place));
+        }
+        let relation = Relation { name: shown, is_view, rows: None, bytes: None };
+        all.entry(environment).or_default().push(relation);
+    }
+    for relations in all.values_mut() {
+        relations.sort_by(|a, b| a.name.cmp(&b.name));
+    }
+    if questions.is_empty() {
+        return Ok(all);
+    }
+    for row in ask(&questions.join("\nunion all\n"))? {
+        let name = text(&row, "name");
+        let relations = all.get_mut(text(&row, "environment"));
+        if let Some(relation) = relations.and_then(|of| of.iter_mut().find(|each| each.name == name)) {
+            relation.rows = row.get("row_count").and_then(serde_json::Value::as_i64);
+            relation.bytes = row.get("bytes").and_then(serde_json::Value::as_i64);
+        }
+    }
+    Ok(all)
+}
+
+/// The schemas of an environment in the one file; its own, which holds its mark, is the last.
+pub(super) fn schemas_of(warehouse: &DuckDb, name: &Name) -> Result<Vec<String>> {
+    let rows = warehouse.at(
+        name.as_str(),
+        "select s.schema_name, t.table_name is not null as is_marked from duckdb_schemas() as s
+         left join duckdb_tables() as t
+         on s.database_name = t.database_name and s.schema_name = t.schema_name and t.table_name = 'ledger_environment'
+         where s.database_name = current_database() order by s.schema_name desc",
+    )?;
+    let is_marked = |row: &&Row| row.get("is_marked").and_then(serde_json::Value::as_bool) == Some(true);
+    let marked = rows.iter().filter(is_marked).map(|row| text(row, "schema_name"));
+    let known: Vec<&str> = std::iter::once(name.as_str()).chain(marked).collect();
+    let schemas = rows.iter().map(|row| text(row, "schema_name"));
+    Ok(schemas.filter(|schema| owner(schema, &known) == name.as_str()).map(str::to_owned).collect())
+}
+
+/// The environment of `names` that a schema of the one file belongs to: the longest that fits.
+fn owner<'a>(schema: &'a str, names: &[&'a str]) -> &'a str {
+    let fits = |name: &&&str| {
+        schema.strip_prefix(**name).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+    };
+    names.iter().filter(fits).max_by_key(|name| name.len()).copied().unwrap_or(schema)
+}
+
+/// Count a table's rows, and the blocks of the file that hold it: blocks are what it costs on disk.
+fn measure_table(environment: &str, shown: &str, place: &str) -> String {
+    format!(
+        "select {environment} as environment, {shown} as name, (select count(*) from {place}) as row_count,
+             (select count(distinct block_id) * (select any_value(block_size) from pragma_database_size())
+              from pragma_storage_info({text}) where block_id >= 0) as bytes",
+        environment = literal(environment),
+        shown = literal(shown),
+        text = literal(place),
+    )
+}
+
+pub(super) fn text<'a>(row: &'a Row, key: &str) -> &'a str {
+    row.get(key).and_then(|value| value.as_str()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schema_belongs_to_the_longest_name_that_fits() {
+        let names = ["issue_1", "branch_a", "branch_a_b"];
+        for (schema, name) in [
+            ("issue_1", "issue_1"),
+            ("issue_1_raw", "issue_1"),
+            ("issue_12", "issue_12"),
+            ("branch_a_b", "branch_a_b"),
+            ("branch_a_b_raw", "branch_a_b"),
+            ("branch_a_raw", "branch_a"),
+        ] {
+            assert_eq!(owner(schema, &names), name, "{schema}");
+        }
+    }
+}

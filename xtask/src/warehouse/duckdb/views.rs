@@ -1,0 +1,203 @@
+//! The views of a copied database: their text names the database that they were made in.
+//!
+//! dbt writes such names in full, `"dev"."main"."orders"`, so they can be distinguished from anything else and are made names of
+//! the copy. A view that names its old database in any other way is left out, and the next run builds it: kept, it would
+//! go on reading the base.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use super::DuckDb;
+use super::copy::{is_word, quoted};
+use super::look::text;
+use super::program::{Open, call};
+use crate::core::environment::Name;
+use crate::warehouse::{Row, literal, quote};
+
+/// A view that is made again.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct View {
+    /// In full, as SQL takes it.
+    pub(super) place: String,
+    pub(super) name: String,
+    /// What follows the name in its definition: columns, if it lists them, and the query.
+    pub(super) rest: String,
+}
+
+/// Make the views of `file`, a copy of the database `base`, name the database that it is now.
+pub(super) fn remake(warehouse: &DuckDb, base: &Name, database: &str, file: &Path) -> Result<()> {
+    let attached: Vec<(String, PathBuf)> = vec![(database.to_owned(), file.to_path_buf())];
+    let own = format!("database_name = {}", literal(database));
+    let questions = format!(
+        "select schema_name, view_name as name, sql, comment from duckdb_views()
+         where {own} and not internal order by view_oid;
+         select c.schema_name, c.table_name as name, c.column_name, c.comment
+         from duckdb_columns() as c
+         where c.{own} and c.comment is not null order by all;"
+    );
+    let mut answers = call(&warehouse.program, &Open::attached(attached), &questions)?.into_iter();
+    let (views, columns) = (answers.next().unwrap_or_default(), answers.next().unwrap_or_default());
+    let stale: Vec<&Row> = views.iter().filter(|row| mentions(text(row, "sql"), base.as_str())).collect();
+    if stale.is_empty() {
+        return Ok(());
+    }
+    let drop: Vec<String> = stale.iter().map(|row| format!("drop view {};", place(database, row))).collect();
+    let drop = drop.join("\n");
+    let again: Vec<View> = stale.iter().filter_map(|row| view(row, base.as_str(), database)).collect();
+    let mut create = String::new();
+    for view in in_order(again) {
+        let _ = writeln!(create, "create view {}{};", view.place, view.rest);
+        let of = |row: &&Row| place(database, row) == view.place;
+        for row in stale.iter().copied().filter(of).filter(|row| !text(row, "comment").is_empty()) {
+            let comment = literal(text(row, "comment"));
+            let _ = writeln!(create, "comment on view {} is {comment};", view.place);
+        }
+        for row in columns.iter().filter(of) {
+            let (column, comment) = (quote(text(row, "column_name")), literal(text(row, "comment")));
+            let _ = writeln!(create, "comment on column {}.{column} is {comment};", view.place);
+        }
+    }
+    let open = Open::writing(database, file);
+    let send = |create: &str| {
+        let script = format!("use {};\nbegin;\n{drop}\n{create}commit;\n", quote(database));
+        call(&warehouse.program, &open, &script)
+    };
+    if let Err(error) = send(&create) {
+        tracing::info!("the views of {base} were not copied, so the next run builds them: {error:#}");
+        send("")?;
+    }
+    Ok(())
+}
+
+fn place(database: &str, row: &Row) -> String {
+    [database, text(row, "schema_name"), text(row, "name")].map(quote).join(".")
+}
+
+/// The view of `row` in `database`, or `None` if it still names the database `from`.
+fn view(row: &Row, from: &str, database: &str) -> Option<View> {
+    let definition = text(row, "sql").trim_end().trim_end_matches(';');
+    let rest = after_name(definition.strip_prefix("CREATE VIEW ")?);
+    let rest = renamed(rest, from, &|schema| Some((database.to_owned(), schema.to_owned())));
+    let name = text(row, "name").to_owned();
+    (!mentions(&rest, from)).then(|| View { place: place(database, row), name, rest })
+}
+
+/// What follows a name of one or more parts.
+pub(super) fn after_name(text: &str) -> &str {
+    let mut rest = text;
+    loop {
+        rest = &rest[token(rest)..];
+        match rest.strip_prefix('.') {
+            Some(next) => rest = next,
+            None => return rest,
+        }
+    }
+}
+
+/// The length of the first word, quoted text or other character.
+fn token(text: &str) -> usize {
+    match text.chars().next() {
+        None => 0,
+        Some(mark @ ('\'' | '"')) => quoted(text, mark),
+        Some(c) if is_word(c) => text.find(|c| !is_word(c)).unwrap_or(text.len()),
+        Some(c) => c.len_utf8(),
+    }
+}
+
+/// A query in which names of three parts that begin with the database `from` begin with the database and schema that
+/// `to` gives for their schema.
+pub(super) fn renamed(query: &str, from: &str, to: &dyn Fn(&str) -> Option<(String, String)>) -> String {
+    let mut out = String::with_capacity(query.len() + 16);
+    let mut rest = query;
+    while !rest.is_empty() {
+        let (first, after) = rest.split_at(token(rest));
+        rest = after;
+        let schema = after.strip_prefix('.').unwrap_or_default();
+        let schema = &schema[..token(schema)];
+        let is_database = first.trim_matches('"') == from
+            && !out.ends_with('.')
+            && !schema.is_empty()
+            && after[1 + schema.len()..].starts_with('.');
+        match to(schema.trim_matches('"')).filter(|_| is_database) {
+            Some((database, new)) => {
+                let _ = write!(out, "{}.{}", quote(&database), quote(&new));
+                rest = &after[1 + schema.len()..];
+            }
+            None => out.push_str(first),
+        }
+    }
+    out
+}
+
+/// Whether `name` is in `text` as a whole word.
+pub(super) fn mentions(text: &str, name: &str) -> bool {
+    text.match_indices(name).any(|(at, _)| {
+        let before = text[..at].chars().next_back();
+        let after = text[at + name.len()..].chars().next();
+        !before.is_some_and(is_word) && !after.is_some_and(is_word)
+    })
+}
+
+/// Views that others read come before those.
+pub(super) fn in_order(mut left: Vec<View>) -> Vec<View> {
+    let mut ordered = Vec::with_capacity(left.len());
+    while !left.is_empty() {
+        let waits = |view: &View| {
+            left.iter().any(|other| other.place != view.place && mentions(&view.rest, &other.name))
+        };
+        // Names that are columns elsewhere can make a circle: then their order is left as it is.
+        let ready = left.iter().position(|view| !waits(view)).unwrap_or(0);
+        ordered.push(left.remove(ready));
+    }
+    ordered
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn row(name: &str, sql: &str) -> Row {
+        serde_json::from_value(json!({"schema_name": "main", "name": name, "sql": sql})).expect("a row")
+    }
+
+    #[test]
+    fn names_in_full_become_names_of_the_copy() {
+        for (sql, expected) in [
+            ("CREATE VIEW v AS SELECT * FROM dev.main.x;", Some(r#" AS SELECT * FROM "pr_7"."main".x"#)),
+            (
+                r#"CREATE VIEW raw."v ""1""" (c, d) AS SELECT 1 AS " AS ", a.dev FROM "dev"."main_raw"."x.y" AS a;"#,
+                None,
+            ),
+            (
+                r#"CREATE VIEW raw."v ""1""" (c, d) AS SELECT 1 FROM "dev"."main_raw"."x.y" AS a;"#,
+                Some(r#" (c, d) AS SELECT 1 FROM "pr_7"."main_raw"."x.y" AS a"#),
+            ),
+            ("CREATE VIEW v AS SELECT * FROM dev.x;", None),
+            ("CREATE VIEW v AS SELECT * FROM read_parquet('/w/dev/x.parquet');", None),
+            ("CREATE VIEW v AS SELECT dev.main.b FROM prod.main.x AS dev;", None),
+        ] {
+            let made = view(&row("v", sql), "dev", "pr_7").map(|view| view.rest);
+            assert_eq!(made.as_deref(), expected, "{sql}");
+        }
+    }
+
+    #[test]
+    fn only_whole_words_are_mentions() {
+        assert!(mentions("from dev.x", "dev") && mentions("'dev'", "dev"));
+        assert!(!mentions("from dev_2.x, mydev", "dev"));
+    }
+
+    #[test]
+    fn views_come_after_those_that_they_read() {
+        let view = |name: &str, rest: &str| View { place: name.into(), name: name.into(), rest: rest.into() };
+        let names =
+            |views: Vec<View>| -> Vec<String> { in_order(views).into_iter().map(|view| view.name).collect() };
+        let chain = vec![view("a", "from d.main.b"), view("b", "from d.main.c"), view("c", "from d.main.t")];
+        assert_eq!(names(chain), ["c", "b", "a"]);
+        assert_eq!(names(vec![view("a", "b"), view("b", "a")]).len(), 2);
+    }
+}
