@@ -3,6 +3,7 @@
 //! The modules below go from bytes to findings: `engine` finds, `judge` decides whether a value is a
 //! secret at all, `scanner` turns hits into findings, `files` and `git` fetch what is scanned.
 
+mod added;
 mod allow;
 mod archive;
 mod assignment;
@@ -28,6 +29,7 @@ mod shape;
 pub(crate) mod testing;
 mod tokens;
 mod verify;
+mod versions;
 
 use std::io::{self, Read};
 use std::path::PathBuf;

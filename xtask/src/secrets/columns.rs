@@ -13,21 +13,34 @@ pub(super) fn is_table(path: &str) -> bool {
     matches!(ending.as_str(), "csv" | "tsv" | "psv")
 }
 
-/// The passwords in the columns of a table whose names say so.
-pub(super) fn passwords(bytes: &[u8]) -> Vec<Range<usize>> {
-    let end = memchr::memchr(b'\n', &bytes[..bytes.len().min(HEADER_MOST)]);
-    let Some(end) = end else { return Vec::new() };
-    let header = &bytes[..end];
-    let count = |separator: &u8| memchr::memchr_iter(*separator, header).count();
+/// Whether the head of a table names a column of passwords.
+pub(super) fn has_passwords(bytes: &[u8]) -> bool {
+    head(bytes).is_some_and(|head| !head.columns.is_empty())
+}
+
+/// The first line of a table: where it ends, and which columns hold passwords.
+struct Head {
+    end: usize,
+    separator: u8,
+    columns: Vec<usize>,
+}
+
+fn head(bytes: &[u8]) -> Option<Head> {
+    let end = memchr::memchr(b'\n', &bytes[..bytes.len().min(HEADER_MOST)])?;
+    let count = |separator: &u8| memchr::memchr_iter(*separator, &bytes[..end]).count();
     let separators = [b',', b';', b'\t', b'|'];
-    let Some(separator) = separators.into_iter().max_by_key(count).filter(|most| count(most) > 0) else {
-        return Vec::new();
-    };
-    let columns: Vec<usize> = fields(bytes, 0..end, separator)
+    let separator = separators.into_iter().max_by_key(count).filter(|most| count(most) > 0)?;
+    let columns = fields(bytes, 0..end, separator)
         .enumerate()
         .filter(|(_, name)| names_password(&bytes[name.clone()]))
         .map(|(at, _)| at)
         .collect();
+    Some(Head { end, separator, columns })
+}
+
+/// The passwords in the columns of a table whose names say so.
+pub(super) fn passwords(bytes: &[u8]) -> Vec<Range<usize>> {
+    let Some(Head { end, separator, columns }) = head(bytes) else { return Vec::new() };
     let Some(last) = columns.last() else { return Vec::new() };
     let mut found = Vec::new();
     let mut at = end + 1;

@@ -123,6 +123,8 @@ fn unit_of(bytes: &[u8]) -> Option<(Unit, usize)> {
     if bytes.starts_with(b"\xFE\xFF") {
         return Some((u16::from_be_bytes, 2));
     }
+    // ASCII in two bytes has a zero in every other one; most texts have none and need not be counted.
+    memchr::memchr(0, &bytes[..bytes.len().min(SAMPLE)])?;
     let units = bytes[..bytes.len().min(SAMPLE)].as_chunks::<2>().0;
     let plain = |unit: Unit| {
         let text = |pair: &&[u8; 2]| matches!(unit(**pair), 0x20..=0x7E | 0x09 | 0x0A | 0x0D);

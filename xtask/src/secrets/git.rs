@@ -3,7 +3,7 @@
 //! git lists what commits changed from their trees alone, and gives the blobs as they are: no attribute, encoding or
 //! diff driver hides a file. What it cannot give is counted and named, as what was not read is not clean.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::HashSet;
 use std::io::{self, Cursor, Read};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,6 +13,7 @@ use anyhow::{Context as _, Result, bail};
 use super::archive;
 use super::engine::Place;
 use super::scanner::{Scanner, count};
+use super::versions::Versions;
 use crate::core::finding::Finding;
 use crate::system::git::{self, CommitChange};
 use crate::system::repo::Repo;
@@ -43,7 +44,7 @@ pub(super) fn staged(scanner: &Scanner, repo: &Repo) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-fn scan_blob(
+pub(super) fn scan_blob(
     scanner: &Scanner,
     place: Place<'_>,
     mut body: &mut dyn Read,
@@ -82,7 +83,7 @@ pub(super) fn history(
         scanner.unread(&format!("history before {cut} commits"), why);
     }
     let changes = changes(scanner, repo, &commits)?;
-    let mut findings = Added::new(scanner, repo, &changes).findings()?;
+    let mut findings = Versions::new(scanner, repo, &changes).findings()?;
     if messages {
         findings.extend(scan_messages(scanner, repo, since)?);
     }
@@ -139,7 +140,8 @@ fn list(
     Vec::new()
 }
 
-fn size(length: usize) -> usize {
+/// How many of so many things are one piece of work.
+pub(super) fn size(length: usize) -> usize {
     length.div_ceil(workers() * 4).clamp(1, BATCH)
 }
 
@@ -148,7 +150,7 @@ fn workers() -> usize {
 }
 
 /// Does the work of each batch, several at a time; the results come in the order of the batches.
-fn in_parallel<I: Sync, O: Send>(batches: &[I], work: impl Fn(&I) -> Result<O> + Sync) -> Result<Vec<O>> {
+pub(super) fn in_parallel<I: Sync, O: Send>(batches: &[I], work: impl Fn(&I) -> Result<O> + Sync) -> Result<Vec<O>> {
     let next = AtomicUsize::new(0);
     let results = Mutex::new(Vec::new());
     let run = || -> Result<()> {
@@ -168,97 +170,6 @@ fn in_parallel<I: Sync, O: Send>(batches: &[I], work: impl Fn(&I) -> Result<O> +
     let mut results: Vec<(usize, O)> = results.into_inner().ok().context("a scanning thread failed")?;
     results.sort_by_key(|(at, _)| *at);
     Ok(results.into_iter().map(|(_, done)| done).collect())
-}
-
-/// A blob under a path, and the commit for which it is scanned if an allowlist asks for that commit.
-type Key<'a> = (&'a str, &'a str, Option<&'a str>);
-
-/// The findings of blobs, each scanned once.
-struct Added<'a> {
-    scanner: &'a Scanner,
-    repo: &'a Repo,
-    changes: Vec<&'a CommitChange>,
-    scanned: HashSet<Key<'a>>,
-    found: HashMap<Key<'a>, Vec<Finding>>,
-}
-
-impl<'a> Added<'a> {
-    fn new(scanner: &'a Scanner, repo: &'a Repo, changes: &'a [CommitChange]) -> Self {
-        let mut skipped = HashMap::new();
-        let mut skips = |path: &'a str| *skipped.entry(path).or_insert_with(|| scanner.skips(path));
-        // What an allowed commit brought counts as unseen: another commit may bring it too.
-        let changes = changes
-            .iter()
-            .filter(|change| !scanner.engine.set.allows_commit(&change.commit) && !skips(&change.path))
-            .collect();
-        Self { scanner, repo, changes, scanned: HashSet::new(), found: HashMap::new() }
-    }
-
-    fn key(&self, change: &'a CommitChange) -> Key<'a> {
-        let commit =
-            self.scanner.engine.set.asks_for_commit(&change.commit).then_some(change.commit.as_str());
-        (&change.path, &change.blob, commit)
-    }
-
-    /// What each commit has and its parents do not have, in the order of the commits.
-    fn findings(mut self) -> Result<Vec<Finding>> {
-        let changes = self.changes.clone();
-        let after = changes.iter().map(|change| self.key(change)).collect();
-        self.scan(after)?;
-        let with_findings: Vec<&CommitChange> =
-            changes.into_iter().filter(|change| self.found.contains_key(&self.key(change))).collect();
-        let before = with_findings
-            .iter()
-            .flat_map(|change| change.before.iter().map(|blob| (change.path.as_str(), blob.as_str(), None)))
-            .collect();
-        self.scan(before)?;
-        let mut findings = Vec::new();
-        for change in with_findings {
-            let known: BTreeSet<&str> = change
-                .before
-                .iter()
-                .filter_map(|blob| self.found.get(&(change.path.as_str(), blob.as_str(), None)))
-                .flatten()
-                .map(|finding| finding.fingerprint.as_str())
-                .collect();
-            let of_commit = self.found.get(&self.key(change)).into_iter().flatten();
-            findings.extend(
-                of_commit
-                    .filter(|finding| !known.contains(finding.fingerprint.as_str()))
-                    .map(|finding| Finding { commit: Some(change.commit.clone()), ..finding.clone() }),
-            );
-        }
-        Ok(findings)
-    }
-
-    /// Scans those that were not scanned before. Versions of one file follow each other, as git packs them.
-    fn scan(&mut self, mut keys: Vec<Key<'a>>) -> Result<()> {
-        keys.retain(|key| self.scanned.insert(*key));
-        keys.sort_by_key(|(path, _, _)| *path);
-        let batches: Vec<&[Key<'a>]> = keys.chunks(size(keys.len())).collect();
-        let (scanner, root) = (self.scanner, self.repo.root());
-        let found = in_parallel(&batches, |batch| {
-            let ids: Vec<&str> = batch.iter().map(|(_, blob, _)| *blob).collect();
-            let mut found = Vec::new();
-            let mut buffer = Vec::new();
-            git::read_objects(
-                root,
-                &ids,
-                |at, body| {
-                    let (path, _, commit) = batch[at];
-                    let findings = scan_blob(scanner, Place { path, commit }, body, &mut buffer)?;
-                    if !findings.is_empty() {
-                        found.push((batch[at], findings));
-                    }
-                    Ok(())
-                },
-                |at, why| scanner.unread(&format!("{} (blob {})", batch[at].0, batch[at].1), why),
-            )?;
-            Ok(found)
-        })?;
-        self.found.extend(found.into_iter().flatten());
-        Ok(())
-    }
 }
 
 /// Scans commit messages, and the messages of annotated tags.

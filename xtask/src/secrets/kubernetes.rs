@@ -12,6 +12,12 @@ const REACH: usize = 64 << 10;
 /// What the automaton looks for, in lower case.
 pub(super) const LITERAL: &str = "kind: secret";
 
+/// Whether a text says that it is a manifest of a secret, in YAML or JSON; some texts that do not are taken for one.
+pub(super) fn mentioned(bytes: &[u8]) -> bool {
+    memchr::memmem::find_iter(bytes, b"Secret")
+        .any(|at| memchr::memmem::find(&bytes[at.saturating_sub(12)..at], b"kind").is_some())
+}
+
 /// The values of the manifest whose `kind: Secret` is at `at`.
 pub(super) fn values(bytes: &[u8], at: &Range<usize>) -> Vec<Range<usize>> {
     let exact = bytes[at.clone()].ends_with(b"Secret")

@@ -9,6 +9,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::allow;
+use super::archive;
 use super::confidence;
 use super::decode;
 use super::engine::{Engine, Hit, Place, Source};
@@ -140,6 +141,13 @@ impl Scanner {
             base.advance(&buffer[..until]);
             buffer.drain(..until);
         }
+    }
+
+    /// Whether a file is text in one byte per ASCII character, and no archive that is unfolded.
+    pub(super) fn is_plain(&self, path: &str, text: &[u8]) -> bool {
+        memchr::memchr(0, &text[..text.len().min(HEAD)]).is_none()
+            && !decode::is_utf16(text)
+            && !(self.archives && archive::kind(path, text).is_some())
     }
 
     fn binary(&self, path: &str, head: &[u8]) -> bool {
