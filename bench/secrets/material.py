@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Writes labelled snippets for `score.py`: credentials and look-alikes in the syntax of many kinds of files.
 
-    bench/secrets/material.py OUT.jsonl [--half 0|1] [--seed N]
+    bench/secrets/material.py OUT.jsonl [--half 0|1|2] [--seed N]
 
 Every value is drawn when this runs, so that neither this file nor the repository holds one. Each row has `text`, `path`,
-`label` (`secret` or `clean`) and `source` (the kind of value). Syntaxes and kinds of values are split in two halves:
-tune on half 0, report half 1.
+`label` (`secret` or `clean`) and `source` (the kind of value). Syntaxes and kinds of values are split in three parts:
+tune on 0, report 1 and 2. Part 2 follows the documentation of data tools: their own files, commands and tokens.
 """
 import argparse, base64, hashlib, json, random, string, uuid
 
@@ -50,10 +50,21 @@ def keyboard(r):
             return value
 
 
-PEOPLE = [[season_year, word_sign_digits_word, name_year, two_words_digits], [word_digits, leet, digits_words, lower_sign]]
-PHRASES = [[phrase_dash, phrase_title], [phrase_dot, phrase_space]]
-RANDOM = [[drawn, hexed], [b64, drawn_short]]
-SIGNED = [[keyboard], [keyboard]]
+def city_leet(r): return r.choice(["N3wY0rk", "L0nd0n", "B3rl1n", "M4drid", "0sl0wint3r", "K1ngst0n"]) + r.choice(SIGNS) + str(r.randint(10, 999))
+def color_number_animal(r): return r.choice(["Blue", "Green", "Amber", "Scarlet", "Violet"]) + str(r.randint(2, 99)) + r.choice(["Falcon", "Badger", "Heron", "Otter", "Raven"]) + r.choice(SIGNS + " ").strip()
+def word_date(r): return word(r) + f"{r.randint(1, 28):02}{r.randint(1, 12):02}{r.randint(1970, 2020)}" + r.choice(["", "!"])
+def initials(r): return "".join(w[0] for w in r.sample(WORDS, 6)).capitalize() + str(r.randint(100, 9999)) + r.choice(SIGNS)
+def phrase_under(r): return "_".join(r.sample(WORDS, 5))
+def phrase_number(r): return "-".join(r.sample(WORDS, 3)) + "-" + str(r.randint(10, 9999))
+def url43(r): return base64.urlsafe_b64encode(r.randbytes(32)).decode().rstrip("=")
+def lower40(r): return "".join(r.choice(string.ascii_lowercase + string.digits) for _ in range(r.choice([24, 32, 40])))
+def quoted_signs(r): return "".join(r.choice(string.ascii_letters + string.digits + "!#%*+-=?@^_~.") for _ in range(20))
+
+
+PEOPLE = [[season_year, word_sign_digits_word, name_year, two_words_digits], [word_digits, leet, digits_words, lower_sign], [city_leet, color_number_animal, word_date, initials]]
+PHRASES = [[phrase_dash, phrase_title], [phrase_dot, phrase_space], [phrase_under, phrase_number]]
+RANDOM = [[drawn, hexed], [b64, drawn_short], [url43, lower40]]
+SIGNED = [[keyboard], [keyboard], [quoted_signs]]
 
 # Syntaxes of configuration and code: a path, and a text with § for the value.
 CONFIG = [
@@ -77,6 +88,18 @@ CONFIG = [
      ("terraform.tfvars", 'db_username = "shop"\ndb_password = "§"\n'),
      ("people.tsv", "user\tpwd\trole\nshop\t§\tadmin\n"),
      ("block.yml", "env:\n  - name: WAREHOUSE_PASSWORD\n    value: \"§\"\n")],
+    [("connections.toml", '[prod]\naccount = "acme"\nuser = "etl"\nauthenticator = "snowflake"\npassword = \'§\'\n'),
+     ("meltano.yml", "plugins:\n  extractors:\n  - name: tap-postgres\n    config:\n      host: db1\n      user: loader\n      password: '§'\n"),
+     ("config.yaml", "gateways:\n  warehouse:\n    connection:\n      type: redshift\n      user: loader\n      password: \"§\"\n"),
+     ("odbc.ini", "[dwh]\nDriver = PostgreSQL\nServername = db1\nUID = loader\nPWD = §\n"),
+     ("client.properties", 'sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required username="shop" password="§";\n'),
+     ("connector.json", '{"name": "sink", "config": {"connection.user": "shop", "connection.password": "§", "tasks.max": "1"}}\n'),
+     (".netrc", "machine registry.acme.io\n  login deploy\n  password §\n"),
+     (".Renviron", "DWH_USER=shop\nDWH_PASSWORD='§'\n"),
+     ("inventory.ini", "[db]\ndb1 ansible_user=deploy ansible_password='§'\n"),
+     ("application.conf", 'slick.db {\n  user = "shop"\n  password = "§"\n  numThreads = 10\n}\n'),
+     ("deploy.yml", "jobs:\n  load:\n    env:\n      SNOWFLAKE_USER: svc\n      SNOWFLAKE_PASSWORD: '§'\n"),
+     ("accounts.csv", "\"name\",\"user name\",\"password\"\n\"dwh\",\"shop\",\"§\"\n")],
 ]
 CODE = [
     [("load.py", 'conn = snowflake.connector.connect(user="svc", password="§", account="acme")\n'),
@@ -99,6 +122,20 @@ CODE = [
      ("deploy.sh", "snowsql -a acme -u svc --password \"§\" -f load.sql\n"),
      ("setup.sql", "create user etl password = '§' default_role = loader;\n"),
      ("guide.md", "Connect to the warehouse:\n\n    password = \"§\"\n")],
+    [("dag.py", 'conn = Connection(conn_id="dwh", conn_type="postgres", login="shop", password="§", port=5432)\n'),
+     ("pipeline.py", 'config = {\n    "user": "shop",\n    "password": "§",\n}\n'),
+     ("load.R", 'con <- dbConnect(RPostgres::Postgres(), user = "shop", password = "§")\n'),
+     ("Job.java", 'Properties p = new Properties();\np.put("password", "§");\n'),
+     ("Job.cs", 'builder.Password = "§";\n'),
+     ("load.go", 'config := sf.Config{\n\tUser: "shop",\n\tPassword: "§",\n}\n'),
+     ("Main.scala", 'val props = new Properties()\nprops.setProperty("password", "§")\n'),
+     ("db.rb", "ActiveRecord::Base.establish_connection(adapter: 'postgresql', username: 'shop', password: '§')\n"),
+     ("load.sas", "libname dwh postgres server=db1 user=shop password='§' database=shop;\n"),
+     ("users.sql", "alter user loader set password = '§' must_change_password = false;\n"),
+     ("load.sh", "export MYSQL_PWD='§'\nmysqldump -h db1 -u shop shop > dump.sql\n"),
+     ("explore.ipynb", '{"cells": [{"cell_type": "code", "source": ["%env DB_PASSWORD=§\\n"]}]}\n'),
+     ("setup.ps1", "$password = '§'\n"),
+     ("pair.kt", 'val settings = mapOf("user" to "shop", "password" to "§")\n')],
 ]
 
 # Look-alikes: a path and a text, with §h md5, §H sha256, §u uuid, §b base64 of 24 bytes, §w a word.
@@ -133,6 +170,24 @@ NOISE = [
      ("login.html", '<label for="password">Password</label><a href="/forgot-password?from=login">Forgot?</a>\n'),
      ("i18n.yml", "en:\n  passwords:\n    reset_password: Choose a new password\n    token_expired: The token has expired\n"),
      ("vectors.txt", "Key = §H\nInput = §H\nCiphertext = §H\nTag = §h\n")],
+    [("manifest.json", '{"unique_id": "test.shop.unique_token_id.§m", "checksum": {"name": "sha256", "checksum": "§H"}, "alias": "key_§h"}\n'),
+     ("dashboard.lookml", "- name: sales\n  element_key: §h\n  api_slug: §w\n"),
+     ("snapshots.csv", "dbt_scd_id,user_key,access_level\n§h,§h,admin\n"),
+     ("export.csv", "token_id,auth_method,key_hash\n§u,password,§H\n"),
+     ("hmac.py", 'assert hmac.new(b"key", b"message", "sha256").hexdigest() == "§H"\nKEY_ID = "§u"\n'),
+     ("drawing.drawio", '<mxCell id="§t20-key-4" parent="§t20-12" value="token service" />\n'),
+     ("icon.svg", '<svg id="§t20"><use xlink:href="#secret-§h"/></svg>\n'),
+     ("Chart.lock", "dependencies:\n- name: vault\n  digest: sha256:§H\n"),
+     ("renv.lock", '{"httr": {"Package": "httr", "Version": "1.4", "Hash": "§h"}, "keyring": {"Hash": "§h"}}\n'),
+     ("events.sql", "select * from events where idempotency_key = '§u' and request_token_id = '§h'\n"),
+     ("stripe.json", '{"customer": "cus_§t14", "payment_intent": "pi_§t24", "price_key": "price_§t24"}\n'),
+     ("run.yaml", "airflow:\n  run_id: manual__2025-06-02T10:00:00+00:00\n  auth_backend: airflow.api.auth.backend.basic_auth\n  secret_backend: vault\n"),
+     ("keys.tf", 'resource "aws_kms_key" "main" {}\noutput "key_arn" { value = "arn:aws:kms:eu-west-1:123456789012:key/§u" }\n'),
+     ("policy.md", "Set `DBT_PASSWORD` and `SNOWFLAKE_TOKEN`; a password needs 12 characters, e.g. `<your-password>`.\n"),
+     ("auth.ts", 'const { token, password } = req.body;\nif (password !== user.password) throw new AuthError("token-expired-v2");\n'),
+     ("test_auth.py", 'def test_login():\n    client.login(username="user", password="password123")\n'),
+     ("dvc.lock", "stages:\n  train:\n    deps:\n    - path: data/tokens.csv\n      md5: §h\n"),
+     ("superset.yaml", "database_uuid: §u\nslice_key: §u\npassword_mask: XXXXXXXXXX\n")],
 ]
 
 
@@ -144,10 +199,12 @@ def filled(text, r):
         if kind == "H": return hashlib.sha256(r.randbytes(8)).hexdigest()
         if kind == "u": return str(uuid.UUID(int=r.getrandbits(128), version=4))
         if kind == "w": return word(r)
+        if kind == "m": return "".join(r.choice("0123456789abcdef") for _ in range(10))
+        if kind.startswith("t"): return "".join(r.choice(string.ascii_letters + string.digits) for _ in range(int(kind[1:])))
         if kind == "d40": return "".join(r.choice(string.ascii_letters + string.digits) for _ in range(38))
         if kind == "b43": return base64.urlsafe_b64encode(r.randbytes(32)).decode().rstrip("=").replace("_", "a").replace("-", "b")
         return base64.b64encode(r.randbytes(64)).decode().rstrip("=")
-    return re.sub("§(d40|b43|b86|b|h|H|u|w)", one, text)
+    return re.sub("§(d40|b43|b86|t14|t20|t24|b|h|H|m|u|w)", one, text)
 
 
 def fits(path, text, value):
@@ -178,7 +235,7 @@ def rows(half, r, each):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out")
-    parser.add_argument("--half", type=int, choices=[0, 1], default=0)
+    parser.add_argument("--half", type=int, choices=[0, 1, 2], default=0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--each", type=int, default=3, help="values of every kind for each syntax")
     args = parser.parse_args()

@@ -3,7 +3,6 @@
 //! What is not in any of these parts was in the version before, with the same lines around it, and so was every secret
 //! in it. The parts are generous: they decide only whether the whole version is searched, never what a finding is.
 
-use std::collections::HashSet;
 use std::ops::Range;
 
 use super::assignment::{line_end, line_start};
@@ -22,80 +21,99 @@ const KEY_MOST: usize = 24 << 10;
 
 /// The parts of `after` that have to be searched for secrets that are not in `before`, in order and apart.
 pub(super) fn parts(path: &str, before: &[u8], after: &[u8]) -> Vec<Range<usize>> {
-    let lines = new_lines(before, after);
-    if lines.is_empty() {
-        return lines;
-    }
     let mut parts: Vec<Range<usize>> = Vec::new();
-    for line in lines {
-        // A line within the last part needs no search for its surroundings.
-        if let Some(last) = parts.last_mut()
-            && line.end + AROUND < last.end
-        {
-            continue;
-        }
-        let part = with_surroundings(after, line);
+    for hunk in hunks(before, after) {
+        let part = with_surroundings(after, hunk);
         match parts.last_mut() {
             Some(last) if part.start <= last.end => last.end = last.end.max(part.end),
             _ => parts.push(part),
         }
     }
     let length: usize = parts.iter().map(Range::len).sum();
-    if length * 4 > after.len() * 3 || distant(path, after) {
+    if !parts.is_empty() && (length * 4 > after.len() * 3 || distant(path, after)) {
         return std::iter::once(0..after.len()).collect();
     }
+    parts.retain(|part| !part.is_empty());
     parts
 }
 
 /// Whether a line may be a secret because of another one far away: the head of a table, the kind of a manifest.
 fn distant(path: &str, text: &[u8]) -> bool {
-    kubernetes::mentioned(text) || columns::is_table(path) && columns::has_passwords(text)
+    kubernetes::mentioned(text) || columns::is_table(path) && columns::has_secrets(text)
 }
 
-/// The lines of `after` that do not follow the same line in `before`: new ones, and those behind one that was removed
-/// or moved.
-fn new_lines(before: &[u8], after: &[u8]) -> Vec<Range<usize>> {
-    let start = back_one_line(after, common(before, after));
-    let tail = common_end(&before[start.min(before.len())..], &after[start..]);
-    // The first line of the common end follows another line now.
-    let end = |text: &[u8]| {
-        let at = text.len() - tail;
-        let whole = if at == 0 || text[at - 1] == b'\n' { at } else { next_line(text, at) };
-        next_line(text, whole)
-    };
-    let (old, new) = (&before[start..end(before)], start..end(after));
-    let known: HashSet<[&[u8]; 2]> = pairs(old).map(|(pair, _)| pair).collect();
-    pairs(&after[new])
-        .filter(|(pair, _)| !known.contains(pair))
-        .map(|(_, line)| start + line.start..start + line.end)
-        .collect()
-}
+/// What is compared when two texts differ, to find where they agree again, in bytes.
+const ANCHOR: usize = 64;
 
-/// Each line of a text and the one before it, and its place.
-fn pairs(text: &[u8]) -> impl Iterator<Item = ([&[u8]; 2], Range<usize>)> {
-    let mut at = 0;
-    let mut last: &[u8] = b"";
-    std::iter::from_fn(move || {
-        if at >= text.len() {
-            return None;
+/// How far ahead that is looked for, in bytes, and from how many places.
+const AHEAD: usize = 64 << 10;
+const PLACES: usize = 12;
+
+/// With more hunks than this, the rest counts as new: searching it is quicker than finding out.
+const HUNKS_MOST: usize = 500;
+
+/// The parts of `after` that `before` does not have in the same order; empty ones where only something was removed.
+///
+/// This is not the smallest difference: it compares slices and searches bytes, and looks at no line twice, as that would
+/// take longer than searching for secrets.
+fn hunks(before: &[u8], after: &[u8]) -> Vec<Range<usize>> {
+    let start = common(before, after);
+    if start == before.len() && start == after.len() {
+        return Vec::new();
+    }
+    let tail = common_end(&before[start..], &after[start..]);
+    let (before, after) = (&before[..before.len() - tail], &after[..after.len() - tail]);
+    let (mut old, mut new) = (start, start);
+    let mut hunks = Vec::new();
+    loop {
+        let next = (hunks.len() < HUNKS_MOST).then(|| agree_again(&before[old..], &after[new..])).flatten();
+        let Some((removed, added)) = next else {
+            hunks.push(new..after.len());
+            return hunks;
+        };
+        hunks.push(new..new + added);
+        (old, new) = (old + removed, new + added);
+        let same = common(&before[old..], &after[new..]);
+        (old, new) = (old + same, new + same);
+        if new == after.len() && old == before.len() {
+            return hunks;
         }
-        let line = at..next_line(text, at);
-        at = line.end;
-        let pair = [last, &text[line.clone()]];
-        last = pair[1];
-        Some((pair, line))
-    })
+    }
 }
 
-fn next_line(text: &[u8], at: usize) -> usize {
-    memchr::memchr(b'\n', &text[at..]).map_or(text.len(), |length| at + length + 1)
+/// How far two texts that differ at their starts have to be skipped until they agree.
+fn agree_again(before: &[u8], after: &[u8]) -> Option<(usize, usize)> {
+    if before.is_empty() || after.is_empty() {
+        return None;
+    }
+    let (mut old, mut new) = (0, 0);
+    for _ in 0..PLACES {
+        let in_after = anchor(before, old).and_then(|text| find_ahead(after, text));
+        let in_before = anchor(after, new).and_then(|text| find_ahead(before, text));
+        match (in_after, in_before) {
+            (Some(added), Some(removed)) if removed + new < added + old => return Some((removed, new)),
+            (Some(added), _) => return Some((old, added)),
+            (None, Some(removed)) => return Some((removed, new)),
+            (None, None) => {}
+        }
+        (old, new) = (next_place(before, old), next_place(after, new));
+    }
+    None
 }
 
-/// The start of the line before the one that `at` is on.
-fn back_one_line(text: &[u8], at: usize) -> usize {
-    let start = |at: usize| memchr::memrchr(b'\n', &text[..at]).map_or(0, |found| found + 1);
-    let line = start(at);
-    if line == 0 { 0 } else { start(line - 1) }
+fn anchor(text: &[u8], at: usize) -> Option<&[u8]> {
+    text.get(at..at + ANCHOR)
+}
+
+fn find_ahead(text: &[u8], anchor: &[u8]) -> Option<usize> {
+    memchr::memmem::find(&text[..text.len().min(AHEAD)], anchor)
+}
+
+/// The start of the next line, if it is near.
+fn next_place(text: &[u8], at: usize) -> usize {
+    let at = at.min(text.len());
+    let most = (at + 4 * ANCHOR).min(text.len());
+    memchr::memchr(b'\n', &text[at..most]).map_or(most, |length| at + length + 1)
 }
 
 /// Compared at once: slices are compared much faster than their bytes one by one.
@@ -128,11 +146,12 @@ fn common_end(left: &[u8], right: &[u8]) -> usize {
     length
 }
 
-/// A new line with what may belong to it: the lines around it, and the whole of a key that it touches.
-fn with_surroundings(text: &[u8], line: Range<usize>) -> Range<usize> {
+/// A hunk with what may belong to it: the lines around it, and the whole of a key that it touches.
+fn with_surroundings(text: &[u8], hunk: Range<usize>) -> Range<usize> {
+    let line = line_start(text, hunk.start)..line_end(text, hunk.end);
     let start = key_start(text, line.start);
     let start = key_start(text, line_start(text, start.saturating_sub(AROUND)));
-    let end = key_end(text, line.end);
+    let end = key_end(text, (line.end + 1).min(text.len()));
     let end = key_end(text, line_end(text, (end + AROUND).min(text.len())));
     start..end
 }
@@ -174,7 +193,7 @@ mod tests {
 
     /// Lines of different text, so long that the surroundings of one do not reach the next one that matters.
     fn filler(count: usize) -> String {
-        (0..count).map(|n| format!("line {n} of the file\n")).collect()
+        (0..count).map(|n| format!("line {n} of the file\n")).collect::<Vec<String>>().concat()
     }
 
     fn covered(path: &str, before: &str, after: &str, wanted: &str) -> bool {
@@ -207,6 +226,28 @@ mod tests {
     }
 
     #[test]
+    fn several_hunks_are_apart() {
+        let before = filler(3000);
+        let after = before
+            .replace("line 500 of the file\n", "")
+            .replace("line 1500 of", "NEW\nNEWER\nline 1500 of")
+            .replace("line 2500 of", "LINE 2500 OF");
+        assert_eq!(parts("a.yml", before.as_bytes(), after.as_bytes()).len(), 3);
+        for wanted in ["line 499 of the file\nline 501 of", "NEW\nNEWER", "LINE 2500 OF"] {
+            assert!(covered("a.yml", &before, &after, wanted), "{wanted}");
+        }
+    }
+
+    #[test]
+    fn a_change_within_a_long_line_is_a_small_part() {
+        let cells = (0..5000).map(|n| format!("{{\"n\": {n}}}, ")).collect::<Vec<String>>().concat();
+        let after = cells.replace("{\"n\": 2500}", "{\"password\": 1}");
+        assert!(covered("a.json", &cells, &after, "password"));
+        let length: usize = parts("a.json", cells.as_bytes(), after.as_bytes()).iter().map(Range::len).sum();
+        assert!(length < 10 * AROUND, "{length}");
+    }
+
+    #[test]
     fn unchanged_text_far_from_the_change_is_not() {
         let before = filler(1000);
         let after = before.replace("line 500 of", "line five hundred of");
@@ -217,11 +258,12 @@ mod tests {
 
     #[test]
     fn a_key_is_taken_whole_when_one_of_its_lines_changes() {
-        let line = "MIIEvgIBADANBgkqhkiG9w0BAQEFAASCBKgwggSkAgEAAoIBAQDBQ7B7twlLqUO0";
-        let key: String = (0..60).map(|n| format!("{n:02}{line}\n")).collect();
+        let line = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/";
+        let key = (0..60).map(|n| format!("{n:02}{line}\n")).collect::<Vec<String>>().concat();
         let before = format!("{}-----BEGIN\n{key}-----END\n{}", filler(300), filler(400));
-        let after = before.replace("30MII", "xxMII");
-        let whole = &after[after.find("-----BEGIN").expect("a head")..after.find("-----END").expect("an end")];
+        let after = before.replace("30abc", "xxabc");
+        let whole =
+            &after[after.find("-----BEGIN").expect("a head")..after.find("-----END").expect("an end")];
         assert!(covered("a.pem", &before, &after, whole));
     }
 

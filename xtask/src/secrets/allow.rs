@@ -16,7 +16,10 @@ pub(super) fn allowed(bytes: &[u8], start: usize, end: usize) -> bool {
     let line = line_start(bytes, start);
     let first = &bytes[line..line_end(bytes, start)];
     let last = &bytes[line_start(bytes, end)..line_end(bytes, end)];
-    let has = |text: &[u8], mark: &[u8]| memchr::memmem::find(text, mark).is_some();
+    // Every mark has a colon, and most lines have none of them.
+    let has = |text: &[u8], mark: &[u8]| {
+        memchr::memchr(b':', text).is_some() && memchr::memmem::find(text, mark).is_some()
+    };
     HERE.iter().any(|mark| has(first, mark) || has(last, mark))
         || ours(first)
         || ours(last)
@@ -24,7 +27,8 @@ pub(super) fn allowed(bytes: &[u8], start: usize, end: usize) -> bool {
 }
 
 fn ours(text: &[u8]) -> bool {
-    memchr::memmem::find_iter(text, OURS).any(|at| text.get(at + OURS.len()) != Some(&b'('))
+    memchr::memchr(b':', text).is_some()
+        && memchr::memmem::find_iter(text, OURS).any(|at| text.get(at + OURS.len()) != Some(&b'('))
 }
 
 #[cfg(test)]

@@ -94,6 +94,9 @@ pub(super) fn assigned(bytes: &[u8], name: Range<usize>) -> Option<Assigned> {
 /// The start of the value for a name that is itself the value of `name` or `key`: `{"name": "API_TOKEN", "value": …}`,
 /// `- name: API_TOKEN` above `value: …`, `<add key="ApiToken" value="…"/>`.
 fn beside_its_name(bytes: &[u8], name: &Range<usize>) -> Option<usize> {
+    if let Some(at) = in_next_element(bytes, name) {
+        return Some(at);
+    }
     let quote = |b: &u8| matches!(b, b'"' | b'\'');
     let unquoted = |text: &'_ [u8]| text.len() - usize::from(text.last().is_some_and(quote));
     let before = bytes[name.start.saturating_sub(12)..name.start].trim_ascii_end();
@@ -116,6 +119,15 @@ fn beside_its_name(bytes: &[u8], name: &Range<usize>) -> Option<usize> {
     at += blanks(bytes, at);
     let (length, _) = operator(bytes, at);
     (length == 1).then_some(at + 1)
+}
+
+/// The start of the value in `<name>javax.jdo.option.ConnectionPassword</name> <value>…`, as Hadoop writes properties.
+fn in_next_element(bytes: &[u8], name: &Range<usize>) -> Option<usize> {
+    let before = &bytes[name.start.saturating_sub(6)..name.start];
+    let rest = bytes[name.end..(name.end + DECLARATION_MOST).min(bytes.len())].strip_prefix(b"</name>")?;
+    let blank = rest.iter().take_while(|b| b.is_ascii_whitespace()).count();
+    (before == b"<name>" && rest[blank..].starts_with(b"<value>"))
+        .then_some(name.end + b"</name>".len() + blank + b"<value>".len())
 }
 
 /// The start of the default that Terraform gives the variable of that name: `variable "api_token" { default = … }`.
@@ -159,8 +171,10 @@ fn no_operator(
 ) -> Option<(usize, usize, Tie)> {
     let rest = &bytes[at..];
     match rest.first()? {
-        // A longer name is text or a separate list.
-        b',' if quoted_name && name.len() <= ARGUMENT_MOST => return Some((at, 1, Tie::Beside)),
+        // A longer name is text or a separate list, and so is one that only ends a string.
+        b',' if quoted_name && name.len() <= ARGUMENT_MOST && follows_quote(bytes, name.start) => {
+            return Some((at, 1, Tie::Beside));
+        }
         b'-' if gap > 0 && rest.get(1) == Some(&b' ') => return Some((at, 1, Tie::Loose)),
         b'"' | b'\'' if gap > 0 => return Some((at, 0, Tie::Beside)),
         b'(' if is_setter(&bytes[name.clone()]) => return Some((at, 1, Tie::Beside)),
@@ -174,6 +188,16 @@ fn no_operator(
     let text = &bytes[at..at + word];
     if text == b"is" || text == b"value" {
         return Some((after, 0, Tie::Loose));
+    }
+    // `"password" to "x"`, a pair of Kotlin.
+    if text == b"to" && quoted_name && matches!(bytes.get(after), Some(b'"')) {
+        return Some((after, 0, Tie::Beside));
+    }
+    // `password As String = "x"`, as Visual Basic declares it.
+    if text.eq_ignore_ascii_case(b"as") {
+        let kind = after + count(bytes, after, GAP_MOST, |b| b.is_ascii_alphanumeric() || b == b'.');
+        let equals = kind + blanks(bytes, kind);
+        return (bytes.get(equals) == Some(&b'=')).then_some((equals, 1, Tie::Operator));
     }
     let (operator, _) = operator(bytes, after);
     let filler = text.iter().all(u8::is_ascii_digit)
@@ -200,9 +224,22 @@ fn no_operator(
     }
     let flag = bytes[name.clone()].starts_with(b"-");
     let netrc = memchr::memmem::find(&bytes[name.start.saturating_sub(120)..name.start], b"login ").is_some();
-    // `ENV NAME value`, as Dockerfiles were written.
-    let env = bytes[line_start(bytes, name.start)..name.start].trim_ascii() == b"ENV";
+    let env = sets_variable(&bytes[line_start(bytes, name.start)..name.start]);
     (flag || netrc || env || alone_on_its_line(bytes, name, at)).then_some((at, 0, Tie::Beside))
+}
+
+fn follows_quote(bytes: &[u8], at: usize) -> bool {
+    matches!(bytes[..at].last(), Some(b'"' | b'\'' | b'`' | b':'))
+}
+
+/// `ENV NAME value` as Dockerfiles were written, `setenv NAME value` of csh, `set -gx NAME value` of fish.
+fn sets_variable(before: &[u8]) -> bool {
+    let mut words = before.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    match words.next() {
+        Some(b"ENV" | b"setenv") => words.next().is_none(),
+        Some(b"set") => words.next().is_some_and(|flags| flags.starts_with(b"-") && flags.ends_with(b"x")),
+        _ => false,
+    }
 }
 
 /// `spark.ssl.keyPassword  x`: a property and its value, and nothing else on the line.
@@ -412,6 +449,11 @@ mod tests {
             "<add key=\"password\" value=\"v4lue\"/>",
             "variable \"password\" {\n  type = string\n  default = \"v4lue\"\n}",
             "ENV DB_PASSWORD v4lue",
+            "<property>\n  <name>shop.password</name>\n  <value>v4lue</value>\n",
+            "setenv DB_PASSWORD v4lue",
+            "set -gx DB_PASSWORD v4lue",
+            "Dim password As String = \"v4lue\"",
+            "mapOf(\"password\" to \"v4lue\")",
             "spark.ssl.keypassword  v4lue\nspark.x y\n",
             "password: |\n  v4lue\n",
             "password: >-\n    v4lue",
@@ -441,6 +483,11 @@ mod tests {
             "password",
             "password\n",
             "spark.password must be set",
+            "set the password v4lue",
+            "\"A=$password\",\n \"B=v4lue\"",
+            "<name>password</name><other>v4lue</other>",
+            "password to v4lue",
+            "password as v4lue",
             "password->v4lue",
             "- name: password\n- name: other\n  value: v4lue",
             "- name: password\n  valueFrom: v4lue",

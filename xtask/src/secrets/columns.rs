@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::generic::{self, Word};
+use super::generic::{self, Kind, Word};
 
 /// The longest first line that is read as a header, in bytes.
 const HEADER_MOST: usize = 8 << 10;
@@ -13,16 +13,22 @@ pub(super) fn is_table(path: &str) -> bool {
     matches!(ending.as_str(), "csv" | "tsv" | "psv")
 }
 
-/// Whether the head of a table names a column of passwords.
-pub(super) fn has_passwords(bytes: &[u8]) -> bool {
+/// Whether the head of a table names a column of secrets.
+pub(super) fn has_secrets(bytes: &[u8]) -> bool {
     head(bytes).is_some_and(|head| !head.columns.is_empty())
 }
 
-/// The first line of a table: where it ends, and which columns hold passwords.
+/// The first line of a table: where it ends, and which columns hold secrets.
 struct Head {
     end: usize,
     separator: u8,
-    columns: Vec<usize>,
+    columns: Vec<Column>,
+}
+
+struct Column {
+    at: usize,
+    name: Range<usize>,
+    word: Word,
 }
 
 fn head(bytes: &[u8]) -> Option<Head> {
@@ -32,23 +38,26 @@ fn head(bytes: &[u8]) -> Option<Head> {
     let separator = separators.into_iter().max_by_key(count).filter(|most| count(most) > 0)?;
     let columns = fields(bytes, 0..end, separator)
         .enumerate()
-        .filter(|(_, name)| names_password(&bytes[name.clone()]))
-        .map(|(at, _)| at)
+        .filter_map(|(at, name)| says_secret(&bytes[name.clone()]).map(|word| Column { at, name, word }))
         .collect();
     Some(Head { end, separator, columns })
 }
 
-/// The passwords in the columns of a table whose names say so.
-pub(super) fn passwords(bytes: &[u8]) -> Vec<Range<usize>> {
+/// The secrets in the columns of a table whose names say so.
+pub(super) fn secrets(bytes: &[u8]) -> Vec<(Kind, Range<usize>)> {
     let Some(Head { end, separator, columns }) = head(bytes) else { return Vec::new() };
     let Some(last) = columns.last() else { return Vec::new() };
     let mut found = Vec::new();
     let mut at = end + 1;
     while at < bytes.len() {
         let stop = memchr::memchr(b'\n', &bytes[at..]).map_or(bytes.len(), |length| at + length);
-        for (column, field) in fields(bytes, at..stop, separator).enumerate().take(last + 1) {
-            if columns.contains(&column) && generic::is_password(&bytes[field.clone()]) {
-                found.push(field);
+        for (number, field) in fields(bytes, at..stop, separator).enumerate().take(last.at + 1) {
+            let column = columns.iter().find(|column| column.at == number);
+            if let Some(Column { name, word, .. }) = column
+                && generic::is_cell(&bytes[name.clone()], *word, &bytes[field.clone()])
+            {
+                let kind = if *word == Word::Password { Kind::Password } else { Kind::Credential };
+                found.push((kind, field));
             }
         }
         at = stop + 1;
@@ -56,14 +65,10 @@ pub(super) fn passwords(bytes: &[u8]) -> Vec<Range<usize>> {
     found
 }
 
-fn names_password(name: &[u8]) -> bool {
-    let lower = name.to_ascii_lowercase();
-    let says = |(literal, word): &(&str, Word)| {
-        *word == Word::Password
-            && memchr::memmem::find_iter(&lower, literal.as_bytes())
-                .any(|at| generic::means(literal.as_bytes(), name, at))
-    };
-    generic::WORDS.iter().any(says) && generic::may_name_secret(&generic::words(name))
+/// Which secret the name of a column says it holds; a `key` joins tables more often than it opens anything.
+fn says_secret(name: &[u8]) -> Option<Word> {
+    let said = generic::strongest(name).filter(|word| *word != Word::Key);
+    said.filter(|_| generic::may_name_secret(&generic::words(name)))
 }
 
 /// The fields of a line, without their quotes; a separator between quotes separates nothing.
@@ -74,6 +79,9 @@ fn fields(bytes: &[u8], line: Range<usize>, separator: u8) -> impl Iterator<Item
         if done {
             return None;
         }
+        // `user, password`: a blank behind the separator is no part of the field.
+        at +=
+            bytes[at.min(line.end)..line.end].iter().take_while(|b| **b == b' ' && separator != b' ').count();
         let quoted = bytes.get(at) == Some(&b'"') && at < line.end;
         let from = at + usize::from(quoted);
         let end = if quoted {
@@ -93,24 +101,35 @@ fn fields(bytes: &[u8], line: Range<usize>, separator: u8) -> impl Iterator<Item
 mod tests {
     use super::*;
 
+    fn found(text: &str) -> Vec<&str> {
+        secrets(text.as_bytes()).into_iter().map(|(_, range)| &text[range]).collect()
+    }
+
     #[test]
-    fn a_column_of_passwords_is_read_by_its_name() {
+    fn a_column_of_secrets_is_read_by_its_name() {
         let password = ["Harb", "or48", "!t"].concat();
         for text in [
             format!("login,password,role\nmarta,{password},admin\njonas,,reader\n"),
             format!("login;\"user_pass\"\r\n\"marta; m\";\"{password}\"\r\n"),
             format!("pwd\tlogin\n{password}\tmarta"),
+            format!("login, password\nmarta, {password}\n"),
         ] {
-            let found: Vec<&str> = passwords(text.as_bytes()).into_iter().map(|range| &text[range]).collect();
-            assert_eq!(found, [password.as_str()], "{text}");
+            assert_eq!(found(&text), [password.as_str()], "{text}");
+        }
+        let drawn = ["q7Rk2Zt9", "Wm4Lx8Vb", "3Np6"].concat();
+        for head in ["client_id,client_secret", "name,api_key", "email,token"] {
+            let text = format!("{head}\nshop,\nshop,{drawn}\n");
+            assert_eq!(found(&text), [drawn.as_str()], "{text}");
         }
         for text in [
             format!("login,password_hash\nmarta,{password}\n"),
             format!("login,bypass\nmarta,{password}\n"),
             "login,password\nmarta,password\njonas,********\n".to_owned(),
             "password".to_owned(),
+            format!("session_key,token_count\n{0},{0}\n", "f523a4e4dda38cbe3eee823c63420184"),
+            "word,token\nharbor,harbor\n".to_owned(),
         ] {
-            assert!(passwords(text.as_bytes()).is_empty(), "{text}");
+            assert!(found(&text).is_empty(), "{text}");
         }
     }
 }

@@ -81,7 +81,8 @@ fn doubted(hit: &Hit) -> bool {
     let secret = hit.secret.as_slice();
     let generic = matches!(hit.source, Source::Generic(_) | Source::Provider(_));
     let sample = || judge::sample(secret) && !judge::random(secret, &Shape::of(secret));
-    judge::along_the_keyboard(secret) || generic && (judge::counting(secret) || sample())
+    judge::along_the_keyboard(secret)
+        || generic && (judge::counting(secret) || judge::patterned(secret) || sample())
 }
 
 /// Whether a path is of a test, a document or a sample. Of a path outside the repository only the name counts: what the
@@ -137,7 +138,7 @@ mod tests {
             assert_eq!(of(path, &good, Proof::Plausible), Severity::Low, "{path}");
             assert_eq!(of(path, &good, Proof::Holds), Severity::High, "{path}");
         }
-        for sample in ["keycloak123", "P@ssw0rd1", "abcdef1234567890"] {
+        for sample in ["keycloak123", "P@ssw0rd1", "abcdef1234567890", "a1b2c3d4e5f6a7b8c9d0e1f2a3b4c5d6"] {
             assert_eq!(of("profiles.yml", sample, Proof::Plausible), Severity::Low, "{sample}");
         }
         assert_eq!(of("profiles.yml", &good, Proof::Doubtful), Severity::Low);

@@ -9,6 +9,7 @@ mod pass;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -32,6 +33,9 @@ use self::pass::Scan;
 const DECODE_DEPTH: usize = 3;
 const DECODE_MOST: usize = 4 << 20;
 
+/// The shortest mark of a token that is remembered, in bytes.
+const MARK: usize = 3;
+
 /// From how many bytes on the dense automaton earns its construction.
 const DENSE_FROM: usize = 2 << 20;
 
@@ -50,6 +54,8 @@ pub(crate) struct Engine {
     /// Rules tried where a token starts with these, by first byte.
     bare: Vec<Vec<(Vec<u8>, usize)>>,
     names: OnceLock<Names>,
+    /// The marks that tokens of the rules start with, by their first bytes in lower case.
+    marks: OnceLock<HashMap<[u8; MARK], Vec<Vec<u8>>>>,
     /// Rules without a regex: a file of that path is the finding.
     paths: Vec<usize>,
 }
@@ -101,7 +107,7 @@ impl Engine {
     pub(crate) fn new(set: RuleSet) -> Result<Self> {
         let mut literals: Vec<String> = Vec::new();
         let mut actions: Vec<Vec<Action>> = Vec::new();
-        let mut index = std::collections::HashMap::new();
+        let mut index = HashMap::new();
         let mut add = |literal: &str, action: Action| {
             let at = *index.entry(literal.to_owned()).or_insert_with(|| {
                 literals.push(literal.to_owned());
@@ -117,7 +123,9 @@ impl Engine {
         for literal in generic::argument_literals() {
             add(literal, Action::Arguments);
         }
-        add(kubernetes::LITERAL, Action::Manifest);
+        for literal in kubernetes::LITERALS {
+            add(literal, Action::Manifest);
+        }
         add(" -u", Action::UserFlag);
         add("--user", Action::UserFlag);
         let mut always = Vec::new();
@@ -147,6 +155,7 @@ impl Engine {
             always,
             bare,
             names: OnceLock::new(),
+            marks: OnceLock::new(),
             paths,
         };
         engine.literals(0).context("failed to build the literal search from the rules' keywords")?;
@@ -212,12 +221,31 @@ impl Engine {
             scan.token(token);
         }
         if columns::is_table(place.path) {
-            scan.cells(columns::passwords(bytes));
+            scan.cells(columns::secrets(bytes));
         }
     }
 
     pub(super) fn names(&self) -> &Names {
         self.names.get_or_init(|| Names::new(&self.set))
+    }
+
+    /// Whether a value starts with the mark of a rule. If that rule did not match, the value is cut, altered or made up.
+    fn has_mark(&self, value: &[u8]) -> bool {
+        let marks = self.marks.get_or_init(|| {
+            let mut marks: HashMap<[u8; MARK], Vec<Vec<u8>>> = HashMap::new();
+            let of_tokens = |mark: &&String| mark.len() > MARK && mark.ends_with(['_', '-']);
+            let keywords = self.set.rules.iter().flat_map(|rule| rule.keywords.iter().filter(of_tokens));
+            let bare = self.set.rules.iter().flat_map(|rule| &rule.bare);
+            for mark in keywords.chain(bare).map(|mark| mark.to_ascii_lowercase().into_bytes()) {
+                if let Some(start) = mark.first_chunk::<MARK>() {
+                    marks.entry(*start).or_default().push(mark);
+                }
+            }
+            marks
+        });
+        let lower = value.to_ascii_lowercase();
+        let of_start = lower.first_chunk::<MARK>().and_then(|start| marks.get(start));
+        of_start.is_some_and(|marks| marks.iter().any(|mark| lower.starts_with(mark)))
     }
 
     /// Scans what is hidden in base64 and hexadecimal, nested.

@@ -20,7 +20,7 @@ pub(super) use addresses::{in_url, in_user_flag};
 pub(super) use commands::{in_arguments, literals as argument_literals};
 use headers::{after_scheme, basic, header_token};
 use vocabulary::strengthen;
-pub(super) use vocabulary::{WORDS, Word, may_name_secret, means, words};
+pub(super) use vocabulary::{WORDS, Word, may_name_secret, means, strongest, words};
 
 /// The longest value that is evaluated: credentials of unknown kinds are short, and evaluation is not free.
 pub(super) const VALUE_MOST: usize = 512;
@@ -195,7 +195,6 @@ fn surrogate_key(words: &[String], value: &[u8]) -> bool {
         "secret",
         "private",
         "access",
-        "account",
         "auth",
         "app",
         "application",
@@ -217,13 +216,10 @@ fn surrogate_key(words: &[String], value: &[u8]) -> bool {
         "server",
         "license",
         "shared",
-        "session",
         "cookie",
-        "storage",
         "subscription",
         "token",
         "admin",
-        "user",
         "deploy",
         "integration",
         "ingest",
@@ -231,9 +227,7 @@ fn surrogate_key(words: &[String], value: &[u8]) -> bool {
         "read",
         "webhook",
         "jwt",
-        "data",
         "db",
-        "host",
     ];
     let [before @ .., last] = words else { return false };
     let digest =
@@ -271,7 +265,13 @@ fn accepts(
     if value.iter().any(|b| b.is_ascii_whitespace() || *b < b' ') {
         return false;
     }
-    if value.starts_with(b"eyJ") && memchr::memchr(b'.', value).is_some() && !verify::jwt(value) {
+    if value.starts_with(b"eyJ") && memchr::memchr(b'.', value).is_some() && !verify::web_token(value) {
+        return false;
+    }
+    if word != Word::Password && judge::numbered(value) {
+        return false;
+    }
+    if judge::of_clock(value) {
         return false;
     }
     let shape = Shape::of(value);
@@ -313,7 +313,7 @@ fn accepts_password(value: &[u8], found: &Assigned, language: Language) -> bool 
     if judge::call(value) {
         return false;
     }
-    if judge::drawn_with_symbols(value) {
+    if judge::drawn_with_symbols(value) || found.quoted && judge::drawn_letters(value) {
         return true;
     }
     if language == Language::Code {
@@ -339,10 +339,11 @@ fn in_string(bytes: &[u8], found: &Assigned) -> bool {
     matches!(before, b'?' | b'&') || matches!(before, b'"' | b'\'') && after == before
 }
 
-/// Whether the cell of a column of passwords is one.
-pub(super) fn is_password(value: &[u8]) -> bool {
+/// Whether the cell of a column whose name says so is a secret.
+pub(super) fn is_cell(name: &[u8], word: Word, value: &[u8]) -> bool {
     let found = Assigned { name: 0..0, value: 0..value.len(), quoted: true, tie: Tie::Operator };
-    accepts(value, Word::Password, &found, Language::Other, &[], false)
+    let words = words(name);
+    !surrogate_key(&words, value) && accepts(value, word, &found, Language::Other, &words, false)
 }
 
 /// Long and of token characters, with `=` and `%` anywhere, as some providers have it.

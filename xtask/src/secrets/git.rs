@@ -150,7 +150,10 @@ fn workers() -> usize {
 }
 
 /// Does the work of each batch, several at a time; the results come in the order of the batches.
-pub(super) fn in_parallel<I: Sync, O: Send>(batches: &[I], work: impl Fn(&I) -> Result<O> + Sync) -> Result<Vec<O>> {
+pub(super) fn in_parallel<I: Sync, O: Send>(
+    batches: &[I],
+    work: impl Fn(&I) -> Result<O> + Sync,
+) -> Result<Vec<O>> {
     let next = AtomicUsize::new(0);
     let results = Mutex::new(Vec::new());
     let run = || -> Result<()> {

@@ -6,13 +6,17 @@
 //! something else: templates, code, paths, versions, dates, digests.
 
 mod kind;
+mod pattern;
 mod people;
 mod placeholder;
 
 use super::bigrams::SURPRISE;
 
-pub(super) use self::kind::{call, code, escapes_control, other_kind};
-pub(super) use self::people::{chosen, chosen_in_code, drawn_with_symbols, names_secret, passphrase, sample};
+pub(super) use self::kind::{call, code, escapes_control, numbered, other_kind};
+pub(super) use self::pattern::patterned;
+pub(super) use self::people::{
+    chosen, chosen_in_code, drawn_letters, drawn_with_symbols, names_secret, passphrase, sample,
+};
 pub(super) use self::placeholder::{along_the_keyboard, counting, masked, placeholder, template};
 
 /// What the characters of a value are, counted in one pass.
@@ -177,6 +181,11 @@ pub(super) fn uuid(value: &[u8]) -> bool {
         })
 }
 
+/// A UUID made from a clock and the address of a machine (version 1): it can be guessed, so it opens nothing.
+pub(super) fn of_clock(value: &[u8]) -> bool {
+    uuid(value) && value[14] == b'1' && matches!(value[19].to_ascii_lowercase(), b'8' | b'9' | b'a' | b'b')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -260,6 +269,46 @@ mod tests {
             ["zq81h", "w0x7c", "9v2m4", "k6j3b"],
         ] {
             assert!(is_random(&pieces.concat()), "{pieces:?}");
+        }
+    }
+
+    #[test]
+    fn drawn_letters_are_not_identifiers() {
+        for pieces in [["kZRxkp", "Lnuujk"], ["DZFlRJ", "mCGmUX"], ["vGpLZV", "YMGhQt"], ["WpznXz", "ZKKRdv"]]
+        {
+            assert!(drawn_letters(pieces.concat().as_bytes()), "{pieces:?}");
+        }
+        for value in [
+            "getElementById",
+            "HTTPRequestURL",
+            "passwordField",
+            "XMLHttpRequest",
+            "newPasswordInput",
+            "SnowflakeDSN",
+            "MyStrongWord",
+            "AbstractFactoryBean",
+            "useStateRef",
+            "shopSqlDbConn",
+        ] {
+            assert!(!drawn_letters(value.as_bytes()), "{value}");
+        }
+    }
+
+    #[test]
+    fn the_number_of_a_rule_is_not_drawn() {
+        assert!(numbered(b"SSC-EWI-DBTOPS0002") && numbered(b"SHOP_4123"));
+        for value in ["A3-46FQEM-QYKXSA", "AKIA2345", "SSC-EWI-12345678901", "ssc-ewi-1"] {
+            assert!(!numbered(value.as_bytes()), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_uuid_of_a_clock_is_not_drawn() {
+        assert!(of_clock(b"743b294a-cd03-11ec-9d64-0242ac120002"));
+        for value in
+            ["007e65c7-635d-4d54-8294-f360cb8e2e3f", "743b294a-cd03-11ec-0d64-0242ac120002", "11ec-9d64"]
+        {
+            assert!(!of_clock(value.as_bytes()), "{value}");
         }
     }
 

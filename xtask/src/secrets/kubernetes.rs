@@ -10,7 +10,11 @@ use super::judge::{self, Shape};
 const REACH: usize = 64 << 10;
 
 /// What the automaton looks for, in lower case.
-pub(super) const LITERAL: &str = "kind: secret";
+pub(super) const LITERALS: &[&str] =
+    &["kind: secret", "kind: \"secret\"", "kind: 'secret'", "\"kind\": \"secret\"", "\"kind\":\"secret\""];
+
+/// How many manifests of a text are read: each costs up to twice the reach, and a text could name thousands.
+pub(super) const MANIFESTS_MOST: usize = 500;
 
 /// Whether a text says that it is a manifest of a secret, in YAML or JSON; some texts that do not are taken for one.
 pub(super) fn mentioned(bytes: &[u8]) -> bool {
@@ -20,34 +24,88 @@ pub(super) fn mentioned(bytes: &[u8]) -> bool {
 
 /// The values of the manifest whose `kind: Secret` is at `at`.
 pub(super) fn values(bytes: &[u8], at: &Range<usize>) -> Vec<Range<usize>> {
-    let exact = bytes[at.clone()].ends_with(b"Secret")
-        && bytes.get(at.end).is_none_or(|b| matches!(b, b'\n' | b'\r' | b' '));
-    if !exact {
+    let literal = &bytes[at.clone()];
+    if memchr::memmem::find(literal, b"Secret").is_none() {
         return Vec::new();
     }
+    if literal[0] == b'"' {
+        return in_object(bytes, at);
+    }
+    let ends = |b: &u8| matches!(b, b'\n' | b'\r' | b' ' | b'\t');
+    if bytes.get(at.end).is_none_or(ends) { in_yaml(bytes, at) } else { Vec::new() }
+}
+
+/// The values of a manifest in JSON. What is not an object by itself, as in a template, is not read.
+fn in_object(bytes: &[u8], at: &Range<usize>) -> Vec<Range<usize>> {
+    let floor = at.start.saturating_sub(REACH);
+    let mut closed = 0_usize;
+    let start = bytes[floor..at.start].iter().rposition(|byte| match byte {
+        b'}' => {
+            closed += 1;
+            false
+        }
+        b'{' if closed == 0 => true,
+        b'{' => {
+            closed -= 1;
+            false
+        }
+        _ => false,
+    });
+    let Some(start) = start.map(|start| floor + start) else { return Vec::new() };
+    let text = &bytes[start..(at.end + REACH).min(bytes.len())];
+    let Some(Ok(object)) = serde_json::Deserializer::from_slice(text).into_iter::<serde_json::Value>().next()
+    else {
+        return Vec::new();
+    };
+    if object.get("kind").and_then(serde_json::Value::as_str) != Some("Secret") {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    for (section, encoded) in [("data", true), ("stringData", false)] {
+        for (name, value) in object.get(section).and_then(serde_json::Value::as_object).into_iter().flatten()
+        {
+            let Some(value) = value.as_str().map(str::as_bytes) else { continue };
+            let quoted = [b"\"", value, b"\""].concat();
+            if secret(name.as_bytes(), value, encoded)
+                && let Some(place) = memchr::memmem::find(text, &quoted)
+            {
+                found.push(start + place + 1..start + place + 1 + value.len());
+            }
+        }
+    }
+    found
+}
+
+/// The values of a manifest in YAML, which may be one of a list.
+fn in_yaml(bytes: &[u8], at: &Range<usize>) -> Vec<Range<usize>> {
     let (start, end) = manifest(bytes, at);
-    let base = indent_of(bytes, at.start);
+    let base = column(bytes, at.start);
     let mut section: Option<bool> = None;
     let mut found = Vec::new();
     let mut lines = lines(bytes, start, end).peekable();
     while let Some(line) = lines.next() {
         let text = &bytes[line.clone()];
-        let indent = text.iter().take_while(|b| **b == b' ').count();
-        if text.trim_ascii().is_empty() {
+        let indent = text.iter().take_while(|b| matches!(b, b' ' | b'-')).count();
+        if text.trim_ascii().is_empty() || text.trim_ascii_start().starts_with(b"#") {
             continue;
         }
         if indent <= base {
-            let key = text.trim_ascii();
+            let key = text[indent..].trim_ascii();
+            let flow =
+                |name: &[u8]| key.strip_prefix(name).is_some_and(|rest| rest.trim_ascii().starts_with(b"{"));
             section = match key {
                 b"data:" => Some(true),
                 b"stringData:" => Some(false),
                 _ => None,
             };
+            if flow(b"data:") || flow(b"stringData:") {
+                found.extend(in_flow(bytes, line, key.starts_with(b"data")));
+            }
             continue;
         }
         let Some(encoded) = section else { continue };
         let Some(colon) = memchr::memchr(b':', text) else { continue };
-        let name = text[indent..colon].trim_ascii();
+        let name = text[indent.min(colon)..colon].trim_ascii();
         let mut value = trimmed(bytes, line.start + colon + 1..line.end);
         if matches!(bytes.get(value.start), Some(b'|' | b'>')) {
             let mut block: Option<Range<usize>> = None;
@@ -70,18 +128,61 @@ pub(super) fn values(bytes: &[u8], at: &Range<usize>) -> Vec<Range<usize>> {
     found
 }
 
-/// The document that the place is in: between two `---`.
+/// The values of `data: {name: value, …}` on one line.
+fn in_flow(bytes: &[u8], line: Range<usize>, encoded: bool) -> Vec<Range<usize>> {
+    let Some(open) = memchr::memchr(b'{', &bytes[line.clone()]) else { return Vec::new() };
+    let mut at = line.start + open + 1;
+    let mut found = Vec::new();
+    while at < line.end {
+        let stop = memchr::memchr2(b',', b'}', &bytes[at..line.end]).map_or(line.end, |length| at + length);
+        if let Some(colon) = memchr::memchr(b':', &bytes[at..stop]) {
+            let name = trimmed(bytes, at..at + colon);
+            let value = trimmed(bytes, at + colon + 1..stop);
+            if secret(&bytes[name], &bytes[value.clone()], encoded) {
+                found.push(value);
+            }
+        }
+        at = stop + 1;
+    }
+    found
+}
+
+/// The document that the place is in, between two `---`, or the item of a list in it.
 fn manifest(bytes: &[u8], at: &Range<usize>) -> (usize, usize) {
     let floor = at.start.saturating_sub(REACH);
     let ceiling = (at.end + REACH).min(bytes.len());
     let start =
         memchr::memmem::rfind(&bytes[floor..at.start], b"\n---").map_or(floor, |found| floor + found + 1);
     let end = memchr::memmem::find(&bytes[at.end..ceiling], b"\n---").map_or(ceiling, |found| at.end + found);
-    (start, end)
+    let base = column(bytes, at.start);
+    if base == 0 {
+        return (start, end);
+    }
+    // An item starts at the line whose dash is left of its keys, and ends before a line that is further left.
+    let outside = |line: &Range<usize>| {
+        let text = &bytes[line.clone()];
+        !text.trim_ascii().is_empty() && text.iter().take_while(|b| **b == b' ').count() < base
+    };
+    let own = memchr::memrchr(b'\n', &bytes[start..at.start]).map_or(start, |found| start + found + 1);
+    let before: Vec<Range<usize>> = lines(bytes, start, at.start).collect();
+    let head = before.iter().rfind(|line| outside(line)).map_or(own, |line| {
+        let dash = bytes[line.clone()].trim_ascii_start().starts_with(b"- ");
+        if dash && column(bytes, text_start(bytes, line)) == base { line.start } else { line.end + 1 }
+    });
+    let next = memchr::memchr(b'\n', &bytes[at.end..end]).map_or(end, |found| at.end + found + 1);
+    let tail = lines(bytes, next, end).find(outside).map_or(end, |line| line.start);
+    (head.min(own), tail)
 }
 
-fn indent_of(bytes: &[u8], at: usize) -> usize {
-    bytes[..at].iter().rev().take_while(|b| **b == b' ').count()
+/// Where the text of a line starts, behind blanks and the dash of an item.
+fn text_start(bytes: &[u8], line: &Range<usize>) -> usize {
+    let marks = bytes[line.clone()].iter().take_while(|b| matches!(b, b' ' | b'-')).count();
+    line.start + marks
+}
+
+/// The column of a key whose line starts with blanks and perhaps the dash of an item.
+fn column(bytes: &[u8], at: usize) -> usize {
+    bytes[..at].iter().rev().take_while(|b| matches!(b, b' ' | b'-')).count()
 }
 
 fn lines(bytes: &[u8], start: usize, end: usize) -> impl Iterator<Item = Range<usize>> {
@@ -152,8 +253,9 @@ mod tests {
     use super::*;
 
     fn found(text: &str) -> Vec<String> {
-        let at = text.to_ascii_lowercase().find(LITERAL).expect("a manifest");
-        values(text.as_bytes(), &(at..at + LITERAL.len()))
+        let lower = text.to_ascii_lowercase();
+        let at = LITERALS.iter().find_map(|literal| lower.find(literal).map(|at| at..at + literal.len()));
+        values(text.as_bytes(), &at.expect("a manifest"))
             .into_iter()
             .map(|range| text[range].to_owned())
             .collect()
@@ -172,6 +274,31 @@ mod tests {
         let found = found(&text);
         assert_eq!(found.len(), 2, "{found:?}");
         assert!(found[0].starts_with(first) && found[0].ends_with(second) && found[1] == password);
+    }
+
+    #[test]
+    fn manifests_in_json_lists_and_flow_style_are_read() {
+        let password = STANDARD.encode(["Harb", "or48", "!t"].concat());
+        for text in [
+            "{\"apiVersion\": \"v1\", \"kind\": \"Secret\", \"data\": {\"foo\": \"#\", \"username\": \"#\"}}",
+            "{\"items\":[{\"kind\":\"ConfigMap\",\"data\":{\"a\":\"#x\"}},{\"data\":{\"foo\":\"#\"},\"kind\":\"Secret\"}]}",
+            "{\n  \"kind\": \"Secret\",\n  \"data\": {\n    \"foo\": \"#\"\n  }\n}\n",
+            "kind: \"Secret\"\ndata:\n  foo: #\n",
+            "kind: Secret\ndata:\n* a comment\n  foo: #\n",
+            "kind: Secret\nmetadata: {name: x}\ndata: {username: #, foo: #}\n",
+            "items:\n- kind: ConfigMap\n  data:\n    a: #x\n- kind: Secret\n  data:\n    foo: #\n- kind: ConfigMap\n  data:\n    a: #x\n",
+            "items:\n  - data:\n      foo: '#'\n    kind: Secret\n  - data:\n      a: #x\n    kind: ConfigMap\n",
+        ] {
+            let text = text.replace('#', &password).replace('*', "#");
+            assert_eq!(found(&text), [password.as_str()], "{text}");
+        }
+        for text in [
+            "{\"kind\": \"Secret\", \"data\": {\"foo\": \"#\"",
+            "{\"ref\": {\"kind\": \"Secret\", \"name\": \"a\"}, \"data\": {\"foo\": \"#\"}}",
+            "\"kind\": \"Secret\"",
+        ] {
+            assert!(found(&text.replace('#', &password)).is_empty(), "{text}");
+        }
     }
 
     #[test]

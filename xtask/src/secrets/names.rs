@@ -74,7 +74,7 @@ impl Names {
         let mut named = false;
         let mut misfit = false;
         let apart = boundaries(bytes, token);
-        if !apart || in_query(bytes, token) {
+        if !apart || in_query(bytes, token) || judge::of_clock(value) {
             return None;
         }
         for found in search.find_overlapping_iter(&bytes[before.clone()]) {

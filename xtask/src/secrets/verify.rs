@@ -33,7 +33,8 @@ pub(super) fn prove(kind: &str, secret: &[u8]) -> Proof {
         "jwt" => refuted_unless(jwt(secret)),
         "pem" => pem(secret),
         "card" => refuted_unless(card(secret)),
-        "password" => refuted_unless(password(secret)),
+        "password" if password(secret) => plausible_if(!judge::sample(secret)),
+        "password" => Proof::Refuted,
         _ => Proof::Plausible,
     }
 }
@@ -108,6 +109,21 @@ pub(super) fn jwt(secret: &[u8]) -> bool {
     decode::base64(header)
         .and_then(|json| serde_json::from_slice::<serde_json::Value>(&json).ok())
         .is_some_and(|json| ["alg", "typ", "kid", "enc"].iter().any(|key| json.get(key).is_some()))
+}
+
+/// How long the claims of a signed token are at least if they cannot be read, in bytes.
+const CLAIMS_LEAST: usize = 40;
+
+/// A signed token whose claims are a JSON object too or could be altered ones, or an encrypted one.
+pub(super) fn web_token(secret: &[u8]) -> bool {
+    let parts: Vec<&[u8]> = secret.split(|b| *b == b'.').collect();
+    let claims = |text: &[u8]| {
+        decode::base64(text)
+            .and_then(|json| serde_json::from_slice::<serde_json::Value>(&json).ok())
+            .is_some_and(|json| json.is_object())
+    };
+    jwt(secret)
+        && (parts.len() == 5 || parts.get(1).is_some_and(|text| text.len() >= CLAIMS_LEAST || claims(text)))
 }
 
 /// The body of a private key: base64 of a DER sequence, of OpenSSH's format, or of a PGP packet.
@@ -259,6 +275,17 @@ mod tests {
     }
 
     #[test]
+    fn the_claims_of_a_web_token_are_an_object() {
+        let header = base64(b"{\"alg\":\"HS256\"}");
+        let claims = base64(b"{\"sub\":\"a\"}");
+        assert!(web_token(format!("{header}.{claims}.sig").as_bytes()));
+        assert!(web_token(format!("{header}.a.b.c.d").as_bytes()));
+        for bad in [format!("{header}.short.token"), header.clone(), format!("x.{claims}.sig")] {
+            assert!(!web_token(bad.as_bytes()), "{bad}");
+        }
+    }
+
+    #[test]
     fn the_body_of_a_private_key() {
         let der: Vec<u8> = [0x30, 0x82, 1, 2].into_iter().chain(0..90).collect();
         let ssh: Vec<u8> = b"openssh-key-v1\0".iter().copied().chain(0..60).collect();
@@ -305,6 +332,7 @@ mod tests {
     #[test]
     fn the_password_of_a_connection() {
         assert_eq!(prove("password", ["ti", "ger7"].concat().as_bytes()), Proof::Plausible);
+        assert_eq!(prove("password", b"P@ssword1"), Proof::Doubtful);
         for bad in ["${PASSWORD}", "password", "<pw>", "****", "abc", "yourpassword", "{{ pw }}"] {
             assert_eq!(prove("password", bad.as_bytes()), Proof::Refuted, "{bad}");
         }

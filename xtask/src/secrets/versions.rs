@@ -172,8 +172,7 @@ impl<'a> Reader<'a, '_> {
     fn read(&mut self, step: Step<'a>, body: &mut dyn Read) -> io::Result<()> {
         let mut text = Vec::new();
         body.take(COMPARED_MOST).read_to_end(&mut text)?;
-        let comparable =
-            (text.len() as u64) < COMPARED_MOST && self.scanner.is_plain(step.path(), &text);
+        let comparable = (text.len() as u64) < COMPARED_MOST && self.scanner.is_plain(step.path(), &text);
         if let Step::Search { key, base } = step
             && !(comparable && base.is_some_and(|base| self.nothing_new(key, base, &text)))
         {

@@ -50,13 +50,25 @@ pub(super) struct Scan<'a> {
     stretches: Vec<(usize, Range<usize>)>,
     /// The end of the last name read, so that `secret_token_key` is read once.
     name_end: usize,
+    /// How many manifests of Kubernetes were read.
+    manifests: usize,
 }
 
 impl<'a> Scan<'a> {
     pub(super) fn new(engine: &'a Engine, place: Place<'a>, bytes: &'a [u8], hits: &'a mut Vec<Hit>) -> Self {
         let language = Language::of(place.path);
         let checksums = lists_checksums(place.path);
-        Self { engine, place, bytes, language, checksums, hits, stretches: Vec::new(), name_end: 0 }
+        Self {
+            engine,
+            place,
+            bytes,
+            language,
+            checksums,
+            hits,
+            stretches: Vec::new(),
+            name_end: 0,
+            manifests: 0,
+        }
     }
 
     pub(super) fn act(&mut self, action: Action, at: Range<usize>) {
@@ -78,11 +90,13 @@ impl<'a> Scan<'a> {
                     self.generic(Kind::Password, range);
                 }
             }
-            Action::Manifest => {
+            Action::Manifest if self.manifests < kubernetes::MANIFESTS_MOST => {
+                self.manifests += 1;
                 for range in kubernetes::values(self.bytes, &at) {
                     self.generic(Kind::Credential, range);
                 }
             }
+            Action::Manifest => {}
         }
     }
 
@@ -162,8 +176,10 @@ impl<'a> Scan<'a> {
         if proof == Proof::Refuted {
             return;
         }
-        // A mark alone proves nothing about what counts or says that it is an example.
-        if proof == Proof::Plausible && (judge::counting(secret) || judge::placeholder(secret)) {
+        // A mark alone proves nothing about what counts, follows a pattern or says that it is an example.
+        if proof == Proof::Plausible
+            && (judge::counting(secret) || judge::placeholder(secret) || judge::patterned(secret))
+        {
             proof = Proof::Doubtful;
         }
         self.hit(Source::Rule(at), range, matched, proof);
@@ -204,7 +220,8 @@ impl<'a> Scan<'a> {
             self.name_end = next.max(found.value.end - generic::VALUE_MOST);
             return;
         }
-        let strongest = self.strongest(word, &found.name);
+        let said = generic::strongest(&self.bytes[found.name.clone()]);
+        let strongest = said.map_or(word, |said| said.max(word));
         let Some((kind, range)) = generic::in_assignment(self.bytes, &found, strongest, self.language) else {
             if (6..tokens::LEAST).contains(&found.value.len())
                 && self.language == Language::Other
@@ -227,23 +244,6 @@ impl<'a> Scan<'a> {
         self.generic(kind, range);
     }
 
-    /// The strongest word in a name: `password_key` is about a password.
-    fn strongest(&self, word: Word, name: &Range<usize>) -> Word {
-        let text = &self.bytes[name.clone()];
-        let lower = text.to_ascii_lowercase();
-        let says = |literal: &str| {
-            memchr::memmem::find_iter(&lower, literal.as_bytes())
-                .any(|at| generic::means(literal.as_bytes(), text, at))
-        };
-        generic::WORDS
-            .iter()
-            .filter(|(_, kind)| *kind > word)
-            .filter(|(literal, _)| says(literal))
-            .map(|(_, kind)| *kind)
-            .max()
-            .unwrap_or(word)
-    }
-
     fn generic(&mut self, kind: Kind, range: Range<usize>) {
         self.push(Source::Generic(kind), range);
     }
@@ -260,14 +260,15 @@ impl<'a> Scan<'a> {
         if allowed && matches!(source, Source::Generic(_)) {
             return;
         }
-        self.hit(source, range.clone(), range, Proof::Plausible);
+        let proof = if self.engine.has_mark(secret) { Proof::Doubtful } else { Proof::Plausible };
+        self.hit(source, range.clone(), range, proof);
         self.silence_if(allowed);
     }
 
-    /// Cells of columns of passwords.
-    pub(super) fn cells(&mut self, cells: Vec<Range<usize>>) {
-        for range in cells {
-            self.generic(Kind::Password, range);
+    /// Cells of columns of passwords and tokens.
+    pub(super) fn cells(&mut self, cells: Vec<(Kind, Range<usize>)>) {
+        for (kind, range) in cells {
+            self.generic(kind, range);
         }
     }
 

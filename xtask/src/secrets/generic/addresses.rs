@@ -30,7 +30,9 @@ pub(crate) fn in_url(bytes: &[u8], at: usize, language: Language) -> Option<Rang
         .count();
     let scheme = &bytes[at - scheme_length..at];
     // `snowflake://user:password@/database`: connections of Airflow and others leave the host out.
-    let hostless = host + 1 == length && matches!(bytes.get(start + length), Some(b'/'));
+    let port =
+        authority[host + 1..].strip_prefix(b":").is_some_and(|port| port.iter().all(u8::is_ascii_digit));
+    let hostless = (host + 1 == length || port) && matches!(bytes.get(start + length), Some(b'/'));
     let starts_host = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'[' | b'*' | b'/');
     if !hostless && !authority.get(host + 1).is_some_and(starts_host) {
         return None;
@@ -185,6 +187,7 @@ mod tests {
         }
         let hostless = ["tr4", "vel", "ler"].concat();
         assert_eq!(password(&format!("snowflake://svc:{hostless}@/db?account=a")), Some(hostless.as_str()));
+        assert_eq!(password(&format!("redshift://svc:{hostless}@:5439/db")), Some(hostless.as_str()));
         for text in [
             "postgres://app:password@db.example.com/shop",
             "mysql://app:pass@host.test/shop",

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::super::assignment::{self, Tie, line_end};
+use super::super::assignment::{self, Tie, line_end, line_start};
 use super::super::judge::{self, Shape};
 
 /// Commands that take a password behind a flag, and whether it may be grown together with the flag.
@@ -19,7 +19,13 @@ const COMMANDS: &[(&str, &[u8], bool)] = &[
     ("sqlcmd", b"-P", false),
     ("ldapsearch", b"-w", false),
     ("htpasswd -", b"-b", false),
+    ("beeline", b"-p", false),
+    ("bcp ", b"-P", false),
+    ("openssl enc", b"-k", false),
 ];
+
+/// Commands that read a password from their standard input, to which `echo` writes it on the same line.
+const READERS: &[&str] = &["--password-stdin", "sudo -s", "passwd --stdin", "kinit "];
 
 /// Calls whose last argument is a password.
 const CALLS: &[&str] = &[
@@ -48,13 +54,20 @@ const CALL_MOST: usize = 400;
 
 /// The literals at which a password may appear without a name.
 pub(crate) fn literals() -> impl Iterator<Item = &'static str> {
-    COMMANDS.iter().map(|(command, _, _)| *command).chain(CALLS.iter().copied())
+    COMMANDS
+        .iter()
+        .map(|(command, _, _)| *command)
+        .chain(READERS.iter().copied())
+        .chain(CALLS.iter().copied())
 }
 
 /// The password among the arguments of the command or call at `at`.
 pub(crate) fn in_arguments(bytes: &[u8], at: &Range<usize>) -> Option<Range<usize>> {
     if bytes[at.end - 1] == b'(' {
         return in_call(bytes, at.end);
+    }
+    if READERS.iter().any(|reader| reader.as_bytes().eq_ignore_ascii_case(&bytes[at.clone()])) {
+        return echoed(bytes, at.start);
     }
     COMMANDS
         .iter()
@@ -66,27 +79,56 @@ fn behind_flag(bytes: &[u8], from: usize, flag: &[u8], attached: bool) -> Option
     let line = &bytes[from..line_end(bytes, from)];
     memchr::memmem::find_iter(line, flag).find_map(|found| {
         let end = from + found + flag.len();
-        if found == 0 || !bytes[from + found - 1].is_ascii_whitespace() {
+        let before = *bytes[from..from + found].last()?;
+        // `["sshpass", "-p", "…"]`: the next string is the value.
+        let listed = matches!(before, b'"' | b'\'') && bytes[end..].starts_with(&[before, b',']);
+        if !listed && !before.is_ascii_whitespace() {
             return None;
         }
+        let end = if listed { end + 2 } else { end };
         let apart = bytes.get(end).is_some_and(u8::is_ascii_whitespace);
         if !apart && !attached {
             return None;
         }
+        // A back quote ends the command in a document, or its output is the value.
+        if bytes.get(end) == Some(&b'`') {
+            return None;
+        }
         let (value, _) = assignment::value_at(bytes, end, Tie::Beside)?;
         let text = &bytes[value.clone()];
-        let plain = text.len() >= 6
-            && text[0] != b'-'
-            && !judge::template(text)
-            && !judge::placeholder(text)
-            && !judge::masked(text)
-            && !judge::sample(text)
-            && !judge::other_kind(text)
+        let plain = plain(text)
             // `-port`, `-param`: words grown together with the flag are other flags.
-            && (apart || text.iter().any(|b| !b.is_ascii_lowercase()))
-            && !Shape::of(text).dull();
+            && (apart || text.iter().any(|b| !b.is_ascii_lowercase()));
         plain.then_some(value)
     })
+}
+
+/// Written out as an argument, and not filled in or a sample.
+fn plain(text: &[u8]) -> bool {
+    text.len() >= 6
+        && text[0] != b'-'
+        && !judge::template(text)
+        && !judge::placeholder(text)
+        && !judge::masked(text)
+        && !judge::sample(text)
+        && !judge::other_kind(text)
+        && !Shape::of(text).dull()
+}
+
+/// The argument of the `echo` that writes to the command at `at`.
+fn echoed(bytes: &[u8], at: usize) -> Option<Range<usize>> {
+    let start = line_start(bytes, at);
+    let line = &bytes[start..at];
+    let pipe = memchr::memrchr(b'|', line)?;
+    let echo = memchr::memmem::rfind(&line[..pipe], b"echo ")? + b"echo ".len();
+    let flags = line[echo..].iter().take_while(|b| matches!(b, b' ' | b'-' | b'n' | b'e')).count();
+    let flags = line[echo..echo + flags].iter().rposition(|b| *b == b' ').map_or(0, |blank| blank + 1);
+    let (value, quoted) = assignment::value_at(bytes, start + echo + flags, Tie::Beside)?;
+    let text = &bytes[value.clone()];
+    let shape = Shape::of(text);
+    // Words without quotes are a message: one value with a digit or sign is a password.
+    let password = quoted && judge::passphrase(text, false) || judge::chosen(text, &shape);
+    (value.end <= start + pipe && plain(text) && password).then_some(value)
 }
 
 /// The last of at least two arguments, if it is a string that is a password.
@@ -130,9 +172,9 @@ mod tests {
 
     fn found(text: &str) -> Option<String> {
         let lower = text.to_ascii_lowercase();
-        let at =
-            literals().find_map(|literal| lower.find(literal).map(|start| start..start + literal.len()))?;
-        in_arguments(text.as_bytes(), &at).map(|range| text[range].to_owned())
+        let at = |literal: &str| lower.find(literal).map(|start| start..start + literal.len());
+        let found = literals().filter_map(at).find_map(|at| in_arguments(text.as_bytes(), &at))?;
+        Some(text[found].to_owned())
     }
 
     #[test]
@@ -148,6 +190,11 @@ mod tests {
             "requests.get(url, auth=('svc', '#'))",
             "DriverManager.getConnection(url, user, \"#\")",
             "server.login('svc', '#')",
+            "subprocess.run([\"sshpass\", \"-p\", \"#\", \"ssh\", \"host1\"])",
+            "beeline -u jdbc:hive2://h -n svc -p #",
+            "bcp t in f -S h -U sa -P '#'",
+            "echo '#' | docker login -u shop --password-stdin",
+            "echo -n # | sudo -S ls",
         ] {
             assert_eq!(found(&text.replace('#', &password)), Some(password.clone()), "{text}");
         }
@@ -158,6 +205,12 @@ mod tests {
             "docker login -u shop -p ${TOKEN}",
             "mysql -uroot -prootroot",
             "auth=('user', 'password')",
+            "echo $TOKEN | docker login --password-stdin",
+            "echo ${{ secrets.TOKEN }} | docker login --password-stdin",
+            "cat token.txt | docker login --password-stdin",
+            "docker login --password-stdin",
+            "a flag (`sshpass -p`), written to a command (`echo`)",
+            "echo done && kinit svc1",
             "server.login(user, password)",
             "client.login('svc', get('harbor48!'))",
         ] {

@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
+
 /// What a name says about its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Word {
@@ -64,6 +66,22 @@ pub(crate) fn means(literal: &[u8], text: &[u8], at: usize) -> bool {
         .rposition(|b| !b.is_ascii_alphabetic())
         .map_or(floor, |found| floor + found + 1);
     ends && !OTHER_PASS.iter().any(|other| other.as_bytes().eq_ignore_ascii_case(&text[start..end]))
+}
+
+/// The strongest word in a name: `password_key` is about a password.
+pub(crate) fn strongest(name: &[u8]) -> Option<Word> {
+    static SEARCH: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
+        AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .kind(Some(AhoCorasickKind::DFA))
+            .build(WORDS.iter().map(|(literal, _)| literal))
+            .ok()
+    });
+    let said = SEARCH.as_ref()?.find_overlapping_iter(name).filter_map(|found| {
+        let (literal, word) = WORDS[found.pattern().as_usize()];
+        means(literal.as_bytes(), name, found.start()).then_some(word)
+    });
+    said.max()
 }
 
 /// Last words of names whose values are about a secret, not the secret.

@@ -26,6 +26,15 @@ pub(in super::super) fn call(value: &[u8]) -> bool {
     matches!(value.get(name), Some(b'(' | b'[')) && name >= 3 && code(&value[..name])
 }
 
+/// The number of a rule, an error or a ticket: words in capitals and a number at the end, `SSC-EWI-DBTOPS0002`.
+pub(in super::super) fn numbered(value: &[u8]) -> bool {
+    let end = value.iter().rposition(|b| !b.is_ascii_digit()).map_or(0, |at| at + 1);
+    let words = &value[..end];
+    value.len() - end <= 6
+        && words.iter().any(|b| matches!(b, b'-' | b'_'))
+        && words.iter().all(|b| b.is_ascii_uppercase() || matches!(b, b'-' | b'_'))
+}
+
 /// One word as people and programmers write them: letters with at most a short number at the end.
 pub(in super::super) fn wordy(word: &[u8]) -> bool {
     let letters = word.iter().rposition(|b| !b.is_ascii_digit()).map_or(0, |at| at + 1);

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use aho_corasick::AhoCorasick;
 
-use super::placeholder::any_of;
+use super::placeholder::{any_of, filled_in};
 use super::{Shape, call, masked, other_kind, placeholder, template};
 
 /// A password that a person chose: no proof of chance, so the name it is given to must be strong.
@@ -25,9 +25,6 @@ pub(in super::super) fn chosen(value: &[u8], shape: &Shape) -> bool {
 /// Drawn from all keyboard characters, as password managers do: its brackets and signs are not code or a template.
 pub(in super::super) fn drawn_with_symbols(value: &[u8]) -> bool {
     let shape = Shape::of(value);
-    let has = |needle: &[u8]| memchr::memmem::find(value, needle).is_some();
-    let filled_in =
-        [&b"${"[..], b"{{", b"$(", b"{%", b"<%", b"#{", b"%(", b"://"].iter().any(|mark| has(mark));
     // A word between brackets is code; letters in a row that spell nothing are chance.
     let spells = |run: &[u8]| run.len() >= 5 && Shape::of(run).pair_surprise < 4.3;
     let signs = value.iter().filter(|b| b.is_ascii_punctuation() && !is_joint(**b)).count();
@@ -41,9 +38,27 @@ pub(in super::super) fn drawn_with_symbols(value: &[u8]) -> bool {
         && shape.symbols * 5 <= shape.len * 3
         && shape.distinct * 3 >= shape.len * 2
         && !value.split(|b| !b.is_ascii_alphabetic()).any(spells)
-        && !filled_in
+        && !filled_in(value)
+        && memchr::memmem::find(value, b"://").is_none()
         && !call(value)
         && !masked(value)
+}
+
+/// Letters of both cases that spell nothing, as password managers draw them without digits: `kZRxkpLnuujk`.
+pub(in super::super) fn drawn_letters(value: &[u8]) -> bool {
+    let shape = Shape::of(value);
+    let capitals_inside =
+        value.windows(2).filter(|pair| pair[0].is_ascii_uppercase() && pair[1].is_ascii_uppercase()).count();
+    (10..=64).contains(&shape.len)
+        && shape.letters() == shape.len
+        && shape.upper >= 3
+        && shape.lower >= 3
+        // `HTTPRequestURL` has capitals in a row too; its small letters make words.
+        && capitals_inside * 3 < shape.len * 2
+        && shape.pair_surprise >= 5.0
+        && shape.distinct * 3 >= shape.len * 2
+        && !sample(value)
+        && !placeholder(value)
 }
 
 /// Words of names and messages: words joined by dashes are not a passphrase if one of these is among them.

@@ -142,19 +142,26 @@ pub(in super::super) fn placeholder(value: &[u8]) -> bool {
 
 /// Filled in later by a shell, a template engine or a formatter.
 pub(in super::super) fn template(value: &[u8]) -> bool {
-    let has = |needle: &[u8]| memchr::memmem::find(value, needle).is_some();
-    has(b"${")
-        || has(b"{{")
-        || has(b"$(")
-        || has(b"{%")
-        || has(b"<%")
-        || has(b"#{")
-        || has(b"%(")
+    filled_in(value)
         || value.first().is_some_and(|b| matches!(b, b'$' | b'%' | b'@' | b'<' | b'[' | b'{' | b'&' | b'('))
         || value.starts_with(b"!!")
         || value.ends_with(b"...")
         || value.ends_with(b"}")
         || (value.ends_with(b"%") && value.starts_with(b"%"))
+}
+
+/// Holds the start of a template's or a shell's expression. By index in one pass: building a search for each of the
+/// marks takes longer than a value does, and this is asked of every value.
+pub(super) fn filled_in(value: &[u8]) -> bool {
+    const MARKS: [&[u8; 2]; 7] = [b"${", b"{{", b"$(", b"{%", b"<%", b"#{", b"%("];
+    let mut at = 1;
+    while at < value.len() {
+        if matches!(value[at], b'{' | b'(' | b'%') && MARKS.contains(&&[value[at - 1], value[at]]) {
+            return true;
+        }
+        at += 1;
+    }
+    false
 }
 
 /// What a value in base64 says, if that is text.
