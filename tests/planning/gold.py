@@ -94,7 +94,9 @@ class Data:
             day = self.day[line["key"], line["day"]]
             day["lines"] += 1
             day["ordered"] += line["quantity_ordered"]
-            day["filled"] += shipped[name]
+            on_time = -sum(row["quantity"] for row in self.shipments[name] if row["day"] == line["day"])
+            day["filled"] += on_time
+            day["filled later"] += shipped[name] - on_time
             missing = line["quantity_ordered"] - shipped[name]
             if self.waits(line):
                 day["backordered"] += max(missing, 0)
@@ -147,6 +149,7 @@ def daily_kpis(data):
                 "order_lines": total("lines"),
                 "ordered_units": total("ordered"),
                 "filled_units": total("filled"),
+                "filled_later_units": total("filled later"),
                 "backordered_units": total("backordered"),
                 "lost_units": total("lost"),
                 "fill_rate": ratio(total("filled"), total("ordered")),

@@ -6,7 +6,7 @@ with daily_demand as (
 
 products as (
 
-    select * from {{ ref('stg_logistics__products') }}
+    select * from {{ ref('accepted_products') }}
 
 ),
 

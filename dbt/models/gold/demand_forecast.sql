@@ -1,13 +1,37 @@
-with forecast_history as (
+with daily_demand as (
 
-    select * from {{ ref('forecast_history') }}
+    select * from {{ ref('daily_demand') }}
 
 ),
 
 clock as (
 
     select max(date_day) as as_of
-    from forecast_history
+    from daily_demand
+
+),
+
+-- The last known day: of missing days there is no forecast.
+last_days as (
+
+    select
+        product_id,
+        warehouse_id,
+        max(date_day) as date_day
+    from {{ ref('forecast_history') }}
+    group by product_id, warehouse_id
+
+),
+
+forecast_history as (
+
+    select history.*
+    from {{ ref('forecast_history') }} as history
+    inner join last_days
+        on
+            history.product_id = last_days.product_id
+            and history.warehouse_id = last_days.warehouse_id
+            and history.date_day = last_days.date_day
 
 ),
 
@@ -38,8 +62,7 @@ final as (
         {{ ratio('forecast_history.absolute_error_sum', 'forecast_history.actual_units') }} as wape,
         {{ ratio('-forecast_history.error_sum', 'forecast_history.actual_units') }} as bias
     from forecast_history
-    inner join clock
-        on forecast_history.date_day = clock.as_of
+    cross join clock
 
 )
 

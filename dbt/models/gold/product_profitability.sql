@@ -12,7 +12,7 @@ daily_inventory as (
 
 products as (
 
-    select * from {{ ref('stg_logistics__products') }}
+    select * from {{ ref('accepted_products') }}
 
 ),
 

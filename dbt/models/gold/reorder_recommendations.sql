@@ -18,13 +18,27 @@ supplier_scorecard as (
 
 products as (
 
-    select * from {{ ref('stg_logistics__products') }}
+    select * from {{ ref('accepted_products') }}
+
+),
+
+left_out_prices as (
+
+    select row_key
+    from {{ ref('suspicious_data') }}
+    where
+        source = 'price lists'
+        and handling = 'left out'
 
 ),
 
 price_breaks as (
 
-    select * from {{ ref('stg_logistics__price_breaks') }}
+    select prices.*
+    from {{ ref('stg_logistics__price_breaks') }} as prices
+    left join left_out_prices
+        on prices.product_id || ' from ' || cast(prices.minimum_units as varchar) = left_out_prices.row_key
+    where left_out_prices.row_key is null
 
 ),
 

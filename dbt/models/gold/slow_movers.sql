@@ -12,7 +12,7 @@ daily_demand as (
 
 products as (
 
-    select * from {{ ref('stg_logistics__products') }}
+    select * from {{ ref('accepted_products') }}
 
 ),
 

@@ -6,13 +6,13 @@ with daily_inventory as (
 
 movements as (
 
-    select * from {{ ref('stg_logistics__inventory_movements') }}
+    select * from {{ ref('accepted_movements') }}
 
 ),
 
 products as (
 
-    select * from {{ ref('stg_logistics__products') }}
+    select * from {{ ref('accepted_products') }}
 
 ),
 

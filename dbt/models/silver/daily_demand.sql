@@ -6,19 +6,19 @@ with daily_inventory as (
 
 order_lines as (
 
-    select * from {{ ref('stg_logistics__customer_orders') }}
+    select * from {{ ref('accepted_order_lines') }}
 
 ),
 
 movements as (
 
-    select * from {{ ref('stg_logistics__inventory_movements') }}
+    select * from {{ ref('accepted_movements') }}
 
 ),
 
 products as (
 
-    select * from {{ ref('stg_logistics__products') }}
+    select * from {{ ref('accepted_products') }}
 
 ),
 
@@ -49,8 +49,10 @@ line_movements as (
         movements.product_id,
         movements.warehouse_id,
         movements.order_line_id,
+        order_lines.ordered_on,
         case when movements.movement_type = 'shipment' then -movements.moved_units else 0 end as shipped_units,
         case when movements.movement_type = 'return' then movements.moved_units else 0 end as returned_units,
+        -- at an unknown price if the line is missing: the units are known, their revenue is not
         -movements.moved_units * order_lines.unit_price as revenue,
         -movements.moved_units * products.unit_cost as cost_of_goods_sold
     from movements
@@ -69,7 +71,8 @@ filled_lines as (
 
     select
         order_line_id,
-        sum(shipped_units) as filled_units
+        sum(case when moved_on <= ordered_on then shipped_units else 0 end) as filled_units,
+        sum(case when moved_on > ordered_on then shipped_units else 0 end) as filled_later_units
     from line_movements
     group by order_line_id
 
@@ -85,12 +88,17 @@ daily_orders as (
         count(*) as order_lines,
         sum(order_lines.ordered_units) as ordered_units,
         sum(coalesce(filled_lines.filled_units, 0)) as filled_units,
+        sum(coalesce(filled_lines.filled_later_units, 0)) as filled_later_units,
         sum(
             case
                 when
                     order_lines.sales_channel in {{ backorder_channels() }}
                     and {{ dbt.dateadd('day', var('backorder_days') | int, 'order_lines.ordered_on') }} >= clock.as_of
-                    then greatest(order_lines.ordered_units - coalesce(filled_lines.filled_units, 0), 0)
+                    then greatest(
+                        order_lines.ordered_units
+                        - coalesce(filled_lines.filled_units + filled_lines.filled_later_units, 0),
+                        0
+                    )
                 else 0
             end
         ) as backordered_units
@@ -126,10 +134,14 @@ final as (
         cast(coalesce(daily_orders.order_lines, 0) as bigint) as order_lines,
         cast(coalesce(daily_orders.ordered_units, 0) as bigint) as ordered_units,
         cast(coalesce(daily_orders.filled_units, 0) as bigint) as filled_units,
+        cast(coalesce(daily_orders.filled_later_units, 0) as bigint) as filled_later_units,
         cast(coalesce(daily_orders.backordered_units, 0) as bigint) as backordered_units,
         cast(
-            coalesce(daily_orders.ordered_units - daily_orders.filled_units - daily_orders.backordered_units, 0)
-            as bigint
+            coalesce(
+                daily_orders.ordered_units - daily_orders.filled_units - daily_orders.filled_later_units
+                - daily_orders.backordered_units,
+                0
+            ) as bigint
         ) as lost_units,
         cast(coalesce(daily_sales.shipped_units, 0) as bigint) as shipped_units,
         cast(coalesce(daily_sales.returned_units, 0) as bigint) as returned_units,

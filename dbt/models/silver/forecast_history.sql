@@ -9,9 +9,39 @@ partition by product_id, warehouse_id
                 order by date_day rows between {{ var('demand_window_days') | int - 1 }} preceding and current row
 {%- endset -%}
 
-with daily_demand as (
+with demand as (
 
-    select * from {{ ref('daily_demand') }}
+    select
+        *,
+        row_number() over (partition by product_id, warehouse_id order by date_day) as place
+    from {{ ref('daily_demand') }}
+
+),
+
+gaps as (
+
+    select
+        warehouse_id,
+        date_day,
+        until_day
+    from {{ ref('suspicious_data') }}
+    where
+        source = 'orders'
+        and reason in ('missing days', 'late data')
+
+),
+
+-- A day without orders because they are missing is unknown, not a day of zero: the forecast of the day before holds.
+daily_demand as (
+
+    select demand.*
+    from demand
+    left join gaps
+        on
+            gaps.warehouse_id in (demand.warehouse_id, 'all')
+            and demand.date_day between gaps.date_day and gaps.until_day
+            and demand.place > 1
+    where gaps.date_day is null
 
 ),
 

@@ -6,19 +6,19 @@ with daily_inventory as (
 
 purchase_orders as (
 
-    select * from {{ ref('stg_logistics__purchase_orders') }}
+    select * from {{ ref('accepted_purchase_orders') }}
 
 ),
 
 order_lines as (
 
-    select * from {{ ref('stg_logistics__customer_orders') }}
+    select * from {{ ref('accepted_order_lines') }}
 
 ),
 
 movements as (
 
-    select * from {{ ref('stg_logistics__inventory_movements') }}
+    select * from {{ ref('accepted_movements') }}
 
 ),
 
@@ -46,10 +46,13 @@ transfer_arrivals as (
 
     select
         transfer_id,
-        max(warehouse_id) as warehouse_id
+        max(case when movement_type = 'transfer_in' then warehouse_id end) as warehouse_id
     from movements
-    where movement_type = 'transfer_in'
+    where transfer_id is not null
     group by transfer_id
+    having
+        count(case when movement_type = 'transfer_in' then 1 end) > 0
+        and count(case when movement_type = 'transfer_out' then 1 end) > 0
 
 ),
 
@@ -194,6 +197,7 @@ daily_events as (
 
 ),
 
+-- None is ever below zero in sound data; where rows are missing or in quarantine, none is made less than nothing.
 carried as (
 
     select
@@ -203,10 +207,13 @@ carried as (
         daily_inventory.closing_units as on_hand_units,
         {%- for column in ['on_order_units', 'in_transit_units', 'backordered_units'] %}
         cast(
-            sum(coalesce(daily_events.{{ column }}, 0)) over (
-                partition by daily_inventory.product_id, daily_inventory.warehouse_id
-                order by daily_inventory.date_day
-                rows between unbounded preceding and current row
+            greatest(
+                sum(coalesce(daily_events.{{ column }}, 0)) over (
+                    partition by daily_inventory.product_id, daily_inventory.warehouse_id
+                    order by daily_inventory.date_day
+                    rows between unbounded preceding and current row
+                ),
+                0
             ) as bigint
         ) as {{ column }}{{ ',' if not loop.last }}
         {%- endfor %}

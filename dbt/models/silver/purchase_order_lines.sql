@@ -1,12 +1,12 @@
 with purchase_orders as (
 
-    select * from {{ ref('stg_logistics__purchase_orders') }}
+    select * from {{ ref('accepted_purchase_orders') }}
 
 ),
 
 movements as (
 
-    select * from {{ ref('stg_logistics__inventory_movements') }}
+    select * from {{ ref('accepted_movements') }}
 
 ),
 

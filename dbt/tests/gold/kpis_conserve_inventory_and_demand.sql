@@ -18,6 +18,7 @@ demand as (
         warehouse_id,
         sum(ordered_units) as ordered_units,
         sum(filled_units) as filled_units,
+        sum(filled_later_units) as filled_later_units,
         sum(backordered_units) as backordered_units,
         sum(lost_units) as lost_units,
         sum(shipped_units) as sold_units,
@@ -38,6 +39,7 @@ silver as (
         inventory.inventory_value,
         demand.ordered_units,
         demand.filled_units,
+        demand.filled_later_units,
         demand.backordered_units,
         demand.lost_units,
         demand.sold_units,
@@ -53,8 +55,8 @@ silver as (
 )
 
 {%- set figures = [
-    'on_hand_units', 'inventory_value', 'ordered_units', 'filled_units', 'backordered_units', 'lost_units', 'sold_units',
-    'returned_units', 'revenue', 'cost_of_goods_sold',
+    'on_hand_units', 'inventory_value', 'ordered_units', 'filled_units', 'filled_later_units', 'backordered_units',
+    'lost_units', 'sold_units', 'returned_units', 'revenue', 'cost_of_goods_sold',
 ] %}
 
 select

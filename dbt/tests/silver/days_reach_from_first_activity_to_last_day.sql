@@ -5,13 +5,13 @@ with activity as (
         product_id,
         warehouse_id,
         moved_on as active_on
-    from {{ ref('stg_logistics__inventory_movements') }}
+    from {{ ref('accepted_movements') }}
     union all
     select
         product_id,
         warehouse_id,
         ordered_on as active_on
-    from {{ ref('stg_logistics__customer_orders') }}
+    from {{ ref('accepted_order_lines') }}
 
 ),
 

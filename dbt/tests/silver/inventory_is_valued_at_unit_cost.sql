@@ -7,7 +7,7 @@ select
     products.unit_cost,
     daily_inventory.inventory_value
 from {{ ref('daily_inventory') }} as daily_inventory
-left join {{ ref('stg_logistics__products') }} as products
+left join {{ ref('accepted_products') }} as products
     on daily_inventory.product_id = products.product_id
 where
     products.product_id is null

@@ -1,4 +1,4 @@
--- Units of each kind of movement are the same in bronze and silver, for every product and warehouse.
+-- Units of each kind of movement are those that were accepted, for every product and warehouse.
 with daily as (
 
     select
@@ -26,19 +26,19 @@ clock as (
 movements as (
 
     select
-        bronze.product_id,
-        bronze.warehouse_id,
-        sum(case when bronze.movement_type = 'receipt' then bronze.moved_units else 0 end) as received_units,
-        sum(case when bronze.movement_type = 'return' then bronze.moved_units else 0 end) as returned_units,
-        sum(case when bronze.movement_type = 'transfer_in' then bronze.moved_units else 0 end) as transferred_in_units,
-        -sum(case when bronze.movement_type = 'shipment' then bronze.moved_units else 0 end) as shipped_units,
-        -sum(case when bronze.movement_type = 'transfer_out' then bronze.moved_units else 0 end)
+        moved.product_id,
+        moved.warehouse_id,
+        sum(case when moved.movement_type = 'receipt' then moved.moved_units else 0 end) as received_units,
+        sum(case when moved.movement_type = 'return' then moved.moved_units else 0 end) as returned_units,
+        sum(case when moved.movement_type = 'transfer_in' then moved.moved_units else 0 end) as transferred_in_units,
+        -sum(case when moved.movement_type = 'shipment' then moved.moved_units else 0 end) as shipped_units,
+        -sum(case when moved.movement_type = 'transfer_out' then moved.moved_units else 0 end)
             as transferred_out_units,
-        sum(case when bronze.movement_type = 'adjustment' then bronze.moved_units else 0 end) as adjusted_units
-    from {{ ref('stg_logistics__inventory_movements') }} as bronze
+        sum(case when moved.movement_type = 'adjustment' then moved.moved_units else 0 end) as adjusted_units
+    from {{ ref('accepted_movements') }} as moved
     cross join clock
-    where clock.last_day is null or bronze.moved_on <= clock.last_day
-    group by bronze.product_id, bronze.warehouse_id
+    where clock.last_day is null or moved.moved_on <= clock.last_day
+    group by moved.product_id, moved.warehouse_id
 
 )
 

@@ -1,4 +1,4 @@
--- Order lines and ordered units are the same in bronze and silver, for every product and warehouse.
+-- Order lines and ordered units are those that were accepted, for every product and warehouse.
 with daily as (
 
     select
@@ -22,14 +22,14 @@ clock as (
 orders as (
 
     select
-        bronze.product_id,
-        bronze.warehouse_id,
+        accepted.product_id,
+        accepted.warehouse_id,
         count(*) as order_lines,
-        sum(bronze.ordered_units) as ordered_units
-    from {{ ref('stg_logistics__customer_orders') }} as bronze
+        sum(accepted.ordered_units) as ordered_units
+    from {{ ref('accepted_order_lines') }} as accepted
     cross join clock
-    where clock.last_day is null or bronze.ordered_on <= clock.last_day
-    group by bronze.product_id, bronze.warehouse_id
+    where clock.last_day is null or accepted.ordered_on <= clock.last_day
+    group by accepted.product_id, accepted.warehouse_id
 
 )
 

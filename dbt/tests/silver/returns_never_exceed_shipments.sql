@@ -1,7 +1,8 @@
--- Only what a line shipped can come back, of the product it shipped and not before, to any warehouse.
+-- Only what a line shipped can come back, of the product it shipped and not before, to any warehouse. Missing or
+-- suspicious data may explain a return without its shipment.
 with movements as (
 
-    select * from {{ ref('stg_logistics__inventory_movements') }}
+    select * from {{ ref('accepted_movements') }}
 
 ),
 
@@ -46,7 +47,10 @@ left join shipped
         returned.order_line_id = shipped.order_line_id
         and returned.product_id = shipped.product_id
 where
-    shipped.order_line_id is null
-    or returned.returned_units > shipped.shipped_units
-    or returned.first_returned_at < shipped.shipped_at
+    (
+        shipped.order_line_id is null
+        or returned.returned_units > shipped.shipped_units
+        or returned.first_returned_at < shipped.shipped_at
+    )
+    and not {{ is_explained('cast(returned.first_returned_at as date)') }}
 order by returned.order_line_id
