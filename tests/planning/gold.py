@@ -323,7 +323,22 @@ def forecasts(data):
                 "bias": ratio(-sum(known) if known else None, actual),
             }
         result[key] = row
+    pooled(result)
     return result
+
+
+def pooled(forecasts):
+    """The variance of each warehouse from the ratio of variance to mean of the product in all of them."""
+    variances, means = collections.Counter(), collections.Counter()
+    for (product, _), row in forecasts.items():
+        if row["error_stddev_units"] is not None:
+            variances[product] += float(row["error_stddev_units"]) ** 2
+            means[product] += float(row["forecast_daily_units"])
+    for (product, _), row in forecasts.items():
+        row["pooled_stddev_units"] = row["error_stddev_units"]
+        if row["error_stddev_units"] is not None and means[product]:
+            variance = float(row["forecast_daily_units"]) * variances[product] / means[product]
+            row["pooled_stddev_units"] = half_up(repr(math.sqrt(variance)), 4)
 
 
 def demand_forecast(data):
@@ -435,7 +450,7 @@ def reorder_recommendations(data):
         product, forecast = data.products[key[0]], data.forecast[key]
         supplier = data.scorecard[product["supplier_id"]]
         lead, spread = supplier["planning_lead_time_days"], supplier["planning_lead_time_stddev_days"]
-        daily, error = forecast["forecast_daily_units"], forecast["error_stddev_units"]
+        daily, error = forecast["forecast_daily_units"], forecast["pooled_stddev_units"]
         level = 1 - D(str(v["risk_per_cost"])) * product["unit_cost"]
         level = min(max(level, D(str(v["service_level_min"]))), D(str(v["service_level_max"])))
         z = half_up(repr(normal_quantile(float(level))), 6)

@@ -58,6 +58,33 @@ final as (
         cast(forecast_history.forecast_daily_units * 28 as numeric(18, 4)) as forecast_28_days_units,
         forecast_history.error_days,
         forecast_history.error_stddev_units,
+        cast(
+            round(
+                case
+                    when forecast_history.error_stddev_units is not null
+                        then coalesce(
+                            sqrt(
+                                cast(forecast_history.forecast_daily_units as double)
+                                * sum(
+                                    cast(forecast_history.error_stddev_units as double)
+                                    * cast(forecast_history.error_stddev_units as double)
+                                ) over (partition by forecast_history.product_id)
+                                / nullif(
+                                    sum(
+                                        case
+                                            when forecast_history.error_stddev_units is not null
+                                                then cast(forecast_history.forecast_daily_units as double)
+                                        end
+                                    ) over (partition by forecast_history.product_id),
+                                    0
+                                )
+                            ),
+                            cast(forecast_history.error_stddev_units as double)
+                        )
+                end,
+                4
+            ) as numeric(18, 4)
+        ) as pooled_stddev_units,
         {{ ratio('forecast_history.absolute_error_sum', 'forecast_history.naive_error_sum') }} as mase,
         {{ ratio('forecast_history.absolute_error_sum', 'forecast_history.actual_units') }} as wape,
         {{ ratio('-forecast_history.error_sum', 'forecast_history.actual_units') }} as bias

@@ -65,7 +65,7 @@ position_now as (
         demand_forecast.demand_class,
         demand_forecast.demand_days,
         demand_forecast.forecast_daily_units,
-        demand_forecast.error_stddev_units,
+        demand_forecast.pooled_stddev_units as error_stddev_units,
         supplier_scorecard.planning_lead_time_days,
         supplier_scorecard.planning_lead_time_stddev_days,
         coalesce(minimum_orders.minimum_order_units, 1) as minimum_order_units,

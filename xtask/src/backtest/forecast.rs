@@ -26,7 +26,7 @@ pub(super) enum Method {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Outlook {
     pub(super) daily_units: f64,
-    /// Unknown before the second day.
+    /// Pooled over the warehouses of the product; unknown before the second day.
     pub(super) error_stddev: Option<f64>,
 }
 
@@ -54,7 +54,7 @@ impl Forecasts {
         let patterns: Vec<Pattern> = (0..records.warehouses.len())
             .map(|warehouse| Pattern::of_warehouse(records, warehouse, &first_days, &demand))
             .collect();
-        let shelves = first_days
+        let mut shelves: Vec<Option<ShelfForecasts>> = first_days
             .iter()
             .zip(&demand)
             .enumerate()
@@ -67,7 +67,30 @@ impl Forecasts {
                 Some(ShelfForecasts { first, outlooks })
             })
             .collect();
+        for product in shelves.chunks_mut(records.warehouses.len().max(1)) {
+            (0..=records.last).for_each(|day| pool(product, day));
+        }
         Self { shelves }
+    }
+}
+
+/// The forecast error of each warehouse from the ratio of variance to mean of the product in all of them: one warehouse
+/// alone has too few orders to know its variance.
+fn pool(product: &mut [Option<ShelfForecasts>], day: i32) {
+    let known = |outlook: Outlook| Some((outlook.daily_units, outlook.error_stddev?));
+    let (means, variances) = product
+        .iter()
+        .filter_map(|shelf| known(shelf.as_ref()?.on(day)?))
+        .fold((0.0, 0.0), |(means, variances), (mean, error)| (means + mean, variances + error * error));
+    if means <= 0.0 {
+        return;
+    }
+    for shelf in product.iter_mut().flatten() {
+        let place = usize::try_from(day - shelf.first).ok();
+        if let Some(outlook) = place.and_then(|place| shelf.outlooks.get_mut(place)) {
+            let pooled = (outlook.daily_units * variances / means).sqrt();
+            outlook.error_stddev = outlook.error_stddev.map(|_| rounded(pooled, 4));
+        }
     }
 }
 
