@@ -126,7 +126,7 @@ fn names(report: &Value) -> Vec<String> {
 /// the text of views.
 fn picture(project: &Project, schema: &str) -> Vec<Vec<Value>> {
     let own = "where database_name = current_database() and schema_name = 'main'";
-    let of_project = "not starts_with(table_name, 'ledger_')";
+    let of_project = "not starts_with(table_name, 'ledger_') and table_name <> 'hist'";
     let file = project.database(schema);
     let ask = |sql: &str| support::sql_in(&file, sql);
     let tables = ask(&format!(
@@ -150,6 +150,9 @@ fn picture(project: &Project, schema: &str) -> Vec<Vec<Value>> {
              from duckdb_constraints() {own} and {of_project} order by all"
         )),
     ];
+    if !ask(&format!("from duckdb_tables() {own} and table_name = 'hist'")).is_empty() {
+        all.push(ask(&format!("select id, v from {schema}.hist where dbt_valid_to is null order by all")));
+    }
     for table in &tables {
         let name = table["table_name"].as_str().expect("a name");
         all.push(ask(&format!("select '{name}' as of_table, * from {schema}.\"{name}\" order by all")));

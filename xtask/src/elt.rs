@@ -28,7 +28,7 @@ use crate::core::lock::Holder;
 use crate::core::policy::Environments;
 use crate::dbt::artifacts::{self, Manifest};
 use crate::dbt::boundary::{Boundary, Intended};
-use crate::dbt::engine::Generation;
+use crate::dbt::engine::{Generation, Versions};
 use crate::dbt::events::Event;
 use crate::dbt::packages::Packages;
 use crate::dbt::profile::Profile;
@@ -209,7 +209,7 @@ fn keeper(
     project: &Project,
     plan: &Plan,
     place: &Place,
-    versions: &str,
+    versions: &Versions,
     warehouse: &mut dyn Warehouse,
 ) -> Result<state::Keeper> {
     let asked = state::Asked {

@@ -14,7 +14,7 @@ use crate::core::lock::{Holder, Lock};
 use crate::core::policy::{self, Grant};
 use crate::core::{context, ledger};
 use crate::dbt::boundary::{Boundary, Extent};
-use crate::dbt::engine::Engine as Dbt;
+use crate::dbt::engine::{Engine as Dbt, Versions};
 use crate::dbt::native::Driver;
 use crate::dbt::profile::{self, Adapter};
 use crate::dbt::project::Project;
@@ -277,7 +277,7 @@ impl Place {
     }
 
     /// The versions of the dbt that is installed for the target. Installs nothing.
-    pub(crate) fn dbt_versions(&self, repo: &Repo) -> Result<Option<String>> {
+    pub(crate) fn dbt_versions(&self, repo: &Repo) -> Result<Option<Versions>> {
         Ok(Dbt::find(repo, self.driver())?.map(|dbt| dbt.versions(self.adapter().kind())))
     }
 

@@ -15,6 +15,8 @@ fn what_was_changed_by_hand_is_built_again_and_nothing_else() {
         ("create or replace view issue_1.of_totals as select 'x' as kind, 1 as total", "of_totals"),
         ("alter table issue_1.big alter column id drop not null", "big"),
         ("update issue_1.items set v = 0 where id = 1", "items"),
+        ("update issue_1.kept set v = 0 where id = 1", "kept"),
+        ("delete from issue_1.kept where id = 2", "kept"),
     ] {
         project.sql("issue_1", sql);
         let report = project.elt("issue_1", &[]);
@@ -67,8 +69,18 @@ fn a_relation_whose_node_is_gone_is_listed_and_removed() {
     project.sql("issue_1", "create table issue_1.mine as select 1 as a");
     std::fs::rename(project.small.path("dbt/models/last.sql"), project.small.path("dbt/models/final.sql"))
         .expect("renamed");
+    // A model that takes the name, and a run that fails after the removal: what is gone is gone before anything is built.
+    project.small.write(
+        "dbt/models/other.sql",
+        "{{ config(materialized='table') }} select 1 as one, error('no') as e\n",
+    );
     let explained = project.run(&["elt", "--schema", "issue_1", "--explain"]).expect(0).stdout;
-    assert!(explained.contains("remove  main.last"), "{explained}");
+    assert!(explained.starts_with("remove  main.last"), "{explained}");
+    project.run(&["elt", "--schema", "issue_1"]).expect(1);
+    assert_eq!(project.sql("issue_1", "from duckdb_tables() where table_name = 'last'").len(), 0);
+    let other = FILES.iter().find(|(path, _)| path.ends_with("other.sql")).expect("a model").1;
+    project.small.write("dbt/models/other.sql", other);
+    let explained = project.run(&["elt", "--schema", "issue_1", "--explain"]).expect(0).stdout;
     assert!(!explained.contains("mine"), "{explained}");
     let report = project.elt("issue_1", &[]);
     assert!(names(&report).contains(&"final".to_owned()), "{report:#}");
@@ -120,4 +132,13 @@ fn a_changed_incremental_model_is_handled_as_the_policy_says() {
     project.sql("dev", "insert into dev.kept values (99, 0)");
     project.elt("dev", &[]);
     assert_eq!(low(&project), 12, "built from nothing");
+
+    // Rows that something else has changed are no different.
+    project.sql("dev", "update dev.kept set v = 1");
+    project.elt("dev", &[]);
+    assert_eq!(low(&project), 12, "built from nothing");
+    project.small.write("policies/environments.toml", "[incremental]\nchanged = \"stop\"\n");
+    project.sql("dev", "update dev.kept set v = 1");
+    let stopped = project.run(&["elt", "--schema", "dev"]).expect(1);
+    assert!(stopped.stdout.contains("main.kept was changed by something else"), "{}", stopped.stdout);
 }

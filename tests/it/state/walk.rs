@@ -45,7 +45,7 @@ const EDITS: [(&str, &str, &str); 16] = [
     ("dbt/models/other.sql", "1 as one", "1.5 as one"),
 ];
 
-const BY_HAND: [&str; 7] = [
+const BY_HAND: [&str; 9] = [
     "update issue_1.totals set n = n + 1",
     "drop table if exists issue_1.leaf",
     "drop view if exists issue_1.stg_items cascade",
@@ -53,7 +53,15 @@ const BY_HAND: [&str; 7] = [
     "create or replace table issue_1.other as select 7 as one",
     "create or replace view issue_1.stg_items as select 1 as id, 2 as v, 'z' as kind",
     "update issue_1.items set v = v * 2",
+    "update issue_1.kept set v = v + 1",
+    "delete from issue_1.kept where id = 2",
 ];
+
+/// The history of a table: it is never built again, so only its last rows are compared.
+const SNAPSHOT: (&str, &str) = (
+    "dbt/snapshots/hist.sql",
+    "{% snapshot hist %}{{ config(unique_key='id', strategy='check', check_cols=['v']) }}select * from {{ ref('big') }}{% endsnapshot %}\n",
+);
 
 struct Walk {
     project: Project,
@@ -99,6 +107,26 @@ impl Walk {
         let mut command = Command::new(support::duckdb());
         command.arg(self.project.database("issue_1")).arg(sql).stderr(Stdio::null());
         command.status().expect("duckdb starts");
+    }
+
+    /// dbt without the toolkit, whatever it builds.
+    fn plain_dbt(&mut self) {
+        let place = self.project.small.path("plain");
+        let file = self.project.database("issue_1");
+        self.project.small.write(
+            "plain/profiles.yml",
+            format!(
+                "tiny: {{target: local, outputs: {{local: {{type: duckdb, path: '{}', schema: main, threads: 1}}}}}}\n",
+                file.display()
+            ),
+        );
+        let mut command = Command::new(support::environment().join("bin/dbt"));
+        command.args(["run", "--project-dir"]).arg(self.project.small.path("dbt"));
+        command.arg("--profiles-dir").arg(&place).arg("--target-path").arg(place.join("target"));
+        command.arg("--log-path").arg(&place).current_dir(self.project.small.root());
+        // It may fail on what was changed by hand.
+        command.stdout(Stdio::null()).stderr(Stdio::null()).status().expect("dbt starts");
+        self.done.push("plain dbt".to_owned());
     }
 
     /// A run that is killed as soon as its dbt has started, and then perhaps an edit.
@@ -154,7 +182,7 @@ fn a_walk_ends_where_a_full_build_does() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let steps = number("XTASK_WALK_STEPS").unwrap_or(STEPS);
     let mut walk = Walk {
-        project: Project::new(&[]),
+        project: Project::new(&[SNAPSHOT]),
         dice: Dice(number("XTASK_WALK_SEED").unwrap_or(7)),
         done: Vec::new(),
         built: 0,
@@ -166,7 +194,7 @@ fn a_walk_ends_where_a_full_build_does() {
     walk.runs = 0;
     let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
     for step in 1..=steps {
-        let kind = match walk.dice.below(10) {
+        let kind = match walk.dice.below(11) {
             0..=4 => {
                 walk.edit();
                 "edit"
@@ -182,6 +210,11 @@ fn a_walk_ends_where_a_full_build_does() {
             8 => {
                 walk.kill();
                 "kill"
+            }
+            9 => {
+                walk.edit();
+                walk.plain_dbt();
+                "plain dbt"
             }
             _ => {
                 walk.edit();

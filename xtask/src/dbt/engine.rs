@@ -35,6 +35,15 @@ pub(crate) struct Choice {
     pub(crate) because: &'static str,
 }
 
+/// Versions without their last parts.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Versions {
+    /// dbt and its adapter, such as `1.11 duckdb 1.10`.
+    pub(crate) dbt: String,
+    /// DuckDB itself; empty if it is unknown or the warehouse is another.
+    pub(crate) warehouse: String,
+}
+
 /// A dbt that is ready to run.
 #[derive(Debug)]
 pub(crate) enum Engine {
@@ -130,18 +139,18 @@ impl Engine {
         }
     }
 
-    /// The versions of dbt and of its adapter without their last parts, such as `1.11 duckdb 1.10`: a patch of either
-    /// builds the same.
-    pub(crate) fn versions(&self, adapter: &str) -> String {
+    /// The versions that decide what is built, without their last parts: a patch builds the same.
+    pub(crate) fn versions(&self, adapter: &str) -> Versions {
         let minor = |version: &str| version.split('.').take(2).collect::<Vec<_>>().join(".");
+        let packages = if let Self::V1(python) = self { python.packages() } else { None };
+        let of = |package: &str| packages.as_deref().and_then(|folder| installed(folder, package));
         let mut text = minor(self.version().unwrap_or_default());
         // The second generation has its adapters built in.
-        if let Self::V1(python) = self
-            && let Some(version) = python.packages().and_then(|folder| installed(&folder, adapter))
-        {
+        if let Some(version) = of(&format!("dbt_{adapter}")) {
             text.extend([" ", adapter, " ", &minor(&version)]);
         }
-        text
+        let warehouse = of("duckdb").filter(|_| adapter == "duckdb").map(|version| minor(&version));
+        Versions { dbt: text, warehouse: warehouse.unwrap_or_default() }
     }
 
     /// DuckDB's program.
@@ -243,8 +252,8 @@ fn wanted(repo: &Repo) -> Result<Option<Kind>> {
 }
 
 /// The version of an adapter in a folder of Python packages.
-fn installed(packages: &Path, adapter: &str) -> Option<String> {
-    let start = format!("dbt_{adapter}-");
+fn installed(packages: &Path, package: &str) -> Option<String> {
+    let start = format!("{package}-");
     std::fs::read_dir(packages).ok()?.flatten().find_map(|entry| {
         let name = entry.file_name().to_string_lossy().into_owned();
         Some(name.strip_prefix(&start)?.strip_suffix(".dist-info")?.to_owned())

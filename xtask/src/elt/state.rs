@@ -24,6 +24,7 @@ use crate::core::environment::Name;
 use crate::core::ledger;
 use crate::core::policy::Changed;
 use crate::dbt::artifacts::{self, Manifest, RunResult, RunResults};
+use crate::dbt::engine::Versions;
 use crate::dbt::profile::Profile;
 use crate::dbt::runner::{Ended, Invocation};
 use crate::state::decide::{Action, Attempts, Decision, Observed, adopt_parents, decide};
@@ -59,6 +60,10 @@ pub(super) struct Keeper {
     copied: Option<Copied>,
     /// Whether the ledger can be written before dbt starts.
     has_ledger: bool,
+    /// What dbt called the relations of nodes whose names only it can compute.
+    named: BTreeMap<String, (String, String)>,
+    /// Records of relations whose token changed although their data did not, with the new token.
+    renewed: Vec<Record>,
     /// Rows that dbt reported, of all waves.
     results: Vec<Json>,
 }
@@ -100,7 +105,7 @@ pub(super) fn facts(
     asked: &Asked<'_>,
     place: &Place,
     settings: &Profile,
-    versions: &str,
+    versions: &Versions,
     warehouse: &dyn Warehouse,
 ) -> Facts {
     let is_local = matches!(place, Place::Local { .. });
@@ -115,7 +120,8 @@ pub(super) fn facts(
         vars: asked.vars.map(str::to_owned),
         environment: std::env::vars().collect(),
         seeds: asked.seeds.map(Path::to_path_buf),
-        engine: versions.to_owned(),
+        engine: versions.dbt.clone(),
+        warehouse: versions.warehouse.clone(),
         period: ledger::now().strftime("%F").to_string(),
         key: asked.run_id.to_owned(),
     }
@@ -128,6 +134,10 @@ pub(super) struct Wave {
     /// Written down first: a run that is killed leaves that behind.
     announced: Vec<Record>,
     copied: Option<Copied>,
+    /// What no node makes any more goes before a new node may take its name.
+    removed: Vec<Record>,
+    /// Relations that exist, to know what they are.
+    seen: BTreeMap<Key, Seen>,
 }
 
 impl Wave {
@@ -136,7 +146,9 @@ impl Wave {
             take_over(warehouse, &self.schema, copied)?;
         }
         write_records(warehouse, &self.schema, &self.announced)
-            .context("failed to announce the run in the ledger")
+            .context("failed to announce the run in the ledger")?;
+        // dbt has read the project: a half-made rename costs no table.
+        remove(warehouse, &self.schema, &self.removed, &self.seen)
     }
 }
 
@@ -155,6 +167,38 @@ fn take_over(warehouse: &mut dyn Warehouse, schema: &Name, copied: &Copied) -> R
     }
     let rows: Vec<Record> = records.into_values().collect();
     write_records(warehouse, schema, &rows).context("failed to take over the state of the base")
+}
+
+/// Drop what no node makes any more, views first.
+fn remove(
+    warehouse: &mut dyn Warehouse,
+    environment: &Name,
+    removed: &[Record],
+    seen: &BTreeMap<Key, Seen>,
+) -> Result<()> {
+    let mut removed: Vec<&Record> = removed.iter().collect();
+    removed.sort_by_key(|record| record.materialized.as_deref() != Some("view"));
+    let mut change = Vec::new();
+    for record in removed {
+        let (Some(schema), Some(name)) = (&record.relation_schema, &record.relation_name) else {
+            continue;
+        };
+        tracing::info!("removing {schema}.{name}: {} is gone from the project", record.node_id);
+        if let Some(seen) = seen.get(&key(schema, name)) {
+            let kind = if seen.is_view { "view" } else { "table" };
+            let relation = format!("{}.{}", quote(&seen.schema), quote(&seen.name));
+            change.push(Statement::sql(format!("drop {kind} if exists {relation}")));
+        }
+        change.push(Statement::sql(format!(
+            "delete from {} where node_id = {}",
+            warehouse.qualified(&table(environment)),
+            literal(&record.node_id)
+        )));
+    }
+    if change.is_empty() {
+        return Ok(());
+    }
+    warehouse.apply(&change).context("failed to remove relations that no node makes any more")
 }
 
 fn relations_of(records: &BTreeMap<String, Record>) -> BTreeSet<(String, String)> {
@@ -194,6 +238,8 @@ impl Keeper {
             changed: asked.changed,
             copied: None,
             has_ledger,
+            named: BTreeMap::new(),
+            renewed: Vec::new(),
             results: Vec::new(),
         };
         if let Some(selection) = asked.select {
@@ -268,12 +314,18 @@ impl Keeper {
             .filter(|(id, _)| self.definitions.is_incremental(id))
             .filter_map(|(id, _)| self.definitions.all.get(id))
             .collect();
-        let lines: Vec<String> =
-            models.iter().map(|model| format!("\n  {} ({})", model.name, model.path)).collect();
+        let reason = |model: &Definition| {
+            let reasons = self.decision.verdicts.get(&model.id).map(|verdict| verdict.reasons.join("; "));
+            reasons.unwrap_or_default()
+        };
+        let lines: Vec<String> = models
+            .iter()
+            .map(|model| format!("\n  {} ({}): {}", model.name, model.path, reason(model)))
+            .collect();
         let names: Vec<&str> = models.iter().map(|model| model.name.as_str()).collect();
         (!models.is_empty()).then(|| {
             format!(
-                "nothing was built: the rows of these incremental models of {} were made by another definition:{}\n\
+                "nothing was built: the rows of these incremental models of {} are not those that their definition makes:{}\n\
                  To build them from nothing: cargo xtask elt --schema {} --full-refresh --select \"{}\"\n\
                  To keep their rows and add new ones: set changed = \"run\" under [incremental] in policies/environments.toml",
                 self.schema,
@@ -352,20 +404,61 @@ impl Keeper {
 
     /// What an environment that is only a copy of its base has to take over.
     pub(super) fn take_over(&self, warehouse: &mut dyn Warehouse) -> Result<()> {
-        self.copied.as_ref().map_or(Ok(()), |copied| take_over(warehouse, &self.schema, copied))
+        if let Some(copied) = &self.copied {
+            take_over(warehouse, &self.schema, copied)?;
+        }
+        write_records(warehouse, &self.schema, &self.renewed)
+            .context("failed to record what was looked at in the ledger")
     }
 
     /// Look at what is in the environment's schemas.
     fn observe(&mut self, warehouse: &mut dyn Warehouse) -> Result<()> {
         let relations = self.definitions.all.values().filter_map(|definition| definition.relation.clone());
-        let wanted = relations.chain(relations_of(&self.records)).collect();
+        let named = self.named.values().cloned();
+        let wanted = relations.chain(relations_of(&self.records)).chain(named).collect();
         self.seen = witnesses(warehouse, &wanted)?;
         let relations = self.seen.iter().map(|(key, seen)| (key.clone(), seen.witness.clone()));
         self.observed.relations = relations.collect();
         self.observed.created.clear();
         self.observed.is_known = true;
         self.observed.sources = self.source_versions(warehouse)?;
+        self.look_twice(warehouse);
         Ok(())
+    }
+
+    /// Snowflake's token changes with maintenance too. Before an incremental model is built from nothing for its sake,
+    /// what it holds is read.
+    fn look_twice(&mut self, warehouse: &mut dyn Warehouse) {
+        if warehouse.target() == "local" {
+            return;
+        }
+        let mut asked: BTreeMap<String, (&Seen, &Record)> = BTreeMap::new();
+        for record in self.records.values().filter(|record| record.is_finished()) {
+            let relation = record.relation_schema.as_ref().zip(record.relation_name.as_ref());
+            let Some(seen) = relation.and_then(|(schema, name)| self.seen.get(&key(schema, name))) else {
+                continue;
+            };
+            if self.definitions.is_incremental(&record.node_id) && seen.witness != record.witness {
+                asked.insert(record.node_id.clone(), (seen, record));
+            }
+        }
+        let tables: BTreeMap<String, &Seen> =
+            asked.iter().map(|(id, (seen, _))| (id.clone(), *seen)).collect();
+        let now = data_versions(warehouse, &tables);
+        let same = asked.values().filter(|(_, record)| {
+            record.data_version.is_some() && now.get(&record.node_id) == record.data_version.as_ref()
+        });
+        let renewed: Vec<Record> = same
+            .map(|(seen, record)| Record {
+                witness: seen.witness.clone(),
+                recorded_at: record.recorded_at.saturating_add(SignedDuration::from_micros(1)),
+                ..(*record).clone()
+            })
+            .collect();
+        for record in &renewed {
+            self.records.insert(record.node_id.clone(), record.clone());
+        }
+        self.renewed = renewed;
     }
 
     /// Data versions of sources: of tables beside the data their witness, of the ledger always the same, since
@@ -424,6 +517,11 @@ impl Keeper {
             if self.copied.take().is_some() {
                 self.records = read_records(warehouse, &self.schema)?;
             }
+            if ended.intended.is_some() {
+                for record in &begun.removed {
+                    self.records.remove(&record.node_id);
+                }
+            }
             let is_over = ended.interrupted || !matches!(ended.status.code(), Some(0 | 1));
             let seen = self.take_results(warehouse, target, &wave)?;
             all = Some(match all {
@@ -436,10 +534,6 @@ impl Keeper {
             self.decide();
         }
         invocation.args = plain;
-        // Only of a project that dbt could read: a half-made rename must not cost a table.
-        if !self.results.is_empty() {
-            self.remove(warehouse)?;
-        }
         self.finish(warehouse, target)?;
         all.context("dbt was not started")
     }
@@ -508,35 +602,22 @@ impl Keeper {
         let announced = definitions.map(|definition| {
             Record::announcing(definition, self.records.get(&definition.id), &self.run_id, now)
         });
-        Wave { schema: self.schema.clone(), announced: announced.collect(), copied: self.copied.clone() }
+        Wave {
+            schema: self.schema.clone(),
+            announced: announced.chain(self.renewed.iter().cloned()).collect(),
+            copied: self.copied.clone(),
+            removed: self.decision.removed.clone(),
+            seen: self.seen.clone(),
+        }
     }
 
-    /// Drop what no node makes any more, views first.
+    /// Drop what no node makes any more, if dbt is not started.
     pub(super) fn remove(&mut self, warehouse: &mut dyn Warehouse) -> Result<()> {
-        let mut removed = std::mem::take(&mut self.decision.removed);
-        if removed.is_empty() {
-            return Ok(());
-        }
-        removed.sort_by_key(|record| record.materialized.as_deref() != Some("view"));
-        let mut change = Vec::new();
+        let removed = std::mem::take(&mut self.decision.removed);
         for record in &removed {
-            let (Some(schema), Some(name)) = (&record.relation_schema, &record.relation_name) else {
-                continue;
-            };
-            tracing::info!("removing {schema}.{name}: {} is gone from the project", record.node_id);
-            if let Some(seen) = self.seen.get(&key(schema, name)) {
-                let kind = if seen.is_view { "view" } else { "table" };
-                let relation = format!("{}.{}", quote(&seen.schema), quote(&seen.name));
-                change.push(Statement::sql(format!("drop {kind} if exists {relation}")));
-            }
-            change.push(Statement::sql(format!(
-                "delete from {} where node_id = {}",
-                warehouse.qualified(&table(&self.schema)),
-                literal(&record.node_id)
-            )));
             self.records.remove(&record.node_id);
         }
-        warehouse.apply(&change).context("failed to remove relations that no node makes any more")
+        remove(warehouse, &self.schema, &removed, &self.seen)
     }
 
     /// What the last start of dbt did, as records; the number of nodes that it spoke of.
@@ -567,6 +648,13 @@ impl Keeper {
         self.has_ledger = true;
         for (id, result) in &ended {
             self.adopt(id, manifest.depends_on(&result.unique_id));
+        }
+        for (id, result) in &ended {
+            if self.definitions.all.get(id).is_some_and(|each| each.is_relation() && each.relation.is_none())
+                && let Some(node) = manifest.node(&result.unique_id)
+            {
+                self.named.insert(id.clone(), (node.schema.clone(), node.relation().to_owned()));
+            }
         }
         self.observe(warehouse)?;
         self.record(warehouse, &ended)?;
@@ -638,6 +726,11 @@ impl Keeper {
         select::selector(definition, folders)
     }
 
+    /// Schema and name of what a node builds.
+    fn relation<'k>(&'k self, definition: &'k Definition) -> Option<&'k (String, String)> {
+        definition.relation.as_ref().or_else(|| self.named.get(&definition.id))
+    }
+
     fn record(&mut self, warehouse: &mut dyn Warehouse, ended: &BTreeMap<String, RunResult>) -> Result<()> {
         let now = ledger::now();
         let built = ended.iter().filter(|(_, result)| result.status == "success");
@@ -645,7 +738,7 @@ impl Keeper {
             .filter_map(|(id, _)| self.definitions.all.get(id))
             .filter(|d| d.is_relation() && d.materialized != "view" && d.kind != "seed")
             .filter_map(|d| {
-                let (schema, name) = d.relation.as_ref()?;
+                let (schema, name) = self.relation(d)?;
                 Some((d.id.clone(), self.seen.get(&key(schema, name))?))
             })
             .collect();
@@ -662,7 +755,9 @@ impl Keeper {
             record.parts = serde_json::to_string(&definition.parts)?;
             record.failures = result.failures;
             record.data_version = data.get(id).cloned();
-            if let Some((schema, name)) = &definition.relation {
+            if let Some((schema, name)) = self.relation(definition) {
+                record.relation_schema = Some(schema.clone());
+                record.relation_name = Some(name.clone());
                 record.witness = self.seen.get(&key(schema, name)).and_then(|seen| seen.witness.clone());
             }
             self.records.insert(id.clone(), record.clone());

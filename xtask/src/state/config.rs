@@ -22,10 +22,31 @@ const MAPPINGS: [&str; 9] =
 const MERGED: [&str; 5] = ["meta", "quoting", "column_types", "persist_docs", "grants"];
 
 /// Without effect on what is built.
-const NEUTRAL: [&str; 9] =
-    ["tags", "meta", "docs", "group", "access", "description", "enabled", "freshness", "deprecation_date"];
+const NEUTRAL: [&str; 10] = [
+    "tags",
+    "meta",
+    "docs",
+    "group",
+    "access",
+    "description",
+    "enabled",
+    "freshness",
+    "deprecation_date",
+    "event_time",
+];
+
+/// Whether a key changes nothing that is built, unless a template reads it.
+pub(crate) fn is_neutral(key: &str) -> bool {
+    NEUTRAL.contains(&key)
+}
 
 impl Config {
+    /// Neutral keys with their values, for templates that read them.
+    pub(crate) fn neutral(&self) -> String {
+        let own = self.0.iter().filter(|(key, _)| is_neutral(key));
+        own.map(|(key, (value, _))| format!("{key}={value}\n")).collect()
+    }
+
     pub(crate) fn get(&self, key: &str) -> Option<&Json> {
         self.0.get(key).map(|(value, _)| value).filter(|value| !value.is_null())
     }

@@ -126,14 +126,12 @@ fn order(definitions: &Definitions) -> Vec<String> {
 fn removed(definitions: &Definitions, records: &BTreeMap<String, Record>) -> Vec<Record> {
     let lower = |schema: &str, name: &str| (schema.to_lowercase(), name.to_lowercase());
     let relations = definitions.all.values().filter(|definition| definition.is_relation());
-    let made: BTreeSet<(String, String)> = relations
-        .clone()
-        .filter_map(|d| d.relation.as_ref())
-        .map(|(schema, name)| lower(schema, name))
-        .collect();
-    // A name that cannot be computed may be any of them.
-    if relations.clone().any(|definition| definition.relation.is_none()) {
-        return Vec::new();
+    let mut made: BTreeSet<(String, String)> = BTreeSet::new();
+    for definition in relations {
+        let record = records.get(&definition.id).cloned().unwrap_or_default();
+        // A name that nothing has computed yet may be any of them.
+        let Some((schema, name)) = relation_of(definition, &record) else { return Vec::new() };
+        made.insert(lower(schema, name));
     }
     records
         .values()
@@ -190,7 +188,10 @@ impl Decider<'_> {
         if is_done {
             reasons.clear();
         }
-        let refresh = action == Action::Build && needs_refresh(definition, record);
+        let mut refresh = action == Action::Build && needs_refresh(definition, record);
+        if !is_done && record.is_some_and(|record| self.was_changed(definition, record)) {
+            refresh |= self.keeps_rows(definition, &mut reasons);
+        }
         if let Some(version) = self.version(definition, record, action) {
             self.decision.versions.insert(id.to_owned(), version);
         }
@@ -214,7 +215,7 @@ impl Decider<'_> {
 
     /// Why the relation is not the one that the last build left.
     fn untouched(&self, definition: &Definition, record: &Record) -> Option<String> {
-        let (schema, name) = definition.relation.as_ref()?;
+        let (schema, name) = relation_of(definition, record)?;
         if !definition.is_relation() || !self.observed.is_known {
             return None;
         }
@@ -229,6 +230,34 @@ impl Decider<'_> {
             Some(None) => Some(format!("{schema}.{name} could not be looked at")),
             Some(Some(witness)) => (record.witness.as_ref() != Some(witness) && record.is_finished())
                 .then(|| format!("{schema}.{name} was changed by something else")),
+        }
+    }
+
+    /// Whether something else has written to the relation since it was built.
+    fn was_changed(&self, definition: &Definition, record: &Record) -> bool {
+        let Some((schema, name)) = relation_of(definition, record) else { return false };
+        let now = self.observed.relations.get(&(schema.to_lowercase(), name.to_lowercase()));
+        let (Some(Some(now)), Some(then)) = (now, &record.witness) else { return false };
+        record.is_finished() && now != then
+    }
+
+    /// What becomes of rows that were changed by something else and that the next build would leave as they are:
+    /// whether the node is built from nothing.
+    fn keeps_rows(&self, definition: &Definition, reasons: &mut Vec<String>) -> bool {
+        match (definition.kind.as_str(), definition.materialized.as_str()) {
+            ("model", "incremental") if definition.full_refresh == Some(false) => {
+                reasons.push(
+                    "its rows stay as they were changed, since it sets `full_refresh: false`".to_owned(),
+                );
+                false
+            }
+            ("model", "incremental") => true,
+            ("snapshot", _) => {
+                reasons
+                    .push("its history stays as it was changed, since nothing can make it again".to_owned());
+                false
+            }
+            _ => false,
         }
     }
 
@@ -348,6 +377,13 @@ impl Decider<'_> {
 
 const REUSED: Verdict = Verdict { action: Action::Reuse, reasons: Vec::new(), refresh: false };
 
+/// Schema and name of what a node builds: as they were when it was built if the project's macros for names cannot
+/// be evaluated.
+fn relation_of<'a>(definition: &'a Definition, record: &'a Record) -> Option<(&'a String, &'a String)> {
+    let now = definition.relation.as_ref().map(|(schema, name)| (schema, name));
+    now.or_else(|| record.relation_schema.as_ref().zip(record.relation_name.as_ref()))
+}
+
 /// Why the last time does not count.
 fn unfinished(record: &Record) -> Option<String> {
     match record.status.as_str() {
@@ -392,7 +428,7 @@ fn shown(part: &str) -> String {
     match part.split_once(' ') {
         None if part == "sql" => "its SQL".to_owned(),
         None if part == "data" => "its file".to_owned(),
-        None if part == "dbt" => "the version of dbt".to_owned(),
+        None if matches!(part, "dbt" | "DuckDB") => format!("the version of {part}"),
         Some(("var", name)) => format!("variable {name}"),
         _ => part.to_owned(),
     }

@@ -49,6 +49,8 @@ pub(crate) struct Facts {
     pub(crate) seeds: Option<PathBuf>,
     /// dbt and adapter, without the last part of their versions.
     pub(crate) engine: String,
+    /// The version of DuckDB without its last part; empty if it is unknown or the warehouse is another.
+    pub(crate) warehouse: String,
     /// The period of the clock, such as the day.
     pub(crate) period: String,
     /// The key under which values of `DBT_ENV_SECRET_` variables are hashed.
@@ -124,6 +126,14 @@ pub(crate) struct Definition {
     pub(crate) full_refresh: Option<bool>,
     /// Whether it may have parents that only dbt knows.
     pub(crate) has_more_parents: bool,
+    /// Whether a condition decides how it is configured, so that it may be a table although it reads like a view.
+    pub(crate) may_be_table: bool,
+    /// Whether a template reads what property files say about it.
+    pub(crate) reads_properties: bool,
+    /// Names in its SQL that may be tables, and those that `with` gives.
+    pub(crate) tables: BTreeSet<String>,
+    pub(crate) ctes: BTreeSet<String>,
+    pub(crate) computes_ctes: bool,
 }
 
 impl Definition {
@@ -133,7 +143,7 @@ impl Definition {
             digest.add(name);
             digest.add(hash);
         }
-        if let (Some(period), true) = (&self.period, self.materialized != "view") {
+        if let (Some(period), true) = (&self.period, self.materialized != "view" || self.may_be_table) {
             digest.add("clock");
             digest.add(period);
         }
@@ -210,6 +220,8 @@ pub(super) struct Configured {
     pub(super) id: String,
     pub(super) config: Config,
     pub(super) relation: Option<(String, String)>,
+    /// Empty for the environment's own.
+    pub(super) database: String,
     /// What its names follow from, if they could not be computed.
     pub(super) naming: Option<String>,
 }
@@ -243,7 +255,8 @@ impl<'a> Definer<'a> {
                 let config = self.config(node);
                 config.is_enabled().then(|| {
                     let (relation, naming) = self.names_of(node, &config);
-                    Configured { at, id: self.id(node), config, relation, naming }
+                    let database = self.database_of(node, &config);
+                    Configured { at, id: self.id(node), config, relation, database, naming }
                 })
             })
             .collect();
@@ -350,6 +363,9 @@ impl<'a> Definer<'a> {
             let mut definition =
                 self.blank(id.clone(), Kind::Source, &table.table, table.package, &table.path);
             definition.fqn.extend([table.source.clone(), table.table.clone()]);
+            if !self.is_enabled(table) {
+                continue;
+            }
             definition.add("source", short(self.source_parts(table)), &table.path);
             definition.relation = self.source_relation(table);
             self.add_source_files(&mut definition, table);
@@ -407,6 +423,13 @@ impl<'a> Definer<'a> {
         self.add_config(&mut definition, config, node.package, &mut macros);
         self.add_macros(&mut definition, &macros, node.package, node.unit.is_balanced);
         self.add_materialization(&mut definition, &macros, node.package);
+        definition.may_be_table = node.unit.has_conditional_config;
+        if definition.reads_properties {
+            self.add_properties(&mut definition, node, config);
+        }
+        if config.text("incremental_strategy") == Some("microbatch") {
+            self.add_event_times(&mut definition);
+        }
         self.add_names(&mut definition, configured);
         self.add_columns(&mut definition, node, config);
         self.add_globals(&mut definition);
@@ -424,6 +447,12 @@ impl<'a> Definer<'a> {
 
 /// Each reason once; and a table of what has no version is built every time.
 pub(super) fn settle(definition: &mut Definition) {
+    if !definition.computes_ctes {
+        let tables = definition.tables.difference(&definition.ctes);
+        definition
+            .volatile
+            .extend(tables.map(|table| format!("reads {table} by name, which is not a `ref`")));
+    }
     for list in [&mut definition.reasons, &mut definition.volatile, &mut definition.random] {
         list.sort();
         list.dedup();

@@ -6,6 +6,8 @@
 //! text counts as it is. Jinja in an SQL comment is live for dbt, so only what has no output beside the comment
 //! is dropped there.
 
+mod exact;
+
 use std::ops::Range;
 
 use crate::dbt::graph::jinja::{Piece, Token, Tokens, keyword, pieces, tokens};
@@ -24,6 +26,8 @@ pub(crate) enum Word {
     Name(String),
     /// Between single quotes, when it has no Jinja in it.
     Text(String),
+    /// Between double quotes, when it has no Jinja in it.
+    Quoted(String),
     Mark(char),
     /// `{{ … }}`.
     Output,
@@ -142,6 +146,10 @@ pub(crate) fn fold(text: &str, dialect: Dialect) -> Folded {
     };
     folder.all();
     let mut result = folder.out;
+    for range in exact::ranges(text, &result.tags) {
+        result.bytes.push(5);
+        result.bytes.extend_from_slice(unix_lines(&text[range]).as_bytes());
+    }
     if !result.is_balanced {
         result.bytes = unix_lines(text).into_bytes();
         result.bytes.push(0);
@@ -282,7 +290,10 @@ impl Folder<'_> {
                 self.literal = Some(Vec::new());
                 self.open(State::Single, b"'", at)
             }
-            b'"' => self.open(State::Double, b"\"", at),
+            b'"' => {
+                self.literal = Some(Vec::new());
+                self.open(State::Double, b"\"", at)
+            }
             b'$' if !self.follows_word() => match dollar_mark(rest) {
                 Some(mark) => {
                     self.closer = mark.to_vec();
@@ -368,13 +379,12 @@ impl Folder<'_> {
                 self.keep(&[close]);
                 return at + 2;
             }
-            if self.state == State::Single
-                && let Some(text) = self.literal.take()
-            {
-                self.out.words.push(Word::Text(String::from_utf8_lossy(&text).into_owned()));
-            } else {
-                self.out.words.push(Word::Output);
-            }
+            let text = self.literal.take().map(|text| String::from_utf8_lossy(&text).into_owned());
+            self.out.words.push(match text {
+                Some(text) if self.state == State::Single => Word::Text(text),
+                Some(text) => Word::Quoted(text),
+                None => Word::Output,
+            });
             self.state = State::Code;
         } else {
             self.keep(&[byte]);
@@ -538,6 +548,9 @@ mod tests {
             ("select a from t", "-- depends_on: {{ ref('x') }}\nselect a from t"),
             ("select a from t", "select /*+ hint */ a from t -- noqa"),
             ("a {#- x -#} b", "ab"),
+            ("{% set q %}a  b {% endset %}{{ q }}", "{% set q %}a b -- c\n{% endset %}{{ q }}"),
+            ("{% set q %}a  b{% endset %}{{ run_query(q) }}", "{% set q %}a b{% endset %}{{ run_query(q) }}"),
+            ("{% call statement('x') %}a  b{% endcall %}", "{% call statement('x') %}a b{% endcall %}"),
         ] {
             assert!(same(a, b), "{a:?} {b:?}");
         }
@@ -561,6 +574,13 @@ mod tests {
             ("select a -- b\n, c", "select a -- b, c"),
             ("select 'it''s  a'", "select 'it''s a'"),
             ("{{ x }} y", "{{ x }}y"),
+            ("{% set q %}a  b{% endset %}'{{ q }}'", "{% set q %}a b{% endset %}'{{ q }}'"),
+            ("{% set q %}a  b{% endset %}{{ f(q) }}", "{% set q %}a b{% endset %}{{ f(q) }}"),
+            (
+                "{% set q %}a  b{% endset %}{% if q == x %}{% endif %}",
+                "{% set q %}a b{% endset %}{% if q == x %}{% endif %}",
+            ),
+            ("{% call f() %}a  b{% endcall %}", "{% call f() %}a b{% endcall %}"),
         ] {
             assert!(!same(a, b), "{a:?} {b:?}");
         }

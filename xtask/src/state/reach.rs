@@ -156,19 +156,20 @@ impl Reach {
         macros: &[Macro],
     ) -> Option<usize> {
         let position = |wanted: &str| self.packages.iter().position(|other| other == wanted);
-        let order: Vec<usize> = match namespace {
-            Some(namespace) => match self.orders.get(namespace) {
-                Some(order) => order.iter().filter_map(|name| position(name)).collect(),
-                None => std::iter::once(0).chain(position(namespace)).collect(),
-            },
-            None => [package, 0].into_iter().chain(1..self.packages.len()).collect(),
+        let found = |prefix: &str, wanted: usize| {
+            let candidates = self.by_name.get(&format!("{prefix}__{name}"))?;
+            candidates.iter().copied().find(|at| macros[*at].package == wanted)
         };
-        order.into_iter().find_map(|wanted| {
-            [self.adapter.as_str(), "default"].iter().find_map(|prefix| {
-                let candidates = self.by_name.get(&format!("{prefix}__{name}"))?;
-                candidates.iter().copied().find(|at| macros[*at].package == wanted)
-            })
-        })
+        let prefixes = [self.adapter.as_str(), "default"];
+        let Some(namespace) = namespace else {
+            // Without a name space dbt looks for each name in the package itself and in the project.
+            return prefixes.iter().find_map(|prefix| [package, 0].iter().find_map(|at| found(prefix, *at)));
+        };
+        let order: Vec<usize> = match self.orders.get(namespace) {
+            Some(order) => order.iter().filter_map(|name| position(name)).collect(),
+            None => std::iter::once(0).chain(position(namespace)).collect(),
+        };
+        order.into_iter().find_map(|wanted| prefixes.iter().find_map(|prefix| found(prefix, wanted)))
     }
 
     /// For each of dbt's own macros, those of the project that take the place of one it leads to.

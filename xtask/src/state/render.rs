@@ -99,7 +99,7 @@ pub(crate) fn is_unknown(value: &Json) -> bool {
     }
 }
 
-fn value_of(json: &Json) -> Value {
+pub(crate) fn value_of(json: &Json) -> Value {
     serde_json::from_value(json.clone()).unwrap_or(Value::UNDEFINED)
 }
 

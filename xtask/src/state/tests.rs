@@ -2,15 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::Result;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
 use serde_json::Value as Json;
 
 use super::config::Config;
 use super::define::{self, Class, Configured, Definer, Definition, short};
-use super::fold::Dialect;
+use super::fold::{Dialect, unix_lines};
 use super::project::{Entry, Kind};
 use super::render::{plain, python_text};
-use super::unit;
+use super::{seed, unit};
 use crate::core::yaml::{Node as Yaml, Value};
 
 /// Arguments that configure a test and are not given to its macro.
@@ -69,7 +71,7 @@ pub(super) fn generic(definer: &Definer<'_>) -> Vec<Definition> {
             found.extend(define(definer, &subject, column, item));
         }
     }
-    for table in &definer.files.sources {
+    for table in definer.files.sources.iter().filter(|table| definer.is_enabled(table)) {
         let id = definer.source_id(table);
         let subject = Subject {
             id: &id,
@@ -372,12 +374,21 @@ fn add_fixtures(definer: &Definer<'_>, definition: &mut Definition, node: &Yaml)
     for holder in given.iter().chain(node.get("expect")) {
         let Some(name) = holder.get("fixture").and_then(Yaml::text) else { continue };
         let hash = match definer.files.fixtures.get(name) {
-            Some(path) => short(define::content(path)?),
+            Some(path) => fixture_digest(path)?,
             None => "missing".to_owned(),
         };
         definition.add(format!("fixture {name}"), hash, "");
     }
     Ok(())
+}
+
+/// As of a seed: line ends between rows and a byte order mark say nothing.
+fn fixture_digest(path: &Path) -> Result<String> {
+    if path.extension().is_some_and(|extension| extension == "csv") {
+        return seed::digest(path).with_context(|| format!("failed to read {}", path.display()));
+    }
+    let bytes = define::content(path)?;
+    Ok(short(unix_lines(&String::from_utf8_lossy(&bytes))))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+use super::config::is_neutral;
 use super::fold::{self, Dialect, Folded, Word};
 use crate::dbt::graph::jinja::{Call, Literal, Token, Tokens, calls, keyword, tokens};
 use crate::system::digest::Digest;
@@ -35,6 +36,8 @@ pub(crate) struct Unit {
     pub(crate) target: BTreeSet<String>,
     /// Whether it reads the schema of `this` or `model`, or `schema` itself.
     pub(crate) reads_schema: bool,
+    /// Whether it reads what property files say about the node: columns, descriptions, `meta`, tags.
+    pub(crate) reads_properties: bool,
     pub(crate) graph: Option<GraphUse>,
     /// Why it cannot be known what it reads.
     pub(crate) coarse: BTreeSet<String>,
@@ -48,6 +51,16 @@ pub(crate) struct Unit {
     pub(crate) random: BTreeSet<String>,
     /// Files that it reads by name.
     pub(crate) files: BTreeSet<String>,
+    /// Names without a schema that follow `from` or `join`, and names that `with` gives: what is only in the first is
+    /// a table that no node makes.
+    pub(crate) tables: BTreeSet<String>,
+    pub(crate) ctes: BTreeSet<String>,
+    /// Whether it computes names of its subqueries, so that any of `tables` may be one.
+    pub(crate) computes_ctes: bool,
+    /// Texts of its Jinja that may be names of variables of the environment, or a part of one.
+    pub(crate) texts: BTreeSet<String>,
+    /// Whether a condition decides about a `config(…)` call.
+    pub(crate) has_conditional_config: bool,
     /// The values of `config(…)` calls, the later last; an expression as its folded text.
     pub(crate) config: Vec<(String, Set)>,
 }
@@ -97,7 +110,8 @@ const JINJA_CLOCKS: [&str; 6] = [
     "datetime",
     "now",
 ];
-const RANDOM: [&str; 10] = [
+const RANDOM: [&str; 11] = [
+    "nextval",
     "random",
     "rand",
     "uuid",
@@ -109,6 +123,41 @@ const RANDOM: [&str; 10] = [
     "setseed",
     "newid",
 ];
+/// Ends the list of tables after `from`.
+const AFTER_FROM: [&str; 13] = [
+    "except",
+    "fetch",
+    "group",
+    "having",
+    "intersect",
+    "limit",
+    "offset",
+    "order",
+    "qualify",
+    "select",
+    "union",
+    "where",
+    "window",
+];
+/// Parts of `model` that no property file changes.
+const OF_THE_MODEL: [&str; 12] = [
+    "alias",
+    "compiled_code",
+    "database",
+    "fqn",
+    "language",
+    "name",
+    "original_file_path",
+    "package_name",
+    "path",
+    "resource_type",
+    "schema",
+    "unique_id",
+];
+/// Macros of dbt's own that are handed the whole model and read nothing else of it than what counts anyway.
+const HANDED_THE_MODEL: [&str; 2] = ["persist_docs", "submit_python_job"];
+/// Functions of SQL that say where a session is.
+const PLACES: [&str; 4] = ["current_catalog", "current_database", "current_schema", "current_schemas"];
 const QUERIES: [&str; 8] = [
     "run_query",
     "statement",
@@ -118,6 +167,15 @@ const QUERIES: [&str; 8] = [
     "load_relation",
     "get_column_values",
     "get_relation",
+];
+/// What asks for all that a schema holds.
+const LISTS: [&str; 6] = [
+    "check_schema_exists",
+    "get_relations_by_pattern",
+    "get_relations_by_prefix",
+    "get_tables_by_pattern_sql",
+    "list_relations",
+    "list_relations_without_caching",
 ];
 /// What a Python model reads with can be anything.
 const PYTHON_READS: [&str; 9] = [
@@ -154,6 +212,7 @@ fn read(text: &str, dialect: Dialect, is_macro: bool) -> Unit {
         ..Unit::default()
     };
     let quoted = quoted_names(text, &folded);
+    let mut parameters = BTreeSet::new();
     for tag in &folded.tags {
         let words = tokens(text, tag.inner.clone(), false);
         let word = if tag.is_output { "" } else { keyword(&text[tag.inner.clone()]) };
@@ -168,9 +227,15 @@ fn read(text: &str, dialect: Dialect, is_macro: bool) -> Unit {
                 && words
                     .get(1 + lead(&words))
                     .is_some_and(|(token, _)| matches!(token, Token::Name(name) if quoted.contains(*name))));
+        if is_definition {
+            parameters.extend(parameters_of(&words));
+        }
         unit.take_names(&words, is_definition, is_exact);
+        unit.take_model(&words, &parameters);
+        unit.take_lookups(&words);
         for call in calls(&words) {
             unit.take_call(&call, text, tag.in_comment && tag.is_output);
+            unit.has_conditional_config |= call.name == "config" && tag.depth > 0;
         }
         unit.take_literal_sql(&words, is_definition);
     }
@@ -186,6 +251,7 @@ pub(crate) fn python(text: &str) -> Unit {
     for call in calls(&words) {
         if let Some(("dbt", name)) = call.name.rsplit_once('.') {
             let call = Call { name: name.to_owned(), ..call };
+            unit.reads_properties |= name.starts_with("meta") || text.contains("meta");
             if matches!(name, "ref" | "source" | "config") {
                 unit.take_call(&call, text, false);
             }
@@ -200,6 +266,17 @@ pub(crate) fn python(text: &str) -> Unit {
         PYTHON_READS.iter().filter(|reads| text.contains(**reads)).map(|reads| format!("uses `{reads}`")),
     );
     unit
+}
+
+/// The names of what a macro is given.
+fn parameters_of<'a>(words: &Tokens<'a>) -> Vec<&'a str> {
+    let pairs = words.windows(2);
+    pairs
+        .filter_map(|pair| match (&pair[0].0, &pair[1].0) {
+            (Token::Mark('(' | ','), Token::Name(name)) => Some(*name),
+            _ => None,
+        })
+        .collect()
 }
 
 fn lead(words: &Tokens<'_>) -> usize {
@@ -245,13 +322,56 @@ impl Unit {
         }
     }
 
+    /// What is read of the node itself that only property files and neutral configuration say.
+    fn take_model(&mut self, words: &Tokens<'_>, parameters: &BTreeSet<&str>) {
+        let is_handed_over = words
+            .iter()
+            .any(|(token, _)| matches!(token, Token::Name(name) if HANDED_THE_MODEL.contains(name)));
+        for (at, (token, _)) in words.iter().enumerate() {
+            if let Token::Text(text) = token {
+                let is_name = text.len() > 2 && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+                self.texts.extend(is_name.then(|| text.to_uppercase()));
+            }
+            let Token::Name(name) = token else { continue };
+            let is_attribute = at > 0 && words[at - 1].0 == Token::Mark('.');
+            if is_attribute || parameters.contains(name) {
+                continue;
+            }
+            let attribute = attribute_of(words.get(at + 1..).unwrap_or_default());
+            match *name {
+                "model" => {
+                    let is_known = attribute.is_some_and(|attribute| OF_THE_MODEL.contains(&attribute));
+                    self.reads_properties |= !is_known && !(attribute.is_none() && is_handed_over);
+                }
+                "config" => self.reads_properties |= reads_neutral(words.get(at + 1..).unwrap_or_default()),
+                _ => {}
+            }
+        }
+    }
+
+    /// A relation that is looked up by its name: which one is known if the names are those of a node.
+    fn take_lookups(&mut self, words: &Tokens<'_>) {
+        const KNOWN: [&str; 6] = ["this", "identifier", "relation", "ref", "source", "model"];
+        let is_known = |token: &Token<'_>| matches!(token, Token::Name(name) if KNOWN.contains(name));
+        let calls = words.windows(2).enumerate();
+        for (at, _) in calls
+            .filter(|(_, pair)| (&pair[0].0, &pair[1].0) == (&Token::Name("get_relation"), &Token::Mark('(')))
+        {
+            // The name of an argument says nothing.
+            let rest = &words[at + 2..];
+            let values = rest
+                .iter()
+                .enumerate()
+                .filter(|(at, _)| rest.get(at + 1).is_none_or(|(token, _)| *token != Token::Mark('=')));
+            if !values.into_iter().any(|(_, (token, _))| is_known(token)) {
+                self.always.insert("looks up a relation by its name, which is not a `ref`".to_owned());
+            }
+        }
+    }
+
     /// A name of dbt's own, and what is looked up in it.
     fn take_global(&mut self, name: &str, rest: &[(Token<'_>, Range<usize>)]) {
-        let attribute = match rest {
-            [(Token::Mark('.'), _), (Token::Name(name), _), ..]
-            | [(Token::Mark('['), _), (Token::Text(name), _), (Token::Mark(']'), _), ..] => Some(*name),
-            _ => None,
-        };
+        let attribute = attribute_of(rest);
         match name {
             "target" => {
                 let attribute = match attribute {
@@ -323,6 +443,10 @@ impl Unit {
             },
             "config" if name == "config" => self.take_config(call, text),
             _ if QUERIES.contains(&last) => self.queries = true,
+            _ if LISTS.contains(&last) => {
+                self.queries = true;
+                self.always.insert(format!("asks with `{last}` what is in a schema"));
+            }
             _ => {}
         }
     }
@@ -391,10 +515,21 @@ impl Unit {
 
     fn take_words(&mut self, words: &[Word]) {
         let mut functions: Vec<Option<&str>> = Vec::new();
+        // Of each bracket that is open: whether the tables after a `from` are being listed in it.
+        let mut listing = vec![false];
+        self.take_ctes(words);
         for (at, word) in words.iter().enumerate() {
+            let rest = words.get(at + 1..).unwrap_or_default();
             match word {
-                Word::Mark('(') => functions.push(at.checked_sub(1).and_then(|at| name_of(&words[at]))),
-                Word::Mark(')') => drop(functions.pop()),
+                Word::Mark('(') => {
+                    functions.push(at.checked_sub(1).and_then(|at| name_of(&words[at])));
+                    listing.push(false);
+                }
+                Word::Mark(')') => {
+                    functions.pop();
+                    listing.pop();
+                }
+                Word::Mark(',') if listing.last() == Some(&true) => self.take_table(rest),
                 Word::Name(name) => {
                     let is_called = words.get(at + 1) == Some(&Word::Mark('('));
                     let is_part = at > 0 && words[at - 1] == Word::Mark('.');
@@ -407,11 +542,41 @@ impl Unit {
                             matches!(inside, Some("extract" | "trim" | "substring" | "overlay" | "position"))
                                 || at > 0 && name_of(&words[at - 1]) == Some("distinct");
                         if !is_other {
-                            self.take_table(words.get(at + 1..).unwrap_or_default());
+                            self.take_table(rest);
+                            listing.pop();
+                            listing.push(true);
                         }
+                    } else if !is_part && AFTER_FROM.contains(&name.as_str()) {
+                        listing.pop();
+                        listing.push(false);
                     }
                 }
                 _ => {}
+            }
+        }
+    }
+
+    /// The names that `with` gives to subqueries: what is before `as (`.
+    fn take_ctes(&mut self, words: &[Word]) {
+        for (at, word) in words.iter().enumerate() {
+            let opens = |from: usize| words.get(from) == Some(&Word::Mark('('));
+            let is_hint = |from: usize| matches!(words.get(from), Some(Word::Name(name)) if matches!(name.as_str(), "materialized" | "not" | "using"));
+            let is_as = matches!(word, Word::Name(name) if name == "as");
+            if !is_as || !(opens(at + 1) || is_hint(at + 1)) {
+                continue;
+            }
+            let before = match at.checked_sub(1).map(|at| &words[at]) {
+                // With the names of its columns.
+                Some(Word::Mark(')')) => {
+                    let open = words[..at].iter().rposition(|word| *word == Word::Mark('('));
+                    open.and_then(|open| open.checked_sub(1)).map(|at| &words[at])
+                }
+                other => other,
+            };
+            match before {
+                Some(Word::Name(name)) => drop(self.ctes.insert(name.clone())),
+                Some(Word::Quoted(name)) => drop(self.ctes.insert(name.to_lowercase())),
+                _ => self.computes_ctes = true,
             }
         }
     }
@@ -420,6 +585,7 @@ impl Unit {
         if CLOCKS.contains(&name) || (is_called && CLOCK_FUNCTIONS.contains(&name)) {
             self.clocks.insert(name.to_owned());
         }
+        self.reads_schema |= PLACES.contains(&name);
         if is_called && RANDOM.contains(&name) {
             self.random.insert(name.to_owned());
         }
@@ -440,13 +606,28 @@ impl Unit {
     fn take_table(&mut self, rest: &[Word]) {
         match rest {
             [Word::Text(file), ..] => self.take_file(file),
-            [Word::Name(schema), Word::Mark('.'), Word::Name(table), after @ ..]
-                if after.first() != Some(&Word::Mark('(')) =>
-            {
+            [Word::Mark('@'), ..] => {
+                self.always.insert("reads a stage, whose files have no version".to_owned());
+            }
+            [Word::Name(name), Word::Mark('('), ..] if name == "identifier" => {
+                self.always.insert("computes the name of a table with `identifier`".to_owned());
+            }
+            [
+                Word::Name(schema) | Word::Quoted(schema),
+                Word::Mark('.'),
+                Word::Name(table) | Word::Quoted(table),
+                after @ ..,
+            ] if after.first() != Some(&Word::Mark('(')) => {
                 self.always.insert(format!("reads {schema}.{table} by name, which is not a source"));
             }
-            [Word::Output, Word::Mark('.'), Word::Name(table), ..] => {
+            [Word::Output, Word::Mark('.'), Word::Name(table) | Word::Quoted(table), ..] => {
                 self.always.insert(format!("computes the name of what holds {table}"));
+            }
+            [Word::Quoted(name) | Word::Name(name), after @ ..]
+                if !matches!(after.first(), Some(Word::Mark('(' | '.') | Word::Output))
+                    && !matches!(name.as_str(), "select" | "values" | "lateral" | "only" | "table") =>
+            {
+                self.tables.insert(name.to_lowercase());
             }
             _ => {}
         }
@@ -474,6 +655,27 @@ fn is_reader(name: &str) -> bool {
                 | "parquet_schema"
                 | "parquet_file_metadata"
         )
+}
+
+/// What is looked up in a name.
+fn attribute_of<'a>(rest: &[(Token<'a>, Range<usize>)]) -> Option<&'a str> {
+    match rest {
+        [(Token::Mark('.'), _), (Token::Name(name), _), ..]
+        | [(Token::Mark('['), _), (Token::Text(name), _), (Token::Mark(']'), _), ..] => Some(*name),
+        _ => None,
+    }
+}
+
+/// Whether what is looked up in `config` is what only property files and neutral configuration say.
+fn reads_neutral(rest: &[(Token<'_>, Range<usize>)]) -> bool {
+    match attribute_of(rest) {
+        Some("get" | "require") => match rest.get(3) {
+            Some((Token::Text(key), _)) => is_neutral(key),
+            _ => true,
+        },
+        Some(attribute) => attribute.starts_with("meta") || is_neutral(attribute),
+        None => false,
+    }
 }
 
 fn name_of(word: &Word) -> Option<&str> {
@@ -577,17 +779,60 @@ mod tests {
             "select * from read_csv({{ x }})",
             "select * from 's3://b/x.csv'",
             "{% set r = run_query('select a from information_schema.tables') %}",
+            "select * from {{ ref('x') }} a, raw.orders b",
+            "select * from \"raw\".\"orders\"",
+            "{{ adapter.get_relation(target.database, 'raw', 'orders') }}",
+            "{{ dbt_utils.get_relations_by_pattern('raw', '%') }}",
         ] {
             assert_eq!(of(text).always.len(), 1, "{text}");
         }
         for text in [
             "select extract(day from t.d) from {{ ref('x') }}",
             "select a is distinct from t.b from x",
+            "select (select 1 from {{ ref('x') }}), t.b from {{ ref('y') }} t where a in (1, 2)",
+            "{% set r = adapter.get_relation(this.database, this.schema, this.identifier) %}",
             "select * from 'a.csv' join read_csv('b.csv', header = true) using (id)",
         ] {
             assert!(of(text).always.is_empty(), "{text} {:?}", of(text).always);
         }
         assert_eq!(of("from 'a.csv' join read_csv(['b.csv', 'c.csv'])").files.len(), 3);
+    }
+
+    #[test]
+    fn a_table_is_what_no_with_names() {
+        let unit = of(
+            "with a as (select 1), b (x) as materialized (select * from a) select * from b join raw on 1 = 1",
+        );
+        let tables: Vec<_> = unit.tables.difference(&unit.ctes).collect();
+        assert_eq!(tables, ["raw"]);
+        assert!(of("select * from {{ ref('a') }}, unnest([1]) as u").tables.is_empty());
+        assert!(of("with {{ n }} as (select 1) select * from x").computes_ctes);
+    }
+
+    #[test]
+    fn what_property_files_say_counts_where_it_is_read() {
+        for text in [
+            "{{ model.columns }}",
+            "{{ model['description'] }}",
+            "{{ config.get('meta') }}",
+            "{{ config.get(x) }}",
+            "{{ config.meta_get('a') }}",
+            "{{ f(model) }}",
+        ] {
+            assert!(of(text).reads_properties, "{text}");
+        }
+        for text in [
+            "{{ model.name }}",
+            "{{ config.get('materialized') }}",
+            "{{ persist_docs(this, model) }}",
+            "{{ this.columns }}",
+        ] {
+            assert!(!of(text).reads_properties, "{text}");
+        }
+        assert!(
+            !of_macro("{% macro m(model) %}{{ model.columns }}{% endmacro %}", Dialect::DuckDb)
+                .reads_properties
+        );
     }
 
     #[test]

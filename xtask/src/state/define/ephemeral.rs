@@ -39,7 +39,7 @@ pub(super) fn inline(
         node.follows.extend(ephemeral.follows.iter().cloned());
         for (name, hash) in &ephemeral.parts {
             // What every node has says nothing here.
-            if !matches!(name.as_str(), "dbt" | "relation" | "quoting") {
+            if !matches!(name.as_str(), "dbt" | "DuckDB" | "relation" | "quoting") {
                 let label = if name == "sql" { format!("sql of {}", ephemeral.name) } else { name.clone() };
                 if let Some(place) = ephemeral.places.get(name) {
                     node.places.entry(label.clone()).or_insert_with(|| place.clone());

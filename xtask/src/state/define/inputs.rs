@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context as _, Result};
 use serde_json::Value as Json;
 
-use super::scope::is_neutral;
+use super::scope::is_of_the_run;
 use super::{Class, Configured, Definer, Definition, materialized, short};
 use crate::state::project::Node;
 use crate::state::seed;
@@ -60,6 +60,10 @@ impl Definer<'_> {
             let label = if name.is_empty() { "target".to_owned() } else { format!("target.{name}") };
             definition.parts.insert(label, short(value));
         }
+        definition.reads_properties |= unit.reads_properties;
+        definition.tables.extend(unit.tables.iter().cloned());
+        definition.ctes.extend(unit.ctes.iter().cloned());
+        definition.computes_ctes |= unit.computes_ctes;
         if unit.reads_schema {
             definition.parts.insert("schema".to_owned(), short(&self.facts.schema));
         }
@@ -80,6 +84,7 @@ impl Definer<'_> {
             for (name, hash) in [
                 ("all macros", &self.shared.macros),
                 ("all variables", &self.shared.vars),
+                ("all environment variables", &self.shared.envs),
                 ("all configuration", &self.shared.settings),
                 ("all packages", &self.shared.packages),
             ] {
@@ -117,7 +122,7 @@ impl Definer<'_> {
     }
 
     pub(super) fn add_env(&self, definition: &mut Definition, name: &str) {
-        if is_neutral(name) {
+        if is_of_the_run(name) {
             return;
         }
         let value = match name {
@@ -193,6 +198,7 @@ impl Definer<'_> {
         let only: BTreeSet<usize> = macros.difference(own).copied().collect();
         let before = definition.clone();
         self.add_macros(definition, &only, package, true);
+        definition.tables = before.tables;
         definition.class = before.class;
         definition.reasons = before.reasons;
         definition.volatile = before.volatile;

@@ -1,6 +1,6 @@
 //! What every node of a package shares: its variables, and inputs that count whole for coarse nodes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
@@ -75,6 +75,8 @@ pub(super) fn object(value: Json) -> BTreeMap<String, Json> {
 pub(super) struct Shared {
     pub(super) macros: String,
     pub(super) vars: String,
+    /// Those that may be read under a name that is computed.
+    pub(super) envs: String,
     pub(super) settings: String,
     pub(super) packages: String,
     pub(super) sources: String,
@@ -90,14 +92,8 @@ impl Shared {
             .collect();
         macros.sort();
         let vars: Vec<String> = scopes.iter().map(|scope| format!("{:?}", scope.vars)).collect();
-        let envs: Vec<String> = facts
-            .environment
-            .iter()
-            .filter(|(name, _)| {
-                name.starts_with("DBT_") && !is_neutral(name) && !name.starts_with("DBT_ENV_SECRET")
-            })
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
+        let envs: Vec<String> =
+            environment_of(files, facts).map(|(name, value)| format!("{name}={value}")).collect();
         let settings: Vec<String> =
             files.packages.iter().map(|package| plain(&package.settings).to_string()).collect();
         let packages: Vec<&str> = files.packages.iter().map(|package| package.name.as_str()).collect();
@@ -116,7 +112,8 @@ impl Shared {
         let sources = short(sources.join("\n"));
         Self {
             macros: short(macros.join("\n")),
-            vars: short(vars.join("\n") + &envs.join("\n")),
+            vars: short(vars.join("\n")),
+            envs: short(envs.join("\n")),
             packages: short(packages.join("\n")),
             graph: short(format!("{}{}{settings}{sources}", nodes.join("\n"), entries.join("\n"))),
             settings,
@@ -125,7 +122,31 @@ impl Shared {
     }
 }
 
-/// Variables that say where and how, not what.
+/// The variables of the environment that a template can read: those that any template names, whole or, before or
+/// after an `_`, in part. Secrets have a place of their own.
+fn environment_of<'f>(files: &Files, facts: &'f Facts) -> impl Iterator<Item = (&'f String, &'f String)> {
+    let units = files.macros.iter().map(|each| &each.unit).chain(files.nodes.iter().map(|node| &*node.unit));
+    let mut texts: BTreeSet<String> = units.flat_map(|unit| unit.texts.iter().cloned()).collect();
+    let vars = files.packages.iter().filter_map(|package| package.settings.get("vars"));
+    texts.extend(vars.flat_map(|vars| super::settings::texts(&plain(vars))).map(|text| text.to_uppercase()));
+    let is_named = move |name: &str| {
+        let name = name.to_uppercase();
+        texts.contains(&name)
+            || name
+                .match_indices('_')
+                .any(|(at, _)| texts.contains(&name[..=at]) || texts.contains(&name[at..]))
+    };
+    facts.environment.iter().filter(move |(name, _)| {
+        is_named(name) && !is_of_the_run(name) && !name.starts_with("DBT_ENV_SECRET")
+    })
+}
+
+/// Variables that are others in each run.
+pub(super) fn is_of_the_run(name: &str) -> bool {
+    matches!(name, "DBT_TARGET_PATH" | "DBT_LOG_PATH" | "XTASK_RUN_ID")
+}
+
+/// Variables of the profile that say where and how, not what.
 pub(super) fn is_neutral(name: &str) -> bool {
     const NEUTRAL: [&str; 8] = [
         "DBT_DUCKDB_PATH",

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value as Json;
 
+use super::scope::is_neutral;
 use super::{Definer, Definition, columns, is_enforced, short};
 use crate::core::yaml::Node as Yaml;
 use crate::state::config::Config;
@@ -46,6 +47,19 @@ impl Definer<'_> {
         }
     }
 
+    /// What property files say counts whole if a template reads it.
+    pub(super) fn add_properties(&self, definition: &mut Definition, node: &Node, config: &Config) {
+        let mut said = config.neutral();
+        let mut path = node.path.as_str();
+        if let Some(entry) = &node.entry {
+            said.push_str(&plain(&entry.node).to_string());
+            said.extend(entry.version.as_ref().map(|version| plain(version).to_string()));
+            said.push_str(&self.description(&entry.node));
+            path = &entry.path;
+        }
+        definition.add("properties", short(said), path);
+    }
+
     /// Columns count where they become part of the table: types and constraints under an enforced contract,
     /// descriptions where they are stored.
     pub(super) fn add_columns(&self, definition: &mut Definition, node: &Node, config: &Config) {
@@ -63,7 +77,10 @@ impl Definer<'_> {
         if let Some(keeps) = config.get("persist_docs") {
             let text_of = |node: &Yaml| self.description(node);
             if keeps.get("relation").is_some_and(|keep| keep == &Json::Bool(true)) {
-                definition.add("description", short(text_of(&entry.node)), &entry.path);
+                let of_version =
+                    entry.version.as_ref().filter(|version| version.get("description").is_some());
+                let said = text_of(of_version.unwrap_or(&entry.node));
+                definition.add("description", short(said), &entry.path);
             }
             if keeps.get("columns").is_some_and(|keep| keep == &Json::Bool(true)) {
                 let said: Vec<String> = columns(entry)
@@ -87,10 +104,17 @@ impl Definer<'_> {
     pub(in crate::state) fn add_globals(&self, definition: &mut Definition) {
         definition.parts.insert("dbt".to_owned(), short(&self.facts.engine));
         let settings = &self.files.packages[0].settings;
+        if !self.facts.warehouse.is_empty() {
+            // What is stored stays readable and right until the first number changes; what tests find is asked again.
+            let whole = self.facts.warehouse.as_str();
+            let major = whole.split('.').next().unwrap_or(whole);
+            let version = if definition.is_test() { whole } else { major };
+            definition.parts.insert("DuckDB".to_owned(), short(version));
+        }
         if !self.facts.profile.text.is_empty() {
             definition.parts.insert("profile".to_owned(), short(&self.facts.profile.text));
         }
-        for name in &self.facts.profile.variables {
+        for name in self.facts.profile.variables.iter().filter(|name| !is_neutral(name)) {
             self.add_env(definition, name);
         }
         if let Some(quoting) = settings.get("quoting") {

@@ -4,7 +4,8 @@ use std::fs;
 
 use super::{Definer, Definition, short};
 use crate::core::yaml::Node as Yaml;
-use crate::state::project::SourceTable;
+use crate::state::config::Config;
+use crate::state::project::{Kind, SourceTable};
 use crate::state::{render, seed};
 use crate::system::digest::{self, Digest};
 
@@ -17,6 +18,45 @@ impl<'a> Definer<'a> {
 
     pub(in crate::state) fn source_id(&self, table: &SourceTable) -> String {
         format!("source.{}.{}.{}", self.files.packages[table.package].name, table.source, table.table)
+    }
+
+    /// The configuration of a table of a source, of which only whether it is enabled and its time column count.
+    fn source_config(&self, table: &SourceTable) -> Config {
+        let mut config = Config::default();
+        let package = &self.files.packages[table.package].name;
+        let mut steps = vec![package.as_str()];
+        steps.extend(table.folders.iter().map(String::as_str));
+        steps.extend([table.source.as_str(), table.table.as_str()]);
+        let with = &self.scopes[table.package].renderer;
+        self.add_project(&mut config, table.package, Kind::Source, &steps, with);
+        for node in [&*table.of_source, &table.node] {
+            config.add_properties(node.get("config"), &table.path, with);
+        }
+        if table.package != 0 {
+            self.add_project(&mut config, 0, Kind::Source, &steps, &self.scopes[0].renderer);
+        }
+        config
+    }
+
+    pub(in crate::state) fn is_enabled(&self, table: &SourceTable) -> bool {
+        self.source_config(table).is_enabled()
+    }
+
+    /// The columns by which dbt cuts the parents of a microbatch model into batches.
+    pub(super) fn add_event_times(&self, definition: &mut Definition) {
+        let is_read = |id: &String| *id == definition.id || definition.parents.contains(id);
+        let of_nodes = self.nodes.iter().filter(|node| is_read(&node.id));
+        let mut said: Vec<String> = of_nodes
+            .filter_map(|node| Some(format!("{} {}", node.id, node.config.get("event_time")?)))
+            .collect();
+        for table in &self.files.sources {
+            let id = self.source_id(table);
+            if definition.parents.contains(&id) {
+                let config = self.source_config(table);
+                said.extend(config.get("event_time").map(|column| format!("{id} {column}")));
+            }
+        }
+        definition.parts.insert("event times of its parents".to_owned(), short(said.join("\n")));
     }
 
     /// What SQL calls a table of a source, and what else decides how it is read.
