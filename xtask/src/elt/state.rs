@@ -426,7 +426,7 @@ impl Keeper {
         Ok(())
     }
 
-    /// Snowflake's token changes with maintenance too. Before an incremental model is built from nothing for its sake,
+    /// Snowflake's token changes with maintenance too. Before an incremental model is built from nothing because of it,
     /// what it holds is read.
     fn look_twice(&mut self, warehouse: &mut dyn Warehouse) {
         if warehouse.target() == "local" {

@@ -335,7 +335,7 @@ fn check(case: &Case) -> Vec<String> {
     let before = Case { project: case.project.clone(), ..Case::default() };
     let large = |last: &str| {
         if let Some(path) = &case.large {
-            let rows: String = (1..150_000).map(|id| format!("{id},{id}\n")).collect();
+            let rows = (1..150_000).map(|id| format!("{id},{id}\n")).collect::<Vec<_>>().concat();
             write(&folder.path().join(path), &format!("id,order_id\n{rows}{last}\n"));
         }
     };

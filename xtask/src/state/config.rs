@@ -44,7 +44,7 @@ impl Config {
     /// Neutral keys with their values, for templates that read them.
     pub(crate) fn neutral(&self) -> String {
         let own = self.0.iter().filter(|(key, _)| is_neutral(key));
-        own.map(|(key, (value, _))| format!("{key}={value}\n")).collect()
+        own.map(|(key, (value, _))| format!("{key}={value}")).collect::<Vec<_>>().join("\n")
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<&Json> {

@@ -190,7 +190,7 @@ impl Decider<'_> {
         }
         let mut refresh = action == Action::Build && needs_refresh(definition, record);
         if !is_done && record.is_some_and(|record| self.was_changed(definition, record)) {
-            refresh |= self.keeps_rows(definition, &mut reasons);
+            refresh |= keeps_rows(definition, &mut reasons);
         }
         if let Some(version) = self.version(definition, record, action) {
             self.decision.versions.insert(id.to_owned(), version);
@@ -239,26 +239,6 @@ impl Decider<'_> {
         let now = self.observed.relations.get(&(schema.to_lowercase(), name.to_lowercase()));
         let (Some(Some(now)), Some(then)) = (now, &record.witness) else { return false };
         record.is_finished() && now != then
-    }
-
-    /// What becomes of rows that were changed by something else and that the next build would leave as they are:
-    /// whether the node is built from nothing.
-    fn keeps_rows(&self, definition: &Definition, reasons: &mut Vec<String>) -> bool {
-        match (definition.kind.as_str(), definition.materialized.as_str()) {
-            ("model", "incremental") if definition.full_refresh == Some(false) => {
-                reasons.push(
-                    "its rows stay as they were changed, since it sets `full_refresh: false`".to_owned(),
-                );
-                false
-            }
-            ("model", "incremental") => true,
-            ("snapshot", _) => {
-                reasons
-                    .push("its history stays as it was changed, since nothing can make it again".to_owned());
-                false
-            }
-            _ => false,
-        }
     }
 
     /// Parents that hold other data, and parents of which that is not known yet.
@@ -376,6 +356,24 @@ impl Decider<'_> {
 }
 
 const REUSED: Verdict = Verdict { action: Action::Reuse, reasons: Vec::new(), refresh: false };
+
+/// What becomes of rows that were changed by something else and that the next build would leave as they are:
+/// whether the node is built from nothing.
+fn keeps_rows(definition: &Definition, reasons: &mut Vec<String>) -> bool {
+    match (definition.kind.as_str(), definition.materialized.as_str()) {
+        ("model", "incremental") if definition.full_refresh == Some(false) => {
+            reasons
+                .push("its rows stay as they were changed, since it sets `full_refresh: false`".to_owned());
+            false
+        }
+        ("model", "incremental") => true,
+        ("snapshot", _) => {
+            reasons.push("its history stays as it was changed, since nothing can make it again".to_owned());
+            false
+        }
+        _ => false,
+    }
+}
 
 /// Schema and name of what a node builds: as they were when it was built if the project's macros for names cannot
 /// be evaluated.

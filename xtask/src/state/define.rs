@@ -91,6 +91,7 @@ impl Class {
 
 /// What a node is made from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate fact about the node")]
 pub(crate) struct Definition {
     /// As dbt names it; of a generic test without the hash at the end.
     pub(crate) id: String,
@@ -243,6 +244,11 @@ pub(super) struct Definer<'a> {
 }
 
 impl<'a> Definer<'a> {
+    /// The node of an identifier.
+    pub(super) fn find(&self, id: &str) -> Option<&Configured> {
+        self.ids.get(id).map(|at| &self.nodes[*at])
+    }
+
     pub(super) fn node(&self, configured: &Configured) -> &'a Node {
         &self.files.nodes[configured.at]
     }

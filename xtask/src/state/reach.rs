@@ -27,6 +27,8 @@ pub(crate) struct Reach {
     /// Search orders of `dispatch:` by name space.
     orders: BTreeMap<String, Vec<String>>,
     adapter: String,
+    /// Names of dbt's own macros.
+    builtins: HashSet<&'static str>,
     /// Macros whose white space counts.
     pub(crate) exact: Vec<bool>,
 }
@@ -44,6 +46,7 @@ impl Reach {
             packages: files.packages.iter().map(|package| package.name.clone()).collect(),
             orders: orders(&files.packages[0].settings),
             adapter: adapter.to_owned(),
+            builtins: BUILTINS.lines().filter_map(|line| line.split('\t').next()).collect(),
             exact: vec![false; files.macros.len()],
         };
         reach.through = reach.through_builtins(&files.macros);
@@ -79,9 +82,7 @@ impl Reach {
     /// All macros of the project that a materialization reaches: its own, or those in the place of dbt's.
     pub(crate) fn of_materialization(&self, name: &str) -> BTreeSet<usize> {
         let own = format!("materialization_{name}_{}", self.adapter);
-        let is_known = self.by_name.contains_key(&own)
-            || BUILTINS.lines().any(|line| line.split('\t').next() == Some(&own));
-        if is_known {
+        if self.by_name.contains_key(&own) || self.builtins.contains(own.as_str()) {
             self.of_builtin(&own)
         } else {
             self.of_builtin(&format!("materialization_{name}_default"))

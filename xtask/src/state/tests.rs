@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use rayon::prelude::*;
 use serde_json::Value as Json;
 
 use super::config::Config;
@@ -54,23 +55,8 @@ struct Subject<'s> {
 }
 
 pub(super) fn generic(definer: &Definer<'_>) -> Vec<Definition> {
-    let mut found = Vec::new();
-    for configured in &definer.nodes {
-        let node = definer.node(configured);
-        let Some(entry) = &node.entry else { continue };
-        let version = node.version.as_ref().map(|version| format!("_v{version}")).unwrap_or_default();
-        let subject = Subject {
-            id: &configured.id,
-            name: format!("{}{version}", node.name),
-            is_source: false,
-            package: entry.package,
-            path: &entry.path,
-            folders: &entry.folders,
-        };
-        for (column, item) in of_entry(entry) {
-            found.extend(define(definer, &subject, column, item));
-        }
-    }
+    let of_nodes = definer.nodes.par_iter().flat_map_iter(|configured| of_node(definer, configured));
+    let mut found: Vec<Definition> = of_nodes.collect();
     for table in definer.files.sources.iter().filter(|table| definer.is_enabled(table)) {
         let id = definer.source_id(table);
         let subject = Subject {
@@ -90,6 +76,23 @@ pub(super) fn generic(definer: &Definer<'_>) -> Vec<Definition> {
         }
     }
     found
+}
+
+/// The tests that property files ask for on a node.
+fn of_node(definer: &Definer<'_>, configured: &Configured) -> Vec<Definition> {
+    let node = definer.node(configured);
+    let Some(entry) = &node.entry else { return Vec::new() };
+    let version = node.version.as_ref().map(|version| format!("_v{version}")).unwrap_or_default();
+    let subject = Subject {
+        id: &configured.id,
+        name: format!("{}{version}", node.name),
+        is_source: false,
+        package: entry.package,
+        path: &entry.path,
+        folders: &entry.folders,
+    };
+    let asked = of_entry(entry);
+    asked.into_iter().filter_map(|(column, item)| define(definer, &subject, column, item)).collect()
 }
 
 fn asked_of(node: &Yaml) -> impl Iterator<Item = &Yaml> {
@@ -301,7 +304,7 @@ fn add_subject(definer: &Definer<'_>, definition: &mut Definition, subject: &Sub
         if let Some(table) = table {
             definer.add_source(definition, table);
         }
-    } else if let Some(configured) = definer.nodes.iter().find(|node| node.id == subject.id) {
+    } else if let Some(configured) = definer.find(subject.id) {
         definer.add_relation(definition, configured);
     }
 }

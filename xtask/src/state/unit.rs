@@ -14,6 +14,7 @@ pub(crate) type Ref = (Option<String>, String, Option<String>);
 
 /// Everything that a template says about itself.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate thing that the text says")]
 pub(crate) struct Unit {
     /// Of the folded text.
     pub(crate) folded: String,
@@ -341,7 +342,7 @@ impl Unit {
             match *name {
                 "model" => {
                     let is_known = attribute.is_some_and(|attribute| OF_THE_MODEL.contains(&attribute));
-                    self.reads_properties |= !is_known && !(attribute.is_none() && is_handed_over);
+                    self.reads_properties |= !(is_known || attribute.is_none() && is_handed_over);
                 }
                 "config" => self.reads_properties |= reads_neutral(words.get(at + 1..).unwrap_or_default()),
                 _ => {}
@@ -359,11 +360,11 @@ impl Unit {
         {
             // The name of an argument says nothing.
             let rest = &words[at + 2..];
-            let values = rest
+            let mut values = rest
                 .iter()
                 .enumerate()
                 .filter(|(at, _)| rest.get(at + 1).is_none_or(|(token, _)| *token != Token::Mark('=')));
-            if !values.into_iter().any(|(_, (token, _))| is_known(token)) {
+            if !values.any(|(_, (token, _))| is_known(token)) {
                 self.always.insert("looks up a relation by its name, which is not a `ref`".to_owned());
             }
         }
@@ -517,6 +518,7 @@ impl Unit {
         let mut functions: Vec<Option<&str>> = Vec::new();
         // Of each bracket that is open: whether the tables after a `from` are being listed in it.
         let mut listing = vec![false];
+        let is_revoking = words.iter().any(|word| name_of(word) == Some("revoke"));
         self.take_ctes(words);
         for (at, word) in words.iter().enumerate() {
             let rest = words.get(at + 1..).unwrap_or_default();
@@ -540,7 +542,8 @@ impl Unit {
                         let inside = functions.last().copied().flatten();
                         let is_other =
                             matches!(inside, Some("extract" | "trim" | "substring" | "overlay" | "position"))
-                                || at > 0 && name_of(&words[at - 1]) == Some("distinct");
+                                || at > 0 && matches!(name_of(&words[at - 1]), Some("delete" | "distinct"))
+                                || is_revoking;
                         if !is_other {
                             self.take_table(rest);
                             listing.pop();
@@ -565,15 +568,18 @@ impl Unit {
             if !is_as || !(opens(at + 1) || is_hint(at + 1)) {
                 continue;
             }
-            let before = match at.checked_sub(1).map(|at| &words[at]) {
+            let before = match at.checked_sub(1) {
                 // With the names of its columns.
-                Some(Word::Mark(')')) => {
-                    let open = words[..at].iter().rposition(|word| *word == Word::Mark('('));
-                    open.and_then(|open| open.checked_sub(1)).map(|at| &words[at])
+                Some(last) if words[last] == Word::Mark(')') => {
+                    let open = words[..last].iter().rposition(|word| *word == Word::Mark('('));
+                    open.and_then(|open| open.checked_sub(1))
                 }
                 other => other,
             };
-            match before {
+            // A part of the name is computed.
+            let is_composed =
+                before.and_then(|at| at.checked_sub(1)).is_some_and(|at| words[at] == Word::Output);
+            match before.filter(|_| !is_composed).map(|at| &words[at]) {
                 Some(Word::Name(name)) => drop(self.ctes.insert(name.clone())),
                 Some(Word::Quoted(name)) => drop(self.ctes.insert(name.to_lowercase())),
                 _ => self.computes_ctes = true,
@@ -625,7 +631,10 @@ impl Unit {
             }
             [Word::Quoted(name) | Word::Name(name), after @ ..]
                 if !matches!(after.first(), Some(Word::Mark('(' | '.') | Word::Output))
-                    && !matches!(name.as_str(), "select" | "values" | "lateral" | "only" | "table") =>
+                    && !matches!(
+                        name.as_str(),
+                        "dual" | "lateral" | "only" | "select" | "table" | "values"
+                    ) =>
             {
                 self.tables.insert(name.to_lowercase());
             }
@@ -807,6 +816,8 @@ mod tests {
         assert_eq!(tables, ["raw"]);
         assert!(of("select * from {{ ref('a') }}, unnest([1]) as u").tables.is_empty());
         assert!(of("with {{ n }} as (select 1) select * from x").computes_ctes);
+        assert!(of("with {{ n }}_values as (select 1) select * from x_values").computes_ctes);
+        assert!(of("delete from log where id = 1").tables.is_empty());
     }
 
     #[test]
