@@ -32,6 +32,12 @@
       near: document.querySelectorAll(".node.near").length,
     };
   },
+  // Tables that are wider than their frame on a phone, where nothing shows that there is more to the right.
+  clipped: () => {
+    for (const details of document.querySelectorAll("details")) details.open = true;
+    const tables = [...document.querySelectorAll(".scroll:has(table)")];
+    return tables.filter((frame) => frame.scrollWidth > frame.clientWidth + 1).map((frame) => frame.ariaLabel);
+  },
   // Anything that stands wider than the screen.
   overflow: () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
   // Accessibility, with every table open: a rule that is broken, and where.

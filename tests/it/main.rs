@@ -28,5 +28,6 @@ mod seed;
 mod snowflake;
 mod state;
 mod support;
+mod upgrade;
 mod wanted;
 mod workflows;

@@ -1,6 +1,7 @@
 //! `cargo xtask metrics`: known histories with results calculated by hand, and every report format.
 
 mod alerts;
+mod data_age;
 mod exports;
 mod incidents;
 mod openlineage;

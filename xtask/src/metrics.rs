@@ -7,7 +7,9 @@
 
 mod alerts;
 mod collect;
+mod cost;
 mod csv;
+mod data_age;
 mod figures;
 mod history;
 mod html;
@@ -15,12 +17,14 @@ pub(crate) mod model;
 mod openlineage;
 mod outputs;
 mod owners;
+mod policy;
 mod prometheus;
 pub(crate) mod reported;
 mod snowflake;
 mod sql;
 mod tables;
 mod text;
+mod units;
 mod utc;
 mod window;
 
@@ -183,6 +187,10 @@ fn report(args: &Args, repo: &Repo, warehouse: &mut dyn Warehouse) -> Result<(Re
     }
     let scope = Scope { name: scope_name(&request), days: args.days };
     let mut report = collect::collect(warehouse, &request, &found, &scope.name)?;
+    let measures = policy::Policy::load(repo)?;
+    report.data_ages = data_age::read(warehouse, repo, &request, &found.environments, &measures)?;
+    report.figures.extend(data_age::figures(&report.data_ages));
+    cost::complete(&mut report, &measures.cost);
     let policy = alerts::Policy::load(repo, &report.figures)?;
     let past = Past::read(warehouse, &found.registry, &scope, &report)?;
     past.complete(&mut report);

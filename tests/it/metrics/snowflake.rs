@@ -148,6 +148,7 @@ fn a_build_has_the_same_report_on_both_engines() {
 
     endpoint.run(&checkout, &["elt", "--schema", BUILT]).expect(0);
     cost_is_known(&endpoint);
+    checkout.edit("policies/metrics.toml", |text| text + "[cost]\ncredit_price = 2.0\ncurrency = \"EUR\"\n");
     let mut command = endpoint.command(&checkout, &report);
     let events = checkout.path("events.ndjson");
     command.env("SNOWFLAKE_ROLE", "ACCOUNTADMIN").arg("--openlineage").arg(&events);
@@ -182,6 +183,8 @@ fn a_build_has_the_same_report_on_both_engines() {
     for (name, value, status, source) in [
         ("credits", json!(1.75), "delayed", "ACCOUNT_USAGE.QUERY_ATTRIBUTION_HISTORY"),
         ("warehouse_credits", json!(4.5), "delayed", "ACCOUNT_USAGE.WAREHOUSE_METERING_HISTORY"),
+        ("unattributed_credits", json!(2.75), "delayed", "credits, warehouse_credits"),
+        ("warehouse_cost", json!(9.0), "delayed", "warehouse_credits"),
         ("storage_fail_safe_bytes", json!(0), "ok", "INFORMATION_SCHEMA.TABLE_STORAGE_METRICS"),
     ] {
         let figure = figure(&theirs, name);
@@ -191,7 +194,13 @@ fn a_build_has_the_same_report_on_both_engines() {
     assert!(
         figure(&theirs, "credits")["reason"].as_str().is_some_and(|delay| delay.contains("8 hours behind"))
     );
-    assert_eq!(theirs["cost"]["rows"], json!([{ "environment": BUILT, "credits": 1.75 }]));
+    assert_eq!(theirs["cost"]["rows"], json!([{ "environment": BUILT, "credits": 1.75, "money": 3.5 }]));
+    let by_node = json!([
+        { "environment": BUILT, "node_id": "model.logistics.daily_kpis", "credits": 1.25, "money": 2.5 },
+        { "environment": BUILT, "node_id": null, "credits": 0.5, "money": 1.0 },
+    ]);
+    assert_eq!((&theirs["cost_by_node"]["rows"], &theirs["currency"]), (&by_node, &json!("EUR")));
+    assert!(theirs["costly_tests"]["rows"].as_array().is_some_and(|rows| rows.len() == 20));
     let storage = figure(&theirs, "storage_bytes");
     assert_eq!(storage["source"], "INFORMATION_SCHEMA.TABLE_STORAGE_METRICS");
     assert!(storage["value"].as_i64().is_some_and(|bytes| bytes > 0), "{storage}");
@@ -218,13 +227,18 @@ fn cost_is_known(endpoint: &Endpoint) {
     endpoint.sql(&format!(
         "create schema snowflake.account_usage;;
          create table snowflake.account_usage.query_attribution_history
-             (query_tag varchar, start_time timestamp_ltz, credits_attributed_compute double);;
+             (query_tag varchar, start_time timestamp_ltz, credits_attributed_compute double, query_id varchar);;
          insert into snowflake.account_usage.query_attribution_history values
-             ('{{\"environment\": \"{BUILT}\", \"database\": \"LOGISTICS_DEMO\"}}', current_timestamp(), 1.25),
-             ('{{\"environment\": \"{BUILT}\", \"database\": \"LOGISTICS_DEMO\"}}', current_timestamp(), 0.5),
-             ('{{\"environment\": \"{BUILT}\", \"database\": \"LOGISTICS_DEMO\"}}', dateadd('day', -60, current_timestamp()), 64),
-             ('{{\"environment\": \"prod\", \"database\": \"LOGISTICS_DEMO\"}}', current_timestamp(), 16),
-             ('of another tool', current_timestamp(), 9);;
+             ('{{\"environment\": \"{BUILT}\", \"database\": \"LOGISTICS_DEMO\"}}', current_timestamp(), 1.25, 'q1'),
+             ('{{\"environment\": \"{BUILT}\", \"database\": \"LOGISTICS_DEMO\"}}', current_timestamp(), 0.5, 'q2'),
+             ('{{\"environment\": \"{BUILT}\", \"database\": \"LOGISTICS_DEMO\"}}', dateadd('day', -60, current_timestamp()), 64, 'q3'),
+             ('{{\"environment\": \"prod\", \"database\": \"LOGISTICS_DEMO\"}}', current_timestamp(), 16, 'q4'),
+             ('of another tool', current_timestamp(), 9, 'q5');;
+         create table snowflake.account_usage.query_history
+             (query_id varchar, start_time timestamp_ltz, query_text varchar);;
+         insert into snowflake.account_usage.query_history values
+             ('q1', current_timestamp(), 'create table a as select 1 /* {{\"app\": \"dbt\", \"node_id\": \"model.logistics.daily_kpis\"}} */'),
+             ('q2', current_timestamp(), 'select 1'), ('q4', current_timestamp(), 'select 1');;
          create table snowflake.account_usage.warehouse_metering_history
              (start_time timestamp_ltz, warehouse_name varchar, credits_used double);;
          insert into snowflake.account_usage.warehouse_metering_history values

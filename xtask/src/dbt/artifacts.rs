@@ -89,6 +89,92 @@ pub(crate) struct Source {
     pub(crate) description: String,
     #[serde(default)]
     pub(crate) columns: BTreeMap<String, Column>,
+    /// The name of the table as dbt writes it in SQL.
+    #[serde(default)]
+    pub(crate) relation_name: Option<String>,
+    #[serde(default)]
+    loaded_at_field: Option<String>,
+    #[serde(default)]
+    loaded_at_query: Option<String>,
+    #[serde(default)]
+    freshness: Option<Criteria>,
+    #[serde(default)]
+    config: SourceConfig,
+}
+
+/// Newer versions of dbt have the same keys here.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct SourceConfig {
+    enabled: Option<bool>,
+    loaded_at_field: Option<String>,
+    loaded_at_query: Option<String>,
+    freshness: Option<Criteria>,
+}
+
+/// When a source counts as late: dbt's `freshness`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Criteria {
+    warn_after: Option<Period>,
+    error_after: Option<Period>,
+    pub(crate) filter: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Period {
+    count: Option<i64>,
+    period: Option<String>,
+}
+
+impl Period {
+    fn seconds(&self) -> Option<i64> {
+        let unit = match self.period.as_deref()? {
+            "minute" => 60,
+            "hour" => 3600,
+            "day" => 86_400,
+            _ => return None,
+        };
+        self.count?.checked_mul(unit)
+    }
+}
+
+impl Criteria {
+    pub(crate) fn warn_after_seconds(&self) -> Option<i64> {
+        self.warn_after.as_ref()?.seconds()
+    }
+
+    pub(crate) fn error_after_seconds(&self) -> Option<i64> {
+        self.error_after.as_ref()?.seconds()
+    }
+}
+
+impl Source {
+    /// The expression for the time at which a row was loaded.
+    pub(crate) fn loaded_at_field(&self) -> Option<&str> {
+        given(self.config.loaded_at_field.as_deref()).or_else(|| given(self.loaded_at_field.as_deref()))
+    }
+
+    /// The query for the time at which the newest row was loaded.
+    pub(crate) fn loaded_at_query(&self) -> Option<&str> {
+        given(self.config.loaded_at_query.as_deref()).or_else(|| given(self.loaded_at_query.as_deref()))
+    }
+
+    /// Its `freshness`, if that says when it is late.
+    pub(crate) fn criteria(&self) -> Option<&Criteria> {
+        let says =
+            |criteria: &&Criteria| criteria.warn_after_seconds().or(criteria.error_after_seconds()).is_some();
+        self.config.freshness.as_ref().filter(says).or_else(|| self.freshness.as_ref().filter(says))
+    }
+
+    pub(crate) fn is_enabled(&self) -> bool {
+        self.config.enabled != Some(false)
+    }
+}
+
+fn given(text: Option<&str>) -> Option<&str> {
+    text.map(str::trim).filter(|text| !text.is_empty())
 }
 
 impl Node {
@@ -246,6 +332,32 @@ fn model_layer(node: &Node) -> Option<&str> {
 #[derive(Debug, Deserialize)]
 pub(crate) struct RunResults {
     pub(crate) results: Vec<RunResult>,
+}
+
+/// `sources.json`: what `dbt source freshness` found.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct SourceResults {
+    pub(crate) results: Vec<SourceResult>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct SourceResult {
+    pub(crate) unique_id: String,
+    pub(crate) status: String,
+    pub(crate) max_loaded_at: Option<String>,
+    pub(crate) snapshotted_at: Option<String>,
+    pub(crate) criteria: Option<Criteria>,
+    /// Why it could not be measured.
+    pub(crate) error: Option<serde_json::Value>,
+}
+
+impl SourceResults {
+    /// `None` if freshness was never measured there.
+    pub(crate) fn read(target: &Path) -> Result<Option<Self>> {
+        read(&target.join("sources.json"))
+    }
 }
 
 #[derive(Debug, Deserialize)]

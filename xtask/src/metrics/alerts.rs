@@ -313,6 +313,8 @@ fn causes(figure: &str, report: &Report, owners: &Owners) -> Vec<AlertCause> {
             report.failing_nodes.rows.iter().map(|node| of_node(node, owners)).collect()
         }
         "volume_deviation_ratio_max" => volumes(report),
+        "data_age_seconds" => ages(report, |_| true),
+        "stale_sources" => ages(report, |row| row.state.as_deref() == Some("error")),
         _ => Vec::new(),
     };
     causes.into_iter().take(CAUSES).collect()
@@ -379,6 +381,25 @@ fn volumes(report: &Report) -> Vec<AlertCause> {
         url: None,
     };
     relations.into_iter().take(3).map(cause).collect()
+}
+
+/// The tables and sources with the oldest data.
+fn ages(report: &Report, counts: impl Fn(&super::model::DataAge) -> bool) -> Vec<AlertCause> {
+    let rows = report.data_ages.rows.iter().filter(|row| counts(row));
+    let old = rows.filter_map(|row| Some((row, row.age_seconds?, row.data_time?)));
+    let cause = |(row, age, time): (&super::model::DataAge, i64, jiff::civil::DateTime)| AlertCause {
+        environment: row.environment.clone(),
+        name: row.name.clone(),
+        rows: None,
+        message: Some(format!(
+            "newest data of {} UTC, {} old",
+            time.strftime("%F %H:%M"),
+            super::text::age(age)
+        )),
+        owner: None,
+        url: None,
+    };
+    old.map(cause).collect()
 }
 
 /// The owners of the causes, each once.

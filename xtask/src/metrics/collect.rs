@@ -14,8 +14,8 @@ use serde_json::Value as Json;
 
 use super::figures::{self, Facts, Latest, Log, Recovery, RunTotals};
 use super::model::{
-    Cost, Day, FailingTest, Group, InUse, Layer, Lifetime, Load, NodeStats, Relation, Report, Run, RunNode,
-    Status, Storage, Table, Window,
+    Cost, Day, FailingTest, Group, InUse, Layer, Lifetime, Load, NodeCost, NodeStats, Relation, Report, Run,
+    RunNode, Status, Storage, Table, Trend, Window,
 };
 use super::snowflake;
 use super::sql::{self, Templates};
@@ -210,6 +210,7 @@ pub(super) fn collect(
         },
         by_user: of_log(&log, empty, log.users.clone()),
         storage: engine.storage,
+        data_ages: Table::default(),
         relations: table(LEDGER_RELATIONS).of(read.now.relations, "no run has measured a relation yet"),
         slowest_nodes: table(LEDGER_NODES).of(read.slowest, "no node was executed in the window"),
         failing_nodes: table(LEDGER_NODES).of(read.failing, "no node failed in the window"),
@@ -219,8 +220,12 @@ pub(super) fn collect(
         tests_by_layer: table(LEDGER_NODES).of(read.now.tests, "no test has run yet"),
         lifetime: table(LEDGER_RUNS).of(read.lifetime, "there was no run yet"),
         cost: engine.cost,
+        cost_by_node: engine.node_cost,
+        currency: None,
+        growing_nodes: table(LEDGER_NODES).of(read.growing, "no node took longer than in the window before"),
+        costly_tests: table(LEDGER_NODES).of(read.costly_tests, "no test was run in the window"),
         alerts: Vec::new(),
-        history: Table { status: Status::NoData, source: String::new(), reason: None, rows: Vec::new() },
+        history: Table::default(),
     };
     note_in_use(&mut report);
     Ok(report)
@@ -250,6 +255,8 @@ fn note_in_use(report: &mut Report) {
     note(&mut report.latest_run, &why);
     note(&mut report.tests_by_layer, &why);
     note(&mut report.lifetime, &why);
+    note(&mut report.growing_nodes, &why);
+    note(&mut report.costly_tests, &why);
 }
 
 fn note<T>(table: &mut Table<T>, why: &str) {
@@ -291,14 +298,16 @@ struct Ledger {
     runs: Vec<Run>,
     latest_run: Vec<RunNode>,
     lifetime: Vec<Lifetime>,
+    growing: Vec<Trend>,
+    costly_tests: Vec<Trend>,
 }
 
 /// The statements run for both windows, in this order.
 const COMPARED: [&str; 4] = [sql::RELATIONS, sql::RUN_TOTALS, sql::RECOVERY, sql::FRESHNESS];
 
 /// The statements run for the window only, in this order.
-const OF_WINDOW: [&str; 6] =
-    [sql::TESTS, sql::NODES, sql::FAILING_TESTS, sql::RUNS, sql::LATEST_RUN, sql::LIFETIME];
+const OF_WINDOW: [&str; 7] =
+    [sql::TESTS, sql::NODES, sql::FAILING_TESTS, sql::RUNS, sql::LATEST_RUN, sql::LIFETIME, sql::TRENDS];
 
 fn read_ledger(
     warehouse: &mut dyn Warehouse,
@@ -335,6 +344,7 @@ fn read_ledger(
     let (slowest, failing) = nodes(&results.next::<Ranked>()?);
     let failing_tests = results.next()?;
     let (runs, latest_run, lifetime) = (results.next()?, results.next()?, results.next()?);
+    let (costly_tests, growing) = trends(results.next()?);
     let logs = if engine_keeps_log {
         None
     } else {
@@ -346,7 +356,19 @@ fn read_ledger(
         }
         Some((now, log(results.next()?)))
     };
-    Ok(Ledger { now, before, logs, slowest, failing, failing_tests, runs, latest_run, lifetime })
+    Ok(Ledger {
+        now,
+        before,
+        logs,
+        slowest,
+        failing,
+        failing_tests,
+        runs,
+        latest_run,
+        lifetime,
+        growing,
+        costly_tests,
+    })
 }
 
 /// The results of one call, in the order of its statements.
@@ -434,6 +456,54 @@ impl Ranked {
             ..stats
         }
     }
+}
+
+/// A row of `trends.sql`.
+#[derive(Deserialize)]
+struct Timed {
+    environment: String,
+    node_id: String,
+    name: String,
+    kind: String,
+    layer: Option<String>,
+    executions: i64,
+    total_seconds: Option<f64>,
+    previous_executions: i64,
+    previous_total_seconds: Option<f64>,
+}
+
+impl Timed {
+    fn trend(self) -> Trend {
+        let mean = figures::mean(self.total_seconds, self.executions);
+        let previous = figures::mean(self.previous_total_seconds, self.previous_executions);
+        let change = mean.zip(previous).map(|(now, before)| figures::round(now - before));
+        Trend {
+            environment: self.environment,
+            node_id: self.node_id,
+            name: self.name,
+            kind: self.kind,
+            layer: self.layer,
+            executions: self.executions,
+            total_seconds: self.total_seconds.map(figures::round),
+            mean_seconds: mean,
+            previous_executions: self.previous_executions,
+            previous_mean_seconds: previous,
+            change_seconds: change,
+            change_ratio: change
+                .zip(previous.filter(|before| *before > 0.0))
+                .map(|(change, before)| figures::round(change / before)),
+        }
+    }
+}
+
+/// The tests and the other nodes, each in their order.
+fn trends(rows: Vec<Timed>) -> (Vec<Trend>, Vec<Trend>) {
+    let mut all: Vec<Trend> = rows.into_iter().map(Timed::trend).collect();
+    all.sort_by(|a, b| b.total_seconds.unwrap_or(0.0).total_cmp(&a.total_seconds.unwrap_or(0.0)));
+    let (tests, mut nodes): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|row| matches!(row.kind.as_str(), "test" | "unit_test"));
+    nodes.sort_by(|a, b| b.change_seconds.unwrap_or(0.0).total_cmp(&a.change_seconds.unwrap_or(0.0)));
+    (tests, nodes)
 }
 
 /// A row of `queries.sql`.
@@ -538,6 +608,7 @@ struct Engine {
     storage: Table<Storage>,
     storage_before: Option<Table<Storage>>,
     cost: Table<Cost>,
+    node_cost: Table<NodeCost>,
     warehouse_cost: Table<Cost>,
 }
 
@@ -556,6 +627,7 @@ fn engine(
             storage: snowflake::storage(warehouse, names)?,
             storage_before: None,
             cost,
+            node_cost: snowflake::cost_by_node(warehouse, request, names)?,
             warehouse_cost,
         });
     }
@@ -567,6 +639,7 @@ fn engine(
         storage: storage(&read.now.relations, empty),
         storage_before: Some(storage(&read.before.relations, empty)),
         cost: no_cost(),
+        node_cost: no_cost(),
         warehouse_cost: no_cost(),
     })
 }
@@ -589,7 +662,7 @@ fn not_supported<T>(source: &str, reason: &str) -> Table<T> {
     }
 }
 
-fn no_cost() -> Table<Cost> {
+fn no_cost<T>() -> Table<T> {
     not_supported("none", "DuckDB runs on your own machine and bills nothing")
 }
 

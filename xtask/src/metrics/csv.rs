@@ -11,13 +11,14 @@ use super::utc;
 const HEADER: [&str; 9] = ["table", "key", "time", "metric", "value", "unit", "status", "source", "reason"];
 
 /// The tables of a report, with the fields that name a row and the field that says when.
-const TABLES: [(&str, &[&str], Option<&str>); 14] = [
+const TABLES: [(&str, &[&str], Option<&str>); 18] = [
     ("daily", &[], Some("date_day")),
     ("by_environment", &["key"], None),
     ("by_warehouse", &["key"], None),
     ("by_user", &["key"], None),
     ("storage", &["environment"], None),
     ("relations", &["environment", "relation_name"], Some("measured_at")),
+    ("data_ages", &["environment", "name"], Some("data_time")),
     ("slowest_nodes", &["environment", "node_id"], None),
     ("failing_nodes", &["environment", "node_id"], None),
     ("failing_tests", &["environment", "node_id"], Some("last_run_at")),
@@ -26,6 +27,9 @@ const TABLES: [(&str, &[&str], Option<&str>); 14] = [
     ("tests_by_layer", &["layer"], None),
     ("lifetime", &["environment", "status"], None),
     ("cost", &["environment"], None),
+    ("cost_by_node", &["environment", "node_id"], None),
+    ("growing_nodes", &["environment", "node_id"], None),
+    ("costly_tests", &["environment", "node_id"], None),
 ];
 
 /// The report as CSV (RFC 4180).
@@ -117,6 +121,7 @@ fn unit(metric: &str, value: &Json) -> &'static str {
         Some("bytes") => "bytes",
         Some("rate" | "ratio") => "ratio",
         Some("credits") => "credits",
+        Some("money") => "money",
         _ => "count",
     }
 }

@@ -158,13 +158,13 @@ pub(super) fn set_previous(figure: &mut Figure, previous: Option<Value>) {
 }
 
 /// Makes figures of one source.
-struct From {
-    source: &'static str,
-    span: Span,
+pub(super) struct From {
+    pub(super) source: &'static str,
+    pub(super) span: Span,
 }
 
 impl From {
-    fn figure(&self, name: &str, unit: Unit, value: Option<Value>, why_not: &str) -> Figure {
+    pub(super) fn figure(&self, name: &str, unit: Unit, value: Option<Value>, why_not: &str) -> Figure {
         Figure {
             name: name.to_owned(),
             status: if value.is_some() { Status::Ok } else { Status::NoData },
@@ -182,7 +182,7 @@ impl From {
         self.figure(name, Unit::Count, Some(Value::Whole(count)), "")
     }
 
-    fn real(&self, name: &str, unit: Unit, value: Option<f64>, why_not: &str) -> Figure {
+    pub(super) fn real(&self, name: &str, unit: Unit, value: Option<f64>, why_not: &str) -> Figure {
         self.figure(name, unit, value.map(|value| Value::Real(round(value))), why_not)
     }
 }

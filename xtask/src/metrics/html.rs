@@ -5,6 +5,7 @@
 //! pointer and keyboard interaction. [`gather`] reads the data that is not in the report, and [`render`]
 //! makes the page from both and reads nothing.
 
+mod answers;
 mod business;
 mod card;
 mod chart;
@@ -29,6 +30,7 @@ use minijinja::value::Serde;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use self::answers::Answer;
 use self::card::Card;
 use self::figure::{Figure, Table, tone};
 pub(super) use self::gather::is_of_run;
@@ -49,7 +51,7 @@ struct Page {
     generated: String,
     version: String,
     health: Health,
-    alerts: Vec<Alert>,
+    answers: [Answer; 3],
     overview: Vec<Card>,
     sections: Vec<Section>,
     watched: Table,
@@ -104,8 +106,11 @@ pub(crate) fn render(report: &Report, extra: &Extra) -> Result<String> {
     let mut sections = Vec::new();
     if let Some(business) = &extra.business {
         let (cards, figures) = business::parts(business, words);
-        let section = Section::new("business", &business.title, &business.lead, figures);
-        sections.push(Section { cards, ..section });
+        // A project that has none of the models gets no empty part.
+        if !cards.is_empty() || !figures.is_empty() {
+            let section = Section::new("business", &business.title, &business.lead, figures);
+            sections.push(Section { cards, ..section });
+        }
     }
     sections.push(Section::new(
         "pipeline",
@@ -144,7 +149,7 @@ pub(crate) fn render(report: &Report, extra: &Extra) -> Result<String> {
         generated: moment(report.generated_at),
         version: report.toolkit_version.clone(),
         health: health(report),
-        alerts: alerts(report),
+        answers: answers::answers(report, words),
         overview: overview(report, words),
         sections,
         watched: Table::of(&watched(report), words),
@@ -191,26 +196,6 @@ fn health(report: &Report) -> Health {
     }
 }
 
-#[derive(Debug, Serialize)]
-struct Alert {
-    name: String,
-    severity: String,
-    message: String,
-    since: Option<String>,
-}
-
-/// The firing alerts.
-fn alerts(report: &Report) -> Vec<Alert> {
-    let firing = report.alerts.iter().filter(|alert| alert.state == AlertState::Firing);
-    let shown = firing.map(|alert| Alert {
-        name: alert.name.clone(),
-        severity: alert.severity.clone(),
-        message: alert.message.clone(),
-        since: alert.since.map(moment),
-    });
-    shown.collect()
-}
-
 /// Every evaluated alert with its message.
 fn watched(report: &Report) -> Grid {
     let mut grid = Grid::new(&[
@@ -237,16 +222,23 @@ fn watched(report: &Report) -> Grid {
 }
 
 /// The first cards: figure, label, description, and whether a higher value is better.
-const OVERVIEW: [(&str, &str, &str, Option<bool>); 9] = [
+const OVERVIEW: [(&str, &str, &str, Option<bool>); 11] = [
     ("run_success_rate", "Runs that succeeded", "of all runs in the window", Some(true)),
     ("test_pass_rate", "Tests that passed", "of the latest result of each", Some(true)),
-    ("freshness_seconds", "Age of the data", "since the oldest table was built", Some(false)),
+    (
+        "data_age_seconds",
+        "Age of the data",
+        "since the newest row of the oldest table or source",
+        Some(false),
+    ),
+    ("freshness_seconds", "Last successful run", "ago; of several environments the longest", Some(false)),
     ("recovery_mean_seconds", "Time to recover", "mean, from a failed run to the next good one", Some(false)),
     ("queries", "Queries", "in the window", None),
     ("query_failure_rate", "Queries that failed", "of all queries in the window", Some(false)),
     ("query_p95_seconds", "Query duration, p95", "95 of 100 queries took no longer", Some(false)),
     ("storage_bytes", "Storage", "in tables of this scope", None),
     ("credits", "Credits", "used in the window", Some(false)),
+    ("warehouse_cost", "Cost", "of all that the warehouse was used for, idle time too", Some(false)),
 ];
 
 fn overview(report: &Report, words: &Words) -> Vec<Card> {
@@ -327,6 +319,7 @@ fn unit(unit: model::Unit) -> Unit {
         model::Unit::Ratio => Unit::Ratio,
         model::Unit::Seconds => Unit::Seconds,
         model::Unit::Bytes => Unit::Bytes,
+        model::Unit::Money => Unit::Money,
         model::Unit::Date => Unit::Day,
     }
 }
@@ -362,4 +355,4 @@ fn provenance(report: &Report, words: &Words) -> Grid {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

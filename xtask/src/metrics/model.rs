@@ -40,6 +40,9 @@ pub(crate) struct Report {
     pub(crate) storage: Table<Storage>,
     /// One row per table or view that the latest run of its environment found.
     pub(crate) relations: Table<Relation>,
+    /// How new the data of tables and sources is, the oldest first.
+    #[serde(default)]
+    pub(crate) data_ages: Table<DataAge>,
     /// The nodes with the highest total time first.
     pub(crate) slowest_nodes: Table<NodeStats>,
     /// The nodes that failed at least once, most often first.
@@ -54,6 +57,18 @@ pub(crate) struct Report {
     /// Runs since the ledger began, by environment and status: these only ever grow.
     pub(crate) lifetime: Table<Lifetime>,
     pub(crate) cost: Table<Cost>,
+    /// Credits by dbt node, most first.
+    #[serde(default)]
+    pub(crate) cost_by_node: Table<NodeCost>,
+    /// Of all amounts of money; `None` if the policy names none.
+    #[serde(default)]
+    pub(crate) currency: Option<String>,
+    /// Models, seeds and snapshots whose mean time grew most against the window before.
+    #[serde(default)]
+    pub(crate) growing_nodes: Table<Trend>,
+    /// The tests that took the most time in total.
+    #[serde(default)]
+    pub(crate) costly_tests: Table<Trend>,
     pub(crate) alerts: Vec<Alert>,
     /// Figures of earlier days, stored by earlier calls; the oldest day first.
     pub(crate) history: Table<Point>,
@@ -122,6 +137,8 @@ pub(crate) enum Unit {
     Bytes,
     Rows,
     Credits,
+    /// In the currency of the policy.
+    Money,
     /// A UTC day, `YYYY-MM-DD`.
     Date,
 }
@@ -135,6 +152,7 @@ impl Unit {
             Self::Bytes => "bytes",
             Self::Rows => "rows",
             Self::Credits => "credits",
+            Self::Money => "money",
             Self::Date => "date",
         }
     }
@@ -206,6 +224,12 @@ pub(crate) struct Table<T> {
     pub(crate) source: String,
     pub(crate) reason: Option<String>,
     pub(crate) rows: Vec<T>,
+}
+
+impl<T> Default for Table<T> {
+    fn default() -> Self {
+        Self { status: Status::NoData, source: String::new(), reason: None, rows: Vec::new() }
+    }
 }
 
 /// How many queries there were and how long they took: sums and counts first, so that rows can be added
@@ -280,6 +304,33 @@ pub(crate) struct Relation {
     pub(crate) last_built_at: Option<DateTime>,
     /// From then to the end of the window.
     pub(crate) age_seconds: Option<i64>,
+}
+
+/// The newest time in the data of a table or source.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct DataAge {
+    pub(crate) environment: String,
+    /// The table, or `source.table` of dbt.
+    pub(crate) name: String,
+    /// `relation` of the environment, or `source` that it reads.
+    pub(crate) kind: String,
+    /// The column or expression whose newest value counts.
+    pub(crate) column: Option<String>,
+    /// The newest value that is not after now; `None` if unknown.
+    #[serde(default, with = "super::utc::option")]
+    pub(crate) data_time: Option<DateTime>,
+    /// From then to now.
+    pub(crate) age_seconds: Option<i64>,
+    #[serde(default, with = "super::utc::option")]
+    pub(crate) measured_at: Option<DateTime>,
+    /// `policies/metrics.toml`, `loaded_at_field`, or `dbt source freshness`.
+    pub(crate) measured_by: String,
+    /// dbt's term by the source's `freshness`: pass, warn or error; `None` without one.
+    pub(crate) state: Option<String>,
+    pub(crate) warn_after_seconds: Option<i64>,
+    pub(crate) error_after_seconds: Option<i64>,
+    /// Why it is unknown, or what is remarkable.
+    pub(crate) reason: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -397,6 +448,35 @@ pub(crate) struct Cost {
     /// The environment of the query tag, or `None` for queries without one.
     pub(crate) environment: Option<String>,
     pub(crate) credits: Option<f64>,
+    #[serde(default)]
+    pub(crate) money: Option<f64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct NodeCost {
+    pub(crate) environment: String,
+    /// `None` for statements that dbt sent for no node.
+    pub(crate) node_id: Option<String>,
+    pub(crate) credits: Option<f64>,
+    pub(crate) money: Option<f64>,
+}
+
+/// The time of a node in the window, and in the window before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Trend {
+    pub(crate) environment: String,
+    pub(crate) node_id: String,
+    pub(crate) name: String,
+    pub(crate) kind: String,
+    pub(crate) layer: Option<String>,
+    /// Those whose time is known.
+    pub(crate) executions: i64,
+    pub(crate) total_seconds: Option<f64>,
+    pub(crate) mean_seconds: Option<f64>,
+    pub(crate) previous_executions: i64,
+    pub(crate) previous_mean_seconds: Option<f64>,
+    pub(crate) change_seconds: Option<f64>,
+    pub(crate) change_ratio: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

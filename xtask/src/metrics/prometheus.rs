@@ -28,6 +28,7 @@ pub(super) fn render(report: &Report, flavour: Flavour) -> Result<String, std::f
     environments(&mut out, report)?;
     runs(&mut out, report)?;
     models(&mut out, report)?;
+    data(&mut out, report)?;
     alerts(&mut out, report)?;
     if flavour == Flavour::OpenMetrics {
         out.out.push_str("# EOF\n");
@@ -148,6 +149,19 @@ fn models(out: &mut Exposition, report: &Report) -> std::fmt::Result {
         "Rows that a failing test found, 0 if it could not run.",
         failing.collect(),
     )
+}
+
+fn data(out: &mut Exposition, report: &Report) -> std::fmt::Result {
+    let labels = |row: &super::model::DataAge| {
+        [of(&row.environment), vec![("kind", row.kind.clone()), ("name", row.name.clone())]].concat()
+    };
+    let rows = || report.data_ages.rows.iter();
+    let newest = rows().filter_map(|row| Some((labels(row), seconds(row.data_time?))));
+    out.gauge("data_timestamp_seconds", "Newest time in the data of a table or source.", newest.collect())?;
+    let limited = rows().filter(|row| row.error_after_seconds.or(row.warn_after_seconds).is_some());
+    let limit = limited.filter_map(|row| Some((labels(row), float(row.error_after_seconds?))));
+    let help = "Age at which dbt counts the data of a source as late.";
+    out.gauge("data_error_after_seconds", help, limit.collect())
 }
 
 fn alerts(out: &mut Exposition, report: &Report) -> std::fmt::Result {

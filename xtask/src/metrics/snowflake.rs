@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use super::collect::{self, Request};
 use super::figures::{self, Log};
-use super::model::{Cost, Day, Group, Load, Status, Storage, Table, Window};
+use super::model::{Cost, Day, Group, Load, NodeCost, Status, Storage, Table, Window};
 use super::sql;
 use crate::core::environment::Name;
 use crate::warehouse::{Row, Warehouse, literal, quote};
@@ -30,6 +30,7 @@ const HISTORY: &str = include_str!("../../../sql/snowflake/metrics/query_history
 const STORAGE_METRICS: &str = include_str!("../../../sql/snowflake/metrics/storage_metrics.sql");
 const STORAGE: &str = include_str!("../../../sql/snowflake/metrics/storage.sql");
 const CREDITS: &str = include_str!("../../../sql/snowflake/metrics/credits.sql");
+const NODE_CREDITS: &str = include_str!("../../../sql/snowflake/metrics/node_credits.sql");
 const WAREHOUSE_CREDITS: &str = include_str!("../../../sql/snowflake/metrics/warehouse_credits.sql");
 
 /// The most queries that one call of `QUERY_HISTORY` returns.
@@ -314,6 +315,8 @@ pub(super) fn storage(warehouse: &mut dyn Warehouse, environments: &[Name]) -> R
 #[derive(Deserialize)]
 struct Credits {
     query_tag: Option<String>,
+    #[serde(default)]
+    node_id: Option<String>,
     credits: Option<f64>,
 }
 
@@ -336,11 +339,17 @@ pub(super) fn cost(
             *sums.entry(name).or_default() += credits;
         }
     }
-    let cost = |(name, credits)| Cost { environment: Some(name), credits: Some(figures::round(credits)) };
+    let cost = |(name, credits)| Cost {
+        environment: Some(name),
+        credits: Some(figures::round(credits)),
+        money: None,
+    };
     let rows: Vec<Cost> = sums.into_iter().map(cost).collect();
     let metered = account_usage(warehouse, WAREHOUSE_CREDITS, METERING, request.window)?;
     let all = metered.rows.iter().filter(|row| row.credits.is_some());
-    let all = all.map(|row| Cost { environment: None, credits: row.credits.map(figures::round) }).collect();
+    let all = all
+        .map(|row| Cost { environment: None, credits: row.credits.map(figures::round), money: None })
+        .collect();
     Ok((
         with_rows(attributed, rows, "up to 8 hours behind; without queries under about 100 ms and idle time"),
         with_rows(
@@ -349,6 +358,35 @@ pub(super) fn cost(
             "up to 3 hours behind; all that the warehouse in use was used for, idle time too",
         ),
     ))
+}
+
+/// Credits by dbt node of these environments, most first.
+pub(super) fn cost_by_node(
+    warehouse: &mut dyn Warehouse,
+    request: &Request<'_>,
+    environments: &[Name],
+) -> Result<Table<NodeCost>> {
+    let attributed = account_usage(warehouse, NODE_CREDITS, ATTRIBUTION, request.window)?;
+    let scope = Scope::of(warehouse);
+    let mut sums: BTreeMap<(String, Option<String>), f64> = BTreeMap::new();
+    for row in &attributed.rows {
+        let tag = row.query_tag.as_deref().and_then(Tag::read);
+        let tagged = tag.and_then(|tag| tag.environment(&scope, None));
+        if let (Some(name), Some(credits)) = (tagged, row.credits)
+            && environments.iter().any(|environment| environment.as_str() == name)
+        {
+            *sums.entry((name, row.node_id.clone())).or_default() += credits;
+        }
+    }
+    let cost = |((environment, node_id), credits)| NodeCost {
+        environment,
+        node_id,
+        credits: Some(figures::round(credits)),
+        money: None,
+    };
+    let mut rows: Vec<NodeCost> = sums.into_iter().map(cost).collect();
+    rows.sort_by(|a, b| b.credits.unwrap_or(0.0).total_cmp(&a.credits.unwrap_or(0.0)));
+    Ok(with_rows(attributed, rows, "up to 8 hours behind; without queries under about 100 ms and idle time"))
 }
 
 /// The same source with what was made of its rows.

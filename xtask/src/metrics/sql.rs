@@ -60,6 +60,7 @@ pub(super) const FRESHNESS: &str = include_str!("../../../sql/metrics/freshness.
 pub(super) const LIFETIME: &str = include_str!("../../../sql/metrics/lifetime.sql");
 pub(super) const LATEST_RUN: &str = include_str!("../../../sql/metrics/latest_run.sql");
 pub(super) const FAILING_TESTS: &str = include_str!("../../../sql/metrics/failing_tests.sql");
+pub(super) const TRENDS: &str = include_str!("../../../sql/metrics/trends.sql");
 pub(super) const TESTS: &str = include_str!("../../../sql/metrics/tests.sql");
 
 /// What the templates of one call have in common.
@@ -137,6 +138,7 @@ impl Templates {
                 relations => source(FROM_RELATIONS)?,
                 window_start => self.dialect.timestamp(window.start),
                 window_end => self.dialect.timestamp(window.end),
+                before_start => self.dialect.timestamp(window.previous()?.start),
                 before_end => self.dialect.timestamp(window.previous()?.end),
                 now => self.dialect.timestamp(self.now),
             },
@@ -202,6 +204,7 @@ mod tests {
             LIFETIME,
             LATEST_RUN,
             FAILING_TESTS,
+            TRENDS,
             TESTS,
         ];
         for template in all {

@@ -2,7 +2,7 @@
 //! for a step's summary or a comment.
 
 use super::model::{
-    Alert, AlertState, Figure, Group, Layer, NodeStats, Report, Status, Storage, Table, Unit,
+    Alert, AlertState, DataAge, Figure, Group, Layer, NodeStats, Report, Status, Storage, Table, Unit,
 };
 use super::text::{self, UNKNOWN, plain, quantity, sparkline};
 use crate::system::console::{self, Align};
@@ -72,7 +72,7 @@ fn sections(report: &Report) -> Vec<Section> {
         ]
         .map(|(title, table)| groups(title, table)),
     );
-    sections.extend([storage(report), layers(report), failing(report), slowest(report)]);
+    sections.extend([ages(report), storage(report), layers(report), failing(report), slowest(report)]);
     sections.retain(|section| !section.rows.is_empty());
     sections
 }
@@ -191,6 +191,31 @@ fn storage(report: &Report) -> Section {
             bytes(storage.time_travel_bytes),
             bytes(storage.fail_safe_bytes),
             bytes(storage.clone_retained_bytes),
+        ]
+    })
+}
+
+fn ages(report: &Report) -> Section {
+    let columns = [
+        ("data of", Align::Left),
+        ("environment", Align::Left),
+        ("newest (UTC)", Align::Left),
+        ("age", Align::Right),
+        ("state", Align::Left),
+        ("column", Align::Left),
+        ("measured by", Align::Left),
+        ("remark", Align::Left),
+    ];
+    section(&columns, report.data_ages.rows.iter().take(SHOWN), |row: &DataAge| {
+        vec![
+            row.name.clone(),
+            row.environment.clone(),
+            row.data_time.map_or_else(|| UNKNOWN.to_owned(), |at| at.strftime("%F %H:%M").to_string()),
+            row.age_seconds.map_or_else(|| UNKNOWN.to_owned(), text::age),
+            row.state.clone().unwrap_or_default(),
+            row.column.clone().unwrap_or_default(),
+            row.measured_by.clone(),
+            row.reason.clone().unwrap_or_default(),
         ]
     })
 }

@@ -2,6 +2,7 @@
 //! export escapes it for its own format; characters that no format needs are removed here.
 
 use super::model::{Figure, Unit, Value};
+use super::units;
 use crate::system::console;
 
 /// Shown instead of an unknown figure.
@@ -21,12 +22,23 @@ pub(super) fn value(figure: &Figure) -> String {
 /// A number with its unit.
 pub(super) fn quantity(number: f64, unit: Unit) -> String {
     match unit {
-        Unit::Ratio => format!("{:.1} %", number * 100.0),
-        Unit::Seconds => seconds(number),
-        Unit::Bytes => bytes(number),
+        Unit::Ratio => format!("{} %", units::decimals(number * 100.0, units::percent_places(number))),
+        Unit::Seconds => joined(units::seconds(number)),
+        Unit::Bytes => joined(units::bytes(number)),
         Unit::Credits => format!("{number:.2} credits"),
+        Unit::Money => format!("{number:.2}"),
         Unit::Count | Unit::Rows | Unit::Date => whole(number),
     }
+}
+
+fn joined((number, unit): (String, String)) -> String {
+    format!("{number} {unit}")
+}
+
+/// A time in whole seconds.
+#[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
+pub(super) fn age(seconds: i64) -> String {
+    quantity(seconds as f64, Unit::Seconds)
 }
 
 /// The change against the window before, with its sign.
@@ -37,33 +49,6 @@ pub(super) fn change(figure: &Figure) -> String {
 #[expect(clippy::cast_possible_truncation, reason = "a count that is shown")]
 fn whole(number: f64) -> String {
     if number.fract() == 0.0 { console::grouped(number as i64) } else { format!("{number:.2}") }
-}
-
-fn seconds(seconds: f64) -> String {
-    let size = seconds.abs();
-    if size < 10.0 {
-        format!("{seconds:.3} s")
-    } else if size < 120.0 {
-        format!("{seconds:.1} s")
-    } else if size < 7200.0 {
-        format!("{:.1} min", seconds / 60.0)
-    } else if size < 172_800.0 {
-        format!("{:.1} h", seconds / 3600.0)
-    } else {
-        format!("{:.1} days", seconds / 86_400.0)
-    }
-}
-
-fn bytes(bytes: f64) -> String {
-    const STEP: f64 = 1024.0;
-    let mut size = bytes;
-    for unit in ["B", "KiB", "MiB", "GiB"] {
-        if size.abs() < STEP {
-            return if unit == "B" { format!("{size:.0} B") } else { format!("{size:.1} {unit}") };
-        }
-        size /= STEP;
-    }
-    format!("{size:.1} TiB")
 }
 
 /// External text in one line, without characters that move the cursor or change the text direction.
@@ -100,12 +85,13 @@ mod tests {
         for (number, unit, text) in [
             (1_234_567.0, Unit::Count, "1,234,567"),
             (0.0123, Unit::Ratio, "1.2 %"),
-            (0.0, Unit::Seconds, "0.000 s"),
+            (1.0, Unit::Ratio, "100 %"),
+            (0.0, Unit::Seconds, "0.0 s"),
             (59.94, Unit::Seconds, "59.9 s"),
-            (3600.0, Unit::Seconds, "60.0 min"),
+            (3600.0, Unit::Seconds, "60 min"),
             (172_800.0, Unit::Seconds, "2.0 days"),
-            (1023.0, Unit::Bytes, "1023 B"),
-            (1_610_612_736.0, Unit::Bytes, "1.5 GiB"),
+            (999.0, Unit::Bytes, "999 B"),
+            (1_610_612_736.0, Unit::Bytes, "1.6 GB"),
             (1.5, Unit::Credits, "1.50 credits"),
         ] {
             assert_eq!(quantity(number, unit), text);

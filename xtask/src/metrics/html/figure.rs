@@ -6,8 +6,11 @@ use super::chart::{self, Bar, Series, Shape};
 use super::grid::{Cell, Grid, Unit, Words};
 use crate::metrics::model;
 
-/// Rows that a table on the page shows; `--format csv` has all of them.
+/// Rows of a table that the page holds; `--format csv` has all of them.
 const MOST_ROWS: usize = 200;
+
+/// The same for a list that is shown for itself.
+const MOST_LISTED: usize = 1000;
 
 /// A chart or list, ready for the template.
 #[derive(Debug, Serialize)]
@@ -69,6 +72,10 @@ pub(super) struct Shown {
 
 impl Table {
     pub(super) fn of(grid: &Grid, words: &Words) -> Self {
+        Self::with(grid, words, MOST_ROWS)
+    }
+
+    fn with(grid: &Grid, words: &Words, most: usize) -> Self {
         let numeric = |unit: Unit| !matches!(unit, Unit::Text | Unit::Status | Unit::Day | Unit::Moment);
         let shown = |cell: &Cell, unit: Unit| Shown {
             text: words.cell(cell, unit),
@@ -91,7 +98,7 @@ impl Table {
             rows: grid
                 .rows
                 .iter()
-                .take(MOST_ROWS)
+                .take(most)
                 .map(|row| {
                     row.iter().zip(&grid.columns).map(|(cell, column)| shown(cell, column.unit)).collect()
                 })
@@ -156,7 +163,8 @@ impl Figure {
 
     /// A list, with the table as its own picture.
     pub(super) fn list(id: &str, title: &str, grid: &Grid, words: &Words) -> Self {
-        Self { is_list: true, wide: true, ..Self::new(id, title, grid, words) }
+        let table = Table::with(grid, words, MOST_LISTED);
+        Self { is_list: true, wide: true, table, ..Self::new(id, title, &Grid::default(), words) }
     }
 
     /// Columns or lines over the first column of `grid`; each of `tones` is a further column.

@@ -73,8 +73,10 @@ pub(crate) fn gather(repo: &Repo, warehouse: &mut dyn Warehouse, report: &Report
         .and_then(|name| name.parse::<Name>().ok());
     let (project, threads) = read_project(repo, environment.as_ref(), &report.latest_run.rows)?;
     let policy = Policy::load(&repo.policies())?;
-    let words = Words { currency: policy.as_ref().and_then(|policy| policy.currency.clone()) };
-    let business = policy.map(|policy| ask_all(warehouse, policy, environment.as_ref())).transpose()?;
+    let currency = policy.as_ref().and_then(|policy| policy.currency.clone());
+    let words = Words { currency: currency.or_else(|| report.currency.clone()) };
+    let business =
+        policy.map(|policy| ask_all(warehouse, policy, environment.as_ref(), &project)).transpose()?;
     Ok(Extra { project, threads, business, words })
 }
 
@@ -161,12 +163,28 @@ pub(in crate::metrics) fn is_of_run<'a>(
     })
 }
 
-fn ask_all(warehouse: &mut dyn Warehouse, policy: Policy, environment: Option<&Name>) -> Result<Business> {
+/// A panel about models that the project does not have is left out: it is about another project.
+fn ask_all(
+    warehouse: &mut dyn Warehouse,
+    policy: Policy,
+    environment: Option<&Name>,
+    project: &Project,
+) -> Result<Business> {
     let standing = match environment {
         Some(name) => warehouse.relation_names(name.as_str())?.unwrap_or_default(),
         None => Vec::new(),
     };
-    let answers = policy.panels.into_iter().map(|panel| {
+    let exists = |table: &String| standing.iter().any(|known| known.eq_ignore_ascii_case(table));
+    let is_built_here = |table: &String| {
+        project.models.is_empty()
+            || project.models.values().any(|model| model.name.eq_ignore_ascii_case(table))
+    };
+    let panels: Vec<Panel> = policy
+        .panels
+        .into_iter()
+        .filter(|panel| panel.needs.iter().all(|table| exists(table) || is_built_here(table)))
+        .collect();
+    let answers = panels.into_iter().map(|panel| {
         let grid = match environment {
             Some(name) => ask(warehouse, &panel, name, &standing),
             None => Err("No environment has been built yet: `cargo xtask elt --schema issue_42` builds one."

@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use crate::system::console;
+use crate::metrics::units::{bytes, decimals, percent_places, seconds, whole_or_places};
 
 /// What a number counts, which decides how it is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, Serialize)]
@@ -164,61 +164,6 @@ fn short(value: f64) -> String {
     format!("{}{suffix}", decimals(scaled, usize::from(scaled.fract().abs() > 0.04)))
 }
 
-/// In the largest unit of which there are at least two: a decimal point adds up where a colon would not.
-fn seconds(value: f64) -> (String, String) {
-    let (scaled, unit) = match value.abs() {
-        v if v < 120.0 => (value, "s"),
-        v if v < 7200.0 => (value / 60.0, "min"),
-        v if v < 172_800.0 => (value / 3600.0, "h"),
-        _ => (value / 86_400.0, "days"),
-    };
-    let places = match scaled.abs() {
-        v if v < 1.0 && v > 0.0 => 2,
-        v if v < 60.0 => 1,
-        _ => 0,
-    };
-    (decimals(scaled, places), unit.to_owned())
-}
-
-/// Decimal units, as Snowflake bills them.
-fn bytes(value: f64) -> (String, String) {
-    const UNITS: [&str; 6] = ["B", "kB", "MB", "GB", "TB", "PB"];
-    let mut scaled = value;
-    let mut unit = 0;
-    while scaled.abs() >= 999.5 && unit + 1 < UNITS.len() {
-        scaled /= 1000.0;
-        unit += 1;
-    }
-    let places = usize::from(unit > 0 && scaled.abs() < 99.95 && scaled != 0.0);
-    (decimals(scaled, places), UNITS[unit].to_owned())
-}
-
-fn places(value: f64) -> usize {
-    match value.abs() {
-        v if v >= 100.0 || v == 0.0 => 0,
-        v if v >= 1.0 => 1,
-        _ => 2,
-    }
-}
-
-fn whole_or_places(value: f64) -> usize {
-    if value.fract() == 0.0 { 0 } else { places(value) }
-}
-
-fn percent_places(ratio: f64) -> usize {
-    usize::from(ratio != 0.0 && (ratio - 1.0).abs() > f64::EPSILON)
-}
-
-/// A number with `places` decimals and its thousands set apart.
-fn decimals(value: f64, places: usize) -> String {
-    let text = format!("{:.places$}", value.abs());
-    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
-    let grouped = whole.parse::<i128>().map_or_else(|_| whole.to_owned(), console::grouped);
-    // Rounding may have left nothing but the sign.
-    let sign = if value < 0.0 && text.bytes().any(|b| (b'1'..=b'9').contains(&b)) { "\u{2212}" } else { "" };
-    if fraction.is_empty() { format!("{sign}{grouped}") } else { format!("{sign}{grouped}.{fraction}") }
-}
-
 #[expect(clippy::cast_precision_loss, reason = "a figure on a page needs no 16th digit")]
 pub(super) fn float(value: i64) -> f64 {
     value as f64
@@ -244,7 +189,7 @@ mod tests {
             (0.9871, Unit::Ratio, "98.7\u{a0}%"),
             (1.0, Unit::Ratio, "100\u{a0}%"),
             (0.0, Unit::Ratio, "0\u{a0}%"),
-            (0.084, Unit::Seconds, "0.08\u{a0}s"),
+            (0.084, Unit::Seconds, "0.084\u{a0}s"),
             (7.58, Unit::Seconds, "7.6\u{a0}s"),
             (125.4, Unit::Seconds, "2.1\u{a0}min"),
             (7325.0, Unit::Seconds, "2.0\u{a0}h"),

@@ -4,7 +4,7 @@ use super::chart::{Bar, Shape};
 use super::figure::Figure;
 use super::grid::{Cell, Grid, Unit, Words, float};
 use super::moment;
-use crate::metrics::model::{Group, Load, Relation, Report};
+use crate::metrics::model::{DataAge, Group, Load, Relation, Report};
 
 /// Bars that a list shows; the table behind it has the rest.
 const MOST_BARS: usize = 12;
@@ -18,6 +18,7 @@ pub(super) fn figures(report: &Report, words: &Words) -> Vec<Figure> {
     figures.push(groups("by-warehouse", "Query time by warehouse", &report.by_warehouse, words));
     figures.push(groups("by-user", "Query time by user", &report.by_user, words));
     figures.push(cost(report, words));
+    figures.push(cost_by_node(report, words));
     figures
 }
 
@@ -200,9 +201,41 @@ fn cost(report: &Report, words: &Words) -> Figure {
         .qualified(&report.cost)
 }
 
+fn cost_by_node(report: &Report, words: &Words) -> Figure {
+    const TITLE: &str = "Credits by model";
+    if let Some(missing) = Figure::unless_known("cost-by-node", TITLE, &report.cost_by_node) {
+        return missing;
+    }
+    let mut grid = Grid::new(&[
+        ("Node", Unit::Text),
+        ("Credits", Unit::Count),
+        ("Cost", Unit::Money),
+        ("Environment", Unit::Text),
+    ]);
+    let mut bars = Vec::new();
+    for row in &report.cost_by_node.rows {
+        let name = row.node_id.clone().unwrap_or_else(|| "statements of no node".to_owned());
+        grid.rows.push(vec![
+            Cell::text(name.clone()),
+            Cell::number(row.credits, "not attributed yet"),
+            Cell::number(row.money, "policies/metrics.toml has no price of a credit"),
+            Cell::text(row.environment.clone()),
+        ]);
+        let credits =
+            row.credits.map_or_else(|| "unknown".to_owned(), |value| words.figure(value, Unit::Count));
+        let label = format!("{}: {name}", row.environment);
+        bars.push(Bar { label, parts: vec![(row.credits, "c2")], words: credits });
+    }
+    let drawn = bars.len().min(MOST_BARS);
+    Figure::bars("cost-by-node", TITLE, &grid, &bars[..drawn], None, words)
+        .noting("A pull request is the environment of its number")
+        .caveat(cut(drawn, grid.rows.len()))
+        .qualified(&report.cost_by_node)
+}
+
 /// How old the data is, and how many rows there are.
 pub(super) fn data(report: &Report, words: &Words) -> Vec<Figure> {
-    vec![freshness(report, words), volumes(report, words)]
+    vec![ages(report, words), freshness(report, words), volumes(report, words)]
 }
 
 /// The relation's name, with its environment if the report covers more than one.
@@ -214,8 +247,62 @@ fn named(report: &Report, relation: &Relation) -> String {
     }
 }
 
+fn ages(report: &Report, words: &Words) -> Figure {
+    const TITLE: &str = "Age of the data";
+    if let Some(missing) = Figure::unless_known("data-ages", TITLE, &report.data_ages) {
+        // Nothing is named: a line about how to name it is enough.
+        return Figure { is_absent: true, ..missing };
+    }
+    let mut grid = Grid::new(&[
+        ("Table or source", Unit::Text),
+        ("Age", Unit::Seconds),
+        ("Newest data", Unit::Moment),
+        ("State", Unit::Status),
+        ("Column", Unit::Text),
+        ("Measured by", Unit::Text),
+    ]);
+    let rows = &report.data_ages.rows;
+    let name = |row: &DataAge| {
+        if report.environments.len() > 1 {
+            format!("{}.{}", row.environment, row.name)
+        } else {
+            row.name.clone()
+        }
+    };
+    for row in rows {
+        let why = row.reason.clone().unwrap_or_else(|| "it could not be measured".to_owned());
+        grid.rows.push(vec![
+            Cell::text(name(row)),
+            Cell::count(row.age_seconds, &why),
+            row.data_time.map_or_else(|| Cell::Unknown(why.clone()), |at| Cell::text(moment(at))),
+            Cell::text(row.state.clone().unwrap_or_default()),
+            Cell::text(row.column.clone().unwrap_or_default()),
+            Cell::text(row.measured_by.clone()),
+        ]);
+    }
+    let tone = |row: &DataAge| match row.state.as_deref() {
+        Some("error") => "is-fail",
+        Some("warn") => "is-warn",
+        _ => "c1",
+    };
+    let bars: Vec<Bar> = rows
+        .iter()
+        .take(MOST_BARS)
+        .map(|row| Bar {
+            label: name(row),
+            parts: vec![(row.age_seconds.map(float), tone(row))],
+            words: row
+                .age_seconds
+                .map_or_else(|| "unknown".to_owned(), |age| words.figure(float(age), Unit::Seconds)),
+        })
+        .collect();
+    Figure::bars("data-ages", TITLE, &grid, &bars, None, words)
+        .noting("Time since the newest row of each table or source, the oldest first")
+        .caveat(cut(bars.len(), rows.len()))
+}
+
 fn freshness(report: &Report, words: &Words) -> Figure {
-    const TITLE: &str = "Freshness";
+    const TITLE: &str = "Time since the last build";
     if let Some(missing) = Figure::unless_known("freshness", TITLE, &report.relations) {
         return missing;
     }

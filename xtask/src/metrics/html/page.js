@@ -343,28 +343,92 @@
     });
   }
 
-  // Tables sort by the column whose title is chosen: by number if it has numbers, unknown last.
+  // Tables: a search, the number of rows, and sorting by the column whose title is chosen: by number if it has
+  // numbers, unknown last. Long ones show their first rows until all are asked for.
+  const FIRST = 25;
   for (const table of document.querySelectorAll("table.grid")) {
-    for (const [i, head] of [...table.tHead.rows[0].cells].entries()) {
-      const button = el("button", head.textContent);
+    const body = table.tBodies[0];
+    const heads = [...table.tHead.rows[0].cells];
+    const total = Number(table.dataset.total);
+    const all = [...body.rows];
+    const name = table.caption.textContent;
+    let shown = all;
+    let open = all.length <= FIRST;
+    let sorted = { column: -1, up: true };
+    const tools = el("div", undefined, "table-tools");
+    const said = el("span");
+    said.setAttribute("role", "status");
+    const more = el("button");
+    more.type = "button";
+    const show = () => {
+      const first = open ? shown.length : Math.min(FIRST, shown.length);
+      for (const row of all) row.hidden = true;
+      for (const row of shown.slice(0, first)) row.hidden = false;
+      said.textContent = first === total ? `${total} ${total === 1 ? "row" : "rows"}` : `${first} of ${total} rows`;
+      if (all.length < total && first === all.length) said.textContent += " (--format csv has all)";
+      more.textContent = open ? `Show ${FIRST}` : `Show all ${shown.length}`;
+      more.hidden = shown.length <= FIRST;
+    };
+    more.addEventListener("click", () => {
+      open = !open;
+      show();
+    });
+    const key = (row, i) => {
+      const cell = row.cells[i];
+      return cell.dataset.v === undefined ? cell.querySelector("bdi, .tag")?.textContent.trim() ?? "" : Number(cell.dataset.v);
+    };
+    const isUnknown = (row, i) => row.cells[i].querySelector(".unknown") !== null;
+    const sort = (i, up) => {
+      sorted = { column: i, up };
+      for (const [at, head] of heads.entries()) {
+        if (at === i) head.setAttribute("aria-sort", up ? "ascending" : "descending");
+        else head.removeAttribute("aria-sort");
+      }
+      const compare = (a, b) => {
+        const unknown = isUnknown(a, i) - isUnknown(b, i);
+        if (unknown) return unknown;
+        const [x, y] = [key(a, i), key(b, i)];
+        if (typeof x !== typeof y) return typeof x === "number" ? -1 : 1;
+        const way = typeof x === "number" ? x - y : x.localeCompare(y, "en", { numeric: true });
+        return up ? way : -way;
+      };
+      all.sort(compare);
+      shown = all.filter((row) => shown.includes(row));
+      body.append(...all);
+      show();
+    };
+    const titles = heads.map((head) => head.textContent);
+    for (const [i, head] of heads.entries()) {
+      const button = el("button", titles[i]);
       button.type = "button";
       head.replaceChildren(button);
-      button.addEventListener("click", () => {
-        const up = head.getAttribute("aria-sort") === "descending" || (!head.classList.contains("num") && head.getAttribute("aria-sort") !== "ascending");
-        for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
-        head.setAttribute("aria-sort", up ? "ascending" : "descending");
-        const key = (row) => {
-          const cell = row.cells[i];
-          return cell.dataset.v === undefined ? cell.textContent.trim() : Number(cell.dataset.v);
-        };
-        const compare = (a, b) => {
-          const [x, y] = [key(a), key(b)];
-          if (typeof x !== typeof y) return typeof x === "number" ? -1 : 1;
-          const way = typeof x === "number" ? x - y : x.localeCompare(y, "en", { numeric: true });
-          return up ? way : -way;
-        };
-        table.tBodies[0].append(...[...table.tBodies[0].rows].sort(compare));
-      });
+      // Numbers begin with the largest, words with the first.
+      button.addEventListener("click", () => sort(i, sorted.column === i ? !sorted.up : !head.classList.contains("num")));
     }
+    for (const row of all) for (const [i, cell] of [...row.cells].entries()) if (i) cell.dataset.l = titles[i];
+    if (all.length > 5) {
+      const search = el("input");
+      search.type = "search";
+      search.autocomplete = "off";
+      search.placeholder = "Search";
+      search.setAttribute("aria-label", `Search in ${name}`);
+      search.addEventListener("input", () => {
+        const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+        shown = all.filter((row) => words.every((word) => row.textContent.toLowerCase().includes(word)));
+        show();
+      });
+      const order = el("label", "Sort by ", "sort");
+      const select = el("select");
+      for (const [i, title] of titles.entries()) select.append(new Option(title, i));
+      select.addEventListener("change", () => {
+        const i = Number(select.value);
+        sort(i, !heads[i].classList.contains("num"));
+      });
+      order.append(select);
+      tools.append(search, order);
+    }
+    tools.append(said, more);
+    table.parentElement.before(tools);
+    show();
   }
 })();

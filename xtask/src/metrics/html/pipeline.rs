@@ -14,7 +14,7 @@ use super::models::{Nodes, is_test};
 use super::moment;
 use super::timeline::{self, Lanes, Span};
 use crate::dbt::artifacts::layer_rank;
-use crate::metrics::model::{self, Report, RunNode, Status};
+use crate::metrics::model::{self, Report, RunNode, Status, Trend};
 
 /// Runs that the history shows: a month of a busy environment.
 const MOST_RUNS: usize = 60;
@@ -27,6 +27,8 @@ pub(super) fn figures(report: &Report, extra: &Extra, nodes: &mut Nodes) -> Vec<
     let mut figures = vec![history(report, &extra.words), tests(report, &extra.words)];
     figures.extend(latest_run(report, extra, nodes));
     figures.push(slowest(report, &extra.words));
+    figures.push(trend("growing", "Slower than before", &report.growing_nodes, &extra.words));
+    figures.push(trend("costly-tests", "Tests by time", &report.costly_tests, &extra.words));
     figures.push(failing(report, &extra.words));
     figures
 }
@@ -361,6 +363,59 @@ fn slowest(report: &Report, words: &Words) -> Figure {
     Figure::bars("slowest", TITLE, &grid, &bars, None, words)
         .noting(format!("The {} nodes with the most time in the window", bars.len()))
         .qualified(&report.slowest_nodes)
+}
+
+/// Nodes with their time in the window and in the window before.
+fn trend(id: &str, title: &str, table: &model::Table<Trend>, words: &Words) -> Figure {
+    const NOT_BEFORE: &str = "it did not run in the window before";
+    let is_growth = id == "growing";
+    if let Some(missing) = Figure::unless_known(id, title, table) {
+        // That nothing became slower needs no box.
+        return Figure { is_absent: true, ..missing };
+    }
+    let mut grid = Grid::new(&[
+        ("Node", Unit::Text),
+        ("Mean", Unit::Seconds),
+        ("Mean before", Unit::Seconds),
+        ("Change", Unit::Ratio),
+        ("Total", Unit::Seconds),
+        ("Runs", Unit::Count),
+        ("Layer", Unit::Text),
+        ("Environment", Unit::Text),
+    ]);
+    for row in &table.rows {
+        grid.rows.push(vec![
+            Cell::text(row.name.clone()),
+            Cell::number(row.mean_seconds, NO_TIME),
+            Cell::number(row.previous_mean_seconds, NOT_BEFORE),
+            Cell::number(row.change_ratio, NOT_BEFORE),
+            Cell::number(row.total_seconds, NO_TIME),
+            Cell::count(Some(row.executions), ""),
+            Cell::text(row.layer.clone().unwrap_or_default()),
+            Cell::text(row.environment.clone()),
+        ]);
+    }
+    let bars: Vec<Bar> = table.rows.iter().take(10).map(|row| of_trend(row, is_growth, words)).collect();
+    let note = if is_growth {
+        "Mean time of a build in this window against the window before, the largest growth first"
+    } else {
+        "The tests with the most time in the window"
+    };
+    Figure::bars(id, title, &grid, &bars, None, words).noting(note).qualified(table)
+}
+
+fn of_trend(row: &Trend, is_growth: bool, words: &Words) -> Bar {
+    let seconds =
+        |value: Option<f64>| value.map_or_else(|| "unknown".to_owned(), |s| words.figure(s, Unit::Seconds));
+    let growth = row.previous_mean_seconds.zip(row.change_seconds).filter(|_| is_growth);
+    let (parts, said) = match growth {
+        Some((before, more)) => (
+            vec![(Some(before), "is-skip"), (Some(more), "is-warn")],
+            format!("{} → {}", seconds(Some(before)), seconds(row.mean_seconds)),
+        ),
+        None => (vec![(row.total_seconds, "c3")], seconds(row.total_seconds)),
+    };
+    Bar { label: row.name.clone(), parts, words: said }
 }
 
 fn failing(report: &Report, words: &Words) -> Figure {

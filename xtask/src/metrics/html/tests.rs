@@ -28,7 +28,7 @@ fn none<T>(status: Status, reason: &str) -> Rows<T> {
 }
 
 /// A report of an environment in which nothing has ever run.
-fn nothing() -> Report {
+pub(in crate::metrics) fn nothing() -> Report {
     Report {
         version: 1,
         window: Window { start: (DAY - 6.days()).at(0, 0, 0, 0), end: DAY.at(8, 0, 0, 0), days: 7 },
@@ -45,6 +45,7 @@ fn nothing() -> Report {
         by_warehouse: none(Status::NotSupported, "DuckDB has no warehouses"),
         by_user: none(Status::NoPrivilege, "the role may not see users"),
         storage: none(Status::NoData, "no table yet"),
+        data_ages: none(Status::NoData, "no column is named"),
         relations: none(Status::NoData, "no table yet"),
         slowest_nodes: none(Status::NoData, "no node yet"),
         failing_nodes: rows(Vec::new()),
@@ -54,6 +55,10 @@ fn nothing() -> Report {
         tests_by_layer: none(Status::NoData, "no test yet"),
         lifetime: rows(Vec::new()),
         cost: none(Status::NotSupported, "DuckDB costs no credits"),
+        cost_by_node: none(Status::NotSupported, "DuckDB costs no credits"),
+        currency: None,
+        growing_nodes: none(Status::NoData, "no node yet"),
+        costly_tests: none(Status::NoData, "no test yet"),
         alerts: Vec::new(),
         history: rows(Vec::new()),
     }
