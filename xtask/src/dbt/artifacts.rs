@@ -2,7 +2,7 @@
 //!
 //! Unknown fields are ignored and missing ones are null: a newer dbt may add, and an older may lack.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -40,6 +40,7 @@ pub(crate) struct Node {
     config: NodeConfig,
     attached_node: Option<String>,
     depends_on: DependsOn,
+    tags: Option<Vec<String>>,
     column_name: Option<String>,
     test_metadata: Option<TestMetadata>,
 }
@@ -51,6 +52,8 @@ struct NodeConfig {
     store_failures: Option<bool>,
     location: Option<String>,
     severity: Option<String>,
+    /// One tag, or a list of them.
+    tags: serde_json::Value,
 }
 
 /// What properties say of a column.
@@ -99,7 +102,7 @@ pub(crate) struct Source {
     #[serde(default)]
     freshness: Option<Criteria>,
     #[serde(default)]
-    config: SourceConfig,
+    config: Option<SourceConfig>,
 }
 
 /// Newer versions of dbt have the same keys here.
@@ -151,25 +154,33 @@ impl Criteria {
 }
 
 impl Source {
+    fn configured<'a, T>(&'a self, of: impl Fn(&'a SourceConfig) -> Option<T>) -> Option<T> {
+        self.config.as_ref().and_then(of)
+    }
+
     /// The expression for the time at which a row was loaded.
     pub(crate) fn loaded_at_field(&self) -> Option<&str> {
-        given(self.config.loaded_at_field.as_deref()).or_else(|| given(self.loaded_at_field.as_deref()))
+        given(self.configured(|config| config.loaded_at_field.as_deref()))
+            .or_else(|| given(self.loaded_at_field.as_deref()))
     }
 
     /// The query for the time at which the newest row was loaded.
     pub(crate) fn loaded_at_query(&self) -> Option<&str> {
-        given(self.config.loaded_at_query.as_deref()).or_else(|| given(self.loaded_at_query.as_deref()))
+        given(self.configured(|config| config.loaded_at_query.as_deref()))
+            .or_else(|| given(self.loaded_at_query.as_deref()))
     }
 
     /// Its `freshness`, if that says when it is late.
     pub(crate) fn criteria(&self) -> Option<&Criteria> {
         let says =
             |criteria: &&Criteria| criteria.warn_after_seconds().or(criteria.error_after_seconds()).is_some();
-        self.config.freshness.as_ref().filter(says).or_else(|| self.freshness.as_ref().filter(says))
+        self.configured(|config| config.freshness.as_ref())
+            .filter(says)
+            .or_else(|| self.freshness.as_ref().filter(says))
     }
 
     pub(crate) fn is_enabled(&self) -> bool {
-        self.config.enabled != Some(false)
+        self.configured(|config| config.enabled) != Some(false)
     }
 }
 
@@ -191,6 +202,15 @@ impl Node {
                 )
             },
         )
+    }
+
+    /// Its tags, each once; newer versions of dbt have them in the configuration only.
+    pub(crate) fn tags(&self) -> BTreeSet<&str> {
+        let configured = match &self.config.tags {
+            serde_json::Value::Array(tags) => tags.iter().filter_map(serde_json::Value::as_str).collect(),
+            other => other.as_str().into_iter().collect::<Vec<_>>(),
+        };
+        self.tags.iter().flatten().map(String::as_str).chain(configured).collect()
     }
 
     /// The name of what the node builds.

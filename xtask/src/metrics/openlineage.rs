@@ -16,6 +16,7 @@ use serde_json::Value;
 use self::events::{Artifacts, Column, Facts, Names};
 use super::html::is_of_run;
 use super::model::Report;
+use super::owners::Owners;
 use super::sql;
 use crate::core::context::variable;
 use crate::core::environment::Name;
@@ -153,7 +154,7 @@ fn artifacts(repo: &Repo, name: &Name, nodes: &[Node]) -> Result<Option<Artifact
     }
     let compiled = results.results.into_iter();
     let compiled = compiled.filter_map(|result| Some((result.unique_id, result.compiled_code?))).collect();
-    Ok(Some(Artifacts { manifest, compiled }))
+    Ok(Some(Artifacts { manifest, compiled, owners: Owners::read(&target)? }))
 }
 
 /// The engine and where it is, as OpenLineage names data sources.

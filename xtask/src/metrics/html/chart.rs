@@ -34,6 +34,30 @@ pub(super) enum Shape {
     Lines,
 }
 
+/// Round steps of time, in seconds: 1,000 seconds on an axis say little.
+const TIMES: [f64; 20] = [
+    10.0,
+    15.0,
+    20.0,
+    30.0,
+    60.0,
+    120.0,
+    300.0,
+    600.0,
+    900.0,
+    1800.0,
+    3600.0,
+    7200.0,
+    10_800.0,
+    21_600.0,
+    43_200.0,
+    86_400.0,
+    172_800.0,
+    432_000.0,
+    604_800.0,
+    1_209_600.0,
+];
+
 /// Round marks of an axis that covers `lowest` to `highest`: 1, 2, 2.5 or 5 times a power of ten apart.
 pub(super) fn ticks(lowest: f64, highest: f64, unit: Unit) -> (f64, Vec<f64>) {
     let highest = if highest > 0.0 { highest } else { 1.0 };
@@ -41,6 +65,12 @@ pub(super) fn ticks(lowest: f64, highest: f64, unit: Unit) -> (f64, Vec<f64>) {
     let power = 10_f64.powf(rough.log10().floor());
     let factor = [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().find(|f| f * power >= rough - 1e-12).unwrap_or(10.0);
     let mut step = factor * power;
+    if unit == Unit::Seconds && rough > 5.0 {
+        step = TIMES
+            .into_iter()
+            .find(|time| *time >= rough)
+            .unwrap_or_else(|| (rough / 86_400.0).ceil() * 86_400.0);
+    }
     // Counts have no fractional marks.
     if unit == Unit::Count && step < 1.0 {
         step = 1.0;
@@ -315,6 +345,7 @@ mod tests {
     fn axes_have_round_marks_that_hold_the_highest_value() {
         for (lowest, highest, unit, marks) in [
             (0.0, 7.0, Unit::Seconds, vec![0.0, 2.0, 4.0, 6.0, 8.0]),
+            (0.0, 220.0, Unit::Seconds, vec![0.0, 60.0, 120.0, 180.0, 240.0]),
             (0.0, 100.0, Unit::Count, vec![0.0, 25.0, 50.0, 75.0, 100.0]),
             (0.0, 2.0, Unit::Count, vec![0.0, 1.0, 2.0]),
             (0.0, 0.0, Unit::Count, vec![0.0, 1.0]),

@@ -15,6 +15,7 @@ use super::policy::{Panel, Policy};
 use crate::core::environment::Name;
 use crate::dbt::artifacts::{Manifest, RunResults};
 use crate::metrics::model::{Report, RunNode};
+use crate::metrics::owners::Owners;
 use crate::system::repo::Repo;
 use crate::warehouse::{Row, Table, Warehouse};
 
@@ -48,6 +49,8 @@ pub(super) struct Model {
     pub(super) materialized: Option<String>,
     pub(super) path: Option<String>,
     pub(super) description: String,
+    pub(super) owner: Option<String>,
+    pub(super) tags: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -102,10 +105,10 @@ fn read_project(
         )));
     };
     let threads = RunResults::read(&target)?.map(|results| threads_of(&results, latest)).unwrap_or_default();
-    Ok((project_of(&manifest), threads))
+    Ok((project_of(&manifest, &Owners::read(&target)?), threads))
 }
 
-fn project_of(manifest: &Manifest) -> Project {
+fn project_of(manifest: &Manifest, owners: &Owners) -> Project {
     let mut project = Project::default();
     for (id, node) in manifest.all() {
         project.parents.insert(id.to_owned(), manifest.parents(id).to_vec());
@@ -121,6 +124,8 @@ fn project_of(manifest: &Manifest) -> Project {
                 materialized: manifest.materialized(id).map(str::to_owned),
                 path: Some(node.original_file_path.clone()),
                 description: node.description.clone(),
+                owner: owners.of(id),
+                tags: node.tags().into_iter().map(str::to_owned).collect(),
             };
             project.models.insert(id.to_owned(), model);
         }

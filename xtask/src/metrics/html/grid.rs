@@ -145,6 +145,16 @@ impl Words {
                 format!("{}\u{a0}%", decimals(value * 100.0, places))
             }
             Unit::Bytes | Unit::Seconds | Unit::Days if value == 0.0 => "0".to_owned(),
+            // All marks of an axis in the unit of its steps.
+            Unit::Seconds if step >= 10.0 => {
+                let (size, unit) = match step {
+                    s if s >= 86_400.0 => (86_400.0, "days"),
+                    s if s >= 3600.0 => (3600.0, "h"),
+                    s if s >= 60.0 => (60.0, "min"),
+                    _ => (1.0, "s"),
+                };
+                format!("{}\u{a0}{unit}", decimals(value / size, 0))
+            }
             Unit::Bytes | Unit::Seconds | Unit::Days => {
                 self.figure(value, unit).replace(".0\u{a0}", "\u{a0}")
             }
@@ -203,6 +213,16 @@ mod tests {
         ] {
             assert_eq!(words.figure(value, unit), shown, "{value} {unit:?}");
         }
+    }
+
+    #[test]
+    fn marks_of_a_time_axis_have_one_unit() {
+        let words = Words::default();
+        let shown = |step: f64| [1.0, 2.0, 3.0].map(|n| words.tick(n * step, Unit::Seconds, step));
+        assert_eq!(shown(60.0), ["1\u{a0}min", "2\u{a0}min", "3\u{a0}min"]);
+        assert_eq!(shown(20.0), ["20\u{a0}s", "40\u{a0}s", "60\u{a0}s"]);
+        assert_eq!(shown(2.0), ["2\u{a0}s", "4\u{a0}s", "6\u{a0}s"]);
+        assert_eq!(shown(7200.0)[0], "2\u{a0}h");
     }
 
     #[test]

@@ -59,6 +59,10 @@ pub(super) struct Record {
     path: Option<String>,
     #[serde(rename = "d", skip_serializing_if = "String::is_empty")]
     description: String,
+    #[serde(rename = "o", skip_serializing_if = "Option::is_none")]
+    owner: Option<String>,
+    #[serde(rename = "g", skip_serializing_if = "Option::is_none")]
+    tags: Option<String>,
     #[serde(rename = "e", skip_serializing_if = "Option::is_none")]
     message: Option<String>,
     /// Positions of its parents.
@@ -112,6 +116,8 @@ impl Nodes {
             record.layer = model.layer.clone().or(record.layer);
             record.materialized = model.materialized.clone().or(record.materialized);
             record.path = model.path.clone().or(record.path);
+            record.owner = model.owner.as_deref().map(|owner| shortened(owner, DESCRIPTION));
+            record.tags = (!model.tags.is_empty()).then(|| shortened(&model.tags.join(", "), DESCRIPTION));
             record.description = shortened(&model.description, DESCRIPTION);
             let counted = run.and_then(|run| run.rows).or_else(|| rows.get(model.name.as_str()).copied());
             record.rows = counted.map(|rows| extra.words.figure(float(rows), Unit::Count));

@@ -141,6 +141,8 @@
       ["Took", node.t],
       ["Rows", node.r],
       ["Failing rows", node.f],
+      ["Owner", node.o],
+      ["Tags", node.g],
     ].filter(([, value]) => value !== undefined);
 
   // The timeline: every mark is a node.

@@ -136,6 +136,8 @@ fn project(models: usize) -> (Report, Extra) {
                 materialized: Some("table".into()),
                 path: node.path.clone(),
                 description: "Grain: one row per day and product. ".repeat(8),
+                owner: Some("Ann <ann@example.com>".into()),
+                tags: vec!["daily".into(), "finance".into()],
             },
         );
         report.relations.rows.push(Relation {
@@ -272,6 +274,7 @@ fn unknown_figures_show_a_reason_unsupported_ones_have_no_card() {
     let page = render(&report, &extra).expect("a page");
     assert!(page.contains("The role may not read it (ledger_queries)."));
     assert!(page.contains("at least, of all queries"));
+    assert!(page.contains(r#""g":"daily, finance""#), "tags are in the records");
     assert!(!page.contains("<dt>Credits</dt>"));
 }
 

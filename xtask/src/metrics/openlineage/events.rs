@@ -14,7 +14,8 @@ use serde_json::{Map, Value, json};
 use uuid::{Builder, Uuid};
 
 use crate::core::ledger::{Node, Run, Status};
-use crate::dbt::artifacts::Manifest;
+use crate::dbt::artifacts::{self, Manifest};
+use crate::metrics::owners::Owners;
 use crate::system::digest::Digest;
 
 /// The producer of the events: OpenLineage requires a URI.
@@ -39,6 +40,7 @@ pub(super) struct Artifacts {
     pub(super) manifest: Manifest,
     /// The SQL that each node was compiled to.
     pub(super) compiled: BTreeMap<String, String>,
+    pub(super) owners: Owners,
 }
 
 /// The names of jobs and datasets.
@@ -163,6 +165,17 @@ impl Facts<'_> {
             let said = json!({ "query": sql, "dialect": self.names.dialect });
             job_facets.insert("sql".to_owned(), facet("1-1-0/SQLJobFacet", said));
         }
+        if let Some(owner) = self.artifacts.and_then(|artifacts| artifacts.owners.of(&node.node_id)) {
+            let said = json!({ "owners": [{ "name": owner }] });
+            job_facets.insert("ownership".to_owned(), facet("1-0-1/OwnershipJobFacet", said));
+        }
+        let tags =
+            self.manifest().and_then(|manifest| manifest.node(&node.node_id)).map(artifacts::Node::tags);
+        if let Some(tags) = tags.filter(|tags| !tags.is_empty()) {
+            let tag = |tag: &str| json!({ "key": tag, "value": "true", "source": "dbt" });
+            let said = json!({ "tags": tags.into_iter().map(tag).collect::<Vec<_>>() });
+            job_facets.insert("tags".to_owned(), facet("1-0-0/TagsJobFacet", said));
+        }
         let mut sources = BTreeSet::new();
         self.read_by(&node.node_id, &mut sources);
         let output = self.dataset(&node.node_id, Some(&node.name)).map(|mut dataset| {
@@ -257,7 +270,7 @@ impl Facts<'_> {
         if materialized == Some("ephemeral") {
             return None;
         }
-        let relation = node.map(crate::dbt::artifacts::Node::relation).or(named)?;
+        let relation = node.map(artifacts::Node::relation).or(named)?;
         let documented = |column: &str| {
             let column = node.and_then(|node| {
                 node.columns
