@@ -16,7 +16,7 @@ impl Place {
 
     fn snowflake() -> Self {
         let place = Self { checkout: Checkout::new(), endpoint: Some(Endpoint::start()) };
-        place.run(&["elt", "--schema", BUILT, "--select", "raw_warehouses"]).expect(0);
+        place.run(&["elt", "--schema", BUILT, "--select", "+stg_logistics__products"]).expect(0);
         place
     }
 
@@ -73,8 +73,10 @@ const READ: [&[&str]; 10] = [
     &["elt", "--schema", BUILT, "--dry-run"],
 ];
 
-const WRITE: [&[&str]; 2] =
-    [&["schema", "create", "--schema", BUILT], &["elt", "--schema", BUILT, "--select", "raw_warehouses"]];
+const WRITE: [&[&str]; 2] = [
+    &["schema", "create", "--schema", BUILT],
+    &["elt", "--schema", BUILT, "--select", "stg_logistics__products"],
+];
 
 fn every_command_takes_an_older_ledger_and_refuses_a_newer_one(place: &Place) {
     let version = format!("select max(ledger_version) from {BUILT}.ledger_environment");
@@ -97,7 +99,7 @@ fn every_command_takes_an_older_ledger_and_refuses_a_newer_one(place: &Place) {
     place.run(WRITE[0]).expect(0);
 
     place.sql(&[format!("update {BUILT}.ledger_environment set ledger_version = 99")]);
-    for write in WRITE.iter().chain([&["schema", "drop", "--schema", BUILT, "--yes"][..]].iter()) {
+    for write in WRITE.iter().chain([&["schema", "drop", "--schema", BUILT][..]].iter()) {
         let said = place.run(write).expect(2).stderr;
         assert!(said.contains("version 99") && said.contains("update the toolkit"), "{write:?}: {said}");
     }
@@ -105,7 +107,7 @@ fn every_command_takes_an_older_ledger_and_refuses_a_newer_one(place: &Place) {
         place.run(read).expect(0);
     }
     place.sql(&[format!("update {BUILT}.ledger_environment set ledger_version = 1")]);
-    place.run(&["schema", "drop", "--schema", BUILT, "--yes"]).expect(0);
+    place.run(&["schema", "drop", "--schema", BUILT]).expect(0);
 }
 
 #[test]
