@@ -2,7 +2,7 @@
 //!
 //! Snowflake bills the time that warehouses are on, and attributes to queries what they used of it. The difference is
 //! idle time, queries under about 100 ms, other programs on the warehouse, and warehouses whose use is not attributed
-//! (adaptive ones, serverless features). It is a figure of its own, so that a sum over models is never taken for the bill.
+//! (adaptive ones, serverless features). It is a separate figure, so that a sum over models is never taken for the bill.
 
 use super::figures::{From, round};
 use super::model::{Figure, Report, Span, Status, Unit, Value};

@@ -481,7 +481,7 @@ mod tests {
     }
 
     #[test]
-    fn dbts_own_measurement_counts_if_there_is_no_other() {
+    fn what_dbt_measured_counts_if_there_is_nothing_else() {
         let found: SourceResult = serde_json::from_value(serde_json::json!({
             "unique_id": "source.p.raw.orders", "status": "pass", "max_loaded_at": "2026-03-08T11:00:00+00:00",
             "snapshotted_at": "2026-03-08T11:30:00.5Z",
