@@ -46,7 +46,7 @@ fn unattributed(report: &Report) -> Figure {
     match find(report, "warehouse_credits") {
         // Each lags behind by its own time.
         Some(_) if difference.is_some() => {
-            (figure.status, figure.reason) = (Status::Delayed, Some(LEFT_OUT.to_owned()))
+            (figure.status, figure.reason) = (Status::Delayed, Some(LEFT_OUT.to_owned()));
         }
         Some(metered) => (figure.status, figure.reason) = (metered.status, metered.reason.clone()),
         None => {}

@@ -293,12 +293,11 @@ fn measure(warehouse: &mut dyn Warehouse, subjects: &mut [Subject], now: DateTim
         let answer = match &subject.query {
             Err(reason) => Err(reason.clone()),
             Ok(query) => {
-                let answered = match together.as_mut().and_then(Iterator::next) {
-                    Some(rows) => time(&rows),
-                    None => {
-                        let sql = newest(warehouse, query, None);
-                        ask(warehouse, &sql)
-                    }
+                let answered = if let Some(rows) = together.as_mut().and_then(Iterator::next) {
+                    time(&rows)
+                } else {
+                    let sql = newest(warehouse, query, None);
+                    ask(warehouse, &sql)
                 };
                 answered.and_then(|time| not_after(warehouse, query, time, now))
             }
