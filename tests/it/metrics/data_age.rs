@@ -12,7 +12,7 @@ const POLICY: &str = "[[data_time]]\nrelations = ['events', 'lost']\ncolumn = 'h
                       [[data_time]]\nrelations = ['*']\ncolumn = 'loaded_at'\n";
 
 /// An environment with tables whose newest rows are known, on either engine.
-fn tables(schema: &str, now: &str) -> String {
+fn tables(schema: &str, landing: &str, now: &str) -> String {
     format!(
         "create table {schema}.events as select {now} - interval '2 hours' as happened_at
              union all select {now} - interval '3 days' union all select {now} + interval '400 days';
@@ -20,19 +20,19 @@ fn tables(schema: &str, now: &str) -> String {
          create table {schema}.empty as select {now} as loaded_at limit 0;
          create table {schema}.words as select 'yesterday' as loaded_at;
          create table {schema}.other as select 1 as id;
-         create schema landing;
-         create table landing.orders as select {now} - interval '30 minutes' as landed_at;
-         create table landing.stock as select {now} - interval '5 hours' as landed_at"
+         create schema {landing};
+         create table {landing}.orders as select {now} - interval '30 minutes' as landed_at;
+         create table {landing}.stock as select {now} - interval '5 hours' as landed_at"
     )
 }
 
 const NOW: &str = "cast(now() at time zone 'utc' as timestamp)";
 
 /// The manifest of a project with sources: on time, late, with an expression, and measured by dbt alone.
-fn artifacts(checkout: &Checkout, environment: &str) {
+fn artifacts(checkout: &Checkout, environment: &str, landing: &str) {
     let source = |table: &str, more: Value| {
         let mut source = json!({"schema": "landing", "identifier": table, "name": table, "source_name": "shop",
-                                "relation_name": format!("landing.{table}")});
+                                "relation_name": format!("{landing}.{table}")});
         source.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
         source
     };
@@ -94,8 +94,8 @@ fn ages_come_from_the_data_and_from_dbts_sources() {
     let checkout = Checkout::new();
     checkout.edit("policies/metrics.toml", |_| POLICY.to_owned());
     checkout.run(&["schema", "create", "--schema", "prod"]).expect(0);
-    checkout.sql(&tables("prod", NOW));
-    artifacts(&checkout, "prod");
+    checkout.sql(&tables("prod", "prod.landing", NOW));
+    artifacts(&checkout, "prod", "prod.landing");
     let json = ["metrics", "--schema", "prod", "--format", "json"];
     let mut command = checkout.command(&json);
     command.env("TZ", "Asia/Tokyo");
@@ -161,8 +161,8 @@ fn the_ages_are_the_same_on_snowflake() {
     let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
     checkout.edit("policies/metrics.toml", |_| POLICY.to_owned());
     endpoint.run(&checkout, &["schema", "create", "--schema", "prod"]).expect(0);
-    endpoint.sql(&tables("prod", "sysdate()").replace(";\n", ";;\n"));
-    artifacts(&checkout, "prod");
+    endpoint.sql(&tables("prod", "landing", "sysdate()").replace(";\n", ";;\n"));
+    artifacts(&checkout, "prod", "landing");
     let report =
         endpoint.run(&checkout, &["metrics", "--schema", "prod", "--format", "json"]).expect(0).json();
     expect_ages(&report);

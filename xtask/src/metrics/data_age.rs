@@ -69,6 +69,8 @@ pub(super) fn read(
         if request.schema.is_none() && !matches!(name.kind(), Kind::Prod | Kind::Dev) {
             continue;
         }
+        // Sources may name neither the database nor the environment.
+        warehouse.focus(name);
         let mut subjects = of_policy(warehouse, name, policy)?;
         let target = repo.dbt_project().ok().map(|project| project.join("target"));
         let targets: Vec<PathBuf> =
