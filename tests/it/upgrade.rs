@@ -55,7 +55,8 @@ fn made_by(version: u32) -> Vec<String> {
     ];
     if version == 0 {
         statements.push(drop(&format!("{BUILT}.ledger_environment"), "ledger_version"));
-        statements.push(drop("xtask_registry.environments", "ledger_version"));
+        statements
+            .push("alter table xtask_registry.environments drop column if exists ledger_version".to_owned());
     }
     statements
 }
