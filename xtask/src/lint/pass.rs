@@ -289,7 +289,7 @@ impl Pass<'_> {
             tracing::warn!("{warning}");
         }
         if let Some(reason) = &evaluated.unknown {
-            tracing::warn!("not fully checked: {path}: {reason}; `dbt deps` installs packages");
+            tracing::warn!("not fully checked: {path}: {reason}");
             Counts::add(&self.counts.unknown, 1);
         }
         Ok(evaluated.findings)

@@ -7,6 +7,7 @@
 mod average_of_averages;
 mod builtins;
 mod config;
+mod corrections;
 mod engine_clock;
 mod hard_coded_relation;
 mod jinja;
@@ -14,7 +15,9 @@ mod macros;
 mod noqa;
 mod order_by_without_limit;
 mod padding;
+mod placeholders;
 mod policy;
+mod second_opinion;
 mod semicolon_in_model;
 mod star_in_final_query;
 mod statement_in_model;
@@ -28,7 +31,7 @@ mod values;
 mod tests;
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use anyhow::{Result, anyhow};
@@ -300,7 +303,7 @@ pub(crate) fn check(source: &Source, project: &Project) -> Result<Checked> {
         return Ok(Checked::default());
     }
     let style = project.styles.of(&source.path)?;
-    if !["jinja", "dbt", "raw"].contains(&style.config().templater()) {
+    if !style.config().is_rendered() {
         let reason =
             format!("the templater `{}` of its settings is not supported", style.config().templater());
         return Ok(Checked { unknown: Some(reason), ..Checked::default() });
@@ -374,7 +377,8 @@ fn evaluate(source: &str, path: &str, project: &Project, found: &mut Seen) {
         return found.add([unread(&error)]);
     }
     let renderer = project.renderer(path);
-    let is_raw = project.styles.of(path).is_ok_and(|style| style.config().templater() == "raw");
+    let templater = project.styles.of(path).map_or("", |style| style.config().templater());
+    let is_raw = ["raw", "placeholder"].contains(&templater);
     let whole =
         || (vec![Piece { kind: Kind::Text, range: 0..source.len(), code: 0..source.len() }], Nature::Sql);
     let (pieces, nature) = match renderer.nature(source) {
@@ -398,7 +402,17 @@ fn evaluate(source: &str, path: &str, project: &Project, found: &mut Seen) {
     if let Nature::Macros(faults) = nature {
         return faults.into_iter().for_each(|fault| found.add_fault(fault));
     }
-    let renderings = renderings(source, &pieces, path, renderer, Guess::Names);
+    let renderings = if templater == "placeholder" {
+        match placeholders::render(source, style.config().placeholders().unwrap_or(&BTreeMap::new())) {
+            Ok(rendering) => vec![Ok(rendering)],
+            Err(reason) => {
+                found.unknown.get_or_insert(reason);
+                return;
+            }
+        }
+    } else {
+        renderings(source, &pieces, path, renderer, Guess::Names)
+    };
     for (index, rendering) in renderings.iter().enumerate() {
         // Parts that a full run leaves out are not unused, and parts that it keeps are checked in the other rendering.
         let is_part = renderings[index + 1..]
@@ -412,7 +426,7 @@ fn evaluate(source: &str, path: &str, project: &Project, found: &mut Seen) {
                 continue;
             }
         };
-        let file = Rendered { source, role, style, rendering, is_part, is_guess: false };
+        let file = Rendered { source, path, role, style, rendering, is_part, is_guess: false };
         if look(&file, project, found) {
             continue;
         }
@@ -426,16 +440,76 @@ fn evaluate(source: &str, path: &str, project: &Project, found: &mut Seen) {
         });
         if !is_read {
             found.unknown.get_or_insert_with(|| {
-                "it depends on packages that are not installed, or on values that only a run knows".to_owned()
+                let reason =
+                    "it depends on packages that are not installed, or on values that only a run knows";
+                format!("{reason}; `dbt deps` installs packages")
             });
         }
     }
+    if !is_raw {
+        let base = Rendered {
+            source,
+            path,
+            role,
+            style,
+            rendering: &Rendering::default(),
+            is_part: false,
+            is_guess: true,
+        };
+        look_at_unreached(&base, &pieces, renderer, &renderings, found);
+    }
+}
+
+/// Rules that need the whole of a query: a rendering that forces branches says nothing about them.
+const OF_WHOLE_QUERIES: [&str; 7] = [
+    "aliasing.unused",
+    "structure.unused_cte",
+    "structure.unused_join",
+    "references.from",
+    "references.consistent",
+    "ambiguous.column_count",
+    "layout.end_of_file",
+];
+
+/// Checks the style of text in branches and loops that no rendering reached, in a rendering that is made to reach them.
+/// Whether such a rendering can be parsed proves nothing.
+fn look_at_unreached(
+    file: &Rendered<'_>,
+    pieces: &[Piece],
+    renderer: &Renderer,
+    renderings: &[Result<Rendering, Fault>],
+    found: &mut Seen,
+) {
+    let seen: Vec<&Rendering> = renderings.iter().flatten().collect();
+    if seen.is_empty() {
+        return;
+    }
+    let Some(forced) = renderer.forced(file.source, pieces, name_of(file.path), &seen) else { return };
+    let shown = |rendering: &Rendering, at: usize| {
+        let mut texts = rendering.slices.iter().filter(|slice| slice.origin == Origin::Literal);
+        texts.any(|slice| slice.source.contains(&at) && !slice.output.is_empty())
+    };
+    let looked = file.style.parse(file.source, &forced, |parsed| {
+        if parsed.broken.is_empty() { parsed.violations().unwrap_or_default() } else { Vec::new() }
+    });
+    found.add(looked.unwrap_or_default().into_iter().filter(|each| {
+        !each.rule.is_empty()
+            && !OF_WHOLE_QUERIES.contains(&each.rule)
+            && shown(&forced, each.start)
+            && !seen.iter().any(|rendering| shown(rendering, each.start))
+    }));
+}
+
+/// The name of the model in that file.
+fn name_of(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path).trim_end_matches(".sql")
 }
 
 /// One rendering of a file.
 #[derive(Clone, Copy)]
 struct Rendered<'r> {
     source: &'r str,
+    path: &'r str,
     role: Role,
     style: &'r Style,
     rendering: &'r Rendering,
@@ -455,15 +529,32 @@ fn look(file: &Rendered<'_>, project: &Project, found: &mut Seen) -> bool {
         if !parsed.broken.is_empty() && rendering.is_uncertain {
             return false;
         }
+        if !parsed.broken.is_empty() {
+            match doubt(file, project) {
+                Doubt::None => {}
+                Doubt::Nothing => return true,
+                Doubt::Unclear(reason) => {
+                    found.unknown.get_or_insert(reason);
+                    return true;
+                }
+            }
+        }
         found.add(parsed.broken.iter().cloned());
         // In SQL that cannot be parsed, every indent looks wrong.
         if parsed.broken.is_empty() && !file.is_part {
             match parsed.violations() {
-                Ok(violations) => found.add(violations.into_iter().filter(|found| {
-                    !is_trimmed(rendering, found)
-                        && (!file.is_guess || found.rule.starts_with("capitalisation."))
-                })),
-                Err(error) => found.add([unread(&error)]),
+                Ok(violations) => {
+                    let (failed, violations): (Vec<Violation>, Vec<Violation>) =
+                        violations.into_iter().partition(|each| each.rule == style::FAILED);
+                    if !failed.is_empty() {
+                        found.unknown.get_or_insert_with(|| "a style rule failed on it".to_owned());
+                    }
+                    found.add(violations.into_iter().filter(|found| {
+                        !is_trimmed(rendering, found)
+                            && (!file.is_guess || found.rule.starts_with("capitalisation."))
+                    }));
+                }
+                Err(error) => drop(found.unknown.get_or_insert(format!("{error:#}"))),
             }
         }
         if let Some(tree) = parsed.tree.as_ref().filter(|_| !file.is_guess) {
@@ -478,8 +569,76 @@ fn look(file: &Rendered<'_>, project: &Project, found: &mut Seen) -> bool {
         true
     });
     looked.unwrap_or_else(|error| {
-        found.add([unread(&error)]);
+        // A failure of the checker says nothing about the SQL.
+        found.unknown.get_or_insert(format!("{error:#}"));
         true
+    })
+}
+
+/// Why SQL that sqruff cannot parse may be right all the same.
+enum Doubt {
+    None,
+    /// There is nothing to parse.
+    Nothing,
+    Unclear(String),
+}
+
+fn doubt(file: &Rendered<'_>, project: &Project) -> Doubt {
+    let rendering = file.rendering;
+    let texts = rendering.slices.iter().filter(|slice| slice.origin == Origin::Literal);
+    let has_sql = texts.clone().any(|slice| !rendering.text[slice.output.clone()].trim().is_empty());
+    // dbt reads only the definitions of a macro file. A file that consists of tags has no SQL of its own.
+    if file.role == Role::Macro || !has_sql && texts.count() < rendering.slices.len() {
+        return Doubt::Nothing;
+    }
+    let dialect = file.style.dialect();
+    let reason = if is_of_another_warehouse(file.path, dialect) {
+        "its path names another warehouse than the dialect that is set".to_owned()
+    } else if joins_words(rendering) {
+        "the output of a tag follows a word directly".to_owned()
+    } else if !project.styles.is_assumed(file.path) {
+        if !second_opinion::accepts(&rendering.text, dialect) {
+            return Doubt::None;
+        }
+        "its SQL is valid, but the style checks cannot parse all of it".to_owned()
+    } else if let Some(dialect) = second_opinion::accepting(&rendering.text) {
+        format!("no dialect is set; its SQL is valid for {dialect}: set `dialect` in a .sqlfluff")
+    } else {
+        return Doubt::None;
+    };
+    Doubt::Unclear(reason)
+}
+
+/// Whether a folder or the name of the file names a warehouse, and not that of the dialect: packages have one variant of a
+/// model for each.
+fn is_of_another_warehouse(path: &str, dialect: &str) -> bool {
+    const WAREHOUSES: [&str; 13] = [
+        "athena",
+        "bigquery",
+        "clickhouse",
+        "databricks",
+        "duckdb",
+        "fabric",
+        "postgres",
+        "redshift",
+        "snowflake",
+        "spark",
+        "sqlserver",
+        "synapse",
+        "trino",
+    ];
+    let lower = path.trim_end_matches(".sql").to_ascii_lowercase();
+    let words = lower.split(['/', '_', '.', '-']);
+    let named: Vec<&str> = words.filter(|word| WAREHOUSES.contains(word)).collect();
+    !named.is_empty() && !named.iter().any(|word| dialect.starts_with(word))
+}
+
+/// Whether a name from a tag directly follows a word: `join{{ ref('a') }}` is right if names are quoted.
+fn joins_words(rendering: &Rendering) -> bool {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    rendering.slices.iter().filter(|slice| slice.origin == Origin::Templated).any(|slice| {
+        rendering.text[..slice.output.start].ends_with(is_word)
+            && rendering.text[slice.output.clone()].starts_with(is_word)
     })
 }
 
@@ -510,7 +669,7 @@ fn renderings(
     renderer: &Renderer,
     guess: Guess,
 ) -> Vec<Result<Rendering, Fault>> {
-    let name = path.rsplit('/').next().unwrap_or(path).trim_end_matches(".sql");
+    let name = name_of(path);
     let first = renderer.render(source, pieces, name, false, guess);
     let mut all = vec![first];
     if renderer.asks_whether_incremental(source, pieces) {
@@ -549,8 +708,8 @@ const PASSES: usize = 8;
 /// Rules for which `is_off` is true are not fixed.
 pub(crate) fn fix(source: &Source, project: &Project, is_off: &dyn Fn(&str) -> bool) -> Option<String> {
     let style = project.styles.of(&source.path).ok()?;
-    if project.styles.ignores(&source.path) || !["jinja", "dbt", "raw"].contains(&style.config().templater())
-    {
+    let is_jinja = ["jinja", "dbt", "raw"].contains(&style.config().templater());
+    if project.styles.ignores(&source.path) || !is_jinja {
         return None;
     }
     stacker::grow(STACK, || {

@@ -10,7 +10,7 @@ use crate::lint::rule::{Offence, Parameters, Rule};
 pub(crate) const RULE: Rule = Rule {
     name: "incremental-without-key",
     group: Group::Dbt,
-    severity: Severity::High,
+    severity: Severity::Medium,
     summary: "An incremental model has no unique_key.",
     why: "Without a key dbt appends: a row that arrives late, or a run that is repeated after a failure, leaves \
           duplicate rows that no later run removes.\n\nParameters: `strategies`, those that need no key \

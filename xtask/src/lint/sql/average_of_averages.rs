@@ -9,7 +9,7 @@ use crate::lint::rule::Rule;
 pub(super) const RULE: Rule = Rule {
     name: "average-of-averages",
     group: Group::Sql,
-    severity: Severity::High,
+    severity: Severity::Medium,
     summary: "An average is taken over a column that is an average or a ratio already.",
     why: "Each group has the same weight in it, whatever its size: the result is not the average of the whole, and can be wrong by a large factor.",
     example: "\

@@ -184,6 +184,15 @@ fn relations(env: &mut Environment<'static>) {
 fn settings(env: &mut Environment<'static>, facts: &Arc<Facts>) {
     namespace(env, "config", |_, method, args| {
         let (positional, named) = split(args)?;
+        // A disabled model is never built, so its text may depend on settings that are not here.
+        let enabled = named
+            .get::<Value>("enabled")
+            .ok()
+            .or_else(|| positional.first().and_then(|given| given.get_item(&Value::from("enabled")).ok()))
+            .filter(|value| !value.is_undefined());
+        if enabled.is_some_and(|value| !value.is_true()) {
+            note_uncertain();
+        }
         Ok(match method {
             "get" | "meta_get" => {
                 argument(&positional, &named, 1, "default").unwrap_or_else(|| Value::from(()))
@@ -358,12 +367,31 @@ fn constants(env: &mut Environment<'static>, facts: &Arc<Facts>) {
     let regex = Value::from_object(Namespace {
         name: "re",
         run: |state: &mut State<'_, '_>, method: &str, args: &[Value]| {
+            let text = |at: usize| args.get(at).map(ToString::to_string).unwrap_or_default();
+            // Python's syntax is almost that of this library; what it lacks leaves the text as it is.
+            let Ok(pattern) = regex::Regex::new(&text(0)) else {
+                note_uncertain();
+                return Ok(args.get(if method == "sub" { 2 } else { 1 }).cloned().unwrap_or_default());
+            };
             Ok(match method {
-                "sub" => args.get(2).cloned().unwrap_or_default(),
-                "findall" | "split" => {
-                    keep(state, &Value::from(args.get(1).cloned().into_iter().collect::<Vec<_>>()))?
+                "sub" => {
+                    let (subject, instead) = (text(2), references(&text(1)));
+                    state.consume_fuel(steps(subject.len()))?;
+                    Value::from(pattern.replace_all(&subject, instead.as_str()).into_owned())
                 }
-                _ => Value::from(()),
+                "findall" => {
+                    let found: Vec<Value> =
+                        pattern.find_iter(&text(1)).map(|found| Value::from(found.as_str())).collect();
+                    keep(state, &Value::from(found))?
+                }
+                "split" => {
+                    let parts: Vec<Value> = pattern.split(&text(1)).map(Value::from).collect();
+                    keep(state, &Value::from(parts))?
+                }
+                _ => {
+                    note_uncertain();
+                    Value::from(())
+                }
             })
         },
     });
@@ -420,6 +448,15 @@ fn filters(env: &mut Environment<'static>) {
     for name in ["as_bool", "as_native", "as_number", "as_text"] {
         env.add_filter(name, |value: Value| value);
     }
+    // As in Python's Jinja, text that is not a number counts as the default.
+    env.add_filter("int", |value: Value, default: Option<Value>| {
+        let whole = value.as_i64().or_else(|| value.as_str()?.trim().parse().ok()).map(Value::from);
+        let cut = || number(&value).and_then(|number| format!("{:.0}", number.trunc()).parse::<i64>().ok());
+        whole.or_else(|| cut().map(Value::from)).or(default).unwrap_or_else(|| Value::from(0))
+    });
+    env.add_filter("float", |value: Value, default: Option<Value>| {
+        number(&value).map(Value::from).or(default).unwrap_or_else(|| Value::from(0.0))
+    });
     for name in ["wordwrap", "center", "filesizeformat", "striptags", "truncate", "xmlattr", "random"] {
         env.add_filter(name, |value: Value, _: minijinja::value::Rest<Value>| value);
     }
@@ -435,6 +472,32 @@ fn filters(env: &mut Environment<'static>) {
     };
     env.add_filter("default", default);
     env.add_filter("d", default);
+}
+
+/// Python's references to groups in this library's syntax: `\\1` is `${1}`.
+fn references(instead: &str) -> String {
+    let mut out = String::new();
+    let mut chars = instead.chars().peekable();
+    while let Some(c) = chars.next() {
+        match (c, chars.peek().copied()) {
+            ('\\', Some(digit)) if digit.is_ascii_digit() => {
+                out.extend(["${", digit.encode_utf8(&mut [0; 4]), "}"]);
+                chars.next();
+            }
+            ('$', _) => out.push_str("$$"),
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
+/// The number that a value is or that its text is.
+fn number(value: &Value) -> Option<f64> {
+    match value.as_str() {
+        Some(text) => text.trim().parse().ok(),
+        None if value.is_number() => f64::try_from(value.clone()).ok(),
+        None => None,
+    }
 }
 
 /// A JSON value as a template value.

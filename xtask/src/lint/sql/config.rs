@@ -169,6 +169,11 @@ impl Config {
                 };
                 format!("rules:{}", name_of(code))
             }
+            // Where older versions of sqlfluff had them.
+            None if section == "rules" && ["indent_unit", "tab_space_size"].contains(&key) => {
+                "indentation".to_owned()
+            }
+            None if section == "rules" && key == "max_line_length" => "core".to_owned(),
             None if section.is_empty() => "core".to_owned(),
             None => section.to_owned(),
         };
@@ -187,7 +192,7 @@ impl Config {
                 return;
             }
             // The location and login of dbt: not needed here.
-            "templater:dbt" => return,
+            "templater:dbt" | "templater:dbt-cloud" => return,
             "templater:jinja" if key == "apply_dbt_builtins" => return,
             "indentation" if ["list_wrapping", "indented_using_on_newline"].contains(&key) => {
                 let usual = matches!(value.as_str(), "one_per_line" | "False" | "false");
@@ -196,6 +201,7 @@ impl Config {
                 }
                 return;
             }
+            "templater:placeholder" => {}
             other if other.starts_with("templater") => {
                 self.unhonoured.insert(format!("{path}: [sqlfluff:{other}] {key}"));
                 return;
@@ -219,9 +225,27 @@ impl Config {
         self.core("dialect")
     }
 
-    /// `jinja`, `dbt`, `raw`, `python`, `placeholder`.
+    /// `jinja`, `dbt`, `raw`, `placeholder`, `python`. dbt Cloud's editor calls its templater `dbt-cloud`.
     pub(super) fn templater(&self) -> &str {
-        self.core("templater").unwrap_or("jinja")
+        match self.core("templater").unwrap_or("jinja") {
+            name if name.starts_with("dbt") => "dbt",
+            name => name,
+        }
+    }
+
+    /// Whether files with these settings can be rendered here.
+    pub(super) fn is_rendered(&self) -> bool {
+        ["jinja", "dbt", "raw", "placeholder"].contains(&self.templater())
+    }
+
+    /// A setting of the rule of that name.
+    pub(super) fn of_rule(&self, rule: &str, key: &str) -> Option<&str> {
+        self.sections.get(&format!("rules:{rule}"))?.get(key).map(String::as_str)
+    }
+
+    /// The settings of the `placeholder` templater.
+    pub(super) fn placeholders(&self) -> Option<&BTreeMap<String, String>> {
+        self.sections.get("templater:placeholder")
     }
 
     /// Kinds of findings that are left out: `parsing`, `templating`, `lexing`, `linting`.
@@ -292,10 +316,16 @@ impl Config {
                 let _ = writeln!(text, "{key} = {value}");
             }
         }
-        for (section, values) in self.sections.iter().filter(|(section, _)| *section != "core") {
+        let is_read = |section: &str| section != "core" && !section.starts_with("templater");
+        for (section, values) in self.sections.iter().filter(|(section, _)| is_read(section)) {
             let _ = writeln!(text, "\n[sqlfluff:{section}]");
             for (key, value) in values {
-                if value.contains('\n') {
+                if value.eq_ignore_ascii_case("none") {
+                    // sqruff cannot read the absence of a value everywhere.
+                    if key.ends_with("_exclusions") {
+                        let _ = writeln!(text, "{key} = nothing");
+                    }
+                } else if value.contains('\n') {
                     let value: Vec<&str> = value.split('\n').map(str::trim).collect();
                     let _ = writeln!(text, "{key} = {}", value.join(""));
                 } else {

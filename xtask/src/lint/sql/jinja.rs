@@ -134,6 +134,23 @@ impl Renderer {
         Err(Fault { is_uncertain: true, ..Fault::new(0..0, reason) })
     }
 
+    /// A rendering that reaches loops and branches which none of `seen` reached; `None` if there are none.
+    pub(crate) fn forced(
+        &self,
+        source: &str,
+        pieces: &[Piece],
+        name: &str,
+        seen: &[&Rendering],
+    ) -> Option<Rendering> {
+        let source = &*neutral(source, pieces);
+        let replaced = unreached(source, pieces, seen);
+        if replaced.is_empty() {
+            return None;
+        }
+        let mut attempt = Attempt { source, pieces: pieces.to_vec(), without: BTreeSet::new(), replaced };
+        (0..TRIES).find_map(|_| self.attempt(&mut attempt, name, false).transpose())?.ok()
+    }
+
     /// Whether a rendering with `is_incremental()` true may differ.
     pub(crate) fn asks_whether_incremental(&self, source: &str, pieces: &[Piece]) -> bool {
         source.contains("is_incremental")
@@ -337,6 +354,60 @@ fn context(
     Value::from_pairs(
         own.into_iter().chain(given).chain(absent.iter().map(|name| (name.clone(), unknown(name)))),
     )
+}
+
+/// What to render instead of the heads of loops and branches whose text none of the renderings shows.
+fn unreached(source: &str, pieces: &[Piece], seen: &[&Rendering]) -> HashMap<usize, &'static str> {
+    struct Head {
+        /// The position of the tag; of an `else` that of the tag which opens the block.
+        at: usize,
+        instead: &'static str,
+        opened: usize,
+        first: usize,
+    }
+    let mut shown: Vec<Range<usize>> = Vec::new();
+    for rendering in seen {
+        let texts = rendering.slices.iter().filter(|slice| slice.origin == Origin::Literal);
+        shown.extend(texts.filter(|slice| !slice.output.is_empty()).map(|slice| slice.source.clone()));
+    }
+    shown.sort_by_key(|range| (range.start, range.end));
+    let is_shown = |piece: &Piece| {
+        let next = shown.partition_point(|range| range.end <= piece.range.start);
+        shown.get(next).is_some_and(|range| range.start < piece.range.end)
+    };
+    let mut forced = HashMap::new();
+    let mut settled: HashSet<usize> = HashSet::new();
+    let mut open: Vec<Head> = Vec::new();
+    for (index, piece) in pieces.iter().enumerate().filter(|(_, piece)| piece.kind == Kind::Statement) {
+        let at = piece.range.start;
+        let keyword = piece.keyword(source);
+        if matches!(keyword, "elif" | "else" | "endif" | "endfor")
+            && let Some(head) = open.pop()
+        {
+            let body = pieces[head.first..index]
+                .iter()
+                .filter(|piece| piece.kind == Kind::Text && !source[piece.range.clone()].trim().is_empty());
+            let mut body = body.peekable();
+            if body.peek().is_some() && !body.any(is_shown) && settled.insert(head.opened) {
+                forced.insert(head.at, head.instead);
+            }
+            match keyword {
+                "elif" => open.push(Head { at, instead: "true", opened: head.opened, first: index + 1 }),
+                "else" => {
+                    let instead = if head.instead == "rows" { "none" } else { "false" };
+                    open.push(Head { at: head.opened, instead, opened: head.opened, first: index + 1 });
+                }
+                _ => {}
+            }
+        }
+        match keyword {
+            "if" => open.push(Head { at, instead: "true", opened: at, first: index + 1 }),
+            "for" => open.push(Head { at, instead: "rows", opened: at, first: index + 1 }),
+            _ => {}
+        }
+    }
+    forced.retain(|_, instead| *instead != "none");
+    forced
 }
 
 struct Attempt<'s> {

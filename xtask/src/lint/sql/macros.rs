@@ -273,7 +273,8 @@ pub(crate) fn signature(
 }
 
 /// A statement whose expression cannot be evaluated, with placeholders in its place; `None` if it has no expression.
-pub(crate) fn with_placeholders(source: &str, piece: &Piece) -> Option<String> {
+/// Conditions are false, or true if `holds`.
+pub(crate) fn with_placeholders(source: &str, piece: &Piece, holds: bool) -> Option<String> {
     let keyword = piece.keyword(source);
     let rest = source[piece.code.clone()].trim_start().strip_prefix(keyword).unwrap_or_default();
     let names = |text: &str| -> Vec<String> {
@@ -300,6 +301,7 @@ pub(crate) fn with_placeholders(source: &str, piece: &Piece) -> Option<String> {
             let row = format!("for {} in __rows({})", targets.join(", "), targets.len());
             with_code(source, piece, &row)
         }
+        "if" | "elif" if holds => with_code(source, piece, &format!("{keyword} true")),
         "if" | "elif" => with_code(source, piece, &format!("{keyword} __placeholder('condition')")),
         "do" => with_code(source, piece, "set __done = ''"),
         _ => return None,

@@ -1,12 +1,12 @@
 //! `select *` that hides which columns a model has.
 
-use std::collections::BTreeSet;
+use std::ops::Range;
 
 use sqruff_lib_core::dialects::syntax::{SyntaxKind, SyntaxSet};
 use sqruff_lib_core::parser::segments::ErasedSegment;
 
 use super::Role;
-use super::policy::{File, Objection, all, child, place, span};
+use super::policy::{File, Objection, child, span};
 use crate::core::finding::{Group, Severity};
 use crate::lint::rule::Rule;
 
@@ -33,20 +33,22 @@ pub(super) fn check(file: &File<'_>) -> Vec<Objection> {
     if file.role != Role::Model {
         return Vec::new();
     }
-    let mut inside = BTreeSet::new();
-    for cte in file.ctes.values() {
-        inside.extend(all(cte, SyntaxKind::SelectClause).iter().map(|clause| place(clause).start));
-    }
+    let objection = |range| Objection {
+        range,
+        message: "the final query selects columns that this model does not name".to_owned(),
+    };
+    unnamed(file).into_iter().map(objection).collect()
+}
+
+/// The places of the stars of the final query whose columns are not named in the file.
+pub(super) fn unnamed(file: &File<'_>) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     for select in outer_selects(file.tree) {
         for star in stars(&select) {
             let tokens = file.tokens_of(&star);
             let is_literal = tokens.iter().all(|token| token.is_literal);
             if is_literal && !is_named(file, &select, &star, &mut Vec::new()) {
-                found.push(Objection {
-                    range: span(&tokens),
-                    message: "the final query selects columns that this model does not name".to_owned(),
-                });
+                found.push(span(&tokens));
             }
         }
     }

@@ -22,6 +22,7 @@ use sqruff_lib_core::parser::segments::{ErasedSegment, Tables};
 use sqruff_lib_core::templaters::{RawFileSlice, TemplateSliceKind, TemplatedFile, TemplatedFileSlice};
 
 use super::config::{self, Config};
+use super::corrections;
 use super::trace::{Origin, Rendering};
 
 /// `layout.long_lines`.
@@ -30,6 +31,12 @@ const LONG_LINES: &str = "LT05";
 /// `references.from`: sqruff compares every reference with every other by their whole trees, which takes minutes on a
 /// select of thousands of columns.
 const REFERENCES_FROM: &str = "RF01";
+
+/// `ambiguous.column_count`: sqruff never ends on a common table expression that reads itself.
+const COLUMN_COUNT: &str = "AM04";
+
+/// Rules that are left out of files on which they cannot find anything or take too long.
+const DEFERRED: [&str; 3] = [LONG_LINES, REFERENCES_FROM, COLUMN_COUNT];
 
 /// More qualified references than this are looked up here, each once.
 const MOST_REFERENCES: usize = 200;
@@ -57,11 +64,8 @@ pub(crate) struct Style {
     linter: Linter,
     config: Config,
     dialect: String,
-    /// Without the rule of long lines, which formats a whole file only to measure it.
-    brief: OnceLock<Option<Linter>>,
-    /// Without the rule that takes too long on many references, and without both.
-    wide: OnceLock<Option<Linter>>,
-    wide_brief: OnceLock<Option<Linter>>,
+    /// Without some of [`DEFERRED`]: the bits of the index say which.
+    reduced: [OnceLock<Option<Linter>>; 1 << DEFERRED.len()],
     fixer: OnceLock<Linter>,
     /// `template_blocks_indent`, which sqruff itself assumes to be on.
     indents_blocks: bool,
@@ -82,6 +86,9 @@ pub(crate) struct Patch {
     pub(crate) range: Range<usize>,
     pub(crate) text: String,
 }
+
+/// The rule of a violation that is a failure of sqruff's.
+pub(super) const FAILED: &str = "";
 
 /// The dialect if neither settings nor a profile give one.
 pub(super) const ASSUMED: &str = "snowflake";
@@ -139,6 +146,13 @@ impl Styles {
         let config = nearest.config.as_ref().ok()?;
         let given = config.dialect().unwrap_or(&nearest.dialect);
         Some((config, if given.is_empty() { ASSUMED } else { given }))
+    }
+
+    /// Whether neither the settings nor a profile give a dialect for the file.
+    pub(crate) fn is_assumed(&self, path: &str) -> bool {
+        self.nearest(path).is_some_and(|folder| {
+            folder.dialect.is_empty() && folder.config.as_ref().is_ok_and(|config| config.dialect().is_none())
+        })
     }
 
     /// Whether the settings exclude the file.
@@ -251,9 +265,7 @@ impl Style {
             linter,
             config,
             dialect: dialect.to_owned(),
-            brief: OnceLock::new(),
-            wide: OnceLock::new(),
-            wide_brief: OnceLock::new(),
+            reduced: Default::default(),
             fixer: OnceLock::new(),
             indents_blocks,
         })
@@ -308,28 +320,31 @@ impl Style {
                     broken.push(unparsable(&segment));
                 }
             }
-            Ok(look(&Parsed { style: self, tables: &tables, file: &file, rendering, tree, broken }))
+            Ok(look(&Parsed { style: self, tables: &tables, file: &file, source, rendering, tree, broken }))
         })?
     }
 
-    /// The linter that finds all violations in `rendering`; the rule on references is left out if there are `many`.
-    /// `None` if no other rule is on.
-    fn linter_for(&self, rendering: &Rendering, many: bool) -> Option<&Linter> {
+    /// The linter without those of [`DEFERRED`] that are in `left_out`. `None` if no other rule is on.
+    fn linter_without(&self, left_out: [bool; DEFERRED.len()]) -> Option<&Linter> {
+        let bits = left_out.iter().enumerate().map(|(at, is_out)| usize::from(*is_out) << at).sum::<usize>();
+        if bits == 0 {
+            return Some(&self.linter);
+        }
+        let is_in = |rule: &ErasedRule| {
+            !DEFERRED.iter().zip(left_out).any(|(code, is_out)| is_out && *code == rule.code())
+        };
+        self.reduced[bits].get_or_init(|| self.only(is_in).ok()).as_ref()
+    }
+
+    /// The longest line that the settings allow.
+    fn line_limit(&self) -> usize {
         let limit = self.linter.config().get("max_line_length", "core").as_int();
-        let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or_default();
-        let is_long = may_hold_long_line(rendering, limit);
-        let place = match (is_long, many) {
-            (true, false) => return Some(&self.linter),
-            (false, false) => &self.brief,
-            (true, true) => &self.wide,
-            (false, true) => &self.wide_brief,
-        };
-        let left_out: &[&str] = match (is_long, many) {
-            (false, false) => &[LONG_LINES],
-            (true, _) => &[REFERENCES_FROM],
-            (false, true) => &[LONG_LINES, REFERENCES_FROM],
-        };
-        place.get_or_init(|| self.only(|rule| !left_out.contains(&rule.code())).ok()).as_ref()
+        limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or_default()
+    }
+
+    /// The dialect of these settings.
+    pub(crate) fn dialect(&self) -> &str {
+        self.config.dialect().unwrap_or(&self.dialect)
     }
 
     /// A linter with those rules alone of all that are on.
@@ -448,6 +463,7 @@ pub(crate) struct Parsed<'p> {
     style: &'p Style,
     tables: &'p Tables,
     file: &'p TemplatedFile,
+    source: &'p str,
     rendering: &'p Rendering,
     /// `None` if there is not even an unparsable tree.
     pub(crate) tree: Option<ErasedSegment>,
@@ -462,21 +478,37 @@ impl Parsed<'_> {
         let qualified =
             if self.style.rules().contains(&"references.from") { qualified(tree) } else { Vec::new() };
         let many = qualified.len() > MOST_REFERENCES;
-        let found = match self.style.linter_for(self.rendering, many) {
+        let is_short = !may_hold_long_line(self.rendering, self.style.line_limit());
+        let is_circular =
+            self.style.rules().contains(&"ambiguous.column_count") && corrections::reads_itself(tree);
+        let found = match self.style.linter_without([is_short, many, is_circular]) {
             Some(linter) => {
                 let linted = linter.lint_fix_parsed(self.tables, tree.clone(), self.file, false);
                 linted.map_err(|error| anyhow!("{error}"))?.2
             }
             None => Vec::new(),
         };
-        Ok(found
+        let mut found: Vec<Violation> = found
             .into_iter()
             .map(|error| {
-                let rule = error.rule.as_ref().map_or("sql-parse", |rule| rule.name);
+                // Without a rule it is a failure of one, not a finding.
+                let rule = error.rule.as_ref().map_or(FAILED, |rule| rule.name);
                 violation(rule, error.into())
             })
             .chain(if many { unknown_qualifiers(tree, &qualified) } else { Vec::new() })
-            .collect())
+            .collect();
+        if is_circular && let Some(star) = corrections::unknown_star(tree, self.rendering) {
+            found.push(Violation {
+                start: star.start,
+                end: star.end,
+                rule: "ambiguous.column_count",
+                message: "Outermost query should produce known number of columns.".to_owned(),
+            });
+        }
+        let rules = self.style.rules();
+        let settings = (self.style.config(), self.style.dialect(), rules.as_slice());
+        corrections::correct(&mut found, tree, self.source, self.rendering, settings);
+        Ok(found)
     }
 
     /// The changes that the rules of layout and capitalisation would make.

@@ -392,3 +392,126 @@ fn a_wide_select_is_checked_by_all_rules() {
         assert!(offences.iter().all(|offence| offence.rule == "references.from"));
     }
 }
+
+/// The findings of one rule on a file, as lines; and whether the file counts as not fully checked.
+fn lines_of(project: &Project, path: &str, text: &str, rule: &str) -> (Vec<usize>, bool) {
+    let checked = check(&source(path, text), project).expect("offences");
+    let found = checked.offences.iter().filter(|offence| offence.rule == rule);
+    (found.map(|offence| offence.span.line).collect(), checked.unknown.is_some())
+}
+
+/// What two parsers refuse is broken; what one of them reads, or what dbt never builds, is not.
+#[test]
+fn sql_is_broken_only_if_no_doubt_is_left() {
+    let given = project(Vec::new(), "[sqlfluff]\ndialect = duckdb\nrules = LT02\n");
+    let parse = |project: &Project, path: &str, text: &str| lines_of(project, path, text, PARSE.name);
+    let broken = "select a b c from x\n";
+    assert_eq!(parse(&given, "models/a.sql", broken), (vec![1], false));
+    assert_eq!(parse(&given, "models/a.sql", "select a, from x\n"), (vec![], true));
+    assert_eq!(
+        parse(&given, "models/a.sql", "{{ config(enabled=var('x', false)) }}\nselect a from (  )\n"),
+        (vec![], true)
+    );
+    assert_eq!(
+        parse(&given, "models/a.sql", "{{ config(enabled=true) }}\nselect a from (  )\n"),
+        (vec![2], false)
+    );
+    assert_eq!(parse(&given, "models/bigquery/a.sql", broken), (vec![], true));
+    assert_eq!(
+        parse(&given, "models/a.sql", "select a from x left join{{ ref('y') }} on x.a = y.a\n"),
+        (vec![], true)
+    );
+    // dbt reads only definitions in the folder of macros, and no SQL in a file of tags.
+    assert_eq!(parse(&given, "macros/a.sql", "{% macro a() %}1{% endmacro %}}\n"), (vec![], false));
+    assert_eq!(parse(&given, "models/a.sql", "{{ ref('b') }}\n"), (vec![], false));
+
+    let inputs = Inputs { folders: folders(""), ..Inputs::default() };
+    let assumed = Project::load(inputs, &Parameters::default()).expect("settings");
+    let of_bigquery = "select * except (a) from `p.d.t` where b = r'x'\n";
+    assert_eq!(parse(&assumed, "models/a.sql", of_bigquery), (vec![], true));
+    assert_eq!(parse(&assumed, "models/a.sql", broken), (vec![1], false));
+}
+
+/// In dbt a source may have the name of the CTE that reads it; sqruff's search for its columns never ends.
+#[test]
+fn a_cte_that_reads_its_own_name_is_checked() {
+    let project = project(Vec::new(), "[sqlfluff]\ndialect = snowflake\nrules = AM04, CP01\n");
+    let text = "with a as (\n    select 1 as x from (select 1 as y) as u\n),\n\nb as (\n    select s.*, rr.x\n    \
+                from {{ source('raw', 'b') }} as s\n    left join a as rr on s.id = rr.x\n)\n\nselect * from b as s\n";
+    assert_eq!(lines_of(&project, "models/m.sql", text, "ambiguous.column_count"), (vec![11], false));
+    let named = text.replace("select * from b as s", "SELECT s.id from b as s");
+    assert_eq!(lines_of(&project, "models/m.sql", &named, "ambiguous.column_count"), (vec![], false));
+    assert_eq!(lines_of(&project, "models/m.sql", &named, "capitalisation.keywords"), (vec![11], false));
+}
+
+#[test]
+fn verdicts_are_those_of_sqlfluff_where_sqruff_differs() {
+    let with = |rules: &str, dialect: &str| {
+        project(Vec::new(), &format!("[sqlfluff]\ndialect = {dialect}\nrules = {rules}\n"))
+    };
+    let lines = |project: &Project, text: &str, rule: &str| lines_of(project, "models/m.sql", text, rule).0;
+    // Names of CTEs are not aliases, and keywords of Snowflake are known.
+    let text = "with final as (\n    select\n        a as environment,\n        b as final\n    from t\n)\n\nselect * from final\n";
+    let keywords = "references.keywords";
+    assert_eq!(lines(&with("RF04", "snowflake"), text, keywords), [3, 4]);
+    assert_eq!(lines(&with("RF04", "duckdb"), text, keywords), [4]);
+    let settings = "[sqlfluff]\ndialect = snowflake\nrules = RF04\n[sqlfluff:rules:RF04]\n";
+    let ignoring = project(Vec::new(), &format!("{settings}ignore_words = environment,final\n"));
+    assert_eq!(lines(&ignoring, text, keywords), [0; 0]);
+    let none = project(Vec::new(), &format!("{settings}unquoted_identifiers_policy = none\n"));
+    assert_eq!(lines(&none, text, keywords), [0; 0]);
+    // Quotes do not make an alias another one in DuckDB; they do in Snowflake.
+    let quoted = "select \"a\".b from t as A\n";
+    assert_eq!(lines(&with("AL05", "duckdb"), quoted, "aliasing.unused"), [0; 0]);
+    assert_eq!(lines(&with("AL05", "snowflake"), quoted, "aliasing.unused"), [1]);
+    // A tag is not content, and white space that a tag removes is not there.
+    let start = "layout.start_of_file";
+    assert_eq!(lines(&with("LT13", "ansi"), "\n{{ config(a=1) }}\nselect 1\n", start), [1]);
+    assert_eq!(lines(&with("LT13", "ansi"), "{{ config(a=1) }}\n\nselect 1\n", start), [0; 0]);
+    assert_eq!(lines(&with("LT13", "ansi"), "\n{%- set a = 1 %}\nselect 1\n", start), [0; 0]);
+}
+
+/// Loops over empty lists and branches that are off are checked for style, and only for that.
+#[test]
+fn text_that_no_run_reaches_is_checked_for_style() {
+    let project = project(Vec::new(), "[sqlfluff]\ndialect = snowflake\nrules = CP01, AL05\n");
+    let keywords = |text: &str| lines_of(&project, "models/m.sql", text, "capitalisation.keywords");
+    let text = "select\n    a\n    {% for x in var('none', []) %}\n    , {{ x }} AS {{ x }}_b\n    {% endfor %}\nfrom t\n";
+    assert_eq!(keywords(text), (vec![4], false));
+    let text =
+        "select a\nfrom t\n{% if var('late', false) %}\nWHERE a > 1\n{% else %}\nwhere a > 2\n{% endif %}\n";
+    assert_eq!(keywords(text), (vec![4], false));
+    let text = "select a\nfrom t\n{% if not var('late', false) %}\nwhere a > 1\n{% elif x %}\nwhere b\n{% else %}\nWHERE a > 2\n{% endif %}\n";
+    assert_eq!(keywords(text).0, [0; 0]);
+    let text = "select a\nfrom t\n{% if var('late', false) %}\n) select (\n{% endif %}\n";
+    assert_eq!(keywords(text), (vec![], false));
+}
+
+#[test]
+fn parameters_of_client_libraries_are_read() {
+    let style = "[sqlfluff]\ndialect = ansi\nrules = CP01\ntemplater = placeholder\n[sqlfluff:templater:placeholder]\n\
+                 param_style = pyformat\n";
+    let rule = "capitalisation.keywords";
+    let project = project(Vec::new(), style);
+    let text = "select a from t where b = %(city)s\nAND c = 1\n";
+    assert_eq!(lines_of(&project, "scripts/a.sql", text, rule), (vec![2], false));
+    let unknown = self::project(Vec::new(), &style.replace("pyformat", "other"));
+    assert_eq!(lines_of(&unknown, "scripts/a.sql", text, rule), (vec![], true));
+}
+
+#[test]
+fn python_functions_of_templates_have_python_results() {
+    let project = project(Vec::new(), "[sqlfluff]\ndialect = snowflake\nrules = CP01\n");
+    let renderer = project.renderer("models/m.sql");
+    let rendered = |text: &str| {
+        let (pieces, _) = renderer.nature(text).expect("it is whole");
+        renderer.render(text, &pieces, "m", false, Guess::Names).expect("it renders").text
+    };
+    assert_eq!(rendered("{{ modules.re.sub('[^a-z]+', '_', \"blue's 2\") }}"), "blue_s_");
+    assert_eq!(rendered("{{ modules.re.sub('(a)(b)', '\\\\2\\\\1', 'ab') }}"), "ba");
+    assert_eq!(rendered("{{ modules.re.split(',', 'a,b') | join('+') }}"), "a+b");
+    assert_eq!(
+        rendered("{{ 'x' | int }} {{ 'x' | float }} {{ '7' | int }} {{ 'x' | int(3) }} {{ 3.7 | int }}"),
+        "0 0.0 7 3 3"
+    );
+}

@@ -265,9 +265,11 @@ impl<'s> Marker<'s> {
 
     /// The statement as minijinja accepts it, with placeholders if its expression cannot be evaluated.
     fn rewritten(&self, piece: &Piece) -> String {
-        let rewritten =
-            self.replaced.contains_key(&piece.range.start).then(|| with_placeholders(self.source, piece));
-        rewritten.flatten().unwrap_or_else(|| statement(self.source, piece).into_owned())
+        let rewritten = self
+            .replaced
+            .get(&piece.range.start)
+            .and_then(|instead| with_placeholders(self.source, piece, *instead == "true"));
+        rewritten.unwrap_or_else(|| statement(self.source, piece).into_owned())
     }
 
     fn open(&mut self, index: usize, piece: &Piece, keyword: &'s str) -> Result<(), Fault> {
