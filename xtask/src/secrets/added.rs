@@ -182,9 +182,13 @@ fn key_end(text: &[u8], at: usize) -> usize {
     end
 }
 
+/// Long names and paths have dashes, underscores or small letters only; bytes in base64 or hexadecimal have digits too.
 fn of_key(line: &[u8]) -> bool {
-    line.split(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=' | b'_' | b'-')))
-        .any(|run| run.len() >= RUN)
+    line.split(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'='))).any(|run| {
+        run.len() >= RUN
+            && run.iter().any(u8::is_ascii_digit)
+            && (run.iter().any(u8::is_ascii_uppercase) || run.iter().all(u8::is_ascii_hexdigit))
+    })
 }
 
 #[cfg(test)]
@@ -265,6 +269,15 @@ mod tests {
         let whole =
             &after[after.find("-----BEGIN").expect("a head")..after.find("-----END").expect("an end")];
         assert!(covered("a.pem", &before, &after, whole));
+    }
+
+    #[test]
+    fn long_names_and_paths_are_not_followed_like_keys() {
+        let names: String =
+            filler(400).replace("of the file", "- ref: stg__shop__app__postgres__orders_2024/models/staging");
+        let after = names.replace("line 200 -", "line two hundred -");
+        let length: usize = parts("a.yml", names.as_bytes(), after.as_bytes()).iter().map(Range::len).sum();
+        assert!(length < 4 * AROUND, "{length}");
     }
 
     #[test]
