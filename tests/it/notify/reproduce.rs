@@ -4,14 +4,19 @@ use serde_json::{Value, json};
 
 use super::Left;
 use crate::secrets::git;
+use crate::support::endpoint::{Endpoint, SECRET};
 use crate::support::{BUILT, Checkout, Ended, environment, shell};
 
 /// The line that the comment on a failure of `stage` gives, with what the stage left.
 fn line(stage: &str, run: Option<&str>) -> String {
-    let left = Left::nothing();
     let plan = json!({"action": "build", "schema": BUILT, "target": "local",
                       "stages": {"security": true, "elt": true, "observability": true}});
-    left.write("plan.json", &plan);
+    line_of(&plan, stage, run)
+}
+
+fn line_of(plan: &Value, stage: &str, run: Option<&str>) -> String {
+    let left = Left::nothing();
+    left.write("plan.json", plan);
     left.write("needs.json", &json!({stage: {"result": "failure", "outputs": {}}}));
     let mut command = left.bare("github");
     command.args(["--dry-run", "--plan", "plan.json", "--needs", "needs.json"]);
@@ -55,6 +60,38 @@ fn a_failed_test_shows_its_rows_and_its_command_fails_again() {
     // A command that looks at the environment ends the same way, whether an alert fires or not.
     let looked = checkout.run(&["metrics", "--schema", BUILT, "--gate"]);
     reproduces(&checkout, &self::line("observability", None), looked.code.expect("an exit code"));
+}
+
+#[test]
+fn a_clean_up_that_is_refused_is_refused_again() {
+    let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
+    for name in [BUILT, "issue_7"] {
+        endpoint.create(&checkout, name).expect(0);
+    }
+    // What is not in the registry is never dropped.
+    endpoint.sql("delete from LOGISTICS_DEMO.XTASK_REGISTRY.ENVIRONMENTS where schema_name = 'issue_42'");
+    let again = |line: &str, place: &[(&str, &str)]| {
+        let mut command = shell(&checkout.path("bin"), checkout.root(), line);
+        command.envs(endpoint.place()).env("SNOWFLAKE_USER", "DEPLOYER").env("SNOWFLAKE_PASSWORD", SECRET);
+        command.env("XTASK_VENV", environment()).envs(place.iter().copied());
+        Ended::of(command)
+    };
+    // The lines of `cleanup.yml` for one environment, and for all that are not needed any more.
+    for (stage, schema, job, place) in [
+        ("cleanup", json!(BUILT), &["schema", "drop", "--schema", BUILT, "--if-exists"][..], &[][..]),
+        ("janitor", Value::Null, &["schema", "gc"], &[("SNOWFLAKE_ROLE", "NO_SUCH_ROLE")]),
+    ] {
+        let mut command = endpoint.command(&checkout, job);
+        command.envs(place.iter().copied());
+        let failed = Ended::of(command).expect(2);
+        let plan = json!({"action": "cleanup", "schema": schema, "target": "snowflake", "stages": {}});
+        let line = line_of(&plan, stage, None);
+        let ended = again(&line, place);
+        assert_eq!(ended.code, failed.code, "{line}\n{}", ended.stderr);
+        let reason =
+            |ended: &Ended| ended.stderr.lines().find(|line| line.starts_with("error")).map(str::to_owned);
+        assert_eq!(reason(&ended), reason(&failed), "{line}");
+    }
 }
 
 #[test]

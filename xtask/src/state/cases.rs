@@ -305,7 +305,7 @@ fn every_edit_rebuilds_what_it_must_and_nothing_else() {
         .case
         .par_iter()
         .inspect(|case| {
-            assert!(known.contains(case.id.as_str()) || OWN.contains(&case.id.as_str()), "{}", case.id)
+            assert!(known.contains(case.id.as_str()) || OWN.contains(&case.id.as_str()), "{}", case.id);
         })
         .flat_map_iter(check)
         .collect();
