@@ -35,13 +35,11 @@ impl Place {
     }
 
     fn count(&self, query: &str) -> i64 {
-        match &self.endpoint {
-            Some(endpoint) => endpoint.count(query),
-            None => {
-                let rows = self.checkout.sql(&format!("select cast(({query}) as bigint) as n"));
-                rows[0]["n"].as_i64().expect("a number")
-            }
+        if let Some(endpoint) = &self.endpoint {
+            return endpoint.count(query);
         }
+        let rows = self.checkout.sql(&format!("select cast(({query}) as bigint) as n"));
+        rows[0]["n"].as_i64().expect("a number")
     }
 }
 

@@ -500,15 +500,15 @@ fn parameters_of_client_libraries_are_read() {
 fn python_functions_of_templates_have_python_results() {
     let project = project(Vec::new(), "[sqlfluff]\ndialect = snowflake\nrules = CP01\n");
     let renderer = project.renderer("models/m.sql");
-    let rendered = |text: &str| {
+    let text_of = |text: &str| {
         let (pieces, _) = renderer.nature(text).expect("it is whole");
         renderer.render(text, &pieces, "m", false, Guess::Names).expect("it renders").text
     };
-    assert_eq!(rendered("{{ modules.re.sub('[^a-z]+', '_', \"blue's 2\") }}"), "blue_s_");
-    assert_eq!(rendered("{{ modules.re.sub('(a)(b)', '\\\\2\\\\1', 'ab') }}"), "ba");
-    assert_eq!(rendered("{{ modules.re.split(',', 'a,b') | join('+') }}"), "a+b");
+    assert_eq!(text_of("{{ modules.re.sub('[^a-z]+', '_', \"blue's 2\") }}"), "blue_s_");
+    assert_eq!(text_of("{{ modules.re.sub('(a)(b)', '\\\\2\\\\1', 'ab') }}"), "ba");
+    assert_eq!(text_of("{{ modules.re.split(',', 'a,b') | join('+') }}"), "a+b");
     assert_eq!(
-        rendered("{{ 'x' | int }} {{ 'x' | float }} {{ '7' | int }} {{ 'x' | int(3) }} {{ 3.7 | int }}"),
+        text_of("{{ 'x' | int }} {{ 'x' | float }} {{ '7' | int }} {{ 'x' | int(3) }} {{ 3.7 | int }}"),
         "0 0.0 7 3 3"
     );
 }
