@@ -587,7 +587,7 @@ fn doubt(file: &Rendered<'_>, project: &Project) -> Doubt {
     let rendering = file.rendering;
     let texts = rendering.slices.iter().filter(|slice| slice.origin == Origin::Literal);
     let has_sql = texts.clone().any(|slice| !rendering.text[slice.output.clone()].trim().is_empty());
-    // dbt reads only the definitions of a macro file. A file that consists of tags has no SQL of its own.
+    // dbt reads only the definitions of a macro file. A file that consists of tags has no SQL.
     if file.role == Role::Macro || !has_sql && texts.count() < rendering.slices.len() {
         return Doubt::Nothing;
     }

@@ -134,7 +134,7 @@ impl Renderer {
         Err(Fault { is_uncertain: true, ..Fault::new(0..0, reason) })
     }
 
-    /// A rendering that reaches loops and branches which none of `seen` reached; `None` if there are none.
+    /// A rendering that reaches loops and branches which none of `seen` reached; `None` if there is nothing of the kind.
     pub(crate) fn forced(
         &self,
         source: &str,

@@ -125,7 +125,7 @@ impl Walk<'_> {
         self.found.push((line, usize::try_from(column).unwrap_or_default() + 1, message));
     }
 
-    /// A value with its anchor and tag; nothing if there is none.
+    /// A value with its anchor and tag; nothing if there is no value.
     fn value_at(&mut self, expected: Expected, place: Place) {
         while self.token() == Some(Token::Property) {
             self.pass(expected);

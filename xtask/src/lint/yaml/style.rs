@@ -146,7 +146,7 @@ pub(super) fn check(source: &Source, documents: &Documents, config: &Config) -> 
         .collect()
 }
 
-/// The findings of our own rules, less those that a comment switches off.
+/// The findings of our rules, less those that a comment switches off.
 fn by_tokens(
     text: &str,
     tokens: &[Placed],

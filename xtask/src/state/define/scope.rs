@@ -123,7 +123,7 @@ impl Shared {
 }
 
 /// The variables of the environment that a template can read: those that any template names, whole or, before or
-/// after an `_`, in part. Secrets have a place of their own.
+/// after an `_`, in part. Secrets have a separate place.
 fn environment_of<'f>(files: &Files, facts: &'f Facts) -> impl Iterator<Item = (&'f String, &'f String)> {
     let units = files.macros.iter().map(|each| &each.unit).chain(files.nodes.iter().map(|node| &*node.unit));
     let mut texts: BTreeSet<String> = units.flat_map(|unit| unit.texts.iter().cloned()).collect();
