@@ -471,5 +471,6 @@ fn memory_does_not_grow_with_the_history() {
     };
     let (year, decade) = (peak_mib("365"), peak_mib("3650"));
     assert!(decade <= year + 3, "{year} MiB for a year, {decade} MiB for ten");
-    assert!(decade < 32, "{decade} MiB");
+    // Most of it is the program itself, whose size depends on how it was compiled.
+    assert!(decade < 48, "{decade} MiB");
 }
