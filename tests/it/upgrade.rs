@@ -16,7 +16,7 @@ impl Place {
 
     fn snowflake() -> Self {
         let place = Self { checkout: Checkout::new(), endpoint: Some(Endpoint::start()) };
-        place.run(&["elt", "--schema", BUILT, "--select", "+stg_logistics__products"]).expect(0);
+        place.run(&["elt", "--schema", BUILT, "--select", "raw_products"]).expect(0);
         place
     }
 
