@@ -16,7 +16,7 @@ impl Place {
 
     fn snowflake() -> Self {
         let place = Self { checkout: Checkout::new(), endpoint: Some(Endpoint::start()) };
-        place.run(&["elt", "--schema", BUILT, "--select", "raw_products"]).expect(0);
+        place.run(&["elt", "--schema", BUILT]).expect(0);
         place
     }
 
@@ -86,8 +86,11 @@ fn every_command_takes_an_older_ledger_and_refuses_a_newer_one(place: &Place) {
         let ended = place.run(read).expect(0);
         assert!(!ended.stdout.is_empty(), "{read:?}");
     }
-    let doctor = place.run(&["doctor", "--format", "json"]).json().to_string();
-    assert!(doctor.contains(&format!("older than version 1: {BUILT} (0)")), "{doctor}");
+    if place.endpoint.is_none() {
+        // At Snowflake the doctor looks at the login only.
+        let doctor = place.run(&["doctor", "--format", "json"]).json().to_string();
+        assert!(doctor.contains(&format!("older than version 1: {BUILT} (0)")), "{doctor}");
+    }
     for write in WRITE {
         place.run(write).expect(0);
         assert_eq!(place.count(&version), 1, "{write:?}");
