@@ -59,10 +59,10 @@ pub(crate) fn run_url() -> Option<String> {
 /// Whether the workflow run at `other` is newer than this one. Both are pages as `run_url` returns them; GitHub counts
 /// the numbers at their end up. A person who starts an older run again wants just that one, so nothing is newer then.
 pub(crate) fn is_newer_run(other: &str, ours: &str, attempt: u64) -> bool {
-    let parts = |url: &str| {
+    fn parts(url: &str) -> Option<(&str, u64)> {
         let (repository, number) = url.rsplit_once('/')?;
-        Some((repository.to_owned(), number.parse::<u64>().ok()?))
-    };
+        Some((repository, number.parse().ok()?))
+    }
     match (parts(other), parts(ours)) {
         (Some((theirs, other)), Some((own, this))) => attempt <= 1 && theirs == own && other > this,
         _ => false,

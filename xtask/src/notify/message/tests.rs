@@ -1,3 +1,5 @@
+//! What a message says for each way a pipeline can end: verdict, headline, causes, trigger and links.
+
 use serde_json::json;
 
 use super::*;
