@@ -1,20 +1,34 @@
 {#- The weight of a day is g to the power of its number, so that a weighted mean of all days up to one is a quotient of
-    two running sums: exponential smoothing without recursion. -#}
+    two running sums: exponential smoothing without recursion. The sum of the weights themselves is a geometric series. -#}
 {%- set growth = 1 / (1 - (var('smoothing') | float)) -%}
+{%- set by_day -%}
+partition by product_id, warehouse_id order by date_day
+{%- endset -%}
 {%- set so_far -%}
-partition by product_id, warehouse_id order by date_day rows between unbounded preceding and current row
+{{ by_day }} rows between unbounded preceding and current row
 {%- endset -%}
 {%- set recent -%}
-partition by product_id, warehouse_id
-                order by date_day rows between {{ var('demand_window_days') | int - 1 }} preceding and current row
+{{ by_day }} rows between {{ var('demand_window_days') | int - 1 }} preceding and current row
+{%- endset -%}
+{#- An error is known at the day of its forecast, and counts from the day after. -#}
+{%- set recent_forecasts -%}
+{{ by_day }} rows between {{ var('demand_window_days') | int }} preceding and 1 preceding
 {%- endset -%}
 
 with demand as (
 
+    select * from {{ ref('daily_demand') }}
+
+),
+
+first_days as (
+
     select
-        *,
-        row_number() over (partition by product_id, warehouse_id order by date_day) as place
-    from {{ ref('daily_demand') }}
+        product_id,
+        warehouse_id,
+        min(date_day) as first_day
+    from demand
+    group by product_id, warehouse_id
 
 ),
 
@@ -36,11 +50,15 @@ daily_demand as (
 
     select demand.*
     from demand
+    inner join first_days
+        on
+            demand.product_id = first_days.product_id
+            and demand.warehouse_id = first_days.warehouse_id
     left join gaps
         on
             gaps.warehouse_id in (demand.warehouse_id, 'all')
             and demand.date_day between gaps.date_day and gaps.until_day
-            and demand.place > 1
+            and demand.date_day > first_days.first_day
     where gaps.date_day is null
 
 ),
@@ -117,14 +135,7 @@ numbered as (
         indices.weekday_index,
         indices.next_weekday_index,
         cast(daily_demand.ordered_units as double) as units,
-        case when daily_demand.ordered_units > 0 then 1 else 0 end as has_demand,
-        row_number() over (
-            partition by daily_demand.product_id, daily_demand.warehouse_id order by daily_demand.date_day
-        ) as day_number,
-        sum(case when daily_demand.ordered_units > 0 then 1 else 0 end) over (
-            partition by daily_demand.product_id, daily_demand.warehouse_id
-            order by daily_demand.date_day rows between unbounded preceding and current row
-        ) as demand_number
+        case when daily_demand.ordered_units > 0 then 1 else 0 end as has_demand
     from daily_demand
     inner join indices
         on
@@ -133,29 +144,34 @@ numbered as (
 
 ),
 
+counted as (
+
+    select
+        *,
+        row_number() over ({{ by_day }}) as day_number,
+        sum(has_demand) over ({{ so_far }}) as demand_number,
+        lead(units) over ({{ by_day }}) as next_units,
+        abs(units - lag(units, 7) over ({{ by_day }})) as naive_error
+    from numbered
+
+),
+
 weighted as (
 
     select
         *,
         power({{ growth }}, day_number) as day_weight,
-        case when has_demand = 1 then power({{ growth }}, demand_number) else 0 end as demand_weight,
-        case when has_demand = 1 then day_number end as demand_day
-    from numbered
+        has_demand * power({{ growth }}, demand_number) as demand_weight,
+        {%- for number in ['day_number', 'demand_number'] %}
+        {{ growth }} * (power({{ growth }}, {{ number }}) - 1) / ({{ growth }} - 1)
+            as {{ number | replace('number', 'weights') }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from counted
 
 ),
 
--- The first interval is from the first day.
-spaced as (
-
-    select
-        *,
-        max(demand_day) over (
-            partition by product_id, warehouse_id order by date_day rows between unbounded preceding and 1 preceding
-        ) as previous_demand_day
-    from weighted
-
-),
-
+-- The first interval is from the first day. The weighted sum of the intervals is that of the days of demand, less the
+-- same of the demand before: g times the sum without the last.
 smoothed as (
 
     select
@@ -163,20 +179,23 @@ smoothed as (
         product_id,
         warehouse_id,
         units,
+        next_units,
+        naive_error,
         day_number,
         next_weekday_index,
         sum(units * day_weight) over ({{ so_far }})
         / sum(weekday_index * day_weight) over ({{ so_far }}) as seasonal_level,
-        sum(has_demand * day_weight) over ({{ so_far }}) / sum(day_weight) over ({{ so_far }}) as demand_probability,
-        sum(units * demand_weight) over ({{ so_far }})
-        / nullif(sum(demand_weight) over ({{ so_far }}), 0) as demand_size,
-        sum((demand_day - coalesce(previous_demand_day, 0)) * demand_weight) over ({{ so_far }})
-        / nullif(sum(demand_weight) over ({{ so_far }}), 0) as demand_interval,
-        count(*) over ({{ recent }}) as window_days,
+        sum(has_demand * day_weight) over ({{ so_far }}) / day_weights as demand_probability,
+        sum(units * demand_weight) over ({{ so_far }}) / nullif(demand_weights, 0) as demand_size,
+        (
+            {{ growth }} * max(day_number * demand_weight) over ({{ so_far }})
+            - ({{ growth }} - 1) * sum(day_number * demand_weight) over ({{ so_far }})
+        ) / nullif(demand_weights, 0) as demand_interval,
+        least(day_number, {{ var('demand_window_days') | int }}) as window_days,
         sum(has_demand) over ({{ recent }}) as window_demands,
         sum(units) over ({{ recent }}) as window_units,
         sum(units * units) over ({{ recent }}) as window_squares
-    from spaced
+    from weighted
 
 ),
 
@@ -224,9 +243,7 @@ tested as (
 
     select
         *,
-        units - lag(daily_rate * next_day_index) over (partition by product_id, warehouse_id order by date_day)
-            as forecast_error,
-        abs(units - lag(units, 7) over (partition by product_id, warehouse_id order by date_day)) as naive_error
+        next_units - daily_rate * next_day_index as next_error
     from forecast
 
 ),
@@ -236,10 +253,10 @@ summed as (
 
     select
         *,
-        count(case when day_number > 28 then forecast_error end) over ({{ recent }}) as error_days,
-        sum(case when day_number > 28 then forecast_error end) over ({{ recent }}) as error_sum,
-        sum(case when day_number > 28 then abs(forecast_error) end) over ({{ recent }}) as absolute_error_sum,
-        sum(case when day_number > 28 then forecast_error * forecast_error end) over ({{ recent }})
+        count(case when day_number >= 28 then next_error end) over ({{ recent_forecasts }}) as error_days,
+        sum(case when day_number >= 28 then next_error end) over ({{ recent_forecasts }}) as error_sum,
+        sum(case when day_number >= 28 then abs(next_error) end) over ({{ recent_forecasts }}) as absolute_error_sum,
+        sum(case when day_number >= 28 then next_error * next_error end) over ({{ recent_forecasts }})
             as squared_error_sum,
         sum(case when day_number > 28 then units end) over ({{ recent }}) as actual_units,
         sum(case when day_number > 28 then naive_error end) over ({{ recent }}) as naive_error_sum

@@ -1090,8 +1090,8 @@ cost_findings as (
 
 ),
 
--- Orders to suppliers differ much in size, so many must change together, and a delivery that agrees confirms a line. The
--- smaller of order and delivery is usual: neither in larger units passes for it.
+-- Orders to suppliers differ much in size, so many must change together, and a delivery that agrees confirms a line.
+-- The smaller of order and delivery is usual: neither in larger units passes for it.
 compared_purchases as (
 
     select
