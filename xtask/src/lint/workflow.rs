@@ -16,6 +16,7 @@ mod missing_permissions;
 mod missing_script;
 mod missing_timeout;
 mod persisted_credentials;
+mod schema;
 mod self_referring_env;
 mod swallowed_failure;
 mod template_injection;

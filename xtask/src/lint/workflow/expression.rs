@@ -146,6 +146,20 @@ impl Expression {
         asks
     }
 
+    /// The functions in it that exist only at some places: the state of the run, and hashes of files.
+    pub(crate) fn placed_calls(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        self.walk(&mut |each| {
+            if let Self::Call(name, _) = each
+                && (name == "hashfiles" || STATUS.contains(&name.as_str()))
+                && !found.contains(name)
+            {
+                found.push(name.clone());
+            }
+        });
+        found
+    }
+
     /// The path of a look-up; `None` for any other expression.
     fn path(&self) -> Option<Vec<String>> {
         match self {

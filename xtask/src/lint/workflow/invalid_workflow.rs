@@ -137,6 +137,7 @@ pub(super) fn check(view: &View<'_>) -> Vec<Offence> {
         checker.step(step);
     }
     checker.ids();
+    checker.offences.extend(super::schema::check(view));
     checker.offences
 }
 

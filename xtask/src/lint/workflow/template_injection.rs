@@ -74,8 +74,20 @@ const SAFE: [&str; 34] = [
 ];
 
 /// Fields of an event that are numbers, hashes or fixed words of GitHub, in any object.
-const SAFE_FIELDS: [&str; 9] =
-    ["id", "number", "node_id", "sha", "merged", "draft", "action", "forced", "created_at"];
+/// Names of accounts and repositories have no characters that a shell reads.
+const SAFE_FIELDS: [&str; 11] = [
+    "id",
+    "number",
+    "node_id",
+    "sha",
+    "merged",
+    "draft",
+    "action",
+    "forced",
+    "created_at",
+    "login",
+    "full_name",
+];
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -164,6 +176,9 @@ fn who_writes(
         | ["steps", _, "outcome" | "conclusion"] => None,
         ["env", name] if depth < MOST_LEVELS => of_variable(view, step, name, settings, depth),
         ["github", "event", "inputs", ..] => Some(Writer::Starter),
+        // Only a token with write access dispatches an event or names a branch of this repository.
+        ["github", "event", "client_payload", ..] => Some(Writer::Starter),
+        ["github", "event", "pull_request", "base", "ref"] => Some(Writer::Unknown),
         ["github", "event", .., last] if SAFE_FIELDS.contains(last) => None,
         // A pushed branch belongs to this repository: people with write access name it.
         ["github", "ref" | "ref_name"] if !view.is_triggered_by_pull_request() => Some(Writer::Unknown),
