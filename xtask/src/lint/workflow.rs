@@ -5,22 +5,40 @@
 pub(crate) mod expression;
 pub(crate) mod view;
 
+mod constant_condition;
+mod contexts;
+mod deprecated_command;
+mod empty_list;
 mod foreign_step;
+mod hardcoded_password;
 mod if_without_status;
+mod inconsistent_input;
+mod ineffective_matrix;
 mod inherited_secrets;
 mod invalid_expression;
+mod invalid_filter;
+mod invalid_schedule;
+mod invalid_shell;
+mod invalid_uses;
+mod invalid_variable;
 mod invalid_workflow;
 mod issue_template_folder;
+mod known_actions;
+mod mismatched_action;
 mod mismatched_call;
 mod missing_permissions;
 mod missing_script;
 mod missing_timeout;
+mod mistyped_expression;
+mod outdated_action;
 mod persisted_credentials;
 mod schema;
 mod self_referring_env;
 mod swallowed_failure;
 mod template_injection;
+mod types;
 mod uncovered_permissions;
+mod unknown_runner;
 mod unpinned_action;
 mod untrusted_checkout;
 mod wide_permissions;
@@ -31,6 +49,7 @@ use anyhow::Result;
 pub(crate) use self::view::Context;
 use self::view::View;
 use super::rule::{Offence, Parameters, Rule, Source};
+use crate::core::finding::Span;
 use crate::core::yaml;
 
 /// A rule's function from a parsed file to offences, by the inputs it needs besides the file.
@@ -43,22 +62,37 @@ enum Check {
 }
 
 const CHECKS: &[(&Rule, Check)] = &[
+    (&constant_condition::RULE, Check::Plain(constant_condition::check)),
+    (&deprecated_command::RULE, Check::Plain(deprecated_command::check)),
+    (&empty_list::RULE, Check::Plain(empty_list::check)),
     (&foreign_step::RULE, Check::Tuned(foreign_step::check)),
+    (&hardcoded_password::RULE, Check::Plain(hardcoded_password::check)),
     (&if_without_status::RULE, Check::Plain(if_without_status::check)),
+    (&inconsistent_input::RULE, Check::Plain(inconsistent_input::check)),
+    (&ineffective_matrix::RULE, Check::Plain(ineffective_matrix::check)),
     (&inherited_secrets::RULE, Check::Plain(inherited_secrets::check)),
     (&invalid_expression::RULE, Check::Plain(invalid_expression::check)),
+    (&invalid_filter::RULE, Check::Plain(invalid_filter::check)),
+    (&invalid_schedule::RULE, Check::Plain(invalid_schedule::check)),
+    (&invalid_shell::RULE, Check::Plain(invalid_shell::check)),
+    (&invalid_uses::RULE, Check::Plain(invalid_uses::check)),
+    (&invalid_variable::RULE, Check::Plain(invalid_variable::check)),
     (&invalid_workflow::RULE, Check::Plain(invalid_workflow::check)),
     (&issue_template_folder::RULE, Check::Path(issue_template_folder::check)),
+    (&mismatched_action::RULE, Check::InRepository(mismatched_action::check)),
     (&mismatched_call::RULE, Check::InRepository(mismatched_call::check)),
     (&missing_permissions::RULE, Check::Plain(missing_permissions::check)),
     (&missing_script::RULE, Check::InRepository(missing_script::check)),
     (&missing_timeout::RULE, Check::Plain(missing_timeout::check)),
+    (&mistyped_expression::RULE, Check::InRepository(mistyped_expression::check)),
+    (&outdated_action::RULE, Check::Plain(outdated_action::check)),
     (&persisted_credentials::RULE, Check::Plain(persisted_credentials::check)),
     (&self_referring_env::RULE, Check::Plain(self_referring_env::check)),
     (&swallowed_failure::RULE, Check::Plain(swallowed_failure::check)),
     (&template_injection::SPLICED, Check::Tuned(template_injection::check_spliced)),
     (&template_injection::RULE, Check::Tuned(template_injection::check)),
     (&uncovered_permissions::RULE, Check::InRepository(uncovered_permissions::check)),
+    (&unknown_runner::RULE, Check::Tuned(unknown_runner::check)),
     (&unpinned_action::RULE, Check::Tuned(unpinned_action::check)),
     (&untrusted_checkout::RULE, Check::Plain(untrusted_checkout::check)),
     (&wide_permissions::RULE, Check::Plain(wide_permissions::check)),
@@ -88,9 +122,14 @@ pub(crate) fn decides(path: &str) -> bool {
 /// The offences of all rules in one file; none in files that GitHub does not run. A file that is not valid YAML
 /// is reported by the YAML rules.
 pub(crate) fn check(source: &Source, repo: &Context<'_>, parameters: &Parameters) -> Result<Vec<Offence>> {
-    let root = view::kind(&source.path).and_then(|kind| Some((kind, yaml::parse_one(&source.text).ok()??)));
+    let kind = view::kind(&source.path);
+    let root = kind.and_then(|kind| Some((kind, yaml::parse_one(&source.text).ok()??)));
     let view = root.as_ref().map(|(kind, root)| View::new(source, *kind, root));
     let mut offences = Vec::new();
+    if kind.is_some() && yaml::parse_one(&source.text).is_ok_and(|root| root.is_none()) {
+        let span = Span { line: 1, column: 1, end_line: 1, end_column: 1 };
+        offences.push(invalid_workflow::RULE.offence(&source.path, span, "the file is empty"));
+    }
     for (_, check) in CHECKS {
         match (check, &view) {
             (Check::Path(check), _) => offences.extend(check(&source.path)),

@@ -161,7 +161,7 @@ impl Expression {
     }
 
     /// The path of a look-up; `None` for any other expression.
-    fn path(&self) -> Option<Vec<String>> {
+    pub(super) fn path(&self) -> Option<Vec<String>> {
         match self {
             Self::Context(name) => Some(vec![name.clone()]),
             Self::Property(object, name) => {

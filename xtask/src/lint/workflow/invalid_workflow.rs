@@ -168,14 +168,30 @@ impl Checker<'_, '_> {
             self.say(place, "nothing says when it runs: `on` is missing");
         }
         if self.view.jobs.is_empty() {
-            self.say(place, "it has no jobs");
+            self.say(root.get("jobs").map_or(place, |jobs| jobs.span), "it has no jobs");
         }
+        self.merge_keys();
         self.events();
         self.permissions(root);
         for at in 0..self.view.jobs.len() {
             self.job(at);
         }
         self.needs();
+    }
+
+    /// GitHub reads anchors and aliases, and not the merge key `<<`.
+    fn merge_keys(&mut self) {
+        let view = self.view;
+        let mut start = 0;
+        for line in view.text.split_inclusive('\n') {
+            let key = line.trim_start_matches(['-', ' ', '{']);
+            let at = start + line.len() - key.len();
+            start += line.len();
+            let is_key = key.strip_prefix("<<").is_some_and(|rest| rest.trim_start().starts_with(':'));
+            if is_key && !view.is_in_text(at) {
+                self.say(view.span(at..at + 2), "GitHub does not support the YAML merge key `<<`");
+            }
+        }
     }
 
     fn events(&mut self) {
@@ -188,25 +204,32 @@ impl Checker<'_, '_> {
                 self.say(node.span, format!("no event is named `{name}`"));
             }
         }
+        for node in on.one_or_many().iter().filter(|node| node.text() == Some("schedule")) {
+            self.say(node.span, "`schedule` needs its times: `schedule: [{cron: …}]`");
+        }
     }
 
     fn permissions(&mut self, node: &Node) {
         let Some(permissions) = node.get("permissions") else { return };
-        if let Some(text) = permissions.text()
-            && !matches!(text, "read-all" | "write-all")
-        {
-            self.say(
-                permissions.span,
-                format!("`{text}` is not a permission: use read-all, write-all or a mapping"),
-            );
+        let is_wrong =
+            permissions.is_scalar() && !matches!(permissions.text(), Some("read-all" | "write-all"));
+        if is_wrong {
+            let text = permissions.text().unwrap_or_default();
+            let message = format!("`{text}` is not a permission: use read-all, write-all or a mapping");
+            self.say(permissions.span, message);
         }
         for (scope, value) in permissions.entries() {
             let name = scope.text().unwrap_or_default();
             if !SCOPES.contains(&name) {
                 self.say(scope.span, format!("no permission is named `{name}`"));
             }
-            if !value.text().is_some_and(|text| matches!(text, "read" | "write" | "none")) {
-                self.say(value.span, format!("`{name}` must be read, write or none"));
+            let (levels, named): (&[&str], _) = match name {
+                "id-token" => (&["write", "none"], "write or none"),
+                "models" => (&["read", "none"], "read or none"),
+                _ => (&["read", "write", "none"], "read, write or none"),
+            };
+            if !value.text().is_some_and(|text| levels.contains(&text)) {
+                self.say(value.span, format!("`{name}` must be {named}"));
             }
         }
     }
@@ -248,21 +271,21 @@ impl Checker<'_, '_> {
         let view = self.view;
         let numbers: HashMap<String, usize> =
             view.jobs.iter().enumerate().map(|(at, job)| (job.id.to_lowercase(), at)).collect();
-        let mut edges: Vec<Vec<(usize, Span)>> = vec![Vec::new(); view.jobs.len()];
+        let mut edges: Vec<Vec<usize>> = vec![Vec::new(); view.jobs.len()];
         for (at, job) in view.jobs.iter().enumerate() {
             for need in job.node.get("needs").map(Node::one_or_many).unwrap_or_default() {
                 let Some(name) = need.text() else { continue };
                 match numbers.get(&name.to_lowercase()) {
-                    Some(&to) => edges[at].push((to, need.span)),
+                    Some(&to) => edges[at].push(to),
                     None => self.say(need.span, format!("no job is named `{name}`")),
                 }
             }
         }
-        // Jobs without open needs are removed until none is left; the remaining ones form a cycle.
+        // Jobs without open needs are removed until none is left; the remaining ones are in or behind a cycle.
         let mut waits: Vec<usize> = edges.iter().map(Vec::len).collect();
         let mut needed_by: Vec<Vec<usize>> = vec![Vec::new(); edges.len()];
         for (at, needs) in edges.iter().enumerate() {
-            for (to, _) in needs {
+            for to in needs {
                 needed_by[*to].push(at);
             }
         }
@@ -277,12 +300,12 @@ impl Checker<'_, '_> {
         }
         let ring: HashSet<usize> = (0..edges.len()).filter(|at| waits[*at] > 0).collect();
         let first = (0..edges.len()).find_map(|at| {
-            let (to, span) = edges[at].iter().find(|(to, _)| ring.contains(&at) && ring.contains(to))?;
-            Some((at, *to, *span))
+            let to = edges[at].iter().find(|to| ring.contains(&at) && ring.contains(to))?;
+            Some((&view.jobs[at], view.jobs[*to].id))
         });
-        if let Some((at, to, span)) = first {
-            let (waiting, for_whom) = (view.jobs[at].id, view.jobs[to].id);
-            self.say(span, format!("`{waiting}` waits for `{for_whom}`, which is part of a cycle"));
+        if let Some((job, to)) = first {
+            let message = format!("`{}` waits for `{to}`, which is part of a cycle", job.id);
+            self.say(job.key.span, message);
         }
     }
 

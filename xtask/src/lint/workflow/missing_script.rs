@@ -13,7 +13,7 @@ use crate::lint::rule::{Offence, Rule};
 pub(crate) const RULE: Rule = Rule {
     name: "missing-script",
     group: Group::Workflow,
-    severity: Severity::High,
+    severity: Severity::Medium,
     summary: "A step runs a script, action or workflow that the repository does not have.",
     why: "It fails on the first run, and the pull request that breaks a workflow for labels or a schedule does not run \
           it.",

@@ -33,11 +33,11 @@ const LISTED: [&str; 7] = [
 /// Definitions that are checked by a rule of another name.
 const ELSEWHERE: [&str; 2] = ["on-string-strict", "permissions"];
 
-/// Places whose shape `invalid-workflow` reports in words of its own.
+/// Places whose shape `invalid-workflow` reports in its own words.
 const SHAPED: [&str; 4] = ["on-strict", "jobs", "job", "steps-item"];
 
 /// Documented since the schema was published.
-const NEWER: [&str; 4] = ["typed", "untyped", "deprecationMessage", "timezone"];
+const NEWER: [&str; 2] = ["typed", "untyped"];
 
 /// How deep definitions nest in the schema, with a margin.
 const MOST_DEPTH: usize = 40;
@@ -45,9 +45,17 @@ const MOST_DEPTH: usize = 40;
 pub(super) fn check(view: &View<'_>) -> Vec<Offence> {
     let mut walk = Walk { view, offences: Vec::new() };
     if view.kind == Kind::Workflow && view.root.is_mapping() {
-        walk.node(view.root, "workflow-root-strict", &[], "", 0);
+        let key = Key { text: "workflow", span: view.root.span };
+        walk.node(view.root, "workflow-root-strict", &[], key, 0);
     }
     walk.offences
+}
+
+/// The key of a value, as messages name it; an item of a list has the key of the list and its own place.
+#[derive(Clone, Copy)]
+struct Key<'k> {
+    text: &'k str,
+    span: Span,
 }
 
 struct Walk<'v, 'a> {
@@ -61,7 +69,7 @@ impl Walk<'_, '_> {
     }
 
     /// A value of this definition. `inherited` are the contexts and functions of the places around it.
-    fn node(&mut self, node: &Node, name: &str, inherited: &[&'static str], key: &str, depth: usize) {
+    fn node(&mut self, node: &Node, name: &str, inherited: &[&'static str], key: Key<'_>, depth: usize) {
         let Some(definition) = SCHEMA.get(name) else { return self.built_in(node, name, inherited, key) };
         let is_shaped =
             SHAPED.contains(&name) && (node.text().is_some() || name != "on-strict" && !node.is_mapping());
@@ -89,6 +97,7 @@ impl Walk<'_, '_> {
             }
             if let Some(item) = sequence.get("item-type").and_then(Json::as_str) {
                 for each in node.items() {
+                    let key = Key { text: key.text, span: each.span };
                     self.node(each, item, &allowed, key, depth + 1);
                 }
             }
@@ -97,7 +106,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn built_in(&mut self, node: &Node, name: &str, allowed: &[&'static str], key: &str) {
+    fn built_in(&mut self, node: &Node, name: &str, allowed: &[&'static str], key: Key<'_>) {
         self.expressions(node, allowed, key);
         let is_computed = node.is_scalar() && self.has_expression(node);
         if !is_computed && !accepts(node, name) {
@@ -111,7 +120,7 @@ impl Walk<'_, '_> {
         name: &str,
         mapping: &'static Json,
         allowed: &[&'static str],
-        key: &str,
+        key: Key<'_>,
         depth: usize,
     ) {
         if !node.is_mapping() {
@@ -132,23 +141,26 @@ impl Walk<'_, '_> {
             let kind = property.and_then(|found| found.as_str().or_else(|| found.get("type")?.as_str()));
             match kind.or(loose) {
                 // A key that is an expression, such as `${{ insert }}`.
-                _ if text.contains("${{") => {}
-                Some(kind) => self.node(value, kind, allowed, text, depth + 1),
+                _ if text.contains("${{") => self.expressions(entry, allowed, Key { text, span: entry.span }),
+                Some(kind) => self.node(value, kind, allowed, Key { text, span: entry.span }, depth + 1),
                 None if name == "regular-step" && matches!(text, "shell" | "working-directory") => {
                     self.say(entry.span, format!("a step with `uses` has no `{text}`: it is for `run`"));
                 }
-                None if LISTED.contains(&name) || NEWER.contains(&text) => {}
-                None => self.say(entry.span, format!("`{key}` has no key `{text}`")),
+                None if name == "run-step" && text == "with" => {
+                    self.say(entry.span, "a step with `run` has no `with`: it is for `uses`".to_owned());
+                }
+                None if LISTED.contains(&name) => {}
+                None => self.say(entry.span, format!("`{}` has no key `{text}`", key.text)),
             }
         }
         for (required, _) in properties.into_iter().flatten().filter(|(_, kind)| is_required(kind)) {
             if !LISTED.contains(&name) && node.get(required).is_none() {
-                self.say(node.span, format!("`{key}` has no `{required}`, which it needs"));
+                self.say(key.span, format!("`{}` has no `{required}`, which it needs", key.text));
             }
         }
     }
 
-    fn misfit(&mut self, node: &Node, name: &str, key: &str) {
+    fn misfit(&mut self, node: &Node, name: &str, key: Key<'_>) {
         let given = match &node.value {
             _ if node.is_null() => "is empty".to_owned(),
             Value::Scalar { text, .. } if text.is_empty() => "is empty".to_owned(),
@@ -159,14 +171,14 @@ impl Walk<'_, '_> {
             Value::Mapping(_) => "cannot be a mapping".to_owned(),
         };
         let wanted = wanted(name, 0);
-        self.say(node.span, format!("`{key}` {given}; GitHub takes {}", wanted.join(", ")));
+        self.say(node.span, format!("`{}` {given}; GitHub takes {}", key.text, wanted.join(", ")));
     }
 
     fn has_expression(&self, node: &Node) -> bool {
         self.view.within(node).next().is_some()
     }
 
-    fn expressions(&mut self, node: &Node, allowed: &[&'static str], key: &str) {
+    fn expressions(&mut self, node: &Node, allowed: &[&'static str], key: Key<'_>) {
         let view = self.view;
         for found in view.within(node) {
             self.expression(found, allowed, key);
@@ -174,22 +186,28 @@ impl Walk<'_, '_> {
     }
 
     /// Whether the contexts and functions of one expression exist at its place.
-    fn expression(&mut self, found: &Found, allowed: &[&'static str], key: &str) {
+    fn expression(&mut self, found: &Found, allowed: &[&'static str], key: Key<'_>) {
         let Ok(expression) = &found.parsed else { return };
         let span = found.span;
+        let key = key.text;
+        let (used, calls) = (used_contexts(expression), expression.placed_calls());
+        // One of literals alone gives the same text in every run.
         if allowed.is_empty() {
-            return self.say(span, format!("`{key}` takes no expressions"));
+            if !used.is_empty() || !calls.is_empty() {
+                self.say(span, format!("`{key}` takes no expressions"));
+            }
+            return;
         }
         let names = |is_call: bool| -> Vec<String> {
             let names = allowed.iter().filter(|name| name.contains('(') == is_call);
             names.map(|name| name.split('(').next().unwrap_or_default().to_lowercase()).collect()
         };
         let (contexts, functions) = (names(false), names(true));
-        for missing in used_contexts(expression).into_iter().filter(|name| !contexts.contains(name)) {
+        for missing in used.into_iter().filter(|name| !contexts.contains(name)) {
             let known = contexts.join(", ");
             self.say(span, format!("`{missing}` does not exist in `{key}`; these do: {known}"));
         }
-        for missing in expression.placed_calls().into_iter().filter(|name| !functions.contains(name)) {
+        for missing in calls.into_iter().filter(|name| !functions.contains(name)) {
             self.say(span, format!("the function `{missing}` cannot be used in `{key}`"));
         }
     }

@@ -175,9 +175,8 @@ fn who_writes(
         | ["needs", _, "result"]
         | ["steps", _, "outcome" | "conclusion"] => None,
         ["env", name] if depth < MOST_LEVELS => of_variable(view, step, name, settings, depth),
-        ["github", "event", "inputs", ..] => Some(Writer::Starter),
         // Only a token with write access dispatches an event or names a branch of this repository.
-        ["github", "event", "client_payload", ..] => Some(Writer::Starter),
+        ["github", "event", "inputs" | "client_payload", ..] => Some(Writer::Starter),
         ["github", "event", "pull_request", "base", "ref"] => Some(Writer::Unknown),
         ["github", "event", .., last] if SAFE_FIELDS.contains(last) => None,
         // A pushed branch belongs to this repository: people with write access name it.

@@ -11,7 +11,7 @@ use crate::lint::rule::{Offence, Parameters, Rule};
 pub(crate) const RULE: Rule = Rule {
     name: "unpinned-action",
     group: Group::Workflow,
-    severity: Severity::High,
+    severity: Severity::Medium,
     summary: "An action is not pinned to a full commit.",
     why: "Tags and branches move. An attacker who controls the action's repository, or its owner's account, can move \
           `v4` to code that reads our secrets, and the next run executes it; that has happened to actions with tens of \
@@ -55,9 +55,8 @@ fn unpinned(uses: &str, settings: &Settings) -> Option<String> {
         let is_pinned = digest.is_some_and(|digest| digest.len() == 64 && is_hex(digest));
         return (!is_pinned).then(|| format!("`{image}` is not pinned to a digest (@sha256:…)"));
     }
-    let Some((action, version)) = uses.split_once('@') else {
-        return Some(format!("`{uses}` has no version"));
-    };
+    // Without a version it is reported by `invalid-uses`.
+    let (action, version) = uses.split_once('@')?;
     let owner_and_name = action.splitn(3, '/').take(2).collect::<Vec<_>>().join("/");
     let owner = action.split('/').next().unwrap_or_default();
     let is_trusted = settings.trusted.iter().any(|each| each == owner || *each == owner_and_name);

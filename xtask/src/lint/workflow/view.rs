@@ -1,5 +1,6 @@
 //! A workflow or action as rules see it: jobs, steps, scripts and expressions, each with its position.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 
@@ -12,8 +13,8 @@ use crate::lint::rule::{Offence, Rule, Source};
 pub(crate) struct Context<'a> {
     files: HashSet<&'a str>,
     folders: HashSet<&'a str>,
-    /// The parsed workflows: a call is checked against the workflow that it calls.
-    workflows: HashMap<&'a str, Node>,
+    /// The parsed workflows and actions: a call is checked against what it calls.
+    parsed: HashMap<&'a str, Node>,
 }
 
 impl<'a> Context<'a> {
@@ -30,19 +31,28 @@ impl<'a> Context<'a> {
                 path = folder;
             }
         }
-        Self { files, folders, workflows: HashMap::new() }
+        Self { files, folders, parsed: HashMap::new() }
     }
 
-    /// With the workflows among `sources`; one that is not valid YAML is reported by the YAML rules.
+    /// With the workflows and actions among `sources`; one that is not valid YAML is reported by the YAML rules.
     pub(crate) fn reading(mut self, sources: impl IntoIterator<Item = &'a Source>) -> Self {
-        let workflows = sources.into_iter().filter(|source| kind(&source.path) == Some(Kind::Workflow));
+        let sources = sources.into_iter().filter(|source| kind(&source.path).is_some());
         let read = |source: &'a Source| Some((source.path.as_str(), yaml::parse_one(&source.text).ok()??));
-        self.workflows = workflows.filter_map(read).collect();
+        self.parsed = sources.filter_map(read).collect();
         self
     }
 
     pub(crate) fn workflow(&self, path: &str) -> Option<&Node> {
-        self.workflows.get(path)
+        self.parsed.get(path)
+    }
+
+    /// The metadata of the action of this repository that a step uses, and its folder.
+    pub(crate) fn action<'u>(&self, uses: &'u str) -> Option<(&'u str, &Node)> {
+        let folder = uses.strip_prefix("./")?.trim_end_matches('/');
+        let file = |name: &str| if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
+        let found =
+            ["action.yml", "action.yaml"].iter().find_map(|name| self.parsed.get(file(name).as_str()));
+        Some((folder, found?))
     }
 
     pub(crate) fn has_file(&self, path: &str) -> bool {
@@ -234,6 +244,23 @@ impl<'a> View<'a> {
             || self.kind == Kind::Action
     }
 
+    /// Whether a place is inside a block of text, such as a script.
+    pub(crate) fn is_in_text(&self, at: usize) -> bool {
+        let mut nodes = vec![self.root];
+        while let Some(node) = nodes.pop() {
+            match &node.value {
+                Value::Scalar { style, .. } => {
+                    if matches!(style, Style::Literal | Style::Folded) && node.bytes.contains(&at) {
+                        return true;
+                    }
+                }
+                Value::Sequence(items) => nodes.extend(items),
+                Value::Mapping(entries) => nodes.extend(entries.iter().map(|(_, value)| value)),
+            }
+        }
+        false
+    }
+
     /// The names of the events that start it.
     pub(crate) fn events(&self) -> Vec<&'a str> {
         let Some(on) = self.root.get("on").or_else(|| self.root.get("true")) else { return Vec::new() };
@@ -292,7 +319,7 @@ impl<'a> View<'a> {
             let stop = (close + 2).min(raw.len());
             let bytes = node.bytes.start + open..node.bytes.start + stop;
             let parsed = match length {
-                Some(_) => Expression::parse(&raw[inside..close]),
+                Some(_) => Expression::parse(&unquoted(raw, &raw[inside..close])),
                 None => Err(Error { offset: 0, message: "`${{` is never closed by `}}`".to_owned() }),
             };
             let start = bytes.start;
@@ -300,6 +327,15 @@ impl<'a> View<'a> {
             found.insert(start, Found { bytes, span, inside: node.bytes.start + inside, parsed });
             at = stop;
         }
+    }
+}
+
+/// A part of a scalar without the escapes of its YAML quotes.
+fn unquoted<'t>(raw: &str, part: &'t str) -> Cow<'t, str> {
+    match raw.as_bytes().first() {
+        Some(b'"') if part.contains('\\') => part.replace("\\\"", "\"").replace("\\\\", "\\").into(),
+        Some(b'\'') if part.contains("''") => part.replace("''", "'").into(),
+        _ => part.into(),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::lint::rule::{Offence, Rule};
 pub(crate) const RULE: Rule = Rule {
     name: "written-secret",
     group: Group::Workflow,
-    severity: Severity::High,
+    severity: Severity::Medium,
     summary: "A secret is written to a file, an output or the log, or spliced into a script.",
     why: "`GITHUB_ENV` passes it to every later step, third-party actions included; a file ends up in a cache, an \
           artifact or a commit; an output is stored in plain text; a spliced secret is in the script file and in \
