@@ -14,6 +14,7 @@ select
     git_branch,
     triggered_by,
     run_url,
+    dbt_version,
     message
 from {{ schema.runs }}
 where schema_name = {{ schema.literal }}

@@ -12,6 +12,7 @@ select
     git_branch,
     triggered_by,
     run_url,
+    dbt_version,
     message
 from ({{ runs }}) as runs
 where

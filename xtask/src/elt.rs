@@ -309,7 +309,7 @@ fn build(
         let broker = opened.place.broker()?;
         #[cfg(unix)]
         plan.invocation.environment.extend(broker.as_ref().map(snowflake::Broker::variable));
-        let mut is_parsed = false;
+        let mut is_announced = keeper.is_announced();
         keeper.run(warehouse, &mut plan.invocation, artifacts_folder, |warehouse, invocation, wave| {
             // dbt has parsed the project: an environment is made only for what may be built in it.
             let mut allow = |intended: &[Intended]| {
@@ -320,14 +320,17 @@ fn build(
                     drop(base.take());
                     is_provisioned = true;
                 }
-                wave.begin(warehouse)
+                wave.begin(warehouse)?;
+                // dbt needs the database for itself.
+                warehouse.release();
+                Ok(())
             };
             let follow = |event: &Event| follower.follow(event);
             if opened.dbt.generation() == Generation::V1 {
                 // Its process waits for the answer.
                 return invocation.run(&opened.dbt, allow, follow);
             }
-            if is_parsed {
+            if is_announced {
                 allow(&[])?;
             } else {
                 // It does not parse, which the build reports.
@@ -336,7 +339,7 @@ fn build(
                 };
                 allow(&intended)?;
                 artifacts::prepare(artifacts_folder)?;
-                is_parsed = true;
+                is_announced = true;
             }
             let ended = invocation.run(&opened.dbt, |_| Ok(()), follow)?;
             Ok(Ended { intended: ended.intended.or(Some(Vec::new())), ..ended })

@@ -184,6 +184,9 @@ pub(crate) trait Warehouse {
         Ok(Gathering::default())
     }
 
+    /// Close what is open for reading, so that other programs can write. The next query opens it again.
+    fn release(&mut self) {}
+
     /// As [`Warehouse::hold`]; the ledgers of many are brought together, so that what is asked from now on opens one
     /// database instead of all.
     fn gather(&mut self, names: &[Name], holder: &Holder) -> Result<Gathering> {

@@ -4,6 +4,7 @@
 //! A wave is what one start of dbt can build: nodes of which it is certain that they must be built. When they are
 //! built their data is compared with the data before, so that what reads unchanged data is left alone.
 
+mod announced;
 mod explain;
 mod store;
 mod witness;
@@ -395,6 +396,11 @@ impl Keeper {
             && self.foreign.is_none()
             && self.definitions.faults.is_empty()
             && verdicts.all(|verdict| verdict.action == Action::Reuse)
+    }
+
+    /// Whether dbt need not be asked what it is going to write.
+    pub(super) fn is_announced(&self) -> bool {
+        self.has_ledger && self.foreign.is_none() && announced::are_known(&self.definitions, &self.records)
     }
 
     /// Whether there is nothing to do.

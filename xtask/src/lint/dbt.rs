@@ -105,7 +105,10 @@ mod tests {
     use super::*;
     use crate::lint::cases::{self, is_one};
     use crate::lint::rule::Source;
+    use crate::lint::settings::Settings;
     use proptest::prelude::*;
+
+    const POLICY: &str = include_str!("../../../policies/lint.toml");
 
     #[test]
     fn cases_hold() {
@@ -132,7 +135,8 @@ mod tests {
         let paths: Vec<&str> = seeds.iter().map(|seed| seed.path.as_str()).collect();
         let graph = Graph::build(&files, &paths);
         assert!(graph.projects[0].models().count() > 10);
-        let offences = check(&graph, &Parameters::default()).expect("offences");
+        let settings = Settings::parse(POLICY, |_| true).expect("the policy");
+        let offences = check(&graph, &settings.parameters).expect("offences");
         assert!(offences.is_empty(), "{}", cases::listed(&offences));
     }
 

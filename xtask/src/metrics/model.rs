@@ -388,6 +388,8 @@ pub(crate) struct Run {
     pub(crate) git_branch: Option<String>,
     pub(crate) triggered_by: Option<String>,
     pub(crate) run_url: Option<String>,
+    /// The version of the dbt that was chosen, which says the engine: `1.11.16` is v1. `null` if no run said it.
+    pub(crate) dbt_version: Option<String>,
     pub(crate) message: Option<String>,
 }
 

@@ -3,8 +3,8 @@
 //! A pipe holds some 64 KiB. If one side writes all its data before it reads, and the other side answers
 //! before it has read everything, both wait for ever. So each stream gets a thread, and each wait a limit.
 
-use std::io::{self, Read, Write as _};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::io::{self, BufRead as _, BufReader, Read, Write as _};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -135,6 +135,76 @@ impl<R: Read> Read for Watching<R> {
     }
 }
 
+/// A program that is asked one question after another. It is left to end when it is not asked for a while.
+#[derive(Debug)]
+pub(crate) struct Conversation {
+    child: Child,
+    /// Dropped to end the program, which then finds the end of its input.
+    questions: Option<Sender<Vec<u8>>>,
+    lines: Receiver<Vec<u8>>,
+}
+
+impl Conversation {
+    /// Start `command`; what it says on its error stream is not kept.
+    pub(crate) fn start(command: &mut Command, idle: Duration) -> io::Result<Self> {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let (questions, asked) = channel();
+        let (said, lines) = channel();
+        if let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) {
+            std::thread::spawn(move || pass_on(&asked, stdin, idle));
+            std::thread::spawn(move || split(stdout, &said));
+        }
+        Ok(Self { child, questions: Some(questions), lines })
+    }
+
+    /// What the program says to `question`, up to the line `end`; `None` if it ended before it said that.
+    pub(crate) fn ask(&mut self, question: String, end: &str, limit: Duration) -> Result<Option<Vec<u8>>> {
+        let is_asked = self.questions.as_ref().is_some_and(|asked| asked.send(question.into_bytes()).is_ok());
+        if !is_asked {
+            return Ok(None);
+        }
+        let deadline = Instant::now() + limit;
+        let mut answer = Vec::new();
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) if line.trim_ascii_end() == end.as_bytes() => return Ok(Some(answer)),
+                Ok(line) => answer.extend(line),
+                Err(RecvTimeoutError::Disconnected) => return Ok(None),
+                Err(RecvTimeoutError::Timeout) => {
+                    drop(self.child.kill());
+                    bail!("it did not answer within {} s and was stopped", limit.as_secs());
+                }
+            }
+        }
+    }
+}
+
+/// Ends the program and waits until it has let go of its files.
+impl Drop for Conversation {
+    fn drop(&mut self) {
+        self.questions = None;
+        drop(self.child.wait());
+    }
+}
+
+fn pass_on(asked: &Receiver<Vec<u8>>, mut stdin: ChildStdin, idle: Duration) {
+    while let Ok(question) = asked.recv_timeout(idle) {
+        if stdin.write_all(&question).and_then(|()| stdin.flush()).is_err() {
+            return;
+        }
+    }
+}
+
+fn split(stdout: ChildStdout, said: &Sender<Vec<u8>>) {
+    let mut stdout = BufReader::new(stdout);
+    let mut line = Vec::new();
+    while matches!(stdout.read_until(b'\n', &mut line), Ok(1..)) {
+        if said.send(std::mem::take(&mut line)).is_err() {
+            return;
+        }
+    }
+}
+
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -171,6 +241,30 @@ mod tests {
         let closed =
             hold(Command::new("sh").args(["-c", "exec >&- 2>&-; exec sleep 600"]), Vec::new(), limit);
         assert!(closed.is_err());
+    }
+
+    #[test]
+    fn a_conversation_ends_when_nobody_asks() {
+        let idle = Duration::from_millis(20);
+        let mut cat = Conversation::start(&mut Command::new("cat"), PATIENCE).expect("a start");
+        for large in [1, 1 << 20] {
+            let question = format!("{}\nend\n", "x".repeat(large));
+            let answer = cat.ask(question, "end", PATIENCE).expect("no limit").expect("an answer");
+            assert_eq!(answer.len(), large + 1);
+        }
+        let mut idler = Conversation::start(&mut Command::new("cat"), idle).expect("a start");
+        while idler.child.try_wait().expect("a child").is_none() {
+            std::thread::sleep(idle);
+        }
+        assert_eq!(idler.ask("end\n".to_owned(), "end", PATIENCE).expect("no limit"), None);
+    }
+
+    #[test]
+    fn a_conversation_without_an_answer_is_ended() {
+        let mut mute = Conversation::start(Command::new("sleep").arg("600"), PATIENCE).expect("a start");
+        assert!(mute.ask("?\n".to_owned(), "end", Duration::from_millis(50)).is_err());
+        let mut gone = Conversation::start(&mut Command::new("true"), PATIENCE).expect("a start");
+        assert_eq!(gone.ask("?\n".to_owned(), "end", PATIENCE).expect("no limit"), None);
     }
 
     #[test]

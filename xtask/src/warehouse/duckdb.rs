@@ -4,6 +4,7 @@
 //! minutes. SQL goes in on standard input, so nothing of it shows in the list of processes; rows go
 //! in as a file of JSON, so nothing in them is ever read as SQL.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use self::layout::{MAIN, named};
 use self::program::{Access, Open, call};
+use self::session::Session;
 use super::{
     Columns, Contents, Gathering, Relation, Row, Statement, Surveyed, Table, Warehouse, as_comments, columns,
     literal, quote,
@@ -26,6 +28,7 @@ mod gather;
 mod layout;
 mod look;
 mod program;
+mod session;
 mod split;
 mod views;
 
@@ -42,6 +45,7 @@ pub(crate) struct DuckDb {
     /// The environment that statements are about, if they name no other.
     focus: Option<Name>,
     gathered: Option<gather::Gathered>,
+    session: RefCell<Option<Session>>,
 }
 
 impl DuckDb {
@@ -52,7 +56,7 @@ impl DuckDb {
 
     /// The databases of `layout`. Statements that name no database are about `focus`.
     pub(crate) fn laid_out(program: &Path, layout: Layout, focus: Option<Name>) -> Self {
-        Self { program: program.to_path_buf(), layout, focus, gathered: None }
+        Self { program: program.to_path_buf(), layout, focus, gathered: None, session: RefCell::default() }
     }
 
     /// What a statement needs to be open to be read; `None` if there is nothing to read.
@@ -87,13 +91,22 @@ impl DuckDb {
         Some(Open { main, attached: found, access: Access::Read, writes_attached: false })
     }
 
+    /// The rows of every query of `sql`, which changes nothing.
+    fn ask(&self, open: &Open, sql: &str) -> Result<Vec<Vec<Row>>> {
+        if matches!(self.layout, Layout::Folder(_)) && open.has(&self.layout.file(REGISTRY)) {
+            // The commands of all environments write to it, so none keeps it open.
+            return call(&self.program, open, sql);
+        }
+        session::ask(&mut self.session.borrow_mut(), &self.program, open, sql)
+    }
+
     /// The rows of one query about an environment, whose file is the main one.
     fn at(&self, name: &str, sql: &str) -> Result<Vec<Row>> {
         let file = self.layout.file(name);
         if !file.exists() {
             return Ok(Vec::new());
         }
-        Ok(call(&self.program, &Open::file(&file, Access::Read), sql)?.pop().unwrap_or_default())
+        Ok(self.ask(&Open::file(&file, Access::Read), sql)?.pop().unwrap_or_default())
     }
 
     /// The environments of `names` that have a file, as many at once as one call takes, each with its file.
@@ -194,6 +207,7 @@ impl Warehouse for DuckDb {
         if change.is_empty() {
             return Ok(());
         }
+        self.release();
         match &self.layout {
             Layout::Shared(file) => {
                 let (script, _held) = self.transaction(change)?;
@@ -205,13 +219,13 @@ impl Warehouse for DuckDb {
 
     fn query(&mut self, sql: &str) -> Result<Vec<Row>> {
         let Some(open) = self.opened_by(sql) else { return Ok(Vec::new()) };
-        Ok(call(&self.program, &open, sql)?.pop().unwrap_or_default())
+        Ok(self.ask(&open, sql)?.pop().unwrap_or_default())
     }
 
     fn query_many(&mut self, statements: &[String]) -> Result<Vec<Vec<Row>>> {
         let sql = statements.join(";\n");
         let Some(open) = self.opened_by(&sql) else { return Ok(vec![Vec::new(); statements.len()]) };
-        let results = call(&self.program, &open, &sql)?;
+        let results = self.ask(&open, &sql)?;
         ensure!(
             results.len() == statements.len(),
             "duckdb gave {} results for {} queries",
@@ -234,7 +248,12 @@ impl Warehouse for DuckDb {
         gather::hold(self, &names, holder, gather::MOMENT)
     }
 
+    fn release(&mut self) {
+        drop(self.session.take());
+    }
+
     fn gather(&mut self, names: &[Name], holder: &Holder) -> Result<Gathering> {
+        self.release();
         let (gathering, gathered) = gather::gather(self, names, holder)?;
         self.gathered = gathered;
         Ok(gathering)

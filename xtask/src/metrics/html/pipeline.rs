@@ -47,6 +47,7 @@ fn history(report: &Report, words: &Words) -> Figure {
         ("Commit", Unit::Text),
         ("Branch", Unit::Text),
         ("By", Unit::Text),
+        ("dbt version", Unit::Text),
         ("Message", Unit::Text),
     ]);
     let mut tones = Vec::new();
@@ -64,6 +65,7 @@ fn history(report: &Report, words: &Words) -> Figure {
             text(&commit),
             text(&run.git_branch),
             text(&run.triggered_by),
+            text(&run.dbt_version),
             text(&run.message),
         ]);
     }

@@ -203,6 +203,7 @@ fn fill_rest(report: &mut Report) {
         git_branch: Some("main".into()),
         triggered_by: Some("ada".into()),
         run_url: None,
+        dbt_version: Some("1.11.16".into()),
         message: None,
     };
     report.runs = rows((0..12).map(run).collect());

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 
 use super::layout::{Layout, MAIN};
-use super::program::{Open, call, call_within};
+use super::program::{Access, Open, call_within};
 use super::{DuckDb, columns};
 use crate::core::environment::Name;
 use crate::core::ledger::MARK;
@@ -20,8 +20,12 @@ const AT_ONCE: usize = 100;
 fn over(warehouse: &DuckDb, names: &[&str], sql: &str) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for some in warehouse.files(names).chunks(AT_ONCE) {
-        let attached = some.iter().map(|(name, file)| ((*name).to_owned(), file.clone())).collect();
-        rows.extend(call(&warehouse.program, &Open::attached(attached), sql)?.pop().unwrap_or_default());
+        let open = match some {
+            // It names its database after itself, so that the next question about it finds it open.
+            [(_, file)] => Open::file(file, Access::Read),
+            _ => Open::attached(some.iter().map(|(name, file)| ((*name).to_owned(), file.clone())).collect()),
+        };
+        rows.extend(warehouse.ask(&open, sql)?.pop().unwrap_or_default());
     }
     Ok(rows)
 }

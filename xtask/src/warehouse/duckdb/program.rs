@@ -26,7 +26,7 @@ pub(super) enum Access {
 }
 
 /// The databases of one call.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Open {
     /// The one that names without a database mean; none but a temporary one in memory otherwise.
     pub(super) main: Option<PathBuf>,
@@ -51,13 +51,28 @@ impl Open {
         Self { main: None, access: Access::Write, attached, writes_attached: true }
     }
 
+    pub(super) fn has(&self, file: &Path) -> bool {
+        self.main.iter().chain(self.attached.iter().map(|(_, file)| file)).any(|each| each == file)
+    }
+
     /// The statements that come before all others.
-    fn preface(&self) -> String {
+    pub(super) fn preface(&self) -> String {
         let mode = if self.writes_attached { "" } else { " (read_only)" };
         let attach = |(name, file): &(String, PathBuf)| {
             format!("attach {} as {}{mode};\n", literal(&file.to_string_lossy()), quote(name))
         };
         self.attached.iter().map(attach).collect()
+    }
+
+    /// What is opened, for people.
+    pub(super) fn place(&self) -> String {
+        let files: Vec<&PathBuf> =
+            self.main.iter().chain(self.attached.iter().map(|(_, file)| file)).collect();
+        match files.as_slice() {
+            [] => "duckdb".to_owned(),
+            [file] => file.display().to_string(),
+            [first, rest @ ..] => format!("{} and {} more files", first.display(), rest.len()),
+        }
     }
 }
 
@@ -100,6 +115,23 @@ pub(super) fn call_within(
 
 /// `Err` is what the engine had to say; the outer one is that it could not be asked.
 fn call_once(program: &Path, open: &Open, sql: &str) -> Result<Result<Vec<Vec<Row>>, String>> {
+    let mut command = started(program, open);
+    let input = open.preface() + sql;
+    let output = dialogue::hold(&mut command, input.into_bytes(), time_limit()?)
+        .with_context(|| format!("failed to use {}; {TIME_LIMIT} sets the limit in seconds", open.place()))?;
+    if !output.status.success() {
+        let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Ok(Err(if message.is_empty() {
+            format!("duckdb ended with {}", output.status)
+        } else {
+            message
+        }));
+    }
+    rows(&output.stdout).map(Ok)
+}
+
+/// The engine's command line for what is to be open; its input is not given yet.
+pub(super) fn started(program: &Path, open: &Open) -> Command {
     let mut command = Command::new(program);
     // No start-up file: a user's `.duckdbrc` must not change what a statement means.
     command.args(["-no-init", "-batch", "-bail", "-json"]);
@@ -109,42 +141,25 @@ fn call_once(program: &Path, open: &Open, sql: &str) -> Result<Result<Vec<Vec<Ro
         }
         command.arg(file);
     }
-    let input = open.preface() + sql;
-    let output = dialogue::hold(&mut command, input.into_bytes(), time_limit()?)
-        .with_context(|| format!("failed to use {}; {TIME_LIMIT} sets the limit in seconds", place(open)))?;
-    if !output.status.success() {
-        let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        return Ok(Err(if message.is_empty() {
-            format!("duckdb ended with {}", output.status)
-        } else {
-            message
-        }));
-    }
-    let results = serde_json::Deserializer::from_slice(&output.stdout)
+    command
+}
+
+/// The rows of every query of which the engine printed the result.
+pub(super) fn rows(stdout: &[u8]) -> Result<Vec<Vec<Row>>> {
+    serde_json::Deserializer::from_slice(stdout)
         .into_iter::<Vec<Row>>()
         .collect::<Result<_, _>>()
-        .context("failed to read duckdb's JSON")?;
-    Ok(Ok(results))
+        .context("failed to read duckdb's JSON")
 }
 
-fn time_limit() -> Result<Duration> {
+pub(super) fn time_limit() -> Result<Duration> {
     Ok(Duration::from_secs(context::seconds(TIME_LIMIT)?.unwrap_or(USUAL_LIMIT)))
-}
-
-/// What a call opens, for people.
-fn place(open: &Open) -> String {
-    let files: Vec<&PathBuf> = open.main.iter().chain(open.attached.iter().map(|(_, file)| file)).collect();
-    match files.as_slice() {
-        [] => "duckdb".to_owned(),
-        [file] => file.display().to_string(),
-        [first, rest @ ..] => format!("{} and {} more files", first.display(), rest.len()),
-    }
 }
 
 /// The engine's message with what to do about it.
 fn explain(open: &Open, message: &str) -> String {
     let named = file_in(message).map(|file| file.display().to_string());
-    let file = named.unwrap_or_else(|| place(open));
+    let file = named.unwrap_or_else(|| open.place());
     if is_locked(message) {
         return format!("failed to open {file}: {}\n{message}", blocked_by(open, message));
     }

@@ -1,0 +1,87 @@
+//! Whether dbt has to be asked what it is going to write.
+
+use std::collections::BTreeMap;
+
+use crate::state::define::{Class, Definition, Definitions};
+use crate::state::record::{FORMAT, Record};
+
+/// Whether dbt would write the same relations as before: nothing that it reads has changed since it built and tested all
+/// of it here, and the names that it gave then are those that the definitions have.
+pub(super) fn are_known(definitions: &Definitions, records: &BTreeMap<String, Record>) -> bool {
+    let is_known = |definition: &Definition| {
+        let record = records.get(&definition.id);
+        record.is_some_and(|record| is_as_before(definition, record))
+    };
+    definitions.faults.is_empty()
+        && definitions.all.values().filter(|each| each.kind != "source").all(is_known)
+}
+
+fn is_as_before(definition: &Definition, record: &Record) -> bool {
+    let named = record.relation_schema.as_ref().zip(record.relation_name.as_ref());
+    let has_its_name = match &definition.relation {
+        Some((schema, name)) => named == Some((schema, name)),
+        None => !definition.is_relation(),
+    };
+    // Where an external model writes to is not in its record.
+    has_its_name
+        && definition.class != Class::Always
+        && definition.materialized != "external"
+        && record.format == FORMAT
+        && record.is_finished()
+        && record.definition == definition.hash()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn built(id: &str) -> (Definition, Record) {
+        let mut definition = Definition {
+            id: id.to_owned(),
+            kind: "model".to_owned(),
+            materialized: "table".to_owned(),
+            relation: Some(("issue_1".to_owned(), id.to_owned())),
+            ..Definition::default()
+        };
+        definition.parts.insert("text".to_owned(), "1".to_owned());
+        let record = Record {
+            node_id: id.to_owned(),
+            status: "success".to_owned(),
+            format: FORMAT,
+            definition: definition.hash(),
+            relation_schema: Some("issue_1".to_owned()),
+            relation_name: Some(id.to_owned()),
+            ..Record::default()
+        };
+        (definition, record)
+    }
+
+    fn known(change: impl Fn(&mut Definition, &mut Record)) -> bool {
+        let (mut definition, mut record) = built("m");
+        change(&mut definition, &mut record);
+        let all = BTreeMap::from([(definition.id.clone(), definition)]);
+        are_known(
+            &Definitions { all, ..Definitions::default() },
+            &BTreeMap::from([(record.node_id.clone(), record)]),
+        )
+    }
+
+    #[test]
+    fn only_a_project_without_any_change_is_known() {
+        assert!(known(|_, _| {}));
+        assert!(known(|definition, _| {
+            definition.kind = "test".to_owned();
+            definition.relation = None;
+        }));
+        assert!(!known(|definition, _| {
+            definition.parts.insert("config".to_owned(), "2".to_owned());
+        }));
+        assert!(!known(|definition, _| definition.relation = None));
+        assert!(!known(|definition, _| definition.class = Class::Always));
+        assert!(!known(|definition, _| definition.materialized = "external".to_owned()));
+        assert!(!known(|_, record| record.status = "announced".to_owned()));
+        assert!(!known(|_, record| record.relation_name = Some("other".to_owned())));
+        assert!(!known(|_, record| record.format = 0));
+        assert!(!known(|_, record| record.node_id = "other".to_owned()));
+    }
+}
