@@ -46,11 +46,7 @@ kept as (
     select
         movements.*,
         deliveries.share,
-        sum(movements.moved_units) over (
-            partition by movements.purchase_order_line_id
-            order by movements.moved_at, movements.movement_id
-            rows between unbounded preceding and current row
-        ) as received_units
+        {{ received_so_far('movements') }} as received_units
     from movements
     left join left_out_movements
         on movements.movement_id = left_out_movements.movement_id

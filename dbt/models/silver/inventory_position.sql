@@ -31,11 +31,7 @@ receipts as (
         movements.warehouse_id,
         movements.moved_units,
         purchase_orders.ordered_units,
-        sum(movements.moved_units) over (
-            partition by movements.purchase_order_line_id
-            order by movements.moved_at, movements.movement_id
-            rows between unbounded preceding and current row
-        ) as received_units
+        {{ received_so_far('movements') }} as received_units
     from movements
     inner join purchase_orders
         on movements.purchase_order_line_id = purchase_orders.purchase_order_line_id

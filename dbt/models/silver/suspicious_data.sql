@@ -714,9 +714,14 @@ witnessed_lines as (
 
     select
         order_lines.*,
+        products.list_price,
         coalesce(shipped_lines.shipped_units, 0) as shipped_units,
-        ln(cast(coalesce(shipped_lines.shipped_units, order_lines.ordered_units) as double)) as witnessed_units
+        ln(cast(coalesce(shipped_lines.shipped_units, order_lines.ordered_units) as double)) as witnessed_units,
+        case when order_lines.unit_price > 0 then ln(cast(order_lines.unit_price as double) / products.list_price) end
+            as price_level
     from order_lines
+    inner join products
+        on order_lines.product_id = products.product_id
     left join shipped_lines
         on order_lines.order_line_id = shipped_lines.order_line_id
     where order_lines.ordered_units > 0
@@ -728,59 +733,39 @@ witnessed_lines as (
 compared_lines as (
 
     select
-        order_lines.order_line_id,
-        order_lines.product_id,
-        order_lines.warehouse_id,
-        order_lines.sales_channel,
-        order_lines.ordered_on,
-        order_lines.ordered_at,
-        order_lines.ordered_units,
-        order_lines.shipped_units,
-        order_lines.unit_price,
-        products.list_price,
-        case when order_lines.unit_price > 0 then ln(cast(order_lines.unit_price as double) / products.list_price) end
-            as price_level,
-        ln(cast(order_lines.ordered_units as double)) - avg(order_lines.witnessed_units) over (
-            partition by order_lines.product_id, order_lines.sales_channel
-            order by order_lines.ordered_at, order_lines.order_line_id
+        *,
+        {%- for usual, value in [
+            ('usual_units', 'avg(witnessed_units)'),
+            ('usual_price_level', 'avg(price_level)'),
+            ('most_units', 'max(ordered_units)'),
+            ('earlier_lines', 'count(*)'),
+        ] %}
+        {{ value }} over (
+            partition by product_id, sales_channel
+            order by ordered_at, order_line_id
             rows between unbounded preceding and 1 preceding
-        ) as unit_ratio,
-        avg(order_lines.witnessed_units) over (
-            partition by order_lines.product_id, order_lines.sales_channel
-            order by order_lines.ordered_at, order_lines.order_line_id
-            rows between unbounded preceding and 1 preceding
-        ) as usual_units,
-        max(order_lines.ordered_units) over (
-            partition by order_lines.product_id, order_lines.sales_channel
-            order by order_lines.ordered_at, order_lines.order_line_id
-            rows between unbounded preceding and 1 preceding
-        ) as most_units,
-        count(*) over (
-            partition by order_lines.product_id, order_lines.sales_channel
-            order by order_lines.ordered_at, order_lines.order_line_id
-            rows between unbounded preceding and 1 preceding
-        ) as earlier_lines
-    from witnessed_lines as order_lines
-    inner join products
-        on order_lines.product_id = products.product_id
+        ) as {{ usual }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from witnessed_lines
 
 ),
 
-priced_lines as (
+measured_lines as (
 
     select
         *,
-        case
-            when earlier_lines >= 5
-                then price_level - avg(price_level) over (
-                    partition by product_id, sales_channel
-                    order by ordered_at, order_line_id
-                    rows between unbounded preceding and 1 preceding
-                )
-        end as price_shift,
-        case when earlier_lines >= 5 then unit_ratio end as unit_shift,
-        case when earlier_lines >= 5 then least(greatest(unit_ratio, -1), 1) end as bounded_unit_shift
+        case when earlier_lines >= 5 then price_level - usual_price_level end as price_shift,
+        case when earlier_lines >= 5 then ln(cast(ordered_units as double)) - usual_units end as unit_shift
     from compared_lines
+
+),
+
+bounded_lines as (
+
+    select
+        *,
+        case when unit_shift is not null then least(greatest(unit_shift, -1), 1) end as bounded_unit_shift
+    from measured_lines
 
 ),
 
@@ -835,7 +820,7 @@ shifts as (
             else 0
         end as {{ name }}_prices
         {%- endfor %}
-    from priced_lines
+    from bounded_lines
 
 ),
 
@@ -914,21 +899,32 @@ price_suspects as (
                 unit_price > list_price * {{ var('price_above_factor') }}
                 then list_price * {{ var('price_above_factor') }}
             when unit_price * {{ var('price_factor') }} < list_price then list_price / {{ var('price_factor') }}
-        end as price_limit,
-        count(*) over (partition by product_id) as lines_of_product
+        end as price_limit
     from shifted_lines
     where unit_price > 0
 
 ),
 
 -- When most lines of a product are far from its list price, the list price is what is wrong.
+wrong_list_prices as (
+
+    select product_id
+    from price_suspects
+    group by product_id
+    having
+        count(*) >= 8
+        and count(price_limit) * 2 > count(*)
+
+),
+
 price_verdicts as (
 
     select
-        *,
-        sum(case when price_limit is not null then 1 else 0 end) over (partition by product_id) * 2 > lines_of_product
-        and lines_of_product >= 8 as is_list_price_wrong
+        price_suspects.*,
+        wrong_list_prices.product_id is not null as is_list_price_wrong
     from price_suspects
+    left join wrong_list_prices
+        on price_suspects.product_id = wrong_list_prices.product_id
 
 ),
 
@@ -1028,15 +1024,10 @@ standard_cost_findings as (
         launched_on as date_day,
         unit_cost as figure,
         trusted_cost as expected_figure,
-        case
-            when unit_cost > trusted_cost then trusted_cost * {{ var('cost_factor') }}
-            else trusted_cost / {{ var('cost_factor') }}
-        end as limit_figure,
+        {{ cost_limit('unit_cost', 'trusted_cost') }} as limit_figure,
         'usual cost' as handling
     from trusted_costs
-    where
-        unit_cost > trusted_cost * {{ var('cost_factor') }}
-        or unit_cost * {{ var('cost_factor') }} < trusted_cost
+    where {{ is_beyond_cost_limit('unit_cost', 'trusted_cost') }}
 
 ),
 
@@ -1050,18 +1041,12 @@ price_list_findings as (
         trusted_costs.launched_on as date_day,
         cast(price_breaks.unit_cost as double) as figure,
         trusted_costs.trusted_cost as expected_figure,
-        case
-            when price_breaks.unit_cost > trusted_costs.trusted_cost
-                then trusted_costs.trusted_cost * {{ var('cost_factor') }}
-            else trusted_costs.trusted_cost / {{ var('cost_factor') }}
-        end as limit_figure,
+        {{ cost_limit('price_breaks.unit_cost', 'trusted_costs.trusted_cost') }} as limit_figure,
         'left out' as handling
     from price_breaks
     inner join trusted_costs
         on price_breaks.product_id = trusted_costs.product_id
-    where
-        price_breaks.unit_cost > trusted_costs.trusted_cost * {{ var('cost_factor') }}
-        or price_breaks.unit_cost * {{ var('cost_factor') }} < trusted_costs.trusted_cost
+    where {{ is_beyond_cost_limit('price_breaks.unit_cost', 'trusted_costs.trusted_cost') }}
 
 ),
 
@@ -1075,18 +1060,12 @@ cost_findings as (
         purchase_orders.ordered_on as date_day,
         cast(purchase_orders.unit_cost as double) as figure,
         trusted_costs.trusted_cost as expected_figure,
-        case
-            when purchase_orders.unit_cost > trusted_costs.trusted_cost
-                then trusted_costs.trusted_cost * {{ var('cost_factor') }}
-            else trusted_costs.trusted_cost / {{ var('cost_factor') }}
-        end as limit_figure,
+        {{ cost_limit('purchase_orders.unit_cost', 'trusted_costs.trusted_cost') }} as limit_figure,
         'usual cost' as handling
     from purchase_orders
     inner join trusted_costs
         on purchase_orders.product_id = trusted_costs.product_id
-    where
-        purchase_orders.unit_cost > trusted_costs.trusted_cost * {{ var('cost_factor') }}
-        or purchase_orders.unit_cost * {{ var('cost_factor') }} < trusted_costs.trusted_cost
+    where {{ is_beyond_cost_limit('purchase_orders.unit_cost', 'trusted_costs.trusted_cost') }}
 
 ),
 
