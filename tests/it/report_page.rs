@@ -123,7 +123,7 @@ fn models_answer_to_a_click_and_to_keys(browser: &mut Browser) {
     assert_eq!(facts["Rows"], "1,188");
     assert!(facts["Took"].as_str().unwrap().ends_with('s'), "{facts}");
     let tests = detail["tests"].as_array().unwrap();
-    assert!(tests.iter().any(|test| test == "kpi_ratios_follow_and_are_in_range"), "{tests:?}");
+    assert!(tests.iter().any(|test| test == "key_and_rules_hold_daily_kpis"), "{tests:?}");
     assert!(detail["links"].as_array().unwrap().iter().any(|link| link == "daily_inventory"), "{detail}");
     assert!(detail["near"].as_u64().unwrap() > 5, "its ancestors are highlighted");
 

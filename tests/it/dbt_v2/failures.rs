@@ -44,7 +44,7 @@ fn a_failing_test_shows_its_rows_and_stops_what_follows() {
     checkout.edit("dbt/seeds/raw_products.csv", twice);
     let ended = failed(&checkout, folder, &[], 1);
     for part in [
-        "FAIL test costs_prices_and_packs_are_positive",
+        "FAIL test key_and_rules_hold_stg_logistics__products",
         "Got 2 results",
         "first failing rows",
         "the key is unique",
