@@ -5,16 +5,22 @@
 pub(crate) mod expression;
 pub(crate) mod view;
 
+mod adhoc_package;
+mod broad_app_token;
+mod cache_poisoning;
 mod constant_condition;
 mod contexts;
+mod dangerous_trigger;
 mod deprecated_command;
 mod empty_list;
+mod exposed_secrets;
 mod foreign_step;
 mod hardcoded_password;
 mod if_without_status;
 mod inconsistent_input;
 mod ineffective_matrix;
 mod inherited_secrets;
+mod insecure_commands;
 mod invalid_expression;
 mod invalid_filter;
 mod invalid_schedule;
@@ -24,24 +30,30 @@ mod invalid_variable;
 mod invalid_workflow;
 mod issue_template_folder;
 mod known_actions;
+mod manual_publishing;
 mod mismatched_action;
 mod mismatched_call;
 mod missing_permissions;
 mod missing_script;
 mod missing_timeout;
 mod mistyped_expression;
+mod obfuscated_text;
 mod outdated_action;
 mod persisted_credentials;
 mod schema;
 mod self_referring_env;
+mod spoofable_bot;
 mod swallowed_failure;
 mod template_injection;
 mod types;
 mod uncovered_permissions;
 mod unknown_runner;
 mod unpinned_action;
+mod unpinned_image;
+mod unsound_contains;
 mod untrusted_checkout;
 mod wide_permissions;
+mod written_environment;
 mod written_secret;
 
 use anyhow::Result;
@@ -62,15 +74,21 @@ enum Check {
 }
 
 const CHECKS: &[(&Rule, Check)] = &[
+    (&adhoc_package::RULE, Check::Plain(adhoc_package::check)),
+    (&broad_app_token::RULE, Check::Plain(broad_app_token::check)),
+    (&cache_poisoning::RULE, Check::Plain(cache_poisoning::check)),
     (&constant_condition::RULE, Check::Plain(constant_condition::check)),
+    (&dangerous_trigger::RULE, Check::Plain(dangerous_trigger::check)),
     (&deprecated_command::RULE, Check::Plain(deprecated_command::check)),
     (&empty_list::RULE, Check::Plain(empty_list::check)),
+    (&exposed_secrets::RULE, Check::Plain(exposed_secrets::check)),
     (&foreign_step::RULE, Check::Tuned(foreign_step::check)),
     (&hardcoded_password::RULE, Check::Plain(hardcoded_password::check)),
     (&if_without_status::RULE, Check::Plain(if_without_status::check)),
     (&inconsistent_input::RULE, Check::Plain(inconsistent_input::check)),
     (&ineffective_matrix::RULE, Check::Plain(ineffective_matrix::check)),
     (&inherited_secrets::RULE, Check::Plain(inherited_secrets::check)),
+    (&insecure_commands::RULE, Check::Plain(insecure_commands::check)),
     (&invalid_expression::RULE, Check::Plain(invalid_expression::check)),
     (&invalid_filter::RULE, Check::Plain(invalid_filter::check)),
     (&invalid_schedule::RULE, Check::Plain(invalid_schedule::check)),
@@ -79,23 +97,29 @@ const CHECKS: &[(&Rule, Check)] = &[
     (&invalid_variable::RULE, Check::Plain(invalid_variable::check)),
     (&invalid_workflow::RULE, Check::Plain(invalid_workflow::check)),
     (&issue_template_folder::RULE, Check::Path(issue_template_folder::check)),
+    (&manual_publishing::RULE, Check::Plain(manual_publishing::check)),
     (&mismatched_action::RULE, Check::InRepository(mismatched_action::check)),
     (&mismatched_call::RULE, Check::InRepository(mismatched_call::check)),
     (&missing_permissions::RULE, Check::Plain(missing_permissions::check)),
     (&missing_script::RULE, Check::InRepository(missing_script::check)),
     (&missing_timeout::RULE, Check::Plain(missing_timeout::check)),
     (&mistyped_expression::RULE, Check::InRepository(mistyped_expression::check)),
+    (&obfuscated_text::RULE, Check::Plain(obfuscated_text::check)),
     (&outdated_action::RULE, Check::Plain(outdated_action::check)),
     (&persisted_credentials::RULE, Check::Plain(persisted_credentials::check)),
     (&self_referring_env::RULE, Check::Plain(self_referring_env::check)),
+    (&spoofable_bot::RULE, Check::Plain(spoofable_bot::check)),
     (&swallowed_failure::RULE, Check::Plain(swallowed_failure::check)),
     (&template_injection::SPLICED, Check::Tuned(template_injection::check_spliced)),
     (&template_injection::RULE, Check::Tuned(template_injection::check)),
     (&uncovered_permissions::RULE, Check::InRepository(uncovered_permissions::check)),
     (&unknown_runner::RULE, Check::Tuned(unknown_runner::check)),
     (&unpinned_action::RULE, Check::Tuned(unpinned_action::check)),
+    (&unpinned_image::RULE, Check::Plain(unpinned_image::check)),
+    (&unsound_contains::RULE, Check::Plain(unsound_contains::check)),
     (&untrusted_checkout::RULE, Check::Plain(untrusted_checkout::check)),
     (&wide_permissions::RULE, Check::Plain(wide_permissions::check)),
+    (&written_environment::RULE, Check::Plain(written_environment::check)),
     (&written_secret::RULE, Check::Plain(written_secret::check)),
 ];
 

@@ -179,7 +179,7 @@ impl Expression {
     }
 
     /// Every subexpression, except the parts of look-ups.
-    fn walk(&self, see: &mut impl FnMut(&Self)) {
+    pub(super) fn walk(&self, see: &mut impl FnMut(&Self)) {
         see(self);
         match self {
             Self::Call(_, arguments) => arguments.iter().for_each(|argument| argument.walk(see)),

@@ -126,14 +126,9 @@ fn labels<'a>(view: &View<'a>, job: &Job<'a>) -> Vec<Label<'a>> {
 }
 
 fn choices<'a>(job: &Job<'a>, name: &str) -> Vec<Label<'a>> {
-    let Some(matrix) = job.node.at(&["strategy", "matrix"]) else { return Vec::new() };
-    let is_it = |key: &Node| key.text().is_some_and(|text| text.eq_ignore_ascii_case(name));
-    let rows = matrix.entries().iter().filter(|(key, _)| is_it(key)).flat_map(|(_, row)| row.items());
-    let included = matrix.get("include").map(Node::items).unwrap_or_default().iter();
-    let included = included.flat_map(Node::entries).filter(|(key, _)| is_it(key)).map(|(_, value)| value);
     let label = |node: &'a Node| {
         let text = node.text().filter(|text| !text.contains("${{"))?;
         Some(Label { text, span: node.span, choice: Some(name.to_owned()) })
     };
-    rows.chain(included).filter_map(label).collect()
+    job.matrix_values(name).filter_map(label).collect()
 }

@@ -136,6 +136,19 @@ pub(crate) struct ScriptLine<'a> {
     pub(crate) start: usize,
 }
 
+impl<'a> Job<'a> {
+    /// The values of a row of the matrix, with those that `include` adds.
+    pub(crate) fn matrix_values<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a Node> + use<'a, 'n> {
+        let matrix = self.node.at(&["strategy", "matrix"]);
+        let is_it = move |key: &Node| key.text().is_some_and(|text| text.eq_ignore_ascii_case(name));
+        let rows = matrix.map(Node::entries).unwrap_or_default().iter();
+        let rows = rows.filter(move |(key, _)| is_it(key)).flat_map(|(_, row)| row.items());
+        let included = matrix.and_then(|matrix| matrix.get("include")).map(Node::items).unwrap_or_default();
+        let included = included.iter().flat_map(Node::entries).filter(move |(key, _)| is_it(key));
+        rows.chain(included.map(|(_, value)| value))
+    }
+}
+
 impl<'a> Step<'a> {
     pub(crate) fn uses(&self) -> Option<&'a Node> {
         self.node.get("uses").filter(|uses| uses.text().is_some())

@@ -9,7 +9,7 @@ pub(crate) const RULE: Rule = Rule {
     name: "wide-permissions",
     group: Group::Workflow,
     severity: Severity::Medium,
-    summary: "A token has write access to everything, or every job has the write access that one of them needs.",
+    summary: "A token has access to everything, or every job has the write access that one of them needs.",
     why: "An injected line, a hijacked action or a poisoned dependency can use every permission of the token. Write \
           access belongs to the one job that writes.",
     example: "```yaml\npermissions: write-all\n```\n\n```yaml\npermissions: {}\njobs:\n  notify:\n    permissions:\n      \
@@ -21,10 +21,12 @@ pub(super) fn check(view: &View<'_>) -> Vec<Offence> {
     let mut offences = Vec::new();
     let levels = std::iter::once(view.root).chain(view.jobs.iter().map(|job| job.node));
     for permissions in levels.filter_map(|level| level.get("permissions")) {
-        if permissions.text() == Some("write-all") {
-            let message = "the token may write everything";
-            offences.push(view.offence(&RULE, permissions.span, message));
-        }
+        let message = match permissions.text() {
+            Some("write-all") => "the token may write everything",
+            Some("read-all") => "the token may read everything",
+            _ => continue,
+        };
+        offences.push(view.offence(&RULE, permissions.span, message));
     }
     // With one job, permissions at the top have the same effect.
     if view.jobs.len() > 1 {
