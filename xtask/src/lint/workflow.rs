@@ -50,6 +50,7 @@ mod uncovered_permissions;
 mod unknown_runner;
 mod unpinned_action;
 mod unpinned_image;
+mod unpinned_tool;
 mod unsound_contains;
 mod untrusted_checkout;
 mod wide_permissions;
@@ -116,6 +117,7 @@ const CHECKS: &[(&Rule, Check)] = &[
     (&unknown_runner::RULE, Check::Tuned(unknown_runner::check)),
     (&unpinned_action::RULE, Check::Tuned(unpinned_action::check)),
     (&unpinned_image::RULE, Check::Plain(unpinned_image::check)),
+    (&unpinned_tool::RULE, Check::Plain(unpinned_tool::check)),
     (&unsound_contains::RULE, Check::Plain(unsound_contains::check)),
     (&untrusted_checkout::RULE, Check::Plain(untrusted_checkout::check)),
     (&wide_permissions::RULE, Check::Plain(wide_permissions::check)),

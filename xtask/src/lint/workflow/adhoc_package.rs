@@ -13,7 +13,7 @@ pub(crate) const RULE: Rule = Rule {
     group: Group::Workflow,
     severity: Severity::Low,
     summary: "A step installs a package by name, outside of a lock file.",
-    why: "Its dependencies are chosen anew in every run: a run can fail, or run malicious code, without a change in the \
+    why: "Its dependencies are chosen again in every run: a run can fail, or run malicious code, without a change in the \
           repository.",
     example: "```yaml\n- run: npm install lodash\n```\n\n```yaml\n- run: npm ci\n```",
     remedy: "add it to the project's lock file, and install from that",

@@ -22,10 +22,16 @@ pub(crate) const RULE: Rule = Rule {
 };
 
 static PUBLISHES: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(
-        r"\b(?:(?:npm|pnpm|bun|lerna|cargo|uv|poetry|flit|hatch|pdm)\s+(?:\S+\s+){0,4}?publish\b|yarn\s+npm\s+publish\b|(?:python3?\s+-m\s+)?twine\s+upload\b|gem\s+push\b|(?:dotnet\s+)?nuget\s+push\b|dotnet\s+nuget\s+push\b)",
-    )
-    .expect("a regular expression")
+    // A command can go on in the next line, after a backslash or, in PowerShell, a backtick.
+    let gap = r"[\s\\`]+";
+    let commands = [
+        r"(?:npm|pnpm|bun|lerna|cargo|uv|poetry|flit|hatch|pdm)GAP(?:[^\s\\`]+GAP){0,4}?publish",
+        r"yarnGAPnpmGAPpublish",
+        r"(?:python[\d.]*GAP-mGAP)?twine(?:==[^\s\\`]+)?GAPupload",
+        r"gemGAPpush",
+        r"(?:dotnetGAP)?nuget(?:\.exe)?GAPpush",
+    ];
+    Regex::new(&format!(r"\b(?:{})\b", commands.join("|")).replace("GAP", gap)).expect("a regular expression")
 });
 
 pub(super) fn check(view: &View<'_>) -> Vec<Offence> {
@@ -35,7 +41,9 @@ pub(super) fn check(view: &View<'_>) -> Vec<Offence> {
         for line in view.script(run).into_iter().filter(|line| !line.text.contains("--dry-run")) {
             if let Some(found) = PUBLISHES.find(line.text) {
                 let span = view.span(line.start + found.start()..line.start + found.end());
-                let message = format!("`{}` without the identity of the workflow", found.as_str());
+                let words: Vec<&str> =
+                    found.as_str().split_whitespace().filter(|word| !matches!(*word, "\\" | "`")).collect();
+                let message = format!("`{}` without the identity of the workflow", words.join(" "));
                 offences.push(view.offence(&RULE, span, message));
             }
         }

@@ -29,7 +29,9 @@ pub(super) fn check(view: &View<'_>) -> Vec<Offence> {
     for (_, script) in view.scripts() {
         for found in view.within(script) {
             let Ok(expression) = &found.parsed else { continue };
-            let mut is_folded = is_constant(expression);
+            // A comparison of two values hides no text.
+            let is_text = !matches!(expression, Expression::Not(_) | Expression::Binary(..));
+            let mut is_folded = is_text && is_constant(expression);
             expression.walk(&mut |each| {
                 is_folded |=
                     matches!(each, Expression::Call(name, _) if name == "format") && is_constant(each);

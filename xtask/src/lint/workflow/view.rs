@@ -209,7 +209,7 @@ impl<'a> View<'a> {
     }
 
     /// The lines of a `run`, as written in the file. Comment lines and empty ones are left out, and a
-    /// line that ends with a backslash is joined with the next.
+    /// line that ends with a backslash, or a backtick as in PowerShell, is joined with the next.
     pub(crate) fn script(&self, run: &Node) -> Vec<ScriptLine<'a>> {
         let whole = &self.text[run.bytes.clone()];
         let Value::Scalar { style, .. } = run.value else { return Vec::new() };
@@ -229,7 +229,7 @@ impl<'a> View<'a> {
             } else if !text.is_empty() && !text.starts_with('#') {
                 lines.push(ScriptLine { text, start: offset });
             }
-            continued = !text.is_empty() && !text.starts_with('#') && (folds || text.ends_with('\\'));
+            continued = !text.is_empty() && !text.starts_with('#') && (folds || text.ends_with(['\\', '`']));
         }
         lines
     }
