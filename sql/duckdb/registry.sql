@@ -17,3 +17,10 @@ create table if not exists condemned (
     reason varchar not null,
     noted_at timestamp not null
 );
+
+-- The further schemas of environments, as `issue_42_raw` of `issue_42`; unused if an environment is a database.
+create table if not exists schemas (
+    schema_name varchar primary key,
+    environment varchar not null,
+    created_at timestamp not null
+);

@@ -14,6 +14,7 @@ mod report;
 mod state;
 mod summary;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -162,7 +163,7 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
         keeper.remove(warehouse.as_mut())?;
         record::up_to_date(warehouse.as_mut(), run, same, begun)?
     } else {
-        seed_files::check(&project, args.seeds.as_deref())?;
+        seed_files::check(&project, args.seeds.as_deref(), opened.place.adapter())?;
         let artifacts = artifacts_folder(args, project.folder());
         build(plan, (&mut keeper, &artifacts), &opened, warehouse.as_mut(), run, base, begun)?
     };
@@ -310,16 +311,23 @@ fn build(
         #[cfg(unix)]
         plan.invocation.environment.extend(broker.as_ref().map(snowflake::Broker::variable));
         let mut is_announced = keeper.is_announced();
+        let mut known = BTreeSet::new();
         keeper.run(warehouse, &mut plan.invocation, artifacts_folder, |warehouse, invocation, wave| {
             // dbt has parsed the project: an environment is made only for what may be built in it.
             let mut allow = |intended: &[Intended]| {
                 allow(&plan.boundary, intended)?;
+                let further = plan.boundary.further(intended);
+                let unknown: BTreeSet<String> = further.difference(&known).cloned().collect();
+                // Refused, if at all, before anything is made.
+                warehouse.claim(&schema, &unknown)?;
                 if !is_provisioned {
                     provision(&plan.provision, plan.is_new, &schema, warehouse)?;
                     // It is copied.
                     drop(base.take());
                     is_provisioned = true;
                 }
+                claim(&schema, &unknown, warehouse)?;
+                known.extend(further);
                 wave.begin(warehouse)?;
                 // dbt needs the database for itself.
                 warehouse.release();
@@ -369,6 +377,21 @@ fn build(
 fn provision(change: &[Statement], is_new: bool, schema: &Name, warehouse: &mut dyn Warehouse) -> Result<()> {
     warehouse.apply(change).with_context(|| format!("failed to provision {schema}"))?;
     on_actions::provisioned(is_new)
+}
+
+/// Make the further schemas that dbt is going to write the environment's own, and see that they are.
+fn claim(schema: &Name, further: &BTreeSet<String>, warehouse: &mut dyn Warehouse) -> Result<()> {
+    let claimed = warehouse.claim(schema, further)?;
+    if claimed.is_empty() {
+        return Ok(());
+    }
+    warehouse.apply(&claimed).with_context(|| format!("failed to make the schemas of {schema}"))?;
+    // Another run may have made one of them for its environment in the meantime: then this is refused.
+    let left = warehouse.claim(schema, further)?;
+    if !left.is_empty() {
+        bail!("the schemas of {schema} were changed while they were made; run this again");
+    }
+    Ok(())
 }
 
 /// What dbt v2 is going to write: it cannot be asked on its way, so it parses the project first. `None` if it could not.

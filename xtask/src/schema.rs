@@ -7,7 +7,7 @@ mod gc;
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow};
 use serde::Serialize;
 
 use crate::core::context;
@@ -126,11 +126,17 @@ impl Drop {
         let opened = self.target.open(repo, Some(&self.schema), "schema drop")?;
         let decide = |warehouse: &mut dyn Warehouse| -> Result<Vec<Statement>> {
             let state = State::read(warehouse, &self.schema)?;
-            if self.if_exists && state.relations.is_none() && !state.registered {
+            if self.if_exists && is_protected(&self.schema) && state.relations.is_none() && !state.registered
+            {
                 return Ok(Vec::new());
             }
-            let mut change = decide_drop(warehouse, &self.schema, &state)
-                .with_context(|| format!("refused to drop {}", self.schema))?;
+            let refused = || format!("refused to drop {}", self.schema);
+            let decided = decide_drop(warehouse, &self.schema, &state).with_context(refused)?;
+            let mut change = match decided {
+                Some(change) => change,
+                None if self.if_exists => return Ok(Vec::new()),
+                None => return Err(unknown(&self.schema)).with_context(refused),
+            };
             change.extend(metrics::forget(warehouse, &self.schema)?);
             Ok(change)
         };
@@ -151,20 +157,31 @@ impl Drop {
     }
 }
 
-/// What a drop would send, or why there will be none.
-fn decide_drop(warehouse: &mut dyn Warehouse, name: &Name, state: &State) -> Result<Vec<Statement>> {
-    if state.relations.is_none() && !matches!(name.kind(), Kind::Prod | Kind::Dev) {
-        if !state.registered {
-            bail!("the schema {name} does not exist; `cargo xtask schema list` shows which do");
+/// What a drop would send, or why there will be none; `None` if nothing of the environment exists.
+fn decide_drop(warehouse: &mut dyn Warehouse, name: &Name, state: &State) -> Result<Option<Vec<Statement>>> {
+    if state.relations.is_none()
+        && (name.kind() != Kind::Prod && name.kind() != Kind::Dev || !state.registered)
+    {
+        // It was dropped by hand, or its making was cut short: its entry is left, and further schemas of it.
+        let mut change = warehouse.drop_rest(name)?;
+        if state.registered {
+            change.push(ledger::forget(warehouse, name));
         }
-        // It was dropped by hand: only its entry is left.
-        return Ok(vec![ledger::forget(warehouse, name)]);
+        return Ok((!change.is_empty()).then_some(change));
     }
     if let Some(mark) = &state.mark {
         tables::refuse_newer(mark)?;
     }
     let doomed = state.prove_droppable(name.clone())?;
-    ledger::drop_environment(warehouse, &doomed)
+    ledger::drop_environment(warehouse, &doomed).map(Some)
+}
+
+fn is_protected(name: &Name) -> bool {
+    matches!(name.kind(), Kind::Prod | Kind::Dev)
+}
+
+fn unknown(name: &Name) -> anyhow::Error {
+    anyhow!("the schema {name} does not exist; `cargo xtask schema list` shows which do")
 }
 
 /// How sure a change is to happen: what decides whether the lock is taken before the first look.
@@ -374,8 +391,8 @@ mod tests {
         let state = State { registered: true, ..State::default() };
         let mut warehouse = DuckDb::new(Path::new("duckdb"), Path::new("none.duckdb"));
         let forgotten = decide_drop(&mut warehouse, &name, &state).expect("forgotten");
-        assert_eq!(forgotten, [ledger::forget(&warehouse, &name)]);
-        assert!(decide_drop(&mut warehouse, &name, &State::default()).is_err());
+        assert_eq!(forgotten, Some(vec![ledger::forget(&warehouse, &name)]));
+        assert_eq!(decide_drop(&mut warehouse, &name, &State::default()).expect("nothing"), None);
         let prod: Name = "prod".parse().expect("a name");
         assert!(decide_drop(&mut warehouse, &prod, &state).is_err());
     }

@@ -250,10 +250,27 @@ pub(crate) trait Warehouse {
     /// before. The schema's `comment` records what was granted; no statements if that is unchanged, unless `again`.
     fn grant(&self, schema: &Name, comment: Option<&str>, again: bool) -> Vec<Statement>;
 
+    /// Make the further schemas that a build of the environment is going to write its own, by the names that the engine
+    /// keeps; no statements if they are, or if it owns its database. Schemas of others are refused.
+    fn claim(&mut self, _: &Name, _schemas: &BTreeSet<String>) -> Result<Vec<Statement>> {
+        Ok(Vec::new())
+    }
+
     /// Drop an environment with all its schemas and what is in them.
     fn drop_schemas(&mut self, doomed: &Droppable) -> Result<Vec<Statement>>;
 
-    /// Drop what locks that were taken over have left in the registry.
+    /// Drop the schemas of an environment whose first one is gone: it was dropped by hand, or its making was cut short.
+    fn drop_rest(&mut self, _: &Name) -> Result<Vec<Statement>> {
+        Ok(Vec::new())
+    }
+
+    /// The further schemas of `environments` by the names that the engine keeps, each with its environment; none if an
+    /// environment owns its database.
+    fn further_schemas(&mut self, _environments: &[&str]) -> Result<BTreeMap<String, String>> {
+        Ok(BTreeMap::new())
+    }
+
+    /// Drop what locks that were taken over have left in the registry, and schemas of copies that were given up.
     fn sweep(&mut self) -> Result<Vec<Statement>> {
         Ok(Vec::new())
     }

@@ -28,6 +28,47 @@ fn a_seed_that_is_not_utf_8_is_named() {
     );
 }
 
+/// dbt's own loader puts the path between quotes into SQL.
+#[test]
+fn a_path_of_seeds_with_quotes_and_spaces_is_read_or_refused() {
+    let small = tiny(&[]);
+    small.write(
+        "dbt/dbt_project.yml",
+        "name: p\nversion: '1.0'\nprofile: x\nflags: {send_anonymous_usage_stats: false}\n\
+         seed-paths: [seeds, 'more \"of\" them']\n",
+    );
+    small.write("dbt/more \"of\" them/t.csv", "id\n1\n");
+    small.elt("issue_1").expect(0);
+    let rows = small.sql(DATABASE, "select count(*) as n from issue_1.t");
+    assert_eq!(rows, [serde_json::json!({"n": 1})]);
+    for (path, part) in
+        [("it's mine/u.csv", "with ' in it"), ("a b.csv", "as a_b.csv"), ("say\"x\".csv", "as say_x_.csv")]
+    {
+        let file = format!("dbt/seeds/{path}");
+        small.write(&file, "id\n1\n");
+        let refused = small.elt("issue_2").expect(2).stderr;
+        assert!(refused.contains(path) && refused.contains(part), "{refused}");
+        std::fs::remove_file(small.path(&file)).expect("removed");
+    }
+    assert!(!small.path(DATABASE).join("issue_2.duckdb").exists());
+
+    // The toolkit's macro doubles the quotes, in the project and in another folder.
+    let text = std::fs::read(support::root().join("dbt/macros/seed_duckdb.sql")).expect("a macro");
+    let project = std::fs::read_to_string(small.path("dbt/dbt_project.yml")).expect("the project");
+    small.write("dbt/dbt_project.yml", project.replace("name: p", "name: logistics"));
+    small.write("dbt/macros/seed_duckdb.sql", text);
+    small.write("dbt/seeds/it's mine/u.csv", "id\n1\n2\n");
+    small.elt("issue_3").expect(0);
+    let rows = small.sql(DATABASE, "select count(*) as n from issue_3.u");
+    assert_eq!(rows, [serde_json::json!({"n": 2})]);
+    for name in ["s", "t", "u"] {
+        small.write(&format!("it's \"elsewhere\"/{name}.csv"), "id,v\n7,8\n");
+    }
+    small.run(&["elt", "--schema", "issue_4", "--seeds", "it's \"elsewhere\""]).expect(0);
+    let rows = small.sql(DATABASE, "select id from issue_4.u");
+    assert_eq!(rows, [serde_json::json!({"id": 7})]);
+}
+
 /// The toolkit's own macro, on seeds without `column_types`.
 #[test]
 fn the_seed_macro_never_bends_a_file() {

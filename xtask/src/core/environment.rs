@@ -171,6 +171,13 @@ fn numbered(name: &str, prefix: &str) -> Option<u64> {
     digits.parse().ok()
 }
 
+/// Whether a schema's name is that of an environment with `_` and more after it, as dbt names custom schemas. Such a
+/// name is not enough to belong to it: `branch_x_y` may be an environment beside `branch_x`.
+pub(crate) fn is_named_after(schema: &str, environment: &str) -> bool {
+    let (own, rest) = schema.split_at_checked(environment.len()).unwrap_or_default();
+    own.eq_ignore_ascii_case(environment) && !own.is_empty() && rest.len() > 1 && rest.starts_with('_')
+}
+
 /// What was found about a schema before a drop: each proof is read from another place.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Evidence<'a> {
@@ -298,6 +305,22 @@ mod tests {
             ("production", Kind::Custom),
         ] {
             assert_eq!(name(text).kind(), kind, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_further_schema_is_named_after_its_environment() {
+        for (schema, expected) in [
+            ("issue_1_raw", true),
+            ("ISSUE_1_raw", true),
+            ("issue_1", false),
+            ("issue_1_", false),
+            ("issue_12", false),
+            ("issue_10_raw", false),
+            ("raw", false),
+            ("issué_1_raw", false),
+        ] {
+            assert_eq!(is_named_after(schema, "issue_1"), expected, "{schema}");
         }
     }
 

@@ -231,6 +231,12 @@ impl State {
         is_commented && !self.is_ours(name) && (self.mark.is_some() || !self.registered)
     }
 
+    /// The environment that the schema is a further one of: `issue_42` of `issue_42_raw`, by its comment.
+    fn part_of(&self, name: &Name) -> Option<&str> {
+        let whole = self.comment.as_ref()?.as_deref().filter(|_| self.mark.is_none())?;
+        environment::is_named_after(name.as_str(), whole).then_some(whole)
+    }
+
     /// Whether a run can be recorded in it, and the runs of earlier ones read.
     pub(crate) fn has_ledger(&self) -> bool {
         holds_ledger(self.relations.as_deref().unwrap_or_default())
@@ -306,6 +312,10 @@ pub(crate) enum NotOurs {
         "the schema {0} carries the ownership mark of {1:?}, so it is a copy or was renamed; choose another name"
     )]
     MarkedForAnother(Name, String),
+    #[error(
+        "the schema {0} is a part of the environment {1}, which keeps the data of `+schema` in it; choose another name"
+    )]
+    PartOfAnother(Name, String),
 }
 
 /// How much of an environment a command needs.
@@ -363,6 +373,9 @@ fn provision(
     }
     if let Some(mark) = &state.mark {
         tables::refuse_newer(mark)?;
+    }
+    if let Some(whole) = state.part_of(name) {
+        return Err(NotOurs::PartOfAnother(name.clone(), whole.to_owned()).into());
     }
     let strangers = state.relations.iter().flatten().filter(|relation| !is_ledger(relation)).count();
     if state.mark.is_none() && strangers > 0 && !adopt && !is_half_copied {

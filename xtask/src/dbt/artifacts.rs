@@ -35,6 +35,7 @@ pub(crate) struct Node {
     pub(crate) schema: String,
     database: Option<String>,
     alias: Option<String>,
+    relation_name: Option<String>,
     version: Option<serde_json::Value>,
     fqn: Vec<String>,
     config: NodeConfig,
@@ -256,6 +257,7 @@ impl Manifest {
             database: node.database.clone(),
             schema: node.schema.clone(),
             name: node.relation().to_owned(),
+            relation_name: node.relation_name.clone(),
             materialized: node.config.materialized.clone(),
             location: node
                 .config

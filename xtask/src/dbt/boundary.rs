@@ -4,12 +4,14 @@
 //! `generate_schema_name`, a `database` setting or the location of an external file can lead out of the
 //! environment that was asked for, into prod. Pure: relations and the environment go in, reasons come out.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
 
 use crate::core::environment::Name;
+use crate::warehouse::quote;
 
 /// A relation that dbt is about to write.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -21,6 +23,8 @@ pub(crate) struct Intended {
     pub(crate) database: Option<String>,
     pub(crate) schema: String,
     pub(crate) name: String,
+    /// Its whole name as dbt writes it in SQL: with or without quotes.
+    pub(crate) relation_name: Option<String>,
     pub(crate) materialized: Option<String>,
     /// The file that an external model is written to, if the project names one.
     pub(crate) location: Option<String>,
@@ -66,6 +70,15 @@ impl Intended {
     pub(crate) fn is_external(&self) -> bool {
         self.materialized.as_deref() == Some("external")
     }
+
+    /// The schema's name as Snowflake keeps it: in upper case, unless the project quotes it.
+    fn stored_schema(&self) -> String {
+        let quoted = format!("{}.", quote(&self.schema));
+        match &self.relation_name {
+            Some(name) if name.contains(&quoted) => self.schema.clone(),
+            _ => self.schema.to_uppercase(),
+        }
+    }
 }
 
 impl Boundary {
@@ -98,6 +111,13 @@ impl Boundary {
         }
         let location = each.location.as_deref()?;
         (!self.holds_file(location)).then_some(Reason::Location)
+    }
+
+    /// The schemas beside the environment's own that are going to be written, by the names that Snowflake keeps.
+    pub(crate) fn further(&self, intended: &[Intended]) -> BTreeSet<String> {
+        let own = self.schema.as_str().to_uppercase();
+        let schemas = intended.iter().map(Intended::stored_schema);
+        schemas.filter(|schema| self.extent == Extent::Family && *schema != own).collect()
     }
 
     fn is_of_family(&self, schema: &str) -> bool {
@@ -212,6 +232,32 @@ mod tests {
         ] {
             assert_inside(Extent::Family, &table(database, schema), is_inside);
         }
+    }
+
+    #[test]
+    fn further_schemas_are_named_as_snowflake_keeps_them() {
+        let boundary = boundary(Extent::Family);
+        let of = |schema: &str, relation: Option<&str>| Intended {
+            relation_name: relation.map(str::to_owned),
+            ..table("shop", schema)
+        };
+        for (schema, relation, expected) in [
+            ("ISSUE_7", Some("shop.ISSUE_7.t"), None),
+            ("issue_7", None, None),
+            ("ISSUE_7_raw", Some("shop.ISSUE_7_raw.t"), Some("ISSUE_7_RAW")),
+            ("ISSUE_7_raw", Some("shop.\"ISSUE_7_raw\".t"), Some("ISSUE_7_raw")),
+            ("ISSUE_7_raw", None, Some("ISSUE_7_RAW")),
+            ("issue_7", Some("shop.\"issue_7\".t"), Some("issue_7")),
+        ] {
+            let found: Vec<String> = boundary.further(&[of(schema, relation)]).into_iter().collect();
+            assert_eq!(
+                found,
+                expected.map(str::to_owned).into_iter().collect::<Vec<_>>(),
+                "{schema} {relation:?}"
+            );
+        }
+        let alone = Boundary { extent: Extent::Database, ..boundary };
+        assert!(alone.further(&[of("raw", None)]).is_empty());
     }
 
     #[test]

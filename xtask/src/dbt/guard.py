@@ -49,6 +49,7 @@ def relation(node):
         "database": node.database,
         "schema": node.schema,
         "name": node.alias,
+        "relation_name": getattr(node, "relation_name", None),
         "materialized": config.get("materialized"),
         "location": config.get("location") if config.get("materialized") == "external" else None,
     }

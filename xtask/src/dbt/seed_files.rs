@@ -1,17 +1,18 @@
 //! The CSV files of seeds, looked at before dbt starts: what dbt's loader would refuse without naming the file,
 //! or load as something else without a word.
 //!
-//! Every file must be UTF-8. Where dbt's own loader reads the files, a row with too few or too many fields, an
+//! Every file must be UTF-8 and have a name and a path that the loader can put into SQL. Where dbt's own loader reads the files, a row with too few or too many fields, an
 //! empty file, and numbers that its types cannot hold are errors too; the toolkit's seed macro checks those itself.
 
 use std::collections::HashSet;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
 use super::files;
+use super::profile::Adapter;
 use super::project::Project;
 use crate::core::yaml::{self, Node};
 
@@ -23,9 +24,13 @@ enum Loader {
     Macro,
 }
 
-/// Check the seeds of `project`; `folder` is where they are taken from instead of the project's own folder.
-pub(crate) fn check(project: &Project, folder: Option<&Path>) -> Result<()> {
+/// Check the seeds of `project` for a build with `adapter`; `folder` is where they are taken from instead of the
+/// project's own folder.
+pub(crate) fn check(project: &Project, folder: Option<&Path>, adapter: Adapter<'_>) -> Result<()> {
     let loader = loader(project)?;
+    for file in csv_files(&project.paths("seed-paths"))? {
+        check_name(&file, adapter)?;
+    }
     if let (Some(folder), Loader::Dbt) = (folder, loader) {
         bail!(
             "--seeds {}: this project loads its seeds by dbt's own materialization, which reads {} only; put the files \
@@ -41,23 +46,68 @@ pub(crate) fn check(project: &Project, folder: Option<&Path>) -> Result<()> {
         );
     }
     let folders = folder.map_or_else(|| project.paths("seed-paths"), |folder| vec![folder.to_path_buf()]);
-    let mut files = Vec::new();
-    for folder in folders.iter().filter(|folder| folder.is_dir()) {
-        files.extend(
-            files::walk(folder)?.into_iter().filter(|path| path.extension().is_some_and(|end| end == "csv")),
-        );
+    let files = csv_files(&folders)?;
+    for file in &files {
+        check_path(file, loader, adapter)?;
+        check_encoding(file)?;
     }
     if files.is_empty() {
         return Ok(());
-    }
-    for file in &files {
-        check_encoding(file)?;
     }
     if loader == Loader::Dbt {
         let configured = Configured::read(project)?;
         for file in &files {
             check_rows(file, &configured)?;
         }
+    }
+    Ok(())
+}
+
+fn csv_files(folders: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for folder in folders.iter().filter(|folder| folder.is_dir()) {
+        let found = files::walk(folder)?.into_iter();
+        files.extend(found.filter(|path| path.extension().is_some_and(|end| end == "csv")));
+    }
+    Ok(files)
+}
+
+/// A seed is named after its file, and so is its table: dbt refuses spaces and writes the rest into SQL as it is.
+fn check_name(path: &Path, adapter: Adapter<'_>) -> Result<()> {
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    let is_unfit = |c: char| {
+        c.is_whitespace()
+            || c.is_control()
+            || c == '"'
+            || c == '\'' && matches!(adapter, Adapter::Snowflake { .. })
+    };
+    if let Some(unfit) = name.chars().find(|c| is_unfit(*c)) {
+        bail!(
+            "{}: the file's name is the name of a seed and of its table, which cannot hold {unfit:?}; rename the file, as {}.csv",
+            path.display(),
+            name.replace(is_unfit, "_")
+        );
+    }
+    Ok(())
+}
+
+/// The seed macro of dbt-duckdb, and that of dbt v2, write the path between quotes into SQL. At Snowflake the toolkit's macro
+/// uploads the file with PUT, whose path no client reads with quotes in it.
+fn check_path(path: &Path, loader: Loader, adapter: Adapter<'_>) -> Result<()> {
+    let (unfit, advice): (&[char], _) = match (loader, adapter) {
+        (Loader::Dbt, Adapter::DuckDb) => (
+            &['\''],
+            ", or copy dbt/macros/seed_duckdb.sql of the toolkit's repository, which reads any path",
+        ),
+        (Loader::Macro, Adapter::Snowflake { .. }) => (&['\'', '"'], ""),
+        _ => return Ok(()),
+    };
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    if let Some(quote) = whole.to_string_lossy().chars().find(|c| unfit.contains(c)) {
+        bail!(
+            "{}: the seed cannot be loaded from a path with {quote} in it; rename the folder or the file{advice}",
+            whole.display()
+        );
     }
     Ok(())
 }
@@ -242,7 +292,7 @@ mod tests {
 
     fn said(files: &[(&str, &[u8])]) -> String {
         let (_folder, project) = bench(files);
-        check(&project, None).map_or_else(|error| error.to_string(), |()| "fine".to_owned())
+        check(&project, None, Adapter::DuckDb).map_or_else(|error| error.to_string(), |()| "fine".to_owned())
     }
 
     #[test]
@@ -278,10 +328,51 @@ mod tests {
     #[test]
     fn another_folder_needs_a_materialization_that_reads_it() {
         let (folder, project) = bench(&[("other/s.csv", b"a\n1\n")]);
-        let refused = check(&project, Some(&folder.path().join("other"))).expect_err("dbt's own loader");
+        let refused = check(&project, Some(&folder.path().join("other")), Adapter::DuckDb)
+            .expect_err("dbt's own loader");
         assert!(refused.to_string().contains("DBT_SEED_DIR"), "{refused}");
         fs::create_dir(folder.path().join("macros")).expect("a folder");
         fs::write(folder.path().join("macros/seed.sql"), "{{ env_var('DBT_SEED_DIR') }}").expect("written");
-        check(&project, Some(&folder.path().join("other"))).expect("read by the macro");
+        check(&project, Some(&folder.path().join("other")), Adapter::DuckDb).expect("read by the macro");
+    }
+
+    #[test]
+    fn names_and_paths_that_do_not_fit_into_sql_are_refused() {
+        let snowflake = Adapter::Snowflake { database: "D" };
+        let all = [Adapter::DuckDb, snowflake];
+        let csv = b"a\n1\n".as_slice();
+        let said = |path: &str, has_macro: bool, adapter: Adapter<'_>| {
+            let mut files = vec![(path, csv)];
+            if has_macro {
+                files.push(("macros/seed.sql", b"{{ env_var('DBT_SEED_DIR') }}"));
+            }
+            let (_folder, project) = bench(&files);
+            check(&project, None, adapter).map_or_else(|error| error.to_string(), |()| "fine".to_owned())
+        };
+        for adapter in all {
+            for has_macro in [false, true] {
+                let spaced = said("seeds/a b.csv", has_macro, adapter);
+                assert!(spaced.contains("a b.csv") && spaced.ends_with("as a_b.csv"), "{spaced}");
+                assert!(said("seeds/say\"x\".csv", has_macro, adapter).contains("rename the file"));
+                for path in ["seeds/my data/s.csv", "seeds/say \"x\"/s.csv", "seeds/c.d.csv", "seeds/ü-1.csv"]
+                {
+                    assert_eq!(said(path, has_macro, adapter), "fine", "{path} {adapter:?}");
+                }
+            }
+        }
+        let quoted = said("seeds/it's/s.csv", false, Adapter::DuckDb);
+        assert!(
+            quoted.contains("it's/s.csv")
+                && quoted.contains("with ' in it")
+                && quoted.contains("seed_duckdb.sql"),
+            "{quoted}"
+        );
+        assert_eq!(said("seeds/it's/s.csv", true, Adapter::DuckDb), "fine", "the macro doubles it");
+        assert_eq!(said("seeds/it's/s.csv", false, snowflake), "fine", "dbt sends rows");
+        assert_eq!(said("seeds/it's.csv", true, Adapter::DuckDb), "fine");
+        assert_eq!(said("seeds/say \"x\"/s.csv", false, Adapter::DuckDb), "fine");
+        assert!(said("seeds/it's/s.csv", true, snowflake).contains("with ' in it"));
+        assert!(said("seeds/say \"x\"/s.csv", true, snowflake).contains("with \" in it"));
+        assert!(said("seeds/it's.csv", true, snowflake).ends_with("as it_s.csv"));
     }
 }

@@ -54,7 +54,7 @@ pub(super) fn packages(repo: &Repo) -> Verdict {
 }
 
 pub(super) fn seeds(repo: &Repo) -> Verdict {
-    match project(repo).and_then(|project| seed_files::check(&project, None)) {
+    match project(repo).and_then(|project| seed_files::check(&project, None, Adapter::DuckDb)) {
         Ok(()) => Verdict::ok("every CSV file can be loaded as it is"),
         Err(error) => Verdict::from_error(&error),
     }

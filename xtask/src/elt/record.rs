@@ -402,8 +402,20 @@ fn rows_of(node: &Node, manifest: &Manifest, standing: &[Relation]) -> Option<i6
     if node.status != "success" {
         return None;
     }
-    let relation = manifest.node(&node.node_id).map_or(node.name.as_str(), |node| node.relation());
-    standing.iter().find(|other| other.name.eq_ignore_ascii_case(relation))?.rows
+    let names = names_of(node, manifest);
+    let found =
+        names.iter().find_map(|name| standing.iter().find(|other| other.name.eq_ignore_ascii_case(name)));
+    found?.rows
+}
+
+/// The names that a node's relation may have among those of the environment: one of a further schema is shown with it.
+fn names_of(node: &Node, manifest: &Manifest) -> Vec<String> {
+    match manifest.node(&node.node_id) {
+        Some(defined) => {
+            vec![format!("{}.{}", defined.schema, defined.relation()), defined.relation().to_owned()]
+        }
+        None => vec![node.name.clone()],
+    }
 }
 
 fn relations(run: &Run, nodes: &[Node], manifest: &Manifest, standing: &[Relation]) -> Vec<MeasuredRelation> {
@@ -417,8 +429,7 @@ fn relations(run: &Run, nodes: &[Node], manifest: &Manifest, standing: &[Relatio
             layer: nodes
                 .iter()
                 .find(|node| {
-                    let defined = manifest.node(&node.node_id).map(artifacts::Node::relation);
-                    defined.unwrap_or(&node.name).eq_ignore_ascii_case(&relation.name)
+                    names_of(node, manifest).iter().any(|name| name.eq_ignore_ascii_case(&relation.name))
                 })
                 .and_then(|node| node.layer.clone()),
             row_count: relation.rows,

@@ -291,10 +291,24 @@ fn count(queries: &[Query], environments: &BTreeSet<&str>, window: Window, scope
     }
 }
 
+/// The schemas of environments as Snowflake keeps their names, and the environment of each as an expression.
+fn places(warehouse: &mut dyn Warehouse, environments: &[Name]) -> Result<minijinja::Value> {
+    let names: Vec<&str> = environments.iter().map(Name::as_str).collect();
+    let further = warehouse.further_schemas(&names)?;
+    let first = names.iter().map(|name| name.to_uppercase());
+    let schemas: Vec<String> = first.chain(further.keys().cloned()).map(|name| literal(&name)).collect();
+    let mut environment = "lower(table_schema)".to_owned();
+    if !further.is_empty() {
+        let cases =
+            further.iter().map(|(schema, of)| format!(" when {} then {}", literal(schema), literal(of)));
+        environment = format!("case table_schema{} else {environment} end", cases.collect::<String>());
+    }
+    Ok(context! { database => quote(&warehouse.database()), schemas => schemas.join(", "), environment })
+}
+
 /// Bytes by environment, from the most detailed view that the role may read.
 pub(super) fn storage(warehouse: &mut dyn Warehouse, environments: &[Name]) -> Result<Table<Storage>> {
-    let names: Vec<String> = environments.iter().map(|name| literal(name.as_str())).collect();
-    let values = context! { database => quote(&warehouse.database()), environments => names.join(", ") };
+    let values = places(warehouse, environments)?;
     let detailed = match warehouse.query(&sql::render(STORAGE_METRICS, values.clone())?) {
         Ok(rows) => rows,
         Err(error) if is_forbidden(&error) => Vec::new(),

@@ -11,7 +11,7 @@ use jiff::ToSpan as _;
 use jiff::civil::DateTime;
 use serde::Serialize;
 
-use super::{Listed, decide_drop, listed};
+use super::{Listed, decide_drop, listed, unknown};
 use crate::core::context;
 use crate::core::environment::{Kind, Name};
 use crate::core::ledger::{self, Condemned, State};
@@ -288,8 +288,9 @@ fn notes(warehouse: &dyn Warehouse, examined: &Examined) -> Result<Vec<Statement
 /// The drop of one environment, with its note.
 fn dropping(warehouse: &mut dyn Warehouse, name: &Name) -> Result<Vec<Statement>> {
     let state = State::read(warehouse, name)?;
-    let mut change =
-        decide_drop(warehouse, name, &state).with_context(|| format!("refused to drop {name}"))?;
+    let refused = || format!("refused to drop {name}");
+    let decided = decide_drop(warehouse, name, &state).with_context(refused)?;
+    let mut change = decided.ok_or_else(|| unknown(name)).with_context(refused)?;
     change.push(ledger::spare(warehouse, name.as_str()));
     change.extend(metrics::forget(warehouse, name)?);
     Ok(change)

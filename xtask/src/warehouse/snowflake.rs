@@ -6,6 +6,7 @@
 #[cfg(unix)]
 mod broker;
 mod failure;
+mod family;
 mod grants;
 mod lease;
 mod login;
@@ -17,7 +18,7 @@ mod statements;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -26,6 +27,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use serde_json::Value;
 
 use self::failure::{Failure, Kind};
+use self::grants::Applied;
 use self::session::{Limits, Session};
 use self::statements::Database;
 use super::{Columns, Contents, Relation, Row, Statement, Surveyed, Table, Warehouse, as_comments, columns};
@@ -205,6 +207,22 @@ impl Snowflake {
         }
     }
 
+    /// Bring the grants of the policy on a schema of the environment `name` from what was `applied` before to what is
+    /// declared now; all of them `again`, also what was revoked by hand.
+    fn converge(&self, stored: &str, name: &Name, applied: &Applied, again: bool) -> Vec<Statement> {
+        let declared = grants::declared(&self.settings.grants, name);
+        if *applied == declared && !again {
+            return Vec::new();
+        }
+        let place = self.database.place(stored);
+        let mut change = grants::revocations(&place, applied, &declared);
+        change.extend(grants::grants(&place, &declared));
+        if *applied != declared {
+            change.push(self.database.comment_on_further(stored, name, &declared));
+        }
+        change.into_iter().map(Statement::Sql).collect()
+    }
+
     /// Whether all tables of `found` belong to the role of this session: a clone of a whole schema keeps
     /// their owners, and only an owner can rebuild a table.
     fn owns_all(&self, found: &[Row]) -> bool {
@@ -217,8 +235,8 @@ impl Snowflake {
     /// creates, it owns. The mark comes first, so that a copy that is cut short can be completed.
     fn clone_tables(
         &self,
-        base: &Name,
-        schema: &Name,
+        (base, schema): (&str, &str),
+        is_transient: bool,
         found: &[Row],
         copied: &[Row],
     ) -> Result<Vec<Statement>> {
@@ -231,7 +249,8 @@ impl Snowflake {
             let is_mark = ledger::is_mark(&rows::folded(&name));
             let table: Identifier =
                 name.try_into().map_err(|why: String| anyhow!("failed to copy a table of {base}: {why}"))?;
-            let sql = self.database.clone_table(base, schema, &table, is_yes(row, "is_transient"));
+            let sql =
+                self.database.clone_table(base, schema, &table, is_transient || is_yes(row, "is_transient"));
             tables.push((!is_mark, sql));
         }
         tables.sort();
@@ -240,7 +259,7 @@ impl Snowflake {
 
     /// Drop the views that a clone carries, which would go on reading the base. `found` is what the base
     /// or the clone contains.
-    fn drop_views(&self, schema: &Name, found: &[Row]) -> Result<Vec<Statement>> {
+    fn drop_views(&self, schema: &str, found: &[Row]) -> Result<Vec<Statement>> {
         let mut change = Vec::new();
         for row in found {
             let is_view = text(row, "table_type").is_some_and(|kind| kind.contains("VIEW"));
@@ -494,14 +513,12 @@ impl Warehouse for Snowflake {
     }
 
     fn contents(&mut self, schemas: &[&str]) -> Result<BTreeMap<String, Contents>> {
-        let mut all: BTreeMap<String, Contents> = BTreeMap::new();
-        for row in self.query(&self.database.contents(schemas))? {
-            let name = text(&row, "schema_name").unwrap_or_default().to_lowercase();
-            let contents = all.entry(name).or_default();
-            contents.comment = text(&row, "comment").filter(|comment| !comment.is_empty());
-            contents.relations.extend(text(&row, "table_name").map(|name| rows::folded(&name)));
-        }
-        Ok(all)
+        Ok(by_schema(&self.query(&self.database.contents(schemas))?))
+    }
+
+    /// A project may quote the names of its schemas, which are then not in upper case.
+    fn built(&mut self, _: &Name, schemas: &[&str]) -> Result<BTreeMap<String, Contents>> {
+        Ok(by_schema(&self.query(&self.database.contents_in_any_case(schemas))?))
     }
 
     fn measure(&mut self, schema: &Name) -> Result<Vec<Relation>> {
@@ -512,11 +529,18 @@ impl Warehouse for Snowflake {
     fn survey(&mut self, schemas: &[Name]) -> Result<BTreeMap<String, Surveyed>> {
         let names: Vec<&str> = schemas.iter().map(Name::as_str).collect();
         let mut all: BTreeMap<String, Surveyed> = BTreeMap::new();
-        for row in self.query(&self.database.contents(&names))? {
-            let schema = text(&row, "schema_name").unwrap_or_default().to_lowercase();
-            let surveyed = all.entry(schema).or_default();
-            surveyed.contents.comment = text(&row, "comment").filter(|comment| !comment.is_empty());
+        let further = self.further(&names)?;
+        let first: Vec<String> = schemas.iter().map(statements::stored).collect();
+        let both: Vec<&str> = first.iter().chain(further.keys()).map(String::as_str).collect();
+        for row in self.query(&self.database.contents_of(&both))? {
+            let stored = text(&row, "schema_name").unwrap_or_default();
+            let (schema, environment) = (stored.to_lowercase(), further.get(&stored));
+            let surveyed = all.entry(environment.unwrap_or(&schema).clone()).or_default();
+            if environment.is_none() {
+                surveyed.contents.comment = text(&row, "comment").filter(|comment| !comment.is_empty());
+            }
             let Some(name) = text(&row, "table_name").map(|name| rows::folded(&name)) else { continue };
+            let name = if environment.is_some() { format!("{schema}.{name}") } else { name };
             let is_view = text(&row, "table_type").is_some_and(|kind| kind.contains("VIEW"));
             let number = |key: &str| row.get(key).and_then(Value::as_i64).filter(|_| !is_view);
             let (rows, bytes) = (number("row_count"), number("bytes"));
@@ -547,13 +571,21 @@ impl Warehouse for Snowflake {
         }
         let mut change = if self.owns_all(&found) {
             let mut change = vec![Statement::Sql(self.database.clone_schema(base, schema))];
-            change.extend(self.drop_views(schema, &found)?);
+            change.extend(self.drop_views(&statements::stored(schema), &found)?);
             change
         } else {
             let mut change = vec![Statement::Sql(self.database.create_schema(schema))];
-            change.extend(self.clone_tables(base, schema, &found, &[])?);
+            let between = (statements::stored(base), statements::stored(schema));
+            change.extend(self.clone_tables(
+                (&between.0, &between.1),
+                self.database.is_transient(schema),
+                &found,
+                &[],
+            )?);
             change
         };
+        // Before the environment's first schema, so that it exists only with all the others.
+        change.splice(0..0, self.copied_further(base, schema)?);
         change.push(Statement::Sql(self.database.ledger_tables(schema).0));
         // A clone carries the base's grants, which are not those of this kind of environment.
         let inherited = text(first, "comment").map(|comment| grants::applied(&comment)).unwrap_or_default();
@@ -573,11 +605,21 @@ impl Warehouse for Snowflake {
             found.iter().filter(is_its).cloned().collect()
         };
         let copied = of(schema);
-        let mut change = self.drop_views(schema, &copied)?;
+        let mut change = self.drop_views(&statements::stored(schema), &copied)?;
         if let Some(base) = base {
-            change.extend(self.clone_tables(base, schema, &of(base), &copied)?);
+            let between = (statements::stored(base), statements::stored(schema));
+            change.extend(self.clone_tables(
+                (&between.0, &between.1),
+                self.database.is_transient(schema),
+                &of(base),
+                &copied,
+            )?);
         }
         Ok(change)
+    }
+
+    fn claim(&mut self, name: &Name, schemas: &BTreeSet<String>) -> Result<Vec<Statement>> {
+        if schemas.is_empty() { Ok(Vec::new()) } else { self.claimed(name, schemas) }
     }
 
     fn comment(&self, schema: &Name, comment: Option<&str>) -> Vec<Statement> {
@@ -587,33 +629,47 @@ impl Warehouse for Snowflake {
 
     fn grant(&self, schema: &Name, comment: Option<&str>, again: bool) -> Vec<Statement> {
         let applied = comment.map(grants::applied).unwrap_or_default();
-        let declared = grants::declared(&self.settings.grants, schema);
-        if applied == declared && !again {
-            return Vec::new();
-        }
-        let place = self.database.schema(schema.as_str());
-        let mut change = grants::revocations(&place, &applied, &declared);
-        change.extend(grants::grants(&place, &declared));
-        if applied != declared {
-            change.push(self.database.comment_on_schema(schema, &declared));
-        }
-        change.into_iter().map(Statement::Sql).collect()
+        self.converge(&statements::stored(schema), schema, &applied, again)
     }
 
     fn drop_schemas(&mut self, doomed: &Droppable) -> Result<Vec<Statement>> {
-        Ok(vec![Statement::Sql(self.database.drop_schema(doomed.name()))])
+        let mut change = self.dropped_further(doomed.name())?;
+        change.push(Statement::Sql(self.database.drop_schema(doomed.name())));
+        Ok(change)
+    }
+
+    fn drop_rest(&mut self, name: &Name) -> Result<Vec<Statement>> {
+        self.dropped_further(name)
+    }
+
+    fn further_schemas(&mut self, environments: &[&str]) -> Result<BTreeMap<String, String>> {
+        self.further(environments)
     }
 
     fn sweep(&mut self) -> Result<Vec<Statement>> {
         let found = self.relation_names(REGISTRY)?.unwrap_or_default();
         let tables = found.iter().filter_map(|relation| lease::sweep(&self.database, relation));
-        Ok(tables.map(Statement::Sql).collect())
+        let mut change: Vec<Statement> = tables.map(Statement::Sql).collect();
+        change.extend(self.orphaned_further()?);
+        Ok(change)
     }
 
     fn provision_registry(&self) -> Vec<Statement> {
         let tables = self.database.registry_tables();
         std::iter::once(self.database.create_registry()).chain(tables).map(Statement::Sql).collect()
     }
+}
+
+/// What the rows of [`Database::contents`] say of each schema.
+fn by_schema(rows: &[Row]) -> BTreeMap<String, Contents> {
+    let mut all: BTreeMap<String, Contents> = BTreeMap::new();
+    for row in rows {
+        let name = text(row, "schema_name").unwrap_or_default().to_lowercase();
+        let contents = all.entry(name).or_default();
+        contents.comment = text(row, "comment").filter(|comment| !comment.is_empty());
+        contents.relations.extend(text(row, "table_name").map(|name| rows::folded(&name)));
+    }
+    all
 }
 
 fn is_table(row: &Row) -> bool {

@@ -163,11 +163,19 @@ pub(crate) const LEDGER: [Definition; 5] = [
 ];
 
 /// The registry of environments.
-pub(crate) const REGISTRY: [Definition; 2] = [
+pub(crate) const REGISTRY: [Definition; 3] = [
     Definition { name: "environments", columns: MARK_COLUMNS },
     Definition {
         name: "condemned",
         columns: &[required("schema_name", Text), required("reason", Text), required("noted_at", Time)],
+    },
+    Definition {
+        name: "schemas",
+        columns: &[
+            required("schema_name", Text),
+            required("environment", Text),
+            required("created_at", Time),
+        ],
     },
 ];
 

@@ -32,24 +32,44 @@ impl Database {
     }
 
     pub(super) fn schema(&self, schema: &str) -> String {
-        format!("{}.{}", self.quoted(), quote(&schema.to_uppercase()))
+        self.place(&schema.to_uppercase())
+    }
+
+    /// A schema by the name that Snowflake keeps.
+    pub(super) fn place(&self, stored: &str) -> String {
+        format!("{}.{}", self.quoted(), quote(stored))
     }
 
     pub(super) fn table(&self, table: &Table) -> String {
         format!("{}.{}", self.schema(&table.schema), quote(&table.name.to_uppercase()))
     }
 
-    /// What exists, in one question. `schemas` are compared as Snowflake keeps them.
+    /// What exists, in one question.
     pub(super) fn contents(&self, schemas: &[&str]) -> String {
+        self.contents_where(&format!("s.schema_name in ({})", list(schemas)))
+    }
+
+    /// The same of schemas by the names that Snowflake keeps.
+    pub(super) fn contents_of(&self, stored: &[&str]) -> String {
+        let names: Vec<String> = stored.iter().map(|name| literal(name)).collect();
+        self.contents_where(&format!("s.schema_name in ({})", names.join(", ")))
+    }
+
+    /// The same of schemas whose names are given in lower case, however Snowflake keeps them.
+    pub(super) fn contents_in_any_case(&self, folded: &[&str]) -> String {
+        let names: Vec<String> = folded.iter().map(|name| literal(&name.to_lowercase())).collect();
+        self.contents_where(&format!("lower(s.schema_name) in ({})", names.join(", ")))
+    }
+
+    fn contents_where(&self, condition: &str) -> String {
         format!(
             "select s.schema_name, s.comment, s.is_transient as schema_is_transient, t.table_name, t.table_type,
     t.table_owner, t.is_transient, t.row_count, t.bytes
 from {0}.information_schema.schemata as s
 left join {0}.information_schema.tables as t on t.table_schema = s.schema_name
-where s.schema_name in ({1})
+where {condition}
 order by 1, 4",
-            self.quoted(),
-            list(schemas)
+            self.quoted()
         )
     }
 
@@ -65,38 +85,48 @@ where table_schema in ({})",
 
     /// Prod and dev keep Snowflake's Time Travel; what is dropped again needs none, and pays for none.
     pub(super) fn create_schema(&self, name: &Name) -> String {
+        self.create_further(&stored(name), name)
+    }
+
+    /// A schema of the environment `name`: its first one, or a further one by the name that Snowflake keeps.
+    pub(super) fn create_further(&self, stored: &str, name: &Name) -> String {
         let (transient, retention) = lasting(name);
         format!(
             "create {transient}schema if not exists {} with managed access{retention} comment = {}",
-            self.schema(name.as_str()),
+            self.place(stored),
             literal(&comment(name))
         )
     }
 
     pub(super) fn clone_schema(&self, base: &Name, name: &Name) -> String {
+        self.clone_further(&stored(base), &stored(name), name)
+    }
+
+    /// A schema of the environment `name`, as a clone of one of its base.
+    pub(super) fn clone_further(&self, from: &str, to: &str, name: &Name) -> String {
         let (transient, retention) = lasting(name);
         format!(
             "create {transient}schema {} clone {} with managed access{retention} comment = {}",
-            self.schema(name.as_str()),
-            self.schema(base.as_str()),
+            self.place(to),
+            self.place(from),
             literal(&comment(name))
         )
     }
 
-    /// `table` is named as Snowflake keeps it. A copy of a transient table is transient wherever it is.
+    /// Schemas and `table` are named as Snowflake keeps them. A copy of a transient table is transient wherever it is.
     pub(super) fn clone_table(
         &self,
-        base: &Name,
-        name: &Name,
+        base: &str,
+        schema: &str,
         table: &Identifier,
         transient: bool,
     ) -> String {
-        let transient = if transient || self.is_transient(name) { "transient " } else { "" };
+        let transient = if transient { "transient " } else { "" };
         let table = quote(table.as_str());
         format!(
             "create {transient}table if not exists {}.{table} clone {}.{table}",
-            self.schema(name.as_str()),
-            self.schema(base.as_str())
+            self.place(schema),
+            self.place(base)
         )
     }
 
@@ -122,21 +152,26 @@ where table_schema in ({})",
     }
 
     pub(super) fn comment_on_schema(&self, name: &Name, applied: &Applied) -> String {
-        format!(
-            "comment on schema {} is {}",
-            self.schema(name.as_str()),
-            literal(&comment_with(name, applied))
-        )
+        self.comment_on_further(&stored(name), name, applied)
     }
 
-    /// `view` is named as Snowflake keeps it. A materialized view needs a different statement.
-    pub(super) fn drop_view(&self, name: &Name, view: &Identifier, is_materialized: bool) -> String {
+    /// Marks a schema as one of the environment `name`.
+    pub(super) fn comment_on_further(&self, stored: &str, name: &Name, applied: &Applied) -> String {
+        format!("comment on schema {} is {}", self.place(stored), literal(&comment_with(name, applied)))
+    }
+
+    /// `schema` and `view` are named as Snowflake keeps them. A materialized view needs a different statement.
+    pub(super) fn drop_view(&self, schema: &str, view: &Identifier, is_materialized: bool) -> String {
         let kind = if is_materialized { "materialized view" } else { "view" };
-        format!("drop {kind} if exists {}.{}", self.schema(name.as_str()), quote(view.as_str()))
+        format!("drop {kind} if exists {}.{}", self.place(schema), quote(view.as_str()))
     }
 
     pub(super) fn drop_schema(&self, name: &Name) -> String {
-        format!("drop schema if exists {} cascade", self.schema(name.as_str()))
+        self.drop_further(&stored(name))
+    }
+
+    pub(super) fn drop_further(&self, stored: &str) -> String {
+        format!("drop schema if exists {} cascade", self.place(stored))
     }
 
     /// Rows travel as one bound text of JSON. Every value goes in as text and is converted by the
@@ -152,6 +187,11 @@ where table_schema in ({})",
             values.join(", ")
         )
     }
+}
+
+/// The name of an environment's first schema, as Snowflake keeps it.
+pub(super) fn stored(name: &Name) -> String {
+    name.as_str().to_uppercase()
 }
 
 /// The comment that marks a schema as ours.

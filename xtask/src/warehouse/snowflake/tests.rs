@@ -110,9 +110,13 @@ fn everything() -> Vec<String> {
     all.extend(warehouse.comment(&issue, None));
     all.extend(warehouse.grant(&issue, None, true));
     all.extend(warehouse.grant(&issue, Some(r#"{"grants": {"WRITER": "write", "GONE": "write"}}"#), false));
-    all.push(Statement::Sql(database.clone_table(&name("prod"), &issue, &identifier("Facts"), false)));
+    all.push(Statement::Sql(database.clone_table("PROD", "ISSUE_42", &identifier("Facts"), true)));
     all.push(Statement::Sql(database.clone_schema(&name("dev"), &issue)));
-    all.push(Statement::Sql(database.drop_view(&issue, &identifier("DAILY_KPIS"), false)));
+    all.push(Statement::Sql(database.drop_view("ISSUE_42", &identifier("DAILY_KPIS"), false)));
+    all.push(Statement::Sql(database.create_further("ISSUE_42_raw", &issue)));
+    all.push(Statement::Sql(database.clone_further("DEV_raw", "ISSUE_42_raw", &issue)));
+    all.push(Statement::Sql(database.comment_on_further("ISSUE_42_raw", &issue, &Applied::new())));
+    all.push(Statement::Sql(database.drop_further("ISSUE_42_raw")));
     all.push(Statement::Sql(database.drop_schema(doomed.expect("droppable").name())));
     all.push(ledger::forget(&warehouse, &issue));
     let note = Condemned { schema_name: "issue_42".into(), reason: "r".into(), noted_at: ledger::now() };
@@ -121,6 +125,8 @@ fn everything() -> Vec<String> {
     let mut texts: Vec<String> = warehouse.steps(&all).into_iter().map(|step| step.sql).collect();
     texts.extend([
         database.contents(&["issue_42", "xtask_registry"]),
+        database.contents_of(&["ISSUE_42_raw"]),
+        database.contents_in_any_case(&["issue_42_raw"]),
         lease::acquire(database, &issue, "01af", "{}", 300),
         lease::look(database, &issue),
         lease::prolong(database, &issue, "01af", 300),
@@ -311,10 +317,10 @@ proptest! {
             prop_assert!(text.is_empty() || text.chars().any(|c| c.is_control() || c == '\\'));
             return Ok(());
         };
-        expect(&database.drop_view(&issue, &outside, false), SyntaxKind::DropViewStatement, &["DB", "ISSUE_42", &text]);
+        expect(&database.drop_view("ISSUE_42", &outside, false), SyntaxKind::DropViewStatement, &["DB", "ISSUE_42", &text]);
         let declared = grants::declared(&[grant(&text, Access::Write)], &issue);
         let place = database.schema("issue_42");
-        for sql in grants::grants(&place, &declared).into_iter().chain(grants::revocations(&place, &declared, &grants::Applied::new())) {
+        for sql in grants::grants(&place, &declared).into_iter().chain(grants::revocations(&place, &declared, &Applied::new())) {
             expect(&sql, SyntaxKind::AccessStatement, &["DB", "ISSUE_42", &text]);
         }
         let hostile = Database::new(&outside);
