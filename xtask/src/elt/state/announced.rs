@@ -8,9 +8,14 @@ use crate::state::record::{FORMAT, Record};
 /// Whether dbt would write the same relations as before: nothing that it reads has changed since it built and tested all
 /// of it here, and the names that it gave then are those that the definitions have.
 pub(super) fn are_known(definitions: &Definitions, records: &BTreeMap<String, Record>) -> bool {
+    // Further schemas are made again before dbt writes, if they were dropped.
+    let is_in_own_schema = |definition: &Definition| {
+        let relation = definition.relation.as_ref();
+        relation.is_none_or(|(schema, _)| schema.eq_ignore_ascii_case(&definitions.schema))
+    };
     let is_known = |definition: &Definition| {
         let record = records.get(&definition.id);
-        record.is_some_and(|record| is_as_before(definition, record))
+        record.is_some_and(|record| is_as_before(definition, record)) && is_in_own_schema(definition)
     };
     definitions.faults.is_empty()
         && definitions.all.values().filter(|each| each.kind != "source").all(is_known)
@@ -61,7 +66,7 @@ mod tests {
         change(&mut definition, &mut record);
         let all = BTreeMap::from([(definition.id.clone(), definition)]);
         are_known(
-            &Definitions { all, ..Definitions::default() },
+            &Definitions { all, schema: "ISSUE_1".to_owned(), ..Definitions::default() },
             &BTreeMap::from([(record.node_id.clone(), record)]),
         )
     }
@@ -81,6 +86,10 @@ mod tests {
         assert!(!known(|definition, _| definition.materialized = "external".to_owned()));
         assert!(!known(|_, record| record.status = "announced".to_owned()));
         assert!(!known(|_, record| record.relation_name = Some("other".to_owned())));
+        assert!(!known(|definition, record| {
+            definition.relation = Some(("issue_1_raw".to_owned(), "m".to_owned()));
+            record.relation_schema = Some("issue_1_raw".to_owned());
+        }));
         assert!(!known(|_, record| record.format = 0));
         assert!(!known(|_, record| record.node_id = "other".to_owned()));
     }
