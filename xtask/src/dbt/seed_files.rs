@@ -1,8 +1,9 @@
 //! The CSV files of seeds, looked at before dbt starts: what dbt's loader would refuse without naming the file,
 //! or load as something else without a word.
 //!
-//! Every file must be UTF-8 and have a name and a path that the loader can put into SQL. Where dbt's own loader reads the files, a row with too few or too many fields, an
-//! empty file, and numbers that its types cannot hold are errors too; the toolkit's seed macro checks those itself.
+//! Every file must be UTF-8 and have a name and a path that the loader can put into SQL. Where dbt's own loader reads
+//! the files, a row with too few or too many fields, an empty file, and numbers that its types cannot hold are errors
+//! too; the toolkit's seed macro checks those itself.
 
 use std::collections::HashSet;
 use std::fs;
@@ -91,8 +92,8 @@ fn check_name(path: &Path, adapter: Adapter<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The seed macro of dbt-duckdb, and that of dbt v2, write the path between quotes into SQL. At Snowflake the toolkit's macro
-/// uploads the file with PUT, whose path no client reads with quotes in it.
+/// The seed macro of dbt-duckdb, and that of dbt v2, write the path between quotes into SQL. At Snowflake the toolkit's
+/// macro uploads the file with PUT, whose path no client reads with quotes in it.
 fn check_path(path: &Path, loader: Loader, adapter: Adapter<'_>) -> Result<()> {
     let (unfit, advice): (&[char], _) = match (loader, adapter) {
         (Loader::Dbt, Adapter::DuckDb) => (

@@ -20,7 +20,8 @@ const IDLE: Duration = Duration::from_millis(300);
 pub(super) struct Session {
     open: Open,
     conversation: Conversation,
-    is_prefaced: bool,
+    /// What comes before the first question.
+    preface: String,
 }
 
 /// The rows of every statement of `sql` that is a query, asked in `session` if it has the same databases open, and in
@@ -55,13 +56,12 @@ pub(super) fn ask(
 impl Session {
     fn start(program: &Path, open: &Open) -> Option<Self> {
         let conversation = Conversation::start(&mut started(program, open), IDLE).ok()?;
-        Some(Self { open: open.clone(), conversation, is_prefaced: false })
+        Some(Self { open: open.clone(), conversation, preface: open.preface() })
     }
 
     /// `None` if the engine has ended.
     fn ask(&mut self, sql: &str) -> Result<Option<Vec<Vec<Row>>>> {
-        let preface = if self.is_prefaced { String::new() } else { self.open.preface() };
-        self.is_prefaced = true;
+        let preface = std::mem::take(&mut self.preface);
         // No value is taken for it: it is new each time, and a line break in a value is printed as `\\n`.
         let end = uuid::Uuid::now_v7();
         let question = format!("{preface}{sql}\n;\nselect '{end}' as \"end\";\n");
