@@ -310,10 +310,12 @@ fn build(
         let broker = opened.place.broker()?;
         #[cfg(unix)]
         plan.invocation.environment.extend(broker.as_ref().map(snowflake::Broker::variable));
-        let mut is_announced = keeper.is_announced();
+        let is_known = keeper.is_announced();
+        let mut is_announced = is_known;
         let mut known = BTreeSet::new();
         keeper.run(warehouse, &mut plan.invocation, artifacts_folder, |warehouse, invocation, wave| {
             // dbt has parsed the project: an environment is made only for what may be built in it.
+            let mut expected = Vec::new();
             let mut allow = |intended: &[Intended]| {
                 allow(&plan.boundary, intended)?;
                 let further = plan.boundary.further(intended);
@@ -340,6 +342,9 @@ fn build(
             }
             if is_announced {
                 allow(&[])?;
+                if is_known {
+                    expected = wave.intended();
+                }
             } else {
                 // It does not parse, which the build reports.
                 let Some(intended) = announce(invocation, opened, artifacts_folder)? else {
@@ -350,7 +355,7 @@ fn build(
                 is_announced = true;
             }
             let ended = invocation.run(&opened.dbt, |_| Ok(()), follow)?;
-            Ok(Ended { intended: ended.intended.or(Some(Vec::new())), ..ended })
+            Ok(Ended { intended: ended.intended.or(Some(expected)), ..ended })
         })
     });
     let redactor = plan.invocation.redactor();

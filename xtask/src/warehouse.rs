@@ -144,6 +144,12 @@ pub(crate) trait Warehouse {
     /// From now on mean the environment `name` if a statement names none.
     fn focus(&mut self, _: &Name) {}
 
+    /// Schema and name of the views of `base` that a copy of it has too, as views of the copy. Others read the base
+    /// until they are built again.
+    fn copied_views(&mut self, _base: &Name) -> Result<Vec<(String, String)>> {
+        Ok(Vec::new())
+    }
+
     /// A column's name as SQL takes it.
     fn column(&self, name: &str) -> String;
 

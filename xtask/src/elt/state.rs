@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use jiff::SignedDuration;
 use serde::Deserialize as _;
 use serde_json::Value as Json;
@@ -25,6 +25,7 @@ use crate::core::environment::Name;
 use crate::core::ledger;
 use crate::core::policy::Changed;
 use crate::dbt::artifacts::{self, Manifest, RunResult, RunResults};
+use crate::dbt::boundary::Intended;
 use crate::dbt::engine::Versions;
 use crate::dbt::profile::Profile;
 use crate::dbt::runner::{Ended, Invocation};
@@ -73,7 +74,7 @@ pub(super) struct Keeper {
 #[derive(Clone, Debug)]
 struct Copied {
     base: Name,
-    /// Nodes whose tables were in the base as its ledger says. Views are rebuilt: copied ones read the base.
+    /// Nodes whose relations were in the base as its ledger says, and come with the copy.
     intact: BTreeSet<String>,
 }
 
@@ -151,6 +152,19 @@ impl Wave {
         // dbt has read the project: a half-made rename costs no table.
         remove(warehouse, &self.schema, &self.removed, &self.seen)
     }
+
+    /// What dbt must report a result for, if it was not asked itself.
+    pub(super) fn intended(&self) -> Vec<Intended> {
+        let relations = self.announced.iter().filter(|record| {
+            matches!(record.kind.as_str(), "model" | "seed" | "snapshot")
+                && record.materialized.as_deref() != Some("ephemeral")
+        });
+        let intended = |record: &Record| Intended {
+            id: record.unique_id.clone().unwrap_or_else(|| record.node_id.clone()),
+            ..Intended::default()
+        };
+        relations.map(intended).collect()
+    }
 }
 
 /// Make the records of a copied ledger those of the copy: tables that were intact in the base are so here.
@@ -161,7 +175,14 @@ fn take_over(warehouse: &mut dyn Warehouse, schema: &Name, copied: &Copied) -> R
         let relation = record.relation_schema.as_deref().zip(record.relation_name.as_deref());
         let here = relation.and_then(|(schema, name)| seen.get(&key(schema, name)));
         if copied.intact.contains(&record.node_id) {
-            record.witness = here.and_then(|seen| seen.witness.clone());
+            let Some(here) = here else {
+                bail!(
+                    "{} could not be copied from {} to {schema}, so nothing was built; run this again to build it",
+                    record.relation_name.as_deref().unwrap_or(&record.name),
+                    copied.base,
+                );
+            };
+            record.witness.clone_from(&here.witness);
         }
         // Just newer than the row that it replaces, and older than what this run announces.
         record.recorded_at = record.recorded_at.saturating_add(SignedDuration::from_micros(1));
@@ -269,6 +290,8 @@ impl Keeper {
         // Until it is copied, what the new environment will hold is in the base.
         warehouse.focus(base);
         let seen = witnesses(warehouse, &relations_of(&of_base))?;
+        let views: BTreeSet<Key> =
+            warehouse.copied_views(base)?.iter().map(|(schema, name)| key(schema, name)).collect();
         let mut copied = Copied { base: base.clone(), intact: BTreeSet::new() };
         for (id, mut record) in of_base {
             let relation = record.relation_schema.clone().zip(record.relation_name.clone());
@@ -277,8 +300,9 @@ impl Keeper {
             {
                 // A separate database is copied with all its schemas.
                 let here = if warehouse.is_alone() { schema.clone() } else { self.own_schema().to_owned() };
-                let found = seen.get(&key(&schema, &name));
-                if let Some(found) = found.filter(|seen| !seen.is_view) {
+                let of_base = key(&schema, &name);
+                let found = seen.get(&of_base);
+                if let Some(found) = found.filter(|seen| !seen.is_view || views.contains(&of_base)) {
                     if found.witness.is_some() && found.witness == record.witness {
                         copied.intact.insert(id.clone());
                     }
@@ -400,7 +424,9 @@ impl Keeper {
 
     /// Whether dbt need not be asked what it is going to write.
     pub(super) fn is_announced(&self) -> bool {
-        self.has_ledger && self.foreign.is_none() && announced::are_known(&self.definitions, &self.records)
+        (self.has_ledger || self.copied.is_some())
+            && self.foreign.is_none()
+            && announced::are_known(&self.definitions, &self.records)
     }
 
     /// Whether there is nothing to do.
@@ -429,6 +455,25 @@ impl Keeper {
         self.observed.is_known = true;
         self.observed.sources = self.source_versions(warehouse)?;
         self.look_twice(warehouse);
+        Ok(())
+    }
+
+    /// Look again at what a wave was about; the rest was looked at before.
+    fn observe_again(
+        &mut self,
+        warehouse: &mut dyn Warehouse,
+        wanted: &BTreeSet<(String, String)>,
+    ) -> Result<()> {
+        let now = witnesses(warehouse, wanted)?;
+        for (schema, name) in wanted {
+            let gone = key(schema, name);
+            self.observed.relations.remove(&gone);
+            self.seen.remove(&gone);
+        }
+        let relations = now.iter().map(|(key, seen)| (key.clone(), seen.witness.clone()));
+        self.observed.relations.extend(relations);
+        self.seen.extend(now);
+        self.observed.sources = self.source_versions(warehouse)?;
         Ok(())
     }
 
@@ -522,6 +567,8 @@ impl Keeper {
             let ended = start(warehouse, invocation, &begun)?;
             if self.copied.take().is_some() {
                 self.records = read_records(warehouse, &self.schema)?;
+                // What was looked at was in the base.
+                self.observed.is_known = false;
             }
             if ended.intended.is_some() {
                 for record in &begun.removed {
@@ -662,7 +709,14 @@ impl Keeper {
                 self.named.insert(id.clone(), (node.schema.clone(), node.relation().to_owned()));
             }
         }
-        self.observe(warehouse)?;
+        let touched = wave.iter().chain(ended.keys());
+        let touched = touched.filter_map(|id| self.definitions.all.get(id));
+        let wanted = touched.filter_map(|definition| self.relation(definition).cloned()).collect();
+        if self.observed.is_known {
+            self.observe_again(warehouse, &wanted)?;
+        } else {
+            self.observe(warehouse)?;
+        }
         self.record(warehouse, &ended)?;
         Ok(ended.len())
     }

@@ -142,7 +142,11 @@ pub(crate) struct Conversation {
     /// Dropped to end the program, which then finds the end of its input.
     questions: Option<Sender<Vec<u8>>>,
     lines: Receiver<Vec<u8>>,
+    idle_since: IdleSince,
 }
+
+/// When the last question was answered; `None` as long as one is not.
+type IdleSince = Arc<Mutex<Option<Instant>>>;
 
 impl Conversation {
     /// Start `command`; what it says on its error stream is not kept.
@@ -150,15 +154,18 @@ impl Conversation {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
         let (questions, asked) = channel();
         let (said, lines) = channel();
+        let idle_since = IdleSince::default();
         if let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) {
-            std::thread::spawn(move || pass_on(&asked, stdin, idle));
+            let since = Arc::clone(&idle_since);
+            std::thread::spawn(move || pass_on(&asked, stdin, idle, &since));
             std::thread::spawn(move || split(stdout, &said));
         }
-        Ok(Self { child, questions: Some(questions), lines })
+        Ok(Self { child, questions: Some(questions), lines, idle_since })
     }
 
     /// What the program says to `question`, up to the line `end`; `None` if it ended before it said that.
     pub(crate) fn ask(&mut self, question: String, end: &str, limit: Duration) -> Result<Option<Vec<u8>>> {
+        *locked(&self.idle_since) = None;
         let is_asked = self.questions.as_ref().is_some_and(|asked| asked.send(question.into_bytes()).is_ok());
         if !is_asked {
             return Ok(None);
@@ -167,7 +174,10 @@ impl Conversation {
         let mut answer = Vec::new();
         loop {
             match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(line) if line.trim_ascii_end() == end.as_bytes() => return Ok(Some(answer)),
+                Ok(line) if line.trim_ascii_end() == end.as_bytes() => {
+                    *locked(&self.idle_since) = Some(Instant::now());
+                    return Ok(Some(answer));
+                }
                 Ok(line) => answer.extend(line),
                 Err(RecvTimeoutError::Disconnected) => return Ok(None),
                 Err(RecvTimeoutError::Timeout) => {
@@ -187,10 +197,25 @@ impl Drop for Conversation {
     }
 }
 
-fn pass_on(asked: &Receiver<Vec<u8>>, mut stdin: ChildStdin, idle: Duration) {
-    while let Ok(question) = asked.recv_timeout(idle) {
-        if stdin.write_all(&question).and_then(|()| stdin.flush()).is_err() {
-            return;
+fn pass_on(asked: &Receiver<Vec<u8>>, mut stdin: ChildStdin, idle: Duration, since: &IdleSince) {
+    let mut wait = idle;
+    loop {
+        match asked.recv_timeout(wait) {
+            Ok(question) => {
+                if stdin.write_all(&question).and_then(|()| stdin.flush()).is_err() {
+                    return;
+                }
+                wait = idle;
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Timeout) => {
+                // A long answer is no pause.
+                let passed = locked(since).map_or(Duration::ZERO, |since| since.elapsed());
+                wait = idle.saturating_sub(passed);
+                if wait.is_zero() {
+                    return;
+                }
+            }
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::io::Write as _;
+use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
@@ -154,6 +154,13 @@ impl Warehouse for DuckDb {
 
     fn focus(&mut self, name: &Name) {
         self.focus = Some(name.clone());
+    }
+
+    fn copied_views(&mut self, base: &Name) -> Result<Vec<(String, String)>> {
+        match self.layout {
+            Layout::Shared(_) => Ok(Vec::new()),
+            Layout::Folder(_) => Ok(views::remakeable(&self.at(base.as_str(), views::ALL)?, base)),
+        }
     }
 
     fn own_schema(&self, name: &Name) -> String {
@@ -404,13 +411,13 @@ impl DuckDb {
 
 fn rows_file(rows: &[Row]) -> Result<tempfile::NamedTempFile> {
     let write = || -> std::io::Result<tempfile::NamedTempFile> {
-        let mut file = tempfile::Builder::new().prefix("xtask-rows-").suffix(".json").tempfile()?;
+        let file = tempfile::Builder::new().prefix("xtask-rows-").suffix(".json").tempfile()?;
+        let mut writer = BufWriter::new(file);
         for row in rows {
-            serde_json::to_writer(&mut file, row)?;
-            file.write_all(b"\n")?;
+            serde_json::to_writer(&mut writer, row)?;
+            writer.write_all(b"\n")?;
         }
-        file.flush()?;
-        Ok(file)
+        Ok(writer.into_inner()?)
     };
     write().with_context(|| format!("failed to write rows to {}", std::env::temp_dir().display()))
 }

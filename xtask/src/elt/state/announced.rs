@@ -5,8 +5,15 @@ use std::collections::BTreeMap;
 use crate::state::define::{Class, Definition, Definitions};
 use crate::state::record::{FORMAT, Record};
 
-/// Whether dbt would write the same relations as before: nothing that it reads has changed since it built and tested all
-/// of it here, and the names that it gave then are those that the definitions have.
+/// Inputs that decide what a relation holds, and neither what it is called nor where it is.
+const CONTENT: [&str; 8] =
+    ["sql", "data", "header", "contract", "description", "descriptions of columns", "arguments", "unit test"];
+
+/// The same, by how the names of such inputs begin.
+const CONTENT_OF: [&str; 3] = ["macro ", "model ", "fixture "];
+
+/// Whether dbt would write the same relations as when it built them: nothing has changed since then that could give a
+/// node another name or place, none is new, and the names that dbt gave then are those that the definitions have.
 pub(super) fn are_known(definitions: &Definitions, records: &BTreeMap<String, Record>) -> bool {
     // Further schemas are made again before dbt writes, if they were dropped.
     let is_in_own_schema = |definition: &Definition| {
@@ -27,13 +34,28 @@ fn is_as_before(definition: &Definition, record: &Record) -> bool {
         Some((schema, name)) => named == Some((schema, name)),
         None => !definition.is_relation(),
     };
+    // A test that failed was found by dbt too.
+    let was_found = record.is_finished() || definition.is_test() && record.unique_id.is_some();
     // Where an external model writes to is not in its record.
     has_its_name
+        && was_found
         && definition.class != Class::Always
         && definition.materialized != "external"
         && record.format == FORMAT
-        && record.is_finished()
-        && record.definition == definition.hash()
+        && (record.definition == definition.hash() || differs_in_content(definition, record))
+}
+
+fn differs_in_content(definition: &Definition, record: &Record) -> bool {
+    let before = record.parts();
+    let decides_place = |name: &&String| {
+        !CONTENT.contains(&name.as_str()) && !CONTENT_OF.iter().any(|prefix| name.starts_with(prefix))
+    };
+    !before.is_empty()
+        && before
+            .keys()
+            .chain(definition.parts.keys())
+            .filter(decides_place)
+            .all(|name| before.get(name) == definition.parts.get(name))
 }
 
 #[cfg(test)]
@@ -48,12 +70,13 @@ mod tests {
             relation: Some(("issue_1".to_owned(), id.to_owned())),
             ..Definition::default()
         };
-        definition.parts.insert("text".to_owned(), "1".to_owned());
+        definition.parts.insert("sql".to_owned(), "1".to_owned());
         let record = Record {
             node_id: id.to_owned(),
             status: "success".to_owned(),
             format: FORMAT,
             definition: definition.hash(),
+            parts: r#"{"sql": "1"}"#.to_owned(),
             relation_schema: Some("issue_1".to_owned()),
             relation_name: Some(id.to_owned()),
             ..Record::default()
@@ -72,14 +95,32 @@ mod tests {
     }
 
     #[test]
-    fn only_a_project_without_any_change_is_known() {
+    fn only_a_project_whose_names_cannot_have_changed_is_known() {
         assert!(known(|_, _| {}));
+        assert!(known(|definition, _| {
+            definition.parts.insert("sql".to_owned(), "2".to_owned());
+            definition.parts.insert("macro m".to_owned(), "1".to_owned());
+        }));
+        assert!(!known(|definition, record| {
+            definition.parts.insert("sql".to_owned(), "2".to_owned());
+            record.parts.clear();
+        }));
+        assert!(known(|definition, record| {
+            (definition.kind, definition.relation) = ("test".to_owned(), None);
+            (record.status, record.unique_id) = ("fail".to_owned(), Some("test.m".to_owned()));
+        }));
+        assert!(!known(|_, record| {
+            (record.status, record.unique_id) = ("error".to_owned(), Some("model.m".to_owned()));
+        }));
         assert!(known(|definition, _| {
             definition.kind = "test".to_owned();
             definition.relation = None;
         }));
         assert!(!known(|definition, _| {
-            definition.parts.insert("config".to_owned(), "2".to_owned());
+            definition.parts.insert("config alias".to_owned(), "2".to_owned());
+        }));
+        assert!(!known(|definition, _| {
+            definition.parts.insert("relation".to_owned(), "2".to_owned());
         }));
         assert!(!known(|definition, _| definition.relation = None));
         assert!(!known(|definition, _| definition.class = Class::Always));

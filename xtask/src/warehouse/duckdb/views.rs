@@ -71,6 +71,22 @@ pub(super) fn remake(warehouse: &DuckDb, base: &Name, database: &str, file: &Pat
     Ok(())
 }
 
+/// The views of the current database.
+pub(super) const ALL: &str = "select schema_name, view_name as name, sql from duckdb_views() \
+     where database_name = current_database() and not internal";
+
+/// Schema and name of those views that `remake` makes again, or that do not name their database; none if one of them
+/// has to be left out, since others may read it.
+pub(super) fn remakeable(views: &[Row], base: &Name) -> Vec<(String, String)> {
+    // The name of the copy plays no part in what can be made again.
+    let is_kept =
+        |row: &Row| !mentions(text(row, "sql"), base.as_str()) || view(row, base.as_str(), "").is_some();
+    if !views.iter().all(is_kept) {
+        return Vec::new();
+    }
+    views.iter().map(|row| (text(row, "schema_name").to_owned(), text(row, "name").to_owned())).collect()
+}
+
 fn place(database: &str, row: &Row) -> String {
     [database, text(row, "schema_name"), text(row, "name")].map(quote).join(".")
 }
@@ -183,6 +199,18 @@ mod tests {
             let made = view(&row("v", sql), "dev", "pr_7").map(|view| view.rest);
             assert_eq!(made.as_deref(), expected, "{sql}");
         }
+    }
+
+    #[test]
+    fn views_are_copied_if_all_can_be_made_again() {
+        let base: Name = "dev".parse().expect("a name");
+        let names =
+            |rows: &[Row]| remakeable(rows, &base).into_iter().map(|(_, name)| name).collect::<Vec<_>>();
+        let plain = row("a", "CREATE VIEW a AS SELECT 1;");
+        let full = row("b", "CREATE VIEW b AS SELECT * FROM dev.main.x;");
+        let other = row("c", "CREATE VIEW c AS SELECT 'dev' AS origin FROM dev.main.b;");
+        assert_eq!(names(&[plain.clone(), full.clone()]), ["a", "b"]);
+        assert!(names(&[plain, full, other]).is_empty());
     }
 
     #[test]
