@@ -6,8 +6,10 @@
 use std::ops::Range;
 
 use super::assignment::{line_end, line_start};
+use super::collections;
 use super::columns;
 use super::kubernetes;
+use super::terraform;
 
 /// How much text around a new line is looked at again, in bytes: more than any rule needs besides tokens and keys, which
 /// are followed to their ends.
@@ -39,7 +41,7 @@ pub(super) fn parts(path: &str, before: &[u8], after: &[u8]) -> Vec<Range<usize>
 
 /// Whether a line may be a secret because of another one far away: the head of a table, the kind of a manifest.
 fn distant(path: &str, text: &[u8]) -> bool {
-    kubernetes::mentioned(text) || columns::is_table(path) && columns::has_secrets(text)
+    kubernetes::mentioned(text) || terraform::mentioned(path, text) || columns::has_secrets(path, text)
 }
 
 /// What is compared when two texts differ, to find where they agree again, in bytes.
@@ -151,6 +153,7 @@ fn with_surroundings(text: &[u8], hunk: Range<usize>) -> Range<usize> {
     let line = line_start(text, hunk.start)..line_end(text, hunk.end);
     let start = key_start(text, line.start);
     let start = key_start(text, line_start(text, start.saturating_sub(AROUND)));
+    let start = collections::around(text, start);
     let end = key_end(text, (line.end + 1).min(text.len()));
     let end = key_end(text, line_end(text, (end + AROUND).min(text.len())));
     start..end

@@ -4,15 +4,14 @@
 //! lines and netrc differ in what separates a name from its value; all of it is parsed here by
 //! hand, outwards from one word of the name and over a bounded number of bytes.
 
+mod apart;
+
 use std::ops::Range;
 
 /// The longest name and value looked at, and the widest gap between them, in bytes.
 const NAME_MOST: usize = 64;
 const VALUE_MOST: usize = 1024;
 const GAP_MOST: usize = 24;
-/// How far after a name the word `value` may come.
-const PAIR_MOST: usize = 64;
-const DECLARATION_MOST: usize = 300;
 /// The longest name of a password that is an argument itself, in bytes: `("password", "x")`.
 const ARGUMENT_MOST: usize = 40;
 
@@ -58,9 +57,16 @@ pub(super) fn name_around(bytes: &[u8], word: &Range<usize>) -> Range<usize> {
 
 /// The value assigned to the name, if there is one.
 pub(super) fn assigned(bytes: &[u8], name: Range<usize>) -> Option<Assigned> {
-    if let Some(at) = beside_its_name(bytes, &name).or_else(|| default_of(bytes, &name)) {
+    if apart::is_substituted(bytes, &name) {
+        let value = apart::substitute(bytes, &name)?;
+        return Some(Assigned { name, value, quoted: true, tie: Tie::Operator });
+    }
+    if let Some(at) = apart::value_of(bytes, &name) {
         let (value, quoted) = value_at(bytes, at, Tie::Operator)?;
         return Some(Assigned { name, value, quoted, tie: Tie::Operator });
+    }
+    if let Some(value) = apart::said(bytes, &name) {
+        return Some(Assigned { name, value, quoted: true, tie: Tie::Loose });
     }
     let mut at = name.end;
     let quoted_name = matches!(bytes.get(at), Some(b'"' | b'\'' | b'`'));
@@ -87,65 +93,8 @@ pub(super) fn assigned(bytes: &[u8], name: Range<usize>) -> Option<Assigned> {
             at = after + 1;
         }
     }
-    let (value, quoted) = value_at(bytes, at, tie)?;
+    let (value, quoted) = value_at(bytes, apart::unwrapped(bytes, at), tie)?;
     Some(Assigned { name, value, quoted, tie })
-}
-
-/// The start of the value for a name that is itself the value of `name` or `key`: `{"name": "API_TOKEN", "value": …}`,
-/// `- name: API_TOKEN` above `value: …`, `<add key="ApiToken" value="…"/>`.
-fn beside_its_name(bytes: &[u8], name: &Range<usize>) -> Option<usize> {
-    if let Some(at) = in_next_element(bytes, name) {
-        return Some(at);
-    }
-    let quote = |b: &u8| matches!(b, b'"' | b'\'');
-    let unquoted = |text: &'_ [u8]| text.len() - usize::from(text.last().is_some_and(quote));
-    let before = bytes[name.start.saturating_sub(12)..name.start].trim_ascii_end();
-    let before = before[..unquoted(before)].trim_ascii_end();
-    let label = before.strip_suffix(b":").or_else(|| before.strip_suffix(b"="))?.trim_ascii_end();
-    let label = &label[..unquoted(label)];
-    if ![&b"name"[..], b"key"].iter().any(|word| ends_with_word(label, word)) {
-        return None;
-    }
-    // The text between them belongs to the same object, element or item.
-    let between = &bytes[name.end..(name.end + PAIR_MOST).min(bytes.len())];
-    let at = between.windows(5).position(|word| word.eq_ignore_ascii_case(b"value"))?;
-    let apart = |b: &u8| matches!(b, b'{' | b'}' | b';' | b'/' | b'(' | b')');
-    let item = |pair: &[u8]| pair == b"- ";
-    if between[..at].iter().any(apart) || between[..at].windows(2).any(item) {
-        return None;
-    }
-    let mut at = name.end + at + 5;
-    at += count(bytes, at, 1, |b| matches!(b, b'"' | b'\''));
-    at += blanks(bytes, at);
-    let (length, _) = operator(bytes, at);
-    (length == 1).then_some(at + 1)
-}
-
-/// The start of the value in `<name>javax.jdo.option.ConnectionPassword</name> <value>…`, as Hadoop writes properties.
-fn in_next_element(bytes: &[u8], name: &Range<usize>) -> Option<usize> {
-    let before = &bytes[name.start.saturating_sub(6)..name.start];
-    let rest = bytes[name.end..(name.end + DECLARATION_MOST).min(bytes.len())].strip_prefix(b"</name>")?;
-    let blank = rest.iter().take_while(|b| b.is_ascii_whitespace()).count();
-    (before == b"<name>" && rest[blank..].starts_with(b"<value>"))
-        .then_some(name.end + b"</name>".len() + blank + b"<value>".len())
-}
-
-/// The start of the default that Terraform gives the variable of that name: `variable "api_token" { default = … }`.
-fn default_of(bytes: &[u8], name: &Range<usize>) -> Option<usize> {
-    if !bytes[..name.start].ends_with(b"variable \"") {
-        return None;
-    }
-    let block = &bytes[name.end..(name.end + DECLARATION_MOST).min(bytes.len())];
-    let block = &block[..memchr::memchr(b'}', block).unwrap_or(block.len())];
-    let at = name.end + memchr::memmem::find(block, b" default")? + b" default".len();
-    let at = at + blanks(bytes, at);
-    (bytes.get(at) == Some(&b'=')).then_some(at + 1)
-}
-
-/// Whether the text ends with the word in any case, and not with a longer one: `username` is not `name`.
-fn ends_with_word(text: &[u8], word: &[u8]) -> bool {
-    let Some(start) = text.len().checked_sub(word.len()) else { return false };
-    text[start..].eq_ignore_ascii_case(word) && !text[..start].last().is_some_and(u8::is_ascii_alphanumeric)
 }
 
 /// The operator at `at`: how many bytes it takes, and how it ties.
@@ -157,6 +106,11 @@ fn operator(bytes: &[u8], at: usize) -> (usize, Tie) {
     }
     if text == b"|" {
         return (1, Tie::Loose);
+    }
+    // `process.env.DB_PASSWORD || "…"`: what is taken if the name has no value.
+    let next = at + length + blanks(bytes, at + length);
+    if matches!(text, b"||" | b"??") && matches!(bytes.get(next), Some(b'"' | b'\'' | b'`')) {
+        return (length, Tie::Operator);
     }
     (0, Tie::Operator)
 }
@@ -178,6 +132,11 @@ fn no_operator(
         b'-' if gap > 0 && rest.get(1) == Some(&b' ') => return Some((at, 1, Tie::Loose)),
         b'"' | b'\'' if gap > 0 => return Some((at, 0, Tie::Beside)),
         b'(' if is_setter(&bytes[name.clone()]) => return Some((at, 1, Tie::Beside)),
+        // `public string Password { get; set; } = "x"`, a property of C#.
+        b'{' if rest.starts_with(b"{ get;") => {
+            let end = memchr::memmem::find(&rest[..rest.len().min(GAP_MOST + 8)], b"} =")?;
+            return Some((at + end + 2, 1, Tie::Operator));
+        }
         _ => {}
     }
     if gap == 0 {
@@ -191,6 +150,13 @@ fn no_operator(
     }
     // `"password" to "x"`, a pair of Kotlin.
     if text == b"to" && quoted_name && matches!(bytes.get(after), Some(b'"')) {
+        return Some((after, 0, Tie::Beside));
+    }
+    // `os.environ.get("DB_PASSWORD") or "x"`.
+    if text == b"or"
+        && bytes[..at].trim_ascii_end().ends_with(b")")
+        && matches!(bytes.get(after), Some(b'"' | b'\''))
+    {
         return Some((after, 0, Tie::Beside));
     }
     // `password As String = "x"`, as Visual Basic declares it.
@@ -224,11 +190,20 @@ fn no_operator(
     }
     let flag = bytes[name.clone()].starts_with(b"-");
     let netrc = memchr::memmem::find(&bytes[name.start.saturating_sub(120)..name.start], b"login ").is_some();
+    let line = &bytes[line_start(bytes, name.start)..name.start];
+    // `user admin insecure-password x`, `username admin password 0 x`.
+    let of_user = [&b"user "[..], b"username "].iter().any(|word| memchr::memmem::find(line, word).is_some());
+    if of_user && text.len() == 1 && text[0].is_ascii_digit() && after > at + word {
+        return Some((after, 0, Tie::Beside));
+    }
+    let netrc = netrc || of_user;
     let env = sets_variable(&bytes[line_start(bytes, name.start)..name.start]);
     (flag || netrc || env || alone_on_its_line(bytes, name, at)).then_some((at, 0, Tie::Beside))
 }
 
 fn follows_quote(bytes: &[u8], at: usize) -> bool {
+    // `fill('#password', 'x')`: the selector of a field.
+    let at = at - usize::from(bytes[..at].ends_with(b"#"));
     matches!(bytes[..at].last(), Some(b'"' | b'\'' | b'`' | b':'))
 }
 
@@ -242,11 +217,13 @@ fn sets_variable(before: &[u8]) -> bool {
     }
 }
 
-/// `spark.ssl.keyPassword  x`: a property and its value, and nothing else on the line.
+/// `spark.ssl.keyPassword  x`, `bindpw x`: a setting and its value, and nothing else on the line.
 fn alone_on_its_line(bytes: &[u8], name: &Range<usize>, at: usize) -> bool {
     let before = &bytes[line_start(bytes, name.start)..name.start];
     let value = bytes[at..line_end(bytes, at)].trim_ascii();
-    memchr::memchr(b'.', &bytes[name.clone()]).is_some()
+    let small = |b: &u8| b.is_ascii_lowercase() || matches!(b, b'_' | b'-');
+    let setting = bytes[name.clone()].iter().all(small) && value.iter().any(u8::is_ascii_digit);
+    (setting || memchr::memchr(b'.', &bytes[name.clone()]).is_some())
         && before.iter().all(|b| matches!(b, b' ' | b'\t'))
         && !value.is_empty()
         && !value.iter().any(u8::is_ascii_whitespace)
@@ -256,6 +233,20 @@ fn alone_on_its_line(bytes: &[u8], name: &Range<usize>, at: usize) -> bool {
 fn is_setter(name: &[u8]) -> bool {
     let last = name.rsplit(|b| *b == b'.').next().unwrap_or(name).to_ascii_lowercase();
     last.starts_with(b"set") || last.starts_with(b"with")
+}
+
+/// Whether an assignment is a setting of a shell, the flag of a command or a line of its own: `export DB_PASSWORD=x`,
+/// `--password x`, `- password: x`.
+pub(super) fn is_setting(bytes: &[u8], found: &Assigned) -> bool {
+    let name = &bytes[found.name.clone()];
+    let variable = name.iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'_')
+        && bytes.get(found.name.end) == Some(&b'=')
+        && found.value.start == found.name.end + 1;
+    let line = line_start(bytes, found.name.start);
+    let alone = bytes[line..found.name.start].iter().all(|b| matches!(b, b' ' | b'\t' | b'-' | b'*' | b'>'))
+        && bytes.get(found.name.end) == Some(&b':')
+        && bytes[found.value.end..line_end(bytes, found.value.end)].trim_ascii().is_empty();
+    !found.quoted && (variable || name.starts_with(b"-") || alone)
 }
 
 /// The value at `at`, without its quotes.
@@ -289,9 +280,14 @@ pub(super) fn value_at(bytes: &[u8], at: usize, tie: Tie) -> Option<(Range<usize
             let end = at
                 + 1
                 + count(bytes, at + 1, VALUE_MOST, |b| (b.is_ascii_graphic() || b == b' ') && b != b'}');
+            // `{type: string, …}` is a mapping.
+            if memchr::memmem::find(&bytes[at..end], b": ").is_some() {
+                return None;
+            }
             // `{AES abc…}`: the last word is the value.
             let word = memchr::memrchr(b' ', &bytes[at + 1..end]).map_or(at + 1, |blank| at + 1 + blank + 1);
-            (bytes.get(end) == Some(&b'}'))
+            // `{…=}`: Maven encrypted it.
+            (bytes.get(end) == Some(&b'}') && word > at + 1)
                 .then_some((word..end, true))
                 .filter(|(range, _)| range.len() >= 12)
         }
@@ -458,6 +454,25 @@ mod tests {
             "password: |\n  v4lue\n",
             "password: >-\n    v4lue",
             "password: &p v4lue",
+            "? password\n: v4lue\n",
+            "db:\n  ? \"password\"\n  : 'v4lue'\n",
+            "@Value(\"${db.password:v4lue}\")",
+            "DB=${DB_PASSWORD:-v4lue}",
+            "${PASSWORD:='v4lue'}",
+            "<key>password</key>\n  <string>v4lue</string>",
+            "password:\n    Type: String\n    Default: v4lue\n",
+            "\"password\": {\"Type\": \"String\", \"Default\": \"v4lue\"}",
+            "add_argument(\"--password\", default=\"v4lue\")",
+            "password = SecretStr(\"v4lue\")",
+            "var password = []byte(\"v4lue\")",
+            "process.env.PASSWORD || 'v4lue'",
+            "os.environ.get(\"DB_PASSWORD\") or \"v4lue\"",
+            "public string password { get; set; } = \"v4lue\";",
+            "The password of the warehouse is `v4lue`.",
+            "bind_password v4lue\n",
+            "user admin insecure-password v4lue",
+            "username admin password 0 v4lue",
+            "page.fill('#password', 'v4lue')",
             "password: &p !!str 'v4lue'",
             "Map(\"password\" -> \"v4lue\")",
             "client.setpassword(\"v4lue\")",
@@ -494,6 +509,10 @@ mod tests {
             "variable \"password\" {\n  type = string\n}\nvariable \"other\" {\n  default = \"v4lue\"\n}",
             "getpassword(\"v4lue\")",
             "<input name='password'/><input name='other' value='v4lue'/>",
+            "${password:?v4lue}",
+            "password:\n  Type: String\nother:\n  Default: v4lue",
+            "password: {type: string, minLength: 8}",
+            "the password of the user must be v4lue",
         ] {
             assert_eq!(value(text, "password"), None, "{text}");
         }

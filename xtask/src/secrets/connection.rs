@@ -21,6 +21,8 @@ const HOSTS: &[&str] = &[
     "networkaddress",
     "servername",
     "endpoint",
+    "hostaddr",
+    "dbname",
 ];
 const USERS: &[&str] = &["uid", "user", "userid", "username", "usr", "login"];
 
@@ -29,7 +31,11 @@ pub(super) fn holds_password(bytes: &[u8], password: &Range<usize>) -> bool {
     let text = around(bytes, password);
     let mut host = false;
     let mut user = false;
-    for part in bytes[text].split(|byte| matches!(byte, b';' | b'&' | b'?')) {
+    let text = &bytes[text];
+    // `host=db1 user=app password=…`, as libpq has it; with semicolons, names have blanks: `User ID`.
+    let blanks = memchr::memchr2(b';', b'&', text).is_none();
+    let apart = |byte: &u8| matches!(byte, b';' | b'&' | b'?') || blanks && byte.is_ascii_whitespace();
+    for part in text.split(apart) {
         let Some(equals) = memchr::memchr(b'=', part) else {
             host |= address(part);
             continue;
@@ -97,6 +103,7 @@ mod tests {
             "jdbc:postgresql://db1:5432/shop?user=app&password=#",
             "jdbc:sqlserver://db1:1433;databaseName=shop;user=app;password=#;encrypt=true",
             "<add connectionString='Server=db1;User Id=app;Password=#'/>",
+            "conn = connect(\"host=db1 dbname=shop user=app password=#\")",
         ] {
             assert!(found(&text.replace('#', &password), &password), "{text}");
         }

@@ -24,6 +24,8 @@ use super::kubernetes;
 use super::names::Names;
 use super::pair::{self, Beside};
 use super::rules::{Candidate, Rule, RuleSet};
+use super::sql;
+use super::terraform;
 use super::tokens::{Token, Tokens};
 use super::verify::Proof;
 
@@ -68,6 +70,8 @@ enum Action {
     UserFlag,
     Arguments,
     Manifest,
+    Terraform,
+    Insert,
 }
 
 /// Who found it.
@@ -126,6 +130,10 @@ impl Engine {
         for literal in kubernetes::LITERALS {
             add(literal, Action::Manifest);
         }
+        for literal in terraform::LITERALS {
+            add(literal, Action::Terraform);
+        }
+        add(sql::LITERAL, Action::Insert);
         add(" -u", Action::UserFlag);
         add("--user", Action::UserFlag);
         let mut always = Vec::new();
@@ -222,6 +230,8 @@ impl Engine {
         }
         if columns::is_table(place.path) {
             scan.cells(columns::secrets(bytes));
+        } else if generic::is_document(place.path) {
+            scan.cells(columns::of_document(bytes));
         }
     }
 

@@ -5,6 +5,7 @@
 //! chosen by a person; a token or key must look drawn at random.
 
 mod addresses;
+mod calls;
 mod commands;
 mod headers;
 mod vocabulary;
@@ -16,7 +17,7 @@ use super::connection;
 use super::judge::{self, Shape};
 use super::verify;
 
-pub(super) use addresses::{in_url, in_user_flag};
+pub(super) use addresses::{beside_address, in_url, in_user_flag};
 pub(super) use commands::{in_arguments, literals as argument_literals};
 use headers::{after_scheme, basic, header_token};
 use vocabulary::strengthen;
@@ -93,6 +94,12 @@ impl Language {
     }
 }
 
+/// Whether a file is text about code, in which settings and commands are as they are typed.
+pub(super) fn is_document(path: &str) -> bool {
+    let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension);
+    matches!(extension, "md" | "mdx" | "rst" | "adoc" | "ipynb" | "html")
+}
+
 /// Words of names whose UUIDs are credentials: a mere `token` is often an idempotency or request token.
 const UUID_NAMES: &[&str] = &[
     "api", "auth", "access", "secret", "key", "pass", "pwd", "client", "private", "bearer", "service", "app",
@@ -159,6 +166,14 @@ pub(super) fn in_assignment(
         Kind::Credential
     };
     let plain_header = header && value_range.start > found.value.start && header_token(value);
+    // An encrypted value, as Renovate has it, `"encrypted": {"token": …}`, or as Sealed Secrets do.
+    if value.len() >= 200 && [&b"AgA"[..], b"AgB", b"AgC"].iter().any(|start| value.starts_with(start)) {
+        return None;
+    }
+    let near = &bytes[found.name.start.saturating_sub(32)..found.name.start];
+    if memchr::memmem::find(near, b"ncrypted\"").is_some() {
+        return None;
+    }
     let accepted = plain_header || accepts(value, word, found, language, &words, in_string(bytes, found));
     // Asked last, as it reads the most.
     let listed = |word| word == Word::Key && !found.quoted && in_test_vector(bytes, found);
@@ -218,7 +233,6 @@ fn surrogate_key(words: &[String], value: &[u8]) -> bool {
         "shared",
         "cookie",
         "subscription",
-        "token",
         "admin",
         "deploy",
         "integration",
@@ -265,6 +279,13 @@ fn accepts(
     if value.iter().any(|b| b.is_ascii_whitespace() || *b < b' ') {
         return false;
     }
+    if word == Word::Credential
+        && found.tie != Tie::Loose
+        && is_firm(found, language, in_string)
+        && chosen_secret(value, words_of_name)
+    {
+        return true;
+    }
     if value.starts_with(b"eyJ") && memchr::memchr(b'.', value).is_some() && !verify::web_token(value) {
         return false;
     }
@@ -275,9 +296,7 @@ fn accepts(
         return false;
     }
     let shape = Shape::of(value);
-    let firm = found.quoted
-        || found.tie == Tie::Operator && (language == Language::Other || in_string)
-        || found.tie == Tie::Beside;
+    let firm = is_firm(found, language, in_string);
     let lenient = language == Language::Other && found.tie != Tie::Loose;
     if judge::uuid(value) && !words_of_name.iter().any(|w| UUID_NAMES.iter().any(|name| w.contains(name))) {
         return false;
@@ -294,10 +313,38 @@ fn accepts(
         Word::Key => {
             firm && random
                 && shape.len >= 16
+                && !judge::holds_uuid(value)
                 && super::names::usual_length(value, &shape)
                 && (shape.hex || shape.surprise > 4.0)
         }
     }
+}
+
+/// Whether a value is tied to its name, and not only near it.
+fn is_firm(found: &Assigned, language: Language, in_string: bool) -> bool {
+    found.quoted
+        || found.tie == Tie::Operator && (language == Language::Other || in_string)
+        || found.tie == Tie::Beside
+}
+
+/// A secret for sessions or signatures that a person chose or that was drawn with signs, as Django and `WordPress` do:
+/// `JWT_SECRET`, `SECRET_KEY`.
+fn chosen_secret(value: &[u8], words_of_name: &[String]) -> bool {
+    const OF_OBJECTS: &[&str] = &["existing", "pull", "image", "tls", "kubernetes", "k8s", "external"];
+    let value = value.strip_prefix(b"django-insecure-").unwrap_or(value);
+    // A single sign in a token is a fault of it.
+    let signs = value.iter().filter(|b| b.is_ascii_punctuation()).count();
+    let of_tokens = words_of_name.iter().any(|word| word.contains("token"));
+    if signs >= 3 && !of_tokens && judge::drawn_with_symbols(value) {
+        return true;
+    }
+    let last = words_of_name.last().is_some_and(|word| word.ends_with("secret"));
+    let joined = value.iter().any(|b| matches!(b, b'-' | b'_' | b'.' | b'/' | b':'));
+    let shape = Shape::of(value);
+    last && !words_of_name.iter().any(|word| OF_OBJECTS.contains(&word.as_str()))
+        && !joined
+        && shape.digits >= 2
+        && judge::chosen_in_code(value)
 }
 
 /// A password that a person chose or a password manager drew, besides those that look drawn at random.
@@ -313,8 +360,15 @@ fn accepts_password(value: &[u8], found: &Assigned, language: Language) -> bool 
     if judge::call(value) {
         return false;
     }
-    if judge::drawn_with_symbols(value) || found.quoted && judge::drawn_letters(value) {
+    if judge::drawn_with_symbols(value)
+        || (found.quoted || found.tie == Tie::Operator) && judge::drawn_letters(value)
+    {
         return true;
+    }
+    // `password: String!`, a type of GraphQL.
+    if !found.quoted && value.strip_suffix(b"!").is_some_and(|kind| kind.iter().all(u8::is_ascii_alphabetic))
+    {
+        return false;
     }
     if language == Language::Code {
         return judge::chosen_in_code(value);
@@ -332,7 +386,7 @@ fn accepts_password(value: &[u8], found: &Assigned, language: Language) -> bool 
         && !value.iter().any(|b| b.is_ascii_whitespace() || *b < b' ')
 }
 
-/// A header or a parameter of an address within a string: `'X-API-KEY: …'`, `?api_key=…`.
+/// A header, a parameter of an address or a part of a connection string within a string: `'X-API-KEY: …'`, `?api_key=…`.
 fn in_string(bytes: &[u8], found: &Assigned) -> bool {
     let before = found.name.start.checked_sub(1).map_or(b' ', |at| bytes[at]);
     let after = bytes.get(found.value.end).copied().unwrap_or(b' ');

@@ -181,6 +181,14 @@ pub(super) fn uuid(value: &[u8]) -> bool {
         })
 }
 
+/// A UUID among other characters, as identifiers of objects have it: `Q-8e6bbf52-…-0`.
+pub(super) fn holds_uuid(value: &[u8]) -> bool {
+    value.len() > 36
+        && value
+            .windows(36)
+            .any(|part| uuid(part) && part.iter().all(|b| b.is_ascii_hexdigit() || *b == b'-'))
+}
+
 /// A UUID made from a clock and the address of a machine (version 1): it can be guessed, so it opens nothing.
 pub(super) fn of_clock(value: &[u8]) -> bool {
     uuid(value) && value[14] == b'1' && matches!(value[19].to_ascii_lowercase(), b'8' | b'9' | b'a' | b'b')

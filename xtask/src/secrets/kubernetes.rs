@@ -210,7 +210,8 @@ fn trimmed(bytes: &[u8], mut range: Range<usize>) -> Range<usize> {
     range
 }
 
-fn secret(name: &[u8], value: &[u8], encoded: bool) -> bool {
+/// Whether a value of a manifest is a secret; in `data` values are in base64.
+pub(super) fn secret(name: &[u8], value: &[u8], encoded: bool) -> bool {
     let words = generic::words(name);
     if value.len() < 4
         || name.starts_with(b"#")

@@ -2,11 +2,14 @@
 
 use std::ops::Range;
 
-use super::super::assignment;
+use super::super::assignment::{self, Assigned};
+use super::super::collections;
 use super::super::generic::{self, Kind, Language, Word};
 use super::super::judge::{self, Shape};
 use super::super::kubernetes;
 use super::super::rules::{Candidate, LazyRegex};
+use super::super::sql;
+use super::super::terraform;
 use super::super::tokens::{self, Token};
 use super::super::verify::{self, Proof};
 use super::{Action, Engine, Hit, Place, Source};
@@ -43,6 +46,8 @@ pub(super) struct Scan<'a> {
     place: Place<'a>,
     bytes: &'a [u8],
     language: Language,
+    /// Text about code, with commands in it.
+    document: bool,
     /// A list of checksums: what looks random there is one.
     checksums: bool,
     hits: &'a mut Vec<Hit>,
@@ -50,8 +55,9 @@ pub(super) struct Scan<'a> {
     stretches: Vec<(usize, Range<usize>)>,
     /// The end of the last name read, so that `secret_token_key` is read once.
     name_end: usize,
-    /// How many manifests of Kubernetes were read.
+    /// How many manifests of Kubernetes and resources of Terraform were read.
     manifests: usize,
+    resources: usize,
 }
 
 impl<'a> Scan<'a> {
@@ -63,11 +69,13 @@ impl<'a> Scan<'a> {
             place,
             bytes,
             language,
+            document: generic::is_document(place.path),
             checksums,
             hits,
             stretches: Vec::new(),
             name_end: 0,
             manifests: 0,
+            resources: 0,
         }
     }
 
@@ -78,6 +86,8 @@ impl<'a> Scan<'a> {
             Action::Url => {
                 if let Some(range) = generic::in_url(self.bytes, at.start, self.language) {
                     self.generic(Kind::Url, range);
+                } else if let Some(range) = generic::beside_address(self.bytes, at.end) {
+                    self.generic(Kind::Password, range);
                 }
             }
             Action::UserFlag => {
@@ -96,7 +106,14 @@ impl<'a> Scan<'a> {
                     self.generic(Kind::Credential, range);
                 }
             }
-            Action::Manifest => {}
+            Action::Terraform if self.resources < terraform::RESOURCES_MOST => {
+                self.resources += 1;
+                for range in terraform::values(self.bytes, &at) {
+                    self.generic(Kind::Credential, range);
+                }
+            }
+            Action::Insert => self.cells(sql::values(self.bytes, at.end)),
+            Action::Manifest | Action::Terraform => {}
         }
     }
 
@@ -212,6 +229,9 @@ impl<'a> Scan<'a> {
         }
         let name = assignment::name_around(self.bytes, &at);
         let next = name.end;
+        for item in collections::values(self.bytes, &name) {
+            self.item(word, &item);
+        }
         let Some(found) = assignment::assigned(self.bytes, name) else { return };
         self.name_end = next;
         // Too long for a credential, and so is what is assigned within it, up to its last part: names without
@@ -222,9 +242,10 @@ impl<'a> Scan<'a> {
         }
         let said = generic::strongest(&self.bytes[found.name.clone()]);
         let strongest = said.map_or(word, |said| said.max(word));
-        let Some((kind, range)) = generic::in_assignment(self.bytes, &found, strongest, self.language) else {
+        let language = self.language_of(&found);
+        let Some((kind, range)) = generic::in_assignment(self.bytes, &found, strongest, language) else {
             if (6..tokens::LEAST).contains(&found.value.len())
-                && self.language == Language::Other
+                && language == Language::Other
                 && generic::may_name_secret(&generic::words(&self.bytes[found.name.clone()]))
                 && let Some(owner) = self.engine.names().owner(self.bytes, &found.name, &found.value)
             {
@@ -242,6 +263,23 @@ impl<'a> Scan<'a> {
             }
         }
         self.generic(kind, range);
+    }
+
+    /// One of several values of a name in the plural.
+    fn item(&mut self, word: Word, item: &Assigned) {
+        let word = generic::strongest(&self.bytes[item.name.clone()]).map_or(word, |said| said.max(word));
+        if let Some((kind, range)) = generic::in_assignment(self.bytes, item, word, self.language)
+            // Lists of tokens are lists of words more often: a short one proves nothing.
+            && (kind == Kind::Password || range.len() >= 16)
+        {
+            self.generic(kind, range);
+        }
+    }
+
+    /// Commands and settings in a document are not code.
+    fn language_of(&self, found: &Assigned) -> Language {
+        let setting = self.document && assignment::is_setting(self.bytes, found);
+        if setting { Language::Other } else { self.language }
     }
 
     fn generic(&mut self, kind: Kind, range: Range<usize>) {

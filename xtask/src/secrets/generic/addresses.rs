@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::super::assignment::{self, Tie};
 use super::super::judge::{self, Shape};
-use super::Language;
+use super::{Language, calls};
 
 /// The password of `scheme://user:password@host`, from the `://` at `at`.
 pub(crate) fn in_url(bytes: &[u8], at: usize, language: Language) -> Option<Range<usize>> {
@@ -52,7 +52,7 @@ pub(crate) fn in_url(bytes: &[u8], at: usize, language: Language) -> Option<Rang
     {
         return None;
     }
-    if memchr::memchr2(b'{', b'*', value).is_some() || memchr::memchr(b'(', value).is_some() {
+    if memchr::memchr2(b'{', b'(', value).is_some() || memchr::memmem::find(value, b"**").is_some() {
         return None;
     }
     let shape = Shape::of(value);
@@ -83,6 +83,30 @@ pub(crate) fn in_url(bytes: &[u8], at: usize, language: Language) -> Option<Rang
         !value.starts_with(b"your")
     };
     plausible.then_some(password)
+}
+
+/// The last of three arguments, of which an address is the first and a user the second:
+/// `new Client("https://api.acme.io", "svc", "…")`. `at` is in the address.
+pub(crate) fn beside_address(bytes: &[u8], at: usize) -> Option<Range<usize>> {
+    let end = (at + 300).min(bytes.len());
+    let close = at + bytes[at..end].iter().position(|b| matches!(b, b'"' | b'\'' | b'\n' | b' ' | b'`'))?;
+    let quote = bytes[close];
+    if !matches!(quote, b'"' | b'\'') {
+        return None;
+    }
+    let mut at = close + 1;
+    let mut last = None;
+    for _ in 0..2 {
+        let rest = &bytes[at.min(end)..end];
+        let gap = rest.iter().take_while(|b| matches!(b, b',' | b' ' | b'\n' | b'\t')).count();
+        let text = rest[gap..].strip_prefix(&[quote]).filter(|_| rest.first() == Some(&b','))?;
+        let length = memchr::memchr2(quote, b'\n', text)?;
+        let start = at + gap + 1;
+        last = Some(start..start + length);
+        at = start + length + 1;
+    }
+    let value = last.filter(|_| bytes.get(at) == Some(&b')'))?;
+    calls::password(&bytes[value.clone()]).then_some(value)
 }
 
 /// A scheme whose addresses appear in documents and tests more often than in code that runs: they need more proof
@@ -176,6 +200,29 @@ mod tests {
     fn password(text: &str) -> Option<&str> {
         let at = text.find("://").expect("an address");
         in_url(text.as_bytes(), at, Language::Other).map(|range| &text[range])
+    }
+
+    #[test]
+    fn the_last_argument_beside_an_address_and_a_user_is_a_password() {
+        let password = ["Harb", "or48", "!t"].concat();
+        let found = |text: &str| {
+            let text = text.replace('#', &password);
+            let at = text.find("://").expect("an address") + 3;
+            beside_address(text.as_bytes(), at).map(|range| text[range].to_owned())
+        };
+        for text in
+            ["new Client(\"https://api.acme.io\", \"svc\", \"#\")", "connect('jdbc:x://h/d', 'svc',\n  '#')"]
+        {
+            assert_eq!(found(text), Some(password.clone()), "{text}");
+        }
+        for text in [
+            "get(\"https://api.acme.io\", \"#\")",
+            "get(\"https://api.acme.io\", \"a\", \"#\", \"b\")",
+            "get(\"https://api.acme.io\", \"a\", \"orders-v2\")",
+            "get(\"https://api.acme.io\", user, \"#\")",
+        ] {
+            assert_eq!(found(text), None, "{text}");
+        }
     }
 
     #[test]

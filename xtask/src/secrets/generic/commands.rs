@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::super::assignment::{self, Tie, line_end, line_start};
 use super::super::judge::{self, Shape};
+use super::{calls, may_name_secret, words};
 
 /// Commands that take a password behind a flag, and whether it may be grown together with the flag.
 const COMMANDS: &[(&str, &[u8], bool)] = &[
@@ -18,39 +19,49 @@ const COMMANDS: &[(&str, &[u8], bool)] = &[
     ("redis-cli", b"-a", false),
     ("sqlcmd", b"-P", false),
     ("ldapsearch", b"-w", false),
-    ("htpasswd -", b"-b", false),
     ("beeline", b"-p", false),
     ("bcp ", b"-P", false),
     ("openssl enc", b"-k", false),
+    ("secret set", b"--body", false),
+    ("secret set", b"--value", false),
+    ("secret set", b"-b", false),
+    ("secret create", b"--value", false),
+    ("secrets put", b"--string-value", false),
+    ("put-secret", b"--string-value", false),
+    ("create-secret", b"--secret-string", false),
+    ("put-secret-value", b"--secret-string", false),
+    ("ssm put-parameter", b"--value", false),
 ];
 
 /// Commands that read a password from their standard input, to which `echo` writes it on the same line.
-const READERS: &[&str] = &["--password-stdin", "sudo -s", "passwd --stdin", "kinit "];
+const READERS: &[&str] = &["--password-stdin", "sudo -s", "passwd --stdin", "kinit ", CHPASSWD];
 
-/// Calls whose last argument is a password.
-const CALLS: &[&str] = &[
-    "networkcredential(",
-    "basicauth(",
-    "basic_auth(",
-    "passwordauthentication(",
-    "usernamepasswordcredentials(",
-    "passwordcredential(",
-    "plaincredentials(",
-    "plainauth(",
-    "getconnection(",
-    "mysqli(",
-    "mysqli_connect(",
-    "mysql_connect(",
-    "pymysql.connect(",
-    "new pdo(",
-    "auth=(",
-    "auth = (",
-    ".login(",
-    ".authenticate(",
+/// Reads `user:password`.
+const CHPASSWD: &str = "chpasswd";
+
+/// Tools of Oracle and the scheme of its addresses, behind which `user/password@database` may follow.
+const ORACLE: &[&str] = &["sqlplus ", "sqlldr ", "expdp ", "impdp ", "oracle:thin:", "oracle:oci:"];
+
+/// `kubectl create secret generic db --from-literal=name=value`.
+const LITERAL: &str = "from-literal=";
+
+/// Tools that take a password as their last word: `htpasswd -b file user password`, `net use z: /user:svc password`.
+const LAST_WORDS: &[(&str, &str)] = &[
+    ("htpasswd -b", ""),
+    ("htpasswd -nb", ""),
+    ("htpasswd -cb", ""),
+    ("htpasswd -bb", ""),
+    ("/user:", "net use"),
 ];
 
-/// How far a call is read, in bytes.
-const CALL_MOST: usize = 400;
+/// The end of the address of a database behind a password in Go: `user:password@tcp(host)/db`.
+const NETWORKS: &[&str] = &["@tcp(", "@unix("];
+
+/// What an expect script types, which is a password if it waited for the word.
+const SENDS: &[&str] = &["send \"", "send '", "send -- \"", "sendline(\"", "sendline('"];
+
+/// How far before that the question for a password may be, in bytes.
+const ASKED_MOST: usize = 200;
 
 /// The literals at which a password may appear without a name.
 pub(crate) fn literals() -> impl Iterator<Item = &'static str> {
@@ -58,16 +69,42 @@ pub(crate) fn literals() -> impl Iterator<Item = &'static str> {
         .iter()
         .map(|(command, _, _)| *command)
         .chain(READERS.iter().copied())
-        .chain(CALLS.iter().copied())
+        .chain(ORACLE.iter().copied())
+        .chain(SENDS.iter().copied())
+        .chain(LAST_WORDS.iter().map(|(word, _)| *word))
+        .chain(NETWORKS.iter().copied())
+        .chain(std::iter::once(LITERAL))
+        .chain(calls::literals())
 }
 
 /// The password among the arguments of the command or call at `at`.
 pub(crate) fn in_arguments(bytes: &[u8], at: &Range<usize>) -> Option<Range<usize>> {
-    if bytes[at.end - 1] == b'(' {
-        return in_call(bytes, at.end);
+    let literal = &bytes[at.clone()];
+    let one_of =
+        |literals: &[&str]| literals.iter().any(|text| text.as_bytes().eq_ignore_ascii_case(literal));
+    if one_of(SENDS) {
+        return sent(bytes, at);
     }
-    if READERS.iter().any(|reader| reader.as_bytes().eq_ignore_ascii_case(&bytes[at.clone()])) {
-        return echoed(bytes, at.start);
+    if one_of(&[LITERAL]) {
+        return of_literal(bytes, at.end);
+    }
+    if one_of(NETWORKS) {
+        return before_network(bytes, at.start);
+    }
+    if let Some((_, command)) =
+        LAST_WORDS.iter().find(|(word, _)| word.as_bytes().eq_ignore_ascii_case(literal))
+    {
+        return last_word(bytes, at, command.as_bytes());
+    }
+    if one_of(ORACLE) {
+        return before_database(bytes, at.end);
+    }
+    if one_of(READERS) {
+        let echoed = echoed(bytes, at.start, literal.eq_ignore_ascii_case(CHPASSWD.as_bytes()));
+        return echoed;
+    }
+    if let Some(found) = calls::argument(bytes, at) {
+        return Some(found);
     }
     COMMANDS
         .iter()
@@ -96,7 +133,12 @@ fn behind_flag(bytes: &[u8], from: usize, flag: &[u8], attached: bool) -> Option
         }
         let (value, _) = assignment::value_at(bytes, end, Tie::Beside)?;
         let text = &bytes[value.clone()];
-        let plain = plain(text)
+        // Parameters of Systems Manager are settings unless they are encrypted.
+        let stored = flag != b"--value"
+            || !bytes[from - 1..from].eq(b"r")
+            || memchr::memmem::find(line, b"SecureString").is_some();
+        let plain = stored
+            && plain(text)
             // `-port`, `-param`: words grown together with the flag are other flags.
             && (apart || text.iter().any(|b| !b.is_ascii_lowercase()));
         plain.then_some(value)
@@ -116,14 +158,17 @@ fn plain(text: &[u8]) -> bool {
 }
 
 /// The argument of the `echo` that writes to the command at `at`.
-fn echoed(bytes: &[u8], at: usize) -> Option<Range<usize>> {
+fn echoed(bytes: &[u8], at: usize, of_user: bool) -> Option<Range<usize>> {
     let start = line_start(bytes, at);
     let line = &bytes[start..at];
     let pipe = memchr::memrchr(b'|', line)?;
     let echo = memchr::memmem::rfind(&line[..pipe], b"echo ")? + b"echo ".len();
     let flags = line[echo..].iter().take_while(|b| matches!(b, b' ' | b'-' | b'n' | b'e')).count();
     let flags = line[echo..echo + flags].iter().rposition(|b| *b == b' ').map_or(0, |blank| blank + 1);
-    let (value, quoted) = assignment::value_at(bytes, start + echo + flags, Tie::Beside)?;
+    let (mut value, quoted) = assignment::value_at(bytes, start + echo + flags, Tie::Beside)?;
+    if of_user {
+        value.start += memchr::memchr(b':', &bytes[value.clone()])? + 1;
+    }
     let text = &bytes[value.clone()];
     let shape = Shape::of(text);
     // Words without quotes are a message: one value with a digit or sign is a password.
@@ -131,39 +176,84 @@ fn echoed(bytes: &[u8], at: usize) -> Option<Range<usize>> {
     (value.end <= start + pipe && plain(text) && password).then_some(value)
 }
 
-/// The last of at least two arguments, if it is a string that is a password.
-fn in_call(bytes: &[u8], from: usize) -> Option<Range<usize>> {
-    let ceiling = (from + CALL_MOST).min(bytes.len());
-    let mut at = from;
-    let mut last = None;
-    let mut arguments = 0;
-    while at < ceiling {
-        match bytes[at] {
-            b'"' | b'\'' | b'`' => {
-                let quote = bytes[at];
-                let length = memchr::memchr2(quote, b'\n', &bytes[at + 1..ceiling])?;
-                last = Some(at + 1..at + 1 + length);
-                at += length + 2;
-                continue;
-            }
-            b',' => {
-                arguments += 1;
-                last = None;
-            }
-            b')' => break,
-            b'(' | b'{' | b'[' | b';' => return None,
-            _ => {}
-        }
-        at += 1;
+/// What a script types after it waited for the question for a password.
+fn sent(bytes: &[u8], at: &Range<usize>) -> Option<Range<usize>> {
+    let before = &bytes[at.start.saturating_sub(ASKED_MOST)..at.start];
+    let asks =
+        [&b"assword"[..], b"assphrase"].iter().any(|word| memchr::memmem::find(before, word).is_some());
+    if !asks {
+        return None;
     }
-    let value = last.filter(|_| arguments >= 1 && bytes.get(at) == Some(&b')'))?;
+    let quote = bytes[at.end - 1];
+    let length = memchr::memchr2(quote, b'\n', &bytes[at.end..line_end(bytes, at.end)])?;
+    let text = &bytes[at.end..at.end + length];
+    let text =
+        [&b"\\r\\n"[..], b"\\r", b"\\n"].iter().find_map(|end| text.strip_suffix(*end)).unwrap_or(text);
+    calls::password(text).then_some(at.end..at.end + text.len())
+}
+
+/// The value of `name=value` from `at` on, whatever the name.
+fn of_literal(bytes: &[u8], at: usize) -> Option<Range<usize>> {
+    let equals = memchr::memchr(b'=', &bytes[at..line_end(bytes, at)])?;
+    let (value, _) = assignment::value_at(bytes, at + equals + 1, Tie::Beside)?;
     let text = &bytes[value.clone()];
     let shape = Shape::of(text);
-    let password = judge::chosen_in_code(text)
-        || judge::passphrase(text, true)
-        || judge::drawn_with_symbols(text)
-        || judge::random(text, &shape) && !judge::other_kind(text);
-    (password && !judge::template(text)).then_some(value)
+    // A user name is not one.
+    let named = may_name_secret(&words(&bytes[at..at + equals]));
+    (named && plain(text) && (judge::chosen(text, &shape) || judge::random(text, &shape))).then_some(value)
+}
+
+/// The last word of the command at `at`, if there are enough before it.
+fn last_word(bytes: &[u8], at: &Range<usize>, command: &[u8]) -> Option<Range<usize>> {
+    let line = &bytes[at.end..line_end(bytes, at.end)];
+    let before = &bytes[line_start(bytes, at.start)..at.start];
+    let ends = line.iter().position(|b| matches!(b, b'|' | b'>' | b';' | b'&' | b'`')).unwrap_or(line.len());
+    let words: Vec<&[u8]> =
+        line[..ends].split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).collect();
+    let attached = line.first().is_some_and(|b| !b.is_ascii_whitespace());
+    let least = if command.is_empty() || attached { 2 } else { 1 };
+    if memchr::memmem::find(before, command).is_none() && !command.is_empty() || words.len() < least {
+        return None;
+    }
+    let password = words.last()?;
+    let start = at.end + line[..ends].trim_ascii_end().len() - password.len();
+    let quoted =
+        password.len() > 2 && matches!(password[0], b'"' | b'\'') && password.last() == password.first();
+    let value = start + usize::from(quoted)..start + password.len() - usize::from(quoted);
+    let text = &bytes[value.clone()];
+    (plain(text) && judge::chosen(text, &Shape::of(text))).then_some(value)
+}
+
+/// The password of `user:password@tcp(host)/db`, in front of the network at `at`.
+fn before_network(bytes: &[u8], at: usize) -> Option<Range<usize>> {
+    let line = &bytes[line_start(bytes, at)..at];
+    let string = line
+        .iter()
+        .rposition(|b| matches!(b, b'"' | b'\'' | b'`' | b'=' | b' '))
+        .map_or(0, |quote| quote + 1);
+    let colon = memchr::memchr(b':', &line[string..])?;
+    let value = at - (line.len() - string - colon - 1)..at;
+    let text = &bytes[value.clone()];
+    let good = text.len() >= 4 && !judge::template(text) && !judge::placeholder(text) && !judge::sample(text);
+    (good && text != &line[string..string + colon]).then_some(value)
+}
+
+/// The password of `user/password@database`.
+fn before_database(bytes: &[u8], at: usize) -> Option<Range<usize>> {
+    let line = &bytes[at..line_end(bytes, at)];
+    let flags = line.iter().take_while(|b| matches!(b, b' ' | b'-' | b'S' | b'L' | b'"' | b'\'')).count();
+    let user =
+        line[flags..].iter().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.')).count();
+    let start = flags + user + 1;
+    if user == 0 || line.get(flags + user) != Some(&b'/') {
+        return None;
+    }
+    let ends = |b: &u8| b.is_ascii_whitespace() || matches!(b, b'@' | b'"' | b'\'' | b'`' | b'<' | b'>');
+    let length = line[start..].iter().position(ends)?;
+    let value = at + start..at + start + length;
+    let text = &bytes[value.clone()];
+    (line.get(start + length) == Some(&b'@') && plain(text) && judge::chosen(text, &Shape::of(text)))
+        .then_some(value)
 }
 
 #[cfg(test)]
@@ -195,6 +285,26 @@ mod tests {
             "bcp t in f -S h -U sa -P '#'",
             "echo '#' | docker login -u shop --password-stdin",
             "echo -n # | sudo -S ls",
+            "RUN echo \"root:#\" | chpasswd",
+            "expect \"password:\"\nsend \"#\\r\"",
+            "expect \"Password: \"\nsend -- \"#\\r\"",
+            "child.expect('Password:')\nchild.sendline('#')",
+            "sqlplus -S loader/#@db1/shop @load.sql",
+            "jdbc:oracle:thin:loader/#@db1:1521/shop",
+            "kubectl create secret generic db --from-literal=foo=#",
+            "gh secret set DB_PASSWORD --body \"#\"",
+            "az keyvault secret set --vault-name v --name n --value '#'",
+            "databricks secrets put-secret s k --string-value #",
+            "http.basic_auth 'svc', '#'",
+            "htpasswd -b /etc/nginx/users shop #",
+            "htpasswd -nb shop '#' > users",
+            "net use Z: \\\\files\\share /user:acme\\svc #",
+            "dsn := \"loader:#@tcp(db1:3306)/shop\"",
+            "client.basic_auth(\"svc\", Some(\"#\"))",
+            "jwt.sign(payload, '#', { expiresIn: 60 })",
+            "new mysqli(\"db1\", \"shop\", \"#\", \"shop\")",
+            "DBI->connect(\"dbi:Pg:dbname=shop\", \"loader\", \"#\", { RaiseError => 1 })",
+            "keyStore.load(stream, \"#\".toCharArray());",
         ] {
             assert_eq!(found(&text.replace('#', &password)), Some(password.clone()), "{text}");
         }
@@ -213,6 +323,20 @@ mod tests {
             "echo done && kinit svc1",
             "server.login(user, password)",
             "client.login('svc', get('harbor48!'))",
+            "expect \"ready\"\nsend \"harbor48!\\r\"",
+            "expect \"password:\"\nsend \"$password\\r\"",
+            "sqlplus / as sysdba",
+            "htpasswd -b users shop",
+            "net use Z: \\\\files\\share /user:svc",
+            "dsn := \"%s:%s@tcp(%s)/%s\"",
+            "dsn := \"root:root@tcp(db1:3306)/shop\"",
+            "sqlplus loader/$PASSWORD@db1",
+            "--from-literal=username=shop48x",
+            "--from-literal=password=$PASSWORD",
+            "jwt.sign(payload, process.env.KEY, 'harbor48!')",
+            "jwt.verify(token, publicKey)",
+            "name.toCharArray()",
+            "echo 'root:x' | chpasswd -e",
         ] {
             assert_eq!(found(text), None, "{text}");
         }

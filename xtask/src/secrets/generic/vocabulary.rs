@@ -23,6 +23,8 @@ pub(crate) const WORDS: &[(&str, Word)] = &[
     ("passcode", Word::Password),
     ("pass", Word::Password),
     ("pwd", Word::Password),
+    ("pw", Word::Password),
+    ("psk", Word::Password),
     ("identified by", Word::Password),
     ("secret", Word::Credential),
     ("token", Word::Credential),
@@ -50,22 +52,41 @@ const OTHER_PASS: &[&str] = &[
     "minipass",
 ];
 
+/// What `pw` may be grown together with.
+const OF_PW: &[&str] = &[
+    "admin", "bind", "bot", "db", "ftp", "ldap", "mail", "root", "smtp", "ssh", "sql", "user", "my", "wifi",
+];
+
 /// Whether a literal of [`WORDS`] at a place of a text means what it says: `pass` is the end of a word there, as in
-/// `db_pass` and `userPass`, and not in `passive` and `bypass`.
+/// `db_pass` and `userPass`, and not in `passive` and `bypass`; `pw` is a word, as in `bindpw` and `rootPW`.
 pub(crate) fn means(literal: &[u8], text: &[u8], at: usize) -> bool {
-    if !literal.eq_ignore_ascii_case(b"pass") {
+    let short = literal.eq_ignore_ascii_case(b"pw") || literal.eq_ignore_ascii_case(b"psk");
+    if !short && !literal.eq_ignore_ascii_case(b"pass") {
         return true;
     }
     let end = at + literal.len();
     let ends = text.get(end).is_none_or(|next| {
         !next.is_ascii_alphabetic() || next.is_ascii_uppercase() && text[end - 1].is_ascii_lowercase()
     });
+    if !ends {
+        return false;
+    }
     let floor = at.saturating_sub(16);
     let start = text[floor..at]
         .iter()
         .rposition(|b| !b.is_ascii_alphabetic())
         .map_or(floor, |found| floor + found + 1);
-    ends && !OTHER_PASS.iter().any(|other| other.as_bytes().eq_ignore_ascii_case(&text[start..end]))
+    if short {
+        let before = &text[start..at];
+        let hump = text[at].is_ascii_uppercase() && before.last().is_some_and(u8::is_ascii_lowercase);
+        let digit = text[..at].last().is_some_and(u8::is_ascii_digit)
+            || text.get(end).is_some_and(u8::is_ascii_digit);
+        return !digit
+            && (before.is_empty()
+                || hump
+                || OF_PW.iter().any(|word| word.as_bytes().eq_ignore_ascii_case(before)));
+    }
+    !OTHER_PASS.iter().any(|other| other.as_bytes().eq_ignore_ascii_case(&text[start..end]))
 }
 
 /// The strongest word in a name: `password_key` is about a password.
@@ -143,6 +164,9 @@ const ABOUT: &[&str] = &[
     "provider",
     "algorithm",
     "alg",
+    "encryption",
+    "plugin",
+    "encoder",
     "ref",
     "selector",
     "location",
@@ -296,7 +320,21 @@ pub(crate) fn may_name_secret(words: &[String]) -> bool {
     let number = |word: &&String| word.bytes().all(|b| b.is_ascii_digit());
     let Some(last) = words.iter().rev().find(|word| !number(word)) else { return false };
     let stem = last.trim_end_matches(|c: char| c.is_ascii_digit());
-    !is_about(stem) && !is_about(last) && !words.iter().any(|word| is_public(word))
+    // The primary key of an account, not of a table.
+    let of_account = |word: &String| {
+        matches!(
+            word.as_str(),
+            "cosmos" | "account" | "storage" | "azure" | "access" | "eventhub" | "servicebus" | "master"
+        )
+    };
+    // The password for SSH is not the key that everyone may see.
+    let of_login = |word: &String| word.starts_with("pass") || word == "pwd" || word == "pw";
+    let public = |word: &String| {
+        is_public(word)
+            && !(word == "primary" && words.iter().any(of_account))
+            && !(word == "ssh" && words.iter().any(of_login))
+    };
+    !is_about(stem) && !is_about(last) && !words.iter().any(public)
 }
 
 /// Asked of every assignment of a scan, so the lists are not walked.

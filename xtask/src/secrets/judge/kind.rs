@@ -51,7 +51,7 @@ pub(in super::super) fn wordy(word: &[u8]) -> bool {
 /// A value of another known kind: number, version, date, path, address, MIME type, colour, digest.
 pub(in super::super) fn other_kind(value: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(value) else { return true };
-    if file_name(text) || host_name(text) || dated(value) {
+    if file_name(text) || host_name(text) || dated(value) || of_standard(text) {
         return true;
     }
     let numeric = text
@@ -77,12 +77,29 @@ pub(in super::super) fn other_kind(value: &[u8]) -> bool {
         || text.starts_with("0x")
         || text.starts_with("xn--")
         || escapes_control(value)
+        || rules_of_a_field(value)
         || text.starts_with("SCRAM-SHA-256$")
         || text.strip_prefix("md5").is_some_and(|rest| rest.len() == 32 && hex(rest.as_bytes()))
         || (text.starts_with('/')
             && text.bytes().filter(|b| *b == b'/').count() >= 2
             && !text.contains(['+', '=']))
         || (text.starts_with('^') || text.ends_with('$') && text.contains('\\'))
+}
+
+/// What a form demands of a field: `required|confirmed|min:8`.
+fn rules_of_a_field(value: &[u8]) -> bool {
+    let rule = |rule: &[u8]| {
+        let name = rule.split(|b| *b == b':').next().unwrap_or(rule);
+        !name.is_empty() && name.iter().all(|b| b.is_ascii_lowercase() || *b == b'_')
+    };
+    value.contains(&b'|') && value.split(|b| *b == b'|').all(rule)
+}
+
+/// The keys with which standards show their ciphers (FIPS 197, SP 800-38A, RFC 4493), by their starts.
+fn of_standard(text: &str) -> bool {
+    const KEYS: &[&str] = &["2b7e151628aed2a6", "8e73b0f7da0e6452", "603deb1015ca71be", "000102030405060708"];
+    text.len() >= 32
+        && KEYS.iter().any(|key| text.get(..key.len()).is_some_and(|start| start.eq_ignore_ascii_case(key)))
 }
 
 /// Percent-escapes of untypeable characters, which are common in tests of URLs: `%00` to `%1F`, `%7F`.

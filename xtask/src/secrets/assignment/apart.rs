@@ -1,0 +1,249 @@
+//! Values that are not right behind an operator after their names: in the next element, in a field called `value` or
+//! `default`, in the default of a placeholder, in a constructor, at the end of a sentence.
+
+use std::ops::Range;
+
+use super::{GAP_MOST, blanks, count, line_end, line_start, operator};
+
+/// How far after a name the word `value` may come, in bytes.
+const PAIR_MOST: usize = 64;
+/// How far after a name a declaration is read, in bytes.
+const DECLARATION_MOST: usize = 300;
+/// How far after a name the end of its sentence may come, in bytes, and how many words may be between them.
+const SENTENCE_MOST: usize = 80;
+const SENTENCE_WORDS: usize = 6;
+
+/// The start of the value that a name has in another field, element or line.
+pub(super) fn value_of(bytes: &[u8], name: &Range<usize>) -> Option<usize> {
+    beside_its_name(bytes, name)
+        .or_else(|| default_of(bytes, name))
+        .or_else(|| default_of_parameter(bytes, name))
+        .or_else(|| default_of_argument(bytes, name))
+        .or_else(|| of_explicit_key(bytes, name))
+}
+
+/// The start of the value for a name that is itself the value of `name` or `key`: `{"name": "API_TOKEN", "value": …}`,
+/// `- name: API_TOKEN` above `value: …`, `<add key="ApiToken" value="…"/>`.
+fn beside_its_name(bytes: &[u8], name: &Range<usize>) -> Option<usize> {
+    if let Some(at) = in_next_element(bytes, name) {
+        return Some(at);
+    }
+    let quote = |b: &u8| matches!(b, b'"' | b'\'');
+    let unquoted = |text: &'_ [u8]| text.len() - usize::from(text.last().is_some_and(quote));
+    let before = bytes[name.start.saturating_sub(12)..name.start].trim_ascii_end();
+    let before = before[..unquoted(before)].trim_ascii_end();
+    let label = before.strip_suffix(b":").or_else(|| before.strip_suffix(b"="))?.trim_ascii_end();
+    let label = &label[..unquoted(label)];
+    if ![&b"name"[..], b"key"].iter().any(|word| ends_with_word(label, word)) {
+        return None;
+    }
+    // The text between them belongs to the same object, element or item.
+    let between = &bytes[name.end..(name.end + PAIR_MOST).min(bytes.len())];
+    let at = between.windows(5).position(|word| word.eq_ignore_ascii_case(b"value"))?;
+    let apart = |b: &u8| matches!(b, b'{' | b'}' | b';' | b'/' | b'(' | b')');
+    let item = |pair: &[u8]| pair == b"- ";
+    if between[..at].iter().any(apart) || between[..at].windows(2).any(item) {
+        return None;
+    }
+    let mut at = name.end + at + 5;
+    at += count(bytes, at, 1, |b| matches!(b, b'"' | b'\''));
+    at += blanks(bytes, at);
+    let (length, _) = operator(bytes, at);
+    (length == 1).then_some(at + 1)
+}
+
+/// The start of the value in `<name>javax.jdo.option.ConnectionPassword</name> <value>…`, as Hadoop writes properties,
+/// and in `<key>Password</key> <string>…`, as property lists of Apple have them.
+fn in_next_element(bytes: &[u8], name: &Range<usize>) -> Option<usize> {
+    const PAIRS: [[&[u8]; 3]; 2] = [[b"<name>", b"</name>", b"<value>"], [b"<key>", b"</key>", b"<string>"]];
+    PAIRS.iter().find_map(|[open, close, next]| {
+        let rest = bytes[name.end..(name.end + DECLARATION_MOST).min(bytes.len())].strip_prefix(*close)?;
+        let blank = rest.iter().take_while(|b| b.is_ascii_whitespace()).count();
+        (bytes[..name.start].ends_with(open) && rest[blank..].starts_with(next))
+            .then_some(name.end + close.len() + blank + next.len())
+    })
+}
+
+/// The start of the default that Terraform gives the variable of that name: `variable "api_token" { default = … }`.
+fn default_of(bytes: &[u8], name: &Range<usize>) -> Option<usize> {
+    if !bytes[..name.start].ends_with(b"variable \"") {
+        return None;
+    }
+    let block = &bytes[name.end..(name.end + DECLARATION_MOST).min(bytes.len())];
+    let block = &block[..memchr::memchr(b'}', block).unwrap_or(block.len())];
+    let at = name.end + memchr::memmem::find(block, b" default")? + b" default".len();
+    let at = at + blanks(bytes, at);
+    (bytes.get(at) == Some(&b'=')).then_some(at + 1)
+}
+
+/// Whether the text ends with the word in any case, and not with a longer one: `username` is not `name`.
+fn ends_with_word(text: &[u8], word: &[u8]) -> bool {
+    let Some(start) = text.len().checked_sub(word.len()) else { return false };
+    text[start..].eq_ignore_ascii_case(word) && !text[..start].last().is_some_and(u8::is_ascii_alphanumeric)
+}
+
+/// The start of the default of a parameter of `CloudFormation`, of an input of an action or of a schema:
+/// `DbPassword: {Type: String, Default: …}`, in YAML and JSON.
+fn default_of_parameter(bytes: &[u8], name: &Range<usize>) -> Option<usize> {
+    let at = name.end + count(bytes, name.end, 1, |b| matches!(b, b'"' | b'\''));
+    if bytes.get(at) != Some(&b':') {
+        return None;
+    }
+    let at = at + 1 + blanks(bytes, at + 1);
+    let block = &bytes[at..(at + DECLARATION_MOST).min(bytes.len())];
+    let block = match block.first()? {
+        b'{' => &block[..memchr::memchr(b'}', block).unwrap_or(block.len())],
+        b'\n' | b'\r' => &block[..deeper(block, indent(&bytes[line_start(bytes, name.start)..name.start]))],
+        _ => return None,
+    };
+    let key = [&b"Default"[..], b"default"].iter().find_map(|word| {
+        let found = memchr::memmem::find(block, word)?;
+        let apart =
+            |b: Option<&u8>| !b.is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+        (apart(block[..found].last()) && apart(block.get(found + word.len()))).then_some(found + word.len())
+    })?;
+    let colon = key + count(block, key, 1, |b| matches!(b, b'"' | b'\''));
+    let colon = colon + blanks(block, colon);
+    (block.get(colon) == Some(&b':')).then_some(at + colon + 1)
+}
+
+/// How much of a text, from the end of a line on, is further right than a key is.
+fn deeper(block: &[u8], base: usize) -> usize {
+    let mut end = 0;
+    for line in block.split_inclusive(|b| *b == b'\n') {
+        if !line.trim_ascii().is_empty() && indent(line) <= base {
+            break;
+        }
+        end += line.len();
+    }
+    end
+}
+
+fn indent(line: &[u8]) -> usize {
+    line.iter().take_while(|b| **b == b' ').count()
+}
+
+/// The start of the default in `add_argument("--password", default="…")` and `option("--token", default="…")`.
+fn default_of_argument(bytes: &[u8], name: &Range<usize>) -> Option<usize> {
+    let quote = bytes[..name.start].last().filter(|b| matches!(b, b'"' | b'\''))?;
+    if bytes.get(name.end) != Some(quote) || bytes.get(name.end + 1) != Some(&b',') {
+        return None;
+    }
+    let rest = &bytes[name.end..line_end(bytes, name.end).min(name.end + DECLARATION_MOST)];
+    memchr::memmem::find(rest, b"default=").map(|at| name.end + at + b"default=".len())
+}
+
+/// The start of the value of a key that YAML marks as one: `? password` above `: …`.
+fn of_explicit_key(bytes: &[u8], name: &Range<usize>) -> Option<usize> {
+    let line = &bytes[line_start(bytes, name.start)..name.start];
+    let line = line.strip_suffix(b"\"").or_else(|| line.strip_suffix(b"'")).unwrap_or(line);
+    if !matches!(line.trim_ascii(), b"?" | b"- ?" | b"{ ?" | b"{?") {
+        return None;
+    }
+    let at = name.end + count(bytes, name.end, 1, |b| matches!(b, b'"' | b'\''));
+    let at = at + count(bytes, at, 80, |b| b.is_ascii_whitespace());
+    (bytes.get(at) == Some(&b':') && bytes.get(at + 1).is_some_and(u8::is_ascii_whitespace)).then_some(at + 1)
+}
+
+/// Whether a name is that of a placeholder with something behind it.
+pub(super) fn is_substituted(bytes: &[u8], name: &Range<usize>) -> bool {
+    bytes[..name.start].ends_with(b"${") && bytes.get(name.end) == Some(&b':')
+}
+
+/// The value that is used if a setting has none: `${DB_PASSWORD:-…}` of shells, `${db.password:…}` of Spring.
+pub(super) fn substitute(bytes: &[u8], name: &Range<usize>) -> Option<Range<usize>> {
+    let start = name.end + 1 + count(bytes, name.end + 1, 1, |b| matches!(b, b'-' | b'='));
+    let ends = |b: u8| matches!(b, b'}' | b'\n' | b'\r' | b'$');
+    let end = start + count(bytes, start, DECLARATION_MOST, |b| !ends(b));
+    // `${TOKEN:?is missing}` and `${TOKEN:+set}` hold messages.
+    if bytes.get(end) != Some(&b'}') || matches!(bytes.get(start), Some(b'?' | b'+')) {
+        return None;
+    }
+    let quote = |b: &u8| matches!(b, b'"' | b'\'');
+    let quoted = end - start >= 2 && quote(&bytes[start]) && bytes[end - 1] == bytes[start];
+    let value = if quoted { start + 1..end - 1 } else { start..end };
+    (!value.is_empty()).then_some(value)
+}
+
+/// Constructors whose argument is the value.
+const WRAPPERS: &[&[u8]] = &[
+    b"SecretStr(",
+    b"SecretString(",
+    b"SecretString::new(",
+    b"SecretString::from(",
+    b"new SecretString(",
+    b"new GuardedString(",
+    b"Secret(",
+    b"Secret::new(",
+    b"Secret.fromPlainText(",
+    b"SecretValue.unsafePlainText(",
+    b"pulumi.secret(",
+    b"Redacted.make(",
+    b"Password(",
+    b"Field(",
+    b"Field(default=",
+    b"Some(",
+    b"Optional.of(",
+    b"String::from(",
+    b"Buffer.from(",
+    b"[]byte(",
+    b"bytes(",
+    b"str(",
+    b"base64encode(",
+];
+
+/// Behind the bracket of a constructor that starts at `at`, if its first argument is a string.
+pub(super) fn unwrapped(bytes: &[u8], at: usize) -> usize {
+    let start = at + blanks(bytes, at);
+    let argument = |wrapper: &&&[u8]| {
+        bytes[start..].starts_with(wrapper)
+            && matches!(&bytes[start + wrapper.len()..], [b'"' | b'\'', ..] | [b'b', b'"' | b'\'', ..])
+    };
+    WRAPPERS.iter().find(argument).map_or(at, |wrapper| start + wrapper.len())
+}
+
+/// What a sentence says that the name is: `the password of the warehouse is …`. Without quotes it has to look like one
+/// value: letters and digits, of both cases or with a sign.
+pub(super) fn said(bytes: &[u8], name: &Range<usize>) -> Option<Range<usize>> {
+    let end = line_end(bytes, name.end).min(name.end + SENTENCE_MOST);
+    let text = bytes[name.end..end].strip_prefix(b" ")?;
+    let mut at = 0;
+    for number in 0..=SENTENCE_WORDS {
+        let length =
+            count(text, at, GAP_MOST, |b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'\''));
+        let word = &text[at..at + length];
+        let links = number > 0 || matches!(word, b"of" | b"for" | b"to" | b"on" | b"in" | b"is");
+        if length == 0 || !links {
+            return None;
+        }
+        at += length;
+        let colon = number > 0 && text.get(at) == Some(&b':');
+        at += usize::from(colon);
+        if text.get(at) != Some(&b' ') {
+            return None;
+        }
+        at += 1;
+        if word == b"is" || colon {
+            return one_value(bytes, name.end + 1 + at);
+        }
+    }
+    None
+}
+
+fn one_value(bytes: &[u8], at: usize) -> Option<Range<usize>> {
+    let quote = bytes.get(at).filter(|b| matches!(b, b'"' | b'\'' | b'`'));
+    if let Some(quote) = quote {
+        let length = count(bytes, at + 1, SENTENCE_MOST, |b| b != *quote && b != b'\n');
+        let whole = length > 0 && bytes.get(at + 1 + length) == Some(quote);
+        return whole.then_some(at + 1..at + 1 + length);
+    }
+    let length = count(bytes, at, SENTENCE_MOST, |b| b.is_ascii_graphic());
+    let value = &bytes[at..at + length];
+    let end = value.iter().rposition(|b| !matches!(b, b'.' | b',' | b';' | b')')).map_or(0, |at| at + 1);
+    let value = &value[..end];
+    let any = |kind: fn(&u8) -> bool| value.iter().any(kind);
+    let sign = value.iter().any(|b| matches!(b, b'!' | b'@' | b'#' | b'$' | b'%' | b'*' | b'&' | b'?'));
+    let mixed = any(u8::is_ascii_uppercase) && any(u8::is_ascii_lowercase);
+    (value.len() >= 8 && any(u8::is_ascii_digit) && any(u8::is_ascii_alphabetic) && (mixed || sign))
+        .then_some(at..at + end)
+}

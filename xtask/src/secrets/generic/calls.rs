@@ -1,0 +1,134 @@
+//! Passwords that are arguments of calls without a name: `new NetworkCredential("svc", "…")`.
+
+use std::ops::Range;
+
+use super::super::assignment::line_end;
+use super::super::judge::{self, Shape};
+
+/// Which argument of a call is the password.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Argument {
+    /// The last of at least two.
+    Last,
+    /// The one of this number, from zero on.
+    At(usize),
+}
+use Argument::{At, Last};
+
+/// Calls with a password among their arguments; one that ends with a blank has them up to the end of the line.
+const CALLS: &[(&str, Argument)] = &[
+    ("networkcredential(", Last),
+    ("basicauth(", Last),
+    ("basic_auth(", Last),
+    ("basic_auth '", Last),
+    ("basic_auth \"", Last),
+    ("passwordauthentication(", Last),
+    ("usernamepasswordcredentials(", Last),
+    ("passwordcredential(", Last),
+    ("plaincredentials(", Last),
+    ("plainauth(", Last),
+    ("getconnection(", Last),
+    ("mysqli(", At(2)),
+    ("mysqli_connect(", At(2)),
+    ("mysql_connect(", At(2)),
+    ("pymysql.connect(", Last),
+    ("new pdo(", At(2)),
+    ("dbi->connect(", At(2)),
+    ("ftp(", At(2)),
+    ("auth=(", Last),
+    ("auth = (", Last),
+    (".login(", Last),
+    (".authenticate(", Last),
+    ("jwt.sign(", At(1)),
+    ("jwt.encode(", At(1)),
+    ("jwt.verify(", At(1)),
+    ("jwt.decode(", At(1)),
+    ("createhmac(", At(1)),
+    ("createcipheriv(", At(1)),
+    ("secretkeyspec(", At(0)),
+    ("hmac.new(", At(0)),
+    ("fernet(", At(0)),
+];
+
+/// A string that becomes an array of characters, as interfaces of Java take passwords.
+const CHARACTERS: &str = ".tochararray()";
+
+/// How far a call is read, in bytes.
+const CALL_MOST: usize = 400;
+
+/// The literals at which an argument may be a password.
+pub(super) fn literals() -> impl Iterator<Item = &'static str> {
+    CALLS.iter().map(|(call, _)| *call).chain(std::iter::once(CHARACTERS))
+}
+
+/// The password among the arguments of the call at `at`.
+pub(super) fn argument(bytes: &[u8], at: &Range<usize>) -> Option<Range<usize>> {
+    let literal = &bytes[at.clone()];
+    let value = if literal.eq_ignore_ascii_case(CHARACTERS.as_bytes()) {
+        before_quote(bytes, at.start)?
+    } else {
+        let (call, which) = CALLS.iter().find(|(call, _)| call.as_bytes().eq_ignore_ascii_case(literal))?;
+        // The quote of the first argument is part of the literal.
+        let bare = call.ends_with(['\'', '"']);
+        in_call(bytes, at.end - usize::from(bare), *which, bare)?
+    };
+    password(&bytes[value.clone()]).then_some(value)
+}
+
+/// The string that ends right before `at`.
+fn before_quote(bytes: &[u8], at: usize) -> Option<Range<usize>> {
+    let end = at.checked_sub(1).filter(|end| bytes[*end] == b'"')?;
+    let floor = end.saturating_sub(CALL_MOST);
+    let start =
+        memchr::memrchr2(b'"', b'\n', &bytes[floor..end]).filter(|start| bytes[floor + start] == b'"')?;
+    Some(floor + start + 1..end)
+}
+
+/// The string that is the argument looked for.
+fn in_call(bytes: &[u8], from: usize, which: Argument, bare: bool) -> Option<Range<usize>> {
+    let ceiling = if bare { line_end(bytes, from) } else { (from + CALL_MOST).min(bytes.len()) };
+    let mut at = from;
+    let mut last = None;
+    let mut arguments = 0;
+    let mut wrapped = 0;
+    while at < ceiling {
+        match bytes[at] {
+            b'"' | b'\'' | b'`' => {
+                let quote = bytes[at];
+                let length = memchr::memchr2(quote, b'\n', &bytes[at + 1..ceiling])?;
+                last = Some(at + 1..at + 1 + length);
+                at += length + 2;
+                continue;
+            }
+            b',' if which == At(arguments) => return last,
+            b',' => {
+                arguments += 1;
+                last = None;
+            }
+            b'(' if bytes[..at].ends_with(b"Some") => wrapped += 1,
+            b')' if wrapped > 0 => wrapped -= 1,
+            b')' => break,
+            // `"…".getBytes()`: the argument was the string.
+            b'(' if last.is_some() => return last.filter(|_| which == At(arguments)),
+            b'(' | b'{' | b'[' | b';' => return None,
+            _ => {}
+        }
+        at += 1;
+    }
+    let ends = bytes.get(at) == Some(&b')') || bare;
+    let wanted = match which {
+        Last => arguments >= 1,
+        At(number) => arguments == number,
+    };
+    last.filter(|_| wanted && ends)
+}
+
+/// Whether a string among arguments is a password, and not a name or a message.
+pub(super) fn password(text: &[u8]) -> bool {
+    let shape = Shape::of(text);
+    let password = judge::chosen_in_code(text)
+        || judge::passphrase(text, true)
+        || judge::drawn_with_symbols(text)
+        || judge::random(text, &shape) && !judge::other_kind(text);
+    password && !judge::template(text)
+}
