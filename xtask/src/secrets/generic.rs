@@ -366,8 +366,9 @@ fn accepts_password(value: &[u8], found: &Assigned, language: Language) -> bool 
         return true;
     }
     // `password: String!`, a type of GraphQL.
-    if !found.quoted && value.strip_suffix(b"!").is_some_and(|kind| kind.iter().all(u8::is_ascii_alphabetic))
-    {
+    let name = value.iter().take_while(|b| b.is_ascii_alphabetic()).count();
+    let rest = &value[name..];
+    if !found.quoted && rest.starts_with(b"!") && rest.iter().all(u8::is_ascii_punctuation) {
         return false;
     }
     if language == Language::Code {
