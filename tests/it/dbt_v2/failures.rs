@@ -75,6 +75,15 @@ fn a_project_that_does_not_parse_says_where() {
 }
 
 #[test]
+fn a_project_for_v1_only_is_sent_to_lint() {
+    let Some(folder) = installed() else { return };
+    let checkout = built(folder);
+    checkout.edit("dbt/dbt_project.yml", |text| text.replacen("+materialized:", "materialized:", 1));
+    let ended = failed(&checkout, folder, &[], 1);
+    assert!(ended.stdout.contains("cargo xtask lint --only dbt-v2"), "{}", ended.stdout);
+}
+
+#[test]
 fn a_selection_without_a_match_is_a_mistake_in_the_call() {
     let Some(folder) = installed() else { return };
     let checkout = built(folder);

@@ -171,6 +171,17 @@ fn write_hint(out: &mut impl Write, report: &Report) -> Result {
             "\ndbt v1 took {seconds:.0} s; dbt v2 builds the same data several times faster: `cargo xtask dbt use v2`"
         )?;
     }
+    // It did not get as far as a node: then it refuses what v1 may accept.
+    if report.engine == Some(Generation::V2)
+        && report.dbt_started
+        && report.nodes.is_empty()
+        && matches!(report.status, Status::Fail | Status::Error)
+    {
+        writeln!(
+            out,
+            "\nIf dbt v1 accepts this project, `cargo xtask lint --only dbt-v2` lists what v2 refuses; `--fix` corrects what is certain"
+        )?;
+    }
     Ok(())
 }
 
