@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test says no")]
 #![expect(clippy::print_stdout, reason = "a test that could not run here says so")]
 
+mod adopt;
 mod audit;
 mod backtest;
 mod conformance;

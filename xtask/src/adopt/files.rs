@@ -116,8 +116,8 @@ impl Toolkit {
 
     /// Whether `root` is the toolkit's own repository.
     pub(super) fn is_in(&self, root: &Path) -> bool {
-        let own = std::fs::read_to_string(root.join("xtask/Cargo.toml")).unwrap_or_default();
-        matches!(self, Self::Folder(folder) if folder == root) || own.contains("name = \"xtask\"\n")
+        let manifest = std::fs::read_to_string(root.join("xtask/Cargo.toml")).unwrap_or_default();
+        matches!(self, Self::Folder(folder) if folder == root) || is_own(&manifest)
     }
 
     /// As a dependency in a manifest.
@@ -144,6 +144,13 @@ impl Toolkit {
         let written = WRITTEN.iter().map(|(path, text)| Ok((*path, of_project(text))));
         copied.chain(written).collect()
     }
+}
+
+/// Whether a manifest is the toolkit's: that of a repository which uses it has a program of the same name.
+fn is_own(manifest: &str) -> bool {
+    let manifest: toml::Table = manifest.parse().unwrap_or_default();
+    let name = manifest.get("package").and_then(|package| package.get("name"));
+    name.and_then(toml::Value::as_str) == Some("xtask")
 }
 
 fn git(folder: &Path, args: &[&str]) -> Option<String> {
@@ -179,6 +186,12 @@ mod tests {
         assert_eq!(manifest["dependencies"]["toolkit"]["rev"].as_str(), Some("0a1b"));
         assert!(text("policies/environments.toml").contains("\".xtask/shop.duckdb\""));
         assert!(text(".github/workflows/elt.yml").contains("transform/target"));
+    }
+
+    #[test]
+    fn a_repository_that_uses_the_toolkit_is_not_the_toolkits_own() {
+        assert!(!is_own(MANIFEST) && !is_own("") && !is_own("no TOML ["));
+        assert!(is_own(&text("xtask/Cargo.toml").expect("a manifest")));
     }
 
     #[test]
