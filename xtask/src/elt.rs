@@ -451,17 +451,17 @@ fn conclude(
     let is_part = built.run.selection.is_some();
     let report = report::Report::new(warehouse.target(), built, details);
     on_actions::report(&report)?;
+    if report.status == Status::Success && report.nodes.is_empty() && (is_part || report.reused.is_empty()) {
+        bail!(
+            "the selection matches no node of the project, so nothing was built; `dbt ls --select …` lists matches"
+        );
+    }
     match format {
         Format::Json => console::print_json(&report)?,
         Format::Human => {
             let project = repo.relative(project).display().to_string();
             console::print(&summary::text(&report, &place.describe(repo, &report.schema), &project)?)?;
         }
-    }
-    if report.status == Status::Success && report.nodes.is_empty() && (is_part || report.reused.is_empty()) {
-        bail!(
-            "the selection matches no node of the project, so nothing was built; `dbt ls --select …` lists matches"
-        );
     }
     match report.status {
         Status::Success => Ok(Outcome::Clean),

@@ -63,6 +63,23 @@ fn a_selection_leaves_the_rest_as_it_is() {
 }
 
 #[test]
+fn a_selection_that_only_dbt_understands_leaves_the_rest_as_it_is() {
+    let project = Project::new(&[]);
+    project.elt("issue_1", &[]);
+    let none = project.run(&["elt", "--schema", "issue_1", "--select", "no_such_model"]).expect(2);
+    assert!(
+        none.stdout.is_empty() && none.stderr.contains("no_such_model"),
+        "{} {}",
+        none.stdout,
+        none.stderr
+    );
+    assert_eq!(project.due("issue_1", &[]), Vec::<String>::new());
+    let report = project.elt("issue_1", &["--select", "no_such_model other"]);
+    assert_eq!(names(&report), ["other"]);
+    assert_eq!(project.due("issue_1", &[]), Vec::<String>::new());
+}
+
+#[test]
 fn a_relation_whose_node_is_gone_is_listed_and_removed() {
     let project = Project::new(&[]);
     project.elt("issue_1", &[]);

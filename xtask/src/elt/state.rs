@@ -576,12 +576,15 @@ impl Keeper {
                 }
             }
             let is_over = ended.interrupted || !matches!(ended.status.code(), Some(0 | 1));
-            let seen = self.take_results(warehouse, target, &wave)?;
+            let reported = self.take_results(warehouse, target, &wave)?;
+            if self.foreign.is_some() && !is_over {
+                self.withdraw(warehouse, &wave, &reported)?;
+            }
             all = Some(match all {
                 None => ended,
                 Some(before) => together(before, &ended),
             });
-            if is_over || seen == 0 || self.foreign.is_some() {
+            if is_over || reported.is_empty() || self.foreign.is_some() {
                 break;
             }
             self.decide();
@@ -673,15 +676,29 @@ impl Keeper {
         remove(warehouse, &self.schema, &removed, &self.seen)
     }
 
-    /// What the last start of dbt did, as records; the number of nodes that it spoke of.
+    /// Take back that nodes were about to be touched: which ones dbt selected is known only when it has ended.
+    fn withdraw(
+        &mut self,
+        warehouse: &mut dyn Warehouse,
+        wave: &BTreeSet<String>,
+        reported: &BTreeSet<String>,
+    ) -> Result<()> {
+        let now = ledger::now();
+        let untouched = wave.difference(reported).filter_map(|id| self.records.get(id));
+        let rows: Vec<Record> =
+            untouched.map(|record| Record { recorded_at: now, ..record.clone() }).collect();
+        write_records(warehouse, &self.schema, &rows).context("failed to restore the state in the ledger")
+    }
+
+    /// What the last start of dbt did, as records; the nodes that it spoke of.
     fn take_results(
         &mut self,
         warehouse: &mut dyn Warehouse,
         target: &Path,
         wave: &BTreeSet<String>,
-    ) -> Result<usize> {
+    ) -> Result<BTreeSet<String>> {
         let manifest = Manifest::read(target)?.unwrap_or_default();
-        let Some(whole) = RunResults::read_whole(target)? else { return Ok(0) };
+        let Some(whole) = RunResults::read_whole(target)? else { return Ok(BTreeSet::new()) };
         let results = RunResults::deserialize(&whole).context("failed to understand run_results.json")?;
         self.results.extend(whole.get("results").and_then(Json::as_array).cloned().unwrap_or_default());
         let mut ended: BTreeMap<String, RunResult> = BTreeMap::new();
@@ -718,7 +735,7 @@ impl Keeper {
             self.observe(warehouse)?;
         }
         self.record(warehouse, &ended)?;
-        Ok(ended.len())
+        Ok(ended.into_keys().collect())
     }
 
     /// Parents that only dbt knows, of a node whose text computes what it reads.
