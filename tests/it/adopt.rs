@@ -70,6 +70,14 @@ fn init_shows_then_writes_and_changes_nothing_the_second_time() {
         "{packages}"
     );
 
+    let workflow = ".github/workflows/toolkit.yml";
+    let linted = shop.run(&["lint", "--no-cache", "--only", "workflow", workflow]).expect(0);
+    assert!(linted.stdout.contains("no findings"), "{}", linted.stdout);
+    let orchestrator = &after[".github/workflows/orchestrator.yml"];
+    for action in after[workflow].lines().filter(|line| line.contains("uses:")) {
+        assert!(orchestrator.contains(action.trim()), "another version than elsewhere: {action}");
+    }
+
     for command in ["init", "upgrade"] {
         let again = call(&shop, command, &["--yes"]).expect(0);
         assert!(again.stdout.contains("is current: nothing to write"), "{command}: {}", again.stdout);

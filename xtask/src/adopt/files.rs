@@ -27,8 +27,12 @@ const COPIED: [&str; 15] = [
 ];
 
 /// Files that only other repositories have.
-const WRITTEN: [(&str, &str); 3] =
-    [("policies/lint.toml", LINT), ("xtask/src/main.rs", MAIN), ("xtask/Cargo.toml", MANIFEST)];
+const WRITTEN: [(&str, &str); 4] = [
+    ("policies/lint.toml", LINT),
+    (".github/workflows/toolkit.yml", include_str!("toolkit.yml")),
+    ("xtask/src/main.rs", MAIN),
+    ("xtask/Cargo.toml", MANIFEST),
+];
 
 /// Severities and scopes are the repository's own: the toolkit's waivers concern its own files.
 const LINT: &str = "\
