@@ -235,7 +235,7 @@ fn is_setter(name: &[u8]) -> bool {
     last.starts_with(b"set") || last.starts_with(b"with")
 }
 
-/// Whether an assignment is a setting of a shell, the flag of a command or a line of its own: `export DB_PASSWORD=x`,
+/// Whether an assignment is a setting of a shell, the flag of a command or a separate line: `export DB_PASSWORD=x`,
 /// `--password x`, `- password: x`.
 pub(super) fn is_setting(bytes: &[u8], found: &Assigned) -> bool {
     let name = &bytes[found.name.clone()];
