@@ -22,6 +22,7 @@ mod git;
 mod ignored;
 mod judge;
 mod kubernetes;
+mod lfs;
 mod names;
 mod pair;
 mod rules;
@@ -111,6 +112,7 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     let ignored = Ignored::load(repo.root(), &rules)?;
     let mut scanner = Scanner::new(Engine::new(rules)?);
     scanner.archives = args.archives;
+    scanner.stored = lfs::store(repo.root());
     let mut findings = if args.staged {
         git::staged(&scanner, repo)?
     } else if args.history || args.since.is_some() {

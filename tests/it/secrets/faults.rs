@@ -322,3 +322,73 @@ fn the_ignore_file_of_gitleaks_counts() {
         assert!(said.contains(needle) && said.contains(".gitleaksignore"), "{said}");
     }
 }
+
+#[test]
+fn what_git_has_outside_of_the_work_tree_and_of_commits_is_found() {
+    let text = format!("API_TOKEN={}\n", token());
+    let sparse = repository();
+    write(sparse.path(), "in/a.txt", "clean\n");
+    write(sparse.path(), "out/b.env", &text);
+    commit(sparse.path(), "one");
+    git(sparse.path(), &["sparse-checkout", "set", "in"]);
+    assert!(!sparse.path().join("out").exists());
+    assert_eq!(run(sparse.path(), &[]).1, ["out/b.env"]);
+    // A deleted file is not one that was left out.
+    let deleted = repository();
+    write(deleted.path(), "b.env", &text);
+    git(deleted.path(), &["add", "-A"]);
+    fs::remove_file(deleted.path().join("b.env")).expect("removed");
+    assert_eq!(run(deleted.path(), &[]).0, 0);
+
+    let tags = repository();
+    write(tags.path(), "a/b.env", &text);
+    git(tags.path(), &["add", "-A"]);
+    git(tags.path(), &["tag", "blob", ":a/b.env"]);
+    assert_eq!(run(tags.path(), &["--history"]).1, ["refs/tags/blob"]);
+    git(tags.path(), &["commit", "-q", "-m", "one"]);
+    git(tags.path(), &["tag", "-a", "-m", "x", "tree", "HEAD^{tree}"]);
+    git(tags.path(), &["rm", "-q", "a/b.env"]);
+    git(tags.path(), &["commit", "-q", "--amend", "--allow-empty", "-m", "two"]);
+    assert_eq!(run(tags.path(), &["--history"]).1, ["a/b.env", "refs/tags/blob"]);
+}
+
+#[test]
+fn replaced_commits_hide_nothing() {
+    let repo = history_with_a_token();
+    git(repo.path(), &["replace", "--graft", "HEAD"]);
+    assert_eq!(run(repo.path(), &["--history"]).1, ["a.env"]);
+}
+
+#[test]
+fn a_submodule_and_a_file_of_lfs_that_are_not_there_are_incomplete() {
+    let inner = repository();
+    write(inner.path(), "a.env", format!("API_TOKEN={}\n", token()));
+    commit(inner.path(), "one");
+    let outer = repository();
+    let url = inner.path().to_str().expect("a path");
+    git(outer.path(), &["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", url, "vendor"]);
+    assert_eq!(run(outer.path(), &[]).1, ["vendor/a.env"]);
+    git(outer.path(), &["submodule", "--quiet", "deinit", "--force", "vendor"]);
+    assert_incomplete(outer.path(), &[], "submodule");
+
+    let large = repository();
+    let id = "4d7a".repeat(16);
+    let pointer = format!("version https://git-lfs.github.com/spec/v1\noid sha256:{id}\nsize 12345\n");
+    write(large.path(), "a.env", pointer);
+    commit(large.path(), "one");
+    assert_incomplete(large.path(), &[], "Git LFS");
+    assert_incomplete(large.path(), &["--history"], "Git LFS");
+    write(large.path(), &format!(".git/lfs/objects/4d/7a/{id}"), format!("API_TOKEN={}\n", token()));
+    assert_eq!(run(large.path(), &[]).1, ["a.env"]);
+    assert_eq!(run(large.path(), &["--history"]).1, ["a.env"]);
+}
+
+#[test]
+fn a_bare_repository_is_scanned_by_its_history_only() {
+    let repo = history_with_a_token();
+    let bare = tempfile::tempdir().expect("a folder");
+    let (from, to) = (repo.path().to_str().expect("a path"), bare.path().to_str().expect("a path"));
+    git(repo.path(), &["clone", "-q", "--bare", from, to]);
+    assert_incomplete(bare.path(), &[], "--history");
+    assert_eq!(run(bare.path(), &["--history"]).1, ["a.env"]);
+}

@@ -3,6 +3,7 @@
 //! In a repository that is what git tracks or would track, so build output and ignored files stay
 //! out while a tracked file never does; in any other folder it is everything but `.git`.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufReader, Read as _, Seek as _};
 use std::path::{Component, Path, PathBuf};
@@ -14,6 +15,7 @@ use rayon::prelude::*;
 
 use super::archive;
 use super::engine::Place;
+use super::git::scan_blob;
 use super::scanner::Scanner;
 use crate::core::finding::{Finding, display_path};
 use crate::system::git;
@@ -37,10 +39,22 @@ pub(super) fn scan(scanner: &Scanner, repo: &Repo, paths: &[PathBuf]) -> Result<
             files.push(path);
             continue;
         }
-        match tracked(repo, &path, 0) {
+        if is_bare(&path) {
+            scanner.unread(
+                &path.display().to_string(),
+                "git packs the files of a bare repository; use --history",
+            );
+            continue;
+        }
+        match tracked(scanner, repo, &path, 0) {
             Some(list) if !list.is_empty() => files.extend(list),
             _ => findings.extend(walk(scanner, repo, &path)?),
         }
+    }
+    let (files, absent): (Vec<PathBuf>, Vec<PathBuf>) =
+        files.into_iter().partition(|path| path.symlink_metadata().is_ok());
+    if !absent.is_empty() {
+        findings.extend(left_out(scanner, repo, &absent)?);
     }
     let more: Vec<Finding> = files
         .par_iter()
@@ -48,6 +62,31 @@ pub(super) fn scan(scanner: &Scanner, repo: &Repo, paths: &[PathBuf]) -> Result<
         .flatten_iter()
         .collect();
     findings.extend(more);
+    Ok(findings)
+}
+
+/// Whether a folder is a repository without a work tree.
+fn is_bare(folder: &Path) -> bool {
+    folder.join("HEAD").is_file() && folder.join("objects").is_dir() && folder.join("refs").is_dir()
+}
+
+/// Scans those files that a sparse checkout leaves out of the work tree as the index has them. Other files that git
+/// tracks and that are not there were deleted.
+fn left_out(scanner: &Scanner, repo: &Repo, absent: &[PathBuf]) -> Result<Vec<Finding>> {
+    let wanted: HashSet<String> = absent.iter().map(|path| display_path(repo.root(), path)).collect();
+    let blobs = git::left_out(repo.root())?;
+    let mut findings = Vec::new();
+    let mut buffer = Vec::new();
+    git::read_blobs(
+        repo.root(),
+        blobs.iter().filter(|blob| wanted.contains(&blob.path) && !scanner.skips(&blob.path)),
+        |blob, body| {
+            let place = Place { path: &blob.path, commit: None };
+            findings.extend(scan_blob(scanner, place, body, &mut buffer)?);
+            Ok(())
+        },
+        |blob, why| scanner.unread(&blob.path, why),
+    )?;
     Ok(findings)
 }
 
@@ -129,8 +168,8 @@ fn from_root(root: &Path, path: &Path) -> PathBuf {
 }
 
 /// What git tracks or would track below `folder`; None outside of a work tree. Submodules are
-/// separate work trees and are listed too.
-fn tracked(repo: &Repo, folder: &Path, depth: usize) -> Option<Vec<PathBuf>> {
+/// separate work trees and are listed too, and so are files that are not there.
+fn tracked(scanner: &Scanner, repo: &Repo, folder: &Path, depth: usize) -> Option<Vec<PathBuf>> {
     if depth > 8
         || !repo.root().join(".git").exists()
         || !folder.canonicalize().ok()?.starts_with(repo.root().canonicalize().ok()?)
@@ -143,11 +182,16 @@ fn tracked(repo: &Repo, folder: &Path, depth: usize) -> Option<Vec<PathBuf>> {
         let path = folder.join(name);
         match path.symlink_metadata() {
             Ok(meta) if meta.is_file() => files.push(path),
-            Ok(meta) if meta.is_dir() => {
-                files.extend(tracked(&Repo::discover(&path), &path, depth + 1).unwrap_or_default());
+            Ok(meta) if meta.is_dir() && !path.join(".git").exists() => {
+                let why = "the submodule is not checked out; run `git submodule update --init`";
+                scanner.unread(&display_path(repo.root(), &path), why);
             }
-            // A link's target is scanned at its own path; a deleted file cannot be scanned.
-            _ => {}
+            Ok(meta) if meta.is_dir() => {
+                files.extend(tracked(scanner, &Repo::discover(&path), &path, depth + 1).unwrap_or_default());
+            }
+            // A link's target is scanned at its own path.
+            Ok(_) => {}
+            Err(_) => files.push(path),
         }
     }
     Some(files)

@@ -84,12 +84,34 @@ pub(super) fn history(
     }
     let changes = changes(scanner, repo, &commits)?;
     let mut findings = Versions::new(scanner, repo, &changes).findings()?;
+    if since.is_none() {
+        findings.extend(scan_tips(scanner, repo)?);
+    }
     if messages {
         findings.extend(scan_messages(scanner, repo, since)?);
     }
     // One finding a secret and path: the commit that brought it first.
     let mut known = HashSet::new();
     findings.retain(|finding| known.insert(finding.fingerprint.clone()));
+    Ok(findings)
+}
+
+/// Scans what refs hold without a commit; the object takes the place of the commit in findings.
+fn scan_tips(scanner: &Scanner, repo: &Repo) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    let mut buffer = Vec::new();
+    for tip in git::tips_without_commit(repo.root())? {
+        git::read_blobs(
+            repo.root(),
+            tip.files.iter().filter(|blob| !scanner.skips(&blob.path)),
+            |blob, body| {
+                let place = Place { path: &blob.path, commit: Some(&tip.object) };
+                findings.extend(scan_blob(scanner, place, body, &mut buffer)?);
+                Ok(())
+            },
+            |blob, why| scanner.unread(&format!("{} of {}", blob.path, tip.name), why),
+        )?;
+    }
     Ok(findings)
 }
 

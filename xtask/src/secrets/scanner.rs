@@ -3,7 +3,9 @@
 //! Every mode goes through here, so a secret planted in a file, the index, stdin or a commit gives
 //! the same finding.
 
+use std::fs::File;
 use std::io::{self, Read};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,6 +16,7 @@ use super::confidence;
 use super::decode;
 use super::engine::{Engine, Hit, Place, Source};
 use super::fingerprint::Fingerprints;
+use super::lfs;
 use super::rules;
 use super::verify::Proof;
 use crate::core::finding::{Excerpt, Finding, Group, Lines, Severity, Span};
@@ -34,6 +37,8 @@ pub(super) struct Scanner {
     prints: Fingerprints,
     /// Whether archives are unfolded.
     pub(super) archives: bool,
+    /// The folder with the files of Git LFS, in a repository.
+    pub(super) stored: Option<PathBuf>,
     pub(super) counts: Counts,
     /// What was not read: the first of it by name.
     unread: Mutex<Vec<String>>,
@@ -62,6 +67,7 @@ impl Scanner {
             engine: Arc::new(engine),
             prints: Fingerprints::from_environment(),
             archives: false,
+            stored: None,
             counts: Counts::default(),
             unread: Mutex::default(),
         }
@@ -73,6 +79,7 @@ impl Scanner {
             engine: Arc::clone(&self.engine),
             prints: self.prints,
             archives: self.archives,
+            stored: self.stored.clone(),
             counts: Counts::default(),
             unread: Mutex::default(),
         }
@@ -126,6 +133,10 @@ impl Scanner {
             if base.first && self.binary(place.path, buffer) {
                 return Ok(findings);
             }
+            if let Some(id) = (base.first && last).then(|| lfs::pointer(buffer)).flatten() {
+                findings.extend(self.pointed_to(place, id));
+                return Ok(findings);
+            }
             if let Some(text) = base.first.then(|| decode::utf16(buffer)).flatten() {
                 reader.read_to_end(buffer)?;
                 let text = if last { text } else { decode::utf16(buffer).unwrap_or(text) };
@@ -143,9 +154,23 @@ impl Scanner {
         }
     }
 
-    /// Whether a file is text in one byte per ASCII character, and no archive that is unfolded.
+    /// Scans the file of Git LFS that a pointer is for, if a scan of a repository asks and the file was fetched.
+    fn pointed_to(&self, place: Place<'_>, id: &str) -> Vec<Finding> {
+        let Some(store) = &self.stored else { return Vec::new() };
+        // What it holds is a file and not a pointer again.
+        let outside = Self { stored: None, ..self.counting_anew() };
+        let scanned =
+            File::open(lfs::file(store, id)).and_then(|file| outside.read(place, file, &mut Vec::new()));
+        scanned.unwrap_or_else(|_| {
+            self.unread(place.path, "only the pointer of Git LFS is here; run `git lfs fetch --all`");
+            Vec::new()
+        })
+    }
+
+    /// Whether a file is text in one byte per ASCII character, and no archive that is unfolded or pointer of Git LFS.
     pub(super) fn is_plain(&self, path: &str, text: &[u8]) -> bool {
-        memchr::memchr(0, &text[..text.len().min(HEAD)]).is_none()
+        lfs::pointer(text).is_none()
+            && memchr::memchr(0, &text[..text.len().min(HEAD)]).is_none()
             && !decode::is_utf16(text)
             && !(self.archives && archive::kind(path, text).is_some())
     }

@@ -31,6 +31,8 @@ pub(crate) fn command(root: &Path) -> Command {
         "-c",
         "diff.mnemonicPrefix=false",
     ]);
+    // Objects as they are, not what `git replace` or a file of grafts shows in their place.
+    command.env("GIT_NO_REPLACE_OBJECTS", "1").env("GIT_GRAFT_FILE", "/dev/null");
     command
 }
 
@@ -174,16 +176,65 @@ fn commit(root: &Path, revision: &str) -> Result<String> {
 pub(crate) fn index(root: &Path) -> Result<Vec<Blob>> {
     let listed =
         output(command(root).args(["ls-files", "--stage", "-z"])).context("failed to read the index")?;
-    Ok(fields(&listed)
-        .filter_map(|entry| {
-            // `100644 id 0<TAB>path`
-            let tab = memchr::memchr(b'\t', entry)?;
-            let meta: Vec<&str> = std::str::from_utf8(&entry[..tab]).ok()?.split(' ').collect();
-            let [mode, id, "0"] = meta[..] else { return None };
-            let path = String::from_utf8_lossy(&entry[tab + 1..]).into_owned();
-            mode.starts_with("100").then(|| Blob { id: id.to_owned(), path })
-        })
-        .collect())
+    Ok(fields(&listed).filter_map(staged_blob).collect())
+}
+
+/// A file of the index, as git lists it: `100644 id 0<TAB>path`.
+fn staged_blob(entry: &[u8]) -> Option<Blob> {
+    let tab = memchr::memchr(b'\t', entry)?;
+    let meta: Vec<&str> = std::str::from_utf8(&entry[..tab]).ok()?.split(' ').collect();
+    let [mode, id, "0"] = meta[..] else { return None };
+    let path = String::from_utf8_lossy(&entry[tab + 1..]).into_owned();
+    mode.starts_with("100").then(|| Blob { id: id.to_owned(), path })
+}
+
+/// The files of the index below `folder` that a sparse checkout leaves out of the work tree, relative to it.
+pub(crate) fn left_out(folder: &Path) -> Result<Vec<Blob>> {
+    let listed = output(command(folder).args(["ls-files", "-t", "--stage", "-z", "--", "."]))
+        .context("failed to read the index")?;
+    Ok(fields(&listed).filter_map(|entry| staged_blob(entry.strip_prefix(b"S ")?)).collect())
+}
+
+/// What a ref other than that of a commit leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Tip {
+    pub(crate) name: String,
+    pub(crate) object: String,
+    pub(crate) files: Vec<Blob>,
+}
+
+/// The files that refs hold without a commit: tags of a blob or a tree.
+pub(crate) fn tips_without_commit(root: &Path) -> Result<Vec<Tip>> {
+    let format = "--format=%(objecttype) %(objectname) %(*objecttype) %(*objectname) %(refname)";
+    let refs = output(command(root).args(["for-each-ref", format])).context("failed to list the refs")?;
+    let mut tips = Vec::new();
+    for line in String::from_utf8_lossy(&refs).lines() {
+        let fields: Vec<&str> = line.splitn(5, ' ').collect();
+        let [kind, object, inner_kind, inner, name] = fields[..] else { continue };
+        let (kind, object) = if kind == "tag" { (inner_kind, inner) } else { (kind, object) };
+        let files = match kind {
+            "blob" => vec![Blob { id: object.to_owned(), path: name.to_owned() }],
+            "tree" => tree(root, object)?,
+            _ => continue,
+        };
+        tips.push(Tip { name: name.to_owned(), object: object.to_owned(), files });
+    }
+    Ok(tips)
+}
+
+/// The files of a tree.
+fn tree(root: &Path, id: &str) -> Result<Vec<Blob>> {
+    let listed = output(command(root).args(["ls-tree", "-r", "-z", "--full-tree", id]))
+        .with_context(|| format!("failed to list the tree {id}"))?;
+    let file = |entry: &[u8]| {
+        // `100644 blob id<TAB>path`
+        let tab = memchr::memchr(b'\t', entry)?;
+        let meta: Vec<&str> = std::str::from_utf8(&entry[..tab]).ok()?.split(' ').collect();
+        let [mode, "blob", id] = meta[..] else { return None };
+        let path = String::from_utf8_lossy(&entry[tab + 1..]).into_owned();
+        mode.starts_with("100").then(|| Blob { id: id.to_owned(), path })
+    };
+    Ok(fields(&listed).filter_map(file).collect())
 }
 
 /// The files whose work tree differs from the index.
