@@ -81,5 +81,6 @@ create table if not exists ledger_relations (
     layer varchar,
     row_count bigint,
     bytes bigint,
-    measured_at timestamp not null
+    measured_at timestamp not null,
+    column_types varchar -- JSON: [name, type] of each column
 );

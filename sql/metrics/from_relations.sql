@@ -8,7 +8,8 @@ select
     relations.layer,
     relations.row_count,
     relations.bytes,
-    relations.measured_at
+    relations.measured_at,
+    relations.column_types
 from {{ schema.relations }} as relations
 inner join {{ schema.runs }} as runs
     on relations.run_id = runs.run_id {{ schema.same_relations }}

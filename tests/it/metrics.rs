@@ -4,6 +4,7 @@ mod alerts;
 mod data_age;
 mod exports;
 mod incidents;
+mod lifetimes;
 mod openlineage;
 mod snowflake;
 
@@ -202,7 +203,8 @@ fn rows_and_bytes_are_compared_with_the_run_before() {
     let checkout = checkout();
     run(&checkout, "second", "2026-03-03 09:00:00", "2026-03-03 10:00:00", "success");
     checkout.sql(
-        "insert into dev.ledger_relations values
+        "insert into dev.ledger_relations
+             (run_id, relation_name, relation_type, layer, row_count, bytes, measured_at) values
              ('first', 'a', 'table', 'gold', 10, 1000, timestamp '2026-01-01 08:01:00'),
              ('first', 'gone', 'table', 'gold', 7, 1000, timestamp '2026-01-01 08:01:00'),
              ('second', 'a', 'table', 'gold', 4, 1500, timestamp '2026-03-03 10:00:00'),

@@ -51,6 +51,9 @@ fn made_by(version: u32) -> Vec<String> {
         drop(&format!("{BUILT}.ledger_runs"), "run_url"),
         drop(&format!("{BUILT}.ledger_nodes"), "path"),
     ];
+    if version < 2 {
+        statements.push(drop(&format!("{BUILT}.ledger_relations"), "column_types"));
+    }
     if version == 0 {
         statements.push(drop(&format!("{BUILT}.ledger_environment"), "ledger_version"));
         statements
@@ -89,16 +92,26 @@ fn every_command_takes_an_older_ledger_and_refuses_a_newer_one(place: &Place) {
     if place.endpoint.is_none() {
         // At Snowflake the doctor looks at the login only.
         let doctor = place.run(&["doctor", "--format", "json"]).json().to_string();
-        assert!(doctor.contains(&format!("older than version 1: {BUILT} (0)")), "{doctor}");
+        assert!(doctor.contains(&format!("older than version 2: {BUILT} (0)")), "{doctor}");
     }
     for write in WRITE {
         place.run(write).expect(0);
-        assert_eq!(place.count(&version), 1, "{write:?}");
+        assert_eq!(place.count(&version), 2, "{write:?}");
         // The column is there again, and no run was lost.
         assert!(place.count(&runs) >= before, "{write:?}");
         place.sql(&made_by(0));
     }
+    // One version earlier, the runs had no columns of relations.
     place.run(WRITE[0]).expect(0);
+    place.sql(&made_by(1));
+    place.sql(&[format!("update {BUILT}.ledger_environment set ledger_version = 1")]);
+    place.run(READ[3]).expect(0);
+    place.run(WRITE[1]).expect(0);
+    assert_eq!(place.count(&version), 2);
+    let relations = format!(
+        "select count(*) from {BUILT}.ledger_relations where column_types is null or column_types <> ''"
+    );
+    assert!(place.count(&relations) > 0, "the column is there again");
 
     place.sql(&[format!("update {BUILT}.ledger_environment set ledger_version = 99")]);
     for write in WRITE.iter().chain([&["schema", "drop", "--schema", BUILT][..]].iter()) {
@@ -108,7 +121,7 @@ fn every_command_takes_an_older_ledger_and_refuses_a_newer_one(place: &Place) {
     for read in &READ[..9] {
         place.run(read).expect(0);
     }
-    place.sql(&[format!("update {BUILT}.ledger_environment set ledger_version = 1")]);
+    place.sql(&[format!("update {BUILT}.ledger_environment set ledger_version = 2")]);
     place.run(&["schema", "drop", "--schema", BUILT]).expect(0);
 }
 

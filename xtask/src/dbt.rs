@@ -6,6 +6,7 @@ pub(crate) mod engine;
 pub(crate) mod events;
 pub(crate) mod files;
 pub(crate) mod graph;
+pub(crate) mod lineage;
 pub(crate) mod messages;
 pub(crate) mod native;
 pub(crate) mod packages;

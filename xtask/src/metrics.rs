@@ -6,7 +6,9 @@
 //! reason instead of a value and is never zero.
 
 mod alerts;
+mod changed;
 mod collect;
+mod columns;
 mod cost;
 mod csv;
 mod data_age;
@@ -23,6 +25,7 @@ pub(crate) mod reported;
 mod snowflake;
 mod sql;
 mod tables;
+mod tested;
 mod text;
 mod units;
 mod utc;
@@ -134,12 +137,15 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     interrupt::listen()?;
     let _lock = lock(&opened.place, "metrics", args.schema.as_ref(), args.target.wait())?;
     let mut warehouse = opened.warehouse();
-    let (report, _locks) = report(args, repo, warehouse.as_mut())?;
+    let (report, locks) = report(args, repo, warehouse.as_mut())?;
+    // What is written now needs the environments no more, unless it asks for more of them.
+    let locks = (args.format == Format::Html || sink.is_some()).then_some(locks);
     write(args, repo, warehouse.as_mut(), &report)?;
     outputs::write(&report)?;
     if let Some(sink) = &sink {
         openlineage::send(repo, &opened.place, warehouse.as_mut(), &report, sink)?;
     }
+    drop(locks);
     let fires = report.alerts.iter().any(|alert| alert.gates && alert.state == AlertState::Firing);
     Ok(if args.gate && fires { Outcome::Findings } else { Outcome::Clean })
 }
@@ -194,7 +200,11 @@ fn report(args: &Args, repo: &Repo, warehouse: &mut dyn Warehouse) -> Result<(Re
     let policy = alerts::Policy::load(repo, &report.figures)?;
     let past = Past::read(warehouse, &found.registry, &scope, &report)?;
     past.complete(&mut report);
-    report.alerts = policy.evaluate(&report, &past, &owners(repo, &report)?);
+    let owners = owners(repo, &report)?;
+    for node in &mut report.latest_run.rows {
+        (node.owner, node.tags) = (owners.of(&node.node_id), owners.tags(&node.node_id));
+    }
+    report.alerts = policy.evaluate(&report, &past, &owners);
     if !found.environments.is_empty() {
         let states = history::states(&scope, &report, &past);
         let kept = history::keep(warehouse, &found.registry, &scope, &report, &states)
@@ -210,9 +220,11 @@ fn report(args: &Args, repo: &Repo, warehouse: &mut dyn Warehouse) -> Result<(Re
     Ok((report, std::mem::take(&mut found.locks)))
 }
 
-/// The owners that dbt's artifacts of the environment name, if they are on this machine.
+/// The owners that dbt's artifacts of the environment name, of several that of the latest run, if they are on this
+/// machine.
 fn owners(repo: &Repo, report: &Report) -> Result<Owners> {
-    match (&report.environment, repo.dbt_project()) {
+    let newest = || report.latest_run.rows.first().map(|node| &node.environment);
+    match (report.environment.as_ref().or_else(newest), repo.dbt_project()) {
         (Some(environment), Ok(project)) => Owners::read(&project.join("target").join(environment)),
         _ => Ok(Owners::default()),
     }

@@ -326,7 +326,8 @@ fn recorded(environment: &str, run: &Run, number: usize) -> String {
     }
     for (table, rows) in &run.rows {
         sql.extend([format!(
-            "insert into {environment}.ledger_relations values ('{id}', '{table}', 'table', 'gold', {rows}, 1000, {NOW});"
+            "insert into {environment}.ledger_relations by name select '{id}' as run_id, '{table}' as relation_name,
+                 'table' as relation_type, 'gold' as layer, {rows} as row_count, 1000 as bytes, {NOW} as measured_at;"
         )]);
     }
     sql

@@ -95,6 +95,42 @@ fn a_build_is_reported_from_start_to_end() {
     }
     lineage_is_the_projects(&checkout, &events);
     tests_are_assertions(&events);
+    columns_are_followed(&events);
+}
+
+/// Most columns of the models are followed to columns that their inputs have.
+fn columns_are_followed(events: &[Value]) {
+    let (mut known, mut all) = (0, 0);
+    for event in events.iter().filter(|event| event["eventType"] == "COMPLETE") {
+        if event["job"]["facets"]["jobType"]["jobType"] != "MODEL" {
+            continue;
+        }
+        let facets = &event["outputs"][0]["facets"];
+        let fields = facets["schema"]["fields"].as_array().expect("columns");
+        let names: Vec<&Value> = fields.iter().map(|field| &field["name"]).collect();
+        all += names.len();
+        let empty = serde_json::Map::new();
+        let followed = facets["columnLineage"]["fields"].as_object().unwrap_or(&empty);
+        known += followed.len();
+        for (column, from) in followed {
+            assert!(names.contains(&&json!(column)), "{column} is not a column of it: {event:#}");
+            for input in from["inputFields"].as_array().expect("inputs") {
+                let is_of = |dataset: &&Value| dataset["name"] == input["name"];
+                let dataset = event["inputs"].as_array().expect("inputs").iter().find(is_of);
+                let dataset = dataset.unwrap_or_else(|| panic!("{input} is no input of {event:#}"));
+                let has = dataset["facets"]["schema"]["fields"].as_array().expect("columns");
+                assert!(has.iter().any(|field| field["name"] == input["field"]), "{input} in {dataset}");
+                assert!(input["transformations"][0]["type"].is_string(), "{input}");
+            }
+        }
+    }
+    assert!(known * 10 >= all * 9 && all > 200, "{known} of {all} columns");
+    // Two that were read by hand.
+    let kpis = last(events, &format!("{BUILT}.model.logistics.stg_logistics__products"));
+    let lineage = &kpis["outputs"][0]["facets"]["columnLineage"]["fields"];
+    let id = &lineage["product_id"]["inputFields"];
+    assert_eq!(id.as_array().map(Vec::len), Some(1), "{lineage}");
+    assert!(id[0]["name"].as_str().is_some_and(|name| name.ends_with(".raw_products")), "{id}");
 }
 
 /// The inputs of a model are those in dbt's manifest.
@@ -127,7 +163,7 @@ fn tests_are_assertions(events: &[Value]) {
             columns += usize::from(assertion["column"].is_string());
         }
     }
-    assert!(columns > 3, "{columns} tests of columns");
+    assert!(columns > 80, "{columns} tests of columns: the tests of whole models name what they check");
 }
 
 /// A run that failed on another machine: one node with a hostile error, one that was skipped.

@@ -5,6 +5,7 @@
 //! clone includes it and a runner's disk holds nothing that matters. Functions here either read,
 //! or return statements; applying them is the caller's decision.
 
+pub(crate) mod columns;
 pub(crate) mod tables;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -139,6 +140,8 @@ pub(crate) struct MeasuredRelation {
     pub(crate) row_count: Option<i64>,
     pub(crate) bytes: Option<i64>,
     pub(crate) measured_at: DateTime,
+    /// Its columns with their types, see [`columns`]; none in rows of ledgers before version 2.
+    pub(crate) column_types: Option<String>,
 }
 
 /// Now in UTC, to the microsecond: what the ledger's columns hold.
@@ -851,6 +854,7 @@ mod tests {
             row_count: None,
             bytes: None,
             measured_at: now(),
+            column_types: None,
         };
         let noted = Condemned { schema_name: "issue_1".into(), reason: "x".into(), noted_at: now() };
         let written = [
@@ -879,7 +883,7 @@ mod tests {
         let state = State { mark: Some(old), missing, ..State::default() };
         let sent = warehouse.script(&migrate(&warehouse, &name, &state, &state.missing));
         assert!(sent[0].contains("add column if not exists message varchar"), "{sent:?}");
-        assert!(sent[1].contains("set ledger_version = 1") && sent.len() == 3, "{sent:?}");
+        assert!(sent[1].contains("set ledger_version = 2") && sent.len() == 3, "{sent:?}");
         let current = State { mark: Some(mark("issue_1")), ..State::default() };
         assert!(migrate(&warehouse, &name, &current, &[]).is_empty());
     }

@@ -74,6 +74,7 @@ struct DependsOn {
 #[serde(default)]
 struct TestMetadata {
     name: String,
+    kwargs: serde_json::Map<String, serde_json::Value>,
 }
 
 /// A test that properties ask for: which one, and of what.
@@ -82,6 +83,16 @@ pub(crate) struct GenericTest {
     pub(crate) name: String,
     pub(crate) model: String,
     pub(crate) column: Option<String>,
+}
+
+/// One of the checks that a test makes at once.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Check {
+    /// The test of dbt that checks the same, or `expression_is_true`.
+    pub(crate) test: &'static str,
+    pub(crate) column: Option<String>,
+    /// The rule's name, if it has one.
+    pub(crate) rule: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -328,6 +339,21 @@ impl Manifest {
         })
     }
 
+    /// What a test of a whole model checks, by its arguments; nothing for a test that checks one thing.
+    pub(crate) fn checks(&self, id: &str) -> Vec<Check> {
+        let metadata = self.node(id).and_then(|node| node.test_metadata.as_ref());
+        metadata.filter(|metadata| metadata.name == WHOLE_MODEL).map(checks).unwrap_or_default()
+    }
+
+    /// The relations that SQL can read: of nodes and of sources, as dbt writes their names.
+    pub(crate) fn relation_names(&self) -> impl Iterator<Item = (&str, &str)> {
+        let is_read = |node: &Node| matches!(node.resource_type.as_str(), "model" | "seed" | "snapshot");
+        let nodes = self.nodes.iter().filter(move |(_, node)| is_read(node));
+        let nodes = nodes.filter_map(|(id, node)| Some((id.as_str(), node.relation_name.as_deref()?)));
+        let sources = self.sources.iter();
+        nodes.chain(sources.filter_map(|(id, source)| Some((id.as_str(), source.relation_name.as_deref()?))))
+    }
+
     /// The nodes that a node is built from, or looks at.
     pub(crate) fn depends_on(&self, id: &str) -> &[String] {
         self.node(id).map_or(&[], |node| &node.depends_on.nodes)
@@ -336,6 +362,40 @@ impl Manifest {
     fn model(&self, id: &str) -> Option<&Node> {
         self.nodes.get(id).filter(|node| node.resource_type == "model")
     }
+}
+
+/// The test of this project that checks the key, the nulls, the references and the rules of a model at once.
+const WHOLE_MODEL: &str = "key_and_rules_hold";
+
+fn checks(metadata: &TestMetadata) -> Vec<Check> {
+    let names = |key: &str| -> Vec<String> {
+        match metadata.kwargs.get(key) {
+            Some(serde_json::Value::Array(names)) => {
+                names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect()
+            }
+            Some(serde_json::Value::Object(entries)) => entries.keys().cloned().collect(),
+            _ => Vec::new(),
+        }
+    };
+    let of = |test: &'static str, column: Option<String>| Check { test, column, rule: None };
+    let key = names("key");
+    let mut checks = match key.as_slice() {
+        [] => Vec::new(),
+        [only] => vec![of("unique", Some(only.clone()))],
+        several => {
+            let rule = Some(several.join(", "));
+            vec![Check { test: "unique_combination_of_columns", column: None, rule }]
+        }
+    };
+    let mut present = key;
+    present.extend(names("not_null"));
+    let mut seen = BTreeSet::new();
+    present.retain(|column| seen.insert(column.clone()));
+    checks.extend(present.into_iter().map(|column| of("not_null", Some(column))));
+    checks.extend(names("references").into_iter().map(|column| of("relationships", Some(column))));
+    let rules = names("rules").into_iter();
+    checks.extend(rules.map(|rule| Check { test: "expression_is_true", column: None, rule: Some(rule) }));
+    checks
 }
 
 /// A layer's position in the build order; unknown layers come last.
@@ -459,6 +519,38 @@ mod tests {
             "a new field": 1,
         }))
         .expect("a manifest")
+    }
+
+    #[test]
+    fn a_test_of_a_whole_model_names_its_checks() {
+        let manifest: Manifest = serde_json::from_value(serde_json::json!({"nodes": {
+            "test.p.whole": {"test_metadata": {"name": "key_and_rules_hold", "kwargs": {
+                "key": ["id"], "not_null": ["day", "id"], "references": {"item": "ref('items')"},
+                "rules": {"sum_is_right": "a + b = c"}, "model": "x"}}},
+            "test.p.pair": {"test_metadata": {"name": "key_and_rules_hold", "kwargs": {"key": ["a", "b"]}}},
+            "test.p.other": {"test_metadata": {"name": "not_null", "kwargs": {"key": ["a"]}}},
+        }}))
+        .expect("a manifest");
+        let said = |id: &str| -> Vec<String> {
+            let checks = manifest.checks(id).into_iter();
+            let text = |check: Check| {
+                let of = check.column.or(check.rule).unwrap_or_default();
+                format!("{} {of}", check.test)
+            };
+            checks.map(text).collect()
+        };
+        assert_eq!(
+            said("test.p.whole"),
+            [
+                "unique id",
+                "not_null id",
+                "not_null day",
+                "relationships item",
+                "expression_is_true sum_is_right"
+            ]
+        );
+        assert_eq!(said("test.p.pair"), ["unique_combination_of_columns a, b", "not_null a", "not_null b"]);
+        assert!(said("test.p.other").is_empty() && said("test.p.unknown").is_empty());
     }
 
     #[test]

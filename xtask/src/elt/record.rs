@@ -17,6 +17,7 @@ use super::follow::{Reported, Seen};
 use super::removed;
 use crate::core::context::{self, Commit};
 use crate::core::environment::Name;
+use crate::core::ledger::columns::{self, Columns};
 use crate::core::ledger::{self, MeasuredRelation, Need, Node, Origin, Run, State, Status};
 use crate::core::lock::Holder;
 use crate::dbt::artifacts::{self, GenericTest, Manifest, RunResult, RunResults};
@@ -188,7 +189,8 @@ pub(super) fn ended(
     run.dbt_seconds = Some(round(ended.seconds));
     finish(&mut run, begun);
 
-    let relations = relations(&run, &nodes, &manifest, &standing);
+    let columns = columns_of(warehouse, &name, &standing);
+    let relations = relations(&run, &nodes, &manifest, &standing, &columns);
     let removed = removed::marks(warehouse, &name, &run, &manifest)?;
     keep(warehouse, &run, &[nodes.as_slice(), removed.as_slice()].concat(), &relations)?;
     let compiled = results.map(|results| compiled(results, &manifest)).unwrap_or_default();
@@ -418,7 +420,22 @@ fn names_of(node: &Node, manifest: &Manifest) -> Vec<String> {
     }
 }
 
-fn relations(run: &Run, nodes: &[Node], manifest: &Manifest, standing: &[Relation]) -> Vec<MeasuredRelation> {
+/// The columns of what is there. A run that cannot read them is recorded without.
+fn columns_of(warehouse: &mut dyn Warehouse, name: &Name, standing: &[Relation]) -> Columns {
+    let further = standing.iter().filter_map(|relation| Some(relation.name.split_once('.')?.0));
+    columns::read(warehouse, name, further).unwrap_or_else(|error| {
+        tracing::warn!("the columns of the relations are not recorded: {error:#}");
+        Columns::default()
+    })
+}
+
+fn relations(
+    run: &Run,
+    nodes: &[Node],
+    manifest: &Manifest,
+    standing: &[Relation],
+    columns: &Columns,
+) -> Vec<MeasuredRelation> {
     let measured_at = run.finished_at.unwrap_or(run.started_at);
     let of_project = standing.iter().filter(|relation| !ledger::is_ledger(&relation.name));
     of_project
@@ -435,6 +452,7 @@ fn relations(run: &Run, nodes: &[Node], manifest: &Manifest, standing: &[Relatio
             row_count: relation.rows,
             bytes: relation.bytes,
             measured_at,
+            column_types: columns.recorded(&relation.name),
         })
         .collect()
 }

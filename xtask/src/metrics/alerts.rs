@@ -218,6 +218,10 @@ impl Rule {
             self.only_if.iter().find(|(name, least)| number(name).is_none_or(|number| number < **least));
         let is_known = find(&self.figure).is_some_and(|figure| figure.value.is_some());
         (alert.state, alert.message) = match (value, small) {
+            // What fired was about environments that were dropped since.
+            _ if !self.unknown && report.environment.is_none() && has_none(report) => {
+                (AlertState::Ok, "there is no environment any more that this could be about".to_owned())
+            }
             (_, Some((name, least))) if self.unknown => (AlertState::Unknown, too_small(name, *least)),
             _ if self.unknown && is_known => (AlertState::Ok, format!("{} is known", self.figure)),
             (None, _) => {
@@ -296,6 +300,11 @@ impl Alert {
                 AlertState::Unknown => false,
             };
     }
+}
+
+/// Whether a report on several environments covers none, not even one that is in use.
+fn has_none(report: &Report) -> bool {
+    report.environments.is_empty() && report.in_use.is_empty()
 }
 
 fn too_small(name: &str, least: f64) -> String {

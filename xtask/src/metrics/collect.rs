@@ -15,10 +15,11 @@ use serde_json::Value as Json;
 use super::figures::{self, Facts, Latest, Log, Recovery, RunTotals};
 use super::model::{
     Cost, Day, FailingTest, Group, InUse, Layer, Lifetime, Load, NodeCost, NodeStats, Relation, Report, Run,
-    RunNode, Status, Storage, Table, Trend, Window,
+    RunNode, SchemaChange, Status, Storage, Table, TestHistory, Trend, Window,
 };
 use super::snowflake;
 use super::sql::{self, Templates};
+use super::{changed, tested};
 use crate::core::environment::{Name, REGISTRY};
 use crate::core::ledger;
 use crate::core::lock::{Holder, Lock};
@@ -224,6 +225,12 @@ pub(super) fn collect(
         currency: None,
         growing_nodes: table(LEDGER_NODES).of(read.growing, "no node took longer than in the window before"),
         costly_tests: table(LEDGER_NODES).of(read.costly_tests, "no test was run in the window"),
+        test_history: limited(&table(LEDGER_NODES), read.test_history, "no test has a result in the window"),
+        schema_changes: limited(
+            &table(LEDGER_RELATIONS),
+            read.schema_changes,
+            "no relation has other columns than at the run before",
+        ),
         alerts: Vec::new(),
         history: Table::default(),
     };
@@ -257,11 +264,24 @@ fn note_in_use(report: &mut Report) {
     note(&mut report.lifetime, &why);
     note(&mut report.growing_nodes, &why);
     note(&mut report.costly_tests, &why);
+    note(&mut report.test_history, &why);
+    note(&mut report.schema_changes, &why);
 }
 
 fn note<T>(table: &mut Table<T>, why: &str) {
     if table.status == Status::Ok {
         (table.status, table.reason) = (Status::InUse, Some(why.to_owned()));
+    }
+}
+
+/// A table that says so if it has not all rows.
+fn limited<T>(shape: &Shape, limited: Limited<T>, why_none: &str) -> Table<T> {
+    let table = shape.of(limited.rows, why_none);
+    match limited.left_out {
+        Some(reason) if table.status == Status::Ok => {
+            Table { status: Status::Truncated, reason: Some(reason), ..table }
+        }
+        _ => table,
     }
 }
 
@@ -300,14 +320,36 @@ struct Ledger {
     lifetime: Vec<Lifetime>,
     growing: Vec<Trend>,
     costly_tests: Vec<Trend>,
+    test_history: Limited<TestHistory>,
+    schema_changes: Limited<SchemaChange>,
+}
+
+/// Rows of which a report shows the first; `all` says how many there are if some are left out.
+pub(super) struct Limited<T> {
+    pub(super) rows: Vec<T>,
+    pub(super) left_out: Option<String>,
+}
+
+impl<T> Default for Limited<T> {
+    fn default() -> Self {
+        Self { rows: Vec::new(), left_out: None }
+    }
 }
 
 /// The statements run for both windows, in this order.
 const COMPARED: [&str; 4] = [sql::RELATIONS, sql::RUN_TOTALS, sql::RECOVERY, sql::FRESHNESS];
 
 /// The statements run for the window only, in this order.
-const OF_WINDOW: [&str; 7] =
-    [sql::TESTS, sql::NODES, sql::FAILING_TESTS, sql::RUNS, sql::LATEST_RUN, sql::LIFETIME, sql::TRENDS];
+const OF_WINDOW: [&str; 8] = [
+    sql::TESTS,
+    sql::NODES,
+    sql::FAILING_TESTS,
+    sql::RUNS,
+    sql::LATEST_RUN,
+    sql::LIFETIME,
+    sql::TEST_HISTORY,
+    sql::SCHEMA_CHANGES,
+];
 
 fn read_ledger(
     warehouse: &mut dyn Warehouse,
@@ -341,10 +383,13 @@ fn read_ledger(
         let side = if result.as_of == "before" { &mut before } else { &mut now };
         side.tests.push(with_rate(result.layer));
     }
-    let (slowest, failing) = nodes(&results.next::<Ranked>()?);
+    let ranked: Vec<Ranked> = results.next()?;
+    let (slowest, failing) = nodes(&ranked);
+    let (costly_tests, growing) = trends(&ranked);
     let failing_tests = results.next()?;
     let (runs, latest_run, lifetime) = (results.next()?, results.next()?, results.next()?);
-    let (costly_tests, growing) = trends(results.next()?);
+    let test_history = tested::histories(results.next()?);
+    let schema_changes = changed::changes(results.next()?);
     let logs = if engine_keeps_log {
         None
     } else {
@@ -368,6 +413,8 @@ fn read_ledger(
         lifetime,
         growing,
         costly_tests,
+        test_history,
+        schema_changes,
     })
 }
 
@@ -430,8 +477,13 @@ struct Ranked {
     #[serde(flatten)]
     stats: NodeStats,
     timed_executions: i64,
+    previous_executions: i64,
+    previous_total_seconds: Option<f64>,
     slowness: i64,
     failing: i64,
+    /// Among the tests, or among the others.
+    cost: i64,
+    growth: i64,
 }
 
 /// How many nodes a ranking holds; `nodes.sql` says the same.
@@ -446,6 +498,22 @@ fn nodes(rows: &[Ranked]) -> (Vec<NodeStats>, Vec<NodeStats>) {
     (slowest.map(Ranked::stats).collect(), failing.into_iter().map(Ranked::stats).collect())
 }
 
+/// The tests that cost most, and the other nodes that grew most, each in their order.
+fn trends(rows: &[Ranked]) -> (Vec<Trend>, Vec<Trend>) {
+    let is_test = |row: &&Ranked| matches!(row.stats.kind.as_str(), "test" | "unit_test");
+    let timed = || rows.iter().filter(|row| row.timed_executions > 0);
+    let mut tests: Vec<&Ranked> = timed().filter(is_test).filter(|row| row.cost <= RANKED).collect();
+    tests.sort_by_key(|row| row.cost);
+    let mut others: Vec<&Ranked> =
+        timed().filter(|row| !is_test(row)).filter(|row| row.growth <= RANKED).collect();
+    others.sort_by_key(|row| row.growth);
+    let grew = |trend: &Trend| trend.change_seconds.is_some_and(|change| change > 0.0);
+    (
+        tests.into_iter().map(Ranked::trend).collect(),
+        others.into_iter().map(Ranked::trend).filter(grew).collect(),
+    )
+}
+
 impl Ranked {
     fn stats(&self) -> NodeStats {
         let stats = self.stats.clone();
@@ -456,35 +524,20 @@ impl Ranked {
             ..stats
         }
     }
-}
 
-/// A row of `trends.sql`.
-#[derive(Deserialize)]
-struct Timed {
-    environment: String,
-    node_id: String,
-    name: String,
-    kind: String,
-    layer: Option<String>,
-    executions: i64,
-    total_seconds: Option<f64>,
-    previous_executions: i64,
-    previous_total_seconds: Option<f64>,
-}
-
-impl Timed {
-    fn trend(self) -> Trend {
-        let mean = figures::mean(self.total_seconds, self.executions);
+    fn trend(&self) -> Trend {
+        let stats = &self.stats;
+        let mean = figures::mean(stats.total_seconds, self.timed_executions);
         let previous = figures::mean(self.previous_total_seconds, self.previous_executions);
         let change = mean.zip(previous).map(|(now, before)| figures::round(now - before));
         Trend {
-            environment: self.environment,
-            node_id: self.node_id,
-            name: self.name,
-            kind: self.kind,
-            layer: self.layer,
-            executions: self.executions,
-            total_seconds: self.total_seconds.map(figures::round),
+            environment: stats.environment.clone(),
+            node_id: stats.node_id.clone(),
+            name: stats.name.clone(),
+            kind: stats.kind.clone(),
+            layer: stats.layer.clone(),
+            executions: self.timed_executions,
+            total_seconds: stats.total_seconds.map(figures::round),
             mean_seconds: mean,
             previous_executions: self.previous_executions,
             previous_mean_seconds: previous,
@@ -494,16 +547,6 @@ impl Timed {
                 .map(|(change, before)| figures::round(change / before)),
         }
     }
-}
-
-/// The tests and the other nodes, each in their order.
-fn trends(rows: Vec<Timed>) -> (Vec<Trend>, Vec<Trend>) {
-    let mut all: Vec<Trend> = rows.into_iter().map(Timed::trend).collect();
-    all.sort_by(|a, b| b.total_seconds.unwrap_or(0.0).total_cmp(&a.total_seconds.unwrap_or(0.0)));
-    let (tests, mut nodes): (Vec<_>, Vec<_>) =
-        all.into_iter().partition(|row| matches!(row.kind.as_str(), "test" | "unit_test"));
-    nodes.sort_by(|a, b| b.change_seconds.unwrap_or(0.0).total_cmp(&a.change_seconds.unwrap_or(0.0)));
-    (tests, nodes)
 }
 
 /// A row of `queries.sql`.

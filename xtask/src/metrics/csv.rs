@@ -11,7 +11,7 @@ use super::utc;
 const HEADER: [&str; 9] = ["table", "key", "time", "metric", "value", "unit", "status", "source", "reason"];
 
 /// The tables of a report, with the fields that name a row and the field that says when.
-const TABLES: [(&str, &[&str], Option<&str>); 18] = [
+const TABLES: [(&str, &[&str], Option<&str>); 20] = [
     ("daily", &[], Some("date_day")),
     ("by_environment", &["key"], None),
     ("by_warehouse", &["key"], None),
@@ -30,6 +30,8 @@ const TABLES: [(&str, &[&str], Option<&str>); 18] = [
     ("cost_by_node", &["environment", "node_id"], None),
     ("growing_nodes", &["environment", "node_id"], None),
     ("costly_tests", &["environment", "node_id"], None),
+    ("test_history", &["environment", "node_id"], Some("last_failed_at")),
+    ("schema_changes", &["environment", "relation_name", "column_name"], Some("measured_at")),
 ];
 
 /// The report as CSV (RFC 4180).

@@ -69,6 +69,12 @@ pub(crate) struct Report {
     /// The tests that took the most time in total.
     #[serde(default)]
     pub(crate) costly_tests: Table<Trend>,
+    /// The results of each test in the window; those that fail now or failed most first.
+    #[serde(default)]
+    pub(crate) test_history: Table<TestHistory>,
+    /// Columns of relations that differ from those that the run before found, newest first.
+    #[serde(default)]
+    pub(crate) schema_changes: Table<SchemaChange>,
     pub(crate) alerts: Vec<Alert>,
     /// Figures of earlier days, stored by earlier calls; the oldest day first.
     pub(crate) history: Table<Point>,
@@ -414,6 +420,13 @@ pub(crate) struct RunNode {
     pub(crate) failures: Option<i64>,
     pub(crate) message: Option<String>,
     pub(crate) path: Option<String>,
+    /// dbt's owner of the node, or of what a test checks; `None` if there is none or dbt's artifacts of the
+    /// environment are not on this machine.
+    #[serde(default)]
+    pub(crate) owner: Option<String>,
+    /// dbt's tags; `None` if dbt's artifacts are not on this machine.
+    #[serde(default)]
+    pub(crate) tags: Option<Vec<String>>,
 }
 
 /// The latest result of each test, counted.
@@ -479,6 +492,81 @@ pub(crate) struct Trend {
     pub(crate) previous_mean_seconds: Option<f64>,
     pub(crate) change_seconds: Option<f64>,
     pub(crate) change_ratio: Option<f64>,
+}
+
+/// The results of a test in the window. A skipped test has none.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct TestHistory {
+    pub(crate) environment: String,
+    pub(crate) node_id: String,
+    pub(crate) name: String,
+    /// `test` or `unit_test`.
+    pub(crate) kind: String,
+    pub(crate) layer: Option<String>,
+    pub(crate) passed: i64,
+    pub(crate) warned: i64,
+    /// Including those that could not run.
+    pub(crate) failed: i64,
+    /// How often `results` change between failure and success.
+    pub(crate) changes: i64,
+    #[serde(default, with = "super::utc::option")]
+    pub(crate) last_passed_at: Option<DateTime>,
+    #[serde(default, with = "super::utc::option")]
+    pub(crate) last_failed_at: Option<DateTime>,
+    /// The newest 15, the newest first.
+    pub(crate) results: Vec<TestResult>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct TestResult {
+    pub(crate) run_id: String,
+    /// When the run started.
+    #[serde(with = "super::utc")]
+    pub(crate) at: DateTime,
+    /// dbt's term: pass, warn, fail, error.
+    pub(crate) status: String,
+    /// Rows that it found.
+    pub(crate) failures: Option<i64>,
+}
+
+/// A column of a relation that differs from what the run before found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SchemaChange {
+    pub(crate) environment: String,
+    pub(crate) relation_name: String,
+    /// `None` if only the order of the columns changed.
+    pub(crate) column_name: Option<String>,
+    pub(crate) change: ColumnChange,
+    /// In the engine's words; `None` for an added column.
+    pub(crate) previous_type: Option<String>,
+    /// `None` for a removed column.
+    pub(crate) data_type: Option<String>,
+    /// The run that found it.
+    pub(crate) run_id: String,
+    #[serde(with = "super::utc")]
+    pub(crate) measured_at: DateTime,
+    #[serde(with = "super::utc")]
+    pub(crate) previous_measured_at: DateTime,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ColumnChange {
+    Added,
+    Removed,
+    Retyped,
+    Reordered,
+}
+
+impl ColumnChange {
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Removed => "removed",
+            Self::Retyped => "retyped",
+            Self::Reordered => "reordered",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,15 +5,14 @@
 
 mod events;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
-use minijinja::context;
 use reqwest::{Method, Url};
 use serde_json::Value;
 
-use self::events::{Artifacts, Column, Facts, Names};
+use self::events::{Artifacts, Facts, Names};
+use super::columns;
 use super::html::is_of_run;
 use super::model::Report;
 use super::owners::Owners;
@@ -26,7 +25,7 @@ use crate::system::actions;
 use crate::system::http::{self, Http, Patience};
 use crate::system::repo::Repo;
 use crate::target::Place;
-use crate::warehouse::{self, Warehouse, literal, quote};
+use crate::warehouse::Warehouse;
 
 /// The key that authenticates the sender; some services require none.
 const API_KEY: &str = "OPENLINEAGE_API_KEY";
@@ -36,8 +35,6 @@ const NAMESPACE: &str = "OPENLINEAGE_NAMESPACE";
 
 /// Where every OpenLineage service takes events, unless the address says otherwise.
 const ENDPOINT: &str = "/api/v1/lineage";
-
-const COLUMNS: &str = include_str!("../../../sql/metrics/columns.sql");
 
 /// The limit for all events of a run: a large project has thousands.
 const PATIENCE_SECONDS: u64 = 300;
@@ -112,32 +109,29 @@ fn of_environment(
     let Some(run) = ledger::last_build(warehouse, name)? else { return Ok(Vec::new()) };
     let nodes = ledger::nodes_of(warehouse, name, &run.run_id)?;
     let artifacts = artifacts(repo, name, &nodes)?;
+    let columns = columns::read(warehouse, name, artifacts.as_ref().map(|artifacts| &artifacts.manifest))?;
+    let catalog = artifacts.as_ref().map(|of| columns::catalog(&columns, &of.manifest));
     if artifacts.is_none() {
         tracing::warn!(
             "dbt's artifacts of the latest run of {name} are not on this machine, so the events have no \
              lineage, tests or SQL; run this where `cargo xtask elt --schema {name}` ran"
         );
     }
-    let database = warehouse.database();
-    let mut columns: BTreeMap<String, Vec<Column>> = BTreeMap::new();
     let is_snowflake = sql::is_snowflake(warehouse);
-    // DuckDB has one catalogue of all databases, Snowflake one in each.
-    let prefix = if is_snowflake { format!("{}.", quote(&database)) } else { String::new() };
-    warehouse.focus(name);
-    let information_schema = format!("{prefix}information_schema");
-    let schema = literal(&warehouse.own_schema(name).to_lowercase());
-    let statement = sql::render(COLUMNS, context! { information_schema, schema })?;
-    for column in warehouse::records::<Column>(warehouse, &statement)? {
-        columns.entry(column.relation_name.clone()).or_default().push(column);
-    }
     let names = Names {
         job_namespace: variable(NAMESPACE).unwrap_or_else(|| "dbt".to_owned()),
         dataset_namespace: dataset_namespace(place),
-        database,
+        database: warehouse.database(),
         dialect: if is_snowflake { "snowflake" } else { "duckdb" },
     };
-    let facts =
-        Facts { run: &run, nodes: &nodes, artifacts: artifacts.as_ref(), columns: &columns, names: &names };
+    let facts = Facts {
+        run: &run,
+        nodes: &nodes,
+        artifacts: artifacts.as_ref(),
+        columns: &columns,
+        catalog: catalog.as_ref(),
+        names: &names,
+    };
     Ok(events::events(&facts))
 }
 
@@ -152,8 +146,13 @@ fn artifacts(repo: &Repo, name: &Name, nodes: &[Node]) -> Result<Option<Artifact
     if !is_of_run(&results, began) {
         return Ok(None);
     }
-    let compiled = results.results.into_iter();
-    let compiled = compiled.filter_map(|result| Some((result.unique_id, result.compiled_code?))).collect();
+    let compiled = results.results.into_iter().filter_map(|result| {
+        // dbt v2 has it in the manifest alone.
+        let in_manifest = || manifest.node(&result.unique_id)?.compiled_code.clone();
+        let sql = result.compiled_code.or_else(in_manifest)?;
+        Some((result.unique_id, sql))
+    });
+    let compiled = compiled.collect();
     Ok(Some(Artifacts { manifest, compiled, owners: Owners::read(&target)? }))
 }
 

@@ -2,7 +2,7 @@
 //!
 //! dbt's manifest has them, and it is on the machine that built last; without it nodes have no known owner.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -27,6 +27,7 @@ struct Node {
     depends_on: DependsOn,
     meta: Option<serde_json::Value>,
     config: Option<serde_json::Value>,
+    tags: Option<Vec<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -71,6 +72,21 @@ impl Owners {
         })
     }
 
+    /// dbt's tags of a node, each once; `None` if the node is not known. Newer versions of dbt have them in the
+    /// configuration only.
+    pub(super) fn tags(&self, id: &str) -> Option<Vec<String>> {
+        let node = self.nodes.get(id).or_else(|| self.unit_tests.get(id))?;
+        let configured = match node.config.as_ref().and_then(|config| config.get("tags")) {
+            Some(serde_json::Value::Array(tags)) => {
+                tags.iter().filter_map(|tag| tag.as_str().map(str::to_owned)).collect()
+            }
+            Some(serde_json::Value::String(tag)) => vec![tag.clone()],
+            _ => Vec::new(),
+        };
+        let all: BTreeSet<String> = node.tags.iter().flatten().cloned().chain(configured).collect();
+        Some(all.into_iter().collect())
+    }
+
     fn own(&self, node: &Node) -> Option<String> {
         let configured = |key: &str| {
             let of = |value: &serde_json::Value| value.get(key)?.as_str().map(str::to_owned);
@@ -102,7 +118,7 @@ mod tests {
         let owners: Owners = serde_json::from_value(serde_json::json!({
             "nodes": {
                 "model.p.a": {"group": "finance"},
-                "model.p.b": {"config": {"meta": {"owner": "Bob"}}},
+                "model.p.b": {"tags": ["b"], "config": {"tags": ["a", "b"], "meta": {"owner": "Bob"}}},
                 "test.p.t": {"attached_node": "model.p.a"},
                 "test.p.singular": {"depends_on": {"nodes": ["model.p.b"]}},
                 "model.p.c": {},
@@ -113,5 +129,7 @@ mod tests {
         assert_eq!(owners.of("test.p.t").as_deref(), Some("Ann <ann@example.com>"));
         assert_eq!(owners.of("test.p.singular").as_deref(), Some("Bob"));
         assert_eq!((owners.of("model.p.c"), owners.of("model.p.unknown")), (None, None));
+        assert_eq!(owners.tags("model.p.b"), Some(vec!["a".to_owned(), "b".to_owned()]));
+        assert_eq!((owners.tags("model.p.c"), owners.tags("model.p.unknown")), (Some(Vec::new()), None));
     }
 }

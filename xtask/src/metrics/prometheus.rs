@@ -215,9 +215,10 @@ impl Exposition {
     }
 }
 
-/// A label's value: everything but what would end it or its line may be in it.
+/// A label's value: everything but what would end it or its line may be in it. Some readers end a line at a carriage
+/// return, which the format cannot escape; it becomes the text `\r`, and not a space, since another name may have that.
 fn escape(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n").replace('\r', " ")
+    text.replace('\r', "\\r").replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 #[expect(clippy::cast_precision_loss, reason = "samples are floats")]
@@ -243,6 +244,7 @@ mod tests {
     #[test]
     fn a_label_cannot_end_itself() {
         assert_eq!(escape("a\"b\\c\nd"), "a\\\"b\\\\c\\nd");
+        assert_eq!(escape("a\rb"), "a\\\\rb", "two names stay two series");
     }
 
     #[test]

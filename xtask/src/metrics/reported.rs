@@ -4,7 +4,7 @@
 //! with its runner, so the same rows can be kept in a file that the workflow saves; the newer of the two counts.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use jiff::civil::DateTime;
@@ -14,12 +14,16 @@ use serde::{Deserialize, Serialize};
 use super::collect;
 use super::model::AlertState;
 use super::sql;
+use crate::core::context::variable;
 use crate::core::environment::REGISTRY;
 use crate::warehouse::{self, Statement, Warehouse, literal};
 
 pub(crate) const TABLE: &str = "metrics_reported";
 const CREATE: &str = include_str!("../../../sql/metrics/reported_table.sql");
 const READ: &str = include_str!("../../../sql/metrics/reported.sql");
+
+/// The file that keeps the rows too.
+pub(crate) const STATE: &str = "XTASK_ALERT_STATE";
 
 /// Incremented when the file's format changes.
 const FILE_VERSION: u32 = 1;
@@ -29,7 +33,7 @@ const FILE_VERSION: u32 = 1;
 pub(crate) struct Reported {
     pub(crate) scope: String,
     pub(crate) days: u32,
-    /// `slack`
+    /// The name of a webhook, `slack` if it has no other.
     pub(crate) channel: String,
     pub(crate) name: String,
     /// `Firing` once its start was sent, `Ok` once its end was.
@@ -112,6 +116,23 @@ pub(crate) fn read_file(path: &Path) -> Result<Vec<Reported>> {
 /// Write `rows` into the file, which keeps its rows of other alerts.
 pub(crate) fn write_file(path: &Path, rows: &[Reported]) -> Result<()> {
     let reported = newest(read_file(path)?.into_iter().chain(rows.iter().cloned()));
+    write(path, reported)
+}
+
+/// Delete the rows of a scope from the file that [`STATE`] names: an environment of the same name that is made later
+/// has no alerts of this one. The registry's rows are deleted by [`super::forget`].
+pub(crate) fn forget(scope: &str) -> Result<()> {
+    let Some(path) = variable(STATE).map(PathBuf::from).filter(|path| path.exists()) else { return Ok(()) };
+    let mut reported = read_file(&path)?;
+    let before = reported.len();
+    reported.retain(|row| row.scope != scope);
+    if reported.len() == before {
+        return Ok(());
+    }
+    write(&path, reported)
+}
+
+fn write(path: &Path, reported: Vec<Reported>) -> Result<()> {
     let text = serde_json::to_string_pretty(&File { version: FILE_VERSION, reported })?;
     super::replace(path, &text).with_context(|| format!("failed to write {}", path.display()))
 }

@@ -60,7 +60,8 @@ pub(super) const FRESHNESS: &str = include_str!("../../../sql/metrics/freshness.
 pub(super) const LIFETIME: &str = include_str!("../../../sql/metrics/lifetime.sql");
 pub(super) const LATEST_RUN: &str = include_str!("../../../sql/metrics/latest_run.sql");
 pub(super) const FAILING_TESTS: &str = include_str!("../../../sql/metrics/failing_tests.sql");
-pub(super) const TRENDS: &str = include_str!("../../../sql/metrics/trends.sql");
+pub(super) const SCHEMA_CHANGES: &str = include_str!("../../../sql/metrics/schema_changes.sql");
+pub(super) const TEST_HISTORY: &str = include_str!("../../../sql/metrics/test_history.sql");
 pub(super) const TESTS: &str = include_str!("../../../sql/metrics/tests.sql");
 
 /// What the templates of one call have in common.
@@ -204,7 +205,8 @@ mod tests {
             LIFETIME,
             LATEST_RUN,
             FAILING_TESTS,
-            TRENDS,
+            SCHEMA_CHANGES,
+            TEST_HISTORY,
             TESTS,
         ];
         for template in all {

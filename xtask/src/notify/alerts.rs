@@ -22,9 +22,6 @@ use crate::system::repo::Repo;
 use crate::warehouse::Warehouse;
 use crate::{metrics, target};
 
-/// The channel that is recorded: an incoming webhook is one Slack channel.
-const CHANNEL: &str = "slack";
-
 /// Causes of an alert that a message shows.
 const CAUSES: usize = 3;
 
@@ -34,8 +31,13 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     metrics: String,
 
+    /// The name of the channel behind `SLACK_WEBHOOK_URL`. What was sent is recorded by channel: give each webhook
+    /// a separate name, and each is sent every start and every end once.
+    #[arg(long, value_name = "NAME", env = "XTASK_ALERT_CHANNEL", default_value = "slack", value_parser = channel)]
+    channel: String,
+
     /// Also keep what was reported in this file, for a warehouse that is lost with its runner.
-    #[arg(long, value_name = "FILE", env = "XTASK_ALERT_STATE")]
+    #[arg(long, value_name = "FILE", env = reported::STATE)]
     state: Option<PathBuf>,
 
     #[command(flatten)]
@@ -48,6 +50,16 @@ pub(super) struct Args {
     /// Print the message instead of sending and recording it.
     #[arg(long)]
     dry_run: bool,
+}
+
+/// A name that can be read in tables and logs.
+fn channel(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '#' | ' ');
+    if text.is_empty() || text.chars().count() > 80 || !text.chars().all(is_plain) {
+        return Err("a channel's name is 1 to 80 letters, digits, spaces or any of _-.#".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 /// What is needed of a report.
@@ -121,7 +133,7 @@ pub(super) fn run(args: &Args, repo: &Repo) -> Result<()> {
     if let Some(file) = &args.state {
         sent.extend(reported::read_file(file)?);
     }
-    sent.retain(|row| row.scope == measured.scope && row.days == days && row.channel == CHANNEL);
+    sent.retain(|row| row.scope == measured.scope && row.days == days && row.channel == args.channel);
     let due = due(&measured.alerts, &reported::newest(sent), measured.window.end);
     if due.is_empty() {
         tracing::info!("no alert started or ended since the last report");
@@ -135,16 +147,16 @@ pub(super) fn run(args: &Args, repo: &Repo) -> Result<()> {
     if !post::to_slack(&rendered)? {
         return Ok(());
     }
-    let rows: Vec<Reported> = due.iter().map(|due| record(due, &measured)).collect();
+    let rows: Vec<Reported> = due.iter().map(|due| record(due, &args.channel, &measured)).collect();
     keep(args, warehouse.as_mut(), &registry, &rows)
         .context("the message was sent, but that could not be recorded, so the next call sends it again")
 }
 
-fn record(due: &Due, measured: &Measured) -> Reported {
+fn record(due: &Due, channel: &str, measured: &Measured) -> Reported {
     Reported {
         scope: measured.scope.clone(),
         days: measured.window.days,
-        channel: CHANNEL.to_owned(),
+        channel: channel.to_owned(),
         name: due.name.clone(),
         state: due.state,
         since: due.since,
@@ -250,7 +262,7 @@ mod tests {
         Reported {
             scope: "prod".into(),
             days: 7,
-            channel: CHANNEL.into(),
+            channel: "slack".into(),
             name: name.into(),
             state,
             since: Some(time("2026-03-01T00:00:00")),

@@ -160,6 +160,7 @@ impl Args {
                 warehouse.apply(&change)?;
                 dropped += 1;
                 opened.remove_files(&name)?;
+                metrics::reported::forget(name.as_str())?;
                 lock.remove_after_use(opened);
                 tracing::info!("dropped {name}");
             }

@@ -13,10 +13,13 @@ use super::Mark;
 use crate::warehouse::{Statement, Table, Warehouse, quote};
 
 /// The version of the ledger that this toolkit writes. A ledger whose mark has no version is version 0.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 /// What each version brought, for people; the columns themselves have it in `since`.
-pub(crate) const CHANGES: [(u32, &str); 1] = [(1, "the mark and the registry keep the ledger's version")];
+pub(crate) const CHANGES: [(u32, &str); 2] = [
+    (1, "the mark and the registry keep the ledger's version"),
+    (2, "runs record the columns of the relations that they measure"),
+];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -158,6 +161,7 @@ pub(crate) const LEDGER: [Definition; 5] = [
             optional("row_count", Integer),
             optional("bytes", Integer),
             required("measured_at", Time),
+            added(2, "column_types", Text),
         ],
     },
 ];

@@ -188,6 +188,7 @@ fn changed(report: &Report, words: &Words) -> Answer {
     if more > 0 {
         points.push(Point::new(format!("and {} with other row counts", plural(more, "table"))));
     }
+    points.extend(columns(report, yesterday));
     let short = match (runs.len(), points.len()) {
         (0, 0) => "Nothing: no run".to_owned(),
         (0, _) => "No run".to_owned(),
@@ -196,11 +197,38 @@ fn changed(report: &Report, words: &Words) -> Answer {
     };
     if points.is_empty() && !runs.is_empty() {
         points.push(Point::new(
-            "No alert began or ended, no test began to fail, and no table has other rows than before.",
+            "No alert began or ended, no test began to fail, and no table has other rows or columns than before.",
         ));
     }
     let tone = if well < runs.len() || !broken.is_empty() { "is-fail" } else { "is-none" };
     Answer { id: "changed", question: "What changed since yesterday?".to_owned(), tone, short, points }
+}
+
+/// Tables whose columns changed, each in one line.
+fn columns(report: &Report, since: DateTime) -> Vec<Point> {
+    let mut tables: Vec<(&str, Vec<String>)> = Vec::new();
+    for change in report.schema_changes.rows.iter().filter(|change| change.measured_at >= since) {
+        let words = match &change.column_name {
+            Some(column) => format!("{column} {}", change.change.label()),
+            None => "order of columns".to_owned(),
+        };
+        match tables.iter_mut().find(|(name, _)| *name == change.relation_name) {
+            Some((_, all)) => all.push(words),
+            None => tables.push((&change.relation_name, vec![words])),
+        }
+    }
+    let shown = tables.iter().take(MOST).map(|(name, all)| {
+        let more = all.len().saturating_sub(MOST);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let first = all.iter().take(MOST).cloned().collect::<Vec<_>>().join(", ");
+        Point::tagged("columns", "is-warn", format!("{name}: {first}{more}"))
+    });
+    let mut points: Vec<Point> = shown.collect();
+    let more = tables.len().saturating_sub(MOST);
+    if more > 0 {
+        points.push(Point::new(format!("and {} with other columns", plural(more, "table"))));
+    }
+    points
 }
 
 fn to_do(report: &Report) -> Answer {

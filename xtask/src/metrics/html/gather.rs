@@ -16,6 +16,7 @@ use crate::core::environment::Name;
 use crate::dbt::artifacts::{Manifest, RunResults};
 use crate::metrics::model::{Report, RunNode};
 use crate::metrics::owners::Owners;
+use crate::metrics::{columns, sql};
 use crate::system::repo::Repo;
 use crate::warehouse::{Row, Table, Warehouse};
 
@@ -39,6 +40,17 @@ pub(super) struct Project {
     pub(super) guarded: HashMap<String, Vec<String>>,
     /// Why the models' lineage is unknown.
     pub(super) reason: Option<String>,
+    /// The columns of each node whose relation exists, in their order; by id.
+    pub(super) columns: HashMap<String, Vec<Field>>,
+}
+
+/// A column with what it is made from.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Field {
+    pub(super) name: String,
+    pub(super) data_type: String,
+    /// The node or source and its column; `None` if that is not certain, or there is no SQL to follow.
+    pub(super) from: Option<Vec<(String, String)>>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -74,7 +86,7 @@ pub(crate) fn gather(repo: &Repo, warehouse: &mut dyn Warehouse, report: &Report
         .as_deref()
         .or_else(|| report.latest_run.rows.first().map(|node| node.environment.as_str()))
         .and_then(|name| name.parse::<Name>().ok());
-    let (project, threads) = read_project(repo, environment.as_ref(), &report.latest_run.rows)?;
+    let (project, threads) = read_project(repo, warehouse, environment.as_ref(), &report.latest_run.rows)?;
     let policy = Policy::load(&repo.policies())?;
     let currency = policy.as_ref().and_then(|policy| policy.currency.clone());
     let words = Words { currency: currency.or_else(|| report.currency.clone()) };
@@ -85,6 +97,7 @@ pub(crate) fn gather(repo: &Repo, warehouse: &mut dyn Warehouse, report: &Report
 
 fn read_project(
     repo: &Repo,
+    warehouse: &mut dyn Warehouse,
     environment: Option<&Name>,
     latest: &[RunNode],
 ) -> Result<(Project, HashMap<String, String>)> {
@@ -105,8 +118,43 @@ fn read_project(
         )));
     };
     let threads = RunResults::read(&target)?.map(|results| threads_of(&results, latest)).unwrap_or_default();
-    Ok((project_of(&manifest, &Owners::read(&target)?), threads))
+    let mut project = project_of(&manifest, &Owners::read(&target)?);
+    project.columns = fields_of(warehouse, environment, &manifest).unwrap_or_else(|error| {
+        tracing::warn!("the page shows no columns: {error:#}");
+        HashMap::new()
+    });
+    Ok((project, threads))
 }
+
+/// The columns of what the project builds, as the environment has them, and what each is made from.
+fn fields_of(
+    warehouse: &mut dyn Warehouse,
+    environment: &Name,
+    manifest: &Manifest,
+) -> Result<HashMap<String, Vec<Field>>> {
+    let dialect = if sql::is_snowflake(warehouse) { "snowflake" } else { "duckdb" };
+    let found = columns::read(warehouse, environment, Some(manifest))?;
+    let catalog = columns::catalog(&found, manifest);
+    let mut fields = HashMap::new();
+    for (id, node) in manifest.all() {
+        let Some(own) = columns::of(&found, manifest, id) else { continue };
+        let names: Vec<String> = own.iter().take(MOST_FIELDS).map(|column| column.name.clone()).collect();
+        let mut lineage = node.compiled_code.as_deref().map(|sql| catalog.follow(id, sql, dialect, &names));
+        let of_node = own.iter().take(MOST_FIELDS).map(|column| Field {
+            name: column.name.clone(),
+            data_type: column.data_type.clone(),
+            from: lineage
+                .as_mut()
+                .and_then(|lineage| lineage.columns.remove(&column.name))
+                .map(|inputs| inputs.into_keys().map(|input| (input.id, input.column)).collect()),
+        });
+        fields.insert(id.to_owned(), of_node.collect());
+    }
+    Ok(fields)
+}
+
+/// Columns of a relation that the page keeps.
+const MOST_FIELDS: usize = 300;
 
 fn project_of(manifest: &Manifest, owners: &Owners) -> Project {
     let mut project = Project::default();

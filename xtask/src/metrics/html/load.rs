@@ -235,7 +235,7 @@ fn cost_by_node(report: &Report, words: &Words) -> Figure {
 
 /// How old the data is, and how many rows there are.
 pub(super) fn data(report: &Report, words: &Words) -> Vec<Figure> {
-    vec![ages(report, words), freshness(report, words), volumes(report, words)]
+    vec![ages(report, words), freshness(report, words), volumes(report, words), schema_changes(report, words)]
 }
 
 /// The relation's name, with its environment if the report covers more than one.
@@ -245,6 +245,40 @@ fn named(report: &Report, relation: &Relation) -> String {
     } else {
         relation.relation_name.clone()
     }
+}
+
+fn schema_changes(report: &Report, words: &Words) -> Figure {
+    const TITLE: &str = "Columns that changed";
+    if let Some(missing) = Figure::unless_known("schema-changes", TITLE, &report.schema_changes) {
+        // That no column changed needs no box.
+        return Figure { is_absent: true, ..missing };
+    }
+    let mut grid = Grid::new(&[
+        ("Table or view", Unit::Text),
+        ("Column", Unit::Text),
+        ("Change", Unit::Text),
+        ("Type before", Unit::Text),
+        ("Type now", Unit::Text),
+        ("Found", Unit::Moment),
+        ("Before", Unit::Moment),
+        ("Environment", Unit::Text),
+    ]);
+    for change in &report.schema_changes.rows {
+        let text = |text: &Option<String>| Cell::text(text.clone().unwrap_or_default());
+        grid.rows.push(vec![
+            Cell::text(change.relation_name.clone()),
+            text(&change.column_name),
+            Cell::text(change.change.label()),
+            text(&change.previous_type),
+            text(&change.data_type),
+            Cell::text(moment(change.measured_at)),
+            Cell::text(moment(change.previous_measured_at)),
+            Cell::text(change.environment.clone()),
+        ]);
+    }
+    Figure::list("schema-changes", TITLE, &grid, words)
+        .noting("Columns that a run found to differ from the run before, newest first")
+        .qualified(&report.schema_changes)
 }
 
 fn ages(report: &Report, words: &Words) -> Figure {

@@ -65,6 +65,9 @@ pub(super) struct Record {
     tags: Option<String>,
     #[serde(rename = "e", skip_serializing_if = "Option::is_none")]
     message: Option<String>,
+    /// Its columns: name, type, and what it is made from, or null if that is not certain.
+    #[serde(rename = "c", skip_serializing_if = "Vec::is_empty")]
+    columns: Vec<(String, String, Option<Vec<String>>)>,
     /// Positions of its parents.
     #[serde(rename = "u", skip_serializing_if = "Vec::is_empty")]
     parents: Vec<usize>,
@@ -121,6 +124,7 @@ impl Nodes {
             record.description = shortened(&model.description, DESCRIPTION);
             let counted = run.and_then(|run| run.rows).or_else(|| rows.get(model.name.as_str()).copied());
             record.rows = counted.map(|rows| extra.words.figure(float(rows), Unit::Count));
+            record.columns = columns_of(&extra.project, id);
             let parents = extra.project.parents.get(id).into_iter().flatten();
             record.parents = parents.filter_map(|parent| nodes.places.get(parent).copied()).collect();
             nodes.records.push(record);
@@ -201,6 +205,28 @@ fn models_of(project: &Project, latest: &HashMap<&str, &RunNode>) -> Vec<(String
     models
 }
 
+/// The columns of a node; those of a model with the columns that they are made from.
+fn columns_of(project: &Project, id: &str) -> Vec<(String, String, Option<Vec<String>>)> {
+    let named = |(id, column): &(String, String)| {
+        let name = project.models.get(id).map_or(id.as_str(), |model| model.name.as_str());
+        format!("{name}.{column}")
+    };
+    let column = |field: &super::gather::Field| {
+        let from = field.from.as_ref().map(|from| from.iter().map(named).collect());
+        (field.name.clone(), field.data_type.clone(), from)
+    };
+    project.columns.get(id).into_iter().flatten().map(column).collect()
+}
+
+/// `412 of 430 columns are followed to what they are made from.`
+fn followed(project: &Project) -> Option<String> {
+    let is_made = |id: &&String| project.models.get(*id).is_some_and(|model| model.kind == "model");
+    let fields: Vec<_> = project.columns.keys().filter(is_made).flat_map(|id| &project.columns[id]).collect();
+    let known = fields.iter().filter(|field| field.from.is_some()).count();
+    (!fields.is_empty())
+        .then(|| format!(" {known} of {} columns are followed to what they are made from.", fields.len()))
+}
+
 fn record(name: &str, kind: &str, run: Option<&RunNode>, words: &Words) -> Record {
     Record {
         name: name.to_owned(),
@@ -262,7 +288,10 @@ pub(super) fn figure(nodes: &Nodes, project: &Project, words: &Words) -> Figure 
             ("Failed", "is-fail"),
             ("Skipped or not run", "is-skip"),
         ])
-        .noting("Lineage by layer. Choose a model to see its SQL, tests, rows and time.")
+        .noting(format!(
+            "Lineage by layer. Choose a model to see its SQL, columns, tests, rows and time.{}",
+            followed(project).unwrap_or_default()
+        ))
         .caveat(project.reason.clone())
 }
 

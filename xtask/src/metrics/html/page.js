@@ -262,6 +262,18 @@
       detail.append(list);
       if (node.e) detail.append(el("pre", node.e));
       if (node.d) detail.append(el("p", node.d));
+      if (node.c) {
+        const columns = el("ul", undefined, "columns");
+        for (const [name, type, from] of node.c) {
+          const item = el("li");
+          item.append(bdi(name), el("span", type, "type"));
+          // Nothing for a seed or a source: they are not made from anything here.
+          if (from?.length) item.append(el("span", `from ${from.join(", ")}`, "from"));
+          else if (from === null && node.k === "model") item.append(el("span", "origin not certain", "from"));
+          columns.append(item);
+        }
+        detail.append(el("h5", `Columns: ${node.c.length}`), columns);
+      }
       const tests = node.x ?? [];
       const passed = tests.filter((test) => nodes[test].s === "pass").length;
       if (tests.length) {

@@ -30,6 +30,7 @@ pub(super) fn figures(report: &Report, extra: &Extra, nodes: &mut Nodes) -> Vec<
     figures.push(trend("growing", "Slower than before", &report.growing_nodes, &extra.words));
     figures.push(trend("costly-tests", "Tests by time", &report.costly_tests, &extra.words));
     figures.push(failing(report, &extra.words));
+    figures.push(test_history(report, &extra.words));
     figures
 }
 
@@ -449,4 +450,67 @@ fn failing(report: &Report, words: &Words) -> Figure {
         ]);
     }
     Figure::list("failing", TITLE, &grid, words).noting("Most often first").qualified(&report.failing_nodes)
+}
+
+fn test_history(report: &Report, words: &Words) -> Figure {
+    const TITLE: &str = "Test history";
+    if let Some(missing) = Figure::unless_known("test-history", TITLE, &report.test_history) {
+        return missing;
+    }
+    let mut grid = Grid::new(&[
+        ("Test", Unit::Text),
+        ("Now", Unit::Status),
+        ("Results, newest first", Unit::Text),
+        ("Passed", Unit::Count),
+        ("Warned", Unit::Count),
+        ("Failed", Unit::Count),
+        ("Changes", Unit::Count),
+        ("Failed last", Unit::Moment),
+        ("Layer", Unit::Text),
+        ("Environment", Unit::Text),
+    ]);
+    for test in &report.test_history.rows {
+        let failed = test.last_failed_at.map_or_else(
+            || Cell::Unknown("it did not fail in the window".to_owned()),
+            |at| Cell::text(moment(at)),
+        );
+        grid.rows.push(vec![
+            Cell::text(test.name.clone()),
+            Cell::text(test.results.first().map(|result| result.status.clone()).unwrap_or_default()),
+            Cell::text(in_turns(test.results.iter().map(|result| result.status.as_str()))),
+            Cell::count(Some(test.passed), ""),
+            Cell::count(Some(test.warned), ""),
+            Cell::count(Some(test.failed), ""),
+            Cell::count(Some(test.changes), ""),
+            failed,
+            Cell::text(test.layer.clone().unwrap_or_default()),
+            Cell::text(test.environment.clone()),
+        ]);
+    }
+    Figure::list("test-history", TITLE, &grid, words)
+        .noting("The results of each test in the window; those that fail now or failed most first")
+        .qualified(&report.test_history)
+}
+
+/// `2 × fail, 13 × pass`.
+fn in_turns<'a>(statuses: impl Iterator<Item = &'a str>) -> String {
+    let mut turns: Vec<(usize, &str)> = Vec::new();
+    for status in statuses {
+        match turns.last_mut().filter(|(_, known)| *known == status) {
+            Some((count, _)) => *count += 1,
+            None => turns.push((1, status)),
+        }
+    }
+    turns.iter().map(|(count, status)| format!("{count} × {status}")).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn results_are_said_in_turns() {
+        assert_eq!(
+            super::in_turns(["fail", "fail", "pass", "fail"].into_iter()),
+            "2 × fail, 1 × pass, 1 × fail"
+        );
+    }
 }

@@ -59,6 +59,8 @@ pub(in crate::metrics) fn nothing() -> Report {
         currency: None,
         growing_nodes: none(Status::NoData, "no node yet"),
         costly_tests: none(Status::NoData, "no test yet"),
+        test_history: none(Status::NoData, "no test yet"),
+        schema_changes: none(Status::NoData, "no relation has other columns"),
         alerts: Vec::new(),
         history: rows(Vec::new()),
     }
@@ -103,6 +105,8 @@ fn project(models: usize) -> (Report, Extra) {
             failures: None,
             message: (i % 97 == 96).then(|| "Database Error: a column that is not there".into()),
             path: Some(format!("models/{}/{}.sql", layer(i), name(i))),
+            owner: None,
+            tags: None,
         };
         for test in 0..4 {
             let test_id = format!("test.logistics.{}_is_well_in_respect_{test}", name(i));

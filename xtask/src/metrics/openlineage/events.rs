@@ -9,12 +9,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 use jiff::civil::DateTime;
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::{Builder, Uuid};
 
+use crate::core::ledger::columns::{Column, Columns};
 use crate::core::ledger::{Node, Run, Status};
 use crate::dbt::artifacts::{self, Manifest};
+use crate::dbt::lineage::{Catalog, Input, Kind};
+use crate::metrics::columns;
 use crate::metrics::owners::Owners;
 use crate::system::digest::Digest;
 
@@ -29,8 +31,10 @@ pub(super) struct Facts<'a> {
     pub(super) nodes: &'a [Node],
     /// Lineage; `None` if dbt's artifacts of this run are not on this machine.
     pub(super) artifacts: Option<&'a Artifacts>,
-    /// The columns of each relation in the environment, by its lower-case name.
-    pub(super) columns: &'a BTreeMap<String, Vec<Column>>,
+    /// The columns of each relation in the environment.
+    pub(super) columns: &'a Columns,
+    /// The relations that SQL can read; `None` without artifacts.
+    pub(super) catalog: Option<&'a Catalog>,
     pub(super) names: &'a Names,
 }
 
@@ -52,14 +56,6 @@ pub(super) struct Names {
     pub(super) database: String,
     /// `duckdb` or `snowflake`.
     pub(super) dialect: &'static str,
-}
-
-/// A column as the warehouse knows it.
-#[derive(Clone, Debug, Deserialize)]
-pub(super) struct Column {
-    pub(super) relation_name: String,
-    pub(super) column_name: String,
-    pub(super) data_type: String,
 }
 
 /// How a run ended, in OpenLineage's terms.
@@ -179,6 +175,9 @@ impl Facts<'_> {
         let mut sources = BTreeSet::new();
         self.read_by(&node.node_id, &mut sources);
         let output = self.dataset(&node.node_id, Some(&node.name)).map(|mut dataset| {
+            if let Some(lineage) = self.column_lineage(&node.node_id).filter(|_| !has_failed(node)) {
+                dataset["facets"]["columnLineage"] = lineage;
+            }
             if let Some(rows) = node.rows {
                 let said = json!({ "rowCount": rows });
                 let said = facet("1-0-2/OutputStatisticsOutputDatasetFacet", said);
@@ -219,7 +218,8 @@ impl Facts<'_> {
 
     fn tests_of(&self, artifacts: &Artifacts, id: &str, tests: &[&Node]) -> Option<Span> {
         let mut dataset = self.dataset(id, None)?;
-        let assertions: Vec<Value> = tests.iter().map(|test| assertion(&artifacts.manifest, test)).collect();
+        let assertions: Vec<Value> =
+            tests.iter().flat_map(|test| assertions(&artifacts.manifest, test)).collect();
         let said = facet("1-1-0/DataQualityAssertionsDatasetFacet", json!({ "assertions": assertions }));
         dataset["inputFacets"] = json!({ "dataQualityAssertions": said });
         let begins = |test: &Node| test.started_at.unwrap_or(self.run.started_at);
@@ -280,16 +280,54 @@ impl Facts<'_> {
             });
             column.map_or("", |column| column.description.as_str())
         };
-        let standing = self.columns.get(&relation.to_lowercase()).map_or(&[][..], Vec::as_slice);
+        let standing = self.columns_of(id).or_else(|| self.columns.shown(relation));
         let fields = standing
+            .unwrap_or_default()
             .iter()
-            .map(|column| {
-                field(&column.column_name, Some(&column.data_type), documented(&column.column_name))
-            })
+            .map(|column| field(&column.name, Some(&column.data_type), documented(&column.name)))
             .collect();
         let kind = materialized.map(|kind| if kind == "view" { "VIEW" } else { "TABLE" });
         let name = self.dataset_name(&self.names.database, &self.run.schema_name, relation);
         Some(self.described(&name, fields, node.map_or("", |node| &node.description), kind))
+    }
+
+    /// Which columns of its inputs each column of a model is made from, as far as that is certain.
+    fn column_lineage(&self, id: &str) -> Option<Value> {
+        let artifacts = self.artifacts?;
+        let sql = artifacts.compiled.get(id)?;
+        let own: Vec<String> = self.columns_of(id)?.iter().map(|column| column.name.clone()).collect();
+        let lineage = self.catalog?.follow(id, sql, self.names.dialect, &own);
+        let mut fields = Map::new();
+        for (column, inputs) in &lineage.columns {
+            let inputs: Vec<Value> =
+                inputs.iter().filter_map(|(input, kind)| self.input_field(input, *kind)).collect();
+            if !inputs.is_empty() {
+                fields.insert(column.clone(), json!({ "inputFields": inputs }));
+            }
+        }
+        (!fields.is_empty()).then(|| facet("1-2-0/ColumnLineageDatasetFacet", json!({ "fields": fields })))
+    }
+
+    fn input_field(&self, input: &Input, kind: Kind) -> Option<Value> {
+        let dataset = self.dataset(&input.id, None)?;
+        let (direction, subtype) = match kind {
+            Kind::Identity => ("DIRECT", "IDENTITY"),
+            Kind::Transformation => ("DIRECT", "TRANSFORMATION"),
+            Kind::Aggregation => ("DIRECT", "AGGREGATION"),
+            Kind::Conditional => ("INDIRECT", "CONDITIONAL"),
+            Kind::Window => ("INDIRECT", "WINDOW"),
+        };
+        Some(json!({
+            "namespace": dataset["namespace"],
+            "name": dataset["name"],
+            "field": input.column,
+            "transformations": [{ "type": direction, "subtype": subtype }],
+        }))
+    }
+
+    /// The columns of the relation of a node in this environment.
+    fn columns_of(&self, id: &str) -> Option<&[Column]> {
+        columns::of(self.columns, self.manifest()?, id)
     }
 
     fn described(&self, name: &str, mut fields: Vec<Value>, description: &str, kind: Option<&str>) -> Value {
@@ -415,21 +453,33 @@ fn field(name: &str, data_type: Option<&str>, description: &str) -> Value {
     field
 }
 
-/// A test that warns has found something too: OpenLineage separates the result from its severity.
-fn assertion(manifest: &Manifest, test: &Node) -> Value {
+/// The assertions of a test, the whole of it first. A test that warns has found something too: OpenLineage separates
+/// the result from its severity. One that checks several things at once shows which of them hold only if all do.
+fn assertions(manifest: &Manifest, test: &Node) -> Vec<Value> {
     let generic = manifest.generic_test(&test.node_id);
-    let mut said = json!({
-        "assertion": generic.as_ref().map_or(test.name.as_str(), |generic| generic.name.as_str()),
-        "name": test.name,
-        "success": test.status == "pass" || test.status == "success",
-    });
-    if let Some(column) = generic.and_then(|generic| generic.column) {
-        said["column"] = json!(column);
+    let whole = generic.as_ref().map_or(test.name.as_str(), |generic| generic.name.as_str());
+    let success = matches!(test.status.as_str(), "pass" | "success");
+    let severity = manifest.severity(&test.node_id).map(str::to_lowercase);
+    let said = |assertion: &str, name: &str, column: Option<&str>| {
+        let mut said = json!({ "assertion": assertion, "name": name, "success": success });
+        if let Some(column) = column {
+            said["column"] = json!(column);
+        }
+        if let Some(severity) = &severity {
+            said["severity"] = json!(severity);
+        }
+        said
+    };
+    let mut all =
+        vec![said(whole, &test.name, generic.as_ref().and_then(|generic| generic.column.as_deref()))];
+    if success {
+        all.extend(manifest.checks(&test.node_id).iter().map(|check| {
+            let of = check.column.as_ref().or(check.rule.as_ref());
+            let name = of.map_or_else(|| test.name.clone(), |of| format!("{}: {of}", test.name));
+            said(check.test, &name, check.column.as_deref())
+        }));
     }
-    if let Some(severity) = manifest.severity(&test.node_id) {
-        said["severity"] = json!(severity.to_lowercase());
-    }
-    said
+    all
 }
 
 fn after(start: DateTime, seconds: Option<f64>) -> DateTime {

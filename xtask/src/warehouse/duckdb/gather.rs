@@ -15,7 +15,7 @@ use super::layout::MAIN;
 use super::program::{Access, Open, call};
 use super::{DuckDb, LEDGER, look};
 use crate::core::environment::{GATHERED, Name};
-use crate::core::ledger;
+use crate::core::ledger::{self, tables::LEDGER as LEDGER_TABLES};
 use crate::core::lock::{self, Holder, Lock};
 use crate::system::interrupt;
 use crate::warehouse::{Contents, Gathering, literal, quote};
@@ -133,18 +133,22 @@ fn copied(name: &str, file: &Path) -> String {
     let from = |table: &str| [name, MAIN, table].map(quote).join(".");
     let runs = format!("select run_id from {} where schema_name = {own}", from("ledger_runs"));
     let of_runs = |table: &str| {
-        format!("select *, {own} as of_environment from {} where run_id in ({runs})", from(table))
+        let columns = known(table, &[]);
+        format!("select {columns}, {own} as of_environment from {} where run_id in ({runs})", from(table))
     };
+    let of_schema =
+        |table: &str| format!("select {} from {} where schema_name = {own}", known(table, &[]), from(table));
     let selects = [
-        ("ledger_runs", format!("select * from {} where schema_name = {own}", from("ledger_runs"))),
+        ("ledger_runs", of_schema("ledger_runs")),
         ("ledger_nodes", of_runs("ledger_nodes")),
         ("ledger_relations", of_runs("ledger_relations")),
         // The environment of a query is that of its tag, else its schema.
         (
             "ledger_queries",
             format!(
-                "select * replace ({own} as schema_name) from {} where \
+                "select {}, {own} as schema_name from {} where \
                  coalesce(try(json_extract_string(query_tag, '$.environment')), schema_name) = {own}",
+                known("ledger_queries", &["schema_name"]),
                 from("ledger_queries")
             ),
         ),
@@ -155,4 +159,12 @@ fn copied(name: &str, file: &Path) -> String {
     }
     let _ = writeln!(script, "detach {};", quote(name));
     script
+}
+
+/// Those of a table's columns that this toolkit knows, but for some: an older ledger lacks some, and a newer one has
+/// more.
+fn known(table: &str, but: &[&str]) -> String {
+    let columns = LEDGER_TABLES.iter().filter(|known| known.name == table).flat_map(|known| known.columns);
+    let names: Vec<&str> = columns.map(|column| column.name).filter(|name| !but.contains(name)).collect();
+    format!("columns('^({})$')", names.join("|"))
 }

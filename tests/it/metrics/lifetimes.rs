@@ -1,0 +1,227 @@
+//! What outlives what: alerts and their channels, dropped environments, ledgers of other releases, and the histories
+//! of tests and of columns.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use super::{checkout, figure, metrics, report, run};
+use crate::support::server::{Reply, Server};
+use crate::support::{Checkout, Ended};
+
+const STATE: &str = "state/alerts.json";
+
+/// Measure now, and report the alerts to a channel; the messages that it got.
+fn told(checkout: &Checkout, server: &Server, scope: &[&str], channel: Option<&str>) -> Vec<Value> {
+    let before = server.requests().len();
+    let measure = [&["metrics", "--format", "json", "--output", "m.json"], scope].concat();
+    checkout.run(&measure).expect(0);
+    let mut command = checkout.command(&["notify", "alerts", "--metrics", "m.json", "--state", STATE]);
+    if let Some(channel) = channel {
+        command.args(["--channel", channel]);
+    }
+    command.env("SLACK_WEBHOOK_URL", format!("{}/hook", server.url)).env("NO_PROXY", "127.0.0.1");
+    Ended::of(command).expect(0);
+    server.requests()[before..].iter().map(|request| request.json()).collect()
+}
+
+fn texts(messages: &[Value]) -> Vec<&str> {
+    messages.iter().map(|message| message["text"].as_str().expect("a text")).collect()
+}
+
+/// One rule: tests fail.
+fn with_rule(checkout: &Checkout) {
+    checkout.edit("policies/alerts.toml", |_| {
+        "[[alerts]]\nname = \"tests fail\"\nfigure = \"failed_tests\"\nseverity = \"high\"\nabove = 0\n"
+            .to_owned()
+    });
+}
+
+/// A run of dev that ends now, with one test.
+fn tested(checkout: &Checkout, id: &str, status: &str) {
+    checkout.sql(&format!(
+        "insert into dev.ledger_runs by name select '{id}' as run_id, 'dev' as schema_name,
+             now()::timestamp - interval 1 minute as started_at, now()::timestamp as finished_at, 'success' as status,
+             1 as seconds, true as dbt_started, false as up_to_date, false as full_refresh, '0' as toolkit_version;
+         insert into dev.ledger_nodes by name select '{id}' as run_id, 'test.p.t' as node_id, 't' as name,
+             'test' as kind, '{status}' as status, now()::timestamp as started_at, 1 as seconds, 2 as failures"
+    ));
+}
+
+#[test]
+fn each_channel_gets_each_start_and_each_end_once() {
+    let server = Server::start(|_| Reply::new(200, "ok"));
+    let checkout = checkout();
+    with_rule(&checkout);
+    let scope = ["--schema", "dev"];
+    tested(&checkout, "a", "fail");
+    let started = ["🔔 dev: alert started: tests fail"];
+    assert_eq!(texts(&told(&checkout, &server, &scope, None)), started);
+    assert_eq!(texts(&told(&checkout, &server, &scope, Some("team-b"))), started);
+    for channel in [None, Some("slack"), Some("team-b")] {
+        assert!(told(&checkout, &server, &scope, channel).is_empty(), "{channel:?}");
+    }
+    tested(&checkout, "b", "pass");
+    let ended = ["🔕 dev: alert ended: tests fail"];
+    assert_eq!(texts(&told(&checkout, &server, &scope, Some("team-b"))), ended);
+    assert_eq!(texts(&told(&checkout, &server, &scope, None)), ended);
+    for channel in [None, Some("team-b"), Some("team-c")] {
+        assert!(told(&checkout, &server, &scope, channel).is_empty(), "{channel:?}");
+    }
+    let said =
+        checkout.run(&["notify", "alerts", "--metrics", "m.json", "--channel", "a\nb"]).expect(2).stderr;
+    assert!(said.contains("a channel's name"), "{said}");
+}
+
+#[test]
+fn a_dropped_environment_leaves_no_rows_and_no_open_alert() {
+    let server = Server::start(|_| Reply::new(200, "ok"));
+    let checkout = Checkout::new();
+    let again = |checkout: &Checkout| {
+        checkout.run(&["schema", "create", "--schema", "issue_1"]).expect(0);
+        checkout.sql(
+            "insert into issue_1.ledger_runs by name select 'r' as run_id, 'issue_1' as schema_name,
+                 now()::timestamp as started_at, now()::timestamp as finished_at, 'success' as status, 1 as seconds,
+                 true as dbt_started, false as up_to_date, false as full_refresh, '0' as toolkit_version;
+             insert into issue_1.ledger_nodes by name select 'r' as run_id, 'test.p.t' as node_id, 't' as name,
+                 'test' as kind, 'fail' as status, now()::timestamp as started_at, 1 as seconds, 2 as failures",
+        );
+    };
+    with_rule(&checkout);
+    again(&checkout);
+    let started = ["🔔 issue_1: alert started: tests fail"];
+    assert_eq!(texts(&told(&checkout, &server, &["--schema", "issue_1"], None)), started);
+    assert_eq!(told(&checkout, &server, &[], None).len(), 1, "that of all environments is another scope");
+
+    let mut drop = checkout.command(&["schema", "drop", "--schema", "issue_1"]);
+    drop.env("XTASK_ALERT_STATE", STATE);
+    Ended::of(drop).expect(0);
+    for table in ["metrics_history", "metrics_alerts", "metrics_reported"] {
+        let left = checkout.sql(&format!("select * from xtask_registry.{table} where scope = 'issue_1'"));
+        assert!(left.is_empty(), "{table}: {left:?}");
+    }
+    let kept = fs::read_to_string(checkout.path(STATE)).expect("a state");
+    assert!(!kept.contains("issue_1") && kept.contains("\"*\""), "{kept}");
+    // No environment is left that the alert of all could be about.
+    assert_eq!(texts(&told(&checkout, &server, &[], None)), ["🔕 all environments: alert ended: tests fail"]);
+    assert!(told(&checkout, &server, &[], None).is_empty());
+
+    again(&checkout);
+    assert_eq!(texts(&told(&checkout, &server, &["--schema", "issue_1"], None)), started, "a new one");
+}
+
+#[test]
+fn many_ledgers_of_older_and_newer_releases_are_read_together() {
+    let checkout = checkout();
+    let own = checkout.database("dev");
+    for number in 1..=20 {
+        fs::copy(&own, checkout.database(&format!("issue_{number}"))).expect("a copy");
+    }
+    checkout.sql(
+        "alter table issue_1.ledger_runs add column from_the_future varchar;
+         alter table issue_1.ledger_queries add column from_the_future varchar;
+         alter table issue_2.ledger_relations drop column column_types;
+         alter table issue_2.ledger_nodes drop column path;
+         update issue_1.ledger_runs set schema_name = 'issue_1', started_at = now()::timestamp - interval 1 hour;
+         update issue_2.ledger_runs set schema_name = 'issue_2', started_at = now()::timestamp - interval 1 hour",
+    );
+    let all = checkout.run(&["metrics", "--format", "json"]).expect(0).json();
+    assert_eq!(all["environments"].as_array().map(Vec::len), Some(21));
+    assert_eq!(figure(&all, "runs")["value"], 2);
+    let runs: Vec<&Value> =
+        all["runs"]["rows"].as_array().expect("runs").iter().map(|run| &run["environment"]).collect();
+    assert!(runs.contains(&&json!("issue_1")) && runs.contains(&&json!("issue_2")), "{runs:?}");
+}
+
+#[test]
+fn each_test_has_its_results() {
+    let checkout = checkout();
+    for (day, results) in [
+        ("03", ["pass", "pass", "skipped"]),
+        ("04", ["fail", "pass", "warn"]),
+        ("05", ["pass", "pass", "skipped"]),
+    ] {
+        let id = format!("run-{day}");
+        run(
+            &checkout,
+            &id,
+            &format!("2026-03-{day} 09:00:00"),
+            &format!("2026-03-{day} 09:01:00"),
+            "success",
+        );
+        for (test, status) in ["a", "b", "c"].iter().zip(results) {
+            checkout.sql(&format!(
+                "insert into dev.ledger_nodes by name select '{id}' as run_id, 'test.p.{test}' as node_id,
+                     '{test}' as name, 'test' as kind, 'gold' as layer, '{status}' as status,
+                     timestamp '2026-03-{day} 09:00:30' as started_at, 1 as seconds,
+                     if('{status}' = 'fail', 7, 0) as failures"
+            ));
+        }
+    }
+    let history = report(&checkout)["test_history"].clone();
+    assert_eq!(history["status"], "ok");
+    let rows = history["rows"].as_array().expect("tests");
+    let names: Vec<&Value> = rows.iter().map(|row| &row["name"]).collect();
+    assert_eq!(names, ["a", "c", "b"], "what failed most comes first, then what warned");
+    let a = &rows[0];
+    assert_eq!((&a["passed"], &a["failed"], &a["changes"]), (&json!(2), &json!(1), &json!(2)));
+    assert_eq!(a["last_failed_at"], "2026-03-04T09:00:00Z");
+    let results: Vec<&Value> =
+        a["results"].as_array().expect("results").iter().map(|result| &result["status"]).collect();
+    assert_eq!(results, ["pass", "fail", "pass"]);
+    assert_eq!(a["results"][1]["failures"], 7);
+    assert_eq!(rows[1]["results"].as_array().map(Vec::len), Some(1), "a skipped test has no result");
+
+    run(&checkout, "last", "2026-03-06 09:00:00", "2026-03-06 09:01:00", "success");
+    checkout.sql(
+        "insert into dev.ledger_nodes by name select 'last' as run_id, 'test.p.a' as node_id, 'a' as name,
+             'test' as kind, 'removed' as status",
+    );
+    let rows = report(&checkout)["test_history"]["rows"].clone();
+    assert!(rows.as_array().expect("tests").iter().all(|row| row["name"] != "a"), "{rows}");
+}
+
+#[test]
+fn columns_that_differ_from_the_run_before_are_listed() {
+    let checkout = checkout();
+    for (day, columns) in [
+        // A ledger of an earlier release has no columns: that is not a change.
+        ("02", "null"),
+        ("03", r#"'[["id","INTEGER"],["old","DATE"]]'"#),
+        ("04", r#"'[["id","INTEGER"],["old","DATE"]]'"#),
+        ("05", r#"'[["id","BIGINT"],["it''s \"new\"","VARCHAR"]]'"#),
+    ] {
+        let id = format!("run-{day}");
+        run(
+            &checkout,
+            &id,
+            &format!("2026-03-{day} 09:00:00"),
+            &format!("2026-03-{day} 09:01:00"),
+            "success",
+        );
+        checkout.sql(&format!(
+            "insert into dev.ledger_relations by name select '{id}' as run_id, 'orders' as relation_name,
+                 'table' as relation_type, timestamp '2026-03-{day} 09:01:00' as measured_at, {columns} as column_types"
+        ));
+    }
+    let changes = report(&checkout)["schema_changes"].clone();
+    let rows = changes["rows"].as_array().expect("changes");
+    let said: Vec<String> = rows
+        .iter()
+        .map(|row| {
+            format!("{} {} {} {}", row["column_name"], row["change"], row["previous_type"], row["data_type"])
+        })
+        .collect();
+    assert_eq!(
+        said,
+        [
+            r#""id" "retyped" "INTEGER" "BIGINT""#,
+            r#""it's \"new\"" "added" null "VARCHAR""#,
+            r#""old" "removed" "DATE" null"#
+        ]
+    );
+    assert_eq!(rows[0]["measured_at"], "2026-03-05T09:01:00Z");
+    assert_eq!(rows[0]["previous_measured_at"], "2026-03-04T09:01:00Z");
+    let csv = checkout.run(&metrics(&["--format", "csv"])).expect(0).stdout;
+    assert!(csv.contains("schema_changes,dev/orders/id,2026-03-05T09:01:00Z,change,retyped"), "{csv}");
+}
