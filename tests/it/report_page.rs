@@ -39,7 +39,7 @@ const FIGURES: [&str; 21] = [
 ];
 
 /// Those that are tables without a chart.
-const LISTS: [&str; 4] = ["reorder", "transfers", "at-risk", "failing"];
+const LISTS: [&str; 5] = ["reorder", "transfers", "at-risk", "failing", "test-history"];
 
 /// Text that has an effect wherever it is not escaped.
 const HOSTILE: &str = "</script></title><script>pwned=1</script><img src=x onerror='pwned=2'>\"' onload=\"pwned=3\" \u{202e}\u{1f4a5}";
@@ -122,6 +122,8 @@ fn models_answer_to_a_click_and_to_keys(browser: &mut Browser) {
     assert_eq!(facts["Layer"], "gold");
     assert_eq!(facts["Rows"], "1,188");
     assert!(facts["Took"].as_str().unwrap().ends_with('s'), "{facts}");
+    let columns = browser.ask("document.querySelector('#detail .columns').textContent");
+    assert!(columns.as_str().unwrap().contains("from daily_demand.filled_units"), "{columns}");
     let tests = detail["tests"].as_array().unwrap();
     assert!(tests.iter().any(|test| test == "key_and_rules_hold_daily_kpis"), "{tests:?}");
     assert!(detail["links"].as_array().unwrap().iter().any(|link| link == "daily_inventory"), "{detail}");

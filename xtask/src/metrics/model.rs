@@ -420,7 +420,7 @@ pub(crate) struct RunNode {
     pub(crate) failures: Option<i64>,
     pub(crate) message: Option<String>,
     pub(crate) path: Option<String>,
-    /// dbt's owner of the node, or of what a test checks; `None` if there is none or dbt's artifacts of the
+    /// dbt's owner of the node, or of what a test checks; `None` if it has no owner, or if dbt's artifacts of the
     /// environment are not on this machine.
     #[serde(default)]
     pub(crate) owner: Option<String>,
