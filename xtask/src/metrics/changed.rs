@@ -26,10 +26,10 @@ pub(super) fn changes(mut rows: Vec<Row>) -> Limited<SchemaChange> {
     let left_out =
         (rows.len() > SHOWN).then(|| format!("the newest {SHOWN} relations whose columns changed"));
     rows.truncate(SHOWN);
-    Limited { rows: rows.into_iter().flat_map(of_row).collect(), left_out }
+    Limited { rows: rows.iter().flat_map(of_row).collect(), left_out }
 }
 
-fn of_row(row: Row) -> Vec<SchemaChange> {
+fn of_row(row: &Row) -> Vec<SchemaChange> {
     let (Some(now), Some(before)) =
         (columns::parse(&row.column_types), columns::parse(&row.previous_column_types))
     else {

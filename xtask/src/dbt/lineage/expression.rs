@@ -77,7 +77,8 @@ impl Catalog {
             Expr::Identifier(name) => scope.plain(&name.value),
             Expr::CompoundIdentifier(path) => scope.qualified(path),
             Expr::Nested(inner) | Expr::Named { expr: inner, .. } => self.expression(inner, scope, ctes),
-            Expr::Value(_) | Expr::TypedString(_) => Derivation::nothing(),
+            // Whether rows exist is made from no column.
+            Expr::Value(_) | Expr::TypedString(_) | Expr::Exists { .. } => Derivation::nothing(),
             Expr::CompoundFieldAccess { root, access_chain } => self.field(root, access_chain, scope, ctes),
             Expr::JsonAccess { value: inner, .. }
             | Expr::IsFalse(inner)
@@ -137,8 +138,6 @@ impl Catalog {
             }
             Expr::Interval(interval) => each(&[&interval.value]),
             Expr::Subquery(query) => self.scalar(query, scope, ctes),
-            // Whether rows exist is made from no column.
-            Expr::Exists { .. } => Derivation::nothing(),
             Expr::Function(function) => self.function(function, scope, ctes),
             Expr::Lambda(lambda) => self.lambda(lambda, scope, ctes),
             _ => Derivation::unsure(),
