@@ -135,6 +135,9 @@ fn default_of_argument(bytes: &[u8], name: &Range<usize>) -> Option<usize> {
 
 /// The start of the value of a key that YAML marks as one: `? password` above `: …`.
 fn of_explicit_key(bytes: &[u8], name: &Range<usize>) -> Option<usize> {
+    // Asked of every name: most have no mark before them.
+    let before = &bytes[name.start.saturating_sub(4)..name.start];
+    memchr::memchr(b'?', before)?;
     let line = &bytes[line_start(bytes, name.start)..name.start];
     let line = line.strip_suffix(b"\"").or_else(|| line.strip_suffix(b"'")).unwrap_or(line);
     if !matches!(line.trim_ascii(), b"?" | b"- ?" | b"{ ?" | b"{?") {
@@ -195,6 +198,12 @@ const WRAPPERS: &[&[u8]] = &[
 /// Behind the bracket of a constructor that starts at `at`, if its first argument is a string.
 pub(super) fn unwrapped(bytes: &[u8], at: usize) -> usize {
     let start = at + blanks(bytes, at);
+    if !matches!(
+        bytes.get(start),
+        Some(b'S' | b'n' | b'p' | b'R' | b'P' | b'F' | b'O' | b'B' | b'[' | b'b' | b's')
+    ) {
+        return at;
+    }
     let argument = |wrapper: &&&[u8]| {
         bytes[start..].starts_with(wrapper)
             && matches!(&bytes[start + wrapper.len()..], [b'"' | b'\'', ..] | [b'b', b'"' | b'\'', ..])
@@ -205,6 +214,9 @@ pub(super) fn unwrapped(bytes: &[u8], at: usize) -> usize {
 /// What a sentence says that the name is: `the password of the warehouse is …`. Without quotes it has to look like one
 /// value: letters and digits, of both cases or with a sign.
 pub(super) fn said(bytes: &[u8], name: &Range<usize>) -> Option<Range<usize>> {
+    if !matches!(bytes.get(name.end..name.end + 2), Some([b' ', b'o' | b'f' | b't' | b'i'])) {
+        return None;
+    }
     let end = line_end(bytes, name.end).min(name.end + SENTENCE_MOST);
     let text = bytes[name.end..end].strip_prefix(b" ")?;
     let mut at = 0;
