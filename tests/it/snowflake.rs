@@ -95,10 +95,17 @@ fn a_transient_base_is_no_start_for_a_permanent_environment() {
     assert!(sent.iter().all(|sql| sql.contains("LOCK_")), "nothing but locks: {sent:#?}");
 }
 
+/// The builders have this role too.
+fn allow_reading(checkout: &Checkout) {
+    let reader = "\n[[snowflake.grants]]\nrole = \"LOGISTICS_READER\"\naccess = \"read\"\n";
+    checkout.edit("policies/environments.toml", |text| format!("{text}{reader}"));
+}
+
 /// A clone of a whole schema keeps the owners of its tables, which then cannot be rebuilt.
 #[test]
 fn a_copy_of_another_roles_tables_is_owned_by_the_role_that_copies() {
     let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
+    allow_reading(&checkout);
     let mut prod = endpoint.command(&checkout, &["schema", "create", "--schema", "prod"]);
     prod.env("SNOWFLAKE_ROLE", "PROD_BUILDER");
     Ended::of(prod).expect(0);
@@ -188,7 +195,7 @@ fn a_changed_policy_is_applied_and_what_is_gone_is_revoked() {
 fn an_idle_environment_raises_no_alert_about_itself() {
     let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
     endpoint.create(&checkout, "issue_97").expect(0);
-    for _ in 0..3 {
+    for _ in 0..20 {
         let report =
             endpoint.run(&checkout, &["metrics", "--schema", "issue_97", "--gate", "--format", "json"]);
         report.expect(0);
@@ -373,7 +380,7 @@ fn a_warehouse_without_power_and_a_missing_privilege_are_told() {
     let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
     endpoint.create(&checkout, "issue_1").expect(0);
     endpoint.demand(&json!({"suspend_warehouse": true}));
-    let said = endpoint.run(&checkout, &["schema", "list"]).expect(2).stderr;
+    let said = endpoint.run(&checkout, &["schema", "list", "--full"]).expect(2).stderr;
     assert!(said.contains("SMALL_WH") && said.contains("resume"), "{said}");
 
     endpoint.demand(&json!({"reset": true, "fail_statement": "create transient schema"}));
@@ -381,6 +388,28 @@ fn a_warehouse_without_power_and_a_missing_privilege_are_told() {
     assert!(said.contains("the role BUILDER lacks the privilege"), "{said}");
     endpoint.demand(&json!({"reset": true}));
     endpoint.create(&checkout, "issue_2").expect(0);
+}
+
+/// A suspended warehouse that a query resumes is billed for a minute.
+#[test]
+fn a_list_resumes_no_warehouse() {
+    let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
+    endpoint.create(&checkout, "issue_1").expect(0);
+    endpoint.sql("create table LOGISTICS_DEMO.ISSUE_1.FACTS as select 1 as a");
+    let before = endpoint.statements().len();
+    endpoint.demand(&json!({"suspend_warehouse": true}));
+    let listed = endpoint.run(&checkout, &["schema", "list", "--format", "json"]).expect(0);
+    assert!(listed.stderr.contains("SMALL_WH is suspended"), "{}", listed.stderr);
+    let listed = listed.json();
+    assert_eq!((&listed[0]["schema_name"], &listed[0]["issue_number"]), (&json!("issue_1"), &json!(1)));
+    assert_eq!((&listed[0]["relations"], &listed[0]["droppable"]), (&json!(1), &Value::Null), "{listed}");
+    assert!(listed[0]["bytes"].as_i64() > Some(0), "{listed}");
+    let sent = endpoint.statements().split_off(before);
+    assert!(sent.iter().all(|sql| sql.starts_with("show ")), "{sent:#?}");
+
+    endpoint.demand(&json!({"reset": true}));
+    let listed = endpoint.run(&checkout, &["schema", "list", "--format", "json"]).expect(0).json();
+    assert_eq!(listed[0]["droppable"], true, "{listed}");
 }
 
 #[test]
@@ -848,6 +877,70 @@ fn the_further_schemas_of_an_environment_are_its_own() {
     let refused = elt("issue_73").expect(2).stderr;
     assert!(refused.contains("ISSUE_73_RAW") && refused.contains("no ownership mark"), "{refused}");
     assert!(listed(&endpoint, &checkout, "issue_73").is_none(), "nothing is left half-made");
+}
+
+/// A role that may only read: dbt takes seconds to start, and reports a missing privilege node by node.
+#[test]
+fn a_role_that_cannot_write_is_refused_before_dbt_starts() {
+    let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
+    allow_reading(&checkout);
+    let mut other = endpoint.command(&checkout, &["schema", "create", "--schema", "issue_75"]);
+    other.env("SNOWFLAKE_ROLE", "PROD_BUILDER");
+    Ended::of(other).expect(0);
+    let refused = endpoint.run(&checkout, &["elt", "--schema", "issue_75"]).expect(2).stderr;
+    assert!(refused.contains("the role BUILDER cannot make and drop a table"), "{refused}");
+    assert!(refused.contains("dbt was not started") && refused.contains("ISSUE_75"), "{refused}");
+    let by_dbt = |sql: &&String| sql.contains("\"app\": \"dbt\"");
+    assert_eq!(endpoint.statements().iter().filter(by_dbt).count(), 0);
+    assert_eq!(listed(&endpoint, &checkout, "issue_75").expect("it is listed")["last_run_id"], Value::Null);
+}
+
+/// All files of sql/snowflake/bootstrap on an account that has nothing else, and what the roles they make may do.
+#[test]
+fn after_the_bootstrap_prod_belongs_to_one_role_and_all_else_to_another() {
+    let (endpoint, checkout) = (Endpoint::bare(), Checkout::new());
+    endpoint.bootstrap();
+    allow_reading(&checkout);
+    let run = |role: &str, args: &[&str]| {
+        let mut command = endpoint.command(&checkout, args);
+        command.env("SNOWFLAKE_ROLE", role).env("SNOWFLAKE_WAREHOUSE", "LOGISTICS_WH");
+        Ended::of(command)
+    };
+    let (prod, other) = ("LOGISTICS_PROD_BUILDER", "LOGISTICS_BUILDER");
+    run(prod, &["schema", "create", "--schema", "prod"]).expect(0);
+    endpoint.sql_as(prod, "create table LOGISTICS_DEMO.PROD.FACTS as select 1 as a");
+    let copy = ["schema", "create", "--schema", "issue_7", "--base", "prod"];
+    run(other, &copy).expect(0);
+    endpoint.sql_as(other, "create or replace table LOGISTICS_DEMO.ISSUE_7.FACTS as select 2 as a");
+    let entries = run(other, &["schema", "list", "--format", "json"]).expect(0).json();
+    let names: Vec<&str> =
+        entries.as_array().expect("a list").iter().flat_map(|one| one["schema_name"].as_str()).collect();
+    assert_eq!(names, ["issue_7", "prod"], "one registry: {entries}");
+
+    // What runs for pull requests and issues changes nothing of prod, and is refused before it tries to.
+    for args in [&["elt", "--schema", "prod"][..], &["schema", "create", "--schema", "prod"]] {
+        let refused = run(other, args).expect(2).stderr;
+        assert!(refused.contains("LOGISTICS_BUILDER"), "{args:?}: {refused}");
+    }
+    let changes = ["insert into LOGISTICS_DEMO.PROD.FACTS values (3)", "drop schema LOGISTICS_DEMO.PROD"];
+    for sql in changes {
+        assert!(endpoint.refuses(other, sql).contains("Insufficient privileges"), "{sql}");
+    }
+    // Neither without a grant nor by a role that does not exist.
+    assert!(endpoint.refuses("PUBLIC", "select * from LOGISTICS_DEMO.PROD.FACTS").contains("002003"));
+    assert!(
+        endpoint
+            .refuses(prod, "grant usage on schema LOGISTICS_DEMO.PROD to role NOT_THERE")
+            .contains("002003")
+    );
+    // A lock that one role left is taken over by the other.
+    endpoint.sql_as(
+        other,
+        "create table LOGISTICS_DEMO.XTASK_REGISTRY.LOCK_PROD as
+         select '{}' as holder, 'abc' as token, dateadd(second, -1, current_timestamp()) as expires_at",
+    );
+    run(prod, &["schema", "create", "--schema", "prod"]).expect(0);
+    run(other, &["schema", "drop", "--schema", "issue_7"]).expect(0);
 }
 
 fn listed(endpoint: &Endpoint, checkout: &Checkout, name: &str) -> Option<Value> {

@@ -6,10 +6,12 @@ ADBC) connect to it. Added here: schemas with a comment, a retention and a clone
 QUERY_HISTORY function that the toolkit reads, filled with the statements that were really run; sessions that know
 their user, role, warehouse and query tag; and, on demand, the ways in which a warehouse lets its clients down.
 
-    python tests/snowflake/endpoint.py --port 0 [--data FILE.duckdb] [--database NAME]...
+    python tests/snowflake/endpoint.py --port 0 [--data FILE.duckdb] [--database NAME]... [--bare]
 
 It serves 127.0.0.1, also as an HTTP proxy, prints one line `{"port": N}` when it is ready, and ends when its standard
 input is closed, so that it never outlives the process that started it. Any user, password, key and token is right.
+A role may do what it owns and what is granted to it (privileges.py); at the start the grants are those of
+sql/snowflake/bootstrap.
 Where it is known to differ from Snowflake is in differences.toml beside it: `cargo xtask conformance` compares both.
 
     GET  /__control/statements  the statements that were run, oldest first
@@ -65,6 +67,7 @@ from fakesnow.instance import FakeSnow
 from fakesnow.server import SERVER_VERSION, query_request, routes, session, sessions
 from snowflake.connector.errors import ProgrammingError
 from sqlglot import TokenType, exp
+from privileges import REGISTRY, Grant, Privileges, cannot_use, missing, refused
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -82,6 +85,8 @@ create table if not exists {META}._ep_schemas (
 create table if not exists {META}._ep_relations (
     database_name varchar, schema_name varchar, relation_name varchar, is_transient boolean, created timestamptz,
     last_altered timestamptz, owner varchar, primary key (database_name, schema_name, relation_name));
+create table if not exists {META}._ep_grants (
+    role_name varchar, privilege varchar, database_name varchar, schema_name varchar, object_name varchar);
 create table if not exists {META}._ep_history (
     query_id varchar, query_text varchar, database_name varchar, schema_name varchar, query_type varchar,
     session_id bigint, user_name varchar, role_name varchar, warehouse_name varchar, warehouse_size varchar,
@@ -104,7 +109,7 @@ create or replace macro {META}._ep_query_history(range_start, range_end, result_
     order by end_time desc
     limit result_limit;
 
-create or replace macro {META}._ep_schemata(of_database) as table
+create or replace macro {META}._ep_schemata(of_database, of_roles) as table
     select
         s.database_name as catalog_name,
         case s.schema_name when '_fs_information_schema' then 'INFORMATION_SCHEMA' else s.schema_name end
@@ -118,9 +123,18 @@ create or replace macro {META}._ep_schemata(of_database) as table
         e.comment as comment
     from duckdb_schemas() as s
     left join {META}._ep_schemas as e on s.database_name = e.database_name and s.schema_name = e.schema_name
-    where s.database_name = of_database and s.schema_name not in ('main', 'pg_catalog', 'information_schema');
+    where s.database_name = of_database and s.schema_name not in ('main', 'pg_catalog', 'information_schema')
+        and (
+            s.schema_name = '_fs_information_schema'
+            or of_roles && ['ACCOUNTADMIN', coalesce(e.owner, 'SYSADMIN')]
+            or exists (
+                select 1 from {META}._ep_grants as g
+                where g.database_name = s.database_name and g.schema_name = s.schema_name
+                    and g.object_name is null and list_contains(of_roles, g.role_name)
+            )
+        );
 
-create or replace macro {META}._ep_tables(of_database) as table
+create or replace macro {META}._ep_tables(of_database, of_roles) as table
     select
         r.database_name as table_catalog, r.schema_name as table_schema, r.relation_name as table_name,
         coalesce(e.owner, s.owner, 'SYSADMIN') as table_owner, r.table_type,
@@ -143,15 +157,23 @@ create or replace macro {META}._ep_tables(of_database) as table
         on r.database_name = x.ext_table_catalog and r.schema_name = x.ext_table_schema
         and r.relation_name = x.ext_table_name
     where r.database_name = of_database and r.schema_name not in ('main', '_fs_information_schema')
-        and r.relation_name not like '%$%';
+        and r.relation_name not like '%$%'
+        and (
+            of_roles && ['ACCOUNTADMIN', coalesce(e.owner, s.owner, 'SYSADMIN')]
+            or exists (
+                select 1 from {META}._ep_grants as g
+                where g.database_name = r.database_name and g.schema_name = r.schema_name
+                    and g.object_name = r.relation_name and list_contains(of_roles, g.role_name)
+            )
+        );
 
-create or replace macro {META}._ep_table_storage_metrics(of_database, of_role) as table
+create or replace macro {META}._ep_table_storage_metrics(of_database, of_roles) as table
     select
         table_catalog, table_schema, table_name, is_transient, bytes as active_bytes, 0 as time_travel_bytes,
         0 as failsafe_bytes, 0 as retained_for_clone_bytes, created as table_created,
         null::timestamptz as table_dropped, null::timestamptz as schema_dropped, comment
-    from {META}._ep_tables(of_database)
-    where of_role = 'ACCOUNTADMIN' and table_type = 'BASE TABLE';
+    from {META}._ep_tables(of_database, of_roles)
+    where list_contains(of_roles, 'ACCOUNTADMIN') and table_type = 'BASE TABLE';
 """
 
 LOGIN_FAILURES = {
@@ -172,12 +194,11 @@ LOGIN_FAILURES = {
     "395090": "Workload identity authentication failed: the subject of the token does not match a user.",
 }
 
-# The account's roles and warehouses; `create role` and `create warehouse` add to them.
-ROLES = {
-    *("ACCOUNTADMIN", "SECURITYADMIN", "SYSADMIN", "USERADMIN", "PUBLIC", "BUILDER", "PROD_BUILDER", "READER", "WRITER"),
-    *("LOGISTICS_BUILDER", "LOGISTICS_PROD_BUILDER", "LOGISTICS_REGISTRY", "LOGISTICS_READER", "LOGISTICS_WRITER"),
-}
+# The account's warehouses; `create warehouse` adds to them.
 WAREHOUSES = {"SMALL_WH", "LOGISTICS_WH"}
+OF_THE_ACCOUNT = {"WAREHOUSE", "ROLE", "USER", "NETWORK", "RESOURCE"}
+# Of users whose login names none.
+DEFAULT_ROLE = "BUILDER"
 
 # What `alter session` may set, besides the many that only format results.
 PARAMETERS = re.compile(
@@ -195,12 +216,6 @@ NEEDS_WAREHOUSE = {"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "CREATE_TABL
 
 def now() -> datetime:
     return datetime.now(timezone.utc)
-
-
-def missing(kind: str, name: str) -> ProgrammingError:
-    """Snowflake's answer to a name that is not there, or that the role may not see."""
-    message = f"SQL compilation error:\n{kind} '{name}' does not exist or not authorized."
-    return ProgrammingError(msg=message, errno=2003, sqlstate="02000")
 
 
 def query_type(statement: exp.Expression | None) -> str:
@@ -238,7 +253,8 @@ class SchemaStatement:
     """`create schema` and `alter schema` with all their options; sqlglot understands only some of them together."""
 
     def __init__(self, sql: str):
-        self.tokens = sqlglot.tokenize(sql, read="snowflake")
+        tokens = sqlglot.tokenize(sql, read="snowflake")
+        self.tokens = [token for token in tokens if token.token_type != TokenType.SEMICOLON]
         self.at = 0
         self.options: dict[str, Any] = {}
         self.clone: list[str] = []
@@ -252,7 +268,7 @@ class SchemaStatement:
         self.name = self.path()
         self.clone = self.path() if self.takes("CLONE") else []
         self.takes("SET")
-        self.takes("WITH", "MANAGED", "ACCESS")
+        self.managed = self.takes("WITH", "MANAGED", "ACCESS")
         while self.at < len(self.tokens):
             self.option()
 
@@ -297,7 +313,8 @@ class Cursor(FakeSnowflakeCursor):
     def execute(self, command: str, params: Any = None, *args: Any, **kwargs: Any) -> Cursor:
         statement = parse(command)
         try:
-            if not self.run_here(command, statement):
+            self.check_privileges(statement)
+            if not self.ends_nothing(statement) and not self.run_here(command, statement):
                 super().execute(command, params, *args, **kwargs)
             self.remember(statement)
         except ProgrammingError as error:
@@ -305,6 +322,21 @@ class Cursor(FakeSnowflakeCursor):
         except duckdb.Error as error:
             raise snowflake_error(error) from error
         return self
+
+    def ends_nothing(self, statement: exp.Expression | None) -> bool:
+        """Whether a transaction is to be ended that is not open: Snowflake commits before it makes or drops anything."""
+        session = self._conn
+        if isinstance(statement, (exp.Commit, exp.Rollback)):
+            was_open, session.is_open = session.is_open, False
+            if session.has_committed and not was_open:
+                self.answer("Statement executed successfully.")
+                return True
+        elif isinstance(statement, exp.Transaction):
+            session.is_open, session.has_committed = True, False
+        elif isinstance(statement, (exp.Create, exp.Drop, exp.Alter, exp.TruncateTable)) and session.is_open:
+            self._duck_conn.execute("commit")
+            session.is_open, session.has_committed = False, True
+        return False
 
     def run_here(self, command: str, statement: exp.Expression | None) -> bool:
         words = [token.text.upper() for token in sqlglot.tokenize(command, read="snowflake")[:5]]
@@ -319,16 +351,11 @@ class Cursor(FakeSnowflakeCursor):
             name = [identifier(part) for part in statement.this.parts]
             self.alter_schema(name, {"COMMENT": statement.expression.this}, bool(statement.args.get("exists")))
             return True
-        # privileges are not looked at here, only whether what they name exists
         if words and words[0] in {"GRANT", "REVOKE"}:
-            self.check_grant(command)
-            self.answer("Statement executed successfully.")
+            self.grant(Grant(command))
             return True
-        if words[:1] and words[0] in {"CREATE", "ALTER", "DROP"} and {"WAREHOUSE", "ROLE", "USER"} & set(words[1:2]):
-            named = re.match(r"create\s+(role|warehouse)\s+(?:if\s+not\s+exists\s+)?(\w+)", command, re.IGNORECASE)
-            if named:
-                {"ROLE": ROLES, "WAREHOUSE": WAREHOUSES}[named[1].upper()].add(named[2].upper())
-            self.answer("Statement executed successfully.")
+        if words[:1] and words[0] in {"CREATE", "ALTER", "DROP"} and words[1:2] and words[1] in OF_THE_ACCOUNT:
+            self.manage_account(command, words)
             return True
         if isinstance(statement, exp.Create) and statement.kind == "TABLE" and statement.args.get("clone"):
             database, schema, name = self.path_of(statement.this)
@@ -339,31 +366,66 @@ class Cursor(FakeSnowflakeCursor):
             return self.alter_session(statement)
         if isinstance(statement, exp.Use):
             return self.use(statement)
-        if isinstance(statement, exp.Show) and statement.name == "SCHEMAS" and statement.args.get("terse"):
-            self.show_schemas(statement)
+        if isinstance(statement, exp.Show) and self.show(statement):
             return True
         if words[:3] == ["SHOW", "PARAMETERS", "LIKE"]:
             self.show_parameter(words[3])
             return True
         return False
 
-    def check_grant(self, command: str) -> None:
-        """A role and a schema that a grant names must exist."""
-        tokens = sqlglot.tokenize(command, read="snowflake")
-        words = [token.text.upper() for token in tokens]
-        name = lambda token: token.text if token.token_type == TokenType.IDENTIFIER else token.text.upper()  # noqa: E731
-        if "SCHEMA" in words:
-            at, path = words.index("SCHEMA") + 1, []
-            while at < len(tokens):
-                path.append(name(tokens[at]))
-                if words[at + 1 : at + 2] != ["."]:
-                    break
-                at += 2
-            if not self._conn.account.has_schema(*self.full_name(path)):
-                raise missing("Schema", ".".join(path))
-        receiver = words[-2:-1]
-        if receiver == ["ROLE"] and "DATABASE" not in words[-3:-2] and name(tokens[-1]) not in ROLES:
-            raise missing("Role", name(tokens[-1]))
+    def check_privileges(self, statement: exp.Expression | None) -> None:
+        """Refuse what the role of this session may not do, and note whether what is made existed."""
+        session = self._conn
+        session.existed = False
+        if statement is None or isinstance(statement, (exp.Use, exp.Command, exp.Grant, exp.Revoke)):
+            return
+        if isinstance(statement, exp.Show):
+            self.check_show(statement)
+            return
+        if isinstance(statement, exp.Create):
+            table = statement.this.this if isinstance(statement.this, exp.Schema) else statement.this
+            session.existed = isinstance(table, exp.Table) and self.exists(self.path_of(table))
+        session.account.privileges.check(session.role, statement, self.path_of, self.exists)
+
+    def check_show(self, statement: exp.Show) -> None:
+        scope, kind = statement.args.get("scope"), str(statement.args.get("scope_kind") or "").upper()
+        if isinstance(scope, exp.Table) and kind == "SCHEMA":
+            path = self.full_name([identifier(part) for part in scope.parts])
+            if not self._conn.account.privileges.may(self._conn.role, "USAGE", path):
+                raise cannot_use()
+
+    def exists(self, path: tuple) -> bool:
+        """Whether there is such a schema or relation; a temporary one is the session's and not looked for."""
+        if path in self._conn.temporary:
+            return False
+        account = self._conn.account
+        return account.has_schema(*path) if len(path) == 2 else account.has_relation(*path)
+
+    def grant(self, grant: Grant) -> None:
+        account = self._conn.account
+        full = lambda path: self.existing_schema(path)  # noqa: E731
+        for path, owner in account.privileges.apply(self._conn.role, grant, full, account.relations):
+            account.set_owner(path, owner)
+        self.answer("Statement executed successfully.")
+
+    def existing_schema(self, path: list[str]) -> tuple[str, str]:
+        found = self.full_name(path)
+        if not self._conn.account.has_schema(*found):
+            raise missing("Schema", ".".join(found))
+        return found
+
+    def manage_account(self, command: str, words: list[str]) -> None:
+        """Roles, users and warehouses."""
+        privileges = self._conn.account.privileges
+        kind = words[1]
+        if kind in {"ROLE", "USER", "WAREHOUSE"}:
+            privileges.require_creator(self._conn.role, kind)
+        named = re.match(r"create\s+(role|warehouse)\s+(?:if\s+not\s+exists\s+)?(\w+)", command, re.IGNORECASE)
+        if named and kind == "ROLE":
+            privileges.roles.setdefault(named[2].upper(), set())
+        elif named:
+            WAREHOUSES.add(named[2].upper())
+        self.answer("Statement executed successfully.")
 
     def answer(self, status: str) -> None:
         self.run_duckdb(f"select {exp.Literal.string(status).sql('duckdb')} as status")
@@ -380,12 +442,18 @@ class Cursor(FakeSnowflakeCursor):
 
     def create_schema(self, ddl: SchemaStatement) -> None:
         database, schema = self.full_name(ddl.name)
+        privileges = self._conn.account.privileges
+        if not privileges.may(self._conn.role, "CREATE SCHEMA", (database,)):
+            raise refused("database", database) if privileges.sees(self._conn.role, (database,)) else missing(
+                "Database", database
+            )
         if self._conn.account.has_schema(database, schema):
             if ddl.if_exists:
                 return self.answer(f"{schema} already exists, statement succeeded.")
             if not ddl.replace:
                 message = f"SQL compilation error:\nObject '{database}.{schema}' already exists."
                 raise ProgrammingError(msg=message, errno=2002, sqlstate="42710")
+            privileges.require(self._conn.role, "OWNERSHIP", (database, schema), "Schema")
             self._duck_conn.execute(f"drop schema {quoted(database, schema)} cascade")
         retention = int(ddl.options.get("DATA_RETENTION_TIME_IN_DAYS", 1))
         if retention > (1 if ddl.transient else 90):
@@ -394,14 +462,18 @@ class Cursor(FakeSnowflakeCursor):
         source = self.full_name(ddl.clone) if ddl.clone else None
         if source and not self._conn.account.has_schema(*source):
             raise missing("Schema", ".".join(source))
+        if source:
+            privileges.require(self._conn.role, "USAGE", source, "Schema")
         if source and not ddl.transient and self._conn.account.is_transient(*source):
             message = (
                 f"SQL compilation error:\nTransient object cannot be cloned to a permanent object: {'.'.join(source)}."
             )
             raise ProgrammingError(msg=message, errno=2120, sqlstate="0A000")
         self._duck_conn.execute(f"create schema {quoted(database, schema)}")
+        privileges.made_schema(self._conn.role, (database, schema), ddl.managed)
         if source:
             self.copy_relations(source, (database, schema))
+            privileges.cloned_schema(source, (database, schema))
         comment = ddl.options.get("COMMENT")
         self._conn.account.meta(
             f"insert or replace into {META}._ep_schemas values (?, ?, ?, ?, ?, ?, ?)",
@@ -422,7 +494,7 @@ class Cursor(FakeSnowflakeCursor):
                 self._duck_conn.execute(create.sql("duckdb"))
                 # a clone keeps the owners of what is in the schema
                 owner = self._conn.account.owner(*source, relation.name)
-                self._conn.account.altered(*target, relation.name, transient=True, owner=owner)
+                self._conn.account.made(*target, relation.name, transient=True, owner=owner)
                 if create.kind == "TABLE":
                     rows = f"select * from {quoted(*source, relation.name)}"
                     self._duck_conn.execute(f"insert into {quoted(*target, relation.name)} {rows}")
@@ -434,6 +506,7 @@ class Cursor(FakeSnowflakeCursor):
             if if_exists:
                 return self.answer("Statement executed successfully.")
             raise missing("Schema", f"{database}.{schema}")
+        account.privileges.require(self._conn.role, "OWNERSHIP", (database, schema), "Schema")
         account.meta(
             f"insert or ignore into {META}._ep_schemas values (?, ?, ?, null, 1, false, ?)",
             [database, schema, self._conn.role, now()],
@@ -463,10 +536,14 @@ class Cursor(FakeSnowflakeCursor):
 
     def use(self, statement: exp.Use) -> bool:
         kind = str(statement.args.get("kind") or "").upper()
+        if kind in {"SECONDARY ROLES", "SECONDARY"} or statement.sql("snowflake").upper().startswith("USE SECONDARY"):
+            self.answer("Statement executed successfully.")
+            return True
         if kind not in {"ROLE", "WAREHOUSE"}:
+            self.check_use(kind, statement.this)
             return False
         name = identifier(statement.this.this)
-        if kind == "ROLE" and name not in ROLES:
+        if kind == "ROLE" and name not in self._conn.account.privileges.roles:
             message = f"SQL execution error:\nRequested role '{name}' is not assigned to the executing user."
             raise ProgrammingError(msg=message, errno=3013, sqlstate="42501")
         if kind == "WAREHOUSE" and name not in WAREHOUSES:
@@ -476,16 +553,52 @@ class Cursor(FakeSnowflakeCursor):
         self.answer("Statement executed successfully.")
         return True
 
-    def show_schemas(self, statement: exp.Show) -> None:
-        scope = statement.args.get("scope")
-        database = identifier(scope.this) if scope else self._conn.database
-        sql = (
-            "select created as created_on, schema_name as name, null as kind, catalog_name as database_name, "
-            f"null as schema_name from {META}._ep_schemata({text(database)}) order by name"
-        )
-        if limit := statement.args.get("limit"):
-            sql += f" limit {int(limit.expression.name)}"
-        self.run_duckdb(sql)
+    def check_use(self, kind: str, named: exp.Expression) -> None:
+        if not isinstance(named, exp.Table):
+            return
+        parts = [identifier(part) for part in named.parts]
+        privileges = self._conn.account.privileges
+        database = parts[0] if kind == "DATABASE" or len(parts) > 1 else self._conn.database
+        path = (database,) if kind == "DATABASE" else (database, parts[-1])
+        if self._conn.account.has_database(database or "") and not privileges.may(self._conn.role, "USAGE", path):
+            raise cannot_use()
+
+    def show(self, statement: exp.Show) -> bool:
+        """What needs no warehouse on Snowflake: the warehouses, and what a database contains."""
+        scope, kind = statement.args.get("scope"), statement.args.get("scope_kind")
+        database = identifier(scope.this) if scope and kind == "DATABASE" else self._conn.database
+        of = f"({text(database)}, {self.roles().sql('duckdb')})"
+        name, terse = statement.name, bool(statement.args.get("terse"))
+        if name == "WAREHOUSES":
+            state = "SUSPENDED" if self._conn.account.faults.demands.get("suspend_warehouse") else "STARTED"
+            names = ", ".join(text(each) for each in sorted(WAREHOUSES))
+            like = statement.args.get("like")
+            where = f" where name ilike {text(like.name)}" if like else ""
+            select = f"select name, {text(state)} as state, 'STANDARD' as type from unnest([{names}]) as t(name){where}"
+        elif name == "SCHEMAS" and terse:
+            select = (
+                "select created as created_on, schema_name as name, null as kind, catalog_name as database_name, "
+                f"null as schema_name from {META}._ep_schemata{of}"
+            )
+        elif name == "SCHEMAS":
+            select = (
+                "select created as created_on, schema_name as name, 'N' as is_default, 'N' as is_current, "
+                "catalog_name as database_name, schema_owner as owner, coalesce(comment, '') as comment, "
+                "case when is_transient = 'YES' then 'TRANSIENT' else '' end as options, "
+                f"retention_time::varchar as retention_time from {META}._ep_schemata{of}"
+            )
+        elif name in {"TABLES", "VIEWS"} and kind == "DATABASE":
+            figures = ", row_count as rows, bytes" if name == "TABLES" else ""
+            select = (
+                "select created as created_on, table_name as name, table_catalog as database_name, "
+                f"table_schema as schema_name, table_owner as owner, coalesce(comment, '') as comment{figures} "
+                f"from {META}._ep_tables{of} where (table_type = 'VIEW') = {'true' if name == 'VIEWS' else 'false'}"
+            )
+        else:
+            return False
+        limit = statement.args.get("limit")
+        self.run_duckdb(f"{select} order by name" + (f" limit {int(limit.expression.name)}" if limit else ""))
+        return True
 
     def show_parameter(self, name: str) -> None:
         value = text(str(self._conn.parameters.get(name, "")))
@@ -493,6 +606,11 @@ class Cursor(FakeSnowflakeCursor):
             f"select {text(name)} as key, {value} as value, '' as \"default\", 'SESSION' as level, '' as description, "
             "'STRING' as type"
         )
+
+    def roles(self) -> exp.Array:
+        """The role of the session and those that it inherits."""
+        roles = sorted(self._conn.account.privileges.effective(self._conn.role))
+        return exp.Array(expressions=[exp.Literal.string(role) for role in roles])
 
     def _transform(self, expression: exp.Expression, params: Any) -> exp.Expression:
         self.check_case(expression)
@@ -545,10 +663,8 @@ class Cursor(FakeSnowflakeCursor):
             name = node.name.upper()
             database = exp.Literal.string(identifier(node.args["catalog"]) if node.catalog else session.database or "")
             alias = node.args.get("alias") or exp.TableAlias(this=exp.to_identifier(name))
-            if name in {"SCHEMATA", "TABLES"}:
-                return meta_table(name.lower(), [database], alias)
-            if name == "TABLE_STORAGE_METRICS":
-                return meta_table(name.lower(), [database, exp.Literal.string(session.role or "")], alias)
+            if name in {"SCHEMATA", "TABLES", "TABLE_STORAGE_METRICS"}:
+                return meta_table(name.lower(), [database, self.roles()], alias)
         return node
 
     def hide_temporary(self, create: exp.Create) -> None:
@@ -579,13 +695,16 @@ class Cursor(FakeSnowflakeCursor):
 
     def remember(self, statement: exp.Expression | None) -> None:
         """Note when a relation was made or changed, and how many rows a statement wrote."""
-        account = self._conn.account
-        self._conn.rows_written = None
-        if isinstance(statement, exp.Drop) and statement.kind == "SCHEMA":
-            account.meta(
-                f"delete from {META}._ep_schemas where (database_name, schema_name) not in "
-                "(select (database_name, schema_name) from duckdb_schemas())"
-            )
+        account, session = self._conn.account, self._conn
+        session.rows_written = None
+        if isinstance(statement, exp.Drop):
+            self.forget(statement)
+            return
+        if isinstance(statement, exp.Alter) and isinstance(statement.this, exp.Table):
+            renamed = next((each for each in statement.args.get("actions") or [] if isinstance(each, exp.AlterRename)), None)
+            if renamed and isinstance(renamed.this, exp.Table):
+                account.moved(self.path_of(statement.this), self.path_of(renamed.this))
+            return
         changed = (
             statement.this
             if isinstance(statement, (exp.Create, exp.Insert, exp.Update, exp.Delete, exp.Merge))
@@ -594,14 +713,36 @@ class Cursor(FakeSnowflakeCursor):
         table = changed.this if isinstance(changed, exp.Schema) else changed
         if not isinstance(table, exp.Table) or not table.name:
             return
-        database, schema, name = self.path_of(table)
-        name = self._conn.temporary.get((database, schema, name), name)
-        transient = statement.find(exp.TransientProperty) is not None
-        account.altered(database, schema, name, transient, self._conn.role)
+        if isinstance(statement, exp.Create) and statement.kind not in {"TABLE", "VIEW"}:
+            return
+        path = self.path_of(table)
+        name = session.temporary.get(path, path[-1])
+        is_made = isinstance(statement, exp.Create) and not (session.existed and not statement.args.get("replace"))
+        if is_made and path not in session.temporary and statement.kind in {"TABLE", "VIEW"}:
+            keeps = statement.find(exp.CopyGrantsProperty) is not None
+            owner = account.privileges.made_relation(session.role, path, statement.kind, keeps)
+            account.made(*path, statement.find(exp.TransientProperty) is not None, owner)
+        else:
+            account.altered(*path[:2], name)
         if query_type(statement) == "CREATE_TABLE_AS_SELECT":
-            (self._conn.rows_written,) = (
-                self._duck_conn.cursor().execute(f"select count(*) from {quoted(database, schema, name)}").fetchone()
+            (session.rows_written,) = (
+                self._duck_conn.cursor().execute(f"select count(*) from {quoted(*path[:2], name)}").fetchone()
             )
+
+    def forget(self, drop: exp.Drop) -> None:
+        account = self._conn.account
+        for table in drop.args.get("tables") or []:
+            if drop.kind == "SCHEMA":
+                path = self.full_name([identifier(part) for part in table.parts])
+                where = "database_name = ? and schema_name = ?"
+            else:
+                path = self.path_of(table)
+                where = "database_name = ? and schema_name = ? and relation_name = ?"
+            if drop.kind in {"SCHEMA", "TABLE", "VIEW"} and not self.exists(path) and path not in self._conn.temporary:
+                account.privileges.dropped(path)
+                account.meta(f"delete from {META}._ep_relations where {where}", list(path))
+                if drop.kind == "SCHEMA":
+                    account.meta(f"delete from {META}._ep_schemas where {where}", list(path))
 
 
 class Session(FakeSnowflakeConnection):
@@ -622,6 +763,8 @@ class Session(FakeSnowflakeConnection):
         self.user, self.role, self.warehouse = login["user"], login["role"], login["warehouse"]
         self.parameters: dict[str, Any] = dict(login["parameters"])
         self.rows_written: int | None = None
+        self.existed = False
+        self.is_open, self.has_committed = False, False
         self.temporary: dict[tuple[str | None, str | None, str], str] = {}
 
     def end(self) -> None:
@@ -636,7 +779,7 @@ class Session(FakeSnowflakeConnection):
 class Account(FakeSnow):
     """The databases, and what is known about them beside DuckDB's own catalogue."""
 
-    def __init__(self, databases: list[str], data: Path | None, faults: Faults):
+    def __init__(self, databases: list[str], data: Path | None, faults: Faults, bare: bool):
         super().__init__()
         self.faults = faults
         self.lock = threading.Lock()
@@ -649,29 +792,78 @@ class Account(FakeSnow):
             self.duck_conn.execute(info_schema.per_db_creation_sql(database))
             self.duck_conn.execute(macros.creation_sql(database))
             self.duck_conn.execute(f"create schema if not exists {quoted(database, 'PUBLIC')}")
+        self.privileges = Privileges(self.meta, f"{META}._ep_grants", bare)
+        for database in [] if bare else databases:
+            self.open_database(database, has_registry=database == databases[0])
+
+    def open_database(self, database: str, has_registry: bool) -> None:
+        """As sql/snowflake/bootstrap leaves it. What Snowflake shows of itself is granted to no role here."""
+        if database == "SNOWFLAKE":
+            return
+        if has_registry:
+            self.duck_conn.execute(f"create schema if not exists {quoted(database, REGISTRY)}")
+            self.privileges.share_registry(database)
+        own = ("main", "pg_catalog", "information_schema", "_fs_information_schema", REGISTRY)
+        names = self.meta("select schema_name from duckdb_schemas() where database_name = ?", [database])
+        self.privileges.open_database(database, [name for (name,) in names if name not in own])
+        for (_, schema), owner in [each for each in self.privileges.schemas.items() if each[0][0] == database]:
+            values = [database, schema, owner, datetime.fromtimestamp(0, timezone.utc)]
+            self.meta(f"insert into {META}._ep_schemas values (?, ?, ?, null, 1, false, ?)", values)
 
     def meta(self, sql: str, values: list[Any] | None = None) -> list[tuple]:
         """Read or write what is known beside the data, outside any session's transaction."""
         with self.lock:
             return self.meta_conn.execute(sql, values or []).fetchall()
 
-    def altered(
+    def altered(self, database: str | None, schema: str | None, relation: str) -> None:
+        self.meta(
+            f"insert into {META}._ep_relations values (?, ?, ?, false, ?, ?, null) "
+            "on conflict do update set last_altered = excluded.last_altered",
+            [database, schema, relation, now(), now()],
+        )
+
+    def made(
         self, database: str | None, schema: str | None, relation: str, transient: bool, owner: str | None
     ) -> None:
         self.meta(
-            f"insert into {META}._ep_relations values (?, ?, ?, ?, ?, ?, ?) "
-            "on conflict do update set last_altered = excluded.last_altered",
+            f"insert or replace into {META}._ep_relations values (?, ?, ?, ?, ?, ?, ?)",
             [database, schema, relation, transient, now(), now(), owner],
         )
 
-    def owner(self, database: str, schema: str, relation: str) -> str | None:
+    def moved(self, old: tuple, new: tuple) -> None:
+        self.privileges.renamed(old, new)
         where = "database_name = ? and schema_name = ? and relation_name = ?"
-        found = self.meta(f"select owner from {META}._ep_relations where {where}", [database, schema, relation])
-        return found[0][0] if found else None
+        self.meta(f"delete from {META}._ep_relations where {where}", list(new))
+        self.meta(
+            f"update {META}._ep_relations set database_name = ?, schema_name = ?, relation_name = ? where {where}",
+            [*new, *old],
+        )
+
+    def set_owner(self, path: tuple, owner: str) -> None:
+        if len(path) == 2:
+            where = "database_name = ? and schema_name = ?"
+            self.meta(f"update {META}._ep_schemas set owner = ? where {where}", [owner, *path])
+        else:
+            where = "database_name = ? and schema_name = ? and relation_name = ?"
+            self.meta(f"update {META}._ep_relations set owner = ? where {where}", [owner, *path])
+
+    def owner(self, database: str, schema: str, relation: str) -> str | None:
+        return self.privileges.owner((database, schema, relation))
+
+    def relations(self, schema: tuple, kind: str) -> list[str]:
+        """The names of the tables or views of a schema."""
+        column, catalogue = ("view_name", "duckdb_views()") if kind == "VIEW" else ("table_name", "duckdb_tables()")
+        where = "database_name = ? and schema_name = ?"
+        found = self.meta(f"select {column} from {catalogue} where {where} order by 1", list(schema))
+        return [name for (name,) in found if "$" not in name]
 
     def has_relation(self, database: str | None, schema: str | None, name: str) -> bool:
-        where = "database_name = ? and schema_name = ? and table_name = ?"
-        return bool(self.meta(f"select 1 from duckdb_tables() where {where}", [database, schema, name]))
+        where = "where database_name = ? and schema_name = ?"
+        tables, views = f"select 1 from duckdb_tables() {where}", f"select 1 from duckdb_views() {where}"
+        found = self.meta(
+            f"{tables} and table_name = ? union all {views} and view_name = ?", [database, schema, name] * 2
+        )
+        return bool(found)
 
     def is_transient(self, database: str, schema: str) -> bool:
         where = "database_name = ? and schema_name = ? and is_transient"
@@ -950,7 +1142,7 @@ class Endpoint:
             "at": now().timestamp(),
             "expires": claims_of(secret).get("exp") if data.get("AUTHENTICATOR") == "WORKLOAD_IDENTITY" else None,
             "secret_sha256": hashlib.sha256(secret.encode()).hexdigest() if secret else None,
-            "role": name("roleName") or "PUBLIC",
+            "role": name("roleName") or DEFAULT_ROLE,
             "warehouse": name("warehouse"),
             "database": name("databaseName"),
             "schema": name("schemaName"),
@@ -1002,12 +1194,15 @@ class Endpoint:
             account = (login["account"] or "").split(".")[0].upper()
             if not login["issuer"].startswith(f"{account}.{login['user']}.SHA256:"):
                 return "390144", LOGIN_FAILURES["390144"]
-        if login["role"] not in ROLES:
+        if login["role"] not in self.account.privileges.roles:
             return "390189", LOGIN_FAILURES["390189"].format(**login)
         if login["expires"] is not None and login["expires"] <= login["at"]:
             return "390303", LOGIN_FAILURES["390303"]
         validates = str(login["parameters"].get("CLIENT_VALIDATE_DEFAULT_PARAMETERS", "")).lower() == "true"
-        if validates and login["database"] and not self.account.has_database(login["database"]):
+        database = login["database"]
+        if validates and database and not (
+            self.account.has_database(database) and self.account.privileges.sees(login["role"], (database,))
+        ):
             return "390201", LOGIN_FAILURES["390201"]
         return None
 
@@ -1139,9 +1334,9 @@ def end_with_parent() -> None:
     os._exit(0)
 
 
-async def serve(port: int, databases: list[str], data: Path | None) -> None:
+async def serve(port: int, databases: list[str], data: Path | None, bare: bool) -> None:
     faults = Faults()
-    endpoint = Endpoint(Account(databases, data, faults), faults)
+    endpoint = Endpoint(Account(databases, data, faults, bare), faults)
     listener = socket.create_server(("127.0.0.1", port))
     # asyncio sees to this for sockets that it opened: else a body waits 40 ms for its head to be acknowledged
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -1155,12 +1350,13 @@ def main() -> None:
     arguments.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 takes a free one")
     arguments.add_argument("--data", type=Path, help="keep the first database in this DuckDB file")
     arguments.add_argument("--database", action="append", help=f"a database of the account; default {DATABASE}")
+    arguments.add_argument("--bare", action="store_true", help="only the roles of a new account, without any grant")
     given = arguments.parse_args()
     # a statement's error is returned to its client and recorded in the history
     logging.disable(logging.CRITICAL)
     mend_fakesnow()
     threading.Thread(target=end_with_parent, daemon=True).start()
-    asyncio.run(serve(given.port, given.database or [DATABASE], given.data))
+    asyncio.run(serve(given.port, given.database or [DATABASE], given.data, given.bare))
 
 
 if __name__ == "__main__":

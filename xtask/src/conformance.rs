@@ -4,6 +4,7 @@
 //! answer. They are tested in separate scratch schemas. A second process, the janitor, waits until this one
 //! ends, in whatever way, and then drops the schemas: even a killed run leaves nothing behind.
 
+mod dbt;
 mod janitor;
 mod table;
 
@@ -15,13 +16,14 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 
+use self::dbt::Built;
 use self::janitor::Janitor;
 use self::table::{Assumption, Observed, Scratch};
 use crate::system::console::{self, Format};
 use crate::system::interrupt;
 use crate::system::outcome::Outcome;
 use crate::system::repo::Repo;
-use crate::target::{self, Place, Target};
+use crate::target::{self, Opened, Place, Target};
 use crate::warehouse::Warehouse;
 
 /// The file of a real account's answers.
@@ -81,7 +83,8 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     let scratch = Scratch::new(warehouse.as_ref(), &place)?;
     janitor::drop_abandoned(warehouse.as_mut())?;
     let janitor = Janitor::start(repo, scratch.id())?;
-    let tried = try_all(args, &assumptions, &known, &scratch, warehouse.as_mut());
+    let trial = Trial { args, repo, opened: &opened, known: &known, scratch: &scratch };
+    let tried = trial.all(&assumptions, warehouse.as_mut());
     janitor.finish()?;
     let report = Report::new(version(warehouse.as_mut())?, tried?, begun);
     if let Some(path) = record {
@@ -132,39 +135,54 @@ fn version(warehouse: &mut dyn Warehouse) -> Result<String> {
     Ok(version.unwrap_or("unknown").to_owned())
 }
 
-fn try_all(
-    args: &Args,
-    assumptions: &[Assumption],
-    known: &BTreeMap<String, String>,
-    scratch: &Scratch,
-    warehouse: &mut dyn Warehouse,
-) -> Result<Vec<Tried>> {
-    scratch.create(warehouse)?;
-    let is_wanted = |assumption: &&Assumption| {
-        args.only
-            .as_ref()
-            .is_none_or(|text| assumption.name.contains(text) || assumption.group.contains(text))
-    };
-    let mut all = Vec::new();
-    for assumption in assumptions.iter().filter(is_wanted) {
-        interrupt::check()?;
-        let (observed, holds) = assumption.try_on(scratch, warehouse);
-        let difference = known.get(&assumption.name).cloned();
-        tracing::debug!("{}: {}", assumption.name, if holds { "holds" } else { "does not hold" });
-        all.push(Tried {
-            name: assumption.name.clone(),
-            group: assumption.group.clone(),
-            statement: scratch.redact(&scratch.fill(&assumption.statement)),
-            expected: assumption.expected(),
-            observed: observed.redacted(scratch),
-            holds,
-            difference,
-        });
+/// What the assumptions are tried with.
+struct Trial<'a> {
+    args: &'a Args,
+    repo: &'a Repo,
+    opened: &'a Opened,
+    known: &'a BTreeMap<String, String>,
+    scratch: &'a Scratch,
+}
+
+impl Trial<'_> {
+    fn is_wanted(&self, assumption: &Assumption) -> bool {
+        let is_named = |text: &String| assumption.name.contains(text) || assumption.group.contains(text);
+        self.args.only.as_ref().is_none_or(is_named)
     }
-    if all.is_empty() {
-        bail!("no assumption matches --only; `--list` prints them");
+
+    fn all(&self, assumptions: &[Assumption], warehouse: &mut dyn Warehouse) -> Result<Vec<Tried>> {
+        self.scratch.create(warehouse)?;
+        // dbt builds once, before the first assumption about what it does.
+        let mut built: Option<Result<Built>> = None;
+        let mut all = Vec::new();
+        for assumption in assumptions.iter().filter(|assumption| self.is_wanted(assumption)) {
+            interrupt::check()?;
+            if assumption.group == "dbt" && built.is_none() {
+                built = Some(dbt::build(self.repo, self.opened, self.scratch));
+                interrupt::check()?;
+            }
+            let observed = match (&assumption.node, &built) {
+                (Some(node), Some(Ok(built))) => built.of(node),
+                (Some(_), Some(Err(error))) => Observed::error(format!("{error:#}")),
+                _ => assumption.try_on(self.scratch, warehouse),
+            };
+            let holds = assumption.is_met_by(&observed, self.scratch);
+            tracing::debug!("{}: {}", assumption.name, if holds { "holds" } else { "does not hold" });
+            all.push(Tried {
+                name: assumption.name.clone(),
+                group: assumption.group.clone(),
+                statement: self.scratch.redact(&self.scratch.fill(&assumption.statement)),
+                expected: assumption.expected(),
+                observed: observed.redacted(self.scratch),
+                holds,
+                difference: self.known.get(&assumption.name).cloned(),
+            });
+        }
+        if all.is_empty() {
+            bail!("no assumption matches --only; `--list` prints them");
+        }
+        Ok(all)
     }
-    Ok(all)
 }
 
 /// An assumption and its result.

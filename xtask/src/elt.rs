@@ -301,6 +301,9 @@ fn build(
     interrupt::check()?;
     run.fingerprint = keeper.fingerprint();
     let schema: Name = run.schema_name.parse()?;
+    if !plan.is_new {
+        warehouse.try_write(&schema)?;
+    }
     let mut follower = follow::Follower::new();
     let mut is_provisioned = false;
     let ended = artifacts::prepare(artifacts_folder).and_then(|()| {

@@ -22,7 +22,7 @@ use crate::system::interrupt;
 use crate::system::outcome::Outcome;
 use crate::system::repo::Repo;
 use crate::target::{self, Opened};
-use crate::warehouse::{Statement, Surveyed, Warehouse};
+use crate::warehouse::{Glimpse, Statement, Surveyed, Warehouse};
 
 /// Create, drop, list and expire environments.
 #[derive(clap::Args, Debug)]
@@ -85,6 +85,10 @@ struct Drop {
 struct List {
     #[command(flatten)]
     target: target::Args,
+
+    /// Read the last runs and the registry too, even if that resumes a suspended warehouse.
+    #[arg(long)]
+    full: bool,
 
     /// How to print the list.
     #[arg(long, value_enum, default_value_t)]
@@ -241,8 +245,8 @@ struct Listed {
     mark: Mark,
     /// False if the schema was dropped by hand.
     exists: bool,
-    /// Whether `schema drop` would drop it.
-    droppable: bool,
+    /// Whether `schema drop` would drop it; null if the registry was not read.
+    droppable: Option<bool>,
     /// The run or process that uses it at this moment: then nothing of it could be read.
     in_use: Option<String>,
     /// Null if it could not be read.
@@ -263,7 +267,18 @@ impl Listed {
 impl List {
     fn run(&self, repo: &Repo) -> Result<Outcome> {
         let opened = self.target.open(repo, None, "schema list")?;
-        let listed = listed(opened.warehouse().as_mut(), &Holder::of_all("schema list"), None)?;
+        let mut warehouse = opened.warehouse();
+        let glance = if self.full { None } else { warehouse.glance()? };
+        let listed = match glance {
+            Some(glance) => {
+                tracing::warn!(
+                    "the warehouse {} is suspended, and a list does not resume it: last runs and what the registry                      records are not shown; `schema list --full` reads them",
+                    glance.warehouse
+                );
+                glance.environments.into_iter().map(glimpsed).collect()
+            }
+            None => listed(warehouse.as_mut(), &Holder::of_all("schema list"), None)?,
+        };
         match self.format {
             Format::Json => console::print_json(&listed)?,
             Format::Human if listed.is_empty() => {
@@ -300,6 +315,29 @@ fn listed(warehouse: &mut dyn Warehouse, holder: &Holder, held: Option<&Name>) -
     Ok(names.into_iter().zip(marks).map(of).collect())
 }
 
+/// An environment of which no table was read.
+fn glimpsed((name, glimpse): (Name, Glimpse)) -> Listed {
+    Listed {
+        exists: true,
+        droppable: None,
+        in_use: None,
+        relations: glimpse.relations,
+        last_run: None,
+        bytes: glimpse.bytes,
+        mark: Mark {
+            schema_name: name.to_string(),
+            kind: name.kind().label().to_owned(),
+            base: None,
+            issue_number: name.number().filter(|_| name.kind() == Kind::Issue),
+            object_name: None,
+            created_at: glimpse.created_at,
+            created_by: None,
+            toolkit_version: "unknown".to_owned(),
+            ledger_version: None,
+        },
+    }
+}
+
 fn describe(
     warehouse: &dyn Warehouse,
     name: Name,
@@ -316,7 +354,9 @@ fn describe(
         relations: in_use.is_none().then_some(count),
         in_use,
         last_run: overview.last_runs.get(name.as_str()).cloned(),
-        droppable: overview.prove_droppable(warehouse, name, found.map(|found| &found.contents)).is_ok(),
+        droppable: Some(
+            overview.prove_droppable(warehouse, name, found.map(|found| &found.contents)).is_ok(),
+        ),
         bytes: found.and(bytes),
         mark,
     }
@@ -358,6 +398,7 @@ fn row(listed: &Listed) -> Vec<String> {
     let status = match (&listed.in_use, last) {
         (Some(by), _) => format!("in use: {by}"),
         (None, _) if !listed.exists => "missing".to_owned(),
+        (None, None) if listed.droppable.is_none() => "not read".to_owned(),
         (None, last) => last.map_or("never built", |run| run.last_status.label()).to_owned(),
     };
     vec![
@@ -370,7 +411,7 @@ fn row(listed: &Listed) -> Vec<String> {
         status,
         listed.relations.map_or_else(unknown, |count| count.to_string()),
         listed.bytes.map_or_else(unknown, mebibytes),
-        if listed.droppable { "yes" } else { "no" }.to_owned(),
+        listed.droppable.map_or_else(unknown, |is| if is { "yes" } else { "no" }.to_owned()),
     ]
 }
 

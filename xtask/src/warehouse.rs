@@ -95,6 +95,23 @@ pub(crate) struct Relation {
     pub(crate) bytes: Option<i64>,
 }
 
+/// What can be listed of environments while the compute that reads tables is suspended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Glance {
+    /// What is suspended.
+    pub(crate) warehouse: String,
+    pub(crate) environments: BTreeMap<Name, Glimpse>,
+}
+
+/// What is known of an environment without reading a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Glimpse {
+    pub(crate) created_at: jiff::civil::DateTime,
+    /// Without those of the ledger.
+    pub(crate) relations: Option<usize>,
+    pub(crate) bytes: Option<i64>,
+}
+
 /// What was found of environments that have a database each.
 #[derive(Debug, Default)]
 pub(crate) struct Gathering {
@@ -231,6 +248,11 @@ pub(crate) trait Warehouse {
         Ok(all)
     }
 
+    /// The environments without what only a query of tables can find, if that query would resume suspended compute.
+    fn glance(&mut self) -> Result<Option<Glance>> {
+        Ok(None)
+    }
+
     /// Create the schema and the table of its ownership mark, where any of it is missing.
     fn provision(&self, schema: &Name) -> Vec<Statement>;
 
@@ -255,6 +277,12 @@ pub(crate) trait Warehouse {
     /// Grant the roles of the policy their privileges in the environment, and revoke what the policy granted
     /// before. The schema's `comment` records what was granted; no statements if that is unchanged, unless `again`.
     fn grant(&self, schema: &Name, comment: Option<&str>, again: bool) -> Vec<Statement>;
+
+    /// Write to an environment that exists what can be taken back, before dbt is started for it: an error says why
+    /// nothing could be built. Nothing on an engine whose lock is such a write.
+    fn try_write(&mut self, _: &Name) -> Result<()> {
+        Ok(())
+    }
 
     /// Make the further schemas that a build of the environment is going to write its own, by the names that the engine
     /// keeps; no statements if they are, or if it owns its database. Schemas of others are refused.

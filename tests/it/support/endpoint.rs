@@ -36,6 +36,11 @@ impl Endpoint {
         Self::with(&options)
     }
 
+    /// An account that has only the roles of a new one, to which nothing is granted.
+    pub(crate) fn bare() -> Self {
+        Self::with(&["--bare".as_ref()])
+    }
+
     fn with(options: &[&OsStr]) -> Self {
         let mut command = Command::new(environment().join("bin/python"));
         command.arg(root().join("tests/snowflake/endpoint.py")).args(["--port", "0"]).args(options);
@@ -101,6 +106,32 @@ for sql in sys.argv[2].split(';;'):
     c.connect(port=int(sys.argv[1]), **login).cursor().execute(sql)";
         let mut python = Command::new(environment().join("bin/python"));
         python.args(["-c", script, &self.port.to_string(), statement, role]);
+        Ended::of(python).expect(0);
+    }
+
+    /// Why a role may not run a statement.
+    pub(crate) fn refuses(&self, role: &str, statement: &str) -> String {
+        let script = "import sys, snowflake.connector as c
+login = dict(user='u', password='p', account='a', host='127.0.0.1', protocol='http', database='LOGISTICS_DEMO')
+try:
+    c.connect(port=int(sys.argv[1]), role=sys.argv[2], **login).cursor().execute(sys.argv[3])
+except c.errors.ProgrammingError as error:
+    print(error)";
+        let mut python = Command::new(environment().join("bin/python"));
+        python.args(["-c", script, &self.port.to_string(), role, statement]);
+        Ended::of(python).expect(0).stdout
+    }
+
+    /// All files of sql/snowflake/bootstrap, as one person with ACCOUNTADMIN runs them.
+    pub(crate) fn bootstrap(&self) {
+        let script = "import pathlib, sys, snowflake.connector as c
+login = dict(user='u', password='p', account='a', host='127.0.0.1', protocol='http', role='ACCOUNTADMIN')
+session = c.connect(port=int(sys.argv[1]), **login)
+for file in sorted(pathlib.Path(sys.argv[2]).glob('*.sql')):
+    for cursor in session.execute_string(file.read_text().replace('<% subject %>', 'repo:o/r'), remove_comments=True):
+        cursor.fetchall()";
+        let mut python = Command::new(environment().join("bin/python"));
+        python.args(["-c", script, &self.port.to_string()]).arg(root().join("sql/snowflake/bootstrap"));
         Ended::of(python).expect(0);
     }
 

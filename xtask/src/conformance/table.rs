@@ -28,6 +28,10 @@ struct Written {
     group: String,
     #[serde(default)]
     before: Vec<String>,
+    #[serde(default)]
+    after: Vec<String>,
+    /// A node of the dbt project, whose status is the answer.
+    node: Option<String>,
     statement: String,
     rows: Option<Vec<toml::Table>>,
     r#type: Option<String>,
@@ -44,6 +48,9 @@ pub(super) struct Assumption {
     pub(super) group: String,
     /// Sent first; each must succeed.
     before: Vec<String>,
+    /// Sent last, whatever the answer is.
+    after: Vec<String>,
+    pub(super) node: Option<String>,
     pub(super) statement: String,
     expected: Expected,
 }
@@ -65,7 +72,8 @@ impl TryFrom<Written> for Assumption {
     type Error = String;
 
     fn try_from(written: Written) -> Result<Self, String> {
-        let Written { name, group, before, statement, rows, r#type, sqlstate, code, succeeds } = written;
+        let Written { name, group, before, after, node, statement, rows, r#type, sqlstate, code, succeeds } =
+            written;
         let expected = match (rows, r#type, sqlstate, code, succeeds) {
             (Some(rows), None, None, None, None) => Expected::Rows(rows),
             (None, Some(kind), None, None, None) => Expected::Type(kind),
@@ -73,7 +81,7 @@ impl TryFrom<Written> for Assumption {
             (None, None, None, None, Some(succeeds)) => Expected::Succeeds(succeeds),
             _ => return Err(format!("{name}: give one of rows, type, sqlstate (with code) and succeeds")),
         };
-        Ok(Self { name, group, before, statement, expected })
+        Ok(Self { name, group, before, after, node, statement, expected })
     }
 }
 
@@ -118,6 +126,8 @@ impl Scratch {
             ("{schema}", schema("")),
             ("{other}", schema("_B")),
             ("{third}", schema("_C")),
+            ("{dbt}", schema("_D")),
+            ("{long_text}", "x".repeat(2001)),
             ("{name}", format!("{PREFIX}{id}")),
             ("{database}", database.clone()),
             ("{role}", role),
@@ -134,6 +144,11 @@ impl Scratch {
         ];
         let private = private.into_iter().filter(|(text, _)| !text.is_empty()).collect();
         Ok(Self { id, database, names, private })
+    }
+
+    /// The name of {dbt} as an environment's, from which dbt makes the schema.
+    pub(super) fn dbt_schema(&self) -> String {
+        format!("{PREFIX}{}_D", self.id).to_lowercase()
     }
 
     pub(super) fn id(&self) -> &str {
@@ -173,17 +188,25 @@ impl Scratch {
 }
 
 impl Assumption {
-    /// The answer of the statement here, and whether it is the expected one.
-    pub(super) fn try_on(&self, scratch: &Scratch, warehouse: &mut dyn Warehouse) -> (Observed, bool) {
-        for statement in &self.before {
-            let observed = ask(&scratch.fill(statement), warehouse);
-            if let Observed::Error { .. } = observed {
-                return (observed, false);
-            }
+    /// The answer of the statement here.
+    pub(super) fn try_on(&self, scratch: &Scratch, warehouse: &mut dyn Warehouse) -> Observed {
+        let is_error = |observed: &Observed| matches!(observed, Observed::Error { .. });
+        let mut sent = self.before.iter().map(|statement| ask(&scratch.fill(statement), warehouse));
+        let failed = sent.find(is_error);
+        let observed = failed.map_or_else(
+            || ask(&scratch.fill(&self.statement), warehouse),
+            |error| Observed::error(format!("before it: {}", error.text())),
+        );
+        let ended = self.after.iter().map(|statement| ask(&scratch.fill(statement), warehouse));
+        for error in ended.filter(is_error) {
+            tracing::warn!("after {}: {}", self.name, error.text());
         }
-        let observed = ask(&scratch.fill(&self.statement), warehouse);
-        let holds = self.expected.is_met_by(&observed, scratch);
-        (observed, holds)
+        observed
+    }
+
+    /// Whether an answer is the expected one.
+    pub(super) fn is_met_by(&self, observed: &Observed, scratch: &Scratch) -> bool {
+        self.expected.is_met_by(observed, scratch)
     }
 
     pub(super) fn expected(&self) -> String {
@@ -263,6 +286,11 @@ fn kind(value: &Value) -> &'static str {
 }
 
 impl Observed {
+    /// An answer that is not Snowflake's.
+    pub(super) fn error(message: String) -> Self {
+        Self::Error { code: None, sqlstate: None, message }
+    }
+
     pub(super) fn redacted(self, scratch: &Scratch) -> Self {
         match self {
             Self::Rows(rows) => {
@@ -291,7 +319,9 @@ mod tests {
     fn the_table_is_whole() {
         let all = load().expect("the table");
         assert!(all.len() >= 60, "{} assumptions", all.len());
-        for group in ["identity", "schema", "clone", "grants", "rows", "metadata", "numbers"] {
+        for group in
+            ["identity", "schema", "clone", "grants", "privileges", "rows", "metadata", "numbers", "dbt"]
+        {
             assert!(all.iter().any(|one| one.group == group), "{group}");
         }
     }

@@ -171,11 +171,36 @@ fn numbered(name: &str, prefix: &str) -> Option<u64> {
     digits.parse().ok()
 }
 
-/// Whether a schema's name is that of an environment with `_` and more after it, as dbt names custom schemas. Such a
-/// name is not enough to belong to it: `branch_x_y` may be an environment beside `branch_x`.
+/// What the name of a schema is in the family of an environment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Member {
+    /// The environment's first schema.
+    First,
+    /// The name of the first one with `_` and more after it, as dbt names custom schemas.
+    Further,
+}
+
+/// What the name of a schema is in the family of `environment`, in any case; `None` if it is not in it. A name is not
+/// enough to belong to it: `branch_x_y` may be an environment beside `branch_x`.
+pub(crate) fn member(schema: &str, environment: &str) -> Option<Member> {
+    let (own, rest) = schema.split_at_checked(environment.len())?;
+    if own.is_empty() || !own.eq_ignore_ascii_case(environment) {
+        return None;
+    }
+    match rest.strip_prefix('_') {
+        Some(custom) => (!custom.is_empty()).then_some(Member::Further),
+        None => rest.is_empty().then_some(Member::First),
+    }
+}
+
 pub(crate) fn is_named_after(schema: &str, environment: &str) -> bool {
-    let (own, rest) = schema.split_at_checked(environment.len()).unwrap_or_default();
-    own.eq_ignore_ascii_case(environment) && !own.is_empty() && rest.len() > 1 && rest.starts_with('_')
+    member(schema, environment) == Some(Member::Further)
+}
+
+/// The one of `environments` in whose family a schema is: the one with the longest name that fits.
+pub(crate) fn family_of<'a>(schema: &str, environments: &[&'a str]) -> Option<&'a str> {
+    let fits = environments.iter().filter(|name| member(schema, name).is_some());
+    fits.max_by_key(|name| name.len()).copied()
 }
 
 /// What was found about a schema before a drop: each proof is read from another place.
@@ -313,14 +338,42 @@ mod tests {
         for (schema, expected) in [
             ("issue_1_raw", true),
             ("ISSUE_1_raw", true),
+            ("issue_1__", true),
             ("issue_1", false),
             ("issue_1_", false),
             ("issue_12", false),
             ("issue_10_raw", false),
             ("raw", false),
+            ("raw_issue_1", false),
             ("issué_1_raw", false),
+            ("", false),
         ] {
             assert_eq!(is_named_after(schema, "issue_1"), expected, "{schema}");
+        }
+        assert_eq!(member("ISSUE_1", "issue_1"), Some(Member::First));
+        assert_eq!(member("", ""), None);
+        assert_eq!(member("_raw", ""), None);
+        // A name that ends in an underline has its first schema, and further ones after one more.
+        assert_eq!(member("x_", "x_"), Some(Member::First));
+        assert_eq!(member("x_raw", "x_"), None);
+        assert_eq!(member("x__raw", "x_"), Some(Member::Further));
+    }
+
+    #[test]
+    fn a_schema_is_in_the_family_of_the_longest_name_that_fits() {
+        let names = ["issue_1", "branch_a", "branch_a_b", "branch_a_"];
+        for (schema, name) in [
+            ("issue_1", Some("issue_1")),
+            ("ISSUE_1_raw", Some("issue_1")),
+            ("issue_1_", None),
+            ("issue_12", None),
+            ("branch_a_b", Some("branch_a_b")),
+            ("branch_a_b_raw", Some("branch_a_b")),
+            ("branch_a_raw", Some("branch_a")),
+            ("branch_a_", Some("branch_a_")),
+            ("branch_a__raw", Some("branch_a_")),
+        ] {
+            assert_eq!(family_of(schema, &names), name, "{schema}");
         }
     }
 

@@ -772,8 +772,11 @@ pub(crate) fn holds_ledger(relations: &[String]) -> bool {
 
 /// Whether a relation belongs to the ledger and not to the project.
 pub(crate) fn is_ledger(relation: &str) -> bool {
-    relation == STATE || TABLES.contains(&relation)
+    relation == STATE || relation == WRITE_ATTEMPT || TABLES.contains(&relation)
 }
+
+/// The table that proves that a role may write; it remains only if a command is killed while it tries.
+pub(crate) const WRITE_ATTEMPT: &str = "ledger_write_attempt";
 
 /// The table that keeps what each node was last made from. It is made when the first run ends.
 pub(crate) const STATE: &str = "ledger_state";

@@ -10,7 +10,7 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::core::environment::Name;
+use crate::core::environment::{Name, member};
 use crate::warehouse::quote;
 
 /// A relation that dbt is about to write.
@@ -106,7 +106,7 @@ impl Boundary {
         {
             return Some(Reason::Database);
         }
-        if self.extent == Extent::Family && !self.is_of_family(&each.schema) {
+        if self.extent == Extent::Family && member(&each.schema, self.schema.as_str()).is_none() {
             return Some(Reason::Schema);
         }
         let location = each.location.as_deref()?;
@@ -118,11 +118,6 @@ impl Boundary {
         let own = self.schema.as_str().to_uppercase();
         let schemas = intended.iter().map(Intended::stored_schema);
         schemas.filter(|schema| self.extent == Extent::Family && *schema != own).collect()
-    }
-
-    fn is_of_family(&self, schema: &str) -> bool {
-        let schema = schema.to_ascii_lowercase();
-        schema.strip_prefix(self.schema.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
     }
 
     /// In the folder of the environment's files, or below a folder of the environment's name: then another

@@ -250,7 +250,7 @@ fn unneeded(
     if !environment.exists {
         return Ok("its schema is gone, only the registry knows it".to_owned());
     }
-    if !environment.droppable {
+    if environment.droppable != Some(true) {
         return Err("it lacks a proof of ownership; `schema drop` says which".to_owned());
     }
     if let Some(number) = environment.mark.issue_number.filter(|number| closed.contains(number)) {
@@ -343,7 +343,7 @@ mod tests {
                 toolkit_version: "1".into(),
             },
             exists: true,
-            droppable: true,
+            droppable: Some(true),
             in_use: None,
             relations: Some(0),
             last_run: last_run.map(|text| LastRun {
@@ -391,7 +391,7 @@ mod tests {
             assert_eq!(action(&environment(name, "2020-01-01T00:00:00", None), &[], &[]), Action::Keep);
         }
         let mut foreign = environment("issue_4", "2020-01-01T00:00:00", None);
-        foreign.droppable = false;
+        foreign.droppable = Some(false);
         assert_eq!(action(&foreign, &[note("issue_4", "2020-01-01T00:00:00")], &[4]), Action::Spare);
         assert_eq!(action(&environment("branch_x", "2026-11-13T13:00:00", None), &[], &[]), Action::Keep);
         assert_eq!(action(&environment("branch_x", "2026-11-13T11:00:00", None), &[], &[]), Action::Note);

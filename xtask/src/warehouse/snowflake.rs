@@ -5,8 +5,10 @@
 
 #[cfg(unix)]
 mod broker;
+mod classify;
 mod failure;
 mod family;
+mod glance;
 mod grants;
 mod lease;
 mod login;
@@ -26,11 +28,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow, bail};
 use serde_json::Value;
 
+use self::classify::{is_dml, is_repeatable};
 use self::failure::{Failure, Kind};
 use self::grants::Applied;
 use self::session::{Limits, Session};
 use self::statements::Database;
-use super::{Columns, Contents, Relation, Row, Statement, Surveyed, Table, Warehouse, as_comments, columns};
+use super::{
+    Columns, Contents, Glance, Relation, Row, Statement, Surveyed, Table, Warehouse, as_comments, columns,
+};
 use crate::core::environment::{Droppable, Identifier, Name, REGISTRY};
 use crate::core::ledger::{self, tables};
 use crate::core::policy::Grant;
@@ -223,11 +228,11 @@ impl Snowflake {
         change.into_iter().map(Statement::Sql).collect()
     }
 
-    /// Whether all tables of `found` belong to the role of this session: a clone of a whole schema keeps
-    /// their owners, and only an owner can rebuild a table.
+    /// Whether all relations of `found` belong to the role of this session: a clone of a whole schema keeps
+    /// their owners, and only an owner can rebuild a table or drop a view.
     fn owns_all(&self, found: &[Row]) -> bool {
         let role = crate::core::policy::role_name(&self.settings.login.role);
-        let mut owners = found.iter().filter(|row| is_table(row)).filter_map(|row| text(row, "table_owner"));
+        let mut owners = found.iter().filter_map(|row| text(row, "table_owner"));
         owners.all(|owner| owner == role)
     }
 
@@ -350,60 +355,6 @@ fn chunks(rows: &[Row], limit: usize) -> Vec<&[Row]> {
         all.push(&rows[start..]);
     }
     all
-}
-
-/// The words of a statement in lower case, without its comments and the parentheses before them.
-fn words(sql: &str) -> impl Iterator<Item = String> {
-    let mut rest = sql;
-    std::iter::from_fn(move || {
-        rest = after_comments(rest);
-        let end = rest
-            .char_indices()
-            .find(|&(at, c)| c.is_whitespace() || (at > 0 && (c == '(' || begins_comment(&rest[at..]))))
-            .map_or(rest.len(), |(at, _)| at);
-        let (word, left) = rest.split_at(end);
-        rest = left;
-        (!word.is_empty()).then(|| word.to_ascii_lowercase())
-    })
-}
-
-fn begins_comment(text: &str) -> bool {
-    ["--", "//", "/*"].iter().any(|start| text.starts_with(start))
-}
-
-/// What follows white space, comments and opening parentheses.
-fn after_comments(mut text: &str) -> &str {
-    loop {
-        text = text.trim_start_matches(|c: char| c.is_whitespace() || c == '(');
-        text = if text.starts_with("--") || text.starts_with("//") {
-            text.split_once('\n').map_or("", |(_, rest)| rest)
-        } else if let Some(comment) = text.strip_prefix("/*") {
-            comment.split_once("*/").map_or("", |(_, rest)| rest)
-        } else {
-            return text;
-        };
-    }
-}
-
-fn first_word(sql: &str) -> String {
-    words(sql).next().unwrap_or_default()
-}
-
-fn is_dml(sql: &str) -> bool {
-    matches!(first_word(sql).as_str(), "insert" | "update" | "delete" | "merge")
-}
-
-/// Whether a statement may be sent again when it is unknown whether it ran: what only reads, and what
-/// says itself that it does nothing the second time.
-fn is_repeatable(sql: &str) -> bool {
-    match first_word(sql).as_str() {
-        "select" | "with" | "show" | "describe" | "desc" | "explain" | "list" | "ls" => true,
-        "create" => {
-            let head: Vec<String> = words(sql).take(6).collect();
-            head.windows(3).any(|words| words == ["if", "not", "exists"])
-        }
-        _ => false,
-    }
 }
 
 fn is_passing(error: &anyhow::Error) -> bool {
@@ -550,6 +501,10 @@ impl Warehouse for Snowflake {
         Ok(all)
     }
 
+    fn glance(&mut self) -> Result<Option<Glance>> {
+        self.glanced()
+    }
+
     fn provision(&self, schema: &Name) -> Vec<Statement> {
         let (mark, _) = self.database.ledger_tables(schema);
         vec![Statement::Sql(self.database.create_schema(schema)), Statement::Sql(mark)]
@@ -616,6 +571,18 @@ impl Warehouse for Snowflake {
             )?);
         }
         Ok(change)
+    }
+
+    /// A temporary table would prove nothing: it needs no privilege.
+    fn try_write(&mut self, schema: &Name) -> Result<()> {
+        let change = self.database.attempt(schema).map(Statement::Sql);
+        self.apply(&change).with_context(|| {
+            format!(
+                "nothing was built, and dbt was not started: the role {} cannot make and drop a table in {}",
+                self.settings.login.role,
+                self.database.schema(schema.as_str())
+            )
+        })
     }
 
     fn claim(&mut self, name: &Name, schemas: &BTreeSet<String>) -> Result<Vec<Statement>> {

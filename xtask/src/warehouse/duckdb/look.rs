@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use super::layout::{Layout, MAIN};
 use super::program::{Access, Open, call_within};
 use super::{DuckDb, columns};
-use crate::core::environment::Name;
+use crate::core::environment::{Name, family_of};
 use crate::core::ledger::MARK;
 use crate::warehouse::{Columns, Contents, Relation, Row, literal, quote};
 
@@ -143,7 +143,7 @@ fn measure_some(warehouse: &DuckDb, names: &[&str]) -> Result<BTreeMap<String, V
         let (environment, shown) = match &warehouse.layout {
             Layout::Folder(_) => (text(row, "environment").to_owned(), shown(schema, name)),
             Layout::Shared(_) => {
-                let of = owner(schema, &known);
+                let of = family_of(schema, &known).unwrap_or(schema);
                 if !names.contains(&of) {
                     continue;
                 }
@@ -193,15 +193,10 @@ pub(super) fn schemas_of(warehouse: &DuckDb, name: &Name) -> Result<Vec<String>>
     let marked = rows.iter().filter(is_marked).map(|row| text(row, "schema_name"));
     let known: Vec<&str> = std::iter::once(name.as_str()).chain(marked).collect();
     let schemas = rows.iter().map(|row| text(row, "schema_name"));
-    Ok(schemas.filter(|schema| owner(schema, &known) == name.as_str()).map(str::to_owned).collect())
-}
-
-/// The environment of `names` that a schema of the one file belongs to: the longest that fits.
-fn owner<'a>(schema: &'a str, names: &[&'a str]) -> &'a str {
-    let fits = |name: &&&str| {
-        schema.strip_prefix(**name).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
-    };
-    names.iter().filter(fits).max_by_key(|name| name.len()).copied().unwrap_or(schema)
+    Ok(schemas
+        .filter(|schema| family_of(schema, &known).unwrap_or(schema) == name.as_str())
+        .map(str::to_owned)
+        .collect())
 }
 
 /// Count a table's rows, and the blocks of the file that hold it: blocks are what it costs on disk.
@@ -218,24 +213,4 @@ fn measure_table(environment: &str, shown: &str, place: &str) -> String {
 
 pub(super) fn text<'a>(row: &'a Row, key: &str) -> &'a str {
     row.get(key).and_then(|value| value.as_str()).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_schema_belongs_to_the_longest_name_that_fits() {
-        let names = ["issue_1", "branch_a", "branch_a_b"];
-        for (schema, name) in [
-            ("issue_1", "issue_1"),
-            ("issue_1_raw", "issue_1"),
-            ("issue_12", "issue_12"),
-            ("branch_a_b", "branch_a_b"),
-            ("branch_a_b_raw", "branch_a_b"),
-            ("branch_a_raw", "branch_a"),
-        ] {
-            assert_eq!(owner(schema, &names), name, "{schema}");
-        }
-    }
 }

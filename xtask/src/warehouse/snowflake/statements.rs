@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::grants::Applied;
 use crate::core::environment::{Identifier, Kind, Name, REGISTRY};
+use crate::core::ledger::WRITE_ATTEMPT;
 use crate::warehouse::{Row, Table, quote};
 
 const LEDGER: &str = include_str!("../../../../sql/snowflake/ledger.sql");
@@ -27,7 +28,7 @@ impl Database {
         Self(name.clone())
     }
 
-    fn quoted(&self) -> String {
+    pub(super) fn quoted(&self) -> String {
         quote(self.0.as_str())
     }
 
@@ -158,6 +159,15 @@ where table_schema in ({})",
     /// Marks a schema as one of the environment `name`.
     pub(super) fn comment_on_further(&self, stored: &str, name: &Name, applied: &Applied) -> String {
         format!("comment on schema {} is {}", self.place(stored), literal(&comment_with(name, applied)))
+    }
+
+    /// Makes a table and drops it, as dbt is going to do.
+    pub(super) fn attempt(&self, name: &Name) -> [String; 2] {
+        let table = self.table(&Table::new(name.as_str(), WRITE_ATTEMPT));
+        [
+            format!("create transient table if not exists {table} (a integer)"),
+            format!("drop table if exists {table}"),
+        ]
     }
 
     /// `schema` and `view` are named as Snowflake keeps them. A materialized view needs a different statement.

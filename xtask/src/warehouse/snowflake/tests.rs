@@ -13,6 +13,7 @@ use sqruff_lib::templaters::RAW_TEMPLATER;
 use sqruff_lib_core::dialects::syntax::{SyntaxKind, SyntaxSet};
 use sqruff_lib_core::parser::segments::{ErasedSegment, Tables};
 
+use super::classify::first_word;
 use super::lease;
 use super::statements::Database;
 use super::*;
@@ -113,6 +114,7 @@ fn everything() -> Vec<String> {
     all.push(Statement::Sql(database.clone_table("PROD", "ISSUE_42", &identifier("Facts"), true)));
     all.push(Statement::Sql(database.clone_schema(&name("dev"), &issue)));
     all.push(Statement::Sql(database.drop_view("ISSUE_42", &identifier("DAILY_KPIS"), false)));
+    all.extend(database.attempt(&issue).map(Statement::Sql));
     all.push(Statement::Sql(database.create_further("ISSUE_42_raw", &issue)));
     all.push(Statement::Sql(database.clone_further("DEV_raw", "ISSUE_42_raw", &issue)));
     all.push(Statement::Sql(database.comment_on_further("ISSUE_42_raw", &issue, &Applied::new())));
@@ -256,6 +258,9 @@ fn only_what_does_nothing_twice_is_sent_twice() {
         "create /* x */ table -- y\n if not exists a.b (c int)",
         "with x as (select 1) select * from x",
         "desc table x",
+        "select*from t",
+        "select'x'",
+        "-- $$\nselect $$ -- $$",
     ] {
         assert!(is_repeatable(sql), "{sql}");
     }
@@ -275,6 +280,12 @@ fn only_what_does_nothing_twice_is_sent_twice() {
         "/* if not exists */ create table x as select 1",
         "create table x /* if not exists */ as select 1",
         "//\ndelete from x",
+        "/* a /* b */ select 1 */ delete from x",
+        "with p as procedure () returns int language sql as $$ begin delete from t; end $$ call p()",
+        "execute immediate $$ select 1 $$",
+        "$$select 1$$",
+        "call p()",
+        "select_all",
     ] {
         assert!(!is_repeatable(sql), "{sql}");
     }
