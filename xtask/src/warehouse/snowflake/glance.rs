@@ -110,6 +110,7 @@ mod tests {
         row(json!({"name": name, "comment": comment, "created_on": "2026-01-02 03:04:05.678+00"}))
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "each is made for one call")]
     fn table(schema: &str, name: &str, bytes: Value) -> Row {
         row(json!({"schema_name": schema, "name": name, "bytes": bytes}))
     }
