@@ -1,6 +1,7 @@
 //! Changes that only a real warehouse shows: by hand, by plain dbt, by a killed run, in a copy.
 
 use super::{FILES, Project, names, picture};
+use crate::secrets::git;
 
 #[test]
 fn what_was_changed_by_hand_is_built_again_and_nothing_else() {
@@ -173,4 +174,45 @@ fn a_changed_incremental_model_is_handled_as_the_policy_says() {
     project.sql("dev", "update dev.kept set v = 1");
     let stopped = project.run(&["elt", "--schema", "dev"]).expect(1);
     assert!(stopped.stdout.contains("main.kept was changed by something else"), "{}", stopped.stdout);
+}
+
+#[test]
+fn nodes_on_which_the_base_has_moved_are_shown_apart() {
+    let project = Project::new(&[]);
+    let git = |args: &[&str]| git(&project.small.path(""), args);
+    project.small.write(".gitignore", "target/\nlogs/\n.xtask/\n.venv/\n");
+    git(&["add", "--all"]);
+    git(&["commit", "--quiet", "-m", "first"]);
+    git(&["branch", "mine"]);
+    let last = "{{ config(materialized='table') }} select one + 2 as two from {{ ref('other') }}\n";
+    project.small.write("dbt/models/last.sql", last);
+    git(&["commit", "--quiet", "--all", "-m", "the base moves on"]);
+    project.elt("dev", &[]);
+
+    git(&["checkout", "--quiet", "mine"]);
+    let leaf = FILES.iter().find(|(path, _)| path.ends_with("leaf.sql")).expect("a model").1;
+    project.small.write("dbt/models/leaf.sql", leaf.replace("max(total)", "min(total)"));
+    let explain = ["elt", "--schema", "issue_1", "--base", "dev", "--explain"];
+    let report = project.run(&[&explain[..], &["--format", "json"]].concat()).expect(0).json();
+    let of = |name: &str| {
+        let nodes = report["nodes"].as_array().expect("nodes").iter();
+        nodes.filter(|node| node["name"] == name).map(|node| &node["base_is_ahead"]).next().expect("a node")
+    };
+    assert_eq!((of("last"), of("leaf"), of("other")), (&true.into(), &false.into(), &false.into()));
+    assert_eq!(report["base"], "dev");
+    let text = project.run(&explain).expect(0).stdout;
+    assert!(text.contains("ahead   dev is ahead: 1 node differs that this branch did not touch"), "{text}");
+}
+
+#[test]
+fn a_model_may_lag_behind_its_parents() {
+    let project = Project::new(&[]);
+    let lagging = "{{ config(materialized='table', meta={'lag_tolerance': '1d'}) }} select max(total) as most from {{ ref('of_totals') }}\n";
+    project.small.write("dbt/models/leaf.sql", lagging);
+    project.elt("dev", &[]);
+    project.small.write("dbt/seeds/items.csv", "id,v,kind\n1,10,a\n2,21,a\n3,30,b\n4,40,b\n");
+    let built = names(&project.elt("dev", &[]));
+    assert!(built.contains(&"joined".to_owned()) && !built.contains(&"leaf".to_owned()), "{built:?}");
+    let text = project.run(&["elt", "--schema", "dev", "--explain"]).expect(0).stdout;
+    assert!(text.contains("lag     model leaf (models/leaf.sql): it lags behind its parents"), "{text}");
 }

@@ -4,6 +4,7 @@
 //! A wave is what one start of dbt can build: nodes of which it is certain that they must be built. When they are
 //! built their data is compared with the data before, so that what reads unchanged data is left alone.
 
+mod ahead;
 mod announced;
 mod explain;
 mod store;
@@ -66,6 +67,8 @@ pub(super) struct Keeper {
     named: BTreeMap<String, (String, String)>,
     /// Records of relations whose token changed although their data did not, with the new token.
     renewed: Vec<Record>,
+    /// Nodes that the base was built from other versions of than those here, although nothing here has touched them.
+    ahead: BTreeSet<String>,
     /// Rows that dbt reported, of all waves.
     results: Vec<Json>,
 }
@@ -191,6 +194,13 @@ fn take_over(warehouse: &mut dyn Warehouse, schema: &Name, copied: &Copied) -> R
     write_records(warehouse, schema, &rows).context("failed to take over the state of the base")
 }
 
+/// What a schema of the base is called in the copy: `PR_7_RAW` for `DEV_RAW`, if further schemas are copied too.
+fn copied_schema(schema: &str, base: &str, copy: &str, has_further: bool) -> Option<String> {
+    let (own, rest) = schema.split_at_checked(base.len())?;
+    let is_copied = rest.is_empty() || has_further && rest.starts_with('_');
+    (is_copied && own.eq_ignore_ascii_case(base)).then(|| format!("{copy}{rest}"))
+}
+
 /// Drop what no node makes any more, views first.
 fn remove(
     warehouse: &mut dyn Warehouse,
@@ -262,6 +272,7 @@ impl Keeper {
             has_ledger,
             named: BTreeMap::new(),
             renewed: Vec::new(),
+            ahead: BTreeSet::new(),
             results: Vec::new(),
         };
         if let Some(selection) = asked.select {
@@ -277,7 +288,9 @@ impl Keeper {
         } else if let Some(base) = base {
             keeper.look_at_base(warehouse, base)?;
         }
+        keeper.observed.now = Some(ledger::now());
         keeper.decide();
+        keeper.compare_with_base(warehouse, project)?;
         Ok(keeper)
     }
 
@@ -293,13 +306,17 @@ impl Keeper {
         let views: BTreeSet<Key> =
             warehouse.copied_views(base)?.iter().map(|(schema, name)| key(schema, name)).collect();
         let mut copied = Copied { base: base.clone(), intact: BTreeSet::new() };
+        let own = warehouse.own_schema(base);
         for (id, mut record) in of_base {
             let relation = record.relation_schema.clone().zip(record.relation_name.clone());
-            if let Some((schema, name)) = relation
-                && (warehouse.is_alone() || schema.eq_ignore_ascii_case(&warehouse.own_schema(base)))
-            {
-                // A separate database is copied with all its schemas.
-                let here = if warehouse.is_alone() { schema.clone() } else { self.own_schema().to_owned() };
+            // A separate database is copied with all its schemas.
+            let here = relation.as_ref().and_then(|(schema, _)| {
+                if warehouse.is_alone() {
+                    return Some(schema.clone());
+                }
+                copied_schema(schema, &own, self.own_schema(), warehouse.target() != "local")
+            });
+            if let (Some((schema, name)), Some(here)) = (relation, here) {
                 let of_base = key(&schema, &name);
                 let found = seen.get(&of_base);
                 if let Some(found) = found.filter(|seen| !seen.is_view || views.contains(&of_base)) {
@@ -317,6 +334,7 @@ impl Keeper {
         adopt_parents(&mut self.definitions, &self.records);
         self.observed.relations =
             self.seen.iter().map(|(key, seen)| (key.clone(), seen.witness.clone())).collect();
+        self.observed.texts = self.texts(warehouse);
         self.observed.is_known = true;
         self.observed.sources = self.source_versions(warehouse)?;
         warehouse.focus(&self.schema);
@@ -451,11 +469,18 @@ impl Keeper {
         self.seen = witnesses(warehouse, &wanted)?;
         let relations = self.seen.iter().map(|(key, seen)| (key.clone(), seen.witness.clone()));
         self.observed.relations = relations.collect();
+        self.observed.texts = self.texts(warehouse);
         self.observed.created.clear();
         self.observed.is_known = true;
         self.observed.sources = self.source_versions(warehouse)?;
         self.look_twice(warehouse);
         Ok(())
+    }
+
+    /// The texts of views, if the warehouse gives them.
+    fn texts(&self, warehouse: &dyn Warehouse) -> Option<BTreeMap<Key, String>> {
+        let texts = self.seen.iter().filter_map(|(key, seen)| Some((key.clone(), seen.text.clone()?)));
+        (warehouse.target() == "local").then(|| texts.collect())
     }
 
     /// Look again at what a wave was about; the rest was looked at before.
@@ -473,6 +498,7 @@ impl Keeper {
         let relations = now.iter().map(|(key, seen)| (key.clone(), seen.witness.clone()));
         self.observed.relations.extend(relations);
         self.seen.extend(now);
+        self.observed.texts = self.texts(warehouse);
         self.observed.sources = self.source_versions(warehouse)?;
         Ok(())
     }
@@ -531,11 +557,16 @@ impl Keeper {
         }
         let wanted: BTreeSet<(String, String)> = asked.keys().cloned().collect();
         let seen = witnesses(warehouse, &wanted)?;
+        let mut views = BTreeMap::new();
         for ((schema, name), id) in asked {
-            if let Some(witness) = seen.get(&key(&schema, &name)).and_then(|seen| seen.witness.clone()) {
-                found.insert(id, witness);
+            match seen.get(&key(&schema, &name)) {
+                // Its text says nothing about the rows that it shows.
+                Some(seen) if seen.is_view => drop(views.insert(id, seen)),
+                Some(Seen { witness: Some(witness), .. }) => drop(found.insert(id, witness.clone())),
+                _ => {}
             }
         }
+        found.extend(data_versions(warehouse, &views));
         Ok(found)
     }
 

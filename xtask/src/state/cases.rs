@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use jiff::SignedDuration;
+use jiff::civil::DateTime;
 use rayon::prelude::*;
 use serde::Deserialize;
 
@@ -53,6 +55,8 @@ struct Case {
     rebuilt: Vec<String>,
     /// What may be built.
     select: Option<String>,
+    /// How long after the last build the decision is made.
+    hours_later: i64,
     /// Incremental models that are made from nothing.
     refreshed: Option<Vec<String>>,
     build: Vec<String>,
@@ -89,6 +93,7 @@ impl Default for Case {
             moved: Vec::new(),
             rebuilt: Vec::new(),
             select: None,
+            hours_later: 0,
             refreshed: None,
             period: text("2026-01-01"),
             build: Vec::new(),
@@ -187,7 +192,7 @@ fn built(definitions: &Definitions) -> (BTreeMap<String, Record>, Observed) {
     }
     let mut records: BTreeMap<String, Record> = BTreeMap::new();
     for definition in definitions.all.values().filter(|definition| definition.kind != "source") {
-        let mut record = Record::announcing(definition, None, "r", jiff::civil::DateTime::default());
+        let mut record = Record::announcing(definition, None, "r", DateTime::default());
         record.status = if definition.is_test() { "pass" } else { "success" }.into();
         record.format = FORMAT;
         record.definition = definition.hash();
@@ -215,7 +220,10 @@ fn built(definitions: &Definitions) -> (BTreeMap<String, Record>, Observed) {
 
 /// What dbt would say of a parent that the text only computes.
 fn known_parents<'d>(definition: &Definition, definitions: &'d Definitions) -> Vec<&'d String> {
-    let is_it = |id: &&String| definition.name == "chosen" && id.as_str() == "model.shop.items";
+    let is_it = |id: &&String| {
+        let known = [("chosen", "model.shop.items"), ("dynamic", "model.dynamic.base")];
+        known.contains(&(definition.name.as_str(), id.as_str()))
+    };
     definitions.all.keys().filter(is_it).collect()
 }
 
@@ -228,7 +236,7 @@ fn named<'d>(definitions: &'d Definitions, wanted: &[String]) -> BTreeSet<&'d st
             .all
             .values()
             .filter(|d| !d.is_test() && d.kind != "source" && d.materialized != "ephemeral")
-            .filter(|d| name == "*" || d.name == name || d.id.ends_with(&format!(".{name}")))
+            .filter(|d| name == "*" || d.id == name || d.name == name || d.id.ends_with(&format!(".{name}")))
             .collect();
         assert!(!start.is_empty(), "no node is named {name}");
         let mut open: Vec<&str> = start.iter().map(|d| d.id.as_str()).collect();
@@ -277,6 +285,7 @@ fn happen(
     for name in &case.moved {
         observed.sources.insert(id_of(name), "2".into());
     }
+    observed.now = Some(DateTime::default().saturating_add(SignedDuration::from_hours(case.hours_later)));
     if case.is_new {
         records.clear();
         observed.relations.clear();
@@ -313,7 +322,10 @@ fn every_edit_rebuilds_what_it_must_and_nothing_else() {
 }
 
 /// Cases that are not in the table.
-const OWN: [&str; 12] = [
+const OWN: [&str; 15] = [
+    "lag_tolerance",
+    "macro_override_package",
+    "ref_of_two_packages",
     "dispatch_default",
     "dispatch_search",
     "environment_name",
@@ -370,8 +382,9 @@ fn check(case: &Case) -> Vec<String> {
     };
 
     let mut expected = named(&definitions, &case.build);
-    if case.project == "plain" && case.select.is_none() {
-        expected.extend(definitions.all.values().filter(|d| d.name == "outside").map(|d| d.id.as_str()));
+    if case.select.is_none() {
+        let is_always = |d: &&Definition| d.name == "outside" || d.name.starts_with("always_");
+        expected.extend(definitions.all.values().filter(is_always).map(|d| d.id.as_str()));
     }
     let mut built = acted(&definitions, &decision, &["model", "seed", "snapshot"]);
     if case.coarse || case.project == "wide" {
@@ -414,6 +427,79 @@ fn check(case: &Case) -> Vec<String> {
         differ("made from nothing", &found, refreshed);
     }
     wrong
+}
+
+#[test]
+fn a_name_in_two_packages_is_resolved_as_the_engine_does() {
+    let folder = project("mixed");
+    let parents = |engine: &str| {
+        let facts = Facts { engine: engine.into(), ..facts(&Case::default()) };
+        let definitions = define::read(folder.path(), &facts).expect("definitions");
+        definitions.all["model.tools.reads_both"].parents.clone()
+    };
+    assert_eq!(parents("1.11"), ["model.mixed.both".to_owned()].into());
+    assert_eq!(parents("2.0"), ["model.tools.both".to_owned()].into());
+    let flag = "flags: {require_ref_searches_node_package_before_root: true}\nname: mixed\n";
+    let settings = fs::read_to_string(folder.path().join("dbt_project.yml")).expect("a file");
+    write(&folder.path().join("dbt_project.yml"), &settings.replace("name: mixed\n", flag));
+    assert_eq!(parents("1.11"), ["model.tools.both".to_owned()].into());
+}
+
+#[test]
+fn a_tolerance_that_is_not_a_duration_is_an_error() {
+    let folder = project("plain");
+    write(&folder.path().join("models/b.sql"), "{{ config(meta={'lag_tolerance': '4 hourz'}) }}select 1\n");
+    let error = define::read(folder.path(), &facts(&Case::default())).expect_err("no duration").to_string();
+    assert!(error.contains("models/b.sql") && error.contains("30m, 4h or 1d"), "{error}");
+}
+
+#[test]
+fn what_reads_a_coarse_view_follows_its_text() {
+    let folder = project("dynamic");
+    let read = || {
+        let mut definitions = define::read(folder.path(), &facts(&Case::default())).expect("definitions");
+        let (records, _) = built(&definitions);
+        adopt_parents(&mut definitions, &records);
+        definitions
+    };
+    let definitions = read();
+    let (mut records, mut observed) = built(&definitions);
+    let key = ("dev".to_owned(), "dynamic".to_owned());
+    observed.texts = Some([(key.clone(), "text".to_owned())].into());
+    let all = Attempts { done: definitions.all.keys().cloned().collect(), ..Attempts::default() };
+    let version = decide(&definitions, &records, &observed, &all).versions["model.dynamic.dynamic"].clone();
+    let reader = records.get_mut("model.dynamic.reads_dynamic").expect("a record");
+    reader.built_from = format!("{{\"model.dynamic.dynamic\": \"{version}\"}}");
+    apply(
+        folder.path(),
+        &Edit {
+            file: "dbt_project.yml".into(),
+            from: Some("unused: 1".into()),
+            to: Some("unused: 2".into()),
+            ..Edit::default()
+        },
+        "unused",
+    );
+    let definitions = read();
+    let actions = |observed: &Observed, attempts: &Attempts| {
+        let decision = decide(&definitions, &records, observed, attempts);
+        (decision.action("model.dynamic.dynamic"), decision.action("model.dynamic.reads_dynamic"))
+    };
+    assert_eq!(actions(&observed, &Attempts::default()), (Action::Build, Action::Pending));
+    let done = Attempts { done: ["model.dynamic.dynamic".to_owned()].into(), ..Attempts::default() };
+    assert_eq!(actions(&observed, &done), (Action::Reuse, Action::Reuse));
+    observed.texts = Some([(key, "other".to_owned())].into());
+    assert_eq!(actions(&observed, &done), (Action::Reuse, Action::Build));
+}
+
+#[test]
+fn a_seed_that_was_changed_by_hand_is_loaded_from_nothing() {
+    let folder = project("shop");
+    let definitions = define::read(folder.path(), &facts(&Case::default())).expect("definitions");
+    let (records, mut observed) = built(&definitions);
+    observed.relations.insert(("dev".to_owned(), "raw_orders".to_owned()), Some("other".into()));
+    let decision = decide(&definitions, &records, &observed, &Attempts::default());
+    assert!(decision.verdicts["seed.shop.raw_orders"].refresh);
 }
 
 #[test]

@@ -22,9 +22,10 @@ const MAPPINGS: [&str; 9] =
 const MERGED: [&str; 5] = ["meta", "quoting", "column_types", "persist_docs", "grants"];
 
 /// Without effect on what is built.
-const NEUTRAL: [&str; 10] = [
+const NEUTRAL: [&str; 11] = [
     "tags",
     "meta",
+    "static_analysis",
     "docs",
     "group",
     "access",
@@ -63,11 +64,13 @@ impl Config {
         }
     }
 
-    /// What is part of the definition: keys with their values.
+    /// What is part of the definition: keys with their values, but for those that dbt would set anyway.
     pub(crate) fn effective(&self) -> impl Iterator<Item = (&str, &Json, &str)> {
         self.0
             .iter()
-            .filter(|(key, (value, _))| !NEUTRAL.contains(&key.as_str()) && !value.is_null())
+            .filter(|(key, (value, _))| {
+                !NEUTRAL.contains(&key.as_str()) && !value.is_null() && !is_default(key, value)
+            })
             .map(|(key, (value, path))| (key.as_str(), value, path.as_str()))
     }
 
@@ -82,6 +85,10 @@ impl Config {
                 let mut hooks = list(old);
                 hooks.extend(list(new));
                 hooks.into()
+            }
+            (Some((Json::Array(mut old), _)), Json::Array(new)) if key == "packages" => {
+                old.extend(new);
+                old.into()
             }
             (None, new) if matches!(key, "pre_hook" | "post_hook") => list(new).into(),
             (Some((Json::Object(mut old), _)), Json::Object(new)) if MERGED.contains(&key) => {
@@ -152,6 +159,23 @@ impl Config {
             };
             self.set(key, value, path);
         }
+    }
+}
+
+/// Whether a value is what dbt takes without it.
+fn is_default(key: &str, value: &Json) -> bool {
+    const EMPTY: [&str; 7] =
+        ["column_types", "grants", "packages", "persist_docs", "post_hook", "pre_hook", "quoting"];
+    match (key, value) {
+        ("severity", Json::String(text)) => text.eq_ignore_ascii_case("error"),
+        ("warn_if" | "error_if", Json::String(text)) => text == "!= 0",
+        ("fail_calc", Json::String(text)) => text == "count(*)",
+        ("on_schema_change", Json::String(text)) => text == "ignore",
+        ("on_configuration_change", Json::String(text)) => text == "apply",
+        ("delimiter", Json::String(text)) => text == ",",
+        (_, Json::Array(items)) if EMPTY.contains(&key) => items.is_empty(),
+        (_, Json::Object(items)) if EMPTY.contains(&key) => items.is_empty(),
+        _ => false,
     }
 }
 

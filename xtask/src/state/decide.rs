@@ -6,9 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::SignedDuration;
+use jiff::civil::DateTime;
 use serde::Serialize;
 
-use super::define::{Class, Definition, Definitions, short};
+use super::define::{Class, Definition, Definitions, UNKNOWN, short};
 use super::record::{ANNOUNCED, FORMAT, Record};
 
 /// What exists in the environment now.
@@ -17,10 +19,14 @@ pub(crate) struct Observed {
     /// By schema and name, both in lower case: a token that changes whenever the relation does; `None` where it
     /// could not be read.
     pub(crate) relations: BTreeMap<(String, String), Option<String>>,
+    /// The texts of views, the same in each environment, if the warehouse gives them.
+    pub(crate) texts: Option<BTreeMap<(String, String), String>>,
     /// Views of a copy: they read the base until they are rebuilt.
     pub(crate) created: BTreeSet<(String, String)>,
     /// Data versions of sources by identifier; a source that is missing here has other data each time.
     pub(crate) sources: BTreeMap<String, String>,
+    /// The time of the decision, for nodes that may lag behind their parents.
+    pub(crate) now: Option<DateTime>,
     /// Whether relations were looked at: without a look nothing is known to be missing.
     pub(crate) is_known: bool,
 }
@@ -175,8 +181,19 @@ impl Decider<'_> {
         }
         let mut reasons = self.own_reasons(definition, record);
         let (changed, unknown) = self.parents(definition, record);
-        reasons.extend(changed);
         let is_done = self.attempts.done.contains(id);
+        let has_news = !changed.is_empty() || !unknown.is_empty();
+        if let Some(lag) = definition.lag.filter(|_| has_news && reasons.is_empty() && !is_done)
+            && let Some(age) = self.age(definition, record).filter(|age| *age < lag)
+        {
+            let reasons =
+                vec![format!("it lags behind its parents: built {age:#} ago, and {lag:#} is allowed")];
+            let left = record.and_then(|record| record.data_version.clone());
+            self.decision.versions.extend(left.map(|version| (id.to_owned(), version)));
+            self.decision.verdicts.insert(id.to_owned(), Verdict { reasons, ..REUSED });
+            return;
+        }
+        reasons.extend(changed);
         let action = match (reasons.is_empty() || is_done, unknown.is_empty() || is_done) {
             (false, _) => Action::Build,
             (true, false) => {
@@ -196,6 +213,14 @@ impl Decider<'_> {
             self.decision.versions.insert(id.to_owned(), version);
         }
         self.decision.verdicts.insert(id.to_owned(), Verdict { action, reasons, refresh });
+    }
+
+    /// How long ago a node was built that may be older than its parents: views always show what those hold.
+    fn age(&self, definition: &Definition, record: Option<&Record>) -> Option<SignedDuration> {
+        let record = record.filter(|record| record.is_finished() && definition.materialized != "view")?;
+        let age = self.observed.now?.duration_since(record.recorded_at);
+        // Fractions of a second say nothing.
+        Some(SignedDuration::from_secs(age.as_secs().max(0)))
     }
 
     fn own_reasons(&self, definition: &Definition, record: Option<&Record>) -> Vec<String> {
@@ -280,10 +305,25 @@ impl Decider<'_> {
         }
         match (definition.kind.as_str(), definition.materialized.as_str()) {
             ("model", "view") => {
-                let mut text = definition.hash();
+                let mut text = match &self.observed.texts {
+                    Some(texts) if definition.class == Class::Coarse => {
+                        // All macros and variables count, but what they make of it is seen when it is built.
+                        if action == Action::Build {
+                            return None;
+                        }
+                        let (schema, name) = relation_of(definition, record?)?;
+                        texts.get(&(schema.to_lowercase(), name.to_lowercase()))?.clone()
+                    }
+                    _ => definition.hash(),
+                };
                 text.push_str(definition.period.as_deref().unwrap_or_default());
                 for parent in &definition.parents {
                     text.push_str(self.decision.versions.get(parent)?);
+                }
+                if definition.class != Class::Exact {
+                    for parent in &definition.follows {
+                        text.push_str(self.decision.versions.get(parent)?);
+                    }
                 }
                 if !definition.volatile.is_empty() {
                     text.push_str(&uuid::Uuid::now_v7().to_string());
@@ -366,7 +406,8 @@ fn keeps_rows(definition: &Definition, reasons: &mut Vec<String>) -> bool {
                 .push("its rows stay as they were changed, since it sets `full_refresh: false`".to_owned());
             false
         }
-        ("model", "incremental") => true,
+        // The rows of a seed are loaded again, but its columns would stay.
+        ("model", "incremental") | ("seed", _) => true,
         ("snapshot", _) => {
             reasons.push("its history stays as it was changed, since nothing can make it again".to_owned());
             false
@@ -391,6 +432,16 @@ fn unfinished(record: &Record) -> Option<String> {
         "fail" | "error" => Some("it failed last time".to_owned()),
         other => Some(format!("it ended as {other} last time")),
     }
+}
+
+/// The inputs of a definition that are others than in the last build, or were not there.
+pub(crate) fn changed_inputs<'d>(definition: &'d Definition, record: &Record) -> Vec<&'d str> {
+    if record.format != FORMAT {
+        return Vec::new();
+    }
+    let before = record.parts();
+    let inputs = definition.parts.iter().filter(|(name, hash)| before.get(*name) != Some(*hash));
+    inputs.map(|(name, _)| name.as_str()).collect()
 }
 
 /// What differs between a definition and the one of the last build, input by input.
@@ -436,7 +487,7 @@ fn shown(part: &str) -> String {
 fn needs_refresh(definition: &Definition, record: Option<&Record>) -> bool {
     let Some(record) = record.filter(|record| record.relation_name.is_some()) else { return false };
     match (definition.kind.as_str(), definition.materialized.as_str()) {
-        ("model", "incremental") => {
+        ("model", "incremental" | UNKNOWN) => {
             definition.full_refresh != Some(false)
                 && (record.definition != definition.hash() || record.format != FORMAT)
         }

@@ -13,7 +13,8 @@ use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
+use jiff::{SignedDuration, Span, SpanRelativeTo};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -24,9 +25,9 @@ use super::fold::Dialect;
 use super::profile::Settings;
 use super::project::{self, Entry, Files, Kind, Node};
 use super::reach::Reach;
-use super::render::{Renderer, plain};
+use super::render::{self, Renderer, plain};
 use super::tests;
-use super::unit::Ref;
+use super::unit::{Ref, Set};
 use crate::core::yaml::Node as Yaml;
 use crate::system::digest::Digest;
 
@@ -127,10 +128,13 @@ pub(crate) struct Definition {
     pub(crate) full_refresh: Option<bool>,
     /// Whether it may have parents that only dbt knows.
     pub(crate) has_more_parents: bool,
-    /// Whether a condition decides how it is configured, so that it may be a table although it reads like a view.
+    /// Whether it is not known how it is configured, so that it may be a table although it reads like a view.
     pub(crate) may_be_table: bool,
-    /// Whether a template reads what property files say about it.
-    pub(crate) reads_properties: bool,
+    pub(crate) is_python: bool,
+    /// How long it may be older than the data of its parents.
+    pub(crate) lag: Option<SignedDuration>,
+    /// What a template reads of that which property files say about it.
+    pub(crate) reads_properties: BTreeSet<&'static str>,
     /// Names in its SQL that may be tables, and those that `with` gives.
     pub(crate) tables: BTreeSet<String>,
     pub(crate) ctes: BTreeSet<String>,
@@ -198,7 +202,9 @@ pub(crate) fn read(root: &Path, facts: &Facts) -> Result<Definitions> {
     let files = project::read(root, dialect)?;
     let reach = Reach::new(&files, &facts.adapter);
     let scopes = scopes(&files, facts)?;
+    let is_configuring = |at: &usize| !files.macros[*at].unit.config.is_empty();
     let mut definer = Definer {
+        configuring: (0..files.macros.len()).filter(is_configuring).collect(),
         root,
         dialect,
         nodes: Vec::new(),
@@ -225,6 +231,8 @@ pub(super) struct Configured {
     pub(super) database: String,
     /// What its names follow from, if they could not be computed.
     pub(super) naming: Option<String>,
+    /// Whether it is known which `config(…)` calls are made.
+    pub(super) is_certain: bool,
 }
 
 pub(super) struct Definer<'a> {
@@ -235,6 +243,8 @@ pub(super) struct Definer<'a> {
     pub(super) reach: Reach,
     pub(super) scopes: Vec<Scope>,
     shared: Shared,
+    /// Macros that call `config(…)`.
+    configuring: BTreeSet<usize>,
     /// Those that are enabled.
     pub(super) nodes: Vec<Configured>,
     /// Models, seeds and snapshots by name.
@@ -258,11 +268,11 @@ impl<'a> Definer<'a> {
             .into_par_iter()
             .filter_map(|at| {
                 let node = &self.files.nodes[at];
-                let config = self.config(node);
+                let (config, is_certain) = self.config(node);
                 config.is_enabled().then(|| {
                     let (relation, naming) = self.names_of(node, &config);
                     let database = self.database_of(node, &config);
-                    Configured { at, id: self.id(node), config, relation, database, naming }
+                    Configured { at, id: self.id(node), config, relation, database, naming, is_certain }
                 })
             })
             .collect();
@@ -293,7 +303,8 @@ impl<'a> Definer<'a> {
         fqn
     }
 
-    fn config(&self, node: &Node) -> Config {
+    /// The configuration of a node, and whether it is certain.
+    fn config(&self, node: &Node) -> (Config, bool) {
         let mut config = Config::default();
         let fqn = self.fqn(node);
         let steps: Vec<&str> = fqn.iter().map(String::as_str).collect();
@@ -308,11 +319,49 @@ impl<'a> Definer<'a> {
                 }
             }
         }
-        config.add_calls(&node.unit.config, &node.path, with);
+        let is_certain = self.add_calls(&mut config, node);
         if node.package != 0 {
             self.add_project(&mut config, 0, node.kind, &steps, &self.scopes[0].renderer);
         }
-        config
+        (config, is_certain)
+    }
+
+    /// The `config(…)` calls of a node and of the macros that it reaches; whether it is certain which are made.
+    fn add_calls(&self, config: &mut Config, node: &Node) -> bool {
+        let with = &self.scopes[node.package].renderer;
+        let mut is_certain = true;
+        if !self.configuring.is_empty() {
+            let reached = self.reach.of(&node.unit, node.package, &self.files.macros);
+            for each in reached.intersection(&self.configuring).map(|at| &self.files.macros[*at]) {
+                config.add_calls(&each.unit.config, &each.path, with);
+                is_certain = false;
+            }
+        }
+        let Some(skeleton) = &node.unit.skeleton else {
+            config.add_calls(&node.unit.config, &node.path, with);
+            return is_certain;
+        };
+        if let Some(made) = with.calls(skeleton) {
+            for call in made {
+                config.add_calls(node.unit.config_of(call), &node.path, with);
+            }
+            return is_certain;
+        }
+        // Built it must be, and adding to what is there must not be taken for a full build.
+        let before = config.text("materialized").map(str::to_owned);
+        config.add_calls(&node.unit.config, &node.path, with);
+        let may_be = |wanted: &str| {
+            let is_it = |(key, value): &(String, Set)| {
+                key == "materialized" && matches!(value, Set::Value(value) if value == wanted)
+            };
+            node.unit.config.iter().any(is_it)
+        };
+        if may_be("incremental") {
+            config.set("materialized", "incremental".into(), &node.path);
+        } else if may_be("ephemeral") {
+            config.set("materialized", before.unwrap_or_else(|| "view".to_owned()).into(), &node.path);
+        }
+        false
     }
 
     pub(super) fn add_project(
@@ -329,6 +378,15 @@ impl<'a> Definer<'a> {
             kinds.insert(0, package.settings.get("tests"));
         }
         config.add_project(&kinds, steps, &format!("{}dbt_project.yml", package.shown), with);
+    }
+
+    /// In which packages dbt looks first for what a template of `from` names: its first generation in the project,
+    /// unless a flag says otherwise.
+    pub(super) fn packages_of(&self, from: usize) -> [usize; 2] {
+        const FLAG: &str = "require_ref_searches_node_package_before_root";
+        let set = self.files.packages[0].settings.at(&["flags", FLAG]).and_then(Yaml::truth);
+        let is_own_first = self.facts.is_v2() || set == Some(true);
+        if is_own_first { [from, 0] } else { [0, from] }
     }
 
     /// The node that a `ref` means.
@@ -350,18 +408,23 @@ impl<'a> Definer<'a> {
         let in_package = |package: usize| {
             fitting.iter().copied().find(|at| self.node(&self.nodes[*at]).package == package)
         };
-        match wanted {
-            Some(package) => {
-                fitting.iter().copied().find(|at| name_of(self.node(&self.nodes[*at]).package) == package)
-            }
-            None => in_package(from).or_else(|| in_package(0)).or_else(|| fitting.first().copied()),
+        if let Some(package) = wanted {
+            return fitting
+                .iter()
+                .copied()
+                .find(|at| name_of(self.node(&self.nodes[*at]).package) == package);
         }
+        let [first, second] = self.packages_of(from);
+        in_package(first).or_else(|| in_package(second)).or_else(|| fitting.first().copied())
     }
 
     fn all(self) -> Result<Definitions> {
         let mut nodes: Vec<Definition> =
             (0..self.nodes.len()).into_par_iter().map(|at| self.define(at)).collect::<Result<_>>()?;
+        let count = nodes.len();
+        nodes.extend(tests::generic(&self));
         ephemeral::inline_ephemerals(&mut nodes);
+        let mut more = nodes.split_off(count);
         let mut all: BTreeMap<String, Definition> =
             nodes.into_iter().map(|definition| (definition.id.clone(), definition)).collect();
         for table in &self.files.sources {
@@ -377,7 +440,6 @@ impl<'a> Definer<'a> {
             self.add_source_files(&mut definition, table);
             all.insert(id, definition);
         }
-        let mut more = tests::generic(&self);
         more.extend(tests::unit_tests(&self, &all)?);
         for definition in more {
             // Two tests of one name are one thing to select.
@@ -417,6 +479,7 @@ impl<'a> Definer<'a> {
         definition.fqn = self.fqn(node);
         definition.materialized = materialized(node, config);
         definition.tags = tags(config);
+        definition.is_python = node.is_python;
         if node.kind != Kind::Test {
             definition.relation.clone_from(&configured.relation);
         }
@@ -429,10 +492,9 @@ impl<'a> Definer<'a> {
         self.add_config(&mut definition, config, node.package, &mut macros);
         self.add_macros(&mut definition, &macros, node.package, node.unit.is_balanced);
         self.add_materialization(&mut definition, &macros, node.package);
-        definition.may_be_table = node.unit.has_conditional_config;
-        if definition.reads_properties {
-            self.add_properties(&mut definition, node, config);
-        }
+        definition.may_be_table = !configured.is_certain;
+        definition.lag = lag(node, config)?;
+        self.add_properties(&mut definition, node, config);
         if config.text("incremental_strategy") == Some("microbatch") {
             self.add_event_times(&mut definition);
         }
@@ -440,15 +502,27 @@ impl<'a> Definer<'a> {
         self.add_columns(&mut definition, node, config);
         self.add_globals(&mut definition);
         if node.is_python {
-            for name in node.unit.names.iter().filter_map(|name| name.strip_prefix("import ")) {
-                if let Some(module) = self.files.modules.get(name) {
-                    definition.parts.insert(format!("module {name}"), module[..12].to_owned());
-                }
-            }
+            self.add_modules(&mut definition, &node.unit);
         }
         settle(&mut definition);
         Ok(definition)
     }
+}
+
+/// How long a node may be older than the data of its parents.
+fn lag(node: &Node, config: &Config) -> Result<Option<SignedDuration>> {
+    let Some(value) = config.get("meta").and_then(|meta| meta.get("lag_tolerance")) else { return Ok(None) };
+    let parsed = value.as_str().and_then(|text| text.parse::<Span>().ok());
+    let lag = parsed.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
+    let Some(lag) = lag.filter(|lag| !lag.is_negative()) else {
+        bail!(
+            "{} {} ({}) sets `meta: {{lag_tolerance: {value}}}`; write a duration such as 30m, 4h or 1d",
+            node.kind.word(),
+            node.name,
+            node.path
+        );
+    };
+    Ok(Some(lag))
 }
 
 /// Each reason once; and a table of what has no version is built every time.
@@ -477,11 +551,15 @@ pub(super) fn settle(definition: &mut Definition) {
     }
 }
 
+/// A materialization that only dbt can compute.
+pub(crate) const UNKNOWN: &str = "unknown";
+
 pub(super) fn materialized(node: &Node, config: &Config) -> String {
     match node.kind {
         Kind::Model => {
             let default = if node.is_python { "table" } else { "view" };
-            config.text("materialized").unwrap_or(default).to_owned()
+            let configured = config.text("materialized").unwrap_or(default);
+            if configured.starts_with(render::UNKNOWN) { UNKNOWN.to_owned() } else { configured.to_owned() }
         }
         kind => kind.word().to_owned(),
     }

@@ -29,8 +29,27 @@ pub(crate) enum Word {
     /// Between double quotes, when it has no Jinja in it.
     Quoted(String),
     Mark(char),
-    /// `{{ … }}`.
-    Output,
+    /// `{{ … }}`: the name that it begins with, and the first text in it.
+    Output {
+        name: String,
+        text: String,
+    },
+}
+
+impl Word {
+    pub(crate) fn output(words: &Tokens<'_>) -> Self {
+        let mut tokens =
+            words.iter().map(|(token, _)| token).skip_while(|token| matches!(token, Token::Mark('-' | '+')));
+        let name = match tokens.next() {
+            Some(Token::Name(name)) => (*name).to_owned(),
+            _ => String::new(),
+        };
+        let text = words.iter().find_map(|(token, _)| match token {
+            Token::Text(text) => Some((*text).to_owned()),
+            _ => None,
+        });
+        Self::Output { name, text: text.unwrap_or_default() }
+    }
 }
 
 /// A template as it is compared.
@@ -350,7 +369,7 @@ impl Folder<'_> {
         !self.has_space && self.out.bytes.last().is_some_and(|&byte| is_word(byte))
     }
 
-    /// The white space between two words; brackets and commas need none.
+    /// The white space between two words; brackets, commas, and operators beside a word or a quote need none.
     fn space_before(&mut self, next: u8) {
         const FREE: &[u8] = b"(),;";
         let previous = self.out.bytes.last().copied();
@@ -358,10 +377,26 @@ impl Folder<'_> {
             && let Some(previous) = previous
             && !FREE.contains(&previous)
             && !FREE.contains(&next)
+            && !self.is_operator_beside(previous, next)
         {
             self.out.bytes.push(b' ');
         }
         self.has_space = false;
+    }
+
+    fn is_operator_beside(&self, previous: u8, next: u8) -> bool {
+        const OPERATORS: &[u8] = b"+-*/=<>%|^~!";
+        let is_operand = |byte: u8| is_word(byte) || matches!(byte, b'\'' | b'"');
+        match (OPERATORS.contains(&previous), OPERATORS.contains(&next)) {
+            (true, false) => is_operand(next),
+            (false, true) => {
+                // `1e -5` is not the number `1e-5`.
+                let is_exponent = matches!(previous, b'e' | b'E')
+                    && matches!(self.out.words.last(), Some(Word::Name(name)) if name.starts_with(|c: char| c.is_ascii_digit()));
+                is_operand(previous) && !is_exponent
+            }
+            _ => false,
+        }
     }
 
     fn quoted(&mut self, bytes: &[u8], at: usize) -> usize {
@@ -383,7 +418,7 @@ impl Folder<'_> {
             self.out.words.push(match text {
                 Some(text) if self.state == State::Single => Word::Text(text),
                 Some(text) => Word::Quoted(text),
-                None => Word::Output,
+                None => Word::Output { name: String::new(), text: String::new() },
             });
             self.state = State::Code;
         } else {
@@ -432,7 +467,7 @@ impl Folder<'_> {
         }
         self.write_tag(code, &words, is_output);
         if is_output && matches!(self.state, State::Code) {
-            self.out.words.push(Word::Output);
+            self.out.words.push(Word::output(&words));
         }
     }
 
@@ -547,6 +582,8 @@ mod tests {
             ("select a\r\nfrom t", "select a\nfrom t"),
             ("select a from t", "-- depends_on: {{ ref('x') }}\nselect a from t"),
             ("select a from t", "select /*+ hint */ a from t -- noqa"),
+            ("select a+b*2 as c from t where d>='x'", "select a + b * 2 as c from t where d >= 'x'"),
+            ("select count(*) from t", "select count( * ) from t"),
             ("a {#- x -#} b", "ab"),
             ("{% set q %}a  b {% endset %}{{ q }}", "{% set q %}a b -- c\n{% endset %}{{ q }}"),
             ("{% set q %}a  b{% endset %}{{ run_query(q) }}", "{% set q %}a b{% endset %}{{ run_query(q) }}"),
@@ -574,6 +611,10 @@ mod tests {
             ("select a -- b\n, c", "select a -- b, c"),
             ("select 'it''s  a'", "select 'it''s a'"),
             ("{{ x }} y", "{{ x }}y"),
+            ("{{ x }} - y", "{{ x }}- y"),
+            ("a - -b", "a--b"),
+            ("a < -1", "a <-1"),
+            ("select 1e -5", "select 1e-5"),
             ("{% set q %}a  b{% endset %}'{{ q }}'", "{% set q %}a b{% endset %}'{{ q }}'"),
             ("{% set q %}a  b{% endset %}{{ f(q) }}", "{% set q %}a b{% endset %}{{ f(q) }}"),
             (
@@ -607,9 +648,9 @@ mod tests {
                 name("from"),
                 Word::Text("f.csv".into()),
                 name("join"),
-                Word::Output,
+                Word::Output { name: "x".into(), text: String::new() },
                 name("on"),
-                Word::Output
+                Word::Output { name: String::new(), text: String::new() }
             ]
         );
     }

@@ -97,7 +97,7 @@ pub(crate) struct Entry {
     pub(crate) path: String,
     /// Folders of the file, as generic tests are configured by them.
     pub(crate) folders: Vec<String>,
-    /// `models`, `seeds`, `snapshots`, `unit_tests`.
+    /// `models`, `seeds`, `snapshots`, `data_tests`, `unit_tests`.
     pub(crate) section: &'static str,
     /// What the version of a model adds.
     pub(crate) version: Option<Yaml>,
@@ -128,7 +128,7 @@ pub(crate) struct Files {
     /// Fixtures of unit tests by name: a file each.
     pub(crate) fixtures: BTreeMap<String, PathBuf>,
     /// Files of Python beside the models, by the name that `import` uses.
-    pub(crate) modules: BTreeMap<String, String>,
+    pub(crate) modules: BTreeMap<String, Arc<Unit>>,
     /// Files that could not be understood, and why.
     pub(crate) faults: Vec<String>,
     pub(crate) versions: HashMap<(usize, String), String>,
@@ -292,7 +292,7 @@ fn walk(package: &Package, at: usize) -> Result<Vec<Found>> {
         let mut folders: Vec<String> = below.split('/').map(str::to_owned).collect();
         let file = folders.pop().unwrap_or_default();
         let Some((stem, extension)) = file.rsplit_once('.') else { continue };
-        let (stem, extension) = (stem.to_owned(), extension.to_owned());
+        let (stem, extension) = (stem.to_owned(), extension.to_lowercase());
         if !matches!(extension.as_str(), "sql" | "py" | "yml" | "yaml" | "md" | "csv") {
             continue;
         }
@@ -450,7 +450,7 @@ impl Files {
             Parsed::Template(found, unit, text) => {
                 let is_python = found.extension == "py";
                 if is_python {
-                    self.modules.insert(found.stem.clone(), unit.folded.clone());
+                    self.modules.insert(found.stem.clone(), Arc::clone(&unit));
                     if !text.contains("def model(") {
                         return;
                     }
@@ -489,7 +489,7 @@ impl Files {
             section,
             version: None,
         };
-        for key in ["models", "seeds", "snapshots"] {
+        for key in ["models", "seeds", "snapshots", "data_tests"] {
             for item in root.get(key).map(Yaml::items).unwrap_or_default() {
                 self.entries.push(Arc::new(entry(item, key)));
                 if key == "snapshots" && item.get("relation").is_some() {

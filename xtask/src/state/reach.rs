@@ -1,8 +1,9 @@
 //! Which macros a template reaches: by calls, as values, through `adapter.dispatch`, and through dbt's own macros
-//! that the project replaces. A macro is found as dbt finds it: in the caller's package, in the project, by the name
-//! of a package.
+//! that the project replaces. A macro is found as dbt finds it: in the package of the node that is built, whichever
+//! macro names it, then in the project, or by the name of a package.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::OnceLock;
 
 use super::project::{Files, Macro};
 use super::unit::Unit;
@@ -16,13 +17,20 @@ const BUILTINS: &str = include_str!("builtins.txt");
 pub(crate) const NAMING: [&str; 3] =
     ["generate_schema_name", "generate_alias_name", "generate_database_name"];
 
+/// What names mean to the nodes of one package.
 #[derive(Debug)]
-pub(crate) struct Reach {
+struct Context {
     /// What each macro names itself.
     edges: Vec<Vec<usize>>,
-    by_name: HashMap<String, Vec<usize>>,
     /// Macros of the project that a macro of dbt's own leads to.
     through: HashMap<&'static str, Vec<usize>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Reach {
+    /// By the package of the nodes.
+    contexts: Vec<OnceLock<Context>>,
+    by_name: HashMap<String, Vec<usize>>,
     packages: Vec<String>,
     /// Search orders of `dispatch:` by name space.
     orders: BTreeMap<String, Vec<String>>,
@@ -40,52 +48,55 @@ impl Reach {
             by_name.entry(each.name.clone()).or_default().push(at);
         }
         let mut reach = Self {
-            edges: Vec::new(),
+            contexts: files.packages.iter().map(|_| OnceLock::new()).collect(),
             by_name,
-            through: HashMap::new(),
             packages: files.packages.iter().map(|package| package.name.clone()).collect(),
             orders: orders(&files.packages[0].settings),
             adapter: adapter.to_owned(),
             builtins: BUILTINS.lines().filter_map(|line| line.split('\t').next()).collect(),
             exact: vec![false; files.macros.len()],
         };
-        reach.through = reach.through_builtins(&files.macros);
-        reach.edges =
-            files.macros.iter().map(|each| reach.named(&each.unit, each.package, &files.macros)).collect();
-        let exact: BTreeSet<usize> = files
-            .macros
-            .iter()
-            .map(|each| (&each.unit, each.package))
-            .chain(files.nodes.iter().map(|node| (&*node.unit, node.package)))
-            .flat_map(|(unit, package)| {
-                let names = unit.exact_names.iter();
-                names.flat_map(|name| reach.find(name, package, unit, &files.macros)).collect::<Vec<_>>()
-            })
-            .collect();
-        for at in reach.closure(exact) {
-            reach.exact[at] = true;
+        let of_nodes = files.nodes.iter().map(|node| node.package);
+        let contexts: BTreeSet<usize> = of_nodes.chain([0]).collect();
+        for context in contexts {
+            let of_macros = files.macros.iter().map(|each| (&each.unit, each.package));
+            let of_nodes = files.nodes.iter().filter(|node| node.package == context);
+            let units = of_macros.chain(of_nodes.map(|node| (&*node.unit, node.package)));
+            let exact: BTreeSet<usize> = units
+                .flat_map(|(unit, own)| {
+                    let names = unit.exact_names.iter();
+                    let found = names.flat_map(|name| reach.find(name, context, own, unit, &files.macros));
+                    found.collect::<Vec<_>>()
+                })
+                .collect();
+            for at in reach.closure(exact, context, &files.macros) {
+                // What it gives is a value, not the text around the value.
+                reach.exact[at] |= !files.macros[at].unit.only_returns;
+            }
         }
         reach
     }
 
-    /// All macros that `unit` of `package` reaches, itself and through others.
+    /// All macros that `unit` reaches for a node of `package`, itself and through others.
     pub(crate) fn of(&self, unit: &Unit, package: usize, macros: &[Macro]) -> BTreeSet<usize> {
-        self.closure(self.named(unit, package, macros))
+        let through = &self.context(package, macros).through;
+        self.closure(self.named(unit, package, package, macros, through), package, macros)
     }
 
     /// All macros that are reached when dbt runs a built-in macro, such as a materialization.
-    pub(crate) fn of_builtin(&self, name: &str) -> BTreeSet<usize> {
+    pub(crate) fn of_builtin(&self, name: &str, package: usize, macros: &[Macro]) -> BTreeSet<usize> {
         let own = self.by_name.get(name).into_iter().flatten().copied();
-        self.closure(own.chain(self.through.get(name).into_iter().flatten().copied()))
+        let through = self.context(package, macros).through.get(name).into_iter().flatten().copied();
+        self.closure(own.chain(through), package, macros)
     }
 
     /// All macros of the project that a materialization reaches: its own, or those in the place of dbt's.
-    pub(crate) fn of_materialization(&self, name: &str) -> BTreeSet<usize> {
+    pub(crate) fn of_materialization(&self, name: &str, package: usize, macros: &[Macro]) -> BTreeSet<usize> {
         let own = format!("materialization_{name}_{}", self.adapter);
         if self.by_name.contains_key(&own) || self.builtins.contains(own.as_str()) {
-            self.of_builtin(&own)
+            self.of_builtin(&own, package, macros)
         } else {
-            self.of_builtin(&format!("materialization_{name}_default"))
+            self.of_builtin(&format!("materialization_{name}_default"), package, macros)
         }
     }
 
@@ -104,15 +115,29 @@ impl Reach {
             Some(namespace) => self.packages.iter().position(|other| other == namespace).and_then(of_package),
             None => of_package(package).or_else(|| of_package(0)),
         };
-        let builtin = self.of_builtin(&name);
-        self.closure(found.into_iter().chain(builtin))
+        let builtin = self.of_builtin(&name, package, macros);
+        self.closure(found.into_iter().chain(builtin), package, macros)
     }
 
-    fn closure(&self, from: impl IntoIterator<Item = usize>) -> BTreeSet<usize> {
+    fn context(&self, package: usize, macros: &[Macro]) -> &Context {
+        self.contexts[package].get_or_init(|| {
+            let through = self.through_builtins(package, macros);
+            let named = |each: &Macro| self.named(&each.unit, package, each.package, macros, &through);
+            Context { edges: macros.iter().map(named).collect(), through }
+        })
+    }
+
+    fn closure(
+        &self,
+        from: impl IntoIterator<Item = usize>,
+        package: usize,
+        macros: &[Macro],
+    ) -> BTreeSet<usize> {
+        let edges = &self.context(package, macros).edges;
         let mut found: BTreeSet<usize> = from.into_iter().collect();
         let mut open: Vec<usize> = found.iter().copied().collect();
         while let Some(at) = open.pop() {
-            for &next in &self.edges[at] {
+            for &next in &edges[at] {
                 if found.insert(next) {
                     open.push(next);
                 }
@@ -121,27 +146,41 @@ impl Reach {
         found
     }
 
-    fn named(&self, unit: &Unit, package: usize, macros: &[Macro]) -> Vec<usize> {
+    fn named(
+        &self,
+        unit: &Unit,
+        package: usize,
+        own: usize,
+        macros: &[Macro],
+        through: &HashMap<&'static str, Vec<usize>>,
+    ) -> Vec<usize> {
         let mut found: BTreeSet<usize> = BTreeSet::new();
         for name in &unit.names {
-            found.extend(self.find(name, package, unit, macros));
-            found.extend(self.through.get(name.as_str()).into_iter().flatten());
+            found.extend(self.find(name, package, own, unit, macros));
+            found.extend(through.get(name.as_str()).into_iter().flatten());
         }
         for (name, namespace) in &unit.dispatches {
-            found.extend(self.dispatched(name, namespace.as_deref(), package, macros));
-            found.extend(self.through.get(name.as_str()).into_iter().flatten());
+            found.extend(self.dispatched(name, namespace.as_deref(), package, own, macros));
+            found.extend(through.get(name.as_str()).into_iter().flatten());
         }
         found.into_iter().collect()
     }
 
-    /// The macros that a name can mean.
-    fn find(&self, name: &str, package: usize, unit: &Unit, macros: &[Macro]) -> Vec<usize> {
+    /// The macros that a name in a text of the package `own` can mean to a node of `package`.
+    pub(crate) fn find(
+        &self,
+        name: &str,
+        package: usize,
+        own: usize,
+        unit: &Unit,
+        macros: &[Macro],
+    ) -> Vec<usize> {
         let Some(candidates) = self.by_name.get(name) else { return Vec::new() };
         if NAMING.contains(&name) {
             return Vec::new();
         }
         let of = |wanted: usize| candidates.iter().copied().find(|at| macros[*at].package == wanted);
-        let mut found: Vec<usize> = of(package).or_else(|| of(0)).into_iter().collect();
+        let mut found: Vec<usize> = of(package).or_else(|| of(0)).or_else(|| of(own)).into_iter().collect();
         found.extend(
             candidates.iter().copied().filter(|at| unit.names.contains(&self.packages[macros[*at].package])),
         );
@@ -154,6 +193,7 @@ impl Reach {
         name: &str,
         namespace: Option<&str>,
         package: usize,
+        own: usize,
         macros: &[Macro],
     ) -> Option<usize> {
         let position = |wanted: &str| self.packages.iter().position(|other| other == wanted);
@@ -163,8 +203,9 @@ impl Reach {
         };
         let prefixes = [self.adapter.as_str(), "default"];
         let Some(namespace) = namespace else {
-            // Without a name space dbt looks for each name in the package itself and in the project.
-            return prefixes.iter().find_map(|prefix| [package, 0].iter().find_map(|at| found(prefix, *at)));
+            // Without a name space dbt looks for each name in the package of the node and in the project.
+            let places = [package, 0, own];
+            return prefixes.iter().find_map(|prefix| places.iter().find_map(|at| found(prefix, *at)));
         };
         let order: Vec<usize> = match self.orders.get(namespace) {
             Some(order) => order.iter().filter_map(|name| position(name)).collect(),
@@ -173,8 +214,9 @@ impl Reach {
         order.into_iter().find_map(|wanted| prefixes.iter().find_map(|prefix| found(prefix, wanted)))
     }
 
-    /// For each of dbt's own macros, those of the project that take the place of one it leads to.
-    fn through_builtins(&self, macros: &[Macro]) -> HashMap<&'static str, Vec<usize>> {
+    /// For each of dbt's own macros, those of the project, or of the node's package, that take the place of one it
+    /// leads to.
+    fn through_builtins(&self, package: usize, macros: &[Macro]) -> HashMap<&'static str, Vec<usize>> {
         let graph: HashMap<&'static str, Vec<&'static str>> = BUILTINS
             .lines()
             .filter_map(|line| line.split_once('\t'))
@@ -182,7 +224,8 @@ impl Reach {
             .collect();
         let replaces = |at: &usize| {
             let of = &self.packages[macros[*at].package];
-            macros[*at].package == 0 || self.orders.get("dbt").is_some_and(|order| order.contains(of))
+            matches!(macros[*at].package, at if at == 0 || at == package)
+                || self.orders.get("dbt").is_some_and(|order| order.contains(of))
         };
         let taking_place_of = |name: &str| -> Vec<usize> {
             let found = self.by_name.get(name).into_iter().flatten().copied();
@@ -196,7 +239,8 @@ impl Reach {
             graph.contains_key(name)
                 || name.split_once("__").is_some_and(|(_, base)| graph.contains_key(base))
         };
-        if !macros.iter().any(|each| known(&each.name) || each.name.starts_with("materialization_")) {
+        let here = macros.iter().enumerate().filter(|(at, _)| replaces(at)).map(|(_, each)| each);
+        if !here.into_iter().any(|each| known(&each.name) || each.name.starts_with("materialization_")) {
             return HashMap::new();
         }
         let start: HashSet<&'static str> =

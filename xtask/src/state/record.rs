@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::define::Definition;
 
 /// Raised when fingerprints of an older toolkit mean something else: then everything is built once.
-pub(crate) const FORMAT: i64 = 2;
+pub(crate) const FORMAT: i64 = 3;
 
 /// The newest word on a node. A row is written before the node is touched (`announced`) and again when it has
 /// ended, so that a run that was killed leaves its mark.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use minijinja::value::{Kwargs, Rest};
+use minijinja::value::{Kwargs, Rest, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value};
 use serde_json::{Map, Value as Json};
 
@@ -35,15 +35,18 @@ impl Renderer {
         env.set_undefined_behavior(UndefinedBehavior::Strict);
         env.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
         let vars = known.vars.clone();
-        env.add_function("var", move |name: String, default: Option<Value>| {
+        env.add_function("var", move |name: String, default: Rest<ValueOrKwargs>| {
             let found = vars.get(&name).map(value_of);
-            found.or(default).ok_or_else(|| missing(&format!("variable {name}")))
+            found.or_else(|| default_of(default)).ok_or_else(|| missing(&format!("variable {name}")))
         });
         let envs = Arc::clone(&known.envs);
-        env.add_function("env_var", move |name: String, default: Option<Value>| {
+        env.add_function("env_var", move |name: String, default: Rest<ValueOrKwargs>| {
             let found = envs.get(&name).map(|text| Value::from(text.as_str()));
-            found.or(default).ok_or_else(|| missing(&format!("environment variable {name}")))
+            found
+                .or_else(|| default_of(default))
+                .ok_or_else(|| missing(&format!("environment variable {name}")))
         });
+        env.add_function("is_incremental", || false);
         for filter in ["as_bool", "as_native", "as_number", "as_text"] {
             env.add_filter(filter, |value: Value| value);
         }
@@ -80,6 +83,13 @@ impl Renderer {
         Some(text.trim().to_owned())
     }
 
+    /// The numbers of the `config(…)` calls that are made; `None` if it cannot be known.
+    pub(crate) fn calls(&self, skeleton: &str) -> Option<Vec<usize>> {
+        let text = self.env.render_str(skeleton, ()).ok()?;
+        let calls = text.split(super::unit::CALL).skip(1);
+        calls.map(|call| call.split_once(';')?.0.parse().ok()).collect()
+    }
+
     /// A value of YAML as dbt reads it; expressions that cannot be evaluated stay as they are, with a mark.
     pub(crate) fn value(&self, node: &Node) -> Json {
         json(node, &|text| self.text(text).unwrap_or_else(|| format!("{UNKNOWN}{text}").into()))
@@ -101,6 +111,15 @@ pub(crate) fn is_unknown(value: &Json) -> bool {
 
 pub(crate) fn value_of(json: &Json) -> Value {
     serde_json::from_value(json.clone()).unwrap_or(Value::UNDEFINED)
+}
+
+/// The second argument, by its place or its name.
+fn default_of(given: Rest<ValueOrKwargs>) -> Option<Value> {
+    let first = given.into_values().into_iter().next()?;
+    if first.is_kwargs() {
+        return first.get_attr("default").ok().filter(|value| !value.is_undefined());
+    }
+    Some(first)
 }
 
 fn missing(what: &str) -> Error {
@@ -206,6 +225,8 @@ mod tests {
             ("{{ var('load', false) }}", Some(true.into())),
             ("{{ var('n') }}", Some(3.into())),
             ("{{ var('other', 'd') }}", Some("d".into())),
+            ("{{ var('other', default='d') }}", Some("d".into())),
+            ("{{ env_var('E', default='d') }}", Some("x".into())),
             ("a_{{ env_var('E') }}", Some("a_x".into())),
             ("{{ target.schema ~ '_y' }}", Some("dev_y".into())),
             ("{{ var('missing') }}", None),
@@ -213,6 +234,16 @@ mod tests {
         ] {
             assert_eq!(renderer.text(text), value, "{text}");
         }
+    }
+
+    #[test]
+    fn conditions_decide_about_calls() {
+        let calls = |text: &str| renderer().calls(text);
+        assert_eq!(
+            calls("{% if var('n') > 2 %}\u{3}0;{% else %}\u{3}1;{% endif %}\u{3}2;"),
+            Some(vec![0, 2])
+        );
+        assert_eq!(calls("{% if unknown() %}\u{3}0;{% endif %}"), None);
     }
 
     #[test]

@@ -244,6 +244,11 @@ fn define(
     let macros_of =
         definer.reach.of_test(asked.namespace, asked.name, subject.package, &definer.files.macros);
     let mut macros: BTreeSet<usize> = macros_of;
+    for value in arguments.values() {
+        for text in texts(value).into_iter().filter(|text| value.is_string() || text.contains(['(', ' '])) {
+            definer.add_clocks(&mut definition, &text);
+        }
+    }
     for text in arguments.values().flat_map(texts) {
         add_argument(definer, &mut definition, &mut macros, &text, subject.package);
     }

@@ -37,8 +37,8 @@ pub(crate) struct Unit {
     pub(crate) target: BTreeSet<String>,
     /// Whether it reads the schema of `this` or `model`, or `schema` itself.
     pub(crate) reads_schema: bool,
-    /// Whether it reads what property files say about the node: columns, descriptions, `meta`, tags.
-    pub(crate) reads_properties: bool,
+    /// What it reads of what property files say about the node: columns, descriptions, `meta`, tags.
+    pub(crate) reads_properties: BTreeSet<&'static str>,
     pub(crate) graph: Option<GraphUse>,
     /// Why it cannot be known what it reads.
     pub(crate) coarse: BTreeSet<String>,
@@ -60,10 +60,39 @@ pub(crate) struct Unit {
     pub(crate) computes_ctes: bool,
     /// Texts of its Jinja that may be names of variables of the environment, or a part of one.
     pub(crate) texts: BTreeSet<String>,
-    /// Whether a condition decides about a `config(…)` call.
-    pub(crate) has_conditional_config: bool,
+    /// Variables and macros that name what follows `from` or `join`.
+    pub(crate) table_vars: BTreeSet<String>,
+    pub(crate) table_calls: BTreeSet<String>,
+    /// Of a macro: whether all that it puts out is the name of a table.
+    pub(crate) names_table: bool,
+    /// Of a macro: whether it gives a value with `return` and puts out nothing.
+    pub(crate) only_returns: bool,
+    /// The conditions around its `config(…)` calls, with a mark for each call, if a condition decides about one.
+    pub(crate) skeleton: Option<String>,
     /// The values of `config(…)` calls, the later last; an expression as its folded text.
     pub(crate) config: Vec<(String, Set)>,
+    /// How many values there are after each call.
+    config_ends: Vec<usize>,
+    /// What names of the template stand for, as far as they are texts or variables.
+    locals: BTreeMap<String, Local>,
+}
+
+/// What a name of the template that is set to texts or variables may be.
+#[derive(Clone, Debug, Default)]
+struct Local {
+    texts: Vec<String>,
+    vars: Vec<String>,
+    is_composed: bool,
+    /// Whether the environment or the target is part of it.
+    is_of_place: bool,
+}
+
+impl Unit {
+    /// The values of one `config(…)` call.
+    pub(crate) fn config_of(&self, call: usize) -> &[(String, Set)] {
+        let start = call.checked_sub(1).map_or(0, |before| self.config_ends[before]);
+        self.config_ends.get(call).map_or(&[], |end| &self.config[start..*end])
+    }
 }
 
 /// What is read of `graph`.
@@ -103,6 +132,9 @@ const CLOCK_FUNCTIONS: [&str; 9] = [
     "get_current_time",
     "current_localtimestamp",
 ];
+/// Parts of the names above, to look for them quickly.
+const HINTS_OF_CLOCKS: [&str; 8] =
+    ["current_", "localtime", "now(", "sysdate", "systimestamp", "today(", "getdate", "_timestamp("];
 const JINJA_CLOCKS: [&str; 6] = [
     "run_started_at",
     "current_timestamp",
@@ -140,17 +172,18 @@ const AFTER_FROM: [&str; 13] = [
     "where",
     "window",
 ];
-/// Parts of `model` that no property file changes.
-const OF_THE_MODEL: [&str; 12] = [
+/// All that property files and neutral configuration say of a node, and where it is.
+pub(crate) const EVERYTHING: &str = "all";
+/// Parts of that which templates name.
+const PROPERTIES: [&str; 7] = ["columns", "config", "description", "docs", "meta", "path", "tags"];
+/// Parts of `model` that count anyway.
+const OF_THE_MODEL: [&str; 9] = [
     "alias",
     "compiled_code",
     "database",
-    "fqn",
     "language",
     "name",
-    "original_file_path",
     "package_name",
-    "path",
     "resource_type",
     "schema",
     "unique_id",
@@ -234,14 +267,72 @@ fn read(text: &str, dialect: Dialect, is_macro: bool) -> Unit {
         unit.take_names(&words, is_definition, is_exact);
         unit.take_model(&words, &parameters);
         unit.take_lookups(&words);
+        unit.take_relations(&words);
         for call in calls(&words) {
             unit.take_call(&call, text, tag.in_comment && tag.is_output);
-            unit.has_conditional_config |= call.name == "config" && tag.depth > 0;
         }
+        unit.take_local(word, &words);
         unit.take_literal_sql(&words, is_definition);
     }
     unit.take_words(&folded.words);
+    if is_macro {
+        unit.names_table = unit.refs.is_empty() && unit.sources.is_empty() && names_a_table(&folded.words);
+        let is_return = |word: &Word| matches!(word, Word::Output { name, .. } if name == "return");
+        unit.only_returns = unit.names.contains("return") && folded.words.iter().all(is_return);
+    } else if has_conditional_config(text, &folded) {
+        unit.skeleton = Some(skeleton(text, &folded));
+    }
     unit
+}
+
+fn is_config(call: &Call<'_>) -> bool {
+    call.name == "config"
+}
+
+fn has_conditional_config(text: &str, folded: &Folded) -> bool {
+    let conditional = folded.tags.iter().filter(|tag| tag.depth > 0);
+    conditional.into_iter().any(|tag| calls(&tokens(text, tag.inner.clone(), false)).iter().any(is_config))
+}
+
+/// What decides about `config(…)` calls, with a mark for each of them.
+fn skeleton(text: &str, folded: &Folded) -> String {
+    let mut found = String::new();
+    let mut count = 0_usize;
+    for tag in &folded.tags {
+        let code = &text[tag.inner.clone()];
+        let words = tokens(text, tag.inner.clone(), false);
+        let word = if tag.is_output { "" } else { keyword(code) };
+        let is_value = words.iter().any(|(token, _)| *token == Token::Mark('='));
+        if matches!(word, "if" | "elif" | "else" | "endif" | "for" | "endfor") || word == "set" && is_value {
+            found.extend(["{%", code, "%}"]);
+        }
+        for _ in calls(&words).iter().filter(|call| is_config(call)) {
+            found.extend([CALL.to_string(), count.to_string(), ";".to_owned()]);
+            count += 1;
+        }
+    }
+    found
+}
+
+/// Before the number of a `config(…)` call.
+pub(crate) const CALL: char = '\u{3}';
+
+/// Whether these words are the name of a table with what holds it, and nothing else.
+fn names_a_table(words: &[Word]) -> bool {
+    let is_named = |word: &Word| match word {
+        Word::Name(_) | Word::Quoted(_) => true,
+        Word::Output { name, .. } => matches!(name.as_str(), "target" | "var" | "env_var"),
+        _ => false,
+    };
+    let is_part = |word: &Word| match word {
+        Word::Name(name) => !AFTER_FROM.contains(&name.as_str()),
+        Word::Mark(mark) => *mark == '.',
+        word => matches!(word, Word::Quoted(_) | Word::Output { .. }),
+    };
+    words.len() < 10
+        && words.contains(&Word::Mark('.'))
+        && words.iter().all(is_part)
+        && words.iter().any(is_named)
 }
 
 /// A Python model: every byte counts, but for line ends.
@@ -252,17 +343,17 @@ pub(crate) fn python(text: &str) -> Unit {
     for call in calls(&words) {
         if let Some(("dbt", name)) = call.name.rsplit_once('.') {
             let call = Call { name: name.to_owned(), ..call };
-            unit.reads_properties |= name.starts_with("meta") || text.contains("meta");
+            unit.reads_properties.extend(text.contains("meta").then_some("meta"));
             if matches!(name, "ref" | "source" | "config") {
                 unit.take_call(&call, text, false);
             }
         }
     }
-    for pair in words.windows(2) {
-        if let (Token::Name("import" | "from"), Token::Name(module)) = (&pair[0].0, &pair[1].0) {
-            unit.names.insert(format!("import {module}"));
-        }
-    }
+    // Any name may be a module.
+    unit.names.extend(words.iter().filter_map(|(token, _)| match token {
+        Token::Name(name) => Some(format!("import {name}")),
+        _ => None,
+    }));
     unit.always.extend(
         PYTHON_READS.iter().filter(|reads| text.contains(**reads)).map(|reads| format!("uses `{reads}`")),
     );
@@ -311,6 +402,12 @@ impl Unit {
                 continue;
             }
             self.names.insert((*name).to_owned());
+            // A macro that is looked up by its name: `package['macro']`.
+            if let Some([(Token::Mark('['), _), (Token::Text(looked_up), _), (Token::Mark(']'), _)]) =
+                words.get(at + 1..at + 4)
+            {
+                self.names.insert((*looked_up).to_owned());
+            }
             if is_exact {
                 self.exact_names.insert((*name).to_owned());
             }
@@ -342,9 +439,13 @@ impl Unit {
             match *name {
                 "model" => {
                     let is_known = attribute.is_some_and(|attribute| OF_THE_MODEL.contains(&attribute));
-                    self.reads_properties |= !(is_known || attribute.is_none() && is_handed_over);
+                    if !(is_known || attribute.is_none() && is_handed_over) {
+                        self.reads_properties.insert(attribute.map_or(EVERYTHING, property));
+                    }
                 }
-                "config" => self.reads_properties |= reads_neutral(words.get(at + 1..).unwrap_or_default()),
+                "config" => {
+                    self.reads_properties.extend(neutral_read(words.get(at + 1..).unwrap_or_default()));
+                }
                 _ => {}
             }
         }
@@ -394,6 +495,9 @@ impl Unit {
             "context" => {
                 self.coarse.insert("looks up names in `context`".to_owned());
             }
+            "dbt_metadata_envs" => {
+                self.coarse.insert("reads `dbt_metadata_envs`".to_owned());
+            }
             "invocation_id" | "invocation_args_dict" | "thread_id" => {
                 self.random.insert(name.to_owned());
             }
@@ -434,15 +538,21 @@ impl Unit {
             },
             "dispatch" => match argument(call, "macro_name", 0) {
                 Some(Literal::Text(macro_name)) => {
-                    let namespace =
-                        argument(call, "macro_namespace", 1).and_then(Literal::text).map(str::to_owned);
+                    let namespace = argument(call, "macro_namespace", 1);
+                    if matches!(namespace, Some(Literal::Dynamic)) {
+                        self.coarse.insert("computes where a dispatched macro is looked for".to_owned());
+                    }
+                    let namespace = namespace.and_then(Literal::text).map(str::to_owned);
                     self.dispatches.insert(((*macro_name).to_owned(), namespace));
                 }
                 _ => {
                     self.coarse.insert("computes the name of a dispatched macro".to_owned());
                 }
             },
-            "config" if name == "config" => self.take_config(call, text),
+            "config" if name == "config" => {
+                self.take_config(call, text);
+                self.config_ends.push(self.config.len());
+            }
             _ if QUERIES.contains(&last) => self.queries = true,
             _ if LISTS.contains(&last) => {
                 self.queries = true;
@@ -499,16 +609,105 @@ impl Unit {
         }
     }
 
-    /// Queries that are written between the quotes of Jinja, as `run_query("select …")`.
+    /// The name of a relation that is made of texts, and not of what is known about a node.
+    fn take_relations(&mut self, words: &Tokens<'_>) {
+        const KNOWN: [&str; 6] = ["this", "model", "ref", "source", "relation", "config"];
+        let is_made = |at: &usize| {
+            (&words[*at].0, &words[at + 1].0, &words[at + 2].0)
+                == (&Token::Name("Relation"), &Token::Mark('.'), &Token::Name("create"))
+        };
+        for at in (0..words.len().saturating_sub(2)).filter(is_made) {
+            let given = &words[at + 3..];
+            let is_known =
+                given.iter().any(|(token, _)| matches!(token, Token::Name(name) if KNOWN.contains(name)));
+            let is_named = given.windows(3).any(|three| {
+                matches!(three[0].0, Token::Name("identifier" | "schema"))
+                    && three[1].0 == Token::Mark('=')
+                    && matches!(three[2].0, Token::Text(_) | Token::Name("target" | "var" | "env_var"))
+            });
+            if is_named && !is_known {
+                self.always.insert("makes the name of a relation that is not a `ref`".to_owned());
+            }
+        }
+    }
+
+    /// Names that are set to texts or variables, since they may be names of tables.
+    fn take_local(&mut self, word: &str, words: &Tokens<'_>) {
+        let between = if word == "set" { Token::Mark('=') } else { Token::Name("in") };
+        if !matches!(word, "set" | "for") {
+            return;
+        }
+        let start = 1 + lead(words);
+        let Some([(Token::Name(name), _), (mark, _)]) = words.get(start..start + 2) else { return };
+        if *mark != between {
+            return;
+        }
+        let values = &words[start + 2..];
+        let mut local = Local::default();
+        for (at, (token, _)) in values.iter().enumerate() {
+            let is_attribute = at > 0 && values[at - 1].0 == Token::Mark('.');
+            match token {
+                Token::Text(text) => local.texts.push((*text).to_owned()),
+                Token::Mark('~' | '+') => local.is_composed = true,
+                Token::Name("env_var" | "target") => local.is_of_place = true,
+                Token::Name("var") => match values.get(at + 2) {
+                    Some((Token::Text(name), _)) => local.vars.push((*name).to_owned()),
+                    _ => local.is_of_place = true,
+                },
+                Token::Name(_) if is_attribute => {}
+                Token::Name(other) => match self.locals.get(*other).cloned() {
+                    Some(known) => {
+                        local.texts.extend(known.texts);
+                        local.vars.extend(known.vars);
+                        local.is_composed |= known.is_composed;
+                        local.is_of_place |= known.is_of_place;
+                    }
+                    None => return,
+                },
+                _ => {}
+            }
+        }
+        local.texts.retain(|text| !local.vars.contains(text));
+        self.locals.insert((*name).to_owned(), local);
+    }
+
+    /// Queries that are written between the quotes of Jinja, as `run_query("select …")`, and clocks in any text.
     fn take_literal_sql(&mut self, words: &Tokens<'_>, is_definition: bool) {
-        for (token, _) in words.iter().skip(if is_definition { 2 } else { 0 }) {
-            if let Token::Text(text) = token
-                && text.contains(' ')
-            {
-                let lower = text.trim_start().to_lowercase();
-                if lower.starts_with("select ") || lower.starts_with("with ") {
-                    let folded = fold::fold(text, Dialect::DuckDb);
-                    self.take_words(&folded.words);
+        const NAMES: [&str; 9] =
+            ["var", "ref", "source", "env_var", "get", "require", "dispatch", "has_var", "doc"];
+        for (at, (token, _)) in words.iter().enumerate().skip(if is_definition { 2 } else { 0 }) {
+            let Token::Text(text) = token else { continue };
+            let caller = match at.checked_sub(2).map(|at| (&words[at].0, &words[at + 1].0)) {
+                Some((Token::Name(name), Token::Mark('('))) => name,
+                _ => "",
+            };
+            if NAMES.contains(&caller) {
+                continue;
+            }
+            let lower = text.trim_start().to_lowercase();
+            let first = lower.split_whitespace().next().unwrap_or_default();
+            let is_asked = matches!(caller, "run_query" | "execute" | "add_query" | "get_single_value");
+            let is_query = lower.contains(char::is_whitespace)
+                && (matches!(first, "select" | "with") || is_asked && first == "from");
+            if is_asked && matches!(first, "call" | "desc" | "describe" | "pragma" | "show" | "summarize") {
+                self.queries = true;
+                self.always.insert(format!("asks with `{first}` what the warehouse holds"));
+            } else if is_query {
+                self.queries |= is_asked;
+                let mut folded = fold::fold(text, Dialect::DuckDb).words;
+                // What the text is joined with.
+                if let Some((Token::Mark('~' | '+'), _)) = words.get(at + 1) {
+                    folded.push(Word::output(&words[at + 2..].to_vec()));
+                }
+                self.take_words(&folded);
+            } else if HINTS_OF_CLOCKS.iter().any(|hint| lower.contains(hint)) {
+                let folded = fold::fold(text, Dialect::DuckDb).words;
+                for (at, word) in folded.iter().enumerate() {
+                    let is_called = folded.get(at + 1) == Some(&Word::Mark('('));
+                    let is_part = at > 0 && folded[at - 1] == Word::Mark('.');
+                    if let (Word::Name(name), false) = (word, is_part) {
+                        self.take_clock(name, is_called);
+                    }
                 }
             }
         }
@@ -577,8 +776,9 @@ impl Unit {
                 other => other,
             };
             // A part of the name is computed.
-            let is_composed =
-                before.and_then(|at| at.checked_sub(1)).is_some_and(|at| words[at] == Word::Output);
+            let is_composed = before
+                .and_then(|at| at.checked_sub(1))
+                .is_some_and(|at| matches!(words[at], Word::Output { .. }));
             match before.filter(|_| !is_composed).map(|at| &words[at]) {
                 Some(Word::Name(name)) => drop(self.ctes.insert(name.clone())),
                 Some(Word::Quoted(name)) => drop(self.ctes.insert(name.to_lowercase())),
@@ -587,10 +787,14 @@ impl Unit {
         }
     }
 
-    fn take_function(&mut self, name: &str, is_called: bool, rest: &[Word]) {
+    fn take_clock(&mut self, name: &str, is_called: bool) {
         if CLOCKS.contains(&name) || (is_called && CLOCK_FUNCTIONS.contains(&name)) {
             self.clocks.insert(name.to_owned());
         }
+    }
+
+    fn take_function(&mut self, name: &str, is_called: bool, rest: &[Word]) {
+        self.take_clock(name, is_called);
         self.reads_schema |= PLACES.contains(&name);
         if is_called && RANDOM.contains(&name) {
             self.random.insert(name.to_owned());
@@ -626,11 +830,13 @@ impl Unit {
             ] if after.first() != Some(&Word::Mark('(')) => {
                 self.always.insert(format!("reads {schema}.{table} by name, which is not a source"));
             }
-            [Word::Output, Word::Mark('.'), Word::Name(table) | Word::Quoted(table), ..] => {
+            [Word::Output { .. }, Word::Mark('.'), Word::Name(table) | Word::Quoted(table), ..] => {
                 self.always.insert(format!("computes the name of what holds {table}"));
             }
+            [Word::Output { .. }, Word::Mark('('), ..] => {}
+            [Word::Output { name, text }, ..] => self.take_computed_table(name, text),
             [Word::Quoted(name) | Word::Name(name), after @ ..]
-                if !matches!(after.first(), Some(Word::Mark('(' | '.') | Word::Output))
+                if !matches!(after.first(), Some(Word::Mark('(' | '.') | Word::Output { .. }))
                     && !matches!(
                         name.as_str(),
                         "dual" | "lateral" | "only" | "select" | "table" | "values"
@@ -639,6 +845,36 @@ impl Unit {
                 self.tables.insert(name.to_lowercase());
             }
             _ => {}
+        }
+    }
+
+    /// What follows `from` or `join` is put out by Jinja that begins with `name`.
+    fn take_computed_table(&mut self, name: &str, text: &str) {
+        let of_place = || "computes the name of a table, which is not a `ref`".to_owned();
+        match name {
+            "env_var" | "target" => drop(self.always.insert(of_place())),
+            "var" if text.is_empty() => drop(self.always.insert(of_place())),
+            "var" => drop(self.table_vars.insert(text.to_owned())),
+            _ => match self.locals.get(name).cloned() {
+                Some(local) if local.is_of_place => drop(self.always.insert(of_place())),
+                Some(local) if local.is_composed => {
+                    // Parts of the name of a subquery, unless something holds it.
+                    if !local.vars.is_empty() || local.texts.iter().any(|text| text.contains('.')) {
+                        self.always.insert(of_place());
+                    }
+                }
+                Some(local) => {
+                    self.table_vars.extend(local.vars);
+                    for text in local.texts.iter().filter(|text| !text.is_empty()) {
+                        if text.contains('.') {
+                            self.always.insert(format!("reads {text} by name, which is not a source"));
+                        } else {
+                            self.tables.insert(text.to_lowercase());
+                        }
+                    }
+                }
+                None => drop(self.table_calls.insert(name.to_owned())),
+            },
         }
     }
 
@@ -675,15 +911,23 @@ fn attribute_of<'a>(rest: &[(Token<'a>, Range<usize>)]) -> Option<&'a str> {
     }
 }
 
-/// Whether what is looked up in `config` is what only property files and neutral configuration say.
-fn reads_neutral(rest: &[(Token<'_>, Range<usize>)]) -> bool {
-    match attribute_of(rest) {
-        Some("get" | "require") => match rest.get(3) {
-            Some((Token::Text(key), _)) => is_neutral(key),
-            _ => true,
+/// What is looked up in `config` that only property files and neutral configuration say.
+fn neutral_read(rest: &[(Token<'_>, Range<usize>)]) -> Option<&'static str> {
+    match attribute_of(rest)? {
+        "get" | "require" => match rest.get(3) {
+            Some((Token::Text(key), _)) => is_neutral(key).then(|| property(key)),
+            _ => Some(EVERYTHING),
         },
-        Some(attribute) => attribute.starts_with("meta") || is_neutral(attribute),
-        None => false,
+        attribute if attribute.starts_with("meta") => Some("meta"),
+        attribute => is_neutral(attribute).then(|| property(attribute)),
+    }
+}
+
+/// The part of property files that a name means.
+fn property(name: &str) -> &'static str {
+    match name {
+        "fqn" | "original_file_path" => "path",
+        _ => PROPERTIES.into_iter().find(|part| *part == name).unwrap_or(EVERYTHING),
     }
 }
 
@@ -792,6 +1036,14 @@ mod tests {
             "select * from \"raw\".\"orders\"",
             "{{ adapter.get_relation(target.database, 'raw', 'orders') }}",
             "{{ dbt_utils.get_relations_by_pattern('raw', '%') }}",
+            "{% set r = run_query('show tables') %}",
+            "{% set r = run_query('from raw.orders') %}",
+            "{% set r = run_query('select max(id) from ' ~ target.schema ~ '.orders') %}",
+            "{% set t = 'raw.orders' %} select * from {{ t }}",
+            "{% for t in ['raw.a'] %} select * from {{ t }} {% endfor %}",
+            "{% set t = target.schema ~ '_raw.a' %} select * from {{ t }}",
+            "select * from {{ env_var('TABLE') }}",
+            "{{ api.Relation.create(schema='raw', identifier='orders') }}",
         ] {
             assert_eq!(of(text).always.len(), 1, "{text}");
         }
@@ -801,10 +1053,38 @@ mod tests {
             "select (select 1 from {{ ref('x') }}), t.b from {{ ref('y') }} t where a in (1, 2)",
             "{% set r = adapter.get_relation(this.database, this.schema, this.identifier) %}",
             "select * from 'a.csv' join read_csv('b.csv', header = true) using (id)",
+            "{% set c = ['a', 'b'] %} with a as (select 1), b as (select 2) {% for x in c %} select * from {{ x }} {% endfor %}",
+            "{% set r = ref('x') %} select * from {{ r }}",
+            "{% set r = run_query('select max(id) from ' ~ ref('x')) %}",
+            "{{ api.Relation.create(schema=this.schema, identifier='x') }}",
         ] {
             assert!(of(text).always.is_empty(), "{text} {:?}", of(text).always);
         }
         assert_eq!(of("from 'a.csv' join read_csv(['b.csv', 'c.csv'])").files.len(), 3);
+        assert_eq!(of("select * from {{ var('t') }}").table_vars, ["t".to_owned()].into());
+        assert!(of("{{ adapter.dispatch('a', packages()) }}").coarse.len() == 1);
+    }
+
+    #[test]
+    fn clocks_in_texts_of_jinja_are_found() {
+        assert!(
+            !of("{{ dbt_utils.date_spine(start_date=\"date '2020-01-01'\", end_date='current_date') }}")
+                .clocks
+                .is_empty()
+        );
+        assert!(!of("{{ f(where='d < now()') }}").clocks.is_empty());
+        assert!(of("{{ var('current_date') }}").clocks.is_empty());
+    }
+
+    #[test]
+    fn a_macro_may_name_a_table() {
+        let of = |body: &str| of_macro(&format!("{{% macro m(x) %}}{body}{{% endmacro %}}"), Dialect::DuckDb);
+        assert!(of("{{ target.database }}.raw.{{ x }}").names_table);
+        assert!(of("raw.{{ x }}").names_table);
+        assert!(!of("{{ x.schema }}.{{ x.identifier }}").names_table);
+        assert!(!of("select a.{{ x }} from {{ ref('a') }} a").names_table);
+        assert!(of("{% if x %}{{ return(1) }}{% endif %} {% do return(2) %}").only_returns);
+        assert!(!of("a {{ return(1) }}").only_returns && !of("{{ x }} {% do return(2) %}").only_returns);
     }
 
     #[test]
@@ -830,7 +1110,7 @@ mod tests {
             "{{ config.meta_get('a') }}",
             "{{ f(model) }}",
         ] {
-            assert!(of(text).reads_properties, "{text}");
+            assert!(!of(text).reads_properties.is_empty(), "{text}");
         }
         for text in [
             "{{ model.name }}",
@@ -838,12 +1118,11 @@ mod tests {
             "{{ persist_docs(this, model) }}",
             "{{ this.columns }}",
         ] {
-            assert!(!of(text).reads_properties, "{text}");
+            assert!(of(text).reads_properties.is_empty(), "{text}");
         }
-        assert!(
-            !of_macro("{% macro m(model) %}{{ model.columns }}{% endmacro %}", Dialect::DuckDb)
-                .reads_properties
-        );
+        assert_eq!(of("{{ model.columns }}{{ model.fqn }}").reads_properties, ["columns", "path"].into());
+        let given = of_macro("{% macro m(model) %}{{ model.columns }}{% endmacro %}", Dialect::DuckDb);
+        assert!(given.reads_properties.is_empty());
     }
 
     #[test]

@@ -41,6 +41,7 @@ fn is_as_before(definition: &Definition, record: &Record) -> bool {
         && was_found
         && definition.class != Class::Always
         && definition.materialized != "external"
+        && !definition.may_be_table
         && record.format == FORMAT
         && (record.definition == definition.hash() || differs_in_content(definition, record))
 }

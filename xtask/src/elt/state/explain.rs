@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::Keeper;
+use super::ahead::ahead_text;
 use crate::state::decide::Action;
 
 impl Keeper {
@@ -18,6 +19,8 @@ impl Keeper {
                 path: &definition.path,
                 class: definition.class.label(),
                 action: verdict.action,
+                base_is_ahead: self.ahead.contains(id),
+                lags: verdict.action == Action::Reuse && !verdict.reasons.is_empty(),
                 full_refresh: verdict.refresh,
                 reasons: &verdict.reasons,
                 because: &definition.reasons,
@@ -30,13 +33,20 @@ impl Keeper {
             let part = |text: &Option<String>| text.clone().unwrap_or_default();
             format!("{}.{}", part(&record.relation_schema), part(&record.relation_name))
         });
-        Explained { schema: self.schema.as_str(), nodes: nodes.collect(), removed: removed.collect() }
+        Explained {
+            schema: self.schema.as_str(),
+            base: self.copied.as_ref().map(|copied| copied.base.as_str()),
+            nodes: nodes.collect(),
+            removed: removed.collect(),
+        }
     }
 }
 
 #[derive(Debug, Serialize)]
 pub(in crate::elt) struct Explained<'a> {
     schema: &'a str,
+    /// What the environment is going to be copied from.
+    base: Option<&'a str>,
     nodes: Vec<ExplainedNode<'a>>,
     removed: Vec<String>,
 }
@@ -50,6 +60,10 @@ struct ExplainedNode<'a> {
     class: &'static str,
     action: Action,
     full_refresh: bool,
+    /// The base was built from another version of it, which nothing here has touched.
+    base_is_ahead: bool,
+    /// It is left as it is although a parent has other data, as its `lag_tolerance` allows.
+    lags: bool,
     reasons: &'a [String],
     /// Why the class is not `exact`.
     because: &'a [String],
@@ -76,6 +90,9 @@ impl Explained<'_> {
                     word
                 };
                 line(format!("{word:<7} {} {} ({}, {})", node.kind, node.name, node.path, node.class));
+                if node.base_is_ahead {
+                    line("          the base is ahead: this branch did not touch it".to_owned());
+                }
                 for reason in node.reasons {
                     line(format!("          {reason}"));
                 }
@@ -88,6 +105,13 @@ impl Explained<'_> {
                     line(format!("          not reproducible: it uses {reason}"));
                 }
             }
+        }
+        for node in self.nodes.iter().filter(|node| node.lags) {
+            line(format!("lag     {} {} ({}): {}", node.kind, node.name, node.path, node.reasons.join("; ")));
+        }
+        let ahead = self.nodes.iter().filter(|node| node.base_is_ahead).count();
+        if let Some(base) = self.base.filter(|_| ahead > 0) {
+            line(format!("ahead   {}", ahead_text(base, ahead)));
         }
         let reused = self.nodes.iter().filter(|node| node.action == Action::Reuse).count();
         line(format!("reuse   {reused} of {} nodes and tests of {}", self.nodes.len(), self.schema));

@@ -28,6 +28,8 @@ pub(super) struct Seen {
     pub(super) is_view: bool,
     /// Another one whenever the relation is; `None` if it could not be read.
     pub(super) witness: Option<String>,
+    /// Of a view: its text, the same in each environment; `None` if the warehouse does not give it.
+    pub(super) text: Option<String>,
 }
 
 /// Those of `wanted` that exist.
@@ -46,10 +48,15 @@ pub(super) fn witnesses(
         // The text of a table holds its constraints.
         format!(
             "select schema_name as s, table_name as n, false as is_view, \
-             md5(replace(sql, schema_name || '.', '') || coalesce(comment, '')) as witness from duckdb_tables() \
+             md5(replace(sql, schema_name || '.', '') || coalesce(comment, '') || index_count \
+             || coalesce(said, '')) as witness, null as text from duckdb_tables() as t left join \
+             (select table_oid as oid, string_agg(column_name || ' ' || comment, ';' order by column_index) as said \
+             from duckdb_columns() where database_name = current_database() and comment is not null \
+             group by table_oid) as c on c.oid = t.table_oid \
              where database_name = current_database() and lower(schema_name) in ({listed}) \
              union all \
-             select schema_name, view_name, true, md5(sql) from duckdb_views() \
+             select schema_name, view_name, true, md5(sql || coalesce(comment, '')), \
+             md5(replace(sql, schema_name, chr(1))) from duckdb_views() \
              where database_name = current_database() and lower(schema_name) in ({listed})"
         )
     } else {
@@ -68,7 +75,8 @@ pub(super) fn witnesses(
         let key = key(&schema, &name);
         if wanted.contains(&key) {
             let is_view = row.get("is_view").and_then(Json::as_bool) == Some(true);
-            found.insert(key, Seen { schema, name, is_view, witness: text(&row, "witness") });
+            let (witness, text) = (text(&row, "witness"), text(&row, "text"));
+            found.insert(key, Seen { schema, name, is_view, witness, text });
         }
     }
     if is_local {

@@ -40,7 +40,13 @@ pub(super) fn inline(
         for (name, hash) in &ephemeral.parts {
             // What every node has says nothing here.
             if !matches!(name.as_str(), "dbt" | "DuckDB" | "relation" | "quoting") {
-                let label = if name == "sql" { format!("sql of {}", ephemeral.name) } else { name.clone() };
+                let is_other = node.parts.get(name).is_some_and(|own| own != hash);
+                let label = match name.as_str() {
+                    "sql" => format!("sql of {}", ephemeral.name),
+                    // A variable of another package, say.
+                    name if is_other => format!("{name} of {}", ephemeral.name),
+                    name => name.to_owned(),
+                };
                 if let Some(place) = ephemeral.places.get(name) {
                     node.places.entry(label.clone()).or_insert_with(|| place.clone());
                 }

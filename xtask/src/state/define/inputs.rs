@@ -9,7 +9,7 @@ use super::scope::is_of_the_run;
 use super::{Class, Configured, Definer, Definition, materialized, short};
 use crate::state::project::Node;
 use crate::state::seed;
-use crate::state::unit::{GraphUse, Ref, Unit};
+use crate::state::unit::{self, GraphUse, Ref, Unit};
 use crate::system::digest::Digest;
 
 impl Definer<'_> {
@@ -41,8 +41,29 @@ impl Definer<'_> {
     pub(super) fn add_reads(&self, definition: &mut Definition, unit: &Unit, package: usize) {
         let scope = &self.scopes[package];
         for name in &unit.vars {
-            let value = scope.vars.get(name).map_or_else(|| "(not set)".to_owned(), Json::to_string);
-            definition.parts.insert(format!("var {name}"), short(value));
+            let value = scope.vars.get(name);
+            let said = value.map_or_else(|| "(not set)".to_owned(), Json::to_string);
+            let is_new = !definition.parts.contains_key(&format!("var {name}"));
+            // What the command line sets is in no file.
+            let is_given = self.facts.vars.as_ref().is_some_and(|given| given.contains(name.as_str()));
+            let place = if value.is_none() || is_given { "" } else { "dbt_project.yml" };
+            definition.add(format!("var {name}"), short(said), place);
+            // Texts in variables are templates, such as the `source` that a package is to read.
+            if let Some(text) = value.and_then(Json::as_str).filter(|text| is_new && text.contains("{{")) {
+                self.add_reads(definition, &unit::sql(text, self.dialect), package);
+            }
+        }
+        for name in &unit.table_vars {
+            let value = scope.vars.get(name).and_then(Json::as_str).unwrap_or_default();
+            if !["ref(", "source("].iter().any(|call| value.contains(call)) {
+                definition.volatile.push(format!("computes the name of a table from variable {name}"));
+            }
+        }
+        for name in &unit.table_calls {
+            let found = self.reach.find(name, package, package, unit, &self.files.macros);
+            if found.iter().any(|at| self.files.macros[*at].unit.names_table) {
+                definition.volatile.push(format!("macro {name} names a table, which is not a `ref`"));
+            }
         }
         for name in &unit.envs {
             self.add_env(definition, name);
@@ -60,7 +81,7 @@ impl Definer<'_> {
             let label = if name.is_empty() { "target".to_owned() } else { format!("target.{name}") };
             definition.parts.insert(label, short(value));
         }
-        definition.reads_properties |= unit.reads_properties;
+        definition.reads_properties.extend(&unit.reads_properties);
         definition.tables.extend(unit.tables.iter().cloned());
         definition.ctes.extend(unit.ctes.iter().cloned());
         definition.computes_ctes |= unit.computes_ctes;
@@ -139,6 +160,22 @@ impl Definer<'_> {
         definition.parts.insert(format!("environment variable {name}"), hash);
     }
 
+    /// Files of Python beside the models that it imports, and those that they import.
+    pub(super) fn add_modules(&self, definition: &mut Definition, unit: &Unit) {
+        let imported = |unit: &'_ Unit| -> Vec<String> {
+            unit.names.iter().filter_map(|name| name.strip_prefix("import ").map(str::to_owned)).collect()
+        };
+        let mut open = imported(unit);
+        while let Some(name) = open.pop() {
+            let label = format!("module {name}");
+            if let Some(module) = self.files.modules.get(&name)
+                && definition.parts.insert(label, module.folded[..12].to_owned()).is_none()
+            {
+                open.extend(imported(module));
+            }
+        }
+    }
+
     pub(super) fn add_file(&self, definition: &mut Definition, file: &str) {
         match self.file_digest(file) {
             Some(digest) => drop(definition.parts.insert(format!("file {file}"), digest)),
@@ -194,7 +231,7 @@ impl Definer<'_> {
         own: &BTreeSet<usize>,
         package: usize,
     ) {
-        let macros = self.reach.of_materialization(&definition.materialized);
+        let macros = self.reach.of_materialization(&definition.materialized, package, &self.files.macros);
         let only: BTreeSet<usize> = macros.difference(own).copied().collect();
         let before = definition.clone();
         self.add_macros(definition, &only, package, true);

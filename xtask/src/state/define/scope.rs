@@ -132,6 +132,7 @@ fn environment_of<'f>(files: &Files, facts: &'f Facts) -> impl Iterator<Item = (
     let is_named = move |name: &str| {
         let name = name.to_uppercase();
         texts.contains(&name)
+            || name.starts_with("DBT_ENV_CUSTOM_ENV")
             || name
                 .match_indices('_')
                 .any(|(at, _)| texts.contains(&name[..=at]) || texts.contains(&name[at..]))

@@ -8,7 +8,7 @@ use super::scope::is_neutral;
 use super::{Definer, Definition, columns, is_enforced, short};
 use crate::core::yaml::Node as Yaml;
 use crate::state::config::Config;
-use crate::state::project::Node;
+use crate::state::project::{Entry, Node};
 use crate::state::render::{self, plain};
 use crate::state::unit;
 
@@ -33,31 +33,96 @@ impl Definer<'_> {
             if key == "contract" && !is_enforced(config) {
                 continue;
             }
+            if key == "materialized" && value.as_str() == Some(default_materialization(definition)) {
+                continue;
+            }
+            if matches!(key, "pre_hook" | "post_hook") {
+                let said = self.add_hooks(definition, value, package, macros);
+                definition.add(format!("config {key}"), short(said), path);
+                continue;
+            }
             definition.add(format!("config {key}"), short(value.to_string()), path);
-            if matches!(key, "pre_hook" | "post_hook") || render::is_unknown(value) {
+            if render::is_unknown(value) {
                 for text in texts(value) {
                     let text = text
                         .strip_prefix(render::UNKNOWN)
                         .map_or(text.clone(), |text| format!("{{{{ {text} }}}}"));
-                    let unit = unit::sql(&text, self.dialect);
-                    macros.extend(self.reach.of(&unit, package, &self.files.macros));
-                    self.add_reads(definition, &unit, package);
+                    self.add_text(definition, &text, package, macros);
                 }
+            }
+            if let ("where", Some(text)) = (key, value.as_str()) {
+                self.add_clocks(definition, text);
             }
         }
     }
 
-    /// What property files say counts whole if a template reads it.
-    pub(super) fn add_properties(&self, definition: &mut Definition, node: &Node, config: &Config) {
-        let mut said = config.neutral();
-        let mut path = node.path.as_str();
-        if let Some(entry) = &node.entry {
-            said.push_str(&plain(&entry.node).to_string());
-            said.extend(entry.version.as_ref().map(|version| plain(version).to_string()));
-            said.push_str(&self.description(&entry.node));
-            path = &entry.path;
+    /// A template in a value: what it is as it is compared.
+    fn add_text(
+        &self,
+        definition: &mut Definition,
+        text: &str,
+        package: usize,
+        macros: &mut BTreeSet<usize>,
+    ) -> String {
+        let unit = unit::sql(text, self.dialect);
+        macros.extend(self.reach.of(&unit, package, &self.files.macros));
+        self.add_reads(definition, &unit, package);
+        unit.folded
+    }
+
+    /// Hooks in their order, without comments.
+    fn add_hooks(
+        &self,
+        definition: &mut Definition,
+        hooks: &Json,
+        package: usize,
+        macros: &mut BTreeSet<usize>,
+    ) -> String {
+        let mut said = String::new();
+        for hook in hooks.as_array().into_iter().flatten() {
+            let text = hook.as_str().or_else(|| hook.get("sql").and_then(Json::as_str)).unwrap_or_default();
+            let text = text
+                .strip_prefix(render::UNKNOWN)
+                .map_or(text.to_owned(), |text| format!("{{{{ {text} }}}}"));
+            said.push_str(&self.add_text(definition, &text, package, macros));
+            // Outside of the transaction is another moment.
+            let is_inside = hook.get("transaction").and_then(Json::as_bool).unwrap_or(true);
+            said.push_str(if is_inside { "\n" } else { " apart\n" });
         }
-        definition.add("properties", short(said), path);
+        said
+    }
+
+    /// SQL that is given as a value may read the clock.
+    pub(in crate::state) fn add_clocks(&self, definition: &mut Definition, text: &str) {
+        let unit = unit::sql(text, self.dialect);
+        if !unit.clocks.is_empty() {
+            definition.period = Some(self.facts.period.clone());
+        }
+        definition.random.extend(unit.random);
+    }
+
+    /// What property files and neutral configuration say counts as far as a template reads it.
+    pub(super) fn add_properties(&self, definition: &mut Definition, node: &Node, config: &Config) {
+        let path = node.entry.as_ref().map_or(node.path.as_str(), |entry| entry.path.as_str());
+        for part in definition.reads_properties.clone() {
+            let is_whole = part == unit::EVERYTHING;
+            let mut said = match config.get(part) {
+                _ if is_whole || part == "config" => config.neutral(),
+                value => value.map(Json::to_string).unwrap_or_default(),
+            };
+            if is_whole || part == "path" {
+                said.extend([node.path.as_str(), &node.folders.join("/")]);
+            }
+            for holder in node.entry.iter().flat_map(|entry| [Some(&entry.node), entry.version.as_ref()]) {
+                let Some(holder) = holder else { continue };
+                let value = if is_whole { Some(holder) } else { holder.get(part) };
+                said.extend(value.map(|value| without_tests(plain(value)).to_string()));
+                if is_whole || part == "description" {
+                    said.push_str(&self.description(holder));
+                }
+            }
+            definition.add(format!("properties: {part}"), short(said), path);
+        }
     }
 
     /// Columns count where they become part of the table: types and constraints under an enforced contract,
@@ -65,14 +130,18 @@ impl Definer<'_> {
     pub(super) fn add_columns(&self, definition: &mut Definition, node: &Node, config: &Config) {
         let Some(entry) = &node.entry else { return };
         if is_enforced(config) {
+            let with = &self.scopes[node.package].renderer;
+            let value = |node: &Yaml| with.value(node);
             let columns = columns(entry).into_iter().map(|column| {
                 let said =
-                    ["name", "data_type", "constraints", "quote"].map(|key| column.get(key).map(plain));
+                    ["name", "data_type", "constraints", "quote"].map(|key| column.get(key).map(value));
                 format!("{said:?}")
             });
-            let own = entry.node.get("constraints").map(plain);
+            let of_version = entry.version.as_ref().and_then(|version| version.get("constraints"));
+            let own = [entry.node.get("constraints"), of_version].map(|node| node.map(value));
             let said = format!("{}{own:?}", columns.collect::<Vec<_>>().join("\n"));
             definition.add("contract", short(said), &entry.path);
+            self.add_foreign_keys(definition, entry, node.package);
         }
         if let Some(keeps) = config.get("persist_docs") {
             let text_of = |node: &Yaml| self.description(node);
@@ -83,14 +152,30 @@ impl Definer<'_> {
                 definition.add("description", short(said), &entry.path);
             }
             if keeps.get("columns").is_some_and(|keep| keep == &Json::Bool(true)) {
-                let said: Vec<String> = columns(entry)
+                let mut said: Vec<String> = columns(entry)
                     .into_iter()
                     .map(|column| {
                         format!("{:?} {}", column.get("name").and_then(Yaml::text), text_of(column))
                     })
                     .collect();
+                said.sort();
                 definition.add("descriptions of columns", short(said.join("\n")), &entry.path);
             }
+        }
+    }
+
+    /// What a foreign key refers to must be there first, under the name that it has.
+    fn add_foreign_keys(&self, definition: &mut Definition, entry: &Entry, package: usize) {
+        let holders = columns(entry).into_iter().chain([&entry.node]).chain(&entry.version);
+        let constraints = holders.filter_map(|holder| holder.get("constraints")).flat_map(Yaml::items);
+        for to in constraints.filter_map(|constraint| constraint.get("to").and_then(Yaml::text)) {
+            let unit = unit::sql(&format!("{{{{ {to} }}}}"), self.dialect);
+            let mut reads = Definition { id: definition.id.clone(), ..Definition::default() };
+            for found in &unit.refs {
+                self.add_parent(&mut reads, package, found);
+            }
+            definition.follows.extend(reads.parents);
+            definition.parts.extend(reads.parts);
         }
     }
 
@@ -120,6 +205,29 @@ impl Definer<'_> {
         if let Some(quoting) = settings.get("quoting") {
             definition.add("quoting", short(plain(quoting).to_string()), "dbt_project.yml");
         }
+    }
+}
+
+/// What dbt makes of a node that says nothing about it.
+fn default_materialization(definition: &Definition) -> &'static str {
+    match definition.kind.as_str() {
+        "model" if definition.is_python => "table",
+        "model" => "view",
+        "seed" => "seed",
+        "snapshot" => "snapshot",
+        _ => "test",
+    }
+}
+
+/// Tests that are asked for are not among the properties that templates read.
+fn without_tests(value: Json) -> Json {
+    match value {
+        Json::Array(items) => items.into_iter().map(without_tests).collect::<Vec<_>>().into(),
+        Json::Object(map) => {
+            let rest = map.into_iter().filter(|(key, _)| !matches!(key.as_str(), "data_tests" | "tests"));
+            Json::Object(rest.map(|(key, value)| (key, without_tests(value))).collect())
+        }
+        other => other,
     }
 }
 

@@ -12,7 +12,13 @@ use crate::system::digest::{self, Digest};
 impl<'a> Definer<'a> {
     pub(in crate::state) fn source(&self, from: usize, source: &str, table: &str) -> Option<&'a SourceTable> {
         let candidates = self.sources.get(&(source, table))?;
-        let own = candidates.iter().find(|at| self.files.sources[**at].package == from);
+        let in_package = |package: usize| {
+            candidates.iter().find(|at| {
+                self.files.sources[**at].package == package && self.is_enabled(&self.files.sources[**at])
+            })
+        };
+        let [first, second] = self.packages_of(from);
+        let own = in_package(first).or_else(|| in_package(second));
         Some(&self.files.sources[*own.or_else(|| candidates.first())?])
     }
 
@@ -142,6 +148,6 @@ impl<'a> Definer<'a> {
     pub(in crate::state) fn add_source(&self, definition: &mut Definition, table: &SourceTable) {
         definition.parents.insert(self.source_id(table));
         let said = self.source_parts(table).replace(&format!("\"{}\"", self.facts.schema), "\u{1}");
-        definition.parts.insert(format!("source {}.{}", table.source, table.table), short(said));
+        definition.add(format!("source {}.{}", table.source, table.table), short(said), &table.path);
     }
 }
