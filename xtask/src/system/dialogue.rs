@@ -145,7 +145,10 @@ pub(crate) struct Conversation {
     idle_since: IdleSince,
 }
 
-/// When the last question was answered; `None` as long as one is not.
+/// How many times the pause after which a program ends it may take to answer before no other question is put to it.
+const LONG_ANSWER: u32 = 20;
+
+/// When the last question was answered, or the program started; `None` as long as one is not.
 type IdleSince = Arc<Mutex<Option<Instant>>>;
 
 impl Conversation {
@@ -154,7 +157,7 @@ impl Conversation {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
         let (questions, asked) = channel();
         let (said, lines) = channel();
-        let idle_since = IdleSince::default();
+        let idle_since = IdleSince::new(Mutex::new(Some(Instant::now())));
         if let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) {
             let since = Arc::clone(&idle_since);
             std::thread::spawn(move || pass_on(&asked, stdin, idle, &since));
@@ -198,10 +201,11 @@ impl Drop for Conversation {
 }
 
 fn pass_on(asked: &Receiver<Vec<u8>>, mut stdin: ChildStdin, idle: Duration, since: &IdleSince) {
-    let mut wait = idle;
+    let (mut wait, mut asked_at) = (idle, Instant::now());
     loop {
         match asked.recv_timeout(wait) {
             Ok(question) => {
+                asked_at = Instant::now();
                 if stdin.write_all(&question).and_then(|()| stdin.flush()).is_err() {
                     return;
                 }
@@ -209,9 +213,12 @@ fn pass_on(asked: &Receiver<Vec<u8>>, mut stdin: ChildStdin, idle: Duration, sin
             }
             Err(RecvTimeoutError::Disconnected) => return,
             Err(RecvTimeoutError::Timeout) => {
-                // A long answer is no pause.
-                let passed = locked(since).map_or(Duration::ZERO, |since| since.elapsed());
-                wait = idle.saturating_sub(passed);
+                // A long answer is no pause; after a very long one the program ends with it.
+                let (limit, since) = match *locked(since) {
+                    Some(answered) => (idle, answered),
+                    None => (idle * LONG_ANSWER, asked_at),
+                };
+                wait = limit.saturating_sub(since.elapsed());
                 if wait.is_zero() {
                     return;
                 }
