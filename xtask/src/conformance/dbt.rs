@@ -105,7 +105,7 @@ fn first_line(text: &str) -> &str {
     text.trim().lines().next().unwrap_or_default()
 }
 
-/// Build the project into the scratch schema that {dbt} stands for.
+/// Build the project into the scratch schema that {dbt} names.
 pub(super) fn build(repo: &Repo, opened: &Opened, scratch: &Scratch) -> Result<Built> {
     let folder = tempfile::tempdir().context("failed to create a folder for the dbt project")?;
     for (path, text) in FILES {

@@ -73,7 +73,7 @@ pub(crate) struct Unit {
     pub(crate) config: Vec<(String, Set)>,
     /// How many values there are after each call.
     config_ends: Vec<usize>,
-    /// What names of the template stand for, as far as they are texts or variables.
+    /// What names of the template mean, as far as they are texts or variables.
     locals: BTreeMap<String, Local>,
 }
 
