@@ -9,7 +9,7 @@ their alphabet and length, so no file here holds a credential. Each line or snip
 the files called `…-later.txt` are part 2. Look at the failures of one part only, and report all, so that their difference
 shows what was fitted to the examples.
 """
-import argparse, base64, functools, json, os, random, re, string, subprocess, zlib
+import base64, functools, json, os, re, string, subprocess, zlib
 import material
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "contexts")
@@ -113,17 +113,5 @@ def rows(part, r, each):
                     yield {"path": os.path.basename(path), "text": filled(text, r), "label": label, "source": name, "rule": path}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out")
-    parser.add_argument("--part", type=int, choices=[0, 1, 2], default=0)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--each", type=int, default=3, help="values for each line")
-    args = parser.parse_args()
-    with open(args.out, "w", encoding="utf-8") as out:
-        for row in rows(args.part, random.Random(args.seed * 2 + args.part), args.each):
-            out.write(json.dumps(row) + "\n")
-
-
 if __name__ == "__main__":
-    main()
+    material.write(__doc__, "part", "values for each line", rows)

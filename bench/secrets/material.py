@@ -232,17 +232,18 @@ def rows(half, r, each):
             yield {"path": path, "text": filled(text, r), "label": "clean", "source": "look-alike", "rule": path}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def write(about, part, each, rows):
+    """Write `rows(part, random, each)` as the command line says; `part` names its first option, `each` explains the last."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out")
-    parser.add_argument("--half", type=int, choices=[0, 1, 2], default=0)
+    parser.add_argument(f"--{part}", dest="part", type=int, choices=[0, 1, 2], default=0)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--each", type=int, default=3, help="values of every kind for each syntax")
+    parser.add_argument("--each", type=int, default=3, help=each)
     args = parser.parse_args()
     with open(args.out, "w", encoding="utf-8") as out:
-        for row in rows(args.half, random.Random(args.seed * 2 + args.half), args.each):
+        for row in rows(args.part, random.Random(args.seed * 2 + args.part), args.each):
             out.write(json.dumps(row) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    write(__doc__, "half", "values of every kind for each syntax", rows)

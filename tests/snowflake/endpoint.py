@@ -67,7 +67,7 @@ from fakesnow.instance import FakeSnow
 from fakesnow.server import SERVER_VERSION, query_request, routes, session, sessions
 from snowflake.connector.errors import ProgrammingError
 from sqlglot import TokenType, exp
-from privileges import REGISTRY, Grant, Privileges, cannot_use, missing, refused
+from privileges import REGISTRY, Grant, Privileges, Words, cannot_use, missing, refused
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -249,13 +249,11 @@ def parse(sql: str) -> exp.Expression | None:
         return None
 
 
-class SchemaStatement:
+class SchemaStatement(Words):
     """`create schema` and `alter schema` with all their options; sqlglot understands only some of them together."""
 
     def __init__(self, sql: str):
-        tokens = sqlglot.tokenize(sql, read="snowflake")
-        self.tokens = [token for token in tokens if token.token_type != TokenType.SEMICOLON]
-        self.at = 0
+        super().__init__(sql)
         self.options: dict[str, Any] = {}
         self.clone: list[str] = []
         self.verb = "CREATE" if self.takes("CREATE") else "ALTER" if self.takes("ALTER") else ""
@@ -271,19 +269,6 @@ class SchemaStatement:
         self.managed = self.takes("WITH", "MANAGED", "ACCESS")
         while self.at < len(self.tokens):
             self.option()
-
-    def takes(self, *words: str) -> bool:
-        found = [token.text.upper() for token in self.tokens[self.at : self.at + len(words)]] == list(words)
-        self.at += len(words) if found else 0
-        return found
-
-    def next(self) -> sqlglot.tokens.Token:
-        if self.at >= len(self.tokens):
-            raise ProgrammingError(
-                msg="SQL compilation error:\nunexpected end of statement", errno=1003, sqlstate="42000"
-            )
-        self.at += 1
-        return self.tokens[self.at - 1]
 
     def path(self) -> list[str]:
         parts = []

@@ -64,12 +64,32 @@ def cannot_use() -> ProgrammingError:
     return ProgrammingError(msg=message, errno=2043, sqlstate="02000")
 
 
-class Grant:
+class Words:
+    """A statement word by word, for what sqlglot understands only in part."""
+
+    def __init__(self, sql: str):
+        tokens = sqlglot.tokenize(sql, read="snowflake")
+        self.tokens = [token for token in tokens if token.token_type != TokenType.SEMICOLON]
+        self.at = 0
+
+    def takes(self, *words: str) -> bool:
+        found = [token.text.upper() for token in self.tokens[self.at : self.at + len(words)]] == list(words)
+        self.at += len(words) if found else 0
+        return found
+
+    def next(self) -> sqlglot.tokens.Token:
+        if self.at >= len(self.tokens):
+            message = "SQL compilation error:\nunexpected end of statement"
+            raise ProgrammingError(msg=message, errno=1003, sqlstate="42000")
+        self.at += 1
+        return self.tokens[self.at - 1]
+
+
+class Grant(Words):
     """A parsed GRANT or REVOKE."""
 
     def __init__(self, command: str):
-        self.tokens = [token for token in sqlglot.tokenize(command, read="snowflake")]
-        self.at = 0
+        super().__init__(command)
         self.gives = self.takes("GRANT")
         self.gives or self.takes("REVOKE")
         self.takes("GRANT", "OPTION", "FOR")
@@ -97,18 +117,6 @@ class Grant:
         self.takes("ROLE")
         self.receiver = self.name()[-1]
         self.keeps = self.takes("COPY", "CURRENT", "GRANTS")
-
-    def takes(self, *words: str) -> bool:
-        found = [token.text.upper() for token in self.tokens[self.at : self.at + len(words)]] == list(words)
-        self.at += len(words) if found else 0
-        return found
-
-    def next(self) -> sqlglot.tokens.Token:
-        if self.at >= len(self.tokens):
-            message = "SQL compilation error:\nunexpected end of statement"
-            raise ProgrammingError(msg=message, errno=1003, sqlstate="42000")
-        self.at += 1
-        return self.tokens[self.at - 1]
 
     def word(self) -> str:
         return self.next().text.upper()

@@ -272,7 +272,8 @@ impl List {
         let listed = match glance {
             Some(glance) => {
                 tracing::warn!(
-                    "the warehouse {} is suspended, and a list does not resume it: last runs and what the registry                      records are not shown; `schema list --full` reads them",
+                    "the warehouse {} is suspended, and a list does not resume it: last runs and what the registry records \
+                     are not shown; `schema list --full` reads them",
                     glance.warehouse
                 );
                 glance.environments.into_iter().map(glimpsed).collect()

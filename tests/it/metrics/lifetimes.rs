@@ -12,7 +12,7 @@ use crate::support::{Checkout, Ended};
 const STATE: &str = "state/alerts.json";
 
 /// Measure now, and report the alerts to a channel; the messages that it got.
-fn told(checkout: &Checkout, server: &Server, scope: &[&str], channel: Option<&str>) -> Vec<Value> {
+fn sent(checkout: &Checkout, server: &Server, scope: &[&str], channel: Option<&str>) -> Vec<Value> {
     let before = server.requests().len();
     let measure = [&["metrics", "--format", "json", "--output", "m.json"], scope].concat();
     checkout.run(&measure).expect(0);
@@ -56,17 +56,17 @@ fn each_channel_gets_each_start_and_each_end_once() {
     let scope = ["--schema", "dev"];
     tested(&checkout, "a", "fail");
     let started = ["🔔 dev: alert started: tests fail"];
-    assert_eq!(texts(&told(&checkout, &server, &scope, None)), started);
-    assert_eq!(texts(&told(&checkout, &server, &scope, Some("team-b"))), started);
+    assert_eq!(texts(&sent(&checkout, &server, &scope, None)), started);
+    assert_eq!(texts(&sent(&checkout, &server, &scope, Some("team-b"))), started);
     for channel in [None, Some("slack"), Some("team-b")] {
-        assert!(told(&checkout, &server, &scope, channel).is_empty(), "{channel:?}");
+        assert!(sent(&checkout, &server, &scope, channel).is_empty(), "{channel:?}");
     }
     tested(&checkout, "b", "pass");
     let ended = ["🔕 dev: alert ended: tests fail"];
-    assert_eq!(texts(&told(&checkout, &server, &scope, Some("team-b"))), ended);
-    assert_eq!(texts(&told(&checkout, &server, &scope, None)), ended);
+    assert_eq!(texts(&sent(&checkout, &server, &scope, Some("team-b"))), ended);
+    assert_eq!(texts(&sent(&checkout, &server, &scope, None)), ended);
     for channel in [None, Some("team-b"), Some("team-c")] {
-        assert!(told(&checkout, &server, &scope, channel).is_empty(), "{channel:?}");
+        assert!(sent(&checkout, &server, &scope, channel).is_empty(), "{channel:?}");
     }
     let said =
         checkout.run(&["notify", "alerts", "--metrics", "m.json", "--channel", "a\nb"]).expect(2).stderr;
@@ -90,8 +90,8 @@ fn a_dropped_environment_leaves_no_rows_and_no_open_alert() {
     with_rule(&checkout);
     again(&checkout);
     let started = ["🔔 issue_1: alert started: tests fail"];
-    assert_eq!(texts(&told(&checkout, &server, &["--schema", "issue_1"], None)), started);
-    assert_eq!(told(&checkout, &server, &[], None).len(), 1, "that of all environments is another scope");
+    assert_eq!(texts(&sent(&checkout, &server, &["--schema", "issue_1"], None)), started);
+    assert_eq!(sent(&checkout, &server, &[], None).len(), 1, "that of all environments is another scope");
 
     let mut drop = checkout.command(&["schema", "drop", "--schema", "issue_1"]);
     drop.env("XTASK_ALERT_STATE", STATE);
@@ -103,11 +103,11 @@ fn a_dropped_environment_leaves_no_rows_and_no_open_alert() {
     let kept = fs::read_to_string(checkout.path(STATE)).expect("a state");
     assert!(!kept.contains("issue_1") && kept.contains("\"*\""), "{kept}");
     // No environment is left that the alert of all could be about.
-    assert_eq!(texts(&told(&checkout, &server, &[], None)), ["🔕 all environments: alert ended: tests fail"]);
-    assert!(told(&checkout, &server, &[], None).is_empty());
+    assert_eq!(texts(&sent(&checkout, &server, &[], None)), ["🔕 all environments: alert ended: tests fail"]);
+    assert!(sent(&checkout, &server, &[], None).is_empty());
 
     again(&checkout);
-    assert_eq!(texts(&told(&checkout, &server, &["--schema", "issue_1"], None)), started, "a new one");
+    assert_eq!(texts(&sent(&checkout, &server, &["--schema", "issue_1"], None)), started, "a new one");
 }
 
 #[test]
@@ -133,6 +133,14 @@ fn many_ledgers_of_older_and_newer_releases_are_read_together() {
     assert!(runs.contains(&&json!("issue_1")) && runs.contains(&&json!("issue_2")), "{runs:?}");
 }
 
+/// A run of one minute in the morning of a day of March.
+fn run_on(checkout: &Checkout, day: &str) -> String {
+    let id = format!("run-{day}");
+    let at = |minute: u8| format!("2026-03-{day} 09:0{minute}:00");
+    run(checkout, &id, &at(0), &at(1), "success");
+    id
+}
+
 #[test]
 fn each_test_has_its_results() {
     let checkout = checkout();
@@ -141,14 +149,7 @@ fn each_test_has_its_results() {
         ("04", ["fail", "pass", "warn"]),
         ("05", ["pass", "pass", "skipped"]),
     ] {
-        let id = format!("run-{day}");
-        run(
-            &checkout,
-            &id,
-            &format!("2026-03-{day} 09:00:00"),
-            &format!("2026-03-{day} 09:01:00"),
-            "success",
-        );
+        let id = run_on(&checkout, day);
         for (test, status) in ["a", "b", "c"].iter().zip(results) {
             checkout.sql(&format!(
                 "insert into dev.ledger_nodes by name select '{id}' as run_id, 'test.p.{test}' as node_id,
@@ -191,14 +192,7 @@ fn columns_that_differ_from_the_run_before_are_listed() {
         ("04", r#"'[["id","INTEGER"],["old","DATE"]]'"#),
         ("05", r#"'[["id","BIGINT"],["it''s \"new\"","VARCHAR"]]'"#),
     ] {
-        let id = format!("run-{day}");
-        run(
-            &checkout,
-            &id,
-            &format!("2026-03-{day} 09:00:00"),
-            &format!("2026-03-{day} 09:01:00"),
-            "success",
-        );
+        let id = run_on(&checkout, day);
         checkout.sql(&format!(
             "insert into dev.ledger_relations by name select '{id}' as run_id, 'orders' as relation_name,
                  'table' as relation_type, timestamp '2026-03-{day} 09:01:00' as measured_at, {columns} as column_types"

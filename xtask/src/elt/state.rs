@@ -22,7 +22,7 @@ use serde_json::Value as Json;
 use self::store::{read_records, table, write_records};
 use self::witness::{Key, Seen, data_versions, key, witnesses};
 use super::record::Reused;
-use crate::core::environment::Name;
+use crate::core::environment::{self, Member, Name};
 use crate::core::ledger;
 use crate::core::policy::Changed;
 use crate::dbt::artifacts::{self, Manifest, RunResult, RunResults};
@@ -170,7 +170,7 @@ impl Wave {
     }
 }
 
-/// Make the records of a copied ledger those of the copy: tables that were intact in the base are so here.
+/// Make the records of a copied ledger those of the copy: what was intact in the base is so here.
 fn take_over(warehouse: &mut dyn Warehouse, schema: &Name, copied: &Copied) -> Result<()> {
     let mut records = read_records(warehouse, schema)?;
     let seen = witnesses(warehouse, &relations_of(&records))?;
@@ -196,9 +196,11 @@ fn take_over(warehouse: &mut dyn Warehouse, schema: &Name, copied: &Copied) -> R
 
 /// What a schema of the base is called in the copy: `PR_7_RAW` for `DEV_RAW`, if further schemas are copied too.
 fn copied_schema(schema: &str, base: &str, copy: &str, has_further: bool) -> Option<String> {
-    let (own, rest) = schema.split_at_checked(base.len())?;
-    let is_copied = rest.is_empty() || has_further && rest.starts_with('_');
-    (is_copied && own.eq_ignore_ascii_case(base)).then(|| format!("{copy}{rest}"))
+    let is_copied = match environment::member(schema, base)? {
+        Member::First => true,
+        Member::Further => has_further,
+    };
+    is_copied.then(|| format!("{copy}{}", &schema[base.len()..]))
 }
 
 /// Drop what no node makes any more, views first.
@@ -466,13 +468,11 @@ impl Keeper {
         let relations = self.definitions.all.values().filter_map(|definition| definition.relation.clone());
         let named = self.named.values().cloned();
         let wanted = relations.chain(relations_of(&self.records)).chain(named).collect();
-        self.seen = witnesses(warehouse, &wanted)?;
-        let relations = self.seen.iter().map(|(key, seen)| (key.clone(), seen.witness.clone()));
-        self.observed.relations = relations.collect();
-        self.observed.texts = self.texts(warehouse);
+        self.seen.clear();
+        self.observed.relations.clear();
         self.observed.created.clear();
+        self.observe_some(warehouse, &wanted)?;
         self.observed.is_known = true;
-        self.observed.sources = self.source_versions(warehouse)?;
         self.look_twice(warehouse);
         Ok(())
     }
@@ -483,8 +483,8 @@ impl Keeper {
         (warehouse.target() == "local").then(|| texts.collect())
     }
 
-    /// Look again at what a wave was about; the rest was looked at before.
-    fn observe_again(
+    /// Look at these relations, for the first time or again.
+    fn observe_some(
         &mut self,
         warehouse: &mut dyn Warehouse,
         wanted: &BTreeSet<(String, String)>,
@@ -761,7 +761,8 @@ impl Keeper {
         let touched = touched.filter_map(|id| self.definitions.all.get(id));
         let wanted = touched.filter_map(|definition| self.relation(definition).cloned()).collect();
         if self.observed.is_known {
-            self.observe_again(warehouse, &wanted)?;
+            // The rest was looked at before the wave.
+            self.observe_some(warehouse, &wanted)?;
         } else {
             self.observe(warehouse)?;
         }

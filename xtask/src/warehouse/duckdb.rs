@@ -33,6 +33,7 @@ mod split;
 mod views;
 
 pub(crate) use self::layout::Layout;
+pub(crate) use self::look::together;
 pub(crate) use self::program::is_disk_full;
 pub(crate) use self::split::{Found, found, split as split_file};
 

@@ -7,10 +7,8 @@ use serde_json::Value as Json;
 
 use crate::state::define::short;
 use crate::system::digest::Digest;
+use crate::warehouse::duckdb::together;
 use crate::warehouse::{Row, Warehouse, literal, quote};
-
-/// Tables that one query reads the storage of: of more, planning takes longer than starting another query.
-const TOGETHER: usize = 20;
 
 /// Schema and name, both in lower case.
 pub(super) type Key = (String, String);
@@ -104,8 +102,8 @@ fn add_storage(warehouse: &mut dyn Warehouse, found: &mut BTreeMap<Key, Seen>) -
             )
         })
         .collect();
-    for some in asked.chunks(TOGETHER) {
-        for row in warehouse.query(&some.join("\nunion all\n"))? {
+    for sql in together(&asked) {
+        for row in warehouse.query(&sql)? {
             let text = |key: &str| row.get(key).and_then(Json::as_str);
             let (Some(schema), Some(name)) = (text("s"), text("n")) else { continue };
             if let Some(seen) = found.get_mut(&key(schema, name)) {

@@ -16,9 +16,6 @@ use crate::warehouse::{Columns, Contents, Relation, Row, literal, quote};
 /// Databases that one call opens: more only cost memory.
 const AT_ONCE: usize = 100;
 
-/// Tables that one query measures: of more, planning takes longer than starting another query.
-const TOGETHER: usize = 20;
-
 /// The rows of `sql` over the files of `names`, each under its own name.
 fn over(warehouse: &DuckDb, names: &[&str], sql: &str) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
@@ -165,8 +162,8 @@ fn measure_some(warehouse: &DuckDb, names: &[&str]) -> Result<BTreeMap<String, V
         return Ok(all);
     }
     let number = |row: &Row, key: &str| row.get(key).and_then(serde_json::Value::as_i64);
-    for some in questions.chunks(TOGETHER) {
-        for row in ask(&some.join("\nunion all\n"))? {
+    for sql in together(&questions) {
+        for row in ask(&sql)? {
             let name = text(&row, "name");
             let relations = all.get_mut(text(&row, "environment"));
             if let Some(relations) = relations
@@ -178,6 +175,12 @@ fn measure_some(warehouse: &DuckDb, names: &[&str]) -> Result<BTreeMap<String, V
         }
     }
     Ok(all)
+}
+
+/// `selects` of a row each, for about one table each, as few queries. The engine plans a union of more of them for longer
+/// than it takes to ask another question.
+pub(crate) fn together(selects: &[String]) -> impl Iterator<Item = String> {
+    selects.chunks(20).map(|some| some.join("\nunion all\n"))
 }
 
 /// The schemas of an environment in the one file; its own, which holds its mark, is the last.
