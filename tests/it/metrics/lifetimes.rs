@@ -2,12 +2,14 @@
 //! of tests and of columns.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use super::{checkout, figure, metrics, report, run};
+use super::{checkout, metrics, report, run};
 use crate::support::server::{Reply, Server};
-use crate::support::{Checkout, Ended};
+use crate::support::{Checkout, Ended, duckdb};
 
 const STATE: &str = "state/alerts.json";
 
@@ -114,7 +116,8 @@ fn a_dropped_environment_leaves_no_rows_and_no_open_alert() {
 fn many_ledgers_of_older_and_newer_releases_are_read_together() {
     let checkout = checkout();
     let own = checkout.database("dev");
-    for number in 1..=20 {
+    // More than are read at once.
+    for number in 1..=60 {
         fs::copy(&own, checkout.database(&format!("issue_{number}"))).expect("a copy");
     }
     checkout.sql(
@@ -123,14 +126,33 @@ fn many_ledgers_of_older_and_newer_releases_are_read_together() {
          alter table issue_2.ledger_relations drop column column_types;
          alter table issue_2.ledger_nodes drop column path;
          update issue_1.ledger_runs set schema_name = 'issue_1', started_at = now()::timestamp - interval 1 hour;
-         update issue_2.ledger_runs set schema_name = 'issue_2', started_at = now()::timestamp - interval 1 hour",
+         update issue_2.ledger_runs set schema_name = 'issue_2', started_at = now()::timestamp - interval 1 hour;
+         update issue_60.ledger_runs set schema_name = 'issue_60', started_at = now()::timestamp - interval 1 hour",
     );
-    let all = checkout.run(&["metrics", "--format", "json"]).expect(0).json();
-    assert_eq!(all["environments"].as_array().map(Vec::len), Some(21));
-    assert_eq!(figure(&all, "runs")["value"], 2);
-    let runs: Vec<&Value> =
-        all["runs"]["rows"].as_array().expect("runs").iter().map(|run| &run["environment"]).collect();
-    assert!(runs.contains(&&json!("issue_1")) && runs.contains(&&json!("issue_2")), "{runs:?}");
+    let expect = |environments: usize, with_runs: &[&str]| {
+        let all = checkout.run(&["metrics", "--format", "json"]).expect(0).json();
+        assert_eq!(all["environments"].as_array().map(Vec::len), Some(environments));
+        let rows = all["runs"]["rows"].as_array().expect("runs");
+        let mut runs: Vec<&str> = rows.iter().filter_map(|run| run["environment"].as_str()).collect();
+        runs.sort_unstable();
+        assert_eq!(runs, with_runs);
+        all["in_use"].clone()
+    };
+    assert_eq!(expect(61, &["issue_1", "issue_2", "issue_60"]), json!([]));
+
+    // One that another program writes to is left out, and the others of its group are read.
+    let mut shell = Command::new(duckdb());
+    shell.args(["-batch", "-noheader", "-csv"]).arg(checkout.database("issue_2"));
+    let mut shell = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("duckdb");
+    let mut typed = shell.stdin.take().expect("its input");
+    writeln!(typed, "select 'open';").expect("a question");
+    let mut answer = String::new();
+    BufReader::new(shell.stdout.take().expect("its output")).read_line(&mut answer).expect("an answer");
+    assert_eq!(answer, "open\n");
+    let in_use = expect(60, &["issue_1", "issue_60"]);
+    assert_eq!(in_use[0]["environment"], "issue_2", "{in_use}");
+    drop(typed);
+    shell.wait().expect("an end");
 }
 
 /// A run of one minute in the morning of a day of March.

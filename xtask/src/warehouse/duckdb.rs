@@ -69,7 +69,7 @@ impl DuckDb {
         let focus = self.focus.as_ref().map(Name::to_string);
         let mut names: Vec<String> = named(sql).into_iter().collect();
         if let (Some(gathered), true) = (&self.gathered, names.iter().any(|name| name == GATHERED)) {
-            return Some(Open::file(gathered.file(), Access::Read));
+            return Some(Open::file(&gathered.file(), Access::Read));
         }
         if names.is_empty() {
             names.extend(focus.clone());

@@ -10,9 +10,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use rayon::prelude::*;
 
 use super::layout::MAIN;
 use super::program::{Access, Open, call};
+use super::session::Session;
 use super::{DuckDb, LEDGER, look};
 use crate::core::environment::{GATHERED, Name};
 use crate::core::ledger::{self, tables::LEDGER as LEDGER_TABLES};
@@ -33,9 +35,7 @@ const POLL: Duration = Duration::from_millis(50);
 
 /// The database with the rows of all; it is removed with this value.
 pub(super) struct Gathered {
-    /// Its name is that of the database.
-    file: PathBuf,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Gathered {
@@ -43,11 +43,32 @@ impl Gathered {
         let folder = tempfile::Builder::new().prefix("xtask-gathered-").tempdir();
         let folder =
             folder.context("failed to make a temporary folder for the ledgers of all environments")?;
-        Ok(Self { file: folder.path().join(format!("{GATHERED}.duckdb")), _folder: folder })
+        Ok(Self { folder })
     }
 
-    pub(super) fn file(&self) -> &Path {
-        &self.file
+    /// Its name is that of the database.
+    pub(super) fn file(&self) -> PathBuf {
+        self.part(0)
+    }
+
+    /// A database of the engine has one writer, so each reader of environments has a file; the first becomes the whole.
+    fn part(&self, number: usize) -> PathBuf {
+        let suffix = if number == 0 { String::new() } else { format!("_{number}") };
+        self.folder.path().join(format!("{GATHERED}{suffix}.duckdb"))
+    }
+
+    /// Add the rows of the other `parts` to the first.
+    fn unite(&self, program: &Path, parts: usize) -> Result<()> {
+        let mut open = Open::file(&self.file(), Access::Write);
+        let mut script = String::new();
+        for number in 1..parts {
+            let name = format!("part_{number}");
+            for table in LEDGER_TABLES {
+                let _ = writeln!(script, "insert into {0} by name from {name}.{MAIN}.{0};", table.name);
+            }
+            open.attached.push((name, self.part(number)));
+        }
+        if script.is_empty() { Ok(()) } else { call(program, &open, &script).map(drop) }
     }
 }
 
@@ -62,26 +83,92 @@ pub(super) fn gather(
         return Ok((hold(warehouse, &names, holder, MOMENT)?, None));
     }
     let gathered = Gathered::new()?;
-    // Two environments may hold runs of the same id: one may be a copy of the other's file.
-    let tables = LEDGER.replace(" primary key", " not null")
-        + "alter table ledger_nodes add column of_environment varchar;
-           alter table ledger_relations add column of_environment varchar;\n";
-    call(&warehouse.program, &Open::file(gathered.file(), Access::Write), &tables)?;
+    let files = warehouse.files(&names);
+    let groups: Vec<&[Environment<'_>]> = files.chunks(AT_ONCE).collect();
+    let readers = rayon::current_num_threads().min(groups.len()).max(1);
+    let program = warehouse.program.as_path();
+    let reader = |number: usize| {
+        let into = Ledgers { program, file: gathered.part(number), holder };
+        into.gather(groups.iter().skip(number).step_by(readers).copied())
+    };
+    let parts: Vec<Gathering> = (0..readers).into_par_iter().map(reader).collect::<Result<_>>()?;
     let mut all = Gathering::default();
-    for some in names.chunks(AT_ONCE) {
-        let held = hold(warehouse, some, holder, Duration::ZERO)?;
-        copy(warehouse, &gathered, &held.contents)?;
-        all.contents.extend(held.contents);
-        all.busy.extend(held.busy);
+    for part in parts {
+        all.contents.extend(part.contents);
+        all.busy.extend(part.busy);
     }
-    let again: Vec<&str> = names.into_iter().filter(|name| all.busy.contains_key(*name)).collect();
+    gathered.unite(program, readers)?;
+    let again: Vec<Environment<'_>> =
+        files.into_iter().filter(|(name, _)| all.busy.contains_key(*name)).collect();
     if !again.is_empty() {
-        let held = hold(warehouse, &again, holder, MOMENT)?;
-        copy(warehouse, &gathered, &held.contents)?;
+        let into = Ledgers { program, file: gathered.file(), holder };
+        let held = into.add(&again, MOMENT)?;
         all.contents.extend(held.contents);
         all.busy = held.busy;
     }
     Ok((all, Some(gathered)))
+}
+
+/// An environment and its file.
+type Environment<'a> = (&'a str, PathBuf);
+
+/// A database that ledgers are copied to.
+struct Ledgers<'a> {
+    program: &'a Path,
+    file: PathBuf,
+    holder: &'a Holder,
+}
+
+impl Ledgers<'_> {
+    /// Make the database, and copy the ledgers of some groups of environments; those in use are not waited for.
+    fn gather<'b>(&self, groups: impl Iterator<Item = &'b [Environment<'b>]>) -> Result<Gathering> {
+        // Two environments may hold runs of the same id: one may be a copy of the other's file.
+        let tables = LEDGER.replace(" primary key", " not null")
+            + "alter table ledger_nodes add column of_environment varchar;
+               alter table ledger_relations add column of_environment varchar;\n";
+        call(self.program, &Open::file(&self.file, Access::Write), &tables)?;
+        let mut all = Gathering::default();
+        for group in groups {
+            let held = self.add(group, Duration::ZERO)?;
+            all.contents.extend(held.contents);
+            all.busy.extend(held.busy);
+        }
+        Ok(all)
+    }
+
+    /// Copy the ledgers of environments that nothing uses, and keep them from being built meanwhile.
+    fn add(&self, environments: &[Environment<'_>], patience: Duration) -> Result<Gathering> {
+        let mut taken = take(environments, self.holder, patience)?;
+        if let Some(contents) = self.add_at_once(&taken.free)? {
+            return Ok(Gathering { contents, locks: taken.locks, busy: taken.busy });
+        }
+        // One of the files cannot be opened: which one, the answer to a single question tells.
+        let (contents, used) = look::contents_of_free(self.program, &taken.free, patience)?;
+        let readable: Vec<Environment<'_>> =
+            taken.free.into_iter().filter(|(name, _)| contents.contains_key(*name)).collect();
+        let mut open = Open::file(&self.file, Access::Write);
+        open.attached = attached(&readable);
+        call(self.program, &open, &copies(&readable, &contents))?;
+        taken.busy.extend(used);
+        Ok(Gathering { contents, locks: taken.locks, busy: taken.busy })
+    }
+
+    /// Look at environments and copy their ledgers with one start of the engine; `None` if it could not open all.
+    fn add_at_once(&self, environments: &[Environment<'_>]) -> Result<Option<BTreeMap<String, Contents>>> {
+        let mut open = Open::file(&self.file, Access::Write);
+        open.attached = attached(environments);
+        let Some(mut session) = Session::start(self.program, &open) else { return Ok(None) };
+        let Some(mut rows) = session.ask(&look::listing())? else { return Ok(None) };
+        let mut contents = look::empty(environments);
+        look::add(&mut contents, rows.pop().unwrap_or_default());
+        contents.remove(GATHERED);
+        let copied = session.ask(&copies(environments, &contents))?;
+        Ok(copied.map(|_| contents))
+    }
+}
+
+fn attached(environments: &[Environment<'_>]) -> Vec<(String, PathBuf)> {
+    environments.iter().map(|(name, file)| ((*name).to_owned(), file.clone())).collect()
 }
 
 /// Look at environments, and keep those that nothing uses from being built for as long as the result exists. The
@@ -92,43 +179,57 @@ pub(super) fn hold(
     holder: &Holder,
     patience: Duration,
 ) -> Result<Gathering> {
+    let mut taken = take(&warehouse.files(names), holder, patience)?;
+    let (contents, used) = look::contents_of_free(&warehouse.program, &taken.free, patience)?;
+    taken.busy.extend(used);
+    Ok(Gathering { contents, locks: taken.locks, busy: taken.busy })
+}
+
+/// Environments that no other run of the toolkit uses.
+struct Taken<'a> {
+    free: Vec<Environment<'a>>,
+    locks: Vec<Lock>,
+    /// The others, with who uses them.
+    busy: BTreeMap<String, String>,
+}
+
+/// Lock those of `environments` that are free, or become so within `patience`.
+fn take<'a>(environments: &[Environment<'a>], holder: &Holder, patience: Duration) -> Result<Taken<'a>> {
     let deadline = Instant::now() + patience;
-    let (free, locks, mut busy) = loop {
+    loop {
         let (mut free, mut locks, mut busy) = (Vec::new(), Vec::new(), BTreeMap::new());
-        for (name, file) in warehouse.files(names) {
-            if let Some(lock) = Lock::take_if_free(&file, holder)? {
+        for (name, file) in environments {
+            if let Some(lock) = Lock::take_if_free(file, holder)? {
                 locks.push(lock);
-                free.push(name);
+                free.push((*name, file.clone()));
             } else {
-                let user = lock::holder(&file).map_or_else(|| "another run".to_owned(), |run| run.describe());
-                busy.insert(name.to_owned(), user);
+                let user = lock::holder(file).map_or_else(|| "another run".to_owned(), |run| run.describe());
+                busy.insert((*name).to_owned(), user);
             }
         }
         if busy.is_empty() || Instant::now() >= deadline {
-            break (free, locks, busy);
+            return Ok(Taken { free, locks, busy });
         }
         // No lock is held while others are waited for, or two commands could wait for each other.
         drop(locks);
         interrupt::check()?;
         std::thread::sleep(POLL);
-    };
-    let (contents, used) = look::contents_of_free(warehouse, &free, patience)?;
-    busy.extend(used);
-    Ok(Gathering { contents, locks, busy })
+    }
 }
 
-/// Copy the ledgers of some environments.
-fn copy(warehouse: &DuckDb, gathered: &Gathered, contents: &BTreeMap<String, Contents>) -> Result<()> {
-    // The tables are small: threads would only wait for each other.
-    let mut script = "set threads = 1;\n".to_owned();
-    for (name, _) in contents.iter().filter(|(_, of)| ledger::holds_ledger(&of.relations)) {
-        script.push_str(&copied(name, &warehouse.layout.file(name)));
+/// The statements that copy the ledgers of environments, which are open.
+fn copies(environments: &[Environment<'_>], contents: &BTreeMap<String, Contents>) -> String {
+    // The tables are small: threads would only wait for each other. And each transaction waits for the disk.
+    let mut script = "set threads = 1;\npragma force_compression = 'uncompressed';\nbegin;\n".to_owned();
+    let has_ledger = |name: &str| contents.get(name).is_some_and(|of| ledger::holds_ledger(&of.relations));
+    for (name, _) in environments.iter().filter(|(name, _)| has_ledger(name)) {
+        copy(&mut script, name);
     }
-    call(&warehouse.program, &Open::file(gathered.file(), Access::Write), &script).map(drop)
+    script + "commit;\n"
 }
 
 /// The statements that copy one environment's ledger.
-fn copied(name: &str, file: &Path) -> String {
+fn copy(script: &mut String, name: &str) {
     let own = literal(name);
     let from = |table: &str| [name, MAIN, table].map(quote).join(".");
     let runs = format!("select run_id from {} where schema_name = {own}", from("ledger_runs"));
@@ -153,12 +254,9 @@ fn copied(name: &str, file: &Path) -> String {
             ),
         ),
     ];
-    let mut script = format!("attach {} as {} (read_only);\n", literal(&file.to_string_lossy()), quote(name));
     for (table, select) in selects {
         let _ = writeln!(script, "insert into {table} by name {select};");
     }
-    let _ = writeln!(script, "detach {};", quote(name));
-    script
 }
 
 /// Those of a table's columns that this toolkit knows, but for some: an older ledger lacks some, and a newer one has

@@ -1,7 +1,7 @@
 //! What is in databases: their tables, views and columns, measured, and tokens of what they hold.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -44,27 +44,26 @@ pub(super) fn columns_of_files(warehouse: &DuckDb, names: &[&str]) -> Result<Col
 
 /// What is in environments with files: relations of further schemas with the name of theirs.
 pub(super) fn contents(warehouse: &DuckDb, names: &[&str]) -> Result<BTreeMap<String, Contents>> {
-    let empty = |(name, _): (&str, _)| (name.to_owned(), Contents::default());
-    let mut all: BTreeMap<String, Contents> = warehouse.files(names).into_iter().map(empty).collect();
+    let mut all = empty(&warehouse.files(names));
     add(&mut all, over(warehouse, names, &listing())?);
     Ok(all)
 }
 
 /// The same of those that can be opened within `patience`; of the others, who uses them.
 pub(super) fn contents_of_free(
-    warehouse: &DuckDb,
-    names: &[&str],
+    program: &Path,
+    environments: &[(&str, PathBuf)],
     patience: Duration,
 ) -> Result<(BTreeMap<String, Contents>, BTreeMap<String, String>)> {
-    let mut files = warehouse.files(names);
-    let (mut all, mut busy) = (BTreeMap::new(), BTreeMap::new());
+    let mut files = environments.to_vec();
+    let mut busy = BTreeMap::new();
     let deadline = Instant::now() + patience;
     loop {
         let attached = files.iter().map(|(name, file)| ((*name).to_owned(), file.clone())).collect();
         let left = deadline.saturating_duration_since(Instant::now());
-        match call_within(&warehouse.program, &Open::attached(attached), &listing(), left)? {
+        match call_within(program, &Open::attached(attached), &listing(), left)? {
             Ok(mut rows) => {
-                all.extend(files.iter().map(|(name, _)| ((*name).to_owned(), Contents::default())));
+                let mut all = empty(&files);
                 add(&mut all, rows.pop().unwrap_or_default());
                 return Ok((all, busy));
             }
@@ -80,8 +79,13 @@ pub(super) fn contents_of_free(
     }
 }
 
+/// Environments, of which nothing is known yet to be in them.
+pub(super) fn empty(environments: &[(&str, PathBuf)]) -> BTreeMap<String, Contents> {
+    environments.iter().map(|(name, _)| ((*name).to_owned(), Contents::default())).collect()
+}
+
 /// The relations of all databases of files.
-fn listing() -> String {
+pub(super) fn listing() -> String {
     format!(
         "select database_name, schema_name, name from (
              select database_name, schema_name, table_name as name from duckdb_tables()
@@ -91,7 +95,7 @@ fn listing() -> String {
     )
 }
 
-fn add(all: &mut BTreeMap<String, Contents>, rows: Vec<Row>) {
+pub(super) fn add(all: &mut BTreeMap<String, Contents>, rows: Vec<Row>) {
     for row in rows {
         let name = shown(text(&row, "schema_name"), text(&row, "name"));
         all.entry(text(&row, "database_name").to_owned()).or_default().relations.push(name);

@@ -130,11 +130,15 @@ fn call_once(program: &Path, open: &Open, sql: &str) -> Result<Result<Vec<Vec<Ro
     rows(&output.stdout).map(Ok)
 }
 
+/// The storage format of new files; those that exist keep theirs. Up to version 1.1 it stored the statistics of columns in
+/// a form that takes most of the time in which a file is opened.
+const STORAGE: &str = "v1.2.0";
+
 /// The engine's command line for what is to be open; its input is not given yet.
 pub(super) fn started(program: &Path, open: &Open) -> Command {
     let mut command = Command::new(program);
     // No start-up file: a user's `.duckdbrc` must not change what a statement means.
-    command.args(["-no-init", "-batch", "-bail", "-json"]);
+    command.args(["-no-init", "-batch", "-bail", "-json", "-storage-version", STORAGE]);
     if let Some(file) = &open.main {
         if open.access == Access::Read {
             command.arg("-readonly");

@@ -54,13 +54,13 @@ pub(super) fn ask(
 }
 
 impl Session {
-    fn start(program: &Path, open: &Open) -> Option<Self> {
+    pub(super) fn start(program: &Path, open: &Open) -> Option<Self> {
         let conversation = Conversation::start(&mut started(program, open), IDLE).ok()?;
         Some(Self { open: open.clone(), conversation, preface: open.preface() })
     }
 
     /// `None` if the engine has ended.
-    fn ask(&mut self, sql: &str) -> Result<Option<Vec<Vec<Row>>>> {
+    pub(super) fn ask(&mut self, sql: &str) -> Result<Option<Vec<Vec<Row>>>> {
         let preface = std::mem::take(&mut self.preface);
         // No value is taken for it: it is new each time, and a line break in a value is printed as `\\n`.
         let end = uuid::Uuid::now_v7();
