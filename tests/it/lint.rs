@@ -421,3 +421,14 @@ fn applying_a_fix_twice_changes_nothing_more() {
         (fs::read_to_string(&model).expect("a model"), fs::read_to_string(&yaml).expect("properties"))
     );
 }
+
+#[test]
+fn a_waived_rule_is_not_fixed_in_its_file() {
+    let repo = repository();
+    let at = repo.path();
+    let text = "SELECT order_id  -- xtask:allow(capitalisation.keywords)\nfrom {{ ref('orders') }}\n";
+    let model = write(at, "dbt/models/loud.sql", text);
+    lint(at, &["--fix"]);
+    let fixed = fs::read_to_string(&model).expect("a model");
+    assert!(fixed.starts_with("SELECT order_id -- xtask:allow"), "{fixed}");
+}

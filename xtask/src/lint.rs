@@ -14,6 +14,7 @@ mod dbt;
 mod dbt_v2;
 mod fix;
 mod inputs;
+mod nearest;
 mod pass;
 mod project;
 mod prose;
@@ -272,7 +273,7 @@ fn once_per_project(findings: &mut Vec<Finding>, inputs: &Inputs) {
 /// The findings to report, and how many are left out as old. In unchanged files only findings that the change
 /// introduces are reported; with `only_new` also in the changed files. Leaked credentials are never old.
 fn compared(pass: &Pass<'_>, found: Found, inputs: &Inputs, only_new: bool) -> Result<(Vec<Finding>, usize)> {
-    let Found { wanted, elsewhere } = found;
+    let Found { wanted, elsewhere, affected } = found;
     if inputs.changed.is_none() {
         return Ok((wanted, 0));
     }
@@ -282,8 +283,8 @@ fn compared(pass: &Pass<'_>, found: Found, inputs: &Inputs, only_new: bool) -> R
     }
     let groups: BTreeSet<Group> =
         pass.groups.iter().copied().filter(|group| *group != Group::Secrets).collect();
-    let before =
-        Pass::new(pass.repo, &groups, pass.settings, pass.cache).run(&inputs.base(pass.repo.root())?)?;
+    let base = inputs.base(pass.repo.root(), affected)?;
+    let before = Pass::new(pass.repo, &groups, pass.settings, pass.cache).run(&base)?;
     // Compared by rule, file and message: lines move, and a finding about a whole file is shown at its first line.
     let said = |finding: &Finding| (finding.rule.clone(), finding.path.clone(), finding.message.clone());
     let mut known: HashMap<(String, String, String), usize> = HashMap::new();

@@ -43,6 +43,21 @@ fn deleting_a_script_or_a_macro_reports_its_users() {
 }
 
 #[test]
+fn deleting_a_file_does_not_report_old_findings_of_others() {
+    let repo = repository();
+    let at = repo.path();
+    let workflow = "---\n\"on\": push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - run: x\n";
+    write(at, ".github/workflows/a.yml", workflow);
+    write(at, "old.txt", "a\n");
+    write(at, "dbt/macros/unused.sql", "{% macro unused() %}{% endmacro %}\n");
+    write(at, "scripts/old.sql", "select a,b from c\n");
+    commit(at);
+    git(at, &["rm", "-q", "old.txt", "dbt/macros/unused.sql"]);
+    assert_eq!(findings(at, &["--staged"]), (0, set(&[])));
+    assert_eq!(findings(at, &["--since", "HEAD"]), (0, set(&[])));
+}
+
+#[test]
 fn a_staged_comment_does_not_report_old_findings() {
     let repo = repository();
     let at = repo.path();

@@ -12,6 +12,7 @@ pub(crate) mod template;
 
 pub(crate) mod packages;
 
+mod properties;
 mod resolve;
 
 use std::collections::{HashMap, HashSet};
@@ -46,6 +47,14 @@ pub(crate) struct Project<'a> {
     /// Refs and sources of property files: tests, unit tests, exposures, semantic models.
     pub(crate) mentions: Vec<Mention<'a>>,
     pub(crate) packages: Vec<Package<'a>>,
+    /// Whether `dependencies.yml` names other projects, whose models are known to dbt Cloud alone.
+    reads_projects: bool,
+    /// The lists of property files and keys beside them.
+    pub(crate) sections: Vec<Section<'a>>,
+    /// Parts of property files that dbt rejects.
+    pub(crate) malformed: Vec<Malformed<'a>>,
+    /// Generic tests of nodes, sources and columns.
+    pub(crate) applied: Vec<Applied<'a>>,
     /// What the installed ones bring.
     pub(crate) installed: Installed,
     /// Texts of `{% docs %}` blocks by name.
@@ -141,6 +150,33 @@ pub(crate) struct DocMention<'a> {
     pub(crate) name: String,
     pub(crate) path: &'a str,
     pub(crate) span: Span,
+}
+
+/// A top-level key of a property file.
+#[derive(Debug)]
+pub(crate) struct Section<'a> {
+    pub(crate) key: String,
+    pub(crate) path: &'a str,
+    pub(crate) span: Span,
+}
+
+/// A part of a property file that dbt rejects.
+#[derive(Debug)]
+pub(crate) struct Malformed<'a> {
+    pub(crate) path: &'a str,
+    pub(crate) span: Span,
+    pub(crate) message: String,
+}
+
+/// A generic test that a property file applies to something.
+#[derive(Debug)]
+pub(crate) struct Applied<'a> {
+    /// With its package, if it is written: `dbt_utils.at_least_one`.
+    pub(crate) name: String,
+    pub(crate) path: &'a str,
+    pub(crate) span: Span,
+    /// The entry that contains it, by its number; none for sources.
+    pub(crate) entry: Option<usize>,
 }
 
 /// A table of a source.
@@ -390,6 +426,10 @@ impl<'a> Project<'a> {
             entries: Vec::new(),
             mentions: Vec::new(),
             packages: Vec::new(),
+            reads_projects: false,
+            sections: Vec::new(),
+            malformed: Vec::new(),
+            applied: Vec::new(),
             installed: Installed::default(),
             docs: HashMap::new(),
             declared: Vec::new(),
@@ -568,9 +608,14 @@ impl<'a> Project<'a> {
 
     fn take_properties(&mut self, root: Yaml, path: &'a str) {
         let Value::Mapping(sections) = root.value else { return };
-        for (key, section) in sections {
-            let Some(key) = key.text().map(str::to_owned) else { continue };
+        for (key_node, section) in sections {
+            let Some(key) = key_node.text().map(str::to_owned) else { continue };
+            self.sections.push(Section { key: key.clone(), path, span: key_node.span });
             self.mention_docs(&section, path, 0);
+            if properties::LISTS.contains(&key.as_str()) {
+                let faults = properties::faults_of_list(&key_node, &section);
+                self.malformed.extend(faults.map(|(span, message)| Malformed { path, span, message }));
+            }
             let Value::Sequence(items) = section.value else { continue };
             for item in items {
                 match key.as_str() {
@@ -698,6 +743,13 @@ impl<'a> Project<'a> {
             for key in ["data_tests", "tests"] {
                 for test in holder.get(key).map(Yaml::items).unwrap_or_default() {
                     self.mention_within(test, path);
+                    match properties::test(test) {
+                        Ok((name, span)) => {
+                            let entry = self.entries_are_open.then_some(self.entries.len());
+                            self.applied.push(Applied { name, path, span, entry });
+                        }
+                        Err(message) => self.malformed.push(Malformed { path, span: test.span, message }),
+                    }
                 }
             }
         }
@@ -737,6 +789,7 @@ impl<'a> Project<'a> {
     }
 
     fn take_packages(&mut self, root: &Yaml, path: &'a str) {
+        self.reads_projects |= root.get("projects").is_some_and(|projects| !projects.items().is_empty());
         for package in root.get("packages").map(Yaml::items).unwrap_or_default() {
             let name = ["package", "git", "local", "tarball", "private", "name"]
                 .iter()

@@ -98,6 +98,11 @@ pub(super) fn allowed_inline(offence: &Offence, text: &str) -> bool {
     names(line(offence.span.line), &offence.rule) || alone && names(before, &offence.rule)
 }
 
+/// Whether a comment anywhere in the text names the rule: its fixes are left out, since they could move the comment.
+pub(super) fn allowed_anywhere(rule: &str, text: &str) -> bool {
+    text.contains(ALLOW) && text.lines().any(|line| names(line, rule))
+}
+
 fn names(line: &str, rule: &str) -> bool {
     let named = line.split_once(ALLOW).and_then(|(_, rest)| rest.split_once(')'));
     named.is_some_and(|(names, _)| names.split(',').any(|name| name.trim() == rule))

@@ -9,6 +9,7 @@ mod duplicate_name;
 mod governance;
 mod ignored_target_schema;
 mod incremental_without_key;
+mod invalid_properties;
 mod layer_order;
 mod layers;
 mod missing_contract;
@@ -17,12 +18,14 @@ mod missing_docs_block;
 mod missing_grain;
 mod missing_key_test;
 mod missing_version;
+mod misspelt_key;
 mod model_name;
 mod orphan_model;
 mod raw_read;
 mod skipped_layer;
 mod unbounded_freshness;
 mod undefined_macro;
+mod undefined_test;
 mod unknown_column;
 mod unknown_node;
 mod unpinned_package;
@@ -46,6 +49,7 @@ const CHECKS: &[(&Rule, Check)] = &[
     (&duplicate_name::RULE, Check::Plain(duplicate_name::check)),
     (&ignored_target_schema::RULE, Check::Plain(ignored_target_schema::check)),
     (&incremental_without_key::RULE, Check::Tuned(incremental_without_key::check)),
+    (&invalid_properties::RULE, Check::Plain(invalid_properties::check)),
     (&layer_order::RULE, Check::Tuned(layer_order::check)),
     (&missing_contract::RULE, Check::Tuned(missing_contract::check)),
     (&missing_description::RULE, Check::Tuned(missing_description::check)),
@@ -53,12 +57,14 @@ const CHECKS: &[(&Rule, Check)] = &[
     (&missing_grain::RULE, Check::Tuned(missing_grain::check)),
     (&missing_key_test::RULE, Check::Tuned(missing_key_test::check)),
     (&missing_version::RULE, Check::Plain(missing_version::check)),
+    (&misspelt_key::RULE, Check::Plain(misspelt_key::check)),
     (&model_name::RULE, Check::Tuned(model_name::check)),
     (&orphan_model::RULE, Check::Tuned(orphan_model::check)),
     (&raw_read::RULE, Check::Tuned(raw_read::check)),
     (&skipped_layer::RULE, Check::Tuned(skipped_layer::check)),
     (&unbounded_freshness::RULE, Check::Plain(unbounded_freshness::check)),
     (&undefined_macro::RULE, Check::Plain(undefined_macro::check)),
+    (&undefined_test::RULE, Check::Plain(undefined_test::check)),
     (&unknown_column::RULE, Check::Plain(unknown_column::check)),
     (&unknown_node::RULE, Check::Plain(unknown_node::check)),
     (&unpinned_package::RULE, Check::Plain(unpinned_package::check)),

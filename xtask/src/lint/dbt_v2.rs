@@ -5,7 +5,7 @@
 //! are left to dbt. Duplicate keys, which v2 rejects too, are `key-duplicates` of the group `yaml`.
 
 mod argument_key;
-mod keys;
+pub(super) mod keys;
 mod obsolete_project_key;
 mod top_level_config;
 mod top_level_test_argument;
@@ -70,15 +70,15 @@ pub(crate) fn fix(source: &Source) -> Option<String> {
 }
 
 /// Something that a property file describes.
-struct Thing<'a> {
+pub(super) struct Thing<'a> {
     /// Its kind, as named in `keys.json`.
-    kind: &'static str,
-    path: &'a str,
-    node: &'a Yaml,
+    pub(super) kind: &'static str,
+    pub(super) path: &'a str,
+    pub(super) node: &'a Yaml,
 }
 
 /// Models, seeds, snapshots, sources, their tables, and columns of all of them.
-fn things<'a>(project: &'a Project<'_>) -> Vec<Thing<'a>> {
+pub(super) fn things<'a>(project: &'a Project<'_>) -> Vec<Thing<'a>> {
     let mut all = Vec::new();
     for entry in &project.entries {
         if let Some(kind) = keys::kind(entry.kind) {

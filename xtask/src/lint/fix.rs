@@ -55,7 +55,9 @@ pub(super) fn run(
         .par_iter()
         .filter(|(input, _)| input.wanted)
         .map(|(input, source)| {
-            let is_off = |rule: &str| !settings.applies(rule, &source.path);
+            let is_off = |rule: &str| {
+                !settings.applies(rule, &source.path) || common::allowed_anywhere(rule, &source.text)
+            };
             let styled = |source: &Source| {
                 let config = config.as_ref().filter(|_| groups.contains(&Group::Yaml))?;
                 yaml::fix(source, config, &is_off)

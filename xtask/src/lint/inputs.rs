@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use ignore::WalkBuilder;
 
 use super::{common, project};
-use crate::core::finding::display_path;
+use crate::core::finding::{Group, display_path};
 use crate::core::yaml;
 use crate::dbt::graph::packages;
 use crate::system::git::{self, Blob, Changes};
@@ -77,6 +77,8 @@ pub(super) struct Inputs {
     pub(super) changes: Option<Changes>,
     /// With `--staged` or `--since`: every path that differs from the base, deleted ones too.
     pub(super) changed: Option<Vec<git::Change>>,
+    /// Of the base revision: the groups that check unchanged files too, as the change decides.
+    pub(super) affected: Option<Vec<Group>>,
     /// Whether everything is wanted.
     pub(super) whole: bool,
 }
@@ -145,8 +147,8 @@ impl Inputs {
     }
 
     /// The repository's files in the base revision, with the same paths wanted: their findings existed before the
-    /// change.
-    pub(super) fn base(&self, root: &Path) -> Result<Self> {
+    /// change. `affected` are the groups whose findings in unchanged files the change may alter.
+    pub(super) fn base(&self, root: &Path, affected: Vec<Group>) -> Result<Self> {
         let changed = self.changed.as_deref().unwrap_or_default();
         let wanted: HashSet<&str> =
             self.files.iter().filter(|file| file.wanted).map(|file| file.path.as_str()).collect();
@@ -166,7 +168,7 @@ impl Inputs {
             |blob, why| tracing::warn!("not compared with: {}: {why}", blob.path),
         )?;
         files.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(Self { files, changed: self.changed.clone(), ..Self::default() })
+        Ok(Self { files, changed: self.changed.clone(), affected: Some(affected), ..Self::default() })
     }
 
     /// Adds the installed packages of every project, which git ignores: findings in the files of the project depend

@@ -69,6 +69,8 @@ pub(super) struct Found {
     pub(super) wanted: Vec<Finding>,
     /// In files that did not change, but whose findings a change may alter.
     pub(super) elsewhere: Vec<Finding>,
+    /// The groups that checked unchanged files.
+    pub(super) affected: Vec<Group>,
 }
 
 /// What every file is checked with as soon as it is read.
@@ -254,7 +256,9 @@ impl Pass<'_> {
         };
         let wanted: Vec<(usize, Group)> =
             texts.wanted.iter().flat_map(|at| all.map(|group| (*at, group))).collect();
-        let mut found = Found { wanted: findings(&wanted), elsewhere: findings(&evaluator.affected(inputs)) };
+        let affected = inputs.affected.clone().unwrap_or_else(|| evaluator.affected(inputs));
+        let unchanged = evaluator.unchanged(&affected);
+        let mut found = Found { wanted: findings(&wanted), elsewhere: findings(&unchanged), affected };
         for group in [Group::Dbt, Group::DbtV2] {
             if !self.groups.contains(&group) {
                 continue;
@@ -418,8 +422,9 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// Unchanged files whose findings may differ, because something they are rendered, checked or run with changed.
-    fn affected(&self, inputs: &Inputs) -> Vec<(usize, Group)> {
+    /// The groups whose findings in unchanged files may differ, because something that these files are rendered, checked
+    /// or run with changed.
+    fn affected(&self, inputs: &Inputs) -> Vec<Group> {
         let Some(changed) = &inputs.changed else { return Vec::new() };
         let macros = project::macro_folders(&self.folders);
         let any = |decides: &dyn Fn(&str) -> bool| changed.iter().any(|change| decides(&change.path));
@@ -436,6 +441,11 @@ impl<'a> Evaluator<'a> {
         if comes_or_goes || any(&workflow::decides) {
             groups.push(Group::Workflow);
         }
+        groups
+    }
+
+    /// All files that are not wanted themselves, each with the groups.
+    fn unchanged(&self, groups: &[Group]) -> Vec<(usize, Group)> {
         let wanted: HashSet<usize> = self.texts.wanted.iter().copied().collect();
         (0..self.all.len())
             .filter(|at| !wanted.contains(at) && !project::is_package(&self.all[*at].path, &self.folders))

@@ -32,6 +32,16 @@ impl Installed {
         self.packages.values().any(|package| package.relations.contains(name))
     }
 
+    /// Whether the package has the model, seed or snapshot; nothing if it is not installed.
+    pub(crate) fn relation_of(&self, package: &str, name: &str) -> Option<bool> {
+        self.packages.get(package).map(|package| package.relations.contains(name))
+    }
+
+    /// Whether any package has the macro.
+    pub(crate) fn has_macro(&self, name: &str) -> bool {
+        self.packages.values().any(|package| package.macros.contains(name))
+    }
+
     pub(crate) fn has_source(&self, source: &str, table: &str) -> bool {
         let key = (source.to_owned(), table.to_owned());
         self.packages.values().any(|package| package.sources.contains(&key))

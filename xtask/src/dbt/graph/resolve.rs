@@ -172,8 +172,9 @@ impl Project<'_> {
             project: self.name().unwrap_or_default().to_owned(),
             sources,
             // Then a name that is not here may be there.
-            may_be_elsewhere: !self.installed.is_complete
-                && self.packages.iter().any(|package| !WITHOUT_MODELS.contains(&package.name.as_str())),
+            may_be_elsewhere: self.reads_projects
+                || !self.installed.is_complete && self.packages.iter().any(|package| !WITHOUT_MODELS.contains(&package.name.as_str())),
+            knows_all_packages: self.installed.is_complete && !self.reads_projects,
             has_dynamic_sources: self
                 .sources
                 .iter()
@@ -253,6 +254,8 @@ struct Resolver {
     project: String,
     sources: HashMap<(String, String), usize>,
     may_be_elsewhere: bool,
+    /// Whether every package and other project that a `ref` may name is here.
+    knows_all_packages: bool,
     /// A template names a source, so any name may be its.
     has_dynamic_sources: bool,
     installed: Installed,
@@ -263,7 +266,13 @@ impl Resolver {
     fn find(&self, target: &Owned) -> Found {
         match target {
             Owned::Dynamic => Found::Unknown,
-            Owned::Ref { package: Some(package), .. } if *package != self.project => Found::Unknown,
+            Owned::Ref { package: Some(package), name } if *package != self.project => {
+                match self.installed.relation_of(package, name) {
+                    Some(false) => Found::Nothing,
+                    None if self.knows_all_packages => Found::Nothing,
+                    _ => Found::Unknown,
+                }
+            }
             Owned::Ref { package, name } => match self.names.get(name).and_then(|at| at.first()) {
                 Some(&at) => Found::Node(at),
                 None if self.yaml_relations.contains(name) || self.installed.has_relation(name) => {

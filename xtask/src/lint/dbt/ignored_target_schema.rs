@@ -34,17 +34,50 @@ pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {
         each.keyword == "macro"
             && (each.name == "generate_schema_name" || each.name.ends_with("__generate_schema_name"))
     };
-    project.macros.iter().filter(of_name).flat_map(offences).collect()
+    let good = good(project);
+    project.macros.iter().filter(of_name).flat_map(|each| offences(each, &good)).collect()
 }
 
-fn offences(each: &Macro<'_>) -> Vec<Offence> {
+/// Expressions that return the target's schema, and macros of the project that do so or may, since they call macros that
+/// are not here.
+fn good<'p>(project: &'p Project<'_>) -> HashSet<&'p str> {
+    let is_of_package = |name: &str| {
+        name.split_once('.').is_some_and(|(first, _)| {
+            project.installed.has_package(first)
+                || project.packages.iter().any(|package| package.name.replace('-', "_") == first)
+        })
+    };
+    let mut good = HashSet::from(GOOD);
+    loop {
+        let calls_good = |each: &&Macro<'_>| {
+            let mut called = each.called.iter().map(|(name, ..)| name.as_str());
+            called.any(|name| good.contains(name) || is_of_package(name))
+        };
+        let is_good = |each: &&Macro<'_>| {
+            let body = &each.text[each.body.clone()];
+            body.contains("dispatch") || GOOD.iter().any(|good| body.contains(good)) || calls_good(each)
+        };
+        let found: Vec<&str> = project
+            .macros
+            .iter()
+            .filter(|each| !good.contains(each.name) && is_good(each))
+            .map(|each| each.name)
+            .collect();
+        if found.is_empty() {
+            return good;
+        }
+        good.extend(found);
+    }
+}
+
+fn offences(each: &Macro<'_>, good: &HashSet<&str>) -> Vec<Offence> {
     let body = &each.text[each.body.clone()];
-    if !GOOD.iter().any(|good| body.contains(good)) && !body.contains("dispatch") {
+    if !good.contains(each.name) {
         let message = format!("`{}` never uses target.schema", each.name);
         return vec![RULE.offence(each.path, each.span, message)];
     }
     let Some(custom) = each.parameters.first() else { return Vec::new() };
-    Branches::new(each, body, custom).offences()
+    Branches::new(each, body, custom, good).offences()
 }
 
 /// A walk through the macro's branches: each must use the target's schema, or test the environment.
@@ -52,7 +85,9 @@ struct Branches<'m, 'a> {
     each: &'m Macro<'a>,
     body: &'m str,
     custom: &'m str,
-    /// Variables that hold the schema: `{%- set default_schema = target.schema -%}`.
+    good: &'m HashSet<&'m str>,
+    /// Variables that hold the schema, `{%- set default_schema = target.schema -%}`, or differ between environments:
+    /// `{%- set prefix = '' if target.name == 'prod' else target.name -%}`.
     holders: HashSet<&'m str>,
     /// Whether each enclosing `if` tests the environment, and how many do.
     asks: Vec<bool>,
@@ -64,10 +99,10 @@ struct Branches<'m, 'a> {
 }
 
 impl<'m, 'a> Branches<'m, 'a> {
-    fn new(each: &'m Macro<'a>, body: &'m str, custom: &'m str) -> Self {
+    fn new(each: &'m Macro<'a>, body: &'m str, custom: &'m str, good: &'m HashSet<&'m str>) -> Self {
         let (asks, asking, outputs, offences) = (Vec::new(), 0, Vec::new(), Vec::new());
         let holders = HashSet::new();
-        Self { each, body, custom, holders, asks, asking, outputs, has_schema: false, offences }
+        Self { each, body, custom, good, holders, asks, asking, outputs, has_schema: false, offences }
     }
 
     fn offences(mut self) -> Vec<Offence> {
@@ -91,10 +126,15 @@ impl<'m, 'a> Branches<'m, 'a> {
                 self.has_schema |= self.holders.contains(name);
             }
         }
-        self.has_schema |= GOOD.iter().any(|good| body[range.clone()].contains(good));
+        self.has_schema |= self.returns_schema(&body[range.clone()]);
         if is_custom {
             self.outputs.push(range);
         }
+    }
+
+    fn returns_schema(&self, code: &str) -> bool {
+        let own = self.each.name;
+        self.good.iter().any(|good| *good != own && code.contains(good))
     }
 
     fn statement(&mut self, range: Range<usize>) {
@@ -104,7 +144,7 @@ impl<'m, 'a> Branches<'m, 'a> {
             "set" => {
                 let words = tokens(body, range, false);
                 if let Some((Token::Name(name), _)) = words.get(1).or(words.first())
-                    && GOOD.iter().any(|good| statement.contains(good))
+                    && (self.returns_schema(statement) || ASKS.iter().any(|text| statement.contains(text)))
                 {
                     self.holders.insert(name);
                 }

@@ -1,8 +1,8 @@
 //! A description that refers to a docs block that does not exist.
 
-use super::unresolved_ref::nearest;
 use crate::core::finding::{Group, Severity};
 use crate::dbt::graph::Project;
+use crate::lint::nearest::nearest;
 use crate::lint::rule::{Offence, Rule};
 
 pub(crate) const RULE: Rule = Rule {

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
-use super::unresolved_ref::nearest;
 use crate::core::finding::{Group, Severity, Span};
 use crate::dbt::graph::jinja::{self, Piece, Token};
 use crate::dbt::graph::{Kind, Project};
+use crate::lint::nearest::nearest;
 use crate::lint::rule::{Offence, Rule};
 
 pub(crate) const RULE: Rule = Rule {

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use crate::core::finding::{Group, Severity};
 use crate::dbt::graph::{Found, Mention, Owned, Project, Target};
+use crate::lint::nearest::nearest;
 use crate::lint::rule::{Offence, Rule};
 
 pub(crate) const RULE: Rule = Rule {
@@ -37,8 +38,8 @@ pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {
         .map(|(each, used)| (each.path, used));
     for (path, each) in of_nodes.chain(of_macros) {
         let problem = match each.target {
-            Target::Ref { name, .. } => match each.found {
-                Found::Nothing => Some(missing(project, name, offences.len())),
+            Target::Ref { package, name } => match each.found {
+                Found::Nothing => Some(missing(project, package, name, offences.len())),
                 Found::Node(at) if !each.is_conditional => disabled(project, at, name),
                 _ => None,
             },
@@ -52,8 +53,8 @@ pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {
     for mention in project.mentions.iter().filter(|mention| is_about_something(project, mention)) {
         let problem = match &mention.target {
             // dbt skips the tests of disabled nodes, and reports that.
-            Owned::Ref { name, .. } if mention.found == Found::Nothing => {
-                Some(missing(project, name, offences.len()))
+            Owned::Ref { package, name } if mention.found == Found::Nothing => {
+                Some(missing(project, package.as_deref(), name, offences.len()))
             }
             Owned::Source { source, table } if mention.found == Found::Nothing => {
                 Some(sourced(project, source, table, offences.len()))
@@ -77,7 +78,14 @@ fn is_about_something(project: &Project<'_>, mention: &Mention<'_>) -> bool {
     })
 }
 
-fn missing(project: &Project<'_>, name: &str, before: usize) -> String {
+fn missing(project: &Project<'_>, package: Option<&str>, name: &str, before: usize) -> String {
+    if let Some(package) = package.filter(|package| Some(*package) != project.name()) {
+        return if project.installed.has_package(package) {
+            format!("the package `{package}` has no model, seed or snapshot `{name}`")
+        } else {
+            format!("`{package}` is neither this project nor one of its packages")
+        };
+    }
     let near = nearest(name, before, project.relations().map(|(_, node)| node.name));
     format!("no model, seed or snapshot is named `{name}`{near}")
 }
@@ -96,52 +104,4 @@ fn sourced(project: &Project<'_>, source: &str, table: &str, before: usize) -> S
         return format!("no source is named `{source}`{}", nearest(source, before, sources));
     }
     format!("the source `{source}` has no table `{table}`{}", nearest(table, before, tables.into_iter()))
-}
-
-/// How many unknown names are compared with all others: if more are wrong, spelling is not the cause.
-const MOST_GUESSES: usize = 50;
-
-/// A suggestion, given only if a name is close.
-pub(super) fn nearest<'n>(name: &str, before: usize, names: impl Iterator<Item = &'n str>) -> String {
-    if before >= MOST_GUESSES {
-        return String::new();
-    }
-    let most = (name.chars().count() / 4).clamp(1, 3);
-    names
-        .filter_map(|each| Some((distance(name, each, most)?, each)))
-        .min()
-        .map(|(_, each)| format!("; `{each}` is"))
-        .unwrap_or_default()
-}
-
-/// Edits from one name to another, if no more than `most`.
-fn distance(from: &str, to: &str, most: usize) -> Option<usize> {
-    if from.len().abs_diff(to.len()) > most || from.len() > 200 {
-        return None;
-    }
-    let (from, to): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (i, a) in from.iter().enumerate() {
-        let mut before = row[0];
-        row[0] = i + 1;
-        for (j, b) in to.iter().enumerate() {
-            let here = (before + usize::from(a != b)).min(row[j] + 1).min(row[j + 1] + 1);
-            before = std::mem::replace(&mut row[j + 1], here);
-        }
-    }
-    row.last().copied().filter(|edits| *edits <= most)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn distances_are_edits() {
-        for (from, to, edits) in
-            [("abc", "abc", Some(0)), ("abc", "abd", Some(1)), ("abc", "ac", Some(1)), ("abcd", "xyzt", None)]
-        {
-            assert_eq!(distance(from, to, 2), edits, "{from} {to}");
-        }
-    }
 }

@@ -60,6 +60,22 @@ pub(super) fn is_of_project(key: &str) -> bool {
     ALL.project.contains(key)
 }
 
+/// The keys at the top of a property file.
+pub(in crate::lint) fn of_file() -> impl Iterator<Item = &'static str> + Clone {
+    ALL.file.iter().map(String::as_str)
+}
+
+/// The keys at the top of `dbt_project.yml`.
+pub(in crate::lint) fn of_project() -> impl Iterator<Item = &'static str> + Clone {
+    ALL.project.iter().map(String::as_str)
+}
+
+/// The properties and configuration of an entry of that kind.
+pub(in crate::lint) fn of_kind(kind: &str) -> impl Iterator<Item = &'static str> + Clone {
+    let of = ALL.kinds.get(kind).into_iter();
+    of.flat_map(|of| of.properties.iter().chain(&of.config)).map(String::as_str)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

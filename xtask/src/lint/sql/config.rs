@@ -361,7 +361,10 @@ fn of_ini(text: &str) -> Result<Vec<(String, String, String)>> {
             continue;
         }
         open = false;
-        if let Some(name) = bare.strip_prefix('[').and_then(|rest| rest.split(']').next()) {
+        if let Some(rest) = bare.strip_prefix('[') {
+            let Some((name, _)) = rest.split_once(']') else {
+                bail!("line {}: `{bare}` lacks its `]`", number + 1);
+            };
             let inner = name.strip_prefix("sqlfluff").or_else(|| name.strip_prefix("sqruff"));
             section = inner
                 .filter(|rest| rest.is_empty() || rest.starts_with(':'))
@@ -463,6 +466,15 @@ mod tests {
         assert_eq!(unknown, ["L999"]);
         assert!(means("L010", "capitalisation.keywords") && means("CP*", "capitalisation.types"));
         assert!(means("PRS", "sql-parse") && !means("LT01", "layout.indent"));
+    }
+
+    #[test]
+    fn a_broken_line_is_an_error_that_names_it() {
+        for text in ["[sqlfluff\ndialect = ansi\n", "[sqlfluff]\ndialect\n"] {
+            let error = Config::default().add("a/.sqlfluff", text).expect_err("an error");
+            assert!(format!("{error:#}").contains("a/.sqlfluff"), "{error:#}");
+        }
+        assert!(Config::default().add("tox.ini", "[tox\nenvlist\n").is_ok(), "left to the other tool");
     }
 
     #[test]

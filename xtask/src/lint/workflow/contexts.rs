@@ -179,7 +179,8 @@ fn outputs(uses: Option<&str>, repo: &Context<'_>) -> Type {
     let any = Type::map(Type::Text);
     let Some(uses) = uses else { return any };
     let Some((_, action)) = repo.action(uses) else {
-        return super::known_actions::outputs(uses).map_or(any, Type::texts);
+        let Some(names) = super::known_actions::outputs(uses) else { return any };
+        return Type::object(names.map(|name| (name.to_lowercase(), Type::Text)));
     };
     let names = action.get("outputs").map(Node::entries).unwrap_or_default().iter();
     let is_closed = action.at(&["runs", "using"]).and_then(Node::text).is_some();

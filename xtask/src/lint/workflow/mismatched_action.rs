@@ -4,6 +4,7 @@ use super::known_actions;
 use super::view::{Context, View};
 use crate::core::finding::{Group, Severity, Span};
 use crate::core::yaml::Node;
+use crate::lint::nearest::nearest;
 use crate::lint::rule::{Offence, Rule};
 
 pub(crate) const RULE: Rule = Rule {
@@ -12,7 +13,8 @@ pub(crate) const RULE: Rule = Rule {
     severity: Severity::Medium,
     summary: "A step gives an action an input that it does not have, or leaves out one that it requires.",
     why: "GitHub ignores an unknown input with a warning in the log, so a misspelt name has no effect. The inputs of \
-          actions of this repository are read from their `action.yml`; those of the most used public actions are known.",
+          actions of this repository are read from their `action.yml`; those of the most used public actions are known by \
+          major version.",
     example: "```yaml\n- uses: actions/cache@v5\n  with:\n    paths: target   # path\n    key: ${{ hashFiles('Cargo.lock') }}\n```",
     remedy: "use a name that the action declares",
 };
@@ -33,7 +35,7 @@ pub(super) fn check(view: &View<'_>, repo: &Context<'_>) -> Vec<Offence> {
         for (key, _) in given {
             let name = key.text().unwrap_or_default();
             if !names.iter().any(|known| known.eq_ignore_ascii_case(name)) && !name.contains("${{") {
-                say(key.span, format!("`{text}` has no input `{name}`; it has {}", shown(&names)));
+                say(key.span, format!("`{text}` has no input `{name}`{}", others(name, &names)));
             }
         }
         let is_given = |name: &str| {
@@ -46,14 +48,20 @@ pub(super) fn check(view: &View<'_>, repo: &Context<'_>) -> Vec<Offence> {
     offences
 }
 
-fn shown(names: &[&str]) -> String {
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+/// The inputs that it has, if they are few, or else the one that is probably meant.
+fn others(name: &str, names: &[&str]) -> String {
+    match names.len() {
+        0 => "; it has none".to_owned(),
+        1..=12 => format!("; it has {}", names.join(", ")),
+        _ => nearest(name, 0, names.iter().copied()),
+    }
 }
 
 /// The inputs of an action, and those that are required and have no default.
 fn declared<'a>(uses: &str, repo: &'a Context<'_>) -> Option<(Vec<&'a str>, Vec<&'a str>)> {
     if let Some(known) = known_actions::find(uses) {
-        return Some((known.inputs.to_vec(), known.required.to_vec()));
+        let texts = |names: &'static [String]| names.iter().map(String::as_str).collect();
+        return Some((texts(&known.inputs), texts(&known.required)));
     }
     let (_, action) = repo.action(uses)?;
     let using = action.at(&["runs", "using"]).and_then(Node::text)?;

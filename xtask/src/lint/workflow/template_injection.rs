@@ -75,7 +75,7 @@ const SAFE: [&str; 34] = [
 
 /// Fields of an event that are numbers, hashes or fixed words of GitHub, in any object.
 /// Names of accounts and repositories have no characters that a shell reads.
-const SAFE_FIELDS: [&str; 11] = [
+const SAFE_FIELDS: [&str; 21] = [
     "id",
     "number",
     "node_id",
@@ -87,6 +87,31 @@ const SAFE_FIELDS: [&str; 11] = [
     "created_at",
     "login",
     "full_name",
+    "after",
+    "author_association",
+    "before",
+    "closed_at",
+    "head_sha",
+    "merge_commit_sha",
+    "merged_at",
+    "state",
+    "state_reason",
+    "updated_at",
+];
+
+/// Objects of an event that only people with rights to the repository write: the names of tags and labels, for example.
+const OF_MEMBERS: [&str; 11] = [
+    "changes",
+    "deployment",
+    "deployment_status",
+    "enterprise",
+    "installation",
+    "label",
+    "merge_group",
+    "milestone",
+    "organization",
+    "release",
+    "repository",
 ];
 
 #[derive(Debug, Default, Deserialize)]
@@ -177,8 +202,10 @@ fn who_writes(
         ["env", name] if depth < MOST_LEVELS => of_variable(view, step, name, settings, depth),
         // Only a token with write access dispatches an event or names a branch of this repository.
         ["github", "event", "inputs" | "client_payload", ..] => Some(Writer::Starter),
-        ["github", "event", "pull_request", "base", "ref"] => Some(Writer::Unknown),
+        ["github", "event", "pull_request", "base", ..] => Some(Writer::Unknown),
         ["github", "event", .., last] if SAFE_FIELDS.contains(last) => None,
+        ["github", "event", object, ..] if OF_MEMBERS.contains(object) => Some(Writer::Unknown),
+        ["github", "event", "ref"] if !view.is_triggered_by_pull_request() => Some(Writer::Unknown),
         // A pushed branch belongs to this repository: people with write access name it.
         ["github", "ref" | "ref_name"] if !view.is_triggered_by_pull_request() => Some(Writer::Unknown),
         ["github", "event" | "head_ref" | "ref" | "ref_name", ..] => Some(Writer::Outsider),
