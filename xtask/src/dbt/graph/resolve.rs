@@ -173,7 +173,8 @@ impl Project<'_> {
             sources,
             // Then a name that is not here may be there.
             may_be_elsewhere: self.reads_projects
-                || !self.installed.is_complete && self.packages.iter().any(|package| !WITHOUT_MODELS.contains(&package.name.as_str())),
+                || !self.installed.is_complete
+                    && self.packages.iter().any(|package| !WITHOUT_MODELS.contains(&package.name.as_str())),
             knows_all_packages: self.installed.is_complete && !self.reads_projects,
             has_dynamic_sources: self
                 .sources

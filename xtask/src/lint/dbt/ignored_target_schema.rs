@@ -143,7 +143,12 @@ impl<'m, 'a> Branches<'m, 'a> {
         match keyword(statement) {
             "set" => {
                 let words = tokens(body, range, false);
-                if let Some((Token::Name(name), _)) = words.get(1).or(words.first())
+                // A `-` may precede the keyword.
+                let mut names = words.iter().filter_map(|(token, _)| match token {
+                    Token::Name(name) => Some(*name),
+                    _ => None,
+                });
+                if let Some(name) = names.find(|name| *name != "set")
                     && (self.returns_schema(statement) || ASKS.iter().any(|text| statement.contains(text)))
                 {
                     self.holders.insert(name);

@@ -26,7 +26,8 @@ pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {
     if !project.installed.is_complete {
         return Vec::new();
     }
-    let own: HashSet<&str> = project.macros.iter().map(|each| each.name.trim_start_matches("test_")).collect();
+    let own: HashSet<&str> =
+        project.macros.iter().map(|each| each.name.trim_start_matches("test_")).collect();
     let mut offences: Vec<Offence> = Vec::new();
     for applied in project.applied.iter().filter(|applied| is_built(project, applied)) {
         let name = applied.name.rsplit('.').next().unwrap_or_default().trim_start_matches("test_");
