@@ -7,7 +7,8 @@
 CLONES holds a clone with all tags of each repository, as `owner/name`. Each `action.yml` in it (of the root and of
 folders that are not tests) is read at every release. A major version has the inputs of all its releases, and requires
 those that all of them require and that have no default. Outputs are those that are declared, and those that the
-code of the newest release sets. `0` stands for commits and branches: what any release or the default branch has.
+code of the newest release sets. Version `0` is that of commits and branches: what any
+release or the default branch has.
 """
 
 import json

@@ -426,9 +426,16 @@ fn applying_a_fix_twice_changes_nothing_more() {
 fn a_waived_rule_is_not_fixed_in_its_file() {
     let repo = repository();
     let at = repo.path();
-    let text = "SELECT order_id  -- xtask:allow(capitalisation.keywords)\nfrom {{ ref('orders') }}\n";
-    let model = write(at, "dbt/models/loud.sql", text);
+    write(
+        at,
+        ".sqlfluff",
+        "[sqlfluff]\ndialect = snowflake\n[sqlfluff:rules:capitalisation.keywords]\ncapitalisation_policy = lower\n",
+    );
+    let waived = "SELECT order_id -- xtask:allow(capitalisation.keywords)\nfrom {{ ref('orders') }}\n";
+    let waived_model = write(at, "dbt/models/waived.sql", waived);
+    let model = write(at, "dbt/models/loud.sql", "SELECT order_id -- why\nfrom {{ ref('orders') }}\n");
     lint(at, &["--fix"]);
-    let fixed = fs::read_to_string(&model).expect("a model");
-    assert!(fixed.starts_with("SELECT order_id -- xtask:allow"), "{fixed}");
+    let read = |path| fs::read_to_string(path).expect("a model");
+    assert_eq!(read(&waived_model), waived);
+    assert_eq!(read(&model), "select order_id -- why\nfrom {{ ref('orders') }}\n");
 }

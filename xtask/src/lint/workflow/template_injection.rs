@@ -205,9 +205,12 @@ fn who_writes(
         ["github", "event", "pull_request", "base", ..] => Some(Writer::Unknown),
         ["github", "event", .., last] if SAFE_FIELDS.contains(last) => None,
         ["github", "event", object, ..] if OF_MEMBERS.contains(object) => Some(Writer::Unknown),
-        ["github", "event", "ref"] if !view.is_triggered_by_pull_request() => Some(Writer::Unknown),
         // A pushed branch belongs to this repository: people with write access name it.
-        ["github", "ref" | "ref_name"] if !view.is_triggered_by_pull_request() => Some(Writer::Unknown),
+        ["github", "event", "ref"] | ["github", "ref" | "ref_name"]
+            if !view.is_triggered_by_pull_request() =>
+        {
+            Some(Writer::Unknown)
+        }
         ["github", "event" | "head_ref" | "ref" | "ref_name", ..] => Some(Writer::Outsider),
         ["inputs", ..] => Some(Writer::Caller),
         _ => Some(Writer::Unknown),
