@@ -2,6 +2,7 @@
 //! build makes.
 
 mod changes;
+mod known;
 mod walk;
 
 use std::path::PathBuf;

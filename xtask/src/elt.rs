@@ -23,7 +23,7 @@ use anyhow::{Context as _, Result, bail};
 use self::plan::Plan;
 use self::record::Built;
 use crate::core::context;
-use crate::core::environment::Name;
+use crate::core::environment::{Name, REGISTRY};
 use crate::core::ledger::{self, Need, Run, State, Status};
 use crate::core::lock::Holder;
 use crate::core::policy::Environments;
@@ -131,7 +131,13 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     seed::settle(args.seeds.as_deref().unwrap_or(&project.folder().join("seeds")))?;
     let holder = Holder::this("elt", &args.schema, Some(&run.run_id));
     let base = opened.lock_base(&args.schema, args.purpose.base.as_ref(), &holder, args.target.wait())?;
-    let mut plan = plan(args, repo, &project, &opened.place, &run.run_id, warehouse.as_mut())?;
+    // A run that was killed has left nothing that can be relied on.
+    let known = match lock.left_by {
+        None => state::known::load(warehouse.as_mut(), &args.schema),
+        Some(_) => None,
+    };
+    let is_whole = known.as_ref().is_some_and(|known| known.is_whole);
+    let mut plan = plan(args, repo, &project, &opened.place, &run.run_id, is_whole, warehouse.as_mut())?;
     if let Some(newer) = newer_run(&plan, &run, warehouse.as_mut())? {
         return leave_to(args, &newer);
     }
@@ -141,7 +147,7 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
         plan.packages = None;
     }
     let versions = opened.dbt.versions(opened.place.adapter().kind());
-    let mut keeper = keeper(args, &project, &plan, &opened.place, &versions, warehouse.as_mut())?;
+    let mut keeper = keeper(args, &project, &plan, &opened.place, &versions, known, warehouse.as_mut())?;
     if let Some(refusal) = keeper.refusal() {
         match args.format {
             Format::Json => {
@@ -153,20 +159,23 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
         }
         return Ok(Outcome::Findings);
     }
-    let same =
-        if keeper.starts_nothing() { ledger::last_build(warehouse.as_mut(), keeper.origin())? } else { None };
+    let same = if keeper.starts_nothing() { keeper.last_build(warehouse.as_mut())? } else { None };
     let mut built = if let Some(same) = &same {
         // Nothing is missing, or columns that this toolkit is the first to write.
         provision(&plan.provision, plan.is_new, &args.schema, warehouse.as_mut())?;
         drop(base);
         keeper.take_over(warehouse.as_mut())?;
         keeper.remove(warehouse.as_mut())?;
-        record::up_to_date(warehouse.as_mut(), run, same, begun)?
+        let nodes = keeper.current_nodes(warehouse.as_mut())?;
+        record::up_to_date(warehouse.as_mut(), run, same, nodes, begun)?
     } else {
         seed_files::check(&project, args.seeds.as_deref(), opened.place.adapter())?;
         let artifacts = artifacts_folder(args, project.folder());
         build(plan, (&mut keeper, &artifacts), &opened, warehouse.as_mut(), run, base, begun)?
     };
+    if let Err(error) = keeper.keep(warehouse.as_mut(), same.as_ref().unwrap_or(&built.run), &built.nodes) {
+        tracing::debug!("{error:#}");
+    }
     if same.is_some() {
         built.nodes.retain(|node| keeper.covers(&node.node_id));
     }
@@ -211,6 +220,7 @@ fn keeper(
     plan: &Plan,
     place: &Place,
     versions: &Versions,
+    known: Option<state::known::Known>,
     warehouse: &mut dyn Warehouse,
 ) -> Result<state::Keeper> {
     let asked = state::Asked {
@@ -230,7 +240,7 @@ fn keeper(
         },
     };
     let facts = state::facts(&asked, place, &plan.profile, versions, warehouse);
-    state::Keeper::read(&asked, project.folder(), facts, warehouse)
+    state::Keeper::read(&asked, project.folder(), facts, known, warehouse)
 }
 
 fn explain(keeper: &state::Keeper, format: Format) -> Result<Outcome> {
@@ -246,9 +256,11 @@ fn dry_run(args: &Args, repo: &Repo, project: &Project, mut place: Place) -> Res
     let run_id = "RUN_ID";
     let tag = ledger::query_tag(Some(args.schema.as_str()), Some(run_id), "elt");
     let (mut warehouse, is_installed) = place.look(repo, Some(&args.schema), &tag)?;
-    let plan = plan(args, repo, project, &place, run_id, warehouse.as_mut())?;
+    let known = state::known::load(warehouse.as_mut(), &args.schema);
+    let is_whole = known.as_ref().is_some_and(|known| known.is_whole);
+    let plan = plan(args, repo, project, &place, run_id, is_whole, warehouse.as_mut())?;
     let versions = place.dbt_versions(repo)?.unwrap_or_default();
-    let keeper = keeper(args, project, &plan, &place, &versions, warehouse.as_mut())?;
+    let keeper = keeper(args, project, &plan, &place, &versions, known, warehouse.as_mut())?;
     if args.explain {
         return explain(&keeper, args.format);
     }
@@ -264,6 +276,7 @@ fn plan(
     project: &Project,
     place: &Place,
     run_id: &str,
+    is_whole: bool,
     warehouse: &mut dyn Warehouse,
 ) -> Result<Plan> {
     let policy = Environments::load(repo)?;
@@ -272,7 +285,12 @@ fn plan(
         Place::Snowflake { .. } => &policy.snowflake.profile,
     };
     let profile = Profile::decide(repo.root(), project, place.adapter(), settings, plan::threads(place)?)?;
-    let state = State::read(warehouse, &args.schema)?;
+    let state = if is_whole {
+        State::whole(warehouse, &args.schema)
+    } else {
+        warehouse.watch(REGISTRY);
+        State::read(warehouse, &args.schema)?
+    };
     let seeds = args.seeds.as_deref();
     let origin = args.purpose.origin();
     let provision = ledger::ensure(warehouse, &args.schema, &state, &origin, Need::Ledger, false)?;
@@ -369,11 +387,15 @@ fn build(
         is_provisioned = true;
     }
     match ended {
-        Ok(ended) => record::ended(warehouse, run, artifacts_folder, &redactor, &ended, &seen, begun),
+        Ok(ended) => {
+            let states = keeper.unwritten(warehouse)?;
+            record::ended(warehouse, run, artifacts_folder, &redactor, (&ended, &seen), states, begun)
+        }
         Err(error) => {
             if is_provisioned {
                 // What stopped the run is worth more than that it could not be recorded.
-                if let Err(unrecorded) = record::could_not_start(warehouse, run, begun, &error) {
+                let states = keeper.unwritten(warehouse).unwrap_or_default();
+                if let Err(unrecorded) = record::could_not_start(warehouse, run, states, begun, &error) {
                     tracing::warn!("{unrecorded:#}");
                 }
             }

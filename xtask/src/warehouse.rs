@@ -122,6 +122,14 @@ pub(crate) struct Gathering {
     pub(crate) busy: BTreeMap<String, String>,
 }
 
+/// What an earlier command knew of an environment and is still so.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) content: Vec<u8>,
+    /// Whether nothing has written to the registry since either.
+    pub(crate) is_registry_same: bool,
+}
+
 pub(crate) trait Warehouse {
     /// `local` or `snowflake`, as `--target` names it.
     fn target(&self) -> &'static str;
@@ -209,6 +217,27 @@ pub(crate) trait Warehouse {
 
     /// Close what is open for reading, so that other programs can write. The next query opens it again.
     fn release(&mut self) {}
+
+    /// From now on notice if anything but this process writes to the database of `name`, if it has a separate one.
+    fn watch(&mut self, _name: &str) {}
+
+    /// What was kept beside the environment's database, if nothing has written to the database since. From then on the
+    /// database is watched.
+    fn known(&mut self, _: &Name) -> Option<Known> {
+        None
+    }
+
+    /// Keep what is known of an environment beside its database, if only this process has written to that since
+    /// [`Warehouse::watch`].
+    fn keep_known(&mut self, _: &Name, _content: &[u8]) -> Result<()> {
+        Ok(())
+    }
+
+    /// Let a run that found nothing to do wait until something else writes to or asks the ledger; whether that is
+    /// possible.
+    fn record_later(&mut self, _: &Name, _run: &Row) -> Result<bool> {
+        Ok(false)
+    }
 
     /// As [`Warehouse::hold`]; the ledgers of many are brought together, so that what is asked from now on opens one
     /// database instead of all.

@@ -208,6 +208,19 @@ impl State {
         Ok(state)
     }
 
+    /// The state of an environment that is known to be whole.
+    pub(crate) fn whole(warehouse: &dyn Warehouse, name: &Name) -> Self {
+        Self {
+            relations: Some(TABLES.iter().map(|table| (*table).to_owned()).collect()),
+            mark: Some(new_mark(name, None, &Origin::default())),
+            comment: warehouse.keeps_comments().then(|| Some(name.to_string())),
+            comment_text: None,
+            registered: true,
+            has_registry: true,
+            missing: Vec::new(),
+        }
+    }
+
     /// Whether the mark says that the ledger is of this toolkit's version.
     fn is_current(&self) -> bool {
         self.mark.as_ref().is_some_and(|mark| mark.ledger_version == Some(tables::VERSION))
@@ -675,6 +688,11 @@ pub(crate) fn current_nodes(warehouse: &mut dyn Warehouse, name: &Name) -> Resul
         warehouse.qualified(&ledger(name.as_str(), STATE))
     );
     warehouse::records(warehouse, &sql)
+}
+
+/// A run as a row of its table.
+pub(crate) fn row(run: &Run) -> Result<Row> {
+    Ok(serde_json::from_value(serde_json::to_value(run)?)?)
 }
 
 /// The statements that record a run with all that belongs to it: one transaction, so the ledger contains

@@ -24,7 +24,7 @@ use crate::dbt::artifacts::{self, GenericTest, Manifest, RunResult, RunResults};
 use crate::dbt::messages::{self, Redactor};
 use crate::dbt::runner::Ended;
 use crate::warehouse::duckdb::is_disk_full;
-use crate::warehouse::{Relation, Warehouse};
+use crate::warehouse::{Relation, Statement, Warehouse};
 
 /// All that is known of a run that has ended.
 #[derive(Debug)]
@@ -120,7 +120,7 @@ pub(super) fn close_killed_run(warehouse: &mut dyn Warehouse, killed: &Holder, b
         run_url: None,
         ..blank.clone()
     };
-    keep(warehouse, &run, &[], &[])
+    keep(warehouse, &run, &[], &[], Vec::new())
 }
 
 /// Record a run that found nothing to do.
@@ -128,14 +128,15 @@ pub(super) fn up_to_date(
     warehouse: &mut dyn Warehouse,
     mut run: Run,
     same_as: &Run,
+    nodes: Vec<Node>,
     begun: Instant,
 ) -> Result<Built> {
     run.up_to_date = true;
     run.fingerprint.clone_from(&same_as.fingerprint);
     finish(&mut run, begun);
-    let name: Name = run.schema_name.parse()?;
-    let nodes = ledger::current_nodes(warehouse, &name)?;
-    keep(warehouse, &run, &[], &[])?;
+    if !warehouse.record_later(&run.schema_name.parse()?, &ledger::row(&run)?)? {
+        keep(warehouse, &run, &[], &[], Vec::new())?;
+    }
     Ok(Built { run, nodes, compiled: BTreeMap::new(), reused: Vec::new() })
 }
 
@@ -143,23 +144,24 @@ pub(super) fn up_to_date(
 pub(super) fn could_not_start(
     warehouse: &mut dyn Warehouse,
     mut run: Run,
+    states: Vec<Statement>,
     begun: Instant,
     error: &anyhow::Error,
 ) -> Result<()> {
     run.status = Status::Error;
     run.message = Some(format!("{error:#}"));
     finish(&mut run, begun);
-    keep(warehouse, &run, &[], &[])
+    keep(warehouse, &run, &[], &[], states)
 }
 
-/// Record a run in which dbt has ended, however it did.
+/// Record a run in which dbt has ended, however it did, and the states of nodes with it.
 pub(super) fn ended(
     warehouse: &mut dyn Warehouse,
     mut run: Run,
     target: &Path,
     redactor: &Redactor,
-    ended: &Ended,
-    seen: &Seen,
+    (ended, seen): (&Ended, &Seen),
+    of_nodes: Vec<Statement>,
     begun: Instant,
 ) -> Result<Built> {
     let name: Name = run.schema_name.parse()?;
@@ -192,7 +194,7 @@ pub(super) fn ended(
     let columns = columns_of(warehouse, &name, &standing);
     let relations = relations(&run, &nodes, &manifest, &standing, &columns);
     let removed = removed::marks(warehouse, &name, &run, &manifest)?;
-    keep(warehouse, &run, &[nodes.as_slice(), removed.as_slice()].concat(), &relations)?;
+    keep(warehouse, &run, &[nodes.as_slice(), removed.as_slice()].concat(), &relations, of_nodes)?;
     let compiled = results.map(|results| compiled(results, &manifest)).unwrap_or_default();
     Ok(Built { run, nodes, compiled, reused: Vec::new() })
 }
@@ -257,8 +259,9 @@ fn keep(
     run: &Run,
     nodes: &[Node],
     relations: &[MeasuredRelation],
+    mut change: Vec<Statement>,
 ) -> Result<()> {
-    let change = ledger::record(&warehouse.database(), run, nodes, relations)?;
+    change.extend(ledger::record(&warehouse.database(), run, nodes, relations)?);
     warehouse.apply(&change).with_context(|| format!("failed to record run {} in the ledger", run.run_id))
 }
 

@@ -7,6 +7,8 @@
 mod ahead;
 mod announced;
 mod explain;
+pub(super) mod known;
+mod look;
 mod store;
 mod witness;
 
@@ -19,11 +21,13 @@ use jiff::SignedDuration;
 use serde::Deserialize as _;
 use serde_json::Value as Json;
 
-use self::store::{read_records, table, write_records};
+use self::known::Known;
+use self::look::Looked;
+use self::store::{read_records, statements, table, write_records};
 use self::witness::{Key, Seen, data_versions, key, witnesses};
 use super::record::Reused;
 use crate::core::environment::{self, Member, Name};
-use crate::core::ledger;
+use crate::core::ledger::{self, Node, Run};
 use crate::core::policy::Changed;
 use crate::dbt::artifacts::{self, Manifest, RunResult, RunResults};
 use crate::dbt::boundary::Intended;
@@ -43,6 +47,7 @@ const LONGEST: usize = 600_000;
 
 /// What is known of an environment before and while it is built.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate fact about the environment or the run")]
 pub(super) struct Keeper {
     schema: Name,
     /// Whether all schemas of its database are the environment's.
@@ -71,6 +76,16 @@ pub(super) struct Keeper {
     ahead: BTreeSet<String>,
     /// Rows that dbt reported, of all waves.
     results: Vec<Json>,
+    looked: Looked,
+    /// Records that are written with the next change of the ledger.
+    unwritten: Vec<Record>,
+    /// What the ledger says of nodes that a wave was about to touch and of which it reported nothing.
+    announced: BTreeMap<String, Record>,
+    /// The run that last started dbt here, and how nodes last ended, if an earlier run has kept that.
+    last: Option<Run>,
+    nodes: Option<Vec<Node>>,
+    /// Whether more is known now than an earlier run has kept.
+    has_news: bool,
 }
 
 /// What a new environment gets from its base.
@@ -246,6 +261,7 @@ impl Keeper {
         asked: &Asked<'_>,
         project: &Path,
         mut facts: Facts,
+        known: Option<Known>,
         warehouse: &mut dyn Warehouse,
     ) -> Result<Self> {
         let begun = Instant::now();
@@ -276,6 +292,12 @@ impl Keeper {
             renewed: Vec::new(),
             ahead: BTreeSet::new(),
             results: Vec::new(),
+            looked: Looked::new(),
+            unwritten: Vec::new(),
+            announced: BTreeMap::new(),
+            last: None,
+            nodes: None,
+            has_news: true,
         };
         if let Some(selection) = asked.select {
             keeper.attempts.only = select::select(&keeper.definitions, selection);
@@ -284,7 +306,10 @@ impl Keeper {
             }
         }
         if has_ledger {
-            keeper.records = read_records(warehouse, asked.schema)?;
+            match known {
+                Some(known) => keeper.recall(known),
+                None => keeper.records = read_records(warehouse, asked.schema)?,
+            }
             adopt_parents(&mut keeper.definitions, &keeper.records);
             keeper.observe(warehouse)?;
         } else if let Some(base) = base {
@@ -463,113 +488,6 @@ impl Keeper {
             .context("failed to record what was looked at in the ledger")
     }
 
-    /// Look at what is in the environment's schemas.
-    fn observe(&mut self, warehouse: &mut dyn Warehouse) -> Result<()> {
-        let relations = self.definitions.all.values().filter_map(|definition| definition.relation.clone());
-        let named = self.named.values().cloned();
-        let wanted = relations.chain(relations_of(&self.records)).chain(named).collect();
-        self.seen.clear();
-        self.observed.relations.clear();
-        self.observed.created.clear();
-        self.observe_some(warehouse, &wanted)?;
-        self.observed.is_known = true;
-        self.look_twice(warehouse);
-        Ok(())
-    }
-
-    /// The texts of views, if the warehouse gives them.
-    fn texts(&self, warehouse: &dyn Warehouse) -> Option<BTreeMap<Key, String>> {
-        let texts = self.seen.iter().filter_map(|(key, seen)| Some((key.clone(), seen.text.clone()?)));
-        (warehouse.target() == "local").then(|| texts.collect())
-    }
-
-    /// Look at these relations, for the first time or again.
-    fn observe_some(
-        &mut self,
-        warehouse: &mut dyn Warehouse,
-        wanted: &BTreeSet<(String, String)>,
-    ) -> Result<()> {
-        let now = witnesses(warehouse, wanted)?;
-        for (schema, name) in wanted {
-            let gone = key(schema, name);
-            self.observed.relations.remove(&gone);
-            self.seen.remove(&gone);
-        }
-        let relations = now.iter().map(|(key, seen)| (key.clone(), seen.witness.clone()));
-        self.observed.relations.extend(relations);
-        self.seen.extend(now);
-        self.observed.texts = self.texts(warehouse);
-        self.observed.sources = self.source_versions(warehouse)?;
-        Ok(())
-    }
-
-    /// Snowflake's token changes with maintenance too. Before an incremental model is built from nothing because of it,
-    /// what it holds is read.
-    fn look_twice(&mut self, warehouse: &mut dyn Warehouse) {
-        if warehouse.target() == "local" {
-            return;
-        }
-        let mut asked: BTreeMap<String, (&Seen, &Record)> = BTreeMap::new();
-        for record in self.records.values().filter(|record| record.is_finished()) {
-            let relation = record.relation_schema.as_ref().zip(record.relation_name.as_ref());
-            let Some(seen) = relation.and_then(|(schema, name)| self.seen.get(&key(schema, name))) else {
-                continue;
-            };
-            if self.definitions.is_incremental(&record.node_id) && seen.witness != record.witness {
-                asked.insert(record.node_id.clone(), (seen, record));
-            }
-        }
-        let tables: BTreeMap<String, &Seen> =
-            asked.iter().map(|(id, (seen, _))| (id.clone(), *seen)).collect();
-        let now = data_versions(warehouse, &tables);
-        let same = asked.values().filter(|(_, record)| {
-            record.data_version.is_some() && now.get(&record.node_id) == record.data_version.as_ref()
-        });
-        let renewed: Vec<Record> = same
-            .map(|(seen, record)| Record {
-                witness: seen.witness.clone(),
-                recorded_at: record.recorded_at.saturating_add(SignedDuration::from_micros(1)),
-                ..(*record).clone()
-            })
-            .collect();
-        for record in &renewed {
-            self.records.insert(record.node_id.clone(), record.clone());
-        }
-        self.renewed = renewed;
-    }
-
-    /// Data versions of sources: of tables beside the data their witness, of the ledger always the same, since
-    /// every run writes to it.
-    fn source_versions(&self, warehouse: &mut dyn Warehouse) -> Result<BTreeMap<String, String>> {
-        let mut found = BTreeMap::new();
-        let mut asked = BTreeMap::new();
-        for definition in self.definitions.all.values().filter(|definition| definition.kind == "source") {
-            if let Some(version) = definition.parts.get("files") {
-                found.insert(definition.id.clone(), version.clone());
-                continue;
-            }
-            let Some((schema, name)) = &definition.relation else { continue };
-            if schema.eq_ignore_ascii_case(self.own_schema()) && ledger::is_ledger(&name.to_lowercase()) {
-                found.insert(definition.id.clone(), "ledger".to_owned());
-            } else {
-                asked.insert((schema.clone(), name.clone()), definition.id.clone());
-            }
-        }
-        let wanted: BTreeSet<(String, String)> = asked.keys().cloned().collect();
-        let seen = witnesses(warehouse, &wanted)?;
-        let mut views = BTreeMap::new();
-        for ((schema, name), id) in asked {
-            match seen.get(&key(&schema, &name)) {
-                // Its text says nothing about the rows that it shows.
-                Some(seen) if seen.is_view => drop(views.insert(id, seen)),
-                Some(Seen { witness: Some(witness), .. }) => drop(found.insert(id, witness.clone())),
-                _ => {}
-            }
-        }
-        found.extend(data_versions(warehouse, &views));
-        Ok(found)
-    }
-
     /// Build wave by wave. `start` runs dbt once and begins the wave before dbt writes anything; the results of all waves are left in `target` as if it had been one
     /// run.
     pub(super) fn run(
@@ -595,7 +513,11 @@ impl Keeper {
             tracing::debug!("wave of {}: {}", wave.len(), wave.iter().cloned().collect::<Vec<_>>().join(" "));
             artifacts::prepare(target)?;
             let begun = self.begun(&wave);
+            self.unwritten.clear();
+            // From now on anything may write to the database.
+            self.looked.clear();
             let ended = start(warehouse, invocation, &begun)?;
+            self.announced.extend(begun.announced.iter().map(|row| (row.node_id.clone(), row.clone())));
             if self.copied.take().is_some() {
                 self.records = read_records(warehouse, &self.schema)?;
                 // What was looked at was in the base.
@@ -609,7 +531,7 @@ impl Keeper {
             let is_over = ended.interrupted || !matches!(ended.status.code(), Some(0 | 1));
             let reported = self.take_results(warehouse, target, &wave)?;
             if self.foreign.is_some() && !is_over {
-                self.withdraw(warehouse, &wave, &reported)?;
+                self.withdraw(&wave, &reported);
             }
             all = Some(match all {
                 None => ended,
@@ -621,8 +543,10 @@ impl Keeper {
             self.decide();
         }
         invocation.args = plain;
-        self.finish(warehouse, target)?;
-        all.context("dbt was not started")
+        self.finish(target)?;
+        let all = all.context("dbt was not started")?;
+        self.look_at_rest(warehouse, all.seconds)?;
+        Ok(all)
     }
 
     fn everything(&self) -> BTreeSet<String> {
@@ -691,7 +615,13 @@ impl Keeper {
         });
         Wave {
             schema: self.schema.clone(),
-            announced: announced.chain(self.renewed.iter().cloned()).collect(),
+            announced: self
+                .unwritten
+                .iter()
+                .cloned()
+                .chain(announced)
+                .chain(self.renewed.iter().cloned())
+                .collect(),
             copied: self.copied.clone(),
             removed: self.decision.removed.clone(),
             seen: self.seen.clone(),
@@ -701,6 +631,9 @@ impl Keeper {
     /// Drop what no node makes any more, if dbt is not started.
     pub(super) fn remove(&mut self, warehouse: &mut dyn Warehouse) -> Result<()> {
         let removed = std::mem::take(&mut self.decision.removed);
+        if !removed.is_empty() {
+            self.looked.clear();
+        }
         for record in &removed {
             self.records.remove(&record.node_id);
         }
@@ -708,17 +641,26 @@ impl Keeper {
     }
 
     /// Take back that nodes were about to be touched: which ones dbt selected is known only when it has ended.
-    fn withdraw(
-        &mut self,
-        warehouse: &mut dyn Warehouse,
-        wave: &BTreeSet<String>,
-        reported: &BTreeSet<String>,
-    ) -> Result<()> {
+    fn withdraw(&mut self, wave: &BTreeSet<String>, reported: &BTreeSet<String>) {
         let now = ledger::now();
         let untouched = wave.difference(reported).filter_map(|id| self.records.get(id));
         let rows: Vec<Record> =
             untouched.map(|record| Record { recorded_at: now, ..record.clone() }).collect();
-        write_records(warehouse, &self.schema, &rows).context("failed to restore the state in the ledger")
+        self.note(rows);
+    }
+
+    /// Keep records of what has ended until the ledger is written to.
+    fn note(&mut self, rows: Vec<Record>) {
+        for row in &rows {
+            self.announced.remove(&row.node_id);
+            self.records.insert(row.node_id.clone(), row.clone());
+        }
+        self.unwritten.extend(rows);
+    }
+
+    /// What is left to be written to the ledger.
+    pub(super) fn unwritten(&mut self, warehouse: &dyn Warehouse) -> Result<Vec<Statement>> {
+        statements(warehouse, &self.schema, &std::mem::take(&mut self.unwritten))
     }
 
     /// What the last start of dbt did, as records; the nodes that it spoke of.
@@ -884,13 +826,13 @@ impl Keeper {
             if row.data_version.is_none() {
                 row.data_version = versions.get(&row.node_id).cloned();
             }
-            self.records.insert(row.node_id.clone(), row.clone());
         }
-        write_records(warehouse, &self.schema, &rows).context("failed to record the nodes in the ledger")
+        self.note(rows);
+        Ok(())
     }
 
     /// Leave the results of all waves as one, and write down what could not be built.
-    fn finish(&mut self, warehouse: &mut dyn Warehouse, target: &Path) -> Result<()> {
+    fn finish(&mut self, target: &Path) -> Result<()> {
         let stopped = self.decision.stopped(&self.definitions, &self.attempts);
         if self.foreign.is_none() && !stopped.is_empty() {
             let now = ledger::now();
@@ -904,13 +846,13 @@ impl Keeper {
                     row
                 })
                 .collect();
-            write_records(warehouse, &self.schema, &rows)?;
             for row in &rows {
                 let unique_id = row.unique_id.clone().unwrap_or_else(|| row.node_id.clone());
                 self.results.push(serde_json::json!({
                     "unique_id": unique_id, "status": "skipped", "execution_time": 0.0, "timing": [],
                 }));
             }
+            self.note(rows);
         }
         let path = target.join("run_results.json");
         if path.exists() && !self.results.is_empty() {

@@ -15,8 +15,8 @@ use self::layout::{MAIN, named};
 use self::program::{Access, Open, call};
 use self::session::Session;
 use super::{
-    Columns, Contents, Gathering, Relation, Row, Statement, Surveyed, Table, Warehouse, as_comments, columns,
-    literal, quote,
+    Columns, Contents, Gathering, Known, Relation, Row, Statement, Surveyed, Table, Warehouse, as_comments,
+    columns, literal, quote,
 };
 use crate::core::environment::{Droppable, GATHERED, Name, REGISTRY};
 use crate::core::ledger::tables;
@@ -25,12 +25,16 @@ use crate::core::lock::Holder;
 mod copy;
 mod files;
 mod gather;
+mod kept;
 mod layout;
 mod look;
 mod program;
 mod session;
 mod split;
+mod token;
 mod views;
+mod waiting;
+mod watch;
 
 pub(crate) use self::layout::Layout;
 pub(crate) use self::look::together;
@@ -47,6 +51,7 @@ pub(crate) struct DuckDb {
     focus: Option<Name>,
     gathered: Option<gather::Gathered>,
     session: RefCell<Option<Session>>,
+    watch: watch::Watch,
 }
 
 impl DuckDb {
@@ -57,7 +62,14 @@ impl DuckDb {
 
     /// The databases of `layout`. Statements that name no database are about `focus`.
     pub(crate) fn laid_out(program: &Path, layout: Layout, focus: Option<Name>) -> Self {
-        Self { program: program.to_path_buf(), layout, focus, gathered: None, session: RefCell::default() }
+        Self {
+            program: program.to_path_buf(),
+            layout,
+            focus,
+            gathered: None,
+            session: RefCell::default(),
+            watch: watch::Watch::default(),
+        }
     }
 
     /// What a statement needs to be open to be read; `None` if there is nothing to read.
@@ -258,6 +270,36 @@ impl Warehouse for DuckDb {
 
     fn release(&mut self) {
         drop(self.session.take());
+    }
+
+    fn watch(&mut self, name: &str) {
+        if let Layout::Folder(_) = self.layout {
+            self.watch.begin(&self.layout.file(name));
+        }
+    }
+
+    fn known(&mut self, name: &Name) -> Option<Known> {
+        let Layout::Folder(_) = self.layout else { return None };
+        let kept = kept::read(&self.layout.file(name.as_str()), &mut self.watch)?;
+        let registry = self.layout.file(REGISTRY);
+        let is_registry_same = kept.registry.is_some_and(|then| {
+            self.watch.begin(&registry);
+            self.watch.has(&registry, &then)
+        });
+        Some(Known { content: kept.content, is_registry_same })
+    }
+
+    fn keep_known(&mut self, name: &Name, content: &[u8]) -> Result<()> {
+        let Layout::Folder(_) = self.layout else { return Ok(()) };
+        let file = self.layout.file(name.as_str());
+        let (token, registry) = (self.watch.proof(&file), self.watch.proof(&self.layout.file(REGISTRY)));
+        kept::write(&file, token, registry, content)
+    }
+
+    fn record_later(&mut self, name: &Name, run: &Row) -> Result<bool> {
+        let Layout::Folder(_) = self.layout else { return Ok(false) };
+        waiting::add(&self.layout.file(name.as_str()), run)?;
+        Ok(true)
     }
 
     fn gather(&mut self, names: &[Name], holder: &Holder) -> Result<Gathering> {

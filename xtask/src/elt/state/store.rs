@@ -34,8 +34,17 @@ pub(super) fn read_records(warehouse: &mut dyn Warehouse, schema: &Name) -> Resu
 
 /// Add the newest word on nodes, and drop the older ones.
 pub(super) fn write_records(warehouse: &mut dyn Warehouse, schema: &Name, rows: &[Record]) -> Result<()> {
+    let change = statements(warehouse, schema, rows)?;
+    warehouse.apply(&change)
+}
+
+pub(super) fn statements(
+    warehouse: &dyn Warehouse,
+    schema: &Name,
+    rows: &[Record],
+) -> Result<Vec<Statement>> {
     if rows.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let neutral = |row: &Record| {
         let mut row = row.clone();
@@ -48,7 +57,7 @@ pub(super) fn write_records(warehouse: &mut dyn Warehouse, schema: &Name, rows: 
     };
     let rows: Vec<Record> = rows.iter().map(neutral).collect();
     let state = warehouse.qualified(&table(schema));
-    warehouse.apply(&[
+    Ok(vec![
         Statement::sql(format!("create table if not exists {state} ({COLUMNS})")),
         Statement::insert(table(schema), &rows)?,
         Statement::sql(format!(

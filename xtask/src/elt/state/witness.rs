@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::state::define::short;
@@ -18,7 +19,7 @@ pub(super) fn key(schema: &str, name: &str) -> Key {
 }
 
 /// A relation that exists.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Seen {
     /// As the warehouse spells them.
     pub(super) schema: String,

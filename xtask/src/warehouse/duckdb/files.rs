@@ -6,24 +6,32 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
 use super::layout::{named, with_suffix};
 use super::program::{Access, Open, call};
-use super::{DuckDb, views};
+use super::{DuckDb, kept, views, waiting};
 use crate::core::environment::{Name, REGISTRY};
 use crate::system::repo;
 use crate::warehouse::{Statement, quote};
 
 /// Apply `change` to the files that it is about.
-pub(super) fn apply(warehouse: &DuckDb, change: &[Statement]) -> Result<()> {
+pub(super) fn apply(warehouse: &mut DuckDb, change: &[Statement]) -> Result<()> {
     fs::create_dir_all(warehouse.layout.path())
         .and_then(|()| repo::keep_from_git(warehouse.layout.path()))
         .with_context(|| format!("failed to create {}", warehouse.layout.path().display()))?;
     for (database, part) in parts(warehouse, change) {
-        apply_part(warehouse, &database, &part)?;
+        let file = warehouse.layout.file(&database);
+        if !file.exists() {
+            // What an environment of this name has left that is gone.
+            remove_beside(&file)?;
+        }
+        let mut watch = std::mem::take(&mut warehouse.watch);
+        let applied = watch.around(&file, || apply_part(warehouse, &database, &part));
+        warehouse.watch = watch;
+        applied?;
     }
     Ok(())
 }
@@ -69,9 +77,18 @@ fn apply_part(warehouse: &DuckDb, database: &str, part: &[&Statement]) -> Result
     fs::rename(&unfinished, &file).with_context(|| format!("failed to create {}", file.display()))
 }
 
-/// Remove a database file with all that the engine keeps beside it.
+/// Remove a database file with all that the engine and the toolkit keep beside it.
 fn remove(file: &Path) -> Result<()> {
-    for path in [with_suffix(file, ".wal"), with_suffix(file, ".new"), file.to_path_buf()] {
+    remove_beside(file)?;
+    remove_all([with_suffix(file, ".wal"), with_suffix(file, ".new"), file.to_path_buf()])
+}
+
+fn remove_beside(file: &Path) -> Result<()> {
+    remove_all(kept::paths(file).into_iter().chain([waiting::path_of(file)]))
+}
+
+pub(super) fn remove_all(paths: impl IntoIterator<Item = PathBuf>) -> Result<()> {
+    for path in paths {
         match fs::remove_file(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 return Err(error).with_context(|| format!("failed to remove {}", path.display()));

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
+use super::waiting;
 use crate::core::{context, lock};
 use crate::system::dialogue;
 use crate::warehouse::{Row, literal, quote};
@@ -51,8 +52,12 @@ impl Open {
         Self { main: None, access: Access::Write, attached, writes_attached: true }
     }
 
+    pub(super) fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.main.iter().chain(self.attached.iter().map(|(_, file)| file))
+    }
+
     pub(super) fn has(&self, file: &Path) -> bool {
-        self.main.iter().chain(self.attached.iter().map(|(_, file)| file)).any(|each| each == file)
+        self.files().any(|each| each == file)
     }
 
     /// The statements that come before all others.
@@ -66,8 +71,7 @@ impl Open {
 
     /// What is opened, for people.
     pub(super) fn place(&self) -> String {
-        let files: Vec<&PathBuf> =
-            self.main.iter().chain(self.attached.iter().map(|(_, file)| file)).collect();
+        let files: Vec<&PathBuf> = self.files().collect();
         match files.as_slice() {
             [] => "duckdb".to_owned(),
             [file] => file.display().to_string(),
@@ -98,6 +102,7 @@ pub(super) fn call_within(
     patience: Duration,
 ) -> Result<Result<Vec<Vec<Row>>, Locked>> {
     let deadline = Instant::now() + patience;
+    waiting::record_all(program, open);
     loop {
         match call_once(program, open, sql)? {
             Ok(results) => return Ok(Ok(results)),
@@ -114,7 +119,7 @@ pub(super) fn call_within(
 }
 
 /// `Err` is what the engine had to say; the outer one is that it could not be asked.
-fn call_once(program: &Path, open: &Open, sql: &str) -> Result<Result<Vec<Vec<Row>>, String>> {
+pub(super) fn call_once(program: &Path, open: &Open, sql: &str) -> Result<Result<Vec<Vec<Row>>, String>> {
     let mut command = started(program, open);
     let input = open.preface() + sql;
     let output = dialogue::hold(&mut command, input.into_bytes(), time_limit()?)

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use super::program::{Access, Open, call, rows, started, time_limit};
+use super::waiting;
 use crate::system::dialogue::Conversation;
 use crate::warehouse::Row;
 
@@ -55,6 +56,7 @@ pub(super) fn ask(
 
 impl Session {
     pub(super) fn start(program: &Path, open: &Open) -> Option<Self> {
+        waiting::record_all(program, open);
         let conversation = Conversation::start(&mut started(program, open), IDLE).ok()?;
         Some(Self { open: open.clone(), conversation, preface: open.preface() })
     }

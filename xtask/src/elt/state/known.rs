@@ -1,0 +1,110 @@
+//! What a run knows of the environment at its end, kept for the next one: as long as nothing has written to the database
+//! since, that one need not ask it.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+
+use super::Keeper;
+use super::witness::{Key, Seen};
+use crate::core::environment::Name;
+use crate::core::ledger::{self, Node, Run};
+use crate::state::record::Record;
+use crate::warehouse::Warehouse;
+
+/// Raised when what is kept changes its form or its meaning.
+const FORMAT: u32 = 1;
+
+/// What was known, and is still so.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(in crate::elt) struct Known {
+    format: u32,
+    toolkit: String,
+    records: Vec<Record>,
+    /// Relations that were looked for, with what was found.
+    looked: Vec<(Key, Option<Seen>)>,
+    last: Option<Run>,
+    nodes: Option<Vec<Node>>,
+    /// Whether the environment is still registered, so that nothing of it has to be made.
+    #[serde(skip)]
+    pub(in crate::elt) is_whole: bool,
+}
+
+/// What an earlier run has kept; `None` if any of it may be outdated.
+pub(in crate::elt) fn load(warehouse: &mut dyn Warehouse, schema: &Name) -> Option<Known> {
+    let kept = warehouse.known(schema)?;
+    let known: Known = serde_json::from_slice(&kept.content).ok()?;
+    let is_ours = known.format == FORMAT && known.toolkit == env!("CARGO_PKG_VERSION");
+    is_ours.then_some(Known { is_whole: kept.is_registry_same, ..known })
+}
+
+impl Keeper {
+    /// Take what an earlier run has kept for what is there.
+    pub(super) fn recall(&mut self, known: Known) {
+        self.records = known.records.into_iter().map(|record| (record.node_id.clone(), record)).collect();
+        self.looked = known.looked.into_iter().collect();
+        (self.last, self.nodes) = (known.last, known.nodes);
+        self.has_news = !known.is_whole;
+    }
+
+    /// The run that last built the environment, or the base that it is a copy of.
+    pub(in crate::elt) fn last_build(&self, warehouse: &mut dyn Warehouse) -> Result<Option<Run>> {
+        match &self.last {
+            Some(last) => Ok(Some(last.clone())),
+            None => ledger::last_build(warehouse, self.origin()),
+        }
+    }
+
+    /// How nodes ended when they were last built.
+    pub(in crate::elt) fn current_nodes(&self, warehouse: &mut dyn Warehouse) -> Result<Vec<Node>> {
+        match &self.nodes {
+            Some(nodes) => Ok(nodes.clone()),
+            None => ledger::current_nodes(warehouse, &self.schema),
+        }
+    }
+
+    /// Leave what is known for the next run. `last` started dbt, and `nodes` are those that it built, or, if it was an
+    /// earlier one, all.
+    pub(in crate::elt) fn keep(
+        &self,
+        warehouse: &mut dyn Warehouse,
+        last: &Run,
+        nodes: &[Node],
+    ) -> Result<()> {
+        if !self.has_news {
+            return Ok(());
+        }
+        let mut records = self.records.clone();
+        records.extend(self.announced.iter().map(|(id, record)| (id.clone(), record.clone())));
+        let nodes = self.all_nodes(&records, nodes);
+        let known = Known {
+            format: FORMAT,
+            toolkit: env!("CARGO_PKG_VERSION").to_owned(),
+            records: records.into_values().collect(),
+            looked: self.looked.iter().map(|(key, seen)| (key.clone(), seen.clone())).collect(),
+            last: Some(last.clone()),
+            nodes,
+            is_whole: true,
+        };
+        warehouse.keep_known(&self.schema, &serde_json::to_vec(&known)?)
+    }
+
+    /// How the nodes of `records` ended, as [`ledger::current_nodes`] gives it; `None` if that is not known of each.
+    fn all_nodes(&self, records: &BTreeMap<String, Record>, new: &[Node]) -> Option<Vec<Node>> {
+        let key = |node: &Node| (node.run_id.clone(), node.node_id.clone());
+        let known: BTreeMap<_, &Node> =
+            self.nodes.iter().flatten().chain(new).map(|node| (key(node), node)).collect();
+        let mut all = Vec::new();
+        for record in records.values() {
+            let Some(id) = &record.unique_id else { continue };
+            all.push((*known.get(&(record.run_id.clone(), id.clone()))?).clone());
+        }
+        all.sort_by(|a, b| {
+            let (a, b) = ((a.started_at, &a.node_id), (b.started_at, &b.node_id));
+            // The ledger puts nodes without a time last.
+            (a.0.is_none(), a).cmp(&(b.0.is_none(), b))
+        });
+        Some(all)
+    }
+}

@@ -1,0 +1,177 @@
+//! Looks at what is in the environment, as rarely as possible: what was seen is not asked again unless something may have
+//! written to the database since.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Result;
+use jiff::SignedDuration;
+
+use super::witness::{Key, Seen, data_versions, key, witnesses};
+use super::{Keeper, relations_of};
+use crate::core::ledger;
+use crate::state::record::Record;
+use crate::warehouse::Warehouse;
+
+/// Relations that were looked for, with what was found, since the database has been watched.
+pub(super) type Looked = BTreeMap<Key, Option<Seen>>;
+
+/// How long it takes to look at one relation, about.
+const SECONDS_OF_A_LOOK: f64 = 0.0015;
+
+/// The share of dbt's time that may be spent for the next run.
+const LITTLE: f64 = 0.05;
+
+impl Keeper {
+    /// Those of `wanted` that exist.
+    pub(super) fn look(
+        &mut self,
+        warehouse: &mut dyn Warehouse,
+        wanted: &BTreeSet<(String, String)>,
+    ) -> Result<BTreeMap<Key, Seen>> {
+        let is_new = |(schema, name): &&(String, String)| !self.looked.contains_key(&key(schema, name));
+        let unknown: BTreeSet<(String, String)> = wanted.iter().filter(is_new).cloned().collect();
+        if !unknown.is_empty() {
+            if self.looked.is_empty() {
+                warehouse.watch(self.schema.as_str());
+            }
+            let mut found = witnesses(warehouse, &unknown)?;
+            self.has_news = true;
+            for (schema, name) in unknown {
+                let key = key(&schema, &name);
+                let seen = found.remove(&key);
+                self.looked.insert(key, seen);
+            }
+        }
+        let seen = |(schema, name): &(String, String)| {
+            let key = key(schema, name);
+            let seen = self.looked.get(&key)?.clone()?;
+            Some((key, seen))
+        };
+        Ok(wanted.iter().filter_map(seen).collect())
+    }
+
+    /// Look at what a wave has not touched too, for the next run, if that takes little beside what dbt took.
+    pub(super) fn look_at_rest(&mut self, warehouse: &mut dyn Warehouse, seconds: f64) -> Result<()> {
+        let wanted = self.wanted();
+        let is_left = |(schema, name): &&(String, String)| !self.looked.contains_key(&key(schema, name));
+        let left = u32::try_from(wanted.iter().filter(is_left).count()).unwrap_or(u32::MAX);
+        if !self.looked.is_empty() && f64::from(left) * SECONDS_OF_A_LOOK < seconds * LITTLE {
+            self.look(warehouse, &wanted)?;
+        }
+        Ok(())
+    }
+
+    /// All relations that a decision may depend on.
+    pub(super) fn wanted(&self) -> BTreeSet<(String, String)> {
+        let relations = self.definitions.all.values().filter_map(|definition| definition.relation.clone());
+        relations.chain(relations_of(&self.records)).chain(self.named.values().cloned()).collect()
+    }
+
+    /// Look at what is in the environment's schemas.
+    pub(super) fn observe(&mut self, warehouse: &mut dyn Warehouse) -> Result<()> {
+        let wanted = self.wanted();
+        self.seen.clear();
+        self.observed.relations.clear();
+        self.observed.created.clear();
+        self.observe_some(warehouse, &wanted)?;
+        self.observed.is_known = true;
+        self.look_twice(warehouse);
+        Ok(())
+    }
+
+    /// The texts of views, if the warehouse gives them.
+    pub(super) fn texts(&self, warehouse: &dyn Warehouse) -> Option<BTreeMap<Key, String>> {
+        let texts = self.seen.iter().filter_map(|(key, seen)| Some((key.clone(), seen.text.clone()?)));
+        (warehouse.target() == "local").then(|| texts.collect())
+    }
+
+    /// Look at these relations, for the first time or again.
+    pub(super) fn observe_some(
+        &mut self,
+        warehouse: &mut dyn Warehouse,
+        wanted: &BTreeSet<(String, String)>,
+    ) -> Result<()> {
+        let now = self.look(warehouse, wanted)?;
+        for (schema, name) in wanted {
+            let gone = key(schema, name);
+            self.observed.relations.remove(&gone);
+            self.seen.remove(&gone);
+        }
+        let relations = now.iter().map(|(key, seen)| (key.clone(), seen.witness.clone()));
+        self.observed.relations.extend(relations);
+        self.seen.extend(now);
+        self.observed.texts = self.texts(warehouse);
+        self.observed.sources = self.source_versions(warehouse)?;
+        Ok(())
+    }
+
+    /// Snowflake's token changes with maintenance too. Before an incremental model is built from nothing because of it,
+    /// what it holds is read.
+    fn look_twice(&mut self, warehouse: &mut dyn Warehouse) {
+        if warehouse.target() == "local" {
+            return;
+        }
+        let mut asked: BTreeMap<String, (&Seen, &Record)> = BTreeMap::new();
+        for record in self.records.values().filter(|record| record.is_finished()) {
+            let relation = record.relation_schema.as_ref().zip(record.relation_name.as_ref());
+            let Some(seen) = relation.and_then(|(schema, name)| self.seen.get(&key(schema, name))) else {
+                continue;
+            };
+            if self.definitions.is_incremental(&record.node_id) && seen.witness != record.witness {
+                asked.insert(record.node_id.clone(), (seen, record));
+            }
+        }
+        let tables: BTreeMap<String, &Seen> =
+            asked.iter().map(|(id, (seen, _))| (id.clone(), *seen)).collect();
+        let now = data_versions(warehouse, &tables);
+        let same = asked.values().filter(|(_, record)| {
+            record.data_version.is_some() && now.get(&record.node_id) == record.data_version.as_ref()
+        });
+        let renewed: Vec<Record> = same
+            .map(|(seen, record)| Record {
+                witness: seen.witness.clone(),
+                recorded_at: record.recorded_at.saturating_add(SignedDuration::from_micros(1)),
+                ..(*record).clone()
+            })
+            .collect();
+        for record in &renewed {
+            self.records.insert(record.node_id.clone(), record.clone());
+        }
+        self.renewed = renewed;
+    }
+
+    /// Data versions of sources: of tables beside the data their witness, of the ledger always the same, since
+    /// every run writes to it.
+    pub(super) fn source_versions(
+        &mut self,
+        warehouse: &mut dyn Warehouse,
+    ) -> Result<BTreeMap<String, String>> {
+        let mut found = BTreeMap::new();
+        let mut asked = BTreeMap::new();
+        for definition in self.definitions.all.values().filter(|definition| definition.kind == "source") {
+            if let Some(version) = definition.parts.get("files") {
+                found.insert(definition.id.clone(), version.clone());
+                continue;
+            }
+            let Some((schema, name)) = &definition.relation else { continue };
+            if schema.eq_ignore_ascii_case(self.own_schema()) && ledger::is_ledger(&name.to_lowercase()) {
+                found.insert(definition.id.clone(), "ledger".to_owned());
+            } else {
+                asked.insert((schema.clone(), name.clone()), definition.id.clone());
+            }
+        }
+        let wanted: BTreeSet<(String, String)> = asked.keys().cloned().collect();
+        let seen = self.look(warehouse, &wanted)?;
+        let mut views = BTreeMap::new();
+        for ((schema, name), id) in asked {
+            match seen.get(&key(&schema, &name)) {
+                // Its text says nothing about the rows that it shows.
+                Some(seen) if seen.is_view => drop(views.insert(id, seen)),
+                Some(Seen { witness: Some(witness), .. }) => drop(found.insert(id, witness.clone())),
+                _ => {}
+            }
+        }
+        found.extend(data_versions(warehouse, &views));
+        Ok(found)
+    }
+}
