@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
 """Writes labelled snippets for `score.py` from the documentation of providers and tools, one file for each kind of place.
 
-    bench/secrets/contexts.py OUT.jsonl [--part 0|1|2] [--seed N] [--each N]
+    bench/secrets/contexts.py OUT.jsonl [--part 0|1|2|3|4] [--seed N] [--each N]
 
 In `contexts/`, `providers.txt` has the tokens of providers, which are put into settings, code and commands; `found.txt` has
 snippets with one credential, `clean.txt` snippets without one. Values are drawn when this runs: `§{r32}` and the like name
 their alphabet and length, so no file here holds a credential. Each line or snippet belongs to part 0 or 1, drawn by its text;
-the files called `…-later.txt` are part 2. Look at the failures of one part only, and report all, so that their difference
+the files called `…-2.txt` and `…-3.txt` are parts 2 and 3. Look at the failures of one part only, and report all, so that their difference
 shows what was fitted to the examples.
 """
 import base64, functools, json, os, re, string, subprocess, zlib
-import material
+import material, natural
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "contexts")
 LETTERS = string.ascii_letters
@@ -55,6 +55,9 @@ def value(kind, r):
         while True:
             made = r.choice(PEOPLE)(r)
             if not set(" $&#%") & set(made): return made
+    if kind == "p3": return natural.password(r)
+    if kind == "ph3": return natural.phrase(r)
+    if kind == "dockerauth": return json.dumps({"auths": {"registry.parcelo.eu": {"auth": value("basic", r)}}})
     if kind == "phrase": return r.choice(PHRASES)(r)
     if kind == "phrase4": return " ".join(r.sample(material.WORDS, 4))
     if kind == "signs": return draw(LETTERS + string.digits + "!#%*+=?@^_~.()", 20)
@@ -92,8 +95,8 @@ def blocks(name):
 
 
 def rows(part, r, each):
-    later = "-later" if part == 2 else ""
-    mine = lambda text: part == 2 or zlib.crc32(text.encode()) % 2 == part
+    later = f"-{part}" if part > 1 else ""
+    mine = lambda text: part > 1 or zlib.crc32(text.encode()) % 2 == part
     for line in open(os.path.join(HERE, f"providers{later}.txt"), encoding="utf-8"):
         if line.startswith("#") or not mine(line):
             continue
@@ -114,4 +117,4 @@ def rows(part, r, each):
 
 
 if __name__ == "__main__":
-    material.write(__doc__, "part", "values for each line", rows)
+    material.write(__doc__, "part", "values for each line", rows, range(5))

@@ -232,11 +232,11 @@ def rows(half, r, each):
             yield {"path": path, "text": filled(text, r), "label": "clean", "source": "look-alike", "rule": path}
 
 
-def write(about, part, each, rows):
+def write(about, part, each, rows, parts=range(3)):
     """Write `rows(part, random, each)` as the command line says; `part` names its first option, `each` explains the last."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out")
-    parser.add_argument(f"--{part}", dest="part", type=int, choices=[0, 1, 2], default=0)
+    parser.add_argument(f"--{part}", dest="part", type=int, choices=parts, default=0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--each", type=int, default=3, help=each)
     args = parser.parse_args()

@@ -32,6 +32,7 @@ mod sql;
 mod terraform;
 pub(crate) mod testing;
 mod tokens;
+mod user_list;
 mod verify;
 mod versions;
 

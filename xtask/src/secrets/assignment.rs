@@ -35,9 +35,12 @@ pub(super) enum Tie {
     Loose,
 }
 
-/// The whole name around the word at `word`.
+/// The colon of Chinese and Japanese texts.
+const WIDE_COLON: &[u8] = "\u{ff1a}".as_bytes();
+
+/// The whole name around the word at `word`; letters of other scripts belong to it.
 pub(super) fn name_around(bytes: &[u8], word: &Range<usize>) -> Range<usize> {
-    let part = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'$');
+    let part = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'$') || b >= 0x80;
     let floor = word.start.saturating_sub(NAME_MOST);
     let mut start = word.start;
     while start > floor && part(bytes[start - 1]) {
@@ -45,7 +48,7 @@ pub(super) fn name_around(bytes: &[u8], word: &Range<usize>) -> Range<usize> {
     }
     let ceiling = (word.end + NAME_MOST).min(bytes.len());
     let mut end = word.end;
-    while end < ceiling && part(bytes[end]) {
+    while end < ceiling && part(bytes[end]) && !bytes[end..].starts_with(WIDE_COLON) {
         end += 1;
     }
     // `token -` and `token.`: the mark is not part of the name.
@@ -62,7 +65,9 @@ pub(super) fn assigned(bytes: &[u8], name: Range<usize>) -> Option<Assigned> {
         return Some(Assigned { name, value, quoted: true, tie: Tie::Operator });
     }
     if let Some(at) = apart::value_of(bytes, &name) {
-        let (value, quoted) = value_at(bytes, at, Tie::Operator)?;
+        let (value, quoted) = value_at(bytes, apart::unwrapped(bytes, at), Tie::Operator)?;
+        // An element has an end as a string has.
+        let quoted = quoted || bytes[..at].ends_with(b">");
         return Some(Assigned { name, value, quoted, tie: Tie::Operator });
     }
     if let Some(value) = apart::said(bytes, &name) {
@@ -77,6 +82,9 @@ pub(super) fn assigned(bytes: &[u8], name: Range<usize>) -> Option<Assigned> {
     // `"password" -> "x"`, a pair of Scala; behind a name without quotes it leads to a member in C.
     if operator == 0 && quoted_name && bytes[at..].starts_with(b"->") {
         operator = 2;
+    }
+    if operator == 0 && bytes[at..].starts_with(WIDE_COLON) {
+        operator = WIDE_COLON.len();
     }
     if operator == 0 {
         (at, operator, tie) = no_operator(bytes, &name, at, gap, quoted_name)?;
@@ -107,6 +115,10 @@ fn operator(bytes: &[u8], at: usize) -> (usize, Tie) {
     if text == b"|" {
         return (1, Tie::Loose);
     }
+    // `headers["X-Token"] != "…"`.
+    if length == 0 && bytes[at..].starts_with(b"!=") {
+        return (2 + count(bytes, at + 2, 1, |b| b == b'='), Tie::Operator);
+    }
     // `process.env.DB_PASSWORD || "…"`: what is taken if the name has no value.
     let next = at + length + blanks(bytes, at + length);
     if matches!(text, b"||" | b"??") && matches!(bytes.get(next), Some(b'"' | b'\'' | b'`')) {
@@ -124,13 +136,20 @@ fn no_operator(
     quoted_name: bool,
 ) -> Option<(usize, usize, Tie)> {
     let rest = &bytes[at..];
+    if matches!(rest.first()?, b',' | b')' | b'.')
+        && let Some(start) = apart::typed(bytes, name, at)
+    {
+        return Some((start, 0, Tie::Beside));
+    }
     match rest.first()? {
         // A longer name is text or a separate list, and so is one that only ends a string.
         b',' if quoted_name && name.len() <= ARGUMENT_MOST && follows_quote(bytes, name.start) => {
             return Some((at, 1, Tie::Beside));
         }
         b'-' if gap > 0 && rest.get(1) == Some(&b' ') => return Some((at, 1, Tie::Loose)),
-        b'"' | b'\'' if gap > 0 => return Some((at, 0, Tie::Beside)),
+        b'"' | b'\'' | b'`' if gap > 0 => return Some((at, 0, Tie::Beside)),
+        // `put(Context.SECURITY_CREDENTIALS, "x")`: a constant that names a setting.
+        b',' if gap == 0 && is_constant_argument(bytes, name) => return Some((at, 1, Tie::Beside)),
         b'(' if is_setter(&bytes[name.clone()]) => return Some((at, 1, Tie::Beside)),
         // `public string Password { get; set; } = "x"`, a property of C#.
         b'{' if rest.starts_with(b"{ get;") => {
@@ -165,6 +184,12 @@ fn no_operator(
         let equals = kind + blanks(bytes, kind);
         return (bytes.get(equals) == Some(&b'=')).then_some((equals, 1, Tie::Operator));
     }
+    // `d-i passwd/user-password password x`, with the type of the value, as Debian's installer has it.
+    if matches!(text, b"password" | b"string")
+        && bytes[line_start(bytes, name.start)..name.start].trim_ascii_start().starts_with(b"d-i ")
+    {
+        return Some((after, 0, Tie::Beside));
+    }
     let (operator, _) = operator(bytes, after);
     let filler = text.iter().all(u8::is_ascii_digit)
         || [
@@ -182,13 +207,19 @@ fn no_operator(
             b"Token",
         ]
         .contains(&text);
+    // `IDENTIFIED WITH mysql_native_password BY 'x'`.
+    if text.eq_ignore_ascii_case(b"by") && matches!(bytes.get(after), Some(b'\'')) {
+        return Some((after, 0, Tie::Beside));
+    }
     if operator > 0 && filler {
         return Some((after, operator, Tie::Operator));
     }
     if filler && bytes.get(after) == Some(&b'-') && bytes.get(after + 1) == Some(&b' ') {
         return Some((after, 1, Tie::Loose));
     }
-    let flag = bytes[name.clone()].starts_with(b"-");
+    // `setValue("Bearer …", forHTTPHeaderField: …)`.
+    let bearer = bytes[name.clone()].eq_ignore_ascii_case(b"bearer") && follows_quote(bytes, name.start);
+    let flag = bearer || bytes[name.clone()].starts_with(b"-");
     let netrc = memchr::memmem::find(&bytes[name.start.saturating_sub(120)..name.start], b"login ").is_some();
     let line = &bytes[line_start(bytes, name.start)..name.start];
     // `user admin insecure-password x`, `username admin password 0 x`.
@@ -205,6 +236,14 @@ fn follows_quote(bytes: &[u8], at: usize) -> bool {
     // `fill('#password', 'x')`: the selector of a field.
     let at = at - usize::from(bytes[..at].ends_with(b"#"));
     matches!(bytes[..at].last(), Some(b'"' | b'\'' | b'`' | b':'))
+}
+
+/// Whether a name is that of a constant in capitals and the first argument of a call: `(SslConfigs.SSL_KEY_PASSWORD`.
+fn is_constant_argument(bytes: &[u8], name: &Range<usize>) -> bool {
+    let last = bytes[name.clone()].rsplit(|b| *b == b'.').next().unwrap_or_default();
+    bytes[..name.start].ends_with(b"(")
+        && last.contains(&b'_')
+        && last.iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'_')
 }
 
 /// `ENV NAME value` as Dockerfiles were written, `setenv NAME value` of csh, `set -gx NAME value` of fish.
@@ -243,8 +282,13 @@ pub(super) fn is_setting(bytes: &[u8], found: &Assigned) -> bool {
         && bytes.get(found.name.end) == Some(&b'=')
         && found.value.start == found.name.end + 1;
     let line = line_start(bytes, found.name.start);
-    let alone = bytes[line..found.name.start].iter().all(|b| matches!(b, b' ' | b'\t' | b'-' | b'*' | b'>'))
-        && bytes.get(found.name.end) == Some(&b':')
+    let label = bytes[line..found.name.start].trim_ascii_start();
+    let mark = |b: &u8| matches!(b, b' ' | b'\t' | b'-' | b'*' | b'>');
+    // `Unseal key: …`, `Unseal key 1: …`: a label of a few words.
+    let words = label.len() <= 24 && label.iter().all(|b| b.is_ascii_alphabetic() || *b == b' ');
+    let number = count(bytes, found.name.end, 3, |b| b == b' ' || b.is_ascii_digit());
+    let alone = (label.iter().all(mark) || words)
+        && bytes.get(found.name.end + number) == Some(&b':')
         && bytes[found.value.end..line_end(bytes, found.value.end)].trim_ascii().is_empty();
     !found.quoted && (variable || name.starts_with(b"-") || alone)
 }
@@ -292,16 +336,25 @@ pub(super) fn value_at(bytes: &[u8], at: usize, tie: Tie) -> Option<(Range<usize
                 .filter(|(range, _)| range.len() >= 12)
         }
         _ => {
-            let end = at
-                + count(bytes, at, VALUE_MOST, |b| {
-                    b > b' '
-                        && b < 0x7F
-                        && !matches!(b, b',' | b';' | b'"' | b'\'' | b'`' | b'<' | b'>' | b'&' | b'|' | b'\\')
-                });
-            let end = trim_closers(bytes, at, end);
+            let end = trim_closers(bytes, at, bare_end(bytes, at));
             (end > at).then_some((at..end, false))
         }
     }
+}
+
+/// Where the value without quotes ends that starts at `at`.
+fn bare_end(bytes: &[u8], at: usize) -> usize {
+    let part = |b: u8| {
+        b > b' '
+            && b < 0x7F
+            && !matches!(b, b',' | b';' | b'"' | b'\'' | b'`' | b'<' | b'>' | b'&' | b'|' | b'\\')
+    };
+    let end = at + count(bytes, at, VALUE_MOST, part);
+    // `12|x7Yq…`: the number of a token, a bar, and a token of letters and digits.
+    let numbered = bytes.get(end) == Some(&b'|') && end > at && bytes[at..end].iter().all(u8::is_ascii_digit);
+    let token = |b: u8| b.is_ascii_alphanumeric() || b == b'|';
+    let length = count(bytes, end + 1, VALUE_MOST, token);
+    if numbered && length >= 20 { end + 1 + length } else { end }
 }
 
 /// The length of the anchor and the tag before a YAML value: `&anchor`, `!!str`.
@@ -351,6 +404,9 @@ fn quoted(bytes: &[u8], at: usize, escaped: bool) -> Option<(Range<usize>, bool)
     let mut start = at + 1;
     if bytes.get(start) == Some(&quote) && bytes.get(start + 1) == Some(&quote) {
         start += 2;
+    } else if quote == b'`' && bytes.get(start) == Some(&quote) {
+        // Two back quotes of reStructuredText.
+        start += 1;
     }
     let ceiling = (start + VALUE_MOST).min(bytes.len());
     let mut end = start;

@@ -58,7 +58,7 @@ const ENDINGS: &[&str] = &[
 
 /// The severity of a hit whose rule has the severity `full`.
 pub(super) fn severity(path: &str, hit: &Hit, full: Severity) -> Severity {
-    let doubted = hit.proof != Proof::Holds && doubted(hit);
+    let doubted = hit.proof != Proof::Holds && (hit.weak || doubted(hit));
     match (hit.proof, doubted || hit.proof == Proof::Doubtful, seldom_real(path)) {
         (_, true, _) => full.min(Severity::Low),
         (Proof::Holds, _, false) => Severity::Critical,
@@ -122,6 +122,7 @@ mod tests {
             secret: secret.as_bytes().to_vec(),
             proof,
             beside: None,
+            weak: false,
             silent: false,
         };
         severity(path, &hit, Severity::Medium)

@@ -75,13 +75,14 @@ fn around(bytes: &[u8], password: &Range<usize>) -> Range<usize> {
 /// Chosen by a person, and not a placeholder word for a password.
 fn credible(value: &[u8]) -> bool {
     let shape = Shape::of(value);
-    (judge::chosen(value, &shape) || shape.len >= 10)
-        && shape.len >= 6
-        && shape.distinct >= 4
-        && !judge::template(value)
-        && !judge::placeholder(value)
-        && !judge::masked(value)
-        && !(shape.symbols > 0 && judge::code(value))
+    judge::joined_words(value)
+        || (judge::chosen(value, &shape) || shape.len >= 10)
+            && shape.len >= 6
+            && shape.distinct >= 4
+            && !judge::template(value)
+            && !judge::placeholder(value)
+            && !judge::masked(value)
+            && !(shape.symbols > 0 && judge::code(value))
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@
 
 mod pass;
 #[cfg(test)]
+mod places;
+#[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
@@ -27,6 +29,7 @@ use super::rules::{Candidate, Rule, RuleSet};
 use super::sql;
 use super::terraform;
 use super::tokens::{Token, Tokens};
+use super::user_list;
 use super::verify::Proof;
 
 use self::pass::Scan;
@@ -95,6 +98,8 @@ pub(crate) struct Hit {
     pub(crate) proof: Proof,
     /// The id that goes with it.
     pub(crate) beside: Option<Beside>,
+    /// Whether its name says little: `key` may be for anything.
+    pub(crate) weak: bool,
     /// Whether it is not reported: an id that is reported with its secret, or allowed.
     pub(crate) silent: bool,
 }
@@ -230,6 +235,8 @@ impl Engine {
         }
         if columns::is_table(place.path) {
             scan.cells(columns::secrets(bytes));
+        } else if user_list::is_one(place.path) {
+            scan.cells(user_list::passwords(bytes));
         } else if generic::is_document(place.path) {
             scan.cells(columns::of_document(bytes));
         }

@@ -12,7 +12,7 @@ mod vocabulary;
 
 use std::ops::Range;
 
-use super::assignment::{Assigned, Tie};
+use super::assignment::{Assigned, Tie, line_start};
 use super::connection;
 use super::judge::{self, Shape};
 use super::verify;
@@ -21,7 +21,7 @@ pub(super) use addresses::{beside_address, in_url, in_user_flag};
 pub(super) use commands::{in_arguments, literals as argument_literals};
 use headers::{after_scheme, basic, header_token};
 use vocabulary::strengthen;
-pub(super) use vocabulary::{WORDS, Word, may_name_secret, means, strongest, words};
+pub(super) use vocabulary::{WORDS, Word, is_bare, may_name_secret, means, strongest, words};
 
 /// The longest value that is evaluated: credentials of unknown kinds are short, and evaluation is not free.
 pub(super) const VALUE_MOST: usize = 512;
@@ -100,10 +100,37 @@ pub(super) fn is_document(path: &str) -> bool {
     matches!(extension, "md" | "mdx" | "rst" | "adoc" | "ipynb" | "html")
 }
 
-/// Words of names whose UUIDs are credentials: a mere `token` is often an idempotency or request token.
+/// Words of names whose UUIDs are credentials whatever else is in the name.
 const UUID_NAMES: &[&str] = &[
     "api", "auth", "access", "secret", "key", "pass", "pwd", "client", "private", "bearer", "service", "app",
     "deploy", "personal",
+];
+
+/// Words before `token` that make its UUID the number of a request, a message or a row.
+const UUID_OF_REQUESTS: &[&str] = &[
+    "request",
+    "session",
+    "idempotency",
+    "correlation",
+    "message",
+    "event",
+    "order",
+    "transaction",
+    "tracking",
+    "payment",
+    "reset",
+    "invite",
+    "invitation",
+    "verification",
+    "confirmation",
+    "unsubscribe",
+    "upload",
+    "job",
+    "user",
+    "device",
+    "customer",
+    "cart",
+    "the",
 ];
 
 /// The secret in what is assigned to a name with one of `WORDS` in it.
@@ -122,9 +149,12 @@ pub(super) fn in_assignment(
         return None;
     }
     let words = words(name);
-    if !may_name_secret(&words) || surrogate_key(&words, &bytes[found.value.clone()]) {
+    // A setting in capitals is no column of a table.
+    let setting = name.contains(&b'_') && !name.iter().any(u8::is_ascii_lowercase);
+    if !may_name_secret(&words) || !setting && surrogate_key(&words, &bytes[found.value.clone()]) {
         return None;
     }
+    let words = with_word_before(bytes, found, words);
     if word == Word::Password
         && !found.quoted
         && found.tie == Tie::Operator
@@ -176,12 +206,27 @@ pub(super) fn in_assignment(
     }
     let accepted = plain_header || accepts(value, word, found, language, &words, in_string(bytes, found));
     // Asked last, as it reads the most.
-    let listed = |word| word == Word::Key && !found.quoted && in_test_vector(bytes, found);
+    let listed = |word| word == Word::Key && in_test_vector(bytes, found);
     (accepted && !listed(word)).then_some((kind, value_range))
+}
+
+/// The words of a name of two words in a text: `Unseal key: …`.
+fn with_word_before(bytes: &[u8], found: &Assigned, mut words: Vec<String>) -> Vec<String> {
+    if words.len() == 1 && words[0] == "key" {
+        let line = &bytes[line_start(bytes, found.name.start)..found.name.start];
+        if let Some(text) = line.strip_suffix(b" ") {
+            let start = text.iter().rposition(|b| !b.is_ascii_alphabetic()).map_or(0, |at| at + 1);
+            words.splice(0..0, vocabulary::words(&text[start..]));
+        }
+    }
+    words
 }
 
 /// A key among the inputs and outputs of a cipher, as files of test vectors list them by the hundred.
 fn in_test_vector(bytes: &[u8], found: &Assigned) -> bool {
+    if found.quoted {
+        return in_vector_of_json(bytes, found);
+    }
     const PARTS: &[&[u8]] = &[
         b"\ninput",
         b"\nmsg",
@@ -199,6 +244,30 @@ fn in_test_vector(bytes: &[u8], found: &Assigned) -> bool {
     // What belongs to one vector ends with an empty line.
     let end = memchr::memmem::find(&after, b"\n\n").unwrap_or(after.len());
     PARTS.iter().filter(|part| memchr::memmem::find(&after[..end], part).is_some()).count() >= 2
+}
+
+/// The same in JSON: `{"tcId": 1, "key": …, "iv": …, "msg": …}`.
+fn in_vector_of_json(bytes: &[u8], found: &Assigned) -> bool {
+    const PARTS: &[&[u8]] = &[
+        b"\"iv\"",
+        b"\"msg\"",
+        b"\"ct\"",
+        b"\"tag\"",
+        b"\"aad\"",
+        b"\"nonce\"",
+        b"\"tcId\"",
+        b"\"plaintext\"",
+        b"\"ciphertext\"",
+    ];
+    if bytes.get(found.name.end) != Some(&b'"') {
+        return false;
+    }
+    let floor = found.name.start.saturating_sub(300);
+    let ceiling = (found.value.end + 300).min(bytes.len());
+    let start = memchr::memrchr(b'{', &bytes[floor..found.name.start]).map_or(floor, |brace| floor + brace);
+    let end = memchr::memchr(b'}', &bytes[found.value.end..ceiling])
+        .map_or(ceiling, |brace| found.value.end + brace);
+    PARTS.iter().filter(|part| memchr::memmem::find(&bytes[start..end], part).is_some()).count() >= 2
 }
 
 /// A digest that joins tables: `order_key` with an MD5, as dbt packages make surrogate keys. A key of a service or a
@@ -289,6 +358,11 @@ fn accepts(
     if value.starts_with(b"eyJ") && memchr::memchr(b'.', value).is_some() && !verify::web_token(value) {
         return false;
     }
+    if super::names::of_record(value, |mark| {
+        word == Word::Key || words_of_name.iter().any(|word| word == mark)
+    }) {
+        return false;
+    }
     if word != Word::Password && judge::numbered(value) {
         return false;
     }
@@ -298,7 +372,7 @@ fn accepts(
     let shape = Shape::of(value);
     let firm = is_firm(found, language, in_string);
     let lenient = language == Language::Other && found.tie != Tie::Loose;
-    if judge::uuid(value) && !words_of_name.iter().any(|w| UUID_NAMES.iter().any(|name| w.contains(name))) {
+    if judge::uuid(value) && !uuid_opens(words_of_name) {
         return false;
     }
     let random = if lenient { judge::as_if_random(value, &shape) } else { judge::random(value, &shape) };
@@ -314,10 +388,27 @@ fn accepts(
             firm && random
                 && shape.len >= 16
                 && !judge::holds_uuid(value)
-                && super::names::usual_length(value, &shape)
-                && (shape.hex || shape.surprise > 4.0)
+                && usual_length(value, &shape)
+                && (shape.hex || shape.surprise > 3.8)
         }
     }
+}
+
+/// A length that keys have, whole or behind a short mark: `sd_8530f2d2…`.
+pub(super) fn usual_length(value: &[u8], shape: &Shape) -> bool {
+    let rest = memchr::memchr(b'_', value).filter(|bar| (2..=6).contains(bar)).map(|bar| &value[bar + 1..]);
+    super::names::usual_length(value, shape)
+        || rest.is_some_and(|rest| super::names::usual_length(rest, &Shape::of(rest)))
+}
+
+/// Whether a UUID of this name is a credential: a mere `token` is often the number of a request, `fleetio_token` is not.
+fn uuid_opens(words_of_name: &[String]) -> bool {
+    let strong = |word: &String| UUID_NAMES.iter().any(|name| word.contains(name));
+    let request = |word: &String| UUID_OF_REQUESTS.contains(&word.as_str());
+    words_of_name.iter().any(strong)
+        || words_of_name.len() >= 2
+            && words_of_name.last().is_some_and(|word| word == "token" || word == "pat")
+            && !words_of_name.iter().any(request)
 }
 
 /// Whether a value is tied to its name, and not only near it.
@@ -338,7 +429,9 @@ fn chosen_secret(value: &[u8], words_of_name: &[String]) -> bool {
     if signs >= 3 && !of_tokens && judge::drawn_with_symbols(value) {
         return true;
     }
-    let last = words_of_name.last().is_some_and(|word| word.ends_with("secret"));
+    let last = words_of_name
+        .last()
+        .is_some_and(|word| word.ends_with("secret") || word == "credential" || word == "credentials");
     let joined = value.iter().any(|b| matches!(b, b'-' | b'_' | b'.' | b'/' | b':'));
     let shape = Shape::of(value);
     last && !words_of_name.iter().any(|word| OF_OBJECTS.contains(&word.as_str()))
@@ -354,7 +447,10 @@ fn accepts_password(value: &[u8], found: &Assigned, language: Language) -> bool 
     if !literal || value.len() > VALUE_MOST || judge::masked(value) {
         return false;
     }
-    if judge::passphrase(value, language == Language::Code) {
+    if judge::passphrase(value, language == Language::Code) || judge::of_groups(value) {
+        return true;
+    }
+    if judge::joined_words(value) && (found.quoted || found.tie == Tie::Operator) {
         return true;
     }
     if judge::call(value) {

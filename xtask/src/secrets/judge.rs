@@ -15,7 +15,8 @@ use super::bigrams::SURPRISE;
 pub(super) use self::kind::{call, code, escapes_control, numbered, other_kind};
 pub(super) use self::pattern::patterned;
 pub(super) use self::people::{
-    chosen, chosen_in_code, drawn_letters, drawn_with_symbols, names_secret, passphrase, sample,
+    chosen, chosen_in_code, drawn_letters, drawn_with_symbols, joined_words, names_secret, of_groups,
+    passphrase, sample,
 };
 pub(super) use self::placeholder::{along_the_keyboard, counting, masked, placeholder, template};
 
@@ -137,7 +138,7 @@ pub(super) fn as_if_random(value: &[u8], shape: &Shape) -> bool {
     if shape.len < 12 || shape.distinct <= 5 || placeholder(value) || masked(value) {
         return false;
     }
-    if uuid(value) {
+    if uuid(value) || ends_with_uuid(value) {
         return true;
     }
     if shape.hex {
@@ -179,6 +180,19 @@ pub(super) fn uuid(value: &[u8]) -> bool {
             8 | 13 | 18 | 23 => *byte == b'-',
             _ => byte.is_ascii_alphanumeric(),
         })
+}
+
+/// A UUID, alone or behind the short mark of a token: `sk_live_8e6bbf52-…`.
+fn ends_with_uuid(value: &[u8]) -> bool {
+    let Some(start) = value.len().checked_sub(36) else { return false };
+    let (mark, rest) = value.split_at(start);
+    uuid(rest)
+        && rest.iter().all(|b| b.is_ascii_hexdigit() || *b == b'-')
+        && (mark.is_empty()
+            || mark.len() <= 16
+                && mark[0].is_ascii_alphabetic()
+                && matches!(mark.last(), Some(b'_' | b'-'))
+                && mark.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-')))
 }
 
 /// A UUID among other characters, as identifiers of objects have it: `Q-8e6bbf52-…-0`.

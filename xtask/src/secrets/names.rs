@@ -294,10 +294,17 @@ fn says_secret(text: &[u8]) -> bool {
 const OF_IDS: &[&str] = &[
     "acct", "card", "ch", "cn", "cus", "dp", "evt", "fee", "ic", "ii", "in", "pi", "pm", "po", "price",
     "prod", "promo", "py", "re", "rcpt", "seti", "si", "sli", "src", "sub", "txn", "tr", "org", "user",
-    "usr", "proj", "project", "team", "msg", "run", "thread", "step", "asst", "call", "batch", "file", "req",
-    "chatcmpl", "resp", "conv", "env", "dep", "dpl", "build", "job", "task", "doc", "page", "img", "vid",
-    "ws", "wf", "plan", "inv", "order", "item", "obj", "id",
+    "usr", "prj", "proj", "project", "team", "msg", "run", "thread", "step", "asst", "call", "batch", "file",
+    "req", "chatcmpl", "resp", "conv", "env", "dep", "dpl", "build", "job", "task", "doc", "page", "img",
+    "vid", "ws", "wf", "plan", "inv", "order", "item", "obj", "id",
 ];
+
+/// Carries the mark of a record, and not of a token: `price_1G09…`, `prj_DT0x…`; which marks count is asked.
+pub(super) fn of_record(value: &[u8], counts: impl Fn(&str) -> bool) -> bool {
+    let Some(bar) = memchr::memchr(b'_', value) else { return false };
+    let mark = OF_IDS.iter().find(|id| id.as_bytes() == &value[..bar]);
+    mark.is_some_and(|mark| counts(mark)) && value.len() - bar <= 40
+}
 
 /// Carries a mark as modern tokens do: a short lower-case prefix, a bar, and a long random rest.
 fn marked(value: &[u8]) -> bool {
@@ -370,7 +377,11 @@ fn unlike_other(bytes: &[u8], token: &Range<usize>, value: &[u8]) -> bool {
         return false;
     }
     let line = &bytes[line_start(bytes, token.start)..line_end(bytes, token.end)];
-    memchr::memmem::find(line, b"sha256").is_none() && memchr::memmem::find(line, b"sha512").is_none()
+    let digests = [&b"sha256"[..], b"sha512", b"SHA-256", b"SHA-512", b"SHA-1 ", b"SHA256"];
+    // The parts of a key in JSON that everyone may see: `{"kty": "RSA", "n": …}`.
+    let part_of_key =
+        last_name(bytes, token.start).len() == 1 && memchr::memmem::find(line, b"\"kty\"").is_some();
+    !part_of_key && !digests.iter().any(|digest| memchr::memmem::find(line, digest).is_some())
 }
 
 /// The address that the token at `token` is in, up to the token.

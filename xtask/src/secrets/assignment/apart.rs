@@ -19,6 +19,7 @@ pub(super) fn value_of(bytes: &[u8], name: &Range<usize>) -> Option<usize> {
         .or_else(|| default_of(bytes, name))
         .or_else(|| default_of_parameter(bytes, name))
         .or_else(|| default_of_argument(bytes, name))
+        .or_else(|| returned(bytes, name))
         .or_else(|| of_explicit_key(bytes, name))
 }
 
@@ -53,9 +54,20 @@ fn beside_its_name(bytes: &[u8], name: &Range<usize>) -> Option<usize> {
 }
 
 /// The start of the value in `<name>javax.jdo.option.ConnectionPassword</name> <value>…`, as Hadoop writes properties,
-/// and in `<key>Password</key> <string>…`, as property lists of Apple have them.
+/// in `<key>Password</key> <string>…`, as property lists of Apple have them, and in the next cell of a table.
 fn in_next_element(bytes: &[u8], name: &Range<usize>) -> Option<usize> {
-    const PAIRS: [[&[u8]; 3]; 2] = [[b"<name>", b"</name>", b"<value>"], [b"<key>", b"</key>", b"<string>"]];
+    const PAIRS: [[&[u8]; 3]; 6] = [
+        [b"<name>", b"</name>", b"<value>"],
+        [b"<key>", b"</key>", b"<string>"],
+        [b"<td>", b"</td>", b"<td>"],
+        [b"<th>", b"</th>", b"<td>"],
+        [b"<dt>", b"</dt>", b"<dd>"],
+        [b"<", b">", b"<Value>"],
+    ];
+    // Asked of every name: most are in no element.
+    if !bytes[..name.start].ends_with(b"<") && !bytes[..name.start].ends_with(b">") {
+        return None;
+    }
     PAIRS.iter().find_map(|[open, close, next]| {
         let rest = bytes[name.end..(name.end + DECLARATION_MOST).min(bytes.len())].strip_prefix(*close)?;
         let blank = rest.iter().take_while(|b| b.is_ascii_whitespace()).count();
@@ -96,11 +108,19 @@ fn default_of_parameter(bytes: &[u8], name: &Range<usize>) -> Option<usize> {
         b'\n' | b'\r' => &block[..deeper(block, indent(&bytes[line_start(bytes, name.start)..name.start]))],
         _ => return None,
     };
-    let key = [&b"Default"[..], b"default"].iter().find_map(|word| {
-        let found = memchr::memmem::find(block, word)?;
-        let apart =
-            |b: Option<&u8>| !b.is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
-        (apart(block[..found].last()) && apart(block.get(found + word.len()))).then_some(found + word.len())
+    // `"adminPassword": {"value": …}`, as parameters of templates are set.
+    let set = block.strip_prefix(b"{").map(<[u8]>::trim_ascii_start).and_then(|text| {
+        let rest = text.strip_prefix(b"\"value\"")?;
+        Some(block.len() - rest.len())
+    });
+    let key = set.or_else(|| {
+        [&b"Default"[..], b"default"].iter().find_map(|word| {
+            let found = memchr::memmem::find(block, word)?;
+            let apart =
+                |b: Option<&u8>| !b.is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+            (apart(block[..found].last()) && apart(block.get(found + word.len())))
+                .then_some(found + word.len())
+        })
     })?;
     let colon = key + count(block, key, 1, |b| matches!(b, b'"' | b'\''));
     let colon = colon + blanks(block, colon);
@@ -131,6 +151,50 @@ fn default_of_argument(bytes: &[u8], name: &Range<usize>) -> Option<usize> {
     }
     let rest = &bytes[name.end..line_end(bytes, name.end).min(name.end + DECLARATION_MOST)];
     memchr::memmem::find(rest, b"default=").map(|at| name.end + at + b"default=".len())
+}
+
+/// How far after its name a function returns a value, in bytes.
+const BODY_MOST: usize = 120;
+
+/// What precedes the name of a function.
+const KEYWORDS: &[&[u8]] =
+    &[b"def", b"fn", b"func", b"function", b"fun", b"String", b"string", b"sub", b"str"];
+
+/// The start of the string that a function of that name returns: `def api_token(): return "…"`.
+fn returned(bytes: &[u8], name: &Range<usize>) -> Option<usize> {
+    if bytes.get(name.end..name.end + 2) != Some(b"()") {
+        return None;
+    }
+    let line = bytes[line_start(bytes, name.start)..name.start].trim_ascii();
+    let word = line.rsplit(|b| !b.is_ascii_alphanumeric()).next().unwrap_or_default();
+    if !KEYWORDS.contains(&word) {
+        return None;
+    }
+    let body = &bytes[name.end..(name.end + BODY_MOST).min(bytes.len())];
+    let at = memchr::memmem::find(body, b"return ")? + b"return ".len();
+    matches!(body.get(at), Some(b'"' | b'\'' | b'`')).then_some(name.end + at)
+}
+
+/// Where what is typed into the field starts that a string names: behind the string at `at` come its value, or calls that
+/// fill it in.
+pub(super) fn typed(bytes: &[u8], name: &Range<usize>, at: usize) -> Option<usize> {
+    const FILLS: &[&[u8]] =
+        &[b".fill(", b".type(", b".send_keys(", b".sendKeys(", b".setValue(", b".set_value(", b".fill_in("];
+    let arguments = bytes[line_start(bytes, name.start)..name.start].rsplit(|b| *b == b'(').next()?;
+    let start = arguments.iter().position(|b| matches!(b, b'"' | b'\'' | b'`'))?;
+    let (open, selector) = (arguments[start], &arguments[start + 1..]);
+    if arguments.len() > GAP_MOST * 2 || selector.contains(&open) || !bytes[name.end..at].contains(&open) {
+        return None;
+    }
+    let rest = &bytes[at..line_end(bytes, at)];
+    // `type('input[name=password]', 'x')`, where the name is not the whole string: that is asked elsewhere.
+    if let Some(next) = rest.strip_prefix(b", ") {
+        let field = selector.contains(&b'[') || selector.contains(&b'#') || selector.contains(&b'.');
+        return (field && matches!(next.first(), Some(b'"' | b'\'' | b'`'))).then_some(at + 2);
+    }
+    let rest = rest.strip_prefix(b")").unwrap_or(rest);
+    let fill = FILLS.iter().find(|fill| rest.starts_with(fill))?;
+    Some(line_end(bytes, at) - rest.len() + fill.len())
 }
 
 /// The start of the value of a key that YAML marks as one: `? password` above `: …`.
@@ -193,6 +257,16 @@ const WRAPPERS: &[&[u8]] = &[
     b"bytes(",
     b"str(",
     b"base64encode(",
+    b"useState(",
+    b"ref(",
+    b"signal(",
+    b"Encoding.UTF8.GetBytes(",
+    b"Encoding.ASCII.GetBytes(",
+    b"JSON.stringify(",
+    b"base64.b64decode(",
+    b"Convert.FromBase64String(",
+    b"bytes.fromhex(",
+    b"hex.DecodeString(",
 ];
 
 /// Behind the bracket of a constructor that starts at `at`, if its first argument is a string.
@@ -200,7 +274,24 @@ pub(super) fn unwrapped(bytes: &[u8], at: usize) -> usize {
     let start = at + blanks(bytes, at);
     if !matches!(
         bytes.get(start),
-        Some(b'S' | b'n' | b'p' | b'R' | b'P' | b'F' | b'O' | b'B' | b'[' | b'b' | b's')
+        Some(
+            b'S' | b'n'
+                | b'p'
+                | b'R'
+                | b'P'
+                | b'F'
+                | b'O'
+                | b'B'
+                | b'['
+                | b'b'
+                | b's'
+                | b'u'
+                | b'r'
+                | b'E'
+                | b'J'
+                | b'C'
+                | b'h'
+        )
     ) {
         return at;
     }
@@ -256,6 +347,12 @@ fn one_value(bytes: &[u8], at: usize) -> Option<Range<usize>> {
     let any = |kind: fn(&u8) -> bool| value.iter().any(kind);
     let sign = value.iter().any(|b| matches!(b, b'!' | b'@' | b'#' | b'$' | b'%' | b'*' | b'&' | b'?'));
     let mixed = any(u8::is_ascii_uppercase) && any(u8::is_ascii_lowercase);
-    (value.len() >= 8 && any(u8::is_ascii_digit) && any(u8::is_ascii_alphabetic) && (mixed || sign))
+    // `sonne8857`: words and at least three digits at the end.
+    let digits = value.iter().rev().take_while(|b| b.is_ascii_digit()).count();
+    let numbered = digits >= 3 && value.len() >= digits + 4;
+    (value.len() >= 7
+        && any(u8::is_ascii_digit)
+        && any(u8::is_ascii_alphabetic)
+        && (mixed || sign || numbered))
         .then_some(at..at + end)
 }

@@ -211,6 +211,12 @@ impl<'a> Scan<'a> {
         }
     }
 
+    fn weaken_if(&mut self, weak: bool) {
+        if let Some(hit) = self.hits.last_mut() {
+            hit.weak |= weak;
+        }
+    }
+
     fn candidate<'b>(&self, secret: &'b [u8], matched: &'b [u8], line: &'b [u8]) -> Candidate<'b>
     where
         'a: 'b,
@@ -220,7 +226,16 @@ impl<'a> Scan<'a> {
 
     fn hit(&mut self, source: Source, range: Range<usize>, matched: Range<usize>, proof: Proof) {
         let secret = self.bytes[range.clone()].to_vec();
-        self.hits.push(Hit { source, range, matched, secret, proof, beside: None, silent: false });
+        self.hits.push(Hit {
+            source,
+            range,
+            matched,
+            secret,
+            proof,
+            beside: None,
+            weak: false,
+            silent: false,
+        });
     }
 
     fn word(&mut self, word: Word, at: Range<usize>) {
@@ -261,6 +276,10 @@ impl<'a> Scan<'a> {
             {
                 return;
             }
+            let weak = generic::is_bare(&self.bytes[found.name.clone()]);
+            self.generic(kind, range);
+            self.weaken_if(weak);
+            return;
         }
         self.generic(kind, range);
     }

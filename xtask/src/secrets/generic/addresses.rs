@@ -184,7 +184,8 @@ pub(crate) fn in_user_flag(bytes: &[u8], at: usize) -> Option<Range<usize>> {
     let good = secret.len() >= 3
         && !judge::template(secret)
         && !judge::template(&text[..colon])
-        && memchr::memchr2(b'*', b'<', secret).is_none()
+        && memchr::memchr(b'<', secret).is_none()
+        && memchr::memmem::find(secret, b"**").is_none()
         && !variable(secret)
         && !sample
         && shape.distinct > 1

@@ -12,8 +12,10 @@ enum Argument {
     Last,
     /// The one of this number, from zero on.
     At(usize),
+    /// The first from this number on that looks like one; the ones before are a host, a port, a user.
+    From(usize),
 }
-use Argument::{At, Last};
+use Argument::{At, From, Last};
 
 /// Calls with a password among their arguments; one that ends with a blank has them up to the end of the line.
 const CALLS: &[(&str, Argument)] = &[
@@ -26,7 +28,7 @@ const CALLS: &[(&str, Argument)] = &[
     ("usernamepasswordcredentials(", Last),
     ("passwordcredential(", Last),
     ("plaincredentials(", Last),
-    ("plainauth(", Last),
+    ("plainauth(", At(2)),
     ("getconnection(", Last),
     ("mysqli(", At(2)),
     ("mysqli_connect(", At(2)),
@@ -35,6 +37,18 @@ const CALLS: &[(&str, Argument)] = &[
     ("new pdo(", At(2)),
     ("dbi->connect(", At(2)),
     ("ftp(", At(2)),
+    (".connect(", From(2)),
+    (":connect(", From(2)),
+    ("mysqldb.connect(", From(2)),
+    ("simple_bind_s(", Last),
+    ("bind_s(", Last),
+    ("wifi.begin(", Last),
+    ("bearer_auth(", At(0)),
+    ("bearerauth(", At(0)),
+    ("symmetricsecuritykey(", At(0)),
+    ("signwith(", Last),
+    ("wallet(", At(0)),
+    ("privatekeytoaccount(", At(0)),
     ("auth=(", Last),
     ("auth = (", Last),
     (".login(", Last),
@@ -91,6 +105,16 @@ fn in_call(bytes: &[u8], from: usize, which: Argument, bare: bool) -> Option<Ran
     let mut last = None;
     let mut arguments = 0;
     let mut wrapped = 0;
+    let begins = |at: usize| {
+        let length = bytes[at..ceiling].iter().position(|b| matches!(b, b'"' | b'\'' | b',' | b')'));
+        // `GetBytes("…")`: what wraps the argument.
+        length.filter(|length| bytes[at..at + length].ends_with(b"("))
+    };
+    if which == At(0)
+        && let Some(length) = begins(at)
+    {
+        at += length;
+    }
     while at < ceiling {
         match bytes[at] {
             b'"' | b'\'' | b'`' => {
@@ -101,6 +125,11 @@ fn in_call(bytes: &[u8], from: usize, which: Argument, bare: bool) -> Option<Ran
                 continue;
             }
             b',' if which == At(arguments) => return last,
+            b',' if matches!(which, From(number) if arguments >= number)
+                && last.as_ref().is_some_and(|text: &Range<usize>| argued(&bytes[text.clone()])) =>
+            {
+                return last;
+            }
             b',' => {
                 arguments += 1;
                 last = None;
@@ -119,14 +148,27 @@ fn in_call(bytes: &[u8], from: usize, which: Argument, bare: bool) -> Option<Ran
     let wanted = match which {
         Last => arguments >= 1,
         At(number) => arguments == number,
+        From(number) => arguments >= number && last.as_ref().is_some_and(|text| argued(&bytes[text.clone()])),
     };
     last.filter(|_| wanted && ends)
+}
+
+/// Whether a string among arguments of a connection is a password, and not the name of a database or a signal.
+fn argued(text: &[u8]) -> bool {
+    let lone_name = text.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'_');
+    password(text) && (!lone_name || text.iter().filter(|b| b.is_ascii_digit()).count() >= 3)
 }
 
 /// Whether a string among arguments is a password, and not a name or a message.
 pub(super) fn password(text: &[u8]) -> bool {
     let shape = Shape::of(text);
+    // The private key of a wallet.
+    if let Some(key) = text.strip_prefix(b"0x") {
+        return key.len() == 64 && judge::random(key, &Shape::of(key));
+    }
     let password = judge::chosen_in_code(text)
+        || judge::joined_words(text)
+        || judge::of_groups(text)
         || judge::passphrase(text, true)
         || judge::drawn_with_symbols(text)
         || judge::random(text, &shape) && !judge::other_kind(text);

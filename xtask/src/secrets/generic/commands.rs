@@ -22,6 +22,15 @@ const COMMANDS: &[(&str, &[u8], bool)] = &[
     ("beeline", b"-p", false),
     ("bcp ", b"-P", false),
     ("openssl enc", b"-k", false),
+    ("openssl passwd", b"-1", false),
+    ("openssl passwd", b"-5", false),
+    ("openssl passwd", b"-6", false),
+    ("zip ", b"-P", false),
+    ("7z a", b"-p", true),
+    ("7za a", b"-p", true),
+    ("unrar x", b"-p", true),
+    ("kadmin", b"-pw", false),
+    ("rootpw ", b"--plaintext", false),
     ("secret set", b"--body", false),
     ("secret set", b"--value", false),
     ("secret set", b"-b", false),
@@ -34,7 +43,16 @@ const COMMANDS: &[(&str, &[u8], bool)] = &[
 ];
 
 /// Commands that read a password from their standard input, to which `echo` writes it on the same line.
-const READERS: &[&str] = &["--password-stdin", "sudo -s", "passwd --stdin", "kinit ", CHPASSWD];
+const READERS: &[&str] = &[
+    "--password-stdin",
+    "sudo -s",
+    "passwd --stdin",
+    "| passwd",
+    "kinit ",
+    "--data-file=-",
+    "--secret-string file:///dev/stdin",
+    CHPASSWD,
+];
 
 /// Reads `user:password`.
 const CHPASSWD: &str = "chpasswd";
@@ -52,6 +70,7 @@ const LAST_WORDS: &[(&str, &str)] = &[
     ("htpasswd -cb", ""),
     ("htpasswd -bb", ""),
     ("/user:", "net use"),
+    ("net user ", ""),
 ];
 
 /// The end of the address of a database behind a password in Go: `user:password@tcp(host)/db`.
@@ -116,7 +135,7 @@ fn behind_flag(bytes: &[u8], from: usize, flag: &[u8], attached: bool) -> Option
     let line = &bytes[from..line_end(bytes, from)];
     memchr::memmem::find_iter(line, flag).find_map(|found| {
         let end = from + found + flag.len();
-        let before = *bytes[from..from + found].last()?;
+        let before = *bytes[..from + found].last()?;
         // `["sshpass", "-p", "…"]`: the next string is the value.
         let listed = matches!(before, b'"' | b'\'') && bytes[end..].starts_with(&[before, b',']);
         if !listed && !before.is_ascii_whitespace() {
@@ -160,12 +179,17 @@ fn plain(text: &[u8]) -> bool {
 /// The argument of the `echo` that writes to the command at `at`.
 fn echoed(bytes: &[u8], at: usize, of_user: bool) -> Option<Range<usize>> {
     let start = line_start(bytes, at);
-    let line = &bytes[start..at];
+    // The bar may be a part of the literal.
+    let line = &bytes[start..at + usize::from(bytes[at] == b'|')];
     let pipe = memchr::memrchr(b'|', line)?;
     let echo = memchr::memmem::rfind(&line[..pipe], b"echo ")? + b"echo ".len();
     let flags = line[echo..].iter().take_while(|b| matches!(b, b' ' | b'-' | b'n' | b'e')).count();
     let flags = line[echo..echo + flags].iter().rposition(|b| *b == b' ').map_or(0, |blank| blank + 1);
     let (mut value, quoted) = assignment::value_at(bytes, start + echo + flags, Tie::Beside)?;
+    // `echo -e "x\nx" | passwd`: it is asked for twice.
+    if let Some(line) = memchr::memmem::find(&bytes[value.clone()], b"\\n") {
+        value.end = value.start + line;
+    }
     if of_user {
         value.start += memchr::memchr(b':', &bytes[value.clone()])? + 1;
     }
@@ -208,11 +232,16 @@ fn last_word(bytes: &[u8], at: &Range<usize>, command: &[u8]) -> Option<Range<us
     let line = &bytes[at.end..line_end(bytes, at.end)];
     let before = &bytes[line_start(bytes, at.start)..at.start];
     let ends = line.iter().position(|b| matches!(b, b'|' | b'>' | b';' | b'&' | b'`')).unwrap_or(line.len());
+    // `net user name password /add`: options are behind it.
+    let options = bytes[at.clone()].eq_ignore_ascii_case(b"net user ");
+    let ends = memchr::memmem::find(&line[..ends], b" /").filter(|_| options).unwrap_or(ends);
     let words: Vec<&[u8]> =
         line[..ends].split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).collect();
     let attached = line.first().is_some_and(|b| !b.is_ascii_whitespace());
     let least = if command.is_empty() || attached { 2 } else { 1 };
-    if memchr::memmem::find(before, command).is_none() && !command.is_empty() || words.len() < least {
+    let inside = before.last().is_some_and(u8::is_ascii_alphanumeric);
+    if memchr::memmem::find(before, command).is_none() && !command.is_empty() || words.len() < least || inside
+    {
         return None;
     }
     let password = words.last()?;

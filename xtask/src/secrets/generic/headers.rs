@@ -77,7 +77,12 @@ pub(super) fn basic(bytes: &[u8], whole: &Range<usize>, value: &Range<usize>) ->
     if scheme.len() < 5 || !scheme[..5].eq_ignore_ascii_case(b"basic") {
         return None;
     }
-    let decoded = decode::base64(&bytes[value.clone()])?;
+    // Clients for the files of editors encode `user:password` themselves.
+    let text = &bytes[value.clone()];
+    let decoded = match memchr::memchr(b':', text) {
+        Some(colon) if judge::chosen_in_code(&text[colon + 1..]) => text.to_vec(),
+        _ => decode::base64(text)?,
+    };
     let colon = memchr::memchr(b':', &decoded)?;
     let printable = decoded.iter().all(|byte| (b' '..0x7F).contains(byte));
     (printable && colon + 1 < decoded.len())

@@ -26,6 +26,25 @@ pub(crate) const WORDS: &[(&str, Word)] = &[
     ("pw", Word::Password),
     ("psk", Word::Password),
     ("identified by", Word::Password),
+    ("kennwort", Word::Password),
+    ("motdepasse", Word::Password),
+    ("mot_de_passe", Word::Password),
+    ("mot-de-passe", Word::Password),
+    ("contrase", Word::Password),
+    ("contrasena", Word::Password),
+    ("senha", Word::Password),
+    ("wachtwoord", Word::Password),
+    ("adgangskode", Word::Password),
+    ("losenord", Word::Password),
+    ("l\u{f6}senord", Word::Password),
+    ("haslo", Word::Password),
+    ("has\u{142}o", Word::Password),
+    ("heslo", Word::Password),
+    ("parola", Word::Password),
+    ("salasana", Word::Password),
+    ("\u{43f}\u{430}\u{440}\u{43e}\u{43b}\u{44c}", Word::Password),
+    ("\u{5bc6}\u{7801}", Word::Password),
+    ("\u{30d1}\u{30b9}\u{30ef}\u{30fc}\u{30c9}", Word::Password),
     ("secret", Word::Credential),
     ("token", Word::Credential),
     ("credential", Word::Credential),
@@ -34,7 +53,7 @@ pub(crate) const WORDS: &[(&str, Word)] = &[
     ("api-key", Word::Credential),
     ("api_key", Word::Credential),
     ("webhook", Word::Key),
-    ("_pat", Word::Credential),
+    ("pat", Word::Credential),
     ("auth", Word::Key),
     ("key", Word::Key),
 ];
@@ -52,15 +71,19 @@ const OTHER_PASS: &[&str] = &[
     "minipass",
 ];
 
-/// What `pw` may be grown together with.
-const OF_PW: &[&str] = &[
-    "admin", "bind", "bot", "db", "ftp", "ldap", "mail", "root", "smtp", "ssh", "sql", "user", "my", "wifi",
+/// What short words may be grown together with.
+const BEFORE_SHORT: &[&str] = &[
+    "admin", "bind", "bot", "db", "ftp", "left", "ldap", "mail", "right", "root", "smtp", "ssh", "sql",
+    "user", "my", "wifi", "wpa",
 ];
+
+/// Words that mean what they say only if they are words by themselves: in others they are a part of a word.
+const WHOLE: &[&str] = &["pw", "psk", "pat", "senha", "haslo", "heslo", "parola", "contrase"];
 
 /// Whether a literal of [`WORDS`] at a place of a text means what it says: `pass` is the end of a word there, as in
 /// `db_pass` and `userPass`, and not in `passive` and `bypass`; `pw` is a word, as in `bindpw` and `rootPW`.
 pub(crate) fn means(literal: &[u8], text: &[u8], at: usize) -> bool {
-    let short = literal.eq_ignore_ascii_case(b"pw") || literal.eq_ignore_ascii_case(b"psk");
+    let short = literal.len() <= 8 && WHOLE.iter().any(|word| word.as_bytes().eq_ignore_ascii_case(literal));
     if !short && !literal.eq_ignore_ascii_case(b"pass") {
         return true;
     }
@@ -84,7 +107,7 @@ pub(crate) fn means(literal: &[u8], text: &[u8], at: usize) -> bool {
         return !digit
             && (before.is_empty()
                 || hump
-                || OF_PW.iter().any(|word| word.as_bytes().eq_ignore_ascii_case(before)));
+                || BEFORE_SHORT.iter().any(|word| word.as_bytes().eq_ignore_ascii_case(before)));
     }
     !OTHER_PASS.iter().any(|other| other.as_bytes().eq_ignore_ascii_case(&text[start..end]))
 }
@@ -242,17 +265,11 @@ const PUBLIC: &[&str] = &[
     "digest",
     "integrity",
     "etag",
-    "commit",
-    "revision",
-    "rev",
     "csrf",
     "xsrf",
-    "cache",
+    "authenticity",
     "idempotency",
-    "primary",
     "foreign",
-    "partition",
-    "sort",
     "dummy",
     "fake",
     "example",
@@ -265,8 +282,6 @@ const PUBLIC: &[&str] = &[
     "fingerprint",
     "thumbprint",
     "cursor",
-    "next",
-    "page",
     "continuation",
     "pagination",
     "keyword",
@@ -278,16 +293,36 @@ const PUBLIC: &[&str] = &[
     "monkey",
     "turkey",
     "hotkey",
+    "recv",
+    "sitekey",
+    "known",
+    "ssh",
+];
+
+/// Words that make only the word behind them public: `cache_key` and `page_token`, but not `CACHE_PASSWORD` and
+/// `page_access_token`.
+const PUBLIC_BEFORE: &[&str] = &[
     "author",
     "authors",
     "authority",
-    "recv",
-    "lookup",
-    "sitekey",
-    "site",
+    "cache",
+    "commit",
+    "doc",
+    "document",
+    "gpg",
     "host",
-    "known",
-    "ssh",
+    "lookup",
+    "next",
+    "page",
+    "partition",
+    "pgp",
+    "primary",
+    "rev",
+    "revision",
+    "sheet",
+    "site",
+    "sort",
+    "verification",
 ];
 
 /// Names as words, in lower case: `dbPassword`, `DB_PASSWORD` and `db.password` are the same two.
@@ -318,7 +353,8 @@ pub(crate) fn words(name: &[u8]) -> Vec<String> {
 pub(crate) fn may_name_secret(words: &[String]) -> bool {
     // `x-amz-id-2`, `token_hash_1`: a number is not the last word.
     let number = |word: &&String| word.bytes().all(|b| b.is_ascii_digit());
-    let Some(last) = words.iter().rev().find(|word| !number(word)) else { return false };
+    // A name in another script has no words in this one.
+    let Some(last) = words.iter().rev().find(|word| !number(word)) else { return words.is_empty() };
     let stem = last.trim_end_matches(|c: char| c.is_ascii_digit());
     // The primary key of an account, not of a table.
     let of_account = |word: &String| {
@@ -329,12 +365,26 @@ pub(crate) fn may_name_secret(words: &[String]) -> bool {
     };
     // The password for SSH is not the key that everyone may see.
     let of_login = |word: &String| word.starts_with("pass") || word == "pwd" || word == "pw";
-    let public = |word: &String| {
-        is_public(word)
-            && !(word == "primary" && words.iter().any(of_account))
-            && !(word == "ssh" && words.iter().any(of_login))
-    };
-    !is_about(stem) && !is_about(last) && !words.iter().any(public)
+    let public = |word: &String| is_public(word) && !(word == "ssh" && words.iter().any(of_login));
+    // Its last word says what a name is about, too.
+    let alone = PUBLIC_BEFORE.contains(&last.as_str());
+    let before = words.windows(2).any(|pair| {
+        let primary = pair[0] == "primary" && words.iter().any(of_account);
+        PUBLIC_BEFORE.contains(&pair[0].as_str())
+            && &pair[1] == last
+            && !primary
+            && !of_login(last)
+            && !last.ends_with("secret")
+            && (last == "key" || last == "keys" || last == "token" || last == "tokens")
+            && !(pair[0] == "verification" && !words.iter().any(|word| word == "request"))
+    });
+    !is_about(stem) && !is_about(last) && !alone && !before && !words.iter().any(public)
+}
+
+/// A name that is only the word: what `key` or `token` by itself is for, the name does not say.
+pub(crate) fn is_bare(name: &[u8]) -> bool {
+    const BARE: &[&str] = &["key", "keys", "token", "tokens", "secret", "secrets", "auth", "credential"];
+    BARE.iter().any(|word| word.as_bytes().eq_ignore_ascii_case(name))
 }
 
 /// Asked of every assignment of a scan, so the lists are not walked.
@@ -379,6 +429,13 @@ pub(super) fn strengthen(word: Word, words: &[String]) -> Word {
                 | "write"
                 | "ingest"
                 | "personal"
+                | "unseal"
+                | "recovery"
+                | "session"
+                | "cookie"
+                | "sdk"
+                | "symmetric"
+                | "hmac"
         )
     };
     if word == Word::Key && words.len() > 1 && words.iter().any(strong) { Word::Credential } else { word }

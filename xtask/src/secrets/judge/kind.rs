@@ -78,12 +78,54 @@ pub(in super::super) fn other_kind(value: &[u8]) -> bool {
         || text.starts_with("xn--")
         || escapes_control(value)
         || rules_of_a_field(value)
-        || text.starts_with("SCRAM-SHA-256$")
+        || hashed(text)
         || text.strip_prefix("md5").is_some_and(|rest| rest.len() == 32 && hex(rest.as_bytes()))
         || (text.starts_with('/')
             && text.bytes().filter(|b| *b == b'/').count() >= 2
             && !text.contains(['+', '=']))
         || (text.starts_with('^') || text.ends_with('$') && text.contains('\\'))
+}
+
+/// A password as frameworks, directories and databases store it: the name of the hash, then its parameters, salt and
+/// digest.
+fn hashed(text: &str) -> bool {
+    const SCHEMES: &[&str] = &[
+        "argon2",
+        "pbkdf2",
+        "bcrypt",
+        "scrypt",
+        "sha1$",
+        "sha256$",
+        "sha512$",
+        "md5$",
+        "crypt$",
+        "$1$",
+        "$2",
+        "$5$",
+        "$6$",
+        "$7$",
+        "$y$",
+        "$apr1$",
+        "$argon2",
+        "$pbkdf2",
+        "$scrypt",
+        "$A$",
+        "SCRAM-SHA-",
+        "{SSHA",
+        "{SHA",
+        "{SMD5",
+        "{MD5",
+        "{CRYPT",
+        "{PBKDF2",
+        "{ARGON2",
+        "{bcrypt}",
+        "{argon2}",
+        "{scrypt}",
+    ];
+    let scheme = |scheme: &&&str| text.starts_with(**scheme);
+    SCHEMES.iter().find(scheme).is_some_and(|scheme| {
+        text[scheme.len()..].contains(['$', ':', '}']) && text.len() >= scheme.len() + 20
+    })
 }
 
 /// What a form demands of a field: `required|confirmed|min:8`.

@@ -36,7 +36,8 @@ pub(in super::super) fn drawn_with_symbols(value: &[u8]) -> bool {
         && (shape.digits >= 1 || signs >= 2)
         && shape.symbols >= 2
         && shape.symbols * 5 <= shape.len * 3
-        && shape.distinct * 3 >= shape.len * 2
+        // Long values repeat signs by chance.
+        && shape.distinct * 3 >= shape.len.min(40) * 2
         && !value.split(|b| !b.is_ascii_alphabetic()).any(spells)
         && !filled_in(value)
         && memchr::memmem::find(value, b"://").is_none()
@@ -222,14 +223,52 @@ pub(in super::super) fn passphrase(value: &[u8], strict: bool) -> bool {
         return false;
     }
     let distinct: std::collections::BTreeSet<&Vec<u8>> = words.iter().collect();
-    let is_word = |word: &Vec<u8>| (3..=10).contains(&word.len()) && word.iter().all(u8::is_ascii_lowercase);
+    let is_word = |word: &Vec<u8>| (3..=14).contains(&word.len()) && word.iter().all(u8::is_ascii_lowercase);
     let lone_number = |word: &Vec<u8>| (1..=4).contains(&word.len()) && word.iter().all(u8::is_ascii_digit);
     value.len() >= 16
         && (least..=8).contains(&words.iter().filter(|word| is_word(word)).count())
         && words.iter().all(|word| is_word(word) || lone_number(word))
         && words.iter().filter(|word| lone_number(word)).count() <= 1
         && distinct.len() == words.len()
-        && !words.iter().any(|word| NAMING.iter().any(|name| name.as_bytes() == word.as_slice()))
+        && !words.iter().any(|word| naming(word))
+        && !(words.iter().any(|word| word == b"battery") && words.iter().any(|word| word == b"staple"))
+}
+
+/// Whether a word, in lower case, is of names and messages.
+fn naming(word: &[u8]) -> bool {
+    NAMING.iter().any(|name| name.as_bytes() == word)
+}
+
+/// Words that a person joined by one sign, with a number of at least two digits at the end: `kaffee.roma64`,
+/// `Honda-Civic-98`. Names of settings and members look like it too, so the name beside it has to leave no doubt.
+pub(in super::super) fn joined_words(value: &[u8]) -> bool {
+    let Some(separator) = value.iter().copied().find(|b| matches!(b, b'-' | b'_' | b'.' | b'+')) else {
+        return false;
+    };
+    let end = value.iter().rposition(|b| !b.is_ascii_digit()).map_or(0, |at| at + 1);
+    let words: Vec<Vec<u8>> = value[..end]
+        .split(|b| *b == separator)
+        .filter(|word| !word.is_empty())
+        .map(<[u8]>::to_ascii_lowercase)
+        .collect();
+    let is_word = |word: &Vec<u8>| word.len() >= 4 && word.iter().all(u8::is_ascii_lowercase);
+    (2..=4).contains(&(value.len() - end))
+        && (2..=4).contains(&words.len())
+        && words.iter().all(|word| is_word(word) && !naming(word))
+        && !sample(value)
+        && !placeholder(value)
+        && !other_kind(value)
+}
+
+/// Three groups of six characters with one capital and one digit among them, as Apple's devices suggest passwords.
+pub(in super::super) fn of_groups(value: &[u8]) -> bool {
+    let groups = || value.split(|b| *b == b'-');
+    let count = |wanted: fn(&u8) -> bool| value.iter().filter(|b| wanted(b)).count();
+    value.len() == 20
+        && groups().count() == 3
+        && groups().all(|group| group.len() == 6 && group.iter().all(u8::is_ascii_alphanumeric))
+        && count(u8::is_ascii_digit) == 1
+        && count(u8::is_ascii_uppercase) == 1
 }
 
 /// Words for a secret at the end of a name: `shop-db-password`, `airflow_token`.
@@ -483,10 +522,11 @@ fn words_of(value: &[u8]) -> impl Iterator<Item = Vec<u8>> {
 /// the words of messages look like.
 pub(in super::super) fn chosen_in_code(value: &[u8]) -> bool {
     let shape = Shape::of(value);
+    let sign = value.iter().any(|b| b.is_ascii_punctuation() && !is_joint(*b));
     (8..=64).contains(&shape.len)
         && value.iter().all(u8::is_ascii_graphic)
         && shape.digits >= 1
-        && shape.letters() >= 3
+        && shape.letters() >= if sign { 2 } else { 3 }
         && shape.symbols * 3 <= shape.len
         && shape.distinct >= 6
         && !identifier(value, &shape)

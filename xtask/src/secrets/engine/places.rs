@@ -1,0 +1,108 @@
+//! Where secrets are written, each place with a value drawn for it: what has to be found, and what has not.
+
+use super::{Engine, Place};
+use crate::secrets::rules::RuleSet;
+
+/// Whether anything is reported for a text; `#` is a person's password, `%` a random token.
+fn reported(engine: &Engine, path: &str, text: &str) -> bool {
+    let password = ["kaf", "fee", ".ro", "ma64"].concat();
+    let token = ["q7Rk2Zt9", "Wm4Lx8Vb", "3Np6s1Hd", "5Jf0Gc2K"].concat();
+    let text = text.replace('#', &password).replace('%', &token);
+    engine.scan(Place { path, commit: None }, text.as_bytes()).iter().any(|hit| !hit.silent)
+}
+
+#[test]
+fn secrets_are_found_in_their_places() {
+    let engine = Engine::new(RuleSet::built_in().expect("our rules")).expect("they build");
+    for (path, text) in [
+        ("a.py", "EMAIL_HOST_PASSWORD = '#'"),
+        ("a.py", "CACHE_PASSWORD = '#'"),
+        ("a.py", "page_access_token = '%'"),
+        ("a.py", "passwort = '#'"),
+        ("a.env", "SENHA_BANCO=#"),
+        ("a.yml", "mot_de_passe: #"),
+        ("a.ini", "kennwort = #"),
+        ("a.yml", "contrase\u{f1}a: '#'"),
+        ("a.txt", "\u{5bc6}\u{7801}\u{ff1a}Kaffee12#"),
+        ("a.py", "if request.headers['X-Token'] != '%':"),
+        ("a.py", "def api_token():\n    return '%'"),
+        ("A.java", "public String getPassword() { return \"#\"; }"),
+        ("A.java", "env.put(Context.SECURITY_CREDENTIALS, \"Gandalf+Regen16\");"),
+        ("A.java", "props.put(SslConfigs.SSL_KEY_PASSWORD_CONFIG, \"#\");"),
+        ("A.java", "transport.connect(\"smtp.acme.io\", \"svc\", \"#\");"),
+        ("a.ts", "await page.type('input[name=password]', '#');"),
+        ("a.ts", "await page.getByLabel('Password').fill('#');"),
+        ("a.py", "driver.find_element(By.ID, 'password').send_keys('#')"),
+        ("a.jsx", "const [adminPass] = useState(\"#\");"),
+        ("a.swift", "request.setValue(\"Bearer %\", forHTTPHeaderField: name)"),
+        ("a.rs", ".bearer_auth(\"%\")"),
+        ("A.cs", "new SymmetricSecurityKey(Encoding.UTF8.GetBytes(\"%\"))"),
+        ("a.json", "{\"adminPassword\": {\"value\": \"#\"}}"),
+        ("a.xml", "<Password><Value>#</Value></Password>"),
+        ("a.html", "<td>Password</td><td>#</td>"),
+        ("a.rst", ":Password: ``#``"),
+        ("a.md", "log in with the password `#` first"),
+        ("a.txt", "the db password is sonne8857, thanks"),
+        ("a.adoc", "Unseal key: %"),
+        ("a.sql", "identified with mysql_native_password by '#'"),
+        ("a.conf", "rightpsk=\"%\""),
+        ("a.cfg", "rootpw --plaintext #"),
+        ("a.cfg", "d-i passwd/user-password password Kaffee+Roma64"),
+        ("a.sh", "zip -P Kaffee+Roma64 out.zip a"),
+        ("a.sh", "7z a -pKaffee+Roma64 out.7z a"),
+        ("a.sh", "echo -e \"Kaffee+Roma64\\nKaffee+Roma64\" | passwd ops"),
+        ("a.sh", "openssl passwd -1 'Kaffee+Roma64'"),
+        ("a.ps1", "net user svc Kaffee+Roma64 /add"),
+        ("sasl_passwd", "[smtp.acme.io]:587 svc:#"),
+        ("a.env", "API_TOKEN=12|%"),
+        ("a.env", "FLEETIO_TOKEN=7e1e818a-2bc5-4042-9b5d-8bf2465e1d81"),
+        ("a.env", "ACME_KEY=3674fc866846d4835ea4985c023b0484"),
+        ("a.http", "Authorization: Basic svc:Kaffee+Roma64"),
+    ] {
+        assert!(reported(&engine, path, text), "{path}: {text}");
+    }
+}
+
+#[test]
+fn look_alikes_in_the_same_places_are_not_reported() {
+    let engine = Engine::new(RuleSet::built_in().expect("our rules")).expect("they build");
+    let digest = ["9f8e2b7a61c04d3e", "5f12a7b8c9d0e1f2"].concat();
+    for (path, text) in [
+        ("a.py", "cache_key = '%'"),
+        ("a.py", "next_page_token = '%'"),
+        ("a.html", "<input name=\"authenticity_token\" value=\"%\">"),
+        ("a.html", "<input name=\"__RequestVerificationToken\" value=\"%\">"),
+        (
+            "a.py",
+            "user.password = 'argon2$argon2id$v=19$m=102400,t=2,p=8$QrLAIfROEGgBFGdj$atKO7J69r2CW7lccqdfRtG'",
+        ),
+        ("a.py", "user.password = 'pbkdf2_sha256$600000$ao8ruXpQEVr0radw$SHUjiM5jqumOWIQQEbGlV5bK6lw='"),
+        ("a.py", "password = 'correct horse battery staple'"),
+        ("a.json", "{\"key\": \"@\", \"iv\": \"@\", \"msg\": \"\", \"ct\": \"\"}"),
+        ("a.yml", "description: 'SHA-256 of the token, e.g. @@'"),
+        (
+            "a.json",
+            "{\"plan_token\": \"plan_12qrjlme3uk06h\", \"price_key\": \"price_1G09xk3UjGZhNJgRq9EJf05k\"}",
+        ),
+        ("a.json", "{\"request_token\": \"7e1e818a-2bc5-4042-9b5d-8bf2465e1d81\"}"),
+        ("a.csv", "customer_key\n@\n"),
+        ("a.py", "session_token = '7e1e818a-2bc5-4042-9b5d-8bf2465e1d81'"),
+        ("a.ts", "await page.getByLabel('Password').fill(password);"),
+        ("a.ts", "t('login.password', 'Your password')"),
+        ("a.py", "signal.connect('clicked', 'window', 'on_button12')"),
+        ("A.java", "assertEquals(EXPECTED_TOKEN, \"token\");"),
+        ("a.py", "def password():\n    return settings.password"),
+        ("a.html", "<td>Password</td><td>at least 8 characters</td>"),
+        ("a.txt", "the password is required by 2024-01-01"),
+        ("a.sh", "gzip -P out"),
+        ("a.md", "The internet user survey2024 was long"),
+        ("passwd", "root:x:0:0:root:/root:/bin/bash"),
+        ("a.py", "path = 'lib/pattern12.txt'"),
+        ("Dockerfile", "ARG GPG_KEY=A035C8C19219BA821ECEA86B64E628F8D684696D"),
+        ("a.yml", "password: form.password12"),
+        ("a.yml", "haslo_label: Haslo"),
+    ] {
+        let text = text.replace('@', &digest);
+        assert!(!reported(&engine, path, &text), "{path}: {text}");
+    }
+}
