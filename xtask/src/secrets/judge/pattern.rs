@@ -16,11 +16,26 @@ pub(in super::super) fn patterned(value: &[u8]) -> bool {
 }
 
 fn repeats(value: &[u8]) -> bool {
-    value.windows(TWICE).enumerate().any(|(at, piece)| {
-        // Runs of one character are padding, as binary data in base64 has it.
-        let varied = piece.iter().any(|byte| *byte != piece[0] && *byte != piece[1]);
-        varied && memchr::memmem::find(&value[at + 1..], piece).is_some()
-    })
+    // Pieces are compared as numbers: a search for each of them would take longer.
+    let mut pieces = Vec::with_capacity(value.len());
+    let mut last = 0_u64;
+    for (at, byte) in value.iter().enumerate() {
+        last = last << 8 | u64::from(*byte);
+        if at + 1 >= TWICE {
+            pieces.push(last);
+        }
+    }
+    for at in 0..pieces.len() {
+        let piece = pieces[at];
+        if pieces[at + 1..].contains(&piece) {
+            // Runs of one character are padding, as binary data in base64 has it.
+            let bytes = piece.to_be_bytes();
+            if bytes.iter().any(|byte| *byte != bytes[0] && *byte != bytes[1]) {
+                return true;
+            }
+        }
+    }
+    false
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

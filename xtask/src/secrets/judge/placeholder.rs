@@ -108,13 +108,16 @@ pub(in super::super) fn along_the_keyboard(value: &[u8]) -> bool {
     }
     let letters: Vec<u8> =
         value.iter().filter(|b| b.is_ascii_alphabetic()).map(u8::to_ascii_lowercase).collect();
-    let next = |pair: &[u8]| KEYBOARD.windows(2).any(|keys| keys == pair) || pair[1] == pair[0] + 1;
-    let steps = letters.windows(2).filter(|pair| next(pair)).count();
+    let mut steps = 0;
+    for at in 1..letters.len() {
+        let (previous, next) = (letters[at - 1], letters[at]);
+        steps += usize::from(next == previous + 1 || NEXT_KEY[usize::from(previous - b'a')] == next);
+    }
     letters.len() >= 8 && steps * 4 >= (letters.len() - 1) * 3
 }
 
-/// The letters of a keyboard by rows.
-const KEYBOARD: &[u8] = b"qwertyuiop asdfghjkl zxcvbnm";
+/// The letter to the right of each letter on a keyboard, from `a` on.
+const NEXT_KEY: &[u8; 26] = b"snvfrghjokl\0\0mp\0wtdyibecux";
 
 pub(super) fn hex(value: &[u8]) -> bool {
     value.iter().all(u8::is_ascii_hexdigit)
@@ -123,11 +126,21 @@ pub(super) fn hex(value: &[u8]) -> bool {
 /// Filled up with one character, as documentation shows a token's form: no rule is so sure of
 /// itself that this would be a secret.
 pub(in super::super) fn masked(value: &[u8]) -> bool {
-    let filler = |b: u8| matches!(b.to_ascii_lowercase(), b'x' | b'*' | b'.' | b'0' | b'#');
-    let run = |length: usize| {
-        value.windows(length).any(|w| filler(w[0]) && w.iter().all(|b| b.eq_ignore_ascii_case(&w[0])))
-    };
-    run(6) && (value.len() < 40 || run(8))
+    let filler = |b: u8| matches!(b, b'x' | b'*' | b'.' | b'0' | b'#');
+    let (mut run, mut longest, mut previous) = (0, 0, b' ');
+    for byte in value {
+        let byte = byte.to_ascii_lowercase();
+        run = if !filler(byte) {
+            0
+        } else if byte == previous {
+            run + 1
+        } else {
+            1
+        };
+        longest = longest.max(run);
+        previous = byte;
+    }
+    longest >= if value.len() < 40 { 6 } else { 8 }
 }
 
 /// A placeholder for a secret, or an example of what one looks like.
