@@ -445,9 +445,9 @@ fn an_environment_in_use_is_reported_and_not_waited_for() {
     let process = format!("process {}", shell.id());
     assert!(open["in_use"].as_str().is_some_and(|by| by.contains(&process)), "{open}");
 
-    let judged =
+    let evaluated =
         checkout.run(&["schema", "gc", "--closed-issues", "1,2", "--format", "json"]).expect(0).json();
-    for verdict in judged["environments"].as_array().expect("verdicts") {
+    for verdict in evaluated["environments"].as_array().expect("verdicts") {
         assert_eq!(verdict["action"], "keep", "{verdict}");
     }
     let report = checkout.run(&["metrics", "--format", "json"]).expect(0);

@@ -1,11 +1,12 @@
 //! `cargo xtask secrets`: find leaked credentials in files, the index, stdin and the history.
 //!
-//! The modules below go from bytes to findings: `engine` finds, `judge` decides whether a value is a
+//! The modules below go from bytes to findings: `engine` finds, `assess` decides whether a value is a
 //! secret at all, `scanner` turns hits into findings, `files` and `git` fetch what is scanned.
 
 mod added;
 mod allow;
 mod archive;
+mod assess;
 mod assignment;
 mod baseline;
 mod bigrams;
@@ -20,7 +21,6 @@ mod fingerprint;
 mod generic;
 mod git;
 mod ignored;
-mod judge;
 mod kubernetes;
 mod lfs;
 mod names;

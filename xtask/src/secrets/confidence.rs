@@ -3,8 +3,8 @@
 //! A password of a test or a sample is worth a look and seldom more. It is reported as `low`, so that the real ones
 //! come first in findings sorted by severity.
 
+use super::assess::{self, Shape};
 use super::engine::{Hit, Source};
-use super::judge::{self, Shape};
 use super::verify::Proof;
 use crate::core::finding::Severity;
 
@@ -80,9 +80,9 @@ fn lower(full: Severity) -> Severity {
 fn doubted(hit: &Hit) -> bool {
     let secret = hit.secret.as_slice();
     let generic = matches!(hit.source, Source::Generic(_) | Source::Provider(_));
-    let sample = || judge::sample(secret) && !judge::random(secret, &Shape::of(secret));
-    judge::along_the_keyboard(secret)
-        || generic && (judge::counting(secret) || judge::patterned(secret) || sample())
+    let sample = || assess::sample(secret) && !assess::random(secret, &Shape::of(secret));
+    assess::along_the_keyboard(secret)
+        || generic && (assess::counting(secret) || assess::patterned(secret) || sample())
 }
 
 /// Whether a path is of a test, a document or a sample. Of a path outside the repository only the name counts: what the

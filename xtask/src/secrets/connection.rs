@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::judge::{self, Shape};
+use super::assess::{self, Shape};
 
 /// How far a connection string is read on each side of its password, in bytes.
 const REACH: usize = 400;
@@ -41,7 +41,7 @@ pub(super) fn holds_password(bytes: &[u8], password: &Range<usize>) -> bool {
             continue;
         };
         let value = part[equals + 1..].trim_ascii();
-        if value.is_empty() || judge::template(value) {
+        if value.is_empty() || assess::template(value) {
             continue;
         }
         let name: String = part[..equals]
@@ -75,14 +75,14 @@ fn around(bytes: &[u8], password: &Range<usize>) -> Range<usize> {
 /// Chosen by a person, and not a placeholder word for a password.
 fn credible(value: &[u8]) -> bool {
     let shape = Shape::of(value);
-    judge::joined_words(value)
-        || (judge::chosen(value, &shape) || shape.len >= 10)
+    assess::joined_words(value)
+        || (assess::chosen(value, &shape) || shape.len >= 10)
             && shape.len >= 6
             && shape.distinct >= 4
-            && !judge::template(value)
-            && !judge::placeholder(value)
-            && !judge::masked(value)
-            && !(shape.symbols > 0 && judge::code(value))
+            && !assess::template(value)
+            && !assess::placeholder(value)
+            && !assess::masked(value)
+            && !(shape.symbols > 0 && assess::code(value))
 }
 
 #[cfg(test)]

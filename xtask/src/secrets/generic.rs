@@ -12,9 +12,9 @@ mod vocabulary;
 
 use std::ops::Range;
 
+use super::assess::{self, Shape};
 use super::assignment::{Assigned, Tie, line_start};
 use super::connection;
-use super::judge::{self, Shape};
 use super::verify;
 
 pub(super) use addresses::{beside_address, in_url, in_user_flag};
@@ -177,7 +177,7 @@ pub(super) fn in_assignment(
     }
     if words.last().is_some_and(|w| w == "authorization")
         && !header
-        && !judge::uuid(value)
+        && !assess::uuid(value)
         && value.len() < 32
     {
         return None;
@@ -314,7 +314,7 @@ fn surrogate_key(words: &[String], value: &[u8]) -> bool {
     ];
     let [before @ .., last] = words else { return false };
     let digest =
-        judge::uuid(value) || matches!(value.len(), 32 | 40 | 64) && value.iter().all(u8::is_ascii_hexdigit);
+        assess::uuid(value) || matches!(value.len(), 32 | 40 | 64) && value.iter().all(u8::is_ascii_hexdigit);
     digest
         && last == "key"
         && !before.is_empty()
@@ -338,10 +338,10 @@ fn accepts(
     }
     if value.len() < 4
         || value.len() > VALUE_MOST
-        || judge::template(value)
-        || judge::placeholder(value)
-        || judge::other_kind(value)
-        || judge::names_secret(value)
+        || assess::template(value)
+        || assess::placeholder(value)
+        || assess::other_kind(value)
+        || assess::names_secret(value)
     {
         return false;
     }
@@ -363,19 +363,19 @@ fn accepts(
     }) {
         return false;
     }
-    if word != Word::Password && judge::numbered(value) {
+    if word != Word::Password && assess::numbered(value) {
         return false;
     }
-    if judge::of_clock(value) {
+    if assess::of_clock(value) {
         return false;
     }
     let shape = Shape::of(value);
     let firm = is_firm(found, language, in_string);
     let lenient = language == Language::Other && found.tie != Tie::Loose;
-    if judge::uuid(value) && !uuid_opens(words_of_name) {
+    if assess::uuid(value) && !uuid_opens(words_of_name) {
         return false;
     }
-    let random = if lenient { judge::as_if_random(value, &shape) } else { judge::random(value, &shape) };
+    let random = if lenient { assess::as_if_random(value, &shape) } else { assess::random(value, &shape) };
     let tokens = token_like(value) || found.quoted && long_token(value);
     match word {
         Word::Password => firm && !shape.dull() && random,
@@ -387,7 +387,7 @@ fn accepts(
         Word::Key => {
             firm && random
                 && shape.len >= 16
-                && !judge::holds_uuid(value)
+                && !assess::holds_uuid(value)
                 && usual_length(value, &shape)
                 && (shape.hex || shape.surprise > 3.8)
         }
@@ -426,7 +426,7 @@ fn chosen_secret(value: &[u8], words_of_name: &[String]) -> bool {
     // A single sign in a token is a fault of it.
     let signs = value.iter().filter(|b| b.is_ascii_punctuation()).count();
     let of_tokens = words_of_name.iter().any(|word| word.contains("token"));
-    if signs >= 3 && !of_tokens && judge::drawn_with_symbols(value) {
+    if signs >= 3 && !of_tokens && assess::drawn_with_symbols(value) {
         return true;
     }
     let last = words_of_name
@@ -437,27 +437,27 @@ fn chosen_secret(value: &[u8], words_of_name: &[String]) -> bool {
     last && !words_of_name.iter().any(|word| OF_OBJECTS.contains(&word.as_str()))
         && !joined
         && shape.digits >= 2
-        && judge::chosen_in_code(value)
+        && assess::chosen_in_code(value)
 }
 
 /// A password that a person chose or a password manager drew, besides those that look drawn at random.
 fn accepts_password(value: &[u8], found: &Assigned, language: Language) -> bool {
     let configured = language == Language::Other && found.tie != Tie::Loose;
     let literal = found.quoted || configured;
-    if !literal || value.len() > VALUE_MOST || judge::masked(value) {
+    if !literal || value.len() > VALUE_MOST || assess::masked(value) {
         return false;
     }
-    if judge::passphrase(value, language == Language::Code) || judge::of_groups(value) {
+    if assess::passphrase(value, language == Language::Code) || assess::of_groups(value) {
         return true;
     }
-    if judge::joined_words(value) && (found.quoted || found.tie == Tie::Operator) {
+    if assess::joined_words(value) && (found.quoted || found.tie == Tie::Operator) {
         return true;
     }
-    if judge::call(value) {
+    if assess::call(value) {
         return false;
     }
-    if judge::drawn_with_symbols(value)
-        || (found.quoted || found.tie == Tie::Operator) && judge::drawn_letters(value)
+    if assess::drawn_with_symbols(value)
+        || (found.quoted || found.tie == Tie::Operator) && assess::drawn_letters(value)
     {
         return true;
     }
@@ -468,18 +468,18 @@ fn accepts_password(value: &[u8], found: &Assigned, language: Language) -> bool 
         return false;
     }
     if language == Language::Code {
-        return judge::chosen_in_code(value);
+        return assess::chosen_in_code(value);
     }
     // The text before a bracket may be a call or a member of something.
     let start = value.split(|b| matches!(b, b'(' | b')' | b'[' | b']')).next().unwrap_or(value);
     let shape = Shape::of(value);
     !shape.dull()
-        && judge::chosen(value, &shape)
-        && !judge::template(value)
-        && !judge::placeholder(value)
-        && !judge::other_kind(value)
-        && !judge::names_secret(value)
-        && (judge::chosen_in_code(value) || !judge::code(start))
+        && assess::chosen(value, &shape)
+        && !assess::template(value)
+        && !assess::placeholder(value)
+        && !assess::other_kind(value)
+        && !assess::names_secret(value)
+        && (assess::chosen_in_code(value) || !assess::code(start))
         && !value.iter().any(|b| b.is_ascii_whitespace() || *b < b' ')
 }
 
@@ -509,7 +509,7 @@ fn long_token(value: &[u8]) -> bool {
 fn short_credential(value: &[u8], shape: &Shape) -> bool {
     shape.len >= 10
         && token_like(value)
-        && !judge::code(value)
+        && !assess::code(value)
         && !shape.dull()
         && shape.digits >= 2
         && shape.letters() >= 3

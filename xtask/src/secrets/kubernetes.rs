@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
+use super::assess::{self, Shape};
 use super::decode;
 use super::generic;
-use super::judge::{self, Shape};
 
 /// How far on each side of `kind: Secret` its manifest is read, in bytes.
 const REACH: usize = 64 << 10;
@@ -215,8 +215,8 @@ pub(super) fn secret(name: &[u8], value: &[u8], encoded: bool) -> bool {
     let words = generic::words(name);
     if value.len() < 4
         || name.starts_with(b"#")
-        || judge::template(value)
-        || judge::masked(value)
+        || assess::template(value)
+        || assess::masked(value)
         || !generic::may_name_secret(&words)
         || words.last().is_some_and(|word| matches!(word.as_str(), "crt" | "cert" | "ca" | "pem" | "login"))
     {
@@ -237,13 +237,15 @@ fn text(value: &[u8]) -> bool {
     let shape = Shape::of(value);
     (4..=256).contains(&value.len())
         && !value.contains(&b'\n')
-        && !judge::template(value)
-        && !judge::placeholder(value)
-        && !judge::other_kind(value)
-        && !judge::names_secret(value)
+        && !assess::template(value)
+        && !assess::placeholder(value)
+        && !assess::other_kind(value)
+        && !assess::names_secret(value)
         && !shape.dull()
-        && !judge::sample(value)
-        && (judge::chosen(value, &shape) || judge::random(value, &shape) || judge::passphrase(value, false))
+        && !assess::sample(value)
+        && (assess::chosen(value, &shape)
+            || assess::random(value, &shape)
+            || assess::passphrase(value, false))
 }
 
 #[cfg(test)]

@@ -8,10 +8,10 @@ use std::ops::Range;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
+use super::assess::{self, Shape};
 use super::assignment::{line_end, line_start};
 use super::engine::Source;
 use super::generic::{self, Kind, Language};
-use super::judge::{self, Shape};
 use super::rules::RuleSet;
 
 /// How far before a token its provider's name may be.
@@ -70,7 +70,7 @@ impl Names {
         }
         let before = line.max(token.start.saturating_sub(BEFORE))..token.start;
         let mut random = None;
-        let mut is_random = || *random.get_or_insert_with(|| judge::random(value, shape));
+        let mut is_random = || *random.get_or_insert_with(|| assess::random(value, shape));
         let mut named = false;
         let mut misfit = false;
         let apart = boundaries(bytes, token);
@@ -78,7 +78,7 @@ impl Names {
         if memchr::memmem::find(&bytes[before.clone()], b"checksums").is_some() {
             return None;
         }
-        if !apart || in_query(bytes, token) || judge::of_clock(value) {
+        if !apart || in_query(bytes, token) || assess::of_clock(value) {
             return None;
         }
         for found in search.find_overlapping_iter(&bytes[before.clone()]) {
@@ -95,16 +95,16 @@ impl Names {
             // A UUID under a provider's name in an object is an account, a workspace or a report, unless a word says
             // otherwise.
             let key = matches!(bytes.get(name.end), Some(b'"' | b'\''));
-            if judge::uuid(value) && key && !says_secret(&bytes[name.end..token.start]) {
+            if assess::uuid(value) && key && !says_secret(&bytes[name.end..token.start]) {
                 continue;
             }
             for &owner in owners {
                 let random =
-                    shape.len < 16 && !judge::placeholder(value) || judge::as_if_random(value, shape);
+                    shape.len < 16 && !assess::placeholder(value) || assess::as_if_random(value, shape);
                 if random
                     && self.shapes[owner].iter().any(|shape| shape.fits(value))
                     && shape.distinct > 5
-                    && !judge::code(value)
+                    && !assess::code(value)
                     && !about(bytes, token)
                 {
                     return Some(Source::Provider(owner));
@@ -117,7 +117,7 @@ impl Names {
             && !misfit
             && usual_length(value, shape)
             && language == Language::Other
-            && (!judge::uuid(value) || says_secret(last_name(bytes, token.start)))
+            && (!assess::uuid(value) || says_secret(last_name(bytes, token.start)))
             && !in_address(bytes, token)
             && is_random()
             && unlike_other(bytes, token, value)
@@ -148,9 +148,9 @@ impl Names {
         let shape = Shape::of(text);
         if shape.distinct <= 3
             || shape.digits == 0 && shape.upper == 0
-            || judge::placeholder(text)
-            || judge::masked(text)
-            || judge::code(text)
+            || assess::placeholder(text)
+            || assess::masked(text)
+            || assess::code(text)
         {
             return None;
         }
@@ -323,7 +323,7 @@ fn marked(value: &[u8]) -> bool {
         && alphabet
         && matches!(rest.len(), 24 | 28 | 30 | 32 | 36 | 40 | 43 | 48 | 56 | 60 | 64)
         && mixed
-        && judge::random(rest, &shape)
+        && assess::random(rest, &shape)
 }
 
 /// The token is a whole value: nothing that no token contains touches it.
@@ -350,7 +350,7 @@ fn boundaries(bytes: &[u8], token: &Range<usize>) -> bool {
     previous != b'=' || {
         let name = last_name(bytes, token.start);
         let shape = Shape::of(name);
-        name.is_empty() || name.len() < 12 || !judge::random(name, &shape)
+        name.is_empty() || name.len() < 12 || !assess::random(name, &shape)
     }
 }
 
@@ -360,7 +360,7 @@ pub(super) fn usual_length(value: &[u8], shape: &Shape) -> bool {
     if shape.hex {
         return matches!(shape.len, 24 | 32 | 40 | 48 | 64 | 96 | 128);
     }
-    judge::uuid(value)
+    assess::uuid(value)
         || shape.len > 64
         || matches!(shape.len, 16 | 20 | 22 | 24 | 30 | 32 | 40 | 43 | 44 | 48 | 50 | 60 | 64)
 }
@@ -373,7 +373,7 @@ fn about(bytes: &[u8], token: &Range<usize>) -> bool {
 
 /// Nothing else that looks random: a digest, an address, a path, part of a longer value.
 fn unlike_other(bytes: &[u8], token: &Range<usize>, value: &[u8]) -> bool {
-    if judge::code(value) || judge::other_kind(value) || about(bytes, token) {
+    if assess::code(value) || assess::other_kind(value) || about(bytes, token) {
         return false;
     }
     let line = &bytes[line_start(bytes, token.start)..line_end(bytes, token.end)];

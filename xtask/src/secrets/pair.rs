@@ -5,9 +5,9 @@
 
 use std::ops::Range;
 
+use super::assess;
 use super::assignment::{self, line_start};
 use super::engine::{Hit, Source};
-use super::judge;
 use super::rules::RuleSet;
 
 /// How far apart the two may be, in bytes: a few lines.
@@ -89,7 +89,7 @@ fn named(bytes: &[u8], secret: &Range<usize>) -> Option<Beside> {
             let place = floor + found..floor + found + wanted.len();
             let whole = assignment::name_around(bytes, &place) == place;
             let value = assignment::assigned(bytes, place.clone()).filter(|_| whole)?.value;
-            let real = value.len() >= 4 && !judge::template(&bytes[value.clone()]) && value != *secret;
+            let real = value.len() >= 4 && !assess::template(&bytes[value.clone()]) && value != *secret;
             real.then(|| Beside {
                 what: String::from_utf8_lossy(&bytes[place]).into_owned(),
                 at: value.start,

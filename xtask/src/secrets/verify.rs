@@ -3,8 +3,8 @@
 //! Nothing is asked of any provider. What must be so by the format and is not refutes a match; a checksum
 //! that fails only makes it doubtful, as people alter a character before they show a token.
 
+use super::assess::{self, Shape};
 use super::decode;
-use super::judge::{self, Shape};
 
 /// What a secret's form says about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub(super) fn prove(kind: &str, secret: &[u8]) -> Proof {
         "jwt" => refuted_unless(jwt(secret)),
         "pem" => pem(secret),
         "card" => refuted_unless(card(secret)),
-        "password" if password(secret) => plausible_if(!judge::sample(secret)),
+        "password" if password(secret) => plausible_if(!assess::sample(secret)),
         "password" => Proof::Refuted,
         _ => Proof::Plausible,
     }
@@ -191,7 +191,7 @@ fn luhn(digits: &[u32]) -> bool {
 
 /// A password in a connection string: a literal value, and not a placeholder word.
 fn password(secret: &[u8]) -> bool {
-    secret.len() >= 4 && !judge::template(secret) && !judge::placeholder(secret) && !judge::masked(secret)
+    secret.len() >= 4 && !assess::template(secret) && !assess::placeholder(secret) && !assess::masked(secret)
 }
 
 #[cfg(test)]

@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
+use super::super::assess::{self, Shape};
 use super::super::assignment::{self, Assigned};
 use super::super::collections;
 use super::super::generic::{self, Kind, Language, Word};
-use super::super::judge::{self, Shape};
 use super::super::kubernetes;
 use super::super::rules::{Candidate, LazyRegex};
 use super::super::sql;
@@ -177,10 +177,10 @@ impl<'a> Scan<'a> {
     pub(super) fn matched(&mut self, at: usize, range: Range<usize>, matched: Range<usize>) {
         let rule = &self.engine.set.rules[at];
         let secret = &self.bytes[range.clone()];
-        if secret.is_empty() || rule.entropy > 0.0 && judge::entropy(secret) < rule.entropy {
+        if secret.is_empty() || rule.entropy > 0.0 && assess::entropy(secret) < rule.entropy {
             return;
         }
-        if judge::masked(secret) || rule.random && !judge::random(secret, &Shape::of(secret)) {
+        if assess::masked(secret) || rule.random && !assess::random(secret, &Shape::of(secret)) {
             return;
         }
         let line = &self.bytes
@@ -195,7 +195,7 @@ impl<'a> Scan<'a> {
         }
         // A mark alone proves nothing about what counts, follows a pattern or says that it is an example.
         if proof == Proof::Plausible
-            && (judge::counting(secret) || judge::placeholder(secret) || judge::patterned(secret))
+            && (assess::counting(secret) || assess::placeholder(secret) || assess::patterned(secret))
         {
             proof = Proof::Doubtful;
         }
@@ -270,7 +270,7 @@ impl<'a> Scan<'a> {
         };
         if kind == Kind::Credential {
             let names = self.engine.names();
-            let counting = judge::counting(&self.bytes[range.clone()]);
+            let counting = assess::counting(&self.bytes[range.clone()]);
             if counting && !names.any(self.bytes, &found.name)
                 || names.misfit(self.bytes, &found.name, &range)
             {

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
+use super::super::assess::{self, Shape};
 use super::super::assignment::{self, Tie};
-use super::super::judge::{self, Shape};
 use super::{Language, calls};
 
 /// The password of `scheme://user:password@host`, from the `://` at `at`.
@@ -46,9 +46,9 @@ pub(crate) fn in_url(bytes: &[u8], at: usize, language: Language) -> Option<Rang
     if scheme.is_empty()
         || value.len() < 2
         || host.is_empty() && !hostless
-        || judge::template(value)
-        || judge::template(user)
-        || judge::template(host)
+        || assess::template(value)
+        || assess::template(user)
+        || assess::template(host)
     {
         return None;
     }
@@ -59,7 +59,7 @@ pub(crate) fn in_url(bytes: &[u8], at: usize, language: Language) -> Option<Rang
     if shape.distinct < 2 || value.starts_with(b"xx") || value.starts_with(b"..") {
         return None;
     }
-    if [&b"foo"[..], b"bar", b"baz"].contains(&value) || judge::escapes_control(value) {
+    if [&b"foo"[..], b"bar", b"baz"].contains(&value) || assess::escapes_control(value) {
         return None;
     }
     if (stands_for_password(value) || language == Language::Code) && reserved(host) {
@@ -68,7 +68,8 @@ pub(crate) fn in_url(bytes: &[u8], at: usize, language: Language) -> Option<Rang
     if default_account(user, value, host) {
         return None;
     }
-    let proven = !judge::placeholder(value) && (judge::random(value, &shape) || judge::chosen(value, &shape));
+    let proven =
+        !assess::placeholder(value) && (assess::random(value, &shape) || assess::chosen(value, &shape));
     let web =
         scheme.to_ascii_lowercase().ends_with(b"http") || scheme.to_ascii_lowercase().ends_with(b"https");
     let plausible = if hostless {
@@ -76,7 +77,7 @@ pub(crate) fn in_url(bytes: &[u8], at: usize, language: Language) -> Option<Rang
     } else if language == Language::Code {
         proven && shape.len >= 8 && !value.starts_with(b"pass")
     } else if web {
-        proven || shape.len >= 6 && !judge::placeholder(value)
+        proven || shape.len >= 6 && !assess::placeholder(value)
     } else if is_told_more_than_used(scheme) {
         proven
     } else {
@@ -167,14 +168,14 @@ pub(crate) fn in_user_flag(bytes: &[u8], at: usize) -> Option<Range<usize>> {
     if secret.is_empty() && matches!(bytes.get(value.end), Some(b'"' | b'\'')) {
         let (range, _) = assignment::value_at(bytes, value.end, Tie::Beside)?;
         let shape = Shape::of(&bytes[range.clone()]);
-        return (judge::chosen(&bytes[range.clone()], &shape) && !judge::template(&bytes[range.clone()]))
+        return (assess::chosen(&bytes[range.clone()], &shape) && !assess::template(&bytes[range.clone()]))
             .then_some(range);
     }
     // `token:` with nothing behind it: the user is the secret, as many providers ask for it.
     if secret.is_empty() {
         let user = value.start..value.start + colon;
         let shape = Shape::of(&bytes[user.clone()]);
-        return (judge::random(&bytes[user.clone()], &shape) && !judge::template(&bytes[user.clone()]))
+        return (assess::random(&bytes[user.clone()], &shape) && !assess::template(&bytes[user.clone()]))
             .then_some(user);
     }
     let shape = Shape::of(secret);
@@ -182,8 +183,8 @@ pub(crate) fn in_user_flag(bytes: &[u8], at: usize) -> Option<Range<usize>> {
     let sample = [&b"password"[..], b"pass", b"passwd", b"secret", b"token"].contains(&lower.as_slice())
         || text[..colon] == *secret;
     let good = secret.len() >= 3
-        && !judge::template(secret)
-        && !judge::template(&text[..colon])
+        && !assess::template(secret)
+        && !assess::template(&text[..colon])
         && memchr::memchr(b'<', secret).is_none()
         && memchr::memmem::find(secret, b"**").is_none()
         && !variable(secret)

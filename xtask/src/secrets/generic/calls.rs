@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
+use super::super::assess::{self, Shape};
 use super::super::assignment::line_end;
-use super::super::judge::{self, Shape};
 
 /// Which argument of a call is the password.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -164,13 +164,13 @@ pub(super) fn password(text: &[u8]) -> bool {
     let shape = Shape::of(text);
     // The private key of a wallet.
     if let Some(key) = text.strip_prefix(b"0x") {
-        return key.len() == 64 && judge::random(key, &Shape::of(key));
+        return key.len() == 64 && assess::random(key, &Shape::of(key));
     }
-    let password = judge::chosen_in_code(text)
-        || judge::joined_words(text)
-        || judge::of_groups(text)
-        || judge::passphrase(text, true)
-        || judge::drawn_with_symbols(text)
-        || judge::random(text, &shape) && !judge::other_kind(text);
-    password && !judge::template(text)
+    let password = assess::chosen_in_code(text)
+        || assess::joined_words(text)
+        || assess::of_groups(text)
+        || assess::passphrase(text, true)
+        || assess::drawn_with_symbols(text)
+        || assess::random(text, &shape) && !assess::other_kind(text);
+    password && !assess::template(text)
 }

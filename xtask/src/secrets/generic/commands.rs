@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
+use super::super::assess::{self, Shape};
 use super::super::assignment::{self, Tie, line_end, line_start};
-use super::super::judge::{self, Shape};
 use super::{calls, may_name_secret, words};
 
 /// Commands that take a password behind a flag, and whether it may be grown together with the flag.
@@ -168,11 +168,11 @@ fn behind_flag(bytes: &[u8], from: usize, flag: &[u8], attached: bool) -> Option
 fn plain(text: &[u8]) -> bool {
     text.len() >= 6
         && text[0] != b'-'
-        && !judge::template(text)
-        && !judge::placeholder(text)
-        && !judge::masked(text)
-        && !judge::sample(text)
-        && !judge::other_kind(text)
+        && !assess::template(text)
+        && !assess::placeholder(text)
+        && !assess::masked(text)
+        && !assess::sample(text)
+        && !assess::other_kind(text)
         && !Shape::of(text).dull()
 }
 
@@ -196,7 +196,7 @@ fn echoed(bytes: &[u8], at: usize, of_user: bool) -> Option<Range<usize>> {
     let text = &bytes[value.clone()];
     let shape = Shape::of(text);
     // Words without quotes are a message: one value with a digit or sign is a password.
-    let password = quoted && judge::passphrase(text, false) || judge::chosen(text, &shape);
+    let password = quoted && assess::passphrase(text, false) || assess::chosen(text, &shape);
     (value.end <= start + pipe && plain(text) && password).then_some(value)
 }
 
@@ -224,7 +224,7 @@ fn of_literal(bytes: &[u8], at: usize) -> Option<Range<usize>> {
     let shape = Shape::of(text);
     // A user name is not one.
     let named = may_name_secret(&words(&bytes[at..at + equals]));
-    (named && plain(text) && (judge::chosen(text, &shape) || judge::random(text, &shape))).then_some(value)
+    (named && plain(text) && (assess::chosen(text, &shape) || assess::random(text, &shape))).then_some(value)
 }
 
 /// The last word of the command at `at`, if there are enough before it.
@@ -250,7 +250,7 @@ fn last_word(bytes: &[u8], at: &Range<usize>, command: &[u8]) -> Option<Range<us
         password.len() > 2 && matches!(password[0], b'"' | b'\'') && password.last() == password.first();
     let value = start + usize::from(quoted)..start + password.len() - usize::from(quoted);
     let text = &bytes[value.clone()];
-    (plain(text) && judge::chosen(text, &Shape::of(text))).then_some(value)
+    (plain(text) && assess::chosen(text, &Shape::of(text))).then_some(value)
 }
 
 /// The password of `user:password@tcp(host)/db`, in front of the network at `at`.
@@ -263,7 +263,8 @@ fn before_network(bytes: &[u8], at: usize) -> Option<Range<usize>> {
     let colon = memchr::memchr(b':', &line[string..])?;
     let value = at - (line.len() - string - colon - 1)..at;
     let text = &bytes[value.clone()];
-    let good = text.len() >= 4 && !judge::template(text) && !judge::placeholder(text) && !judge::sample(text);
+    let good =
+        text.len() >= 4 && !assess::template(text) && !assess::placeholder(text) && !assess::sample(text);
     (good && text != &line[string..string + colon]).then_some(value)
 }
 
@@ -281,7 +282,7 @@ fn before_database(bytes: &[u8], at: usize) -> Option<Range<usize>> {
     let length = line[start..].iter().position(ends)?;
     let value = at + start..at + start + length;
     let text = &bytes[value.clone()];
-    (line.get(start + length) == Some(&b'@') && plain(text) && judge::chosen(text, &Shape::of(text)))
+    (line.get(start + length) == Some(&b'@') && plain(text) && assess::chosen(text, &Shape::of(text)))
         .then_some(value)
 }
 

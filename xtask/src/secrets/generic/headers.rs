@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
+use super::super::assess::{self, Shape};
 use super::super::assignment;
 use super::super::decode;
-use super::super::judge::{self, Shape};
 use super::addresses::stands_for_password;
 use super::token_like;
 
@@ -16,9 +16,9 @@ pub(super) fn header_token(value: &[u8]) -> bool {
         && shape.letters() >= 4
         && token_like(value)
         && !shape.dull()
-        && !judge::placeholder(value)
-        && !judge::template(value)
-        && !judge::code(value)
+        && !assess::placeholder(value)
+        && !assess::template(value)
+        && !assess::code(value)
 }
 
 /// Skips `Bearer ` and its like; says whether there was one.
@@ -80,13 +80,13 @@ pub(super) fn basic(bytes: &[u8], whole: &Range<usize>, value: &Range<usize>) ->
     // Clients for the files of editors encode `user:password` themselves.
     let text = &bytes[value.clone()];
     let decoded = match memchr::memchr(b':', text) {
-        Some(colon) if judge::chosen_in_code(&text[colon + 1..]) => text.to_vec(),
+        Some(colon) if assess::chosen_in_code(&text[colon + 1..]) => text.to_vec(),
         _ => decode::base64(text)?,
     };
     let colon = memchr::memchr(b':', &decoded)?;
     let printable = decoded.iter().all(|byte| (b' '..0x7F).contains(byte));
     (printable && colon + 1 < decoded.len())
-        .then(|| !judge::placeholder(&decoded) && !judge::template(&decoded) && !published(&decoded, colon))
+        .then(|| !assess::placeholder(&decoded) && !assess::template(&decoded) && !published(&decoded, colon))
 }
 
 /// The user and password of RFC 7617 and of its many copies, or words in their place.
@@ -105,16 +105,16 @@ mod tests {
 
     #[test]
     fn a_basic_header_carries_user_and_password() {
-        let judged = |pair: &str| {
+        let carried = |pair: &str| {
             let text = format!("Basic {}", STANDARD.encode(pair));
             basic(text.as_bytes(), &(0..text.len()), &(6..text.len()))
         };
-        assert_eq!(judged(&["shop:", "tr4vel", "ler"].concat()), Some(true));
+        assert_eq!(carried(&["shop:", "tr4vel", "ler"].concat()), Some(true));
         for pair in ["Aladdin:open sesame", "aladdin:opensesame", "user:password", "user:${PASSWORD}"] {
-            assert_eq!(judged(pair), Some(false), "{pair}");
+            assert_eq!(carried(pair), Some(false), "{pair}");
         }
         for text in ["no colon", "user:", "user:\u{1}"] {
-            assert_eq!(judged(text), None, "{text}");
+            assert_eq!(carried(text), None, "{text}");
         }
         assert_eq!(basic(b"Bearer QWxh", &(0..11), &(7..11)), None);
     }

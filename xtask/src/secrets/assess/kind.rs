@@ -146,11 +146,12 @@ fn of_standard(text: &str) -> bool {
 
 /// Percent-escapes of untypeable characters, which are common in tests of URLs: `%00` to `%1F`, `%7F`.
 pub(in super::super) fn escapes_control(value: &[u8]) -> bool {
-    memchr::memchr(b'%', value).is_some() && value.windows(3).any(|escape| {
-        escape[0] == b'%'
-            && (matches!(escape[1], b'0' | b'1') && escape[2].is_ascii_hexdigit()
-                || escape[1] == b'7' && escape[2].eq_ignore_ascii_case(&b'F'))
-    })
+    memchr::memchr(b'%', value).is_some()
+        && value.windows(3).any(|escape| {
+            escape[0] == b'%'
+                && (matches!(escape[1], b'0' | b'1') && escape[2].is_ascii_hexdigit()
+                    || escape[1] == b'7' && escape[2].eq_ignore_ascii_case(&b'F'))
+        })
 }
 
 /// A file by its ending: `my-project-45e35d85.json`, `howweroll.sql`.
