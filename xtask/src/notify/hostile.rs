@@ -115,7 +115,7 @@ fn facts(texts: &[String], many: usize) -> Facts {
 }
 
 /// What Slack checks, and what it would make of the texts.
-fn judge_slack(rendered: &Value) {
+fn check_slack(rendered: &Value) {
     let whole = rendered.to_string();
     assert!(whole.len() < 9000, "{} bytes", whole.len());
     let blocks = rendered["blocks"].as_array().expect("blocks");
@@ -123,41 +123,41 @@ fn judge_slack(rendered: &Value) {
     assert_eq!(blocks[0]["type"], "header", "the head stays, whatever has to go");
     for block in blocks {
         match block["type"].as_str().expect("a type") {
-            "header" => judge_text(&block["text"], "plain_text", 150),
+            "header" => check_text(&block["text"], "plain_text", 150),
             "section" => {
                 let fields = block["fields"].as_array().map_or(&[][..], Vec::as_slice);
                 assert!(fields.len() <= 10 && (block["text"].is_object() || !fields.is_empty()));
                 for field in fields {
-                    judge_text(field, "mrkdwn", 2000);
+                    check_text(field, "mrkdwn", 2000);
                 }
                 if block["text"].is_object() {
-                    judge_text(&block["text"], "mrkdwn", 3000);
+                    check_text(&block["text"], "mrkdwn", 3000);
                 }
             }
             "context" => {
                 let elements = block["elements"].as_array().expect("elements");
                 assert!((1..=10).contains(&elements.len()));
                 for element in elements {
-                    judge_text(element, "mrkdwn", 2000);
+                    check_text(element, "mrkdwn", 2000);
                 }
             }
             other => panic!("an unknown block: {other}"),
         }
     }
     assert_eq!((&rendered["parse"], &rendered["link_names"]), (&"none".into(), &false.into()));
-    judge_words(rendered["text"].as_str().expect("a fallback"));
+    check_words(rendered["text"].as_str().expect("a fallback"));
 }
 
-fn judge_text(object: &Value, kind: &str, most: usize) {
+fn check_text(object: &Value, kind: &str, most: usize) {
     assert_eq!(object["type"], kind);
     assert!(kind != "mrkdwn" || object["verbatim"] == true);
     let text = object["text"].as_str().expect("a text");
     assert!((1..=most).contains(&text.chars().count()), "{} characters", text.chars().count());
-    judge_words(text);
+    check_words(text);
 }
 
 /// Slack gives a meaning to `<…>`, to `&…;` and to a name after an at sign.
-fn judge_words(text: &str) {
+fn check_words(text: &str) {
     let ours = format!("<{}|Run>", RUN_URL.replace('&', "&amp;"));
     let text = text.replace(&ours, "");
     for (at, _) in text.match_indices('<') {
@@ -179,7 +179,7 @@ fn mentions(text: &str) -> bool {
 }
 
 /// What GitHub would make of the text: only our tags, our links, our fences; no mentions, nothing else linked.
-fn judge_markdown(text: &str, message: &Message) {
+fn check_markdown(text: &str, message: &Message) {
     assert!(text.len() <= 65_535, "{} bytes", text.len());
     assert!(text.starts_with(&markdown::marker(message)));
     for tag in ["code", "pre", "details", "summary"] {
@@ -231,8 +231,8 @@ proptest! {
     fn no_text_leaves_its_place(texts in prop::collection::vec(hostile(), 1..5), many in 0_usize..120) {
         let facts = facts(&texts, many);
         let message = message::compose(&facts);
-        judge_slack(&slack::render(&message));
-        judge_markdown(&markdown::comment(&message, None), &message);
+        check_slack(&slack::render(&message));
+        check_markdown(&markdown::comment(&message, None), &message);
         prop_assert!(super::post::annotations(&message).iter().all(|remark| remark.title.chars().count() <= 255));
     }
 }
@@ -241,7 +241,7 @@ proptest! {
 fn one_text_of_every_kind_at_every_limit() {
     for piece in PIECES.iter().chain(&["x", "&", "\u{1F600}", "a "]) {
         let message = message::compose(&facts(&[piece.repeat(2000)], 120));
-        judge_slack(&slack::render(&message));
-        judge_markdown(&markdown::comment(&message, None), &message);
+        check_slack(&slack::render(&message));
+        check_markdown(&markdown::comment(&message, None), &message);
     }
 }
