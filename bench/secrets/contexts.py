@@ -6,7 +6,7 @@
 In `contexts/`, `providers.txt` has the tokens of providers, which are put into settings, code and commands; `found.txt` has
 snippets with one credential, `clean.txt` snippets without one. Values are drawn when this runs: `§{r32}` and the like name
 their alphabet and length, so no file here holds a credential. Each line or snippet belongs to part 0 or 1, drawn by its text;
-the files called `…-2.txt` and `…-3.txt` are parts 2 and 3. Look at the failures of one part only, and report all, so that their difference
+the files called `…-2.txt` to `…-4.txt` are parts 2 to 4. Look at the failures of one part only, and report all, so that their difference
 shows what was fitted to the examples.
 """
 import base64, functools, json, os, re, string, subprocess, zlib

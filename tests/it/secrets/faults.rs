@@ -201,6 +201,56 @@ fn a_broken_archive_makes_the_scan_incomplete() {
     }
 }
 
+/// What Python packs: a token with damage behind it, members packed in a way that is not unpacked, and a bomb.
+const DAMAGED: &str = "
+import gzip, sys, zipfile
+text = sys.stdin.buffer.read()
+open('tail.env.gz', 'wb').write(gzip.compress(text) + b'no gzip')
+with zipfile.ZipFile('mixed.zip', 'w') as zip:
+    zip.writestr('lzma.txt', b'a = 1', zipfile.ZIP_LZMA); zip.writestr('plain.env', text)
+open('bomb.txt.gz', 'wb').write(gzip.compress(b'a = 1\n' * (24 << 20)))
+";
+
+#[test]
+fn what_is_before_and_beside_damage_is_found_and_bombs_are_given_up() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut pack = Command::new("python3")
+        .args(["-c", DAMAGED])
+        .current_dir(folder.path())
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .expect("Python starts");
+    let text = format!("API_TOKEN={}\n", token());
+    std::io::Write::write_all(&mut pack.stdin.take().expect("stdin"), text.as_bytes()).expect("written");
+    assert!(pack.wait().expect("it ends").success());
+    for (name, found, unread) in [
+        ("tail.env.gz", "tail.env.gz!tail.env", "tail.env.gz"),
+        ("mixed.zip", "mixed.zip!plain.env", "mixed.zip!lzma.txt"),
+    ] {
+        let (code, paths, summary) = run(folder.path(), &[name, "--archives"]);
+        assert_eq!((code, paths), (1, vec![found.to_owned()]), "{summary}");
+        assert!(summary["not_read"].to_string().contains(unread), "{summary}");
+        assert_eq!(summary["incomplete"], true, "{summary}");
+    }
+    assert_incomplete(folder.path(), &["bomb.txt.gz", "--archives"], "200 times its size");
+}
+
+#[test]
+fn archives_that_are_not_unpacked_make_the_scan_incomplete() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, start) in [
+        ("a.7z", &b"7z\xBC\xAF\x27\x1C\0\0"[..]),
+        ("nameless", b"Rar!\x1A\x07\x01\0"),
+        ("dump.sql.zst", b"\x28\xB5\x2F\xFD\0"),
+    ] {
+        std::fs::write(folder.path().join(name), start).expect("written");
+        assert_incomplete(folder.path(), &[name, "--archives"], "are not unpacked");
+    }
+    write(folder.path(), "a.tar", format!("{}\u{1b}[2J", "x".repeat(600)));
+    let (_, _, summary) = run(folder.path(), &["a.tar", "--archives"]);
+    assert!(!summary["not_read"].to_string().contains("\\u001b"), "{summary}");
+}
+
 #[test]
 fn the_baseline_holds_however_a_path_is_written() {
     let repo = repository();

@@ -4,7 +4,7 @@
 //! `archive.zip!folder/file`. How much one archive may unpack to, and how deep, is limited, as a few kilobytes can
 //! hold terabytes; what exceeds a limit is counted and named.
 
-use std::io::{self, Cursor, Read, Seek};
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
 
 use bzip2::read::MultiBzDecoder;
 use flate2::read::MultiGzDecoder;
@@ -17,6 +17,11 @@ use crate::core::finding::Finding;
 
 /// What one archive may unfold to, in bytes.
 const BUDGET: u64 = 1 << 30;
+
+/// How many times its size an archive may unfold to, and what is allowed whatever its size: text shrinks to a tenth or
+/// a fiftieth, a bomb to a thousandth.
+const RATIO: u64 = 200;
+const ALLOWED: u64 = 64 << 20;
 
 /// How large an archive inside another may be: it is held in memory.
 const NESTED: u64 = 64 << 20;
@@ -36,7 +41,23 @@ pub(super) enum Kind {
     Tar,
     Packed(Packing),
     PackedTar(Packing),
+    /// A kind that is known and not unpacked.
+    Unsupported(&'static str),
 }
+
+/// Kinds of archives that are not unpacked: by ending and by first bytes.
+const UNSUPPORTED: &[(&str, &[&str], &[u8])] = &[
+    ("7z", &[".7z"], b"7z\xBC\xAF\x27\x1C"),
+    ("RAR", &[".rar"], b"Rar!\x1A\x07"),
+    ("Zstandard", &[".zst", ".tzst"], b"\x28\xB5\x2F\xFD"),
+    ("LZ4", &[".lz4"], b"\x04\x22\x4D\x18"),
+    ("LZMA", &[".lzma", ".tlz"], b"\x5D\x00\x00\x80\x00\xFF\xFF\xFF\xFF"),
+    ("lzip", &[".lz"], b"LZIP\x01"),
+    ("compress", &[".tar.z"], b"\x1F\x9D\x90"),
+    ("cabinet", &[".cab"], b"MSCF\0\0\0\0"),
+    ("cpio", &[".cpio"], b"070701"),
+    ("ar", &[".deb"], b"!<arch>\ndebian-binary"),
+];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Packing {
@@ -73,7 +94,10 @@ fn by_name(path: &str) -> Option<Kind> {
         ".zip", ".jar", ".war", ".ear", ".whl", ".egg", ".apk", ".aab", ".ipa", ".nupkg", ".vsix", ".docx",
         ".xlsx", ".pptx",
     ];
-    ends(&zip).then_some(Kind::Zip)
+    if ends(&zip) {
+        return Some(Kind::Zip);
+    }
+    UNSUPPORTED.iter().find(|(_, endings, _)| ends(endings)).map(|(kind, _, _)| Kind::Unsupported(kind))
 }
 
 fn by_content(head: &[u8]) -> Option<Kind> {
@@ -88,7 +112,8 @@ fn by_content(head: &[u8]) -> Option<Kind> {
     } else if head.get(257..262) == Some(b"ustar") {
         Some(Kind::Tar)
     } else {
-        None
+        let (kind, _, _) = UNSUPPORTED.iter().find(|(_, _, start)| head.starts_with(start))?;
+        Some(Kind::Unsupported(kind))
     }
 }
 
@@ -102,8 +127,11 @@ fn unpacked<'a>(packing: Packing, file: impl Read + 'a) -> Box<dyn Read + 'a> {
 
 /// The findings in all members of an archive.
 pub(super) fn scan(scanner: &Scanner, place: Place<'_>, kind: Kind, file: impl Read + Seek) -> Vec<Finding> {
+    let mut file = file;
+    let size = file.seek(SeekFrom::End(0)).and_then(|size| file.rewind().map(|()| size)).unwrap_or(0);
+    let left = BUDGET.min(ALLOWED.max(size.saturating_mul(RATIO)));
     let mut unfolding =
-        Unfolding { scanner, commit: place.commit, left: BUDGET, buffer: Vec::new(), findings: Vec::new() };
+        Unfolding { scanner, commit: place.commit, left, buffer: Vec::new(), findings: Vec::new() };
     unfolding.findings.extend(scanner.of_path(place));
     unfolding.archive(place.path, kind, file, 1);
     unfolding.findings
@@ -124,6 +152,9 @@ impl Unfolding<'_> {
             Kind::Zip => self.zip(path, file, depth),
             Kind::Tar => self.tar(path, file, depth),
             Kind::PackedTar(packing) => self.tar(path, unpacked(packing, file), depth),
+            Kind::Unsupported(kind) => Err(io::Error::other(format!(
+                "archives of {kind} are not unpacked; unpack it and scan the folder"
+            ))),
             Kind::Packed(packing) => {
                 let name = path.rsplit(['/', '!']).next().unwrap_or(path);
                 let member = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
@@ -141,7 +172,11 @@ impl Unfolding<'_> {
             match archive.by_index(at) {
                 Ok(member) if member.is_file() => {
                     let name = format!("{path}!{}", String::from_utf8_lossy(member.name_raw()));
-                    self.member(&name, member, depth)?;
+                    if let Err(error) = self.member(&name, member, depth) {
+                        // One that is damaged or packed in another way says nothing about the others.
+                        self.within_budget()?;
+                        self.unreadable(&name, &error.to_string());
+                    }
                 }
                 Ok(_) => {}
                 // Encrypted, or packed in a way that we cannot unfold; the others still can be.
@@ -174,11 +209,12 @@ impl Unfolding<'_> {
         if let Some(kind) = kind {
             return self.nested(path, kind, member, depth + 1);
         }
-        let mut counted = Counted { inner: member.take(self.left), read: 0 };
+        let mut counted = Counted { inner: member.take(self.left), read: 0, failed: None };
         let found = self.scanner.read(Place { path, commit: self.commit }, &mut counted, &mut self.buffer);
         self.left -= counted.read;
         self.findings.extend(found?);
-        self.within_budget()
+        // What was read before the damage counts.
+        counted.failed.map_or_else(|| self.within_budget(), Err)
     }
 
     fn nested(&mut self, path: &str, kind: Kind, member: impl Read, depth: usize) -> io::Result<()> {
@@ -200,7 +236,9 @@ impl Unfolding<'_> {
 
     fn within_budget(&self) -> io::Result<()> {
         if self.left == 0 {
-            return Err(io::Error::other("it unfolds to more than 1 GiB; the rest was not scanned"));
+            return Err(io::Error::other(
+                "it unfolds to more than 1 GiB or 200 times its size; the rest was not scanned",
+            ));
         }
         Ok(())
     }
@@ -210,14 +248,19 @@ impl Unfolding<'_> {
     }
 }
 
+/// Counts what is read; an error ends the text and is kept.
 struct Counted<R> {
     inner: R,
     read: u64,
+    failed: Option<io::Error>,
 }
 
 impl<R: Read> Read for Counted<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
+        let read = self.inner.read(buffer).unwrap_or_else(|error| {
+            self.failed.get_or_insert(error);
+            0
+        });
         self.read += read as u64;
         Ok(read)
     }
@@ -249,6 +292,9 @@ mod tests {
             ("a", b"BZh91AY&SY", Some(Kind::Packed(Packing::Bzip2))),
             ("a", b"\xFD7zXZ\0", Some(Kind::Packed(Packing::Xz))),
             ("a", &tar, Some(Kind::Tar)),
+            ("a.7z", b"", Some(Kind::Unsupported("7z"))),
+            ("a", b"Rar!\x1A\x07\x01", Some(Kind::Unsupported("RAR"))),
+            ("dump.sql.zst", b"", Some(Kind::Unsupported("Zstandard"))),
         ] {
             assert_eq!(kind(name, head), expected, "{name}");
         }

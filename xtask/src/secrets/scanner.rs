@@ -31,6 +31,8 @@ const HEAD: usize = 8000;
 const EXCERPT: usize = 60;
 /// How many of the things that were not read are named; the others are counted.
 const NAMED: usize = 20;
+/// How much of a reason is shown, in characters: errors of damaged files quote what they found.
+const REASON: usize = 400;
 
 pub(super) struct Scanner {
     pub(super) engine: Arc<Engine>,
@@ -88,7 +90,12 @@ impl Scanner {
     /// Notes what could not be read, and why: a scan with such a thing is incomplete.
     pub(super) fn unread(&self, what: &str, why: &str) {
         count(&self.counts.unreadable, 1);
-        let line = format!("{what}: {why}");
+        // Errors of damaged files quote their bytes, which may move the cursor of a terminal.
+        let line: String = format!("{what}: {why}")
+            .chars()
+            .map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })
+            .take(REASON)
+            .collect();
         if let Ok(mut unread) = self.unread.lock()
             && unread.len() < NAMED
         {
