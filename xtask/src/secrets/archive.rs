@@ -21,7 +21,7 @@ const BUDGET: u64 = 1 << 30;
 /// How many times its size an archive may unfold to, and what is allowed whatever its size: text shrinks to a tenth or
 /// a fiftieth, a bomb to a thousandth.
 const RATIO: u64 = 200;
-const ALLOWED: u64 = 64 << 20;
+const ALLOWED: u64 = 16 << 20;
 
 /// How large an archive inside another may be: it is held in memory.
 const NESTED: u64 = 64 << 20;
