@@ -39,6 +39,9 @@ impl Ignored {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
+            if Entry::names_part_of_commit(line) {
+                bail!("{}, line {}: write all 40 digits of the commit", path.display(), at + 1);
+            }
             let Some(entry) = Entry::parse(line) else {
                 bail!("{}, line {}: expected [commit:]path:rule:line", path.display(), at + 1);
             };
@@ -89,7 +92,15 @@ impl Entry {
             Some((commit, path)) if hex(commit) => (Some(commit.to_owned()), path),
             _ => (None, place),
         };
+        let path = path.strip_prefix("./").unwrap_or(path);
         Some(Self { commit, path: path.to_owned(), rule, line })
+    }
+
+    /// Whether a line starts with the first digits of a commit only, which would match nothing.
+    fn names_part_of_commit(line: &str) -> bool {
+        let mut parts = line.split(':');
+        let first = parts.next().unwrap_or_default();
+        parts.count() == 3 && (7..40).contains(&first.len()) && first.bytes().all(|b| b.is_ascii_hexdigit())
     }
 }
 
@@ -104,6 +115,11 @@ mod tests {
         assert_eq!((with.commit.as_deref(), with.path.as_str(), with.line), (Some(commit), "a:b.txt", 7));
         let without = Entry::parse("a:b.txt:rule:7").expect("an entry");
         assert_eq!((without.commit, without.path.as_str(), without.rule.as_str()), (None, "a:b.txt", "rule"));
+        assert_eq!(Entry::parse("./a.txt:rule:7"), Entry::parse("a.txt:rule:7"));
+        assert!(Entry::names_part_of_commit("0123456789:a.txt:rule:7"));
+        assert!(
+            !Entry::names_part_of_commit("beef.txt:rule:7") && !Entry::names_part_of_commit("a:b.txt:rule:7")
+        );
         for bad in ["", "a.txt", "a.txt:7", "a.txt:rule:x", ":rule:7"] {
             assert_eq!(Entry::parse(bad), None, "{bad}");
         }

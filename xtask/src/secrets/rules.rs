@@ -356,6 +356,13 @@ impl RuleSet {
             && others.chain(Kind::ALL.iter().map(|kind| kind.id())).any(|id| id == raw.id)
         {
             // These have no regex to change; what is allowed can be said of them too.
+            if raw.entropy > 0.0 || raw.secret_group > 0 || !raw.keywords.is_empty() || raw.severity.is_some()
+            {
+                bail!(place(
+                    "it has no regex, so that `entropy`, `secretGroup`, `keywords` and `severity` change nothing; \
+                     only its allowlists can be set"
+                ));
+            }
             self.allowlists.extend(allowlists.into_iter().map(|list| list.of_rule(&raw.id)));
             return Ok(());
         }
@@ -373,6 +380,15 @@ impl RuleSet {
         if check {
             for regex in regex.iter().chain(&file) {
                 regex.check().with_context(|| place("its regex is not understood"))?;
+            }
+            let groups =
+                regex.as_ref().and_then(LazyRegex::get).map_or(1, ::regex::bytes::Regex::captures_len);
+            if raw.secret_group >= groups {
+                bail!(place(&format!(
+                    "secretGroup is {}, but its regex has {} groups",
+                    raw.secret_group,
+                    groups - 1
+                )));
             }
         }
         self.rules.push(Rule {

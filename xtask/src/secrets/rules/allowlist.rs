@@ -122,6 +122,13 @@ impl RawAllowlist {
             "AND" | "&&" => true,
             other => bail!(place(&format!("condition is `{other}`, not OR or AND"))),
         };
+        if self.regexes.is_empty()
+            && self.paths.is_empty()
+            && self.commits.is_empty()
+            && self.stopwords.is_empty()
+        {
+            bail!(place("an allowlist needs `regexes`, `paths`, `commits` or `stopwords`"));
+        }
         let regexes: Vec<_> = self.regexes.iter().map(|r| LazyRegex::new(r)).collect();
         let paths: Vec<_> = self.paths.iter().map(|r| LazyRegex::new(r)).collect();
         if check {

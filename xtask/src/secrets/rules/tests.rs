@@ -145,6 +145,27 @@ fn an_unknown_checksum_is_an_error() {
 }
 
 #[test]
+fn settings_without_effect_are_errors() {
+    for (text, says) in [
+        (
+            "[[rules]]\nid = 'mine'\nregex = 'a(b)'\nsecretGroup = 2\n",
+            "secretGroup is 2, but its regex has 1 groups",
+        ),
+        (
+            "[extend]\nuseDefault = true\n[[rules]]\nid = 'generic-password'\nentropy = 4.0\n",
+            "it has no regex",
+        ),
+        ("[[allowlists]]\ndescription = 'all'\n", "an allowlist needs"),
+        ("[[rules]]\nid = 'mine'\nregex = 'a'\n[[rules.allowlists]]\n", "mine: an allowlist needs"),
+    ] {
+        let error = RuleSet::parse(text, Path::new("own.toml"), 0, true).expect_err(text);
+        assert!(format!("{error:#}").contains(says), "{error:#}");
+    }
+    let fine = "[extend]\nuseDefault = true\n[[rules]]\nid = 'generic-password'\n[[rules.allowlists]]\npaths = ['^a$']\n";
+    RuleSet::parse(fine, Path::new("own.toml"), 0, true).expect("an allowlist works");
+}
+
+#[test]
 fn a_commit_may_be_allowed() {
     let text = r"
         [[rules]]
