@@ -243,7 +243,7 @@ fn archives_that_are_not_unpacked_make_the_scan_incomplete() {
         ("nameless", b"Rar!\x1A\x07\x01\0"),
         ("dump.sql.zst", b"\x28\xB5\x2F\xFD\0"),
     ] {
-        std::fs::write(folder.path().join(name), start).expect("written");
+        fs::write(folder.path().join(name), start).expect("written");
         assert_incomplete(folder.path(), &[name, "--archives"], "are not unpacked");
     }
     write(folder.path(), "a.tar", format!("{}\u{1b}[2J", "x".repeat(600)));
