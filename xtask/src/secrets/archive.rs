@@ -201,20 +201,22 @@ impl Unfolding<'_> {
         if self.scanner.skips(path) {
             return Ok(());
         }
-        let mut member = member;
+        let mut member = Lenient { inner: member, failed: None };
         let mut head = Vec::new();
         member.by_ref().take(HEAD as u64).read_to_end(&mut head)?;
         let kind = kind(path, &head);
-        let member = Cursor::new(head).chain(member);
+        let text = Cursor::new(head).chain(&mut member);
         if let Some(kind) = kind {
-            return self.nested(path, kind, member, depth + 1);
+            self.nested(path, kind, text, depth + 1)?;
+        } else {
+            let mut counted = Counted { inner: text.take(self.left), read: 0 };
+            let found =
+                self.scanner.read(Place { path, commit: self.commit }, &mut counted, &mut self.buffer);
+            self.left -= counted.read;
+            self.findings.extend(found?);
         }
-        let mut counted = Counted { inner: member.take(self.left), read: 0, failed: None };
-        let found = self.scanner.read(Place { path, commit: self.commit }, &mut counted, &mut self.buffer);
-        self.left -= counted.read;
-        self.findings.extend(found?);
         // What was read before the damage counts.
-        counted.failed.map_or_else(|| self.within_budget(), Err)
+        member.failed.map_or_else(|| self.within_budget(), Err)
     }
 
     fn nested(&mut self, path: &str, kind: Kind, member: impl Read, depth: usize) -> io::Result<()> {
@@ -248,21 +250,37 @@ impl Unfolding<'_> {
     }
 }
 
-/// Counts what is read; an error ends the text and is kept.
 struct Counted<R> {
     inner: R,
     read: u64,
-    failed: Option<io::Error>,
 }
 
 impl<R: Read> Read for Counted<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer).unwrap_or_else(|error| {
-            self.failed.get_or_insert(error);
-            0
-        });
+        let read = self.inner.read(buffer)?;
         self.read += read as u64;
         Ok(read)
+    }
+}
+
+/// A text that ends with the first error, which is kept.
+struct Lenient<R> {
+    inner: R,
+    failed: Option<io::Error>,
+}
+
+impl<R: Read> Read for Lenient<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.failed.is_some() {
+            return Ok(0);
+        }
+        match self.inner.read(buffer) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                self.failed = Some(error);
+                Ok(0)
+            }
+            read => read,
+        }
     }
 }
 
