@@ -80,7 +80,7 @@ pub(in super::super) fn other_kind(value: &[u8]) -> bool {
         || rules_of_a_field(value)
         || hashed(text)
         // A letter of another language, as texts in JSON have it.
-        || text.contains("\\u00")
+        || ["\\u00c", "\\u00d", "\\u00e", "\\u00f"].iter().any(|letter| text.contains(letter))
         || text.strip_prefix("md5").is_some_and(|rest| rest.len() == 32 && hex(rest.as_bytes()))
         || (text.starts_with('/')
             && text.bytes().filter(|b| *b == b'/').count() >= 2
