@@ -97,6 +97,7 @@ fn hashed(text: &str) -> bool {
         "bcrypt",
         "scrypt",
         "sha1$",
+        "sha1:",
         "sha256$",
         "sha512$",
         "md5$",
@@ -124,6 +125,11 @@ fn hashed(text: &str) -> bool {
         "{argon2}",
         "{scrypt}",
     ];
+    // `user:$apr1$…`, as lists of users have it.
+    let of_user = |mark: &&str| text.contains(*mark);
+    if text.len() >= 30 && [":$apr1$", ":$2y$", ":$2a$", ":$2b$", ":$5$", ":$6$"].iter().any(of_user) {
+        return true;
+    }
     let scheme = |scheme: &&&str| text.starts_with(**scheme);
     SCHEMES.iter().find(scheme).is_some_and(|scheme| {
         text[scheme.len()..].contains(['$', ':', '}']) && text.len() >= scheme.len() + 20
