@@ -125,11 +125,6 @@ fn hashed(text: &str) -> bool {
         "{argon2}",
         "{scrypt}",
     ];
-    // `user:$apr1$…`, as lists of users have it.
-    let of_user = |mark: &&str| text.contains(*mark);
-    if text.len() >= 30 && [":$apr1$", ":$2y$", ":$2a$", ":$2b$", ":$5$", ":$6$"].iter().any(of_user) {
-        return true;
-    }
     let scheme = |scheme: &&&str| text.starts_with(**scheme);
     SCHEMES.iter().find(scheme).is_some_and(|scheme| {
         text[scheme.len()..].contains(['$', ':', '}']) && text.len() >= scheme.len() + 20

@@ -87,7 +87,6 @@ fn look_alikes_in_the_same_places_are_not_reported() {
         ),
         ("a.py", "user.password = 'pbkdf2_sha256$600000$ao8ruXpQEVr0radw$SHUjiM5jqumOWIQQEbGlV5bK6lw='"),
         ("a.yml", "password: 'sha1:aae8550c0a44:{h}9507d45e'"),
-        ("a.yml", "htpasswd_password: 'user:$apr1$FfVI2PRr$f9MW8rsr5RmmxbdV0Iipk1'"),
         ("a.py", "password = 'correct horse battery staple'"),
         ("a.json", "{\"key\": \"@\", \"iv\": \"@\", \"msg\": \"\", \"ct\": \"\"}"),
         ("a.yml", "description: 'SHA-256 of the token, e.g. @@'"),
