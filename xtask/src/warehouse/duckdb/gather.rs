@@ -142,7 +142,7 @@ impl Ledgers<'_> {
         if let Some(contents) = self.add_at_once(&taken.free)? {
             return Ok(Gathering { contents, locks: taken.locks, busy: taken.busy });
         }
-        // One of the files cannot be opened: which one, the answer to a single question tells.
+        // One of the files cannot be opened: which one, the answer to a single question shows it.
         let (contents, used) = look::contents_of_free(self.program, &taken.free, patience)?;
         let readable: Vec<Environment<'_>> =
             taken.free.into_iter().filter(|(name, _)| contents.contains_key(*name)).collect();
