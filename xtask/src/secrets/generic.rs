@@ -224,9 +224,6 @@ fn with_word_before(bytes: &[u8], found: &Assigned, mut words: Vec<String>) -> V
 
 /// A key among the inputs and outputs of a cipher, as files of test vectors list them by the hundred.
 fn in_test_vector(bytes: &[u8], found: &Assigned) -> bool {
-    if found.quoted {
-        return in_vector_of_json(bytes, found);
-    }
     const PARTS: &[&[u8]] = &[
         b"\ninput",
         b"\nmsg",
@@ -239,6 +236,9 @@ fn in_test_vector(bytes: &[u8], found: &Assigned) -> bool {
         b"\nmac",
         b"\ntag",
     ];
+    if found.quoted {
+        return in_vector_of_json(bytes, found);
+    }
     let ceiling = (found.value.end + 1500).min(bytes.len());
     let after = bytes[found.value.end..ceiling].to_ascii_lowercase();
     // What belongs to one vector ends with an empty line.

@@ -83,7 +83,11 @@ const WHOLE: &[&str] = &["pw", "psk", "pat", "senha", "haslo", "heslo", "parola"
 /// Whether a literal of [`WORDS`] at a place of a text means what it says: `pass` is the end of a word there, as in
 /// `db_pass` and `userPass`, and not in `passive` and `bypass`; `pw` is a word, as in `bindpw` and `rootPW`.
 pub(crate) fn means(literal: &[u8], text: &[u8], at: usize) -> bool {
-    let short = literal.len() <= 8 && WHOLE.iter().any(|word| word.as_bytes().eq_ignore_ascii_case(literal));
+    // Asked of every literal of a text, so that the first letter excludes most.
+    let may_be_short = literal.first().is_some_and(|b| matches!(b | 0x20, b'p' | b's' | b'h' | b'c'));
+    let short = may_be_short
+        && literal.len() <= 8
+        && WHOLE.iter().any(|word| word.as_bytes().eq_ignore_ascii_case(literal));
     if !short && !literal.eq_ignore_ascii_case(b"pass") {
         return true;
     }
@@ -367,18 +371,18 @@ pub(crate) fn may_name_secret(words: &[String]) -> bool {
     let of_login = |word: &String| word.starts_with("pass") || word == "pwd" || word == "pw";
     let public = |word: &String| is_public(word) && !(word == "ssh" && words.iter().any(of_login));
     // Its last word says what a name is about, too.
-    let alone = PUBLIC_BEFORE.contains(&last.as_str());
-    let before = words.windows(2).any(|pair| {
-        let primary = pair[0] == "primary" && words.iter().any(of_account);
-        PUBLIC_BEFORE.contains(&pair[0].as_str())
-            && &pair[1] == last
-            && !primary
-            && !of_login(last)
-            && !last.ends_with("secret")
-            && (last == "key" || last == "keys" || last == "token" || last == "tokens")
-            && !(pair[0] == "verification" && !words.iter().any(|word| word == "request"))
-    });
-    !is_about(stem) && !is_about(last) && !alone && !before && !words.iter().any(public)
+    let alone = || PUBLIC_BEFORE.contains(&last.as_str());
+    let before = || {
+        matches!(last.as_str(), "key" | "keys" | "token" | "tokens")
+            && words.windows(2).any(|pair| {
+                let primary = pair[0] == "primary" && words.iter().any(of_account);
+                &pair[1] == last
+                    && PUBLIC_BEFORE.contains(&pair[0].as_str())
+                    && !primary
+                    && (pair[0] != "verification" || words.iter().any(|word| word == "request"))
+            })
+    };
+    !is_about(stem) && !is_about(last) && !words.iter().any(public) && !alone() && !before()
 }
 
 /// A name that is only the word: what `key` or `token` by itself is for, the name does not say.
