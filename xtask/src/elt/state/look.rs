@@ -34,13 +34,11 @@ impl Keeper {
             if self.looked.is_empty() {
                 warehouse.watch(self.schema.as_str());
             }
-            let mut found = witnesses(warehouse, &unknown)?;
+            let found = witnesses(warehouse, &unknown)?;
             self.has_news = true;
-            for (schema, name) in unknown {
-                let key = key(&schema, &name);
-                let seen = found.remove(&key);
-                self.looked.insert(key, seen);
-            }
+            // A record and the project may spell one relation differently.
+            let keys = unknown.iter().map(|(schema, name)| key(schema, name));
+            self.looked.extend(keys.map(|key| (key.clone(), found.get(&key).cloned())));
         }
         let seen = |(schema, name): &(String, String)| {
             let key = key(schema, name);
