@@ -9,8 +9,8 @@ their user, role, warehouse and query tag; and, on demand, the ways in which a w
     python tests/snowflake/endpoint.py --port 0 [--data FILE.duckdb] [--database NAME]... [--bare]
 
 It serves 127.0.0.1, also as an HTTP proxy, prints one line `{"port": N}` when it is ready, and ends when its standard
-input is closed, so that it never outlives the process that started it. Any user, password, key and token is right.
-A role may do what it owns and what is granted to it (privileges.py); at the start the grants are those of
+input is closed, so that it never outlives the process that started it. Any user, password, key and token is right
+(users.py). A role may do what it owns and what is granted to it (privileges.py); at the start the grants are those of
 sql/snowflake/bootstrap.
 Where it is known to differ from Snowflake is in differences.toml beside it: `cargo xtask conformance` compares both.
 
@@ -20,6 +20,7 @@ Where it is known to differ from Snowflake is in differences.toml beside it: `ca
     POST /__control             demand faults, as a JSON object; they last until `{"reset": true}` unless counted:
         {"fail_login": "390100"}       refuse logins with this code
         {"fail_statement": TEXT}       refuse the next statement that contains it: 003001
+        {"fail_write": N}              refuse the Nth statement from now on that changes something, except locks: 003001
         {"suspend_warehouse": true}    refuse what needs a warehouse: 000606
         {"throttle": N}                answer the next N requests with HTTP 429
         {"unavailable": N}             answer the next N requests with HTTP 503
@@ -57,6 +58,7 @@ from urllib.parse import urlsplit
 import duckdb
 import pyarrow
 import pyarrow.compute
+import kinds
 import sqlglot
 import uvicorn
 from fakesnow import arrow, dialect, info_schema, macros, transforms
@@ -67,7 +69,7 @@ from fakesnow.instance import FakeSnow
 from fakesnow.server import SERVER_VERSION, query_request, routes, session, sessions
 from snowflake.connector.errors import ProgrammingError
 from sqlglot import TokenType, exp
-from privileges import REGISTRY, Grant, Privileges, Words, cannot_use, missing, refused
+from privileges import OF_WAREHOUSES, REGISTRY, Grant, Privileges, Words, cannot_use, missing, refused
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -84,7 +86,8 @@ create table if not exists {META}._ep_schemas (
     is_transient boolean, created timestamptz, primary key (database_name, schema_name));
 create table if not exists {META}._ep_relations (
     database_name varchar, schema_name varchar, relation_name varchar, is_transient boolean, created timestamptz,
-    last_altered timestamptz, owner varchar, primary key (database_name, schema_name, relation_name));
+    last_altered timestamptz, owner varchar, kind varchar,
+    primary key (database_name, schema_name, relation_name));
 create table if not exists {META}._ep_grants (
     role_name varchar, privilege varchar, database_name varchar, schema_name varchar, object_name varchar);
 create table if not exists {META}._ep_history (
@@ -96,7 +99,7 @@ create table if not exists {META}._ep_history (
     queued_provisioning_time bigint, queued_repair_time bigint, queued_overload_time bigint,
     transaction_blocked_time bigint, credits_used_cloud_services double);
 
-create or replace macro {META}._ep_query_history(range_start, range_end, result_limit) as table
+create or replace macro {META}._ep_query_history(range_start, range_end, result_limit, of_user, of_warehouses) as table
     select * from {META}._ep_history
     where case
         when result_limit not between 1 and 10000
@@ -104,6 +107,7 @@ create or replace macro {META}._ep_query_history(range_start, range_end, result_
         when cast(range_start as timestamptz) < now() - interval 7 days
             then error('[000709] Cannot retrieve data from more than 7 days ago')
         else true end
+        and (user_name is not distinct from of_user or list_contains(of_warehouses, warehouse_name))
         and end_time >= coalesce(cast(range_start as timestamptz), '-infinity')
         and end_time <= coalesce(cast(range_end as timestamptz), now())
     order by end_time desc
@@ -137,7 +141,9 @@ create or replace macro {META}._ep_schemata(of_database, of_roles) as table
 create or replace macro {META}._ep_tables(of_database, of_roles) as table
     select
         r.database_name as table_catalog, r.schema_name as table_schema, r.relation_name as table_name,
-        coalesce(e.owner, s.owner, 'SYSADMIN') as table_owner, r.table_type,
+        coalesce(e.owner, s.owner, 'SYSADMIN') as table_owner,
+        case when e.kind in ('{kinds.MATERIALIZED}', '{kinds.EXTERNAL}') then e.kind else r.table_type end as table_type,
+        case when e.kind = '{kinds.DYNAMIC}' then 'YES' else 'NO' end as is_dynamic, 'NO' as is_iceberg,
         case when e.is_transient or s.is_transient then 'YES' else 'NO' end as is_transient,
         null::varchar as clustering_key, r.row_count, r.row_count * 8 * r.column_count as bytes,
         coalesce(s.retention_time, 1) as retention_time,
@@ -174,6 +180,11 @@ create or replace macro {META}._ep_table_storage_metrics(of_database, of_roles) 
         null::timestamptz as table_dropped, null::timestamptz as schema_dropped, comment
     from {META}._ep_tables(of_database, of_roles)
     where list_contains(of_roles, 'ACCOUNTADMIN') and table_type = 'BASE TABLE';
+
+create or replace macro {META}._ep_columns(of_database, of_roles) as table
+    select c.* from {META}._fs_columns as c
+    semi join {META}._ep_tables(of_database, of_roles) as t
+        on c.table_catalog = t.table_catalog and c.table_schema = t.table_schema and c.table_name = t.table_name;
 """
 
 LOGIN_FAILURES = {
@@ -182,7 +193,7 @@ LOGIN_FAILURES = {
     "390144": "JWT token is invalid. [0ce9eb56-821d-4ca9-a774-04ae89a0cf5a]",
     "390189": "Role '{role}' specified in the connect string does not exist or not authorized. Contact your local "
     "system administrator, or attempt to login with another role, e.g. PUBLIC.",
-    "390201": "The requested database does not exist or not authorized.",
+    "390201": "The requested {wanting} does not exist or not authorized.",
     "390303": "Invalid OAuth access token.",
     "390318": "OAuth access token expired.",
     "390422": "Incoming request with IP/Token 127.0.0.1 is not allowed to access Snowflake.",
@@ -194,10 +205,8 @@ LOGIN_FAILURES = {
     "395090": "Workload identity authentication failed: the subject of the token does not match a user.",
 }
 
-# The account's warehouses; `create warehouse` adds to them.
-WAREHOUSES = {"SMALL_WH", "LOGISTICS_WH"}
 OF_THE_ACCOUNT = {"WAREHOUSE", "ROLE", "USER", "NETWORK", "RESOURCE"}
-# Of users whose login names none.
+# Of users that were not made, if their login names none.
 DEFAULT_ROLE = "BUILDER"
 
 # What `alter session` may set, besides the many that only format results.
@@ -211,6 +220,8 @@ LONGEST_TAG = 2000
 NO_WAREHOUSE = (
     "No active warehouse selected in the current session.  Select an active warehouse with the 'use warehouse' command."
 )
+# A name as it is written, in quotes or not.
+NAME = r'"(?:[^"]|"")+"|\w+'
 NEEDS_WAREHOUSE = {"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "CREATE_TABLE_AS_SELECT"}
 
 
@@ -245,7 +256,7 @@ def parse(sql: str) -> exp.Expression | None:
     """The statement, or none when it is not one; execution then says what is wrong with it."""
     try:
         return parsed_once(sql).copy()
-    except ProgrammingError:
+    except (ProgrammingError, sqlglot.errors.SqlglotError):
         return None
 
 
@@ -296,9 +307,14 @@ class Cursor(FakeSnowflakeCursor):
     _conn: Session
 
     def execute(self, command: str, params: Any = None, *args: Any, **kwargs: Any) -> Cursor:
+        self._conn.kind = kinds.of_statement(command)
+        if self._conn.kind:
+            command = kinds.plain(command, parse)
         statement = parse(command)
         try:
             self.check_privileges(statement)
+            self.check_warehouse(statement)
+            self.check_drop(statement)
             if not self.ends_nothing(statement) and not self.run_here(command, statement):
                 super().execute(command, params, *args, **kwargs)
             self.remember(statement)
@@ -306,6 +322,10 @@ class Cursor(FakeSnowflakeCursor):
             raise in_snowflakes_words(error) from error
         except duckdb.Error as error:
             raise snowflake_error(error) from error
+        except sqlglot.errors.SqlglotError as error:
+            # an error of HTTP would be repeated by clients for ever
+            message = f"SQL compilation error:\nsyntax error: {error}"
+            raise ProgrammingError(msg=message, errno=1003, sqlstate="42000") from error
         return self
 
     def ends_nothing(self, statement: exp.Expression | None) -> bool:
@@ -372,6 +392,23 @@ class Cursor(FakeSnowflakeCursor):
             session.existed = isinstance(table, exp.Table) and self.exists(self.path_of(table))
         session.account.privileges.check(session.role, statement, self.path_of, self.exists)
 
+    def check_warehouse(self, statement: exp.Expression | None) -> None:
+        """Whether there is a warehouse that computes for the role."""
+        session = self._conn
+        if query_type(statement) not in NEEDS_WAREHOUSE or not statement.find(exp.Table):
+            return
+        if session.warehouse not in session.account.privileges.warehouses(session.role, "USAGE"):
+            raise ProgrammingError(msg=NO_WAREHOUSE, errno=606, sqlstate="57P03")
+
+    def check_drop(self, statement: exp.Expression | None) -> None:
+        if not isinstance(statement, exp.Drop) or statement.kind not in {"TABLE", "VIEW"}:
+            return
+        for table in statement.args.get("tables") or []:
+            path = self.path_of(table)
+            if self.exists(path):
+                is_view = path[-1] in self._conn.account.relations(path[:2], "VIEW")
+                kinds.check_drop(self._conn.kind or statement.kind, self._conn.account.kind(path), is_view)
+
     def check_show(self, statement: exp.Show) -> None:
         scope, kind = statement.args.get("scope"), str(statement.args.get("scope_kind") or "").upper()
         if isinstance(scope, exp.Table) and kind == "SCHEMA":
@@ -401,16 +438,37 @@ class Cursor(FakeSnowflakeCursor):
 
     def manage_account(self, command: str, words: list[str]) -> None:
         """Roles, users and warehouses."""
-        privileges = self._conn.account.privileges
+        privileges, role = self._conn.account.privileges, self._conn.role
         kind = words[1]
-        if kind in {"ROLE", "USER", "WAREHOUSE"}:
-            privileges.require_creator(self._conn.role, kind)
-        named = re.match(r"create\s+(role|warehouse)\s+(?:if\s+not\s+exists\s+)?(\w+)", command, re.IGNORECASE)
+        if kind == "WAREHOUSE" and words[0] != "CREATE":
+            self.alter_warehouse(command)
+        elif kind in {"ROLE", "USER", "WAREHOUSE"}:
+            privileges.require_creator(role, kind)
+        named = re.match(rf'create\s+(role|warehouse)\s+(?:if\s+not\s+exists\s+)?({NAME})', command, re.IGNORECASE)
+        name = kept(named[2]) if named else ""
         if named and kind == "ROLE":
-            privileges.roles.setdefault(named[2].upper(), set())
+            privileges.roles.setdefault(name, set())
         elif named:
-            WAREHOUSES.add(named[2].upper())
+            privileges.make_warehouse(role, name)
+        elif kind == "ROLE" and (dropped := re.match(rf'drop\s+role\s+(?:if\s+exists\s+)?({NAME})', command, re.I)):
+            privileges.drop_role(kept(dropped[1]))
+        elif kind == "USER" and not privileges.users.manage(command):
+            raise missing("User", words[2])
         self.answer("Statement executed successfully.")
+
+    def alter_warehouse(self, command: str) -> None:
+        """OPERATE starts and stops it, MODIFY sets its properties."""
+        found = re.match(
+            rf'(?:alter|drop)\s+warehouse\s+(?:if\s+exists\s+)?({NAME})\s*(resume|suspend|abort|set|unset)?', command, re.I
+        )
+        path = (OF_WAREHOUSES, kept(found[1]) if found else "")
+        privileges = self._conn.account.privileges
+        if not found or path not in privileges.schemas:
+            raise missing("Warehouse", path[-1])
+        verb = (found[2] or "").lower()
+        needed = "OPERATE" if verb in {"resume", "suspend", "abort"} else "MODIFY" if verb else "OWNERSHIP"
+        if not privileges.may(self._conn.role, needed, path):
+            raise refused("warehouse", path[-1])
 
     def answer(self, status: str) -> None:
         self.run_duckdb(f"select {exp.Literal.string(status).sql('duckdb')} as status")
@@ -474,12 +532,16 @@ class Cursor(FakeSnowflakeCursor):
             for (sql,) in self._duck_conn.execute(f"select sql {where}", list(source)).fetchall():
                 create = sqlglot.parse_one(sql, read="duckdb")
                 relation = create.this.this if isinstance(create.this, exp.Schema) else create.this
+                name = relation.name
+                kind = self._conn.account.kind((*source, name))
+                if kind == kinds.EXTERNAL:
+                    continue
                 relation.set("catalog", exp.to_identifier(target[0], quoted=True))
                 relation.set("db", exp.to_identifier(target[1], quoted=True))
                 self._duck_conn.execute(create.sql("duckdb"))
                 # a clone keeps the owners of what is in the schema
-                owner = self._conn.account.owner(*source, relation.name)
-                self._conn.account.made(*target, relation.name, transient=True, owner=owner)
+                owner = self._conn.account.owner(*source, name)
+                self._conn.account.made(*target, relation.name, transient=True, owner=owner, kind=kind)
                 if create.kind == "TABLE":
                     rows = f"select * from {quoted(*source, relation.name)}"
                     self._duck_conn.execute(f"insert into {quoted(*target, relation.name)} {rows}")
@@ -528,12 +590,17 @@ class Cursor(FakeSnowflakeCursor):
             self.check_use(kind, statement.this)
             return False
         name = identifier(statement.this.this)
-        if kind == "ROLE" and name not in self._conn.account.privileges.roles:
-            message = f"SQL execution error:\nRequested role '{name}' is not assigned to the executing user."
+        privileges = self._conn.account.privileges
+        if kind == "ROLE" and name not in privileges.roles:
+            raise cannot_use()
+        if kind == "ROLE" and not privileges.has_role(self._conn.user, name):
+            message = (
+                f"SQL access control error:\nRequested role '{name}' is not assigned to the executing user. "
+                "Specify another role to activate."
+            )
             raise ProgrammingError(msg=message, errno=3013, sqlstate="42501")
-        if kind == "WAREHOUSE" and name not in WAREHOUSES:
-            message = "SQL compilation error:\nObject does not exist, or operation cannot be performed."
-            raise ProgrammingError(msg=message, errno=2043, sqlstate="02000")
+        if kind == "WAREHOUSE" and name not in privileges.warehouses(self._conn.role, "USAGE"):
+            raise cannot_use()
         setattr(self._conn, kind.lower(), name)
         self.answer("Statement executed successfully.")
         return True
@@ -556,7 +623,7 @@ class Cursor(FakeSnowflakeCursor):
         name, terse = statement.name, bool(statement.args.get("terse"))
         if name == "WAREHOUSES":
             state = "SUSPENDED" if self._conn.account.faults.demands.get("suspend_warehouse") else "STARTED"
-            names = ", ".join(text(each) for each in sorted(WAREHOUSES))
+            names = ", ".join(text(each) for each in self._conn.account.privileges.warehouses(self._conn.role))
             like = statement.args.get("like")
             where = f" where name ilike {text(like.name)}" if like else ""
             select = f"select name, {text(state)} as state, 'STANDARD' as type from unnest([{names}]) as t(name){where}"
@@ -643,12 +710,15 @@ class Cursor(FakeSnowflakeCursor):
         if isinstance(node, exp.TableFromRows) and isinstance(node.this, exp.Dot):
             call = node.this.expression
             if isinstance(call, exp.Anonymous) and call.name.upper() == "QUERY_HISTORY":
-                return meta_table("query_history", history_arguments(call), node.args.get("alias"))
+                seen = session.account.privileges.warehouses(session.role, "MONITOR", "OPERATE")
+                user = exp.Null() if session.user is None else exp.Literal.string(session.user)
+                warehouses = exp.Array(expressions=[exp.Literal.string(each) for each in seen])
+                return meta_table("query_history", [*history_arguments(call), user, warehouses], node.args.get("alias"))
         if isinstance(node, exp.Table) and node.db.upper() == "INFORMATION_SCHEMA":
             name = node.name.upper()
             database = exp.Literal.string(identifier(node.args["catalog"]) if node.catalog else session.database or "")
             alias = node.args.get("alias") or exp.TableAlias(this=exp.to_identifier(name))
-            if name in {"SCHEMATA", "TABLES", "TABLE_STORAGE_METRICS"}:
+            if name in {"COLUMNS", "SCHEMATA", "TABLES", "TABLE_STORAGE_METRICS"}:
                 return meta_table(name.lower(), [database, self.roles()], alias)
         return node
 
@@ -706,7 +776,7 @@ class Cursor(FakeSnowflakeCursor):
         if is_made and path not in session.temporary and statement.kind in {"TABLE", "VIEW"}:
             keeps = statement.find(exp.CopyGrantsProperty) is not None
             owner = account.privileges.made_relation(session.role, path, statement.kind, keeps)
-            account.made(*path, statement.find(exp.TransientProperty) is not None, owner)
+            account.made(*path, statement.find(exp.TransientProperty) is not None, owner, session.kind)
         else:
             account.altered(*path[:2], name)
         if query_type(statement) == "CREATE_TABLE_AS_SELECT":
@@ -749,6 +819,8 @@ class Session(FakeSnowflakeConnection):
         self.parameters: dict[str, Any] = dict(login["parameters"])
         self.rows_written: int | None = None
         self.existed = False
+        # What the statement makes or drops, if it is not a plain table or view.
+        self.kind: str | None = None
         self.is_open, self.has_committed = False, False
         self.temporary: dict[tuple[str | None, str | None, str], str] = {}
 
@@ -802,18 +874,30 @@ class Account(FakeSnow):
 
     def altered(self, database: str | None, schema: str | None, relation: str) -> None:
         self.meta(
-            f"insert into {META}._ep_relations values (?, ?, ?, false, ?, ?, null) "
+            f"insert into {META}._ep_relations values (?, ?, ?, false, ?, ?, null, null) "
             "on conflict do update set last_altered = excluded.last_altered",
             [database, schema, relation, now(), now()],
         )
 
     def made(
-        self, database: str | None, schema: str | None, relation: str, transient: bool, owner: str | None
+        self,
+        database: str | None,
+        schema: str | None,
+        relation: str,
+        transient: bool,
+        owner: str | None,
+        kind: str | None = None,
     ) -> None:
         self.meta(
-            f"insert or replace into {META}._ep_relations values (?, ?, ?, ?, ?, ?, ?)",
-            [database, schema, relation, transient, now(), now(), owner],
+            f"insert or replace into {META}._ep_relations values (?, ?, ?, ?, ?, ?, ?, ?)",
+            [database, schema, relation, transient, now(), now(), owner, kind],
         )
+
+    def kind(self, path: tuple) -> str | None:
+        """What a relation is, if not a plain table or view."""
+        where = "database_name = ? and schema_name = ? and relation_name = ?"
+        found = self.meta(f"select kind from {META}._ep_relations where {where}", list(path))
+        return found[0][0] if found else None
 
     def moved(self, old: tuple, new: tuple) -> None:
         self.privileges.renamed(old, new)
@@ -932,8 +1016,11 @@ def too_long_tag() -> ProgrammingError:
 
 
 def statements_in(sql: str) -> int:
-    """How many there are; a block of Snowflake Scripting is one."""
-    tokens = sqlglot.tokenize(sql, read="snowflake")
+    """How many there are, 0 if a text or a name is not closed; a block of Snowflake Scripting is one."""
+    try:
+        tokens = sqlglot.tokenize(sql, read="snowflake")
+    except sqlglot.errors.TokenError:
+        return 0
     if not tokens or tokens[0].text.upper() in {"BEGIN", "DECLARE"} and len(tokens) > 2:
         return 1
     ends = [at for at, token in enumerate(tokens) if token.token_type == TokenType.SEMICOLON]
@@ -942,6 +1029,11 @@ def statements_in(sql: str) -> int:
 
 def identifier(node: exp.Expression) -> str:
     return node.this if node.args.get("quoted") else str(node.name).upper()
+
+
+def kept(written: str) -> str:
+    """A name as Snowflake keeps it."""
+    return written[1:-1].replace('""', '"') if written.startswith('"') else written.upper()
 
 
 def quoted(*parts: str) -> str:
@@ -1127,7 +1219,7 @@ class Endpoint:
             "at": now().timestamp(),
             "expires": claims_of(secret).get("exp") if data.get("AUTHENTICATOR") == "WORKLOAD_IDENTITY" else None,
             "secret_sha256": hashlib.sha256(secret.encode()).hexdigest() if secret else None,
-            "role": name("roleName") or DEFAULT_ROLE,
+            "role": name("roleName"),
             "warehouse": name("warehouse"),
             "database": name("databaseName"),
             "schema": name("schemaName"),
@@ -1135,7 +1227,9 @@ class Endpoint:
             "parameters": {key.upper(): value for key, value in (data.get("SESSION_PARAMETERS") or {}).items()},
         }
         self.account.logins.append(login)
-        if failure := self.login_failure(login):
+        identified = self.identify(login, claims_of(secret))
+        failure = self.login_failure(login) or (None if identified else ("395090", LOGIN_FAILURES["395090"]))
+        if failure:
             code, message = failure
             return JSONResponse(
                 {"data": {"authnMethod": "USERNAME_PASSWORD"}, "code": code, "message": message, "success": False}
@@ -1171,15 +1265,29 @@ class Endpoint:
             }
         )
 
+    def identify(self, login: dict[str, Any], claims: dict[str, Any]) -> bool:
+        """Complete a login by its user's defaults; whether a workload identity is one of a user."""
+        privileges = self.account.privileges
+        known = True
+        if login["authenticator"] == "WORKLOAD_IDENTITY":
+            known, login["user"] = privileges.users.identified(login["user"], claims)
+        is_made = privileges.users.is_made(login["user"])
+        role = "PUBLIC" if is_made else DEFAULT_ROLE
+        login["role"] = login["role"] or privileges.users.default(login["user"], "role") or role
+        all_of_them = [name for database, name in privileges.schemas if database == OF_WAREHOUSES]
+        usable = None if is_made else next(iter(sorted(all_of_them)), None)
+        login["warehouse"] = login["warehouse"] or privileges.users.default(login["user"], "warehouse") or usable
+        return known
+
     def login_failure(self, login: dict[str, Any]) -> tuple[str, str] | None:
         if demanded := self.faults.demands.get("fail_login"):
-            return demanded, LOGIN_FAILURES[demanded].format(**login)
+            return demanded, LOGIN_FAILURES[demanded].format(**login, wanting="database")
         if login["authenticator"] == "SNOWFLAKE_JWT":
             # whose key it was cannot be known here, but whether the token has the form that Snowflake wants
             account = (login["account"] or "").split(".")[0].upper()
             if not login["issuer"].startswith(f"{account}.{login['user']}.SHA256:"):
                 return "390144", LOGIN_FAILURES["390144"]
-        if login["role"] not in self.account.privileges.roles:
+        if not self.account.privileges.has_role(login["user"], login["role"]):
             return "390189", LOGIN_FAILURES["390189"].format(**login)
         if login["expires"] is not None and login["expires"] <= login["at"]:
             return "390303", LOGIN_FAILURES["390303"]
@@ -1188,7 +1296,11 @@ class Endpoint:
         if validates and database and not (
             self.account.has_database(database) and self.account.privileges.sees(login["role"], (database,))
         ):
-            return "390201", LOGIN_FAILURES["390201"]
+            return "390201", LOGIN_FAILURES["390201"].format(wanting="database")
+        if login["warehouse"] not in self.account.privileges.warehouses(login["role"], "USAGE"):
+            if validates and login["warehouse"]:
+                return "390201", LOGIN_FAILURES["390201"].format(wanting="warehouse")
+            login["warehouse"] = None
         return None
 
     async def session(self, request: Request) -> Response:
@@ -1222,7 +1334,11 @@ class Endpoint:
         failure = await self.statement_failure(sql, statement, request_id)
         if len(session.parameters.get("QUERY_TAG") or "") > LONGEST_TAG:
             failure = "001007", too_long_tag().raw_msg, "22023"
-        if not failure and (count := statements_in(sql)) > 1:
+        count = statements_in(sql)
+        if not failure and count == 0:
+            # an error of HTTP would be repeated by clients for ever
+            failure = "001003", "SQL compilation error:\nparse error: a text or a name is not closed", "42000"
+        elif not failure and count > 1:
             message = f"Actual statement count {count} did not match the desired statement count 1."
             failure = "000008", message, "0A000"
         if failure:
@@ -1263,6 +1379,10 @@ class Endpoint:
         if demands.get("fail_statement") and demands["fail_statement"].lower() in sql.lower():
             del demands["fail_statement"]
             return "003001", "SQL access control error:\nInsufficient privileges", "42501"
+        if demands.get("fail_write") and is_write(sql):
+            demands["fail_write"] -= 1
+            if demands["fail_write"] == 0:
+                return "003001", "SQL access control error:\nInsufficient privileges", "42501"
         if demands.get("suspend_warehouse") and query_type(statement) in NEEDS_WAREHOUSE and statement.find(exp.Table):
             return "000606", NO_WAREHOUSE, "57P03"
         return None
@@ -1279,10 +1399,18 @@ class Endpoint:
     async def remember(self, request: Request) -> JSONResponse:
         select = (await request.body()).decode()
         self.account.meta(f"insert into {META}._ep_history by name {select}")
+        self.account.meta(f"update {META}._ep_history set warehouse_name = 'SMALL_WH' where warehouse_name is null")
         return JSONResponse({})
 
     async def statements(self, _: Request) -> Response:
         return Response(json.dumps(self.account.statements(), default=str), media_type="application/json")
+
+
+def is_write(sql: str) -> bool:
+    words = sql.lower().split()
+    if not words or words[0] in {"select", "show", "use", "describe"} or words[:2] == ["alter", "session"]:
+        return False
+    return "lock_" not in sql.lower()
 
 
 async def body_of(request: Request) -> dict[str, Any]:

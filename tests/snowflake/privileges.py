@@ -3,7 +3,8 @@
 As Snowflake documents it: a role has the privileges of the roles that are granted to it; the role that creates
 something owns it; a clone of a schema keeps the owners, the grants and the future grants inside it, and a replaced
 table loses its grants; a schema with managed access lets only its owner grant. INFORMATION_SCHEMA shows what a role
-may use. Each user may use each role that exists, secondary roles are not active, and ACCOUNTADMIN may do everything.
+may use. A warehouse computes for roles with USAGE, and shows its history to those with MONITOR or OPERATE. Secondary
+roles are not active, and ACCOUNTADMIN may do everything.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 import sqlglot
 from snowflake.connector.errors import ProgrammingError
 from sqlglot import TokenType, exp
+from users import Users
 
 Path = tuple[str, ...]
 
@@ -40,6 +42,9 @@ ROLES = {
     **{role: {"LOGISTICS_REGISTRY", "LOGISTICS_READER"} for role in BUILDERS},
 }
 DATABASE_OWNER = "SYSADMIN"
+# Warehouses are owned and granted as schemas are, in a database that no name can reach.
+OF_WAREHOUSES = "@WAREHOUSE"
+WAREHOUSES = ("LOGISTICS_WH", "SMALL_WH")
 # Grants that `all` and `future` are about, and the kinds of single objects.
 PLURALS = {"TABLES": "TABLE", "VIEWS": "VIEW", "SCHEMAS": "SCHEMA"}
 # Who creates what belongs to no database.
@@ -158,6 +163,13 @@ class Privileges:
         self.relations: dict[Path, str] = {}
         self.grants: set[tuple[str, str, Path]] = set()
         self.future: set[tuple[str, str, str, Path]] = set()
+        self.users = Users()
+        for name in () if bare else WAREHOUSES:
+            self.make_warehouse("SYSADMIN", name)
+            for role in BUILDERS:
+                self.give(role, "MONITOR", (OF_WAREHOUSES, name))
+            for role in (*BUILDERS, "READER", "WRITER", "LOGISTICS_READER", "LOGISTICS_WRITER"):
+                self.give(role, "USAGE", (OF_WAREHOUSES, name))
 
     def open_database(self, database: str, schemas: Iterable[str]) -> None:
         """The grants of the bootstrap for a database, in which `schemas` exist already."""
@@ -175,6 +187,25 @@ class Privileges:
         """The registry of the bootstrap, with a role that all builders have."""
         self.schemas[(database, REGISTRY)] = "LOGISTICS_REGISTRY"
         self.future.add(("LOGISTICS_REGISTRY", "OWNERSHIP", "TABLE", (database, REGISTRY)))
+
+    # Warehouses and users
+
+    def make_warehouse(self, role: str | None, name: str) -> None:
+        self.schemas.setdefault((OF_WAREHOUSES, name), role or DATABASE_OWNER)
+
+    def warehouses(self, role: str | None, *privileges: str) -> list[str]:
+        """Those on which the role has one of these privileges; without any, those that it sees."""
+        names = sorted(name for database, name in self.schemas if database == OF_WAREHOUSES)
+        if not privileges:
+            return [name for name in names if self.sees(role, (OF_WAREHOUSES, name))]
+        return [name for name in names if any(self.may(role, each, (OF_WAREHOUSES, name)) for each in privileges)]
+
+    def has_role(self, user: str | None, role: str) -> bool:
+        """Whether the user may use the role."""
+        if role not in self.roles or not self.users.is_made(user):
+            return role in self.roles
+        granted = self.users.roles[user or ""]
+        return role == "PUBLIC" or any(role in self.effective(each) for each in granted)
 
     # Questions
 
@@ -376,6 +407,13 @@ class Privileges:
             self.schemas.pop(path, None)
             self.managed.discard(path)
 
+    def drop_role(self, name: str) -> None:
+        self.roles.pop(name, None)
+        for granted in (*self.roles.values(), *self.users.roles.values()):
+            granted.discard(name)
+        self.forget_grants({grant for grant in self.grants if grant[0] == name})
+        self.future = {future for future in self.future if future[0] != name}
+
     def renamed(self, old: Path, new: Path) -> None:
         if old in self.relations:
             self.relations[new] = self.relations.pop(old)
@@ -393,7 +431,14 @@ class Privileges:
         if grant.roles:
             self.grant_roles(role, grant)
             return []
-        if grant.kind in {"WAREHOUSE", "MONITOR", "ACCOUNT", "INTEGRATION", "USER", "ROLE"}:
+        if grant.kind == "WAREHOUSE":
+            path = (OF_WAREHOUSES, grant.path[-1])
+            if path not in self.schemas:
+                raise missing("Warehouse", grant.path[-1])
+            self.check_grantor(role, path)
+            self.change(grant, [path])
+            return []
+        if grant.kind in {"MONITOR", "ACCOUNT", "INTEGRATION", "USER", "ROLE"}:
             return []
         if grant.kind == "DATABASE" or grant.container == "DATABASE":
             path = (grant.path[-1],)
@@ -430,11 +475,13 @@ class Privileges:
         if not {"USERADMIN", "SECURITYADMIN", "ACCOUNTADMIN"} & self.effective(role):
             raise refused("role", grant.roles[0])
         for each in grant.roles:
-            if grant.is_database_role or grant.to_user or grant.to_database_role:
+            if grant.is_database_role or grant.to_database_role:
                 continue
             if each not in self.roles:
                 raise missing("Role", each)
-            given = self.roles[grant.receiver]
+            if grant.to_user and not self.users.is_made(grant.receiver):
+                raise missing("User", grant.receiver)
+            given = (self.users.roles if grant.to_user else self.roles)[grant.receiver]
             given.add(each) if grant.gives else given.discard(each)
 
     def check_grantor(self, role: str | None, path: Path) -> None:

@@ -1,0 +1,212 @@
+//! The statements that make an environment, complete one that was cut short, and drop one.
+
+use anyhow::Result;
+use thiserror::Error;
+
+use super::registry::{forget, registry};
+use super::state::{Missing, State, missing};
+use super::{MARK, Mark, is_ledger, ledger, now, tables};
+use crate::core::environment::{Droppable, Name};
+use crate::warehouse::{Statement, Warehouse, literal};
+
+/// Who made an environment, and for what.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Origin {
+    /// The environment to start from as a copy, if it exists.
+    pub(crate) base: Option<Name>,
+    pub(crate) object_name: Option<String>,
+    pub(crate) created_by: Option<String>,
+}
+
+#[derive(Debug, PartialEq, Eq, Error)]
+pub(crate) enum NotOurs {
+    #[error(
+        "the schema {0} exists, holds {1} relations and carries no ownership mark, so it was not made by this \
+         toolkit; choose another name, or take it over with `cargo xtask schema create --schema {0} --adopt`"
+    )]
+    Unmarked(Name, usize),
+    #[error(
+        "the schema {0} carries the ownership mark of {1:?}, so it is a copy or was renamed; choose another name"
+    )]
+    MarkedForAnother(Name, String),
+    #[error(
+        "the schema {0} is a part of the environment {1}, which keeps the data of `+schema` in it; choose another name"
+    )]
+    PartOfAnother(Name, String),
+}
+
+/// How much of an environment a command needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// The schema with its mark and its entry: what a drop, a list and a copy use.
+    Environment,
+    /// The tables that a run is recorded in as well.
+    Ledger,
+}
+
+/// The statements that complete `name` as an environment of ours, whatever of it exists already; none if
+/// all of it does. This is the one way to make or repair an environment: every command that writes calls
+/// it first, so a state that a killed command left is completed by the next one.
+///
+/// Another person's schema is not taken over silently: that would make it droppable.
+pub(crate) fn ensure(
+    warehouse: &mut dyn Warehouse,
+    name: &Name,
+    state: &State,
+    origin: &Origin,
+    need: Need,
+    adopt: bool,
+) -> Result<Vec<Statement>> {
+    let mut change = if state.is_provisioned(name) {
+        // The policy may have changed since.
+        warehouse.grant(name, state.comment_text.as_deref(), false)
+    } else {
+        provision(warehouse, name, state, origin, adopt)?
+    };
+    if need == Need::Ledger && !state.has_ledger() {
+        for statement in warehouse.provision_ledger(name) {
+            // An engine that makes all tables in one call has them in the change already.
+            if !change.contains(&statement) {
+                change.push(statement);
+            }
+        }
+    }
+    Ok(change)
+}
+
+fn provision(
+    warehouse: &mut dyn Warehouse,
+    name: &Name,
+    state: &State,
+    origin: &Origin,
+    adopt: bool,
+) -> Result<Vec<Statement>> {
+    let is_half_copied = state.is_half_copied(name);
+    if let Some(mark) = &state.mark
+        && mark.schema_name != name.as_str()
+        && !is_half_copied
+    {
+        return Err(NotOurs::MarkedForAnother(name.clone(), mark.schema_name.clone()).into());
+    }
+    if let Some(mark) = &state.mark {
+        tables::refuse_newer(mark)?;
+    }
+    if let Some(whole) = state.part_of(name) {
+        return Err(NotOurs::PartOfAnother(name.clone(), whole.to_owned()).into());
+    }
+    let strangers = state.relations.iter().flatten().filter(|relation| !is_ledger(relation)).count();
+    if state.mark.is_none() && strangers > 0 && !adopt && !is_half_copied {
+        return Err(NotOurs::Unmarked(name.clone(), strangers).into());
+    }
+    let base = origin.base.as_ref().filter(|base| state.relations.is_none() && *base != name);
+    let (base, made) = begin(warehouse, name, base)?;
+    // A copy that was cut short: its mark still names the base that it was copied from.
+    let copied_from: Option<Name> = match &state.mark {
+        Some(mark) if is_half_copied => mark.schema_name.parse().ok(),
+        _ => None,
+    };
+    let mut change = if state.has_registry { Vec::new() } else { warehouse.provision_registry() };
+    change.extend(made);
+    if is_half_copied {
+        change.extend(warehouse.complete_copy(name, copied_from.as_ref())?);
+    }
+    if state.relations.is_some() {
+        change.extend(warehouse.comment(name, state.comment_text.as_deref()));
+    }
+    change.extend(warehouse.grant(name, state.comment_text.as_deref(), true));
+    // A copy has its base's tables, as old as they are.
+    let mut lacking = state.missing.clone();
+    if let Some(base) = base {
+        let of_base = missing(warehouse, &[base.as_str()])?;
+        lacking.extend(of_base.into_iter().map(|each| Missing { schema: name.to_string(), ..each }));
+    }
+    change.extend(migrate(warehouse, name, state, &lacking));
+    change.extend(marking(warehouse, name, state, base.or(copied_from.as_ref()), origin)?);
+    Ok(change)
+}
+
+/// What brings a ledger that exists to this toolkit's version. It can be cut short and begun again: the
+/// version is written last.
+pub(super) fn migrate(warehouse: &dyn Warehouse, name: &Name, state: &State, missing: &[Missing]) -> Vec<Statement> {
+    let added = missing.iter();
+    let mut change: Vec<Statement> =
+        added.map(|each| tables::add(warehouse, &each.schema, each.table, &each.column)).collect();
+    if state.is_ours(name) && !state.is_current() {
+        for table in [ledger(name.as_str(), MARK), registry()] {
+            change.push(Statement::sql(format!(
+                "update {} set ledger_version = {} where schema_name = {}",
+                warehouse.qualified(&table),
+                tables::VERSION,
+                literal(name.as_str())
+            )));
+        }
+    }
+    change
+}
+
+/// The statements that make the schema, and the base that it starts as a copy of; without one it is plain.
+fn begin<'a>(
+    warehouse: &mut dyn Warehouse,
+    name: &Name,
+    base: Option<&'a Name>,
+) -> Result<(Option<&'a Name>, Vec<Statement>)> {
+    if let Some(base) = base {
+        if let Some(copied) = warehouse.copy(base, name)? {
+            return Ok((Some(base), copied));
+        }
+        tracing::info!("the base {base} does not exist, so the environment starts empty");
+    }
+    Ok((None, warehouse.provision(name)))
+}
+
+/// The mark in the schema and the entry in the registry, last: what has no mark yet is not ours.
+fn marking(
+    warehouse: &dyn Warehouse,
+    name: &Name,
+    state: &State,
+    base: Option<&Name>,
+    origin: &Origin,
+) -> Result<Vec<Statement>> {
+    let mut change = Vec::new();
+    let mark = match &state.mark {
+        Some(mark) if state.is_ours(name) => mark.clone(),
+        foreign => {
+            let mark = new_mark(name, base, origin);
+            let table = ledger(name.as_str(), MARK);
+            if foreign.is_some() || base.is_some() {
+                change.push(Statement::sql(format!("delete from {}", warehouse.qualified(&table))));
+            }
+            change.push(Statement::insert(table, std::slice::from_ref(&mark))?);
+            mark
+        }
+    };
+    // The schema may have been dropped without our knowledge and created again: the entry follows the mark.
+    if state.registered && !state.is_ours(name) {
+        change.push(forget(warehouse, name));
+    }
+    if !state.registered || !state.is_ours(name) {
+        change.push(Statement::insert(registry(), std::slice::from_ref(&mark))?);
+    }
+    Ok(change)
+}
+
+pub(super) fn new_mark(name: &Name, base: Option<&Name>, origin: &Origin) -> Mark {
+    Mark {
+        schema_name: name.to_string(),
+        kind: name.kind().label().to_owned(),
+        base: base.map(Name::to_string),
+        issue_number: name.number(),
+        object_name: origin.object_name.clone(),
+        created_at: now(),
+        created_by: origin.created_by.clone(),
+        toolkit_version: env!("CARGO_PKG_VERSION").to_owned(),
+        ledger_version: Some(tables::VERSION),
+    }
+}
+
+/// The only statements that drop a schema.
+pub(crate) fn drop_environment(warehouse: &mut dyn Warehouse, doomed: &Droppable) -> Result<Vec<Statement>> {
+    let mut change = warehouse.drop_schemas(doomed)?;
+    change.push(forget(warehouse, doomed.name()));
+    Ok(change)
+}
