@@ -342,14 +342,18 @@ fn build(
                 let further = plan.boundary.further(intended);
                 let unknown: BTreeSet<String> = further.difference(&known).cloned().collect();
                 // Refused, if at all, before anything is made.
-                warehouse.claim(&schema, &unknown)?;
+                let mut claimed = warehouse.claim(&schema, &unknown)?;
                 if !is_provisioned {
                     provision(&plan.provision, plan.is_new, &schema, warehouse)?;
+                    if !plan.provision.is_empty() && !claimed.is_empty() {
+                        // The schema and the registry are made, and a copy has those of its base.
+                        claimed = warehouse.claim(&schema, &unknown)?;
+                    }
                     // It is copied.
                     drop(base.take());
                     is_provisioned = true;
                 }
-                claim(&schema, &unknown, warehouse)?;
+                claim(&schema, &unknown, &claimed, warehouse)?;
                 known.extend(further);
                 wave.begin(warehouse)?;
                 // dbt needs the database for itself.
@@ -409,13 +413,18 @@ fn provision(change: &[Statement], is_new: bool, schema: &Name, warehouse: &mut 
     on_actions::provisioned(is_new)
 }
 
-/// Make the further schemas that dbt is going to write the environment's own, and see that they are.
-fn claim(schema: &Name, further: &BTreeSet<String>, warehouse: &mut dyn Warehouse) -> Result<()> {
-    let claimed = warehouse.claim(schema, further)?;
+/// Make the further schemas that dbt is going to write the environment's own by the statements `claimed`, and see that
+/// they are.
+fn claim(
+    schema: &Name,
+    further: &BTreeSet<String>,
+    claimed: &[Statement],
+    warehouse: &mut dyn Warehouse,
+) -> Result<()> {
     if claimed.is_empty() {
         return Ok(());
     }
-    warehouse.apply(&claimed).with_context(|| format!("failed to make the schemas of {schema}"))?;
+    warehouse.apply(claimed).with_context(|| format!("failed to make the schemas of {schema}"))?;
     // Another run may have made one of them for its environment in the meantime: then this is refused.
     let left = warehouse.claim(schema, further)?;
     if !left.is_empty() {

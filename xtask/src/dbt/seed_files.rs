@@ -93,7 +93,9 @@ fn check_name(path: &Path, adapter: Adapter<'_>) -> Result<()> {
 }
 
 /// The seed macro of dbt-duckdb, and that of dbt v2, write the path between quotes into SQL. At Snowflake the toolkit's
-/// macro uploads the file with PUT, whose path no client reads with quotes in it.
+/// macro uploads the file with PUT. For accounts on Google Cloud the Python connector looks up the path in that statement
+/// itself, up to the next quote, whatever precedes it, and sends what is then not a statement for each file; it repeats that
+/// without a limit as long as the answer is an error of HTTP.
 fn check_path(path: &Path, loader: Loader, adapter: Adapter<'_>) -> Result<()> {
     let (unfit, advice): (&[char], _) = match (loader, adapter) {
         (Loader::Dbt, Adapter::DuckDb) => (

@@ -17,9 +17,9 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::LOGIN_SECONDS;
 use super::login::{Identity, Login, Way};
 use super::oidc;
+use super::send::LOGIN_SECONDS;
 
 /// Where dbt finds the broker.
 const VARIABLE: &str = "XTASK_TOKEN_BROKER";

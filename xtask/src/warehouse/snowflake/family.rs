@@ -14,8 +14,8 @@ use jiff::ToSpan as _;
 use serde::{Deserialize, Serialize};
 
 use super::grants::Applied;
-use super::statements::{comment, literal, marked_for, stored};
-use super::{Snowflake, grants, text};
+use super::statements::{Names, comment, literal, marked_for, stored};
+use super::{Snowflake, grants, is_yes, text};
 use crate::core::environment::{Name, REGISTRY, is_named_after};
 use crate::core::ledger;
 use crate::warehouse::{Row, Statement, Table, Warehouse as _, records};
@@ -85,7 +85,7 @@ impl Snowflake {
         if names.is_empty() {
             return Ok(all);
         }
-        for row in self.query(&self.database.contents_of(&names))? {
+        for row in self.query(&self.database.contents(&names, Names::Kept))? {
             let found = all.entry(text(&row, "schema_name").unwrap_or_default()).or_default();
             found.comment = text(&row, "comment");
             found.relations += usize::from(text(&row, "table_name").is_some());
@@ -163,7 +163,7 @@ impl Snowflake {
             if left.contains_key(to) {
                 change.push(Statement::Sql(self.database.drop_further(to)));
             }
-            let found = self.query(&self.database.contents_of(&[from]))?;
+            let found = self.query(&self.database.contents(&[from], Names::Kept))?;
             change.extend(self.copied_schema((from, to), &found, name)?);
         }
         Ok(change)
@@ -171,15 +171,17 @@ impl Snowflake {
 
     /// `found` is what the schema `from` holds.
     fn copied_schema(&self, (from, to): (&str, &str), found: &[Row], name: &Name) -> Result<Vec<Statement>> {
-        if !self.owns_all(found) {
+        let is_transient = self.database.is_transient(name);
+        let from_transient = found.first().is_some_and(|row| is_yes(row, "schema_is_transient"));
+        // Snowflake clones no transient schema into a permanent one; its tables stay transient there.
+        if !self.owns_all(found) || from_transient && !is_transient {
             let mut change = vec![Statement::Sql(self.database.create_further(to, name))];
-            let is_transient = self.database.is_transient(name);
             change.extend(self.clone_tables((from, to), is_transient, found, &[])?);
             change.extend(self.converge(to, name, &Applied::new(), false));
             return Ok(change);
         }
         let mut change = vec![Statement::Sql(self.database.clone_further(from, to, name))];
-        change.extend(self.drop_views(to, found)?);
+        change.extend(self.drop_readers(to, found)?);
         // A clone's tables carry the grants of the base.
         let comment = found.first().and_then(|row| text(row, "comment"));
         let inherited = comment.as_deref().map(grants::applied).unwrap_or_default();

@@ -7,6 +7,7 @@
 use serde_json::{Value, json};
 
 use super::grants::Applied;
+use super::relation::Form;
 use crate::core::environment::{Identifier, Kind, Name, REGISTRY};
 use crate::core::ledger::WRITE_ATTEMPT;
 use crate::warehouse::{Row, Table, quote};
@@ -17,6 +18,17 @@ const REGISTRY_TABLES: &str = include_str!("../../../../sql/snowflake/registry.s
 /// A text as a literal of Snowflake, which takes a backslash for an escape.
 pub(super) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
+
+/// How the names of schemas that a question mentions are compared with those that Snowflake keeps.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Names {
+    /// Of environments, which Snowflake keeps in upper case.
+    Folded,
+    /// As Snowflake keeps them.
+    Kept,
+    /// However Snowflake keeps them: a project may quote the names of its schemas.
+    InAnyCase,
 }
 
 /// The database that all statements are about.
@@ -45,32 +57,27 @@ impl Database {
         format!("{}.{}", self.schema(&table.schema), quote(&table.name.to_uppercase()))
     }
 
-    /// What exists, in one question.
-    pub(super) fn contents(&self, schemas: &[&str]) -> String {
-        self.contents_where(&format!("s.schema_name in ({})", list(schemas)))
-    }
-
-    /// The same of schemas by the names that Snowflake keeps.
-    pub(super) fn contents_of(&self, stored: &[&str]) -> String {
-        let names: Vec<String> = stored.iter().map(|name| literal(name)).collect();
-        self.contents_where(&format!("s.schema_name in ({})", names.join(", ")))
-    }
-
-    /// The same of schemas whose names are given in lower case, however Snowflake keeps them.
-    pub(super) fn contents_in_any_case(&self, folded: &[&str]) -> String {
-        let names: Vec<String> = folded.iter().map(|name| literal(&name.to_lowercase())).collect();
-        self.contents_where(&format!("lower(s.schema_name) in ({})", names.join(", ")))
-    }
-
-    fn contents_where(&self, condition: &str) -> String {
+    /// What exists in `schemas`, in one question.
+    pub(super) fn contents(&self, schemas: &[&str], names: Names) -> String {
+        let compared = match names {
+            Names::Folded | Names::Kept => "s.schema_name",
+            Names::InAnyCase => "lower(s.schema_name)",
+        };
+        let named = |schema: &&str| match names {
+            Names::Folded => literal(&schema.to_uppercase()),
+            Names::Kept => literal(schema),
+            Names::InAnyCase => literal(&schema.to_lowercase()),
+        };
+        let listed: Vec<String> = schemas.iter().map(named).collect();
         format!(
             "select s.schema_name, s.comment, s.is_transient as schema_is_transient, t.table_name, t.table_type,
-    t.table_owner, t.is_transient, t.row_count, t.bytes
+    t.table_owner, t.is_transient, t.is_dynamic, t.is_iceberg, t.row_count, t.bytes
 from {0}.information_schema.schemata as s
 left join {0}.information_schema.tables as t on t.table_schema = s.schema_name
-where {condition}
+where {compared} in ({1})
 order by 1, 4",
-            self.quoted()
+            self.quoted(),
+            listed.join(", ")
         )
     }
 
@@ -120,12 +127,15 @@ where table_schema in ({})",
         base: &str,
         schema: &str,
         table: &Identifier,
-        transient: bool,
+        form: Form,
+        is_transient: bool,
     ) -> String {
-        let transient = if transient { "transient " } else { "" };
+        // No other form of table can be transient.
+        let transient = if is_transient && form == Form::Table { "transient " } else { "" };
         let table = quote(table.as_str());
         format!(
-            "create {transient}table if not exists {}.{table} clone {}.{table}",
+            "create {transient}{} if not exists {}.{table} clone {}.{table}",
+            form.words(),
             self.place(schema),
             self.place(base)
         )
@@ -170,10 +180,9 @@ where table_schema in ({})",
         ]
     }
 
-    /// `schema` and `view` are named as Snowflake keeps them. A materialized view needs a different statement.
-    pub(super) fn drop_view(&self, schema: &str, view: &Identifier, is_materialized: bool) -> String {
-        let kind = if is_materialized { "materialized view" } else { "view" };
-        format!("drop {kind} if exists {}.{}", self.place(schema), quote(view.as_str()))
+    /// `schema` and `relation` are named as Snowflake keeps them.
+    pub(super) fn drop_relation(&self, schema: &str, relation: &Identifier, form: Form) -> String {
+        format!("drop {} if exists {}.{}", form.words(), self.place(schema), quote(relation.as_str()))
     }
 
     pub(super) fn drop_schema(&self, name: &Name) -> String {

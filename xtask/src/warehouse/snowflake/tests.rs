@@ -13,11 +13,13 @@ use sqruff_lib::templaters::RAW_TEMPLATER;
 use sqruff_lib_core::dialects::syntax::{SyntaxKind, SyntaxSet};
 use sqruff_lib_core::parser::segments::{ErasedSegment, Tables};
 
-use super::classify::first_word;
+use super::classify::{first_word, is_repeatable};
 use super::lease;
-use super::statements::Database;
+use super::relation::Form;
+use super::statements::{Database, Names};
+use super::steps::{Step, chunks};
 use super::*;
-use crate::core::environment::{Comment, Evidence, prove_droppable};
+use crate::core::environment::{Comment, Evidence, Identifier, prove_droppable};
 use crate::core::ledger::{self, Condemned, Need, Origin, State};
 use crate::core::policy::Access;
 use crate::warehouse::literal;
@@ -111,9 +113,15 @@ fn everything() -> Vec<String> {
     all.extend(warehouse.comment(&issue, None));
     all.extend(warehouse.grant(&issue, None, true));
     all.extend(warehouse.grant(&issue, Some(r#"{"grants": {"WRITER": "write", "GONE": "write"}}"#), false));
-    all.push(Statement::Sql(database.clone_table("PROD", "ISSUE_42", &identifier("Facts"), true)));
+    all.push(Statement::Sql(database.clone_table(
+        "PROD",
+        "ISSUE_42",
+        &identifier("Facts"),
+        Form::Table,
+        true,
+    )));
     all.push(Statement::Sql(database.clone_schema(&name("dev"), &issue)));
-    all.push(Statement::Sql(database.drop_view("ISSUE_42", &identifier("DAILY_KPIS"), false)));
+    all.push(Statement::Sql(database.drop_relation("ISSUE_42", &identifier("DAILY_KPIS"), Form::View)));
     all.extend(database.attempt(&issue).map(Statement::Sql));
     all.push(Statement::Sql(database.create_further("ISSUE_42_raw", &issue)));
     all.push(Statement::Sql(database.clone_further("DEV_raw", "ISSUE_42_raw", &issue)));
@@ -126,9 +134,9 @@ fn everything() -> Vec<String> {
     all.push(ledger::spare(&warehouse, "issue_42"));
     let mut texts: Vec<String> = warehouse.steps(&all).into_iter().map(|step| step.sql).collect();
     texts.extend([
-        database.contents(&["issue_42", "xtask_registry"]),
-        database.contents_of(&["ISSUE_42_raw"]),
-        database.contents_in_any_case(&["issue_42_raw"]),
+        database.contents(&["issue_42", "xtask_registry"], Names::Folded),
+        database.contents(&["ISSUE_42_raw"], Names::Kept),
+        database.contents(&["issue_42_raw"], Names::InAnyCase),
         lease::acquire(database, &issue, "01af", "{}", 300),
         lease::look(database, &issue),
         lease::prolong(database, &issue, "01af", 300),
@@ -328,7 +336,7 @@ proptest! {
             prop_assert!(text.is_empty() || text.chars().any(|c| c.is_control() || c == '\\'));
             return Ok(());
         };
-        expect(&database.drop_view("ISSUE_42", &outside, false), SyntaxKind::DropViewStatement, &["DB", "ISSUE_42", &text]);
+        expect(&database.drop_relation("ISSUE_42", &outside, Form::View), SyntaxKind::DropViewStatement, &["DB", "ISSUE_42", &text]);
         let declared = grants::declared(&[grant(&text, Access::Write)], &issue);
         let place = database.schema("issue_42");
         for sql in grants::grants(&place, &declared).into_iter().chain(grants::revocations(&place, &declared, &Applied::new())) {
