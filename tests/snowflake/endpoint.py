@@ -64,7 +64,6 @@ import uvicorn
 from fakesnow import arrow, dialect, info_schema, macros, transforms
 from fakesnow.conn import FakeSnowflakeConnection
 from fakesnow.cursor import FakeSnowflakeCursor
-from fakesnow.expr import normalise_ident
 from fakesnow.instance import FakeSnow
 from fakesnow.server import SERVER_VERSION, query_request, routes, session, sessions
 from snowflake.connector.errors import ProgrammingError
@@ -1205,7 +1204,7 @@ class Endpoint:
     async def login(self, request: Request) -> JSONResponse:
         data = (await body_of(request))["data"]
         asked = request.query_params
-        name = lambda key: normalise_ident(asked[key]) if asked.get(key) else None  # noqa: E731
+        name = lambda key: kept(asked[key]) if asked.get(key) else None  # noqa: E731
         secret = data.get("TOKEN") or data.get("PASSWORD") or ""
         issuer = str(claims_of(secret).get("iss")) if data.get("AUTHENTICATOR") == "SNOWFLAKE_JWT" else None
         # ACCOUNT.USER.SHA256:FINGERPRINT; some drivers name the user only there
@@ -1274,8 +1273,7 @@ class Endpoint:
         is_made = privileges.users.is_made(login["user"])
         role = "PUBLIC" if is_made else DEFAULT_ROLE
         login["role"] = login["role"] or privileges.users.default(login["user"], "role") or role
-        all_of_them = [name for database, name in privileges.schemas if database == OF_WAREHOUSES]
-        usable = None if is_made else next(iter(sorted(all_of_them)), None)
+        usable = None if is_made else next(iter(privileges.warehouses(login["role"], "USAGE")), None)
         login["warehouse"] = login["warehouse"] or privileges.users.default(login["user"], "warehouse") or usable
         return known
 
