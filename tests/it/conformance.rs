@@ -32,6 +32,10 @@ fn the_endpoint_differs_from_snowflake_only_as_declared() {
         assert!(!recorded.contains(private), "{private}: {recorded}");
     }
     let recorded: Value = serde_json::from_str(&recorded).expect("JSON");
+    assert_eq!(
+        (&recorded["format"], &recorded["toolkit_version"]),
+        (&json!(1), &json!(env!("CARGO_PKG_VERSION")))
+    );
     assert_eq!(recorded["assumptions"]["a_primary_key_is_not_enforced"]["holds"], json!(true));
     assert_eq!(scratch_schemas(&endpoint), 0);
 
@@ -65,13 +69,23 @@ fn a_killed_run_leaves_nothing_behind() {
         });
         assert!(waited, "{what}");
     };
-    for (delayed, at) in [("nothing", "startswith"), (" clone ", "create view"), ("nothing", " clone ")] {
+    // Each group at another point: before its first statement, in the middle, while dbt writes.
+    for (only, delayed, at) in [
+        ("clone", "nothing", "startswith"),
+        ("clone", " clone ", "create view"),
+        ("clone", "nothing", " clone "),
+        ("lock", "nothing", "LOCK_A as"),
+        ("privileges", "use role", "SECRETS as"),
+        ("rows", "begin", "create transient"),
+        ("dbt", "nothing", "create schema"),
+        ("dbt", "DOUBLED", "NUMBERS"),
+    ] {
         let before = endpoint.statements().len();
         endpoint.demand(&json!({"reset": true}));
         endpoint.demand(&json!({"delay": 1, "containing": delayed}));
-        let mut command = endpoint.command(&checkout, &["conformance", "--only", "clone"]);
+        let mut command = endpoint.command(&checkout, &["conformance", "--only", only]);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
-        until(at, &|| seen(at, before));
+        until(at, &|| seen(at, before) || seen(&at.to_lowercase(), before));
         // The delayed statement is on its way.
         std::thread::sleep(Duration::from_millis(200));
         child.kill().expect("killed");
@@ -79,6 +93,6 @@ fn a_killed_run_leaves_nothing_behind() {
         std::thread::sleep(Duration::from_secs(3));
         until("the janitor drops", &|| scratch_schemas(&endpoint) == 0);
         std::thread::sleep(Duration::from_secs(2));
-        assert_eq!(scratch_schemas(&endpoint), 0, "{delayed}");
+        assert_eq!(scratch_schemas(&endpoint), 0, "{only}, {delayed}, {at}");
     }
 }

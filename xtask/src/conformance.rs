@@ -26,6 +26,9 @@ use crate::system::repo::Repo;
 use crate::target::{self, Opened, Place, Target};
 use crate::warehouse::Warehouse;
 
+/// The version of that file; a change of its fields is a new one.
+const RECORD_FORMAT: u32 = 1;
+
 /// The file of a real account's answers.
 const RECORDED: &str = "tests/snowflake/recorded.json";
 
@@ -231,7 +234,12 @@ impl Report {
                 (tried.name.clone(), serde_json::json!({"holds": tried.holds, "answer": tried.observed}))
             })
             .collect();
-        serde_json::json!({"server_version": self.server_version, "assumptions": answers})
+        serde_json::json!({
+            "format": RECORD_FORMAT,
+            "toolkit_version": env!("CARGO_PKG_VERSION"),
+            "server_version": self.server_version,
+            "assumptions": answers,
+        })
     }
 
     fn text(&self) -> String {

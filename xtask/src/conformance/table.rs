@@ -178,12 +178,18 @@ impl Scratch {
         self.names.iter().fold(statement.to_owned(), fill)
     }
 
-    /// The text without names of the account.
+    /// The text without names of the account, and without what identifies a query or a machine.
     pub(super) fn redact(&self, text: &str) -> String {
-        self.private.iter().fold(text.to_owned(), |text, (name, shown)| {
+        static TRACES: LazyLock<Option<Regex>> = LazyLock::new(|| {
+            let id = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}";
+            let address = r"\b\d{1,3}(?:\.\d{1,3}){3}\b";
+            Regex::new(&format!("{id}|{address}")).ok()
+        });
+        let text = self.private.iter().fold(text.to_owned(), |text, (name, shown)| {
             let text = text.replace(name.as_str(), shown);
             text.replace(&name.to_uppercase(), shown)
-        })
+        });
+        TRACES.as_ref().map_or_else(|| text.clone(), |traces| traces.replace_all(&text, "TRACE").into_owned())
     }
 }
 
@@ -314,6 +320,18 @@ impl Observed {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn answers_are_recorded_without_traces_of_the_account() {
+        let private = vec![("my-acc".to_owned(), "ACCOUNT"), ("Ana".to_owned(), "USER")];
+        let scratch = Scratch { id: "X".into(), database: "\"D\"".into(), names: Vec::new(), private };
+        assert_eq!(
+            scratch.redact(
+                "Query 01b2c3d4-0000-1111-2222-333344445555 of ANA at 10.0.0.1 in MY-ACC: 1.5 of 2.0"
+            ),
+            "Query TRACE of USER at TRACE in ACCOUNT: 1.5 of 2.0"
+        );
+    }
 
     #[test]
     fn the_table_is_whole() {
