@@ -6,6 +6,7 @@ mod exports;
 mod incidents;
 mod lifetimes;
 mod openlineage;
+mod shared_account;
 mod snowflake;
 
 use serde_json::{Value, json};

@@ -1,6 +1,10 @@
 //! `--target snowflake` against Snowflake's wire protocol on this machine: the unmodified driver, faults
 //! on demand, and the statements that really arrived.
 
+mod accounts;
+mod copies;
+mod cut;
+
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
@@ -869,6 +873,22 @@ fn the_further_schemas_of_an_environment_are_its_own() {
     }
     endpoint.run(&checkout, &["schema", "drop", "--schema", "issue_72"]).expect(0);
     assert_eq!(schemas(&endpoint, "ISSUE\\_72%"), 0);
+
+    // A build that starts from the base has its rows in that schema, and builds nothing again.
+    let elt_of_copy = ["elt", "--schema", "issue_74", "--base", "issue_71", "--select", "raw_suppliers"];
+    let copied =
+        endpoint.run(&checkout, &[&elt_of_copy[..], &["--format", "json"]].concat()).expect(0).json();
+    assert_eq!((&copied["status"], &copied["up_to_date"]), (&json!("success"), &json!(true)), "{copied:#}");
+    let rows = |environment: &str| {
+        endpoint.count(&format!("select count(*) from LOGISTICS_DEMO.\"{environment}_raw\".RAW_SUPPLIERS"))
+    };
+    assert!(rows("ISSUE_71") > 0 && rows("ISSUE_74") == rows("ISSUE_71"));
+    let before = endpoint.writes().len();
+    let forced = [&elt_of_copy[..], &["--force", "--format", "json"]].concat();
+    assert_eq!(endpoint.run(&checkout, &forced).expect(0).json()["status"], "success");
+    let sent = endpoint.writes().split_off(before);
+    assert!(sent.iter().any(|sql| sql.contains("ISSUE_74_raw")), "{sent:#?}");
+    assert!(sent.iter().all(|sql| !sql.contains("ISSUE_71_raw")), "the base is written to: {sent:#?}");
     assert_eq!(listed(&endpoint, &checkout, "issue_71").expect("it is listed")["relations"], 1);
 
     // A schema without a mark was made by others. Without quotes the name is in upper case.

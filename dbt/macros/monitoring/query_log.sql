@@ -4,7 +4,9 @@
 
     - Elsewhere: the ledger's query log, which is whole.
     - Snowflake: INFORMATION_SCHEMA.QUERY_HISTORY, of the last seven days. It gives the newest 10,000 queries of the
-      time asked for before any filter, so it is asked slice by slice, and a slice of exactly so many is truncated.
+      time asked for, of the whole account and before any filter: one call for seven days would leave out the oldest of an
+      account with 1,429 queries a day. So it is asked slice by slice, in one statement, and a slice of exactly so many
+      is truncated.
       The day on which the seven days begin is only partly there, and left out. A query belongs to the environment
       that its query tag names, with database and project; without a tag of ours, to the schema that it ran in.
       `is_own` marks those that the toolkit sent itself. The role sees its own user's queries, and those of others

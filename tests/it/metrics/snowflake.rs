@@ -222,55 +222,6 @@ fn a_build_has_the_same_report_on_both_engines() {
     assert!(!theirs.contains("query of this panel failed"), "a panel that Snowflake does not understand");
 }
 
-/// Another repository of the account gives an environment the same name, in another database, and fails there.
-#[test]
-fn two_repositories_in_one_account_have_the_figures_of_each_alone() {
-    let databases = ["LOGISTICS_DEMO", "FINANCE_DEMO"];
-    let checkouts = [Checkout::new(), Checkout::new()];
-    for checkout in &checkouts {
-        checkout.edit("dbt/models/bronze/stg_logistics__suppliers.yml", |_| "version: 2\n".to_owned());
-    }
-    let broken = "select no_such_column from {{ ref('raw_suppliers') }}\n";
-    std::fs::write(checkouts[1].path("dbt/models/bronze/broken.sql"), broken).expect("a writable folder");
-
-    let run = |endpoint: &Endpoint, which: usize, args: &[&str]| {
-        let mut command = endpoint.command(&checkouts[which], args);
-        command.env("SNOWFLAKE_DATABASE", databases[which]).env("DBT_THREADS", "1");
-        // A slow machine prolongs no lock: that would be one statement more.
-        command.env("XTASK_SNOWFLAKE_LEASE", "36000");
-        Ended::of(command)
-    };
-    let build = |endpoint: &Endpoint, which: usize| {
-        let selection = ["raw_suppliers", "raw_suppliers broken"][which];
-        let elt = ["elt", "--schema", "dev", "--select", selection];
-        run(endpoint, which, &elt).expect(i32::try_from(which).expect("0 or 1"));
-    };
-    let measured = |endpoint: &Endpoint, which: usize| {
-        let report =
-            run(endpoint, which, &["metrics", "--schema", "dev", "--format", "json"]).expect(0).json();
-        let names = [
-            "queries",
-            "failed_queries",
-            "runs",
-            "run_success_rate",
-            "tests",
-            "relation_rows",
-            "storage_bytes",
-        ];
-        values(&report, names)
-    };
-    let alone = [0, 1].map(|which| {
-        let endpoint = Endpoint::with_databases(&databases);
-        build(&endpoint, which);
-        measured(&endpoint, which)
-    });
-    assert!(alone[1][1].as_i64() > Some(0) && alone[0][1] == 0, "one fails: {alone:?}");
-    let endpoint = Endpoint::with_databases(&databases);
-    build(&endpoint, 0);
-    build(&endpoint, 1);
-    assert_eq!([measured(&endpoint, 0), measured(&endpoint, 1)], alone);
-}
-
 /// The account's own views with some hours of cost in them.
 fn cost_is_known(endpoint: &Endpoint) {
     endpoint.sql_as("ACCOUNTADMIN", &format!(

@@ -109,16 +109,21 @@ for sql in sys.argv[2].split(';;'):
         Ended::of(python).expect(0);
     }
 
-    /// Why a role may not run a statement.
+    /// Why a role may not run a statement; nothing if it may.
     pub(crate) fn refuses(&self, role: &str, statement: &str) -> String {
+        self.refuses_user("u", role, statement)
+    }
+
+    /// The same for a user, who has only some roles if the account made it.
+    pub(crate) fn refuses_user(&self, user: &str, role: &str, statement: &str) -> String {
         let script = "import sys, snowflake.connector as c
-login = dict(user='u', password='p', account='a', host='127.0.0.1', protocol='http', database='LOGISTICS_DEMO')
+login = dict(user=sys.argv[4], password='p', account='a', host='127.0.0.1', protocol='http', database='LOGISTICS_DEMO')
 try:
     c.connect(port=int(sys.argv[1]), role=sys.argv[2], **login).cursor().execute(sys.argv[3])
-except c.errors.ProgrammingError as error:
+except c.errors.Error as error:
     print(error)";
         let mut python = Command::new(environment().join("bin/python"));
-        python.args(["-c", script, &self.port.to_string(), role, statement]);
+        python.args(["-c", script, &self.port.to_string(), role, statement, user]);
         Ended::of(python).expect(0).stdout
     }
 
@@ -137,11 +142,17 @@ for file in sorted(pathlib.Path(sys.argv[2]).glob('*.sql')):
 
     /// The number that a query answers, by the Python connector.
     pub(crate) fn count(&self, query: &str) -> i64 {
+        self.count_as("BUILDER", query)
+    }
+
+    /// The same as another role.
+    pub(crate) fn count_as(&self, role: &str, query: &str) -> i64 {
         let script = "import sys, snowflake.connector as c
 login = dict(user='u', password='p', account='a', host='127.0.0.1', protocol='http', database='LOGISTICS_DEMO')
+login['role'] = sys.argv[3]
 print(c.connect(port=int(sys.argv[1]), **login).cursor().execute(sys.argv[2]).fetchone()[0])";
         let mut python = Command::new(environment().join("bin/python"));
-        python.args(["-c", script, &self.port.to_string(), query]);
+        python.args(["-c", script, &self.port.to_string(), query, role]);
         Ended::of(python).expect(0).stdout.trim().parse().expect("a number")
     }
 

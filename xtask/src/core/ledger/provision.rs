@@ -127,7 +127,12 @@ fn provision(
 
 /// What brings a ledger that exists to this toolkit's version. It can be cut short and begun again: the
 /// version is written last.
-pub(super) fn migrate(warehouse: &dyn Warehouse, name: &Name, state: &State, missing: &[Missing]) -> Vec<Statement> {
+pub(super) fn migrate(
+    warehouse: &dyn Warehouse,
+    name: &Name,
+    state: &State,
+    missing: &[Missing],
+) -> Vec<Statement> {
     let added = missing.iter();
     let mut change: Vec<Statement> =
         added.map(|each| tables::add(warehouse, &each.schema, each.table, &each.column)).collect();
