@@ -147,6 +147,8 @@ fn a_build_has_the_same_report_on_both_engines() {
     let (ours, our_page) = (checkout.run(&report).expect(0).json(), checkout.run(&paint).expect(0).stdout);
 
     endpoint.run(&checkout, &["elt", "--schema", BUILT]).expect(0);
+    let reads_history = |sql: &&String| sql.to_lowercase().contains("information_schema.query_history(");
+    assert_eq!(endpoint.statements().iter().filter(reads_history).count(), 1, "once a build");
     cost_is_known(&endpoint);
     checkout.edit("policies/metrics.toml", |text| text + "[cost]\ncredit_price = 2.0\ncurrency = \"EUR\"\n");
     let mut command = endpoint.command(&checkout, &report);
