@@ -63,12 +63,12 @@ impl Database {
             Names::Folded | Names::Kept => "s.schema_name",
             Names::InAnyCase => "lower(s.schema_name)",
         };
-        let named = |schema: &&str| match names {
+        let spelled = |schema: &&str| match names {
             Names::Folded => literal(&schema.to_uppercase()),
             Names::Kept => literal(schema),
             Names::InAnyCase => literal(&schema.to_lowercase()),
         };
-        let listed: Vec<String> = schemas.iter().map(named).collect();
+        let listed: Vec<String> = schemas.iter().map(spelled).collect();
         format!(
             "select s.schema_name, s.comment, s.is_transient as schema_is_transient, t.table_name, t.table_type,
     t.table_owner, t.is_transient, t.is_dynamic, t.is_iceberg, t.row_count, t.bytes
