@@ -3,7 +3,7 @@
 use super::{is_yes, text};
 use crate::warehouse::Row;
 
-/// The form of a relation, by `TABLE_TYPE` and the flags of INFORMATION_SCHEMA.TABLES.
+/// The form of a relation, by `TABLE_TYPE` and the flags of `INFORMATION_SCHEMA.TABLES`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     Table,
