@@ -54,7 +54,7 @@ class Users:
         return name in self.roles
 
     def identified(self, user: str | None, claims: dict[str, Any]) -> tuple[bool, str | None]:
-        """Whether a token lets somebody in, and whom. Without any subject every token does."""
+        """Whether a token is accepted, and whose it is. Without any subject every token is."""
         if not self.subjects:
             return True, user
         found = self.subjects.get(str(claims.get("sub")))
