@@ -3,7 +3,7 @@
 
     bench/projects.py [--packages FOLDER] PROJECT…
 
-PROJECT is a folder with a dbt_project.yml; the repository around it (or itself, if there is none) is copied first, so
+PROJECT is a folder with a dbt_project.yml; the repository around it (else the folder alone) is copied first, so
 nothing in it changes. For each: doctor, lint, plain `dbt build`, elt, elt again, an edited comment, an edited query, a new
 environment from the first, metrics, the page, and the drop of both. One row of a Markdown table each; what differs from the
 expected is printed below.

@@ -1,4 +1,4 @@
-//! Rows as tables of a report: with their source, and the reason why there are none or not all.
+//! Rows as tables of a report: with their source, and the reason if rows are missing.
 
 use crate::metrics::model::{Status, Table};
 
