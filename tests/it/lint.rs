@@ -399,15 +399,13 @@ fn a_repository_without_dbt_without_commits_or_without_git_is_linted_too() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("nowhere"));
 }
 
+const LOWER_KEYWORDS: &str = "[sqlfluff]\ndialect = snowflake\n[sqlfluff:rules:capitalisation.keywords]\ncapitalisation_policy = lower\n";
+
 #[test]
 fn applying_a_fix_twice_changes_nothing_more() {
     let repo = repository();
     let at = repo.path();
-    write(
-        at,
-        ".sqlfluff",
-        "[sqlfluff]\ndialect = snowflake\n[sqlfluff:rules:capitalisation.keywords]\ncapitalisation_policy = lower\n",
-    );
+    write(at, ".sqlfluff", LOWER_KEYWORDS);
     write(at, ".yamllint.yml", "extends: default\n");
     let model = write(at, "dbt/models/loud.sql", "SELECT order_id  \nFROM {{ ref('orders') }}");
     let yaml = write(at, "dbt/models/loud.yml", "---\nmodels:   \n  - name: loud\n");
@@ -426,11 +424,7 @@ fn applying_a_fix_twice_changes_nothing_more() {
 fn a_waived_rule_is_not_fixed_in_its_file() {
     let repo = repository();
     let at = repo.path();
-    write(
-        at,
-        ".sqlfluff",
-        "[sqlfluff]\ndialect = snowflake\n[sqlfluff:rules:capitalisation.keywords]\ncapitalisation_policy = lower\n",
-    );
+    write(at, ".sqlfluff", LOWER_KEYWORDS);
     let waived = "SELECT order_id -- xtask:allow(capitalisation.keywords)\nfrom {{ ref('orders') }}\n";
     let waived_model = write(at, "dbt/models/waived.sql", waived);
     let model = write(at, "dbt/models/loud.sql", "SELECT order_id -- why\nfrom {{ ref('orders') }}\n");

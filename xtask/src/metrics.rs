@@ -32,7 +32,6 @@ mod utc;
 mod window;
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -51,7 +50,7 @@ use crate::core::ledger;
 use crate::core::lock::{Holder, Lock};
 use crate::system::outcome::Outcome;
 use crate::system::repo::Repo;
-use crate::system::{console, interrupt};
+use crate::system::{atomic, console, interrupt};
 use crate::target;
 use crate::target::Place;
 use crate::warehouse::{Statement, Table, Warehouse, literal};
@@ -277,15 +276,5 @@ fn write(args: &Args, repo: &Repo, warehouse: &mut dyn Warehouse, report: &Repor
 pub(crate) fn replace(path: &Path, text: &str) -> std::io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)?;
-    let mut file = tempfile::Builder::new().prefix(".metrics-").tempfile_in(folder)?;
-    file.write_all(text.trim_end().as_bytes())?;
-    file.write_all(b"\n")?;
-    // A temporary file is private to its owner; a report is as public as its folder.
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
-    }
-    file.persist(path)?;
-    Ok(())
+    atomic::publish(path, format!("{}\n", text.trim_end()).as_bytes())
 }

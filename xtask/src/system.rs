@@ -3,6 +3,7 @@
 //! The lowest layer: nothing here knows environments, dbt or a warehouse.
 
 pub(crate) mod actions;
+pub(crate) mod atomic;
 pub(crate) mod console;
 pub(crate) mod dialogue;
 pub(crate) mod digest;

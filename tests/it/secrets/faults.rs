@@ -163,18 +163,23 @@ with zipfile.ZipFile('nameless', 'w', zipfile.ZIP_DEFLATED) as zip:
     zip.writestr('plain.env', text); zip.writestr('inner', bz2.compress(text))
 ";
 
-#[test]
-fn archives_of_every_kind_are_unfolded_in_the_tree_and_in_the_history() {
-    let repo = repository();
-    let mut pack = Command::new("python3")
-        .args(["-c", PACK])
-        .current_dir(repo.path())
+/// Let Python pack a token in `folder`.
+fn pack(script: &str, folder: &Path) {
+    let mut python = Command::new("python3")
+        .args(["-c", script])
+        .current_dir(folder)
         .stdin(std::process::Stdio::piped())
         .spawn()
         .expect("Python starts");
     let text = format!("API_TOKEN={}\n", token());
-    std::io::Write::write_all(&mut pack.stdin.take().expect("stdin"), text.as_bytes()).expect("written");
-    assert!(pack.wait().expect("it ends").success());
+    std::io::Write::write_all(&mut python.stdin.take().expect("stdin"), text.as_bytes()).expect("written");
+    assert!(python.wait().expect("it ends").success());
+}
+
+#[test]
+fn archives_of_every_kind_are_unfolded_in_the_tree_and_in_the_history() {
+    let repo = repository();
+    pack(PACK, repo.path());
     let expected = [
         "a.env.bz2!a.env",
         "a.env.xz!a.env",
@@ -214,15 +219,7 @@ open('bomb.txt.gz', 'wb').write(gzip.compress(b'a = 1\\n' * (4 << 20)))
 #[test]
 fn what_is_before_and_beside_damage_is_found_and_bombs_are_given_up() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut pack = Command::new("python3")
-        .args(["-c", DAMAGED])
-        .current_dir(folder.path())
-        .stdin(std::process::Stdio::piped())
-        .spawn()
-        .expect("Python starts");
-    let text = format!("API_TOKEN={}\n", token());
-    std::io::Write::write_all(&mut pack.stdin.take().expect("stdin"), text.as_bytes()).expect("written");
-    assert!(pack.wait().expect("it ends").success());
+    pack(DAMAGED, folder.path());
     for (name, found, unread) in [
         ("tail.env.gz", "tail.env.gz!tail.env", "tail.env.gz"),
         ("mixed.zip", "mixed.zip!plain.env", "mixed.zip!lzma.txt"),

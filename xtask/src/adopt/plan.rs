@@ -11,8 +11,8 @@ use super::files::{self, Toolkit};
 use super::merge::{self, Merged};
 use super::shown;
 use crate::core::yaml;
-use crate::system::console;
 use crate::system::repo::Repo;
+use crate::system::{atomic, console};
 
 /// The record of the files that the toolkit wrote last, relative to the root.
 pub(super) const REMEMBERED: &str = "policies/toolkit.json";
@@ -174,27 +174,12 @@ impl Plan {
             let folder = file.parent().unwrap_or(root);
             let write = || -> std::io::Result<()> {
                 fs::create_dir_all(folder)?;
-                let mut temporary = tempfile::NamedTempFile::new_in(folder)?;
-                std::io::Write::write_all(&mut temporary, change.after.as_bytes())?;
-                readable(temporary.path())?;
-                temporary.persist(&file)?;
-                Ok(())
+                atomic::publish(&file, change.after.as_bytes())
             };
             write().with_context(|| format!("failed to write {}", file.display()))?;
         }
         Ok(())
     }
-}
-
-/// Temporary files are private; sources are not.
-#[cfg(unix)]
-fn readable(path: &Path) -> std::io::Result<()> {
-    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o644))
-}
-
-#[cfg(not(unix))]
-fn readable(_: &Path) -> std::io::Result<()> {
-    Ok(())
 }
 
 fn read(root: &Path, path: &str) -> Result<Option<String>> {

@@ -6,13 +6,13 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
 
 use crate::core::finding::Finding;
+use crate::system::atomic;
 use crate::system::digest::Digest;
 use crate::system::repo::Repo;
 
@@ -118,13 +118,7 @@ impl Cache {
             }
         }
         let stored = Stored { stamp: self.stamp, results };
-        let write = || -> anyhow::Result<()> {
-            let folder = file.parent().unwrap_or(&file);
-            let mut temporary = tempfile::NamedTempFile::new_in(folder)?;
-            temporary.write_all(&serde_json::to_vec(&stored)?)?;
-            temporary.persist(&file)?;
-            Ok(())
-        };
+        let write = || -> anyhow::Result<()> { Ok(atomic::replace(&file, &serde_json::to_vec(&stored)?)?) };
         if let Err(error) = write() {
             tracing::debug!("failed to write {}: {error:#}", file.display());
         }

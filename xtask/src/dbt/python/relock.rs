@@ -13,8 +13,8 @@ use super::installer::{self, MISLEADING, Tool};
 use super::interpreter::{self, Search};
 use super::requirements::{self, Lock, MADE_FROM, Set};
 use super::{failure, redact};
-use crate::system::console;
 use crate::system::repo::Repo;
+use crate::system::{atomic, console};
 
 /// The version of uv that is fetched if none is on PATH.
 const UV: &str = "uv==0.13.9";
@@ -145,20 +145,7 @@ fn tidy(text: &str) -> String {
 }
 
 fn replace(path: &Path, text: &str) -> Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let write = || -> std::io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        std::io::Write::write_all(&mut file, text.as_bytes())?;
-        // Temporary files are for their owner only; this one is for all who clone.
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt as _;
-            file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
-        }
-        file.persist(path).map_err(|error| error.error)?;
-        Ok(())
-    };
-    write().with_context(|| format!("failed to write {}", path.display()))
+    atomic::publish(path, text.as_bytes()).with_context(|| format!("failed to write {}", path.display()))
 }
 
 /// The changes of an upgrade or an edit to the pins of all sets together.

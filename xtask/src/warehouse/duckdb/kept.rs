@@ -5,7 +5,6 @@
 //! nothing of what is known of it.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -15,6 +14,7 @@ use super::files;
 use super::layout::with_suffix;
 use super::token::Token;
 use super::watch::Watch;
+use crate::system::atomic;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Proof {
@@ -66,8 +66,8 @@ pub(super) fn write(
     files::remove_all(paths(database))?;
     let Some(token) = token else { return Ok(()) };
     let mark = uuid::Uuid::now_v7().to_string();
-    replace(&content_of(database), &[mark.as_bytes(), content])?;
-    replace(&proof_of(database), &[&serde_json::to_vec(&Proof { content: mark, token, registry })?])
+    replace(&content_of(database), &[mark.as_bytes(), content].concat())?;
+    replace(&proof_of(database), &serde_json::to_vec(&Proof { content: mark, token, registry })?)
 }
 
 /// The database was written to, which changed nothing of what is known of it.
@@ -80,22 +80,13 @@ pub(super) fn follow(database: &Path, before: Option<&Token>) {
         if proof.token != *before {
             return None;
         }
-        replace(&path, &[&serde_json::to_vec(&Proof { token: now, ..proof }).ok()?]).ok()
+        replace(&path, &serde_json::to_vec(&Proof { token: now, ..proof }).ok()?).ok()
     };
     if follow().is_none() {
         tracing::debug!("what was known of {} is not known any more", database.display());
     }
 }
 
-/// Write a file whole or not at all.
-fn replace(path: &Path, parts: &[&[u8]]) -> Result<()> {
-    let write = || -> std::io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
-        for part in parts {
-            file.write_all(part)?;
-        }
-        file.persist(path)?;
-        Ok(())
-    };
-    write().with_context(|| format!("failed to write {}", path.display()))
+fn replace(path: &Path, content: &[u8]) -> Result<()> {
+    atomic::replace(path, content).with_context(|| format!("failed to write {}", path.display()))
 }
