@@ -3,7 +3,7 @@
 //! A run is recorded when it has ended, in one transaction, so the ledger never holds half of one. A
 //! run that is killed cannot do that: the next one finds its name on the lock and records it then.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::time::Instant;
 
@@ -177,8 +177,10 @@ pub(super) fn ended(
         reported.map(|node| from_report(&run.run_id, node, &manifest)).collect()
     };
     explain(&mut nodes, &seen.problems);
+    let rows: HashMap<String, Option<i64>> =
+        standing.iter().rev().map(|relation| (relation.name.to_ascii_lowercase(), relation.rows)).collect();
     for node in &mut nodes {
-        node.rows = rows_of(node, &manifest, &standing);
+        node.rows = rows_of(node, &manifest, &rows);
     }
     verify(warehouse, &name, &mut nodes, &manifest)?;
     let (mut status, mut message) = verdict(ended, seen, &nodes);
@@ -204,7 +206,8 @@ fn unseen(ended: &Ended, nodes: &[Node]) -> Option<String> {
     let Some(intended) = &ended.intended else {
         return (!nodes.is_empty()).then(|| "dbt ran without announcing what it writes".to_owned());
     };
-    let lost = intended.iter().find(|each| !nodes.iter().any(|node| node.node_id == each.id))?;
+    let reported: HashSet<&str> = nodes.iter().map(|node| node.node_id.as_str()).collect();
+    let lost = intended.iter().find(|each| !reported.contains(each.id.as_str()))?;
     Some(format!("dbt reported no result for {}", lost.id))
 }
 
@@ -238,12 +241,14 @@ fn verify(
     }
     let found = warehouse.built(environment, &schemas).context("failed to look for what dbt built")?;
     let place = warehouse.describe();
+    let there: HashSet<(String, String)> = found
+        .iter()
+        .flat_map(|(schema, contents)| {
+            contents.relations.iter().map(|name| (schema.to_ascii_lowercase(), name.to_ascii_lowercase()))
+        })
+        .collect();
     for (at, schema, relation) in expected {
-        let is_there = found.iter().any(|(name, contents)| {
-            name.eq_ignore_ascii_case(schema)
-                && contents.relations.iter().any(|each| each.eq_ignore_ascii_case(relation))
-        });
-        if !is_there {
+        if !there.contains(&(schema.to_ascii_lowercase(), relation.to_ascii_lowercase())) {
             "error".clone_into(&mut nodes[at].status);
             nodes[at].rows = None;
             nodes[at].message =
@@ -403,14 +408,12 @@ fn parse_utc(text: &str) -> Option<DateTime> {
 }
 
 /// Rows of what a node has just built. A node that failed built nothing, whatever relation is still there.
-fn rows_of(node: &Node, manifest: &Manifest, standing: &[Relation]) -> Option<i64> {
+fn rows_of(node: &Node, manifest: &Manifest, rows: &HashMap<String, Option<i64>>) -> Option<i64> {
     if node.status != "success" {
         return None;
     }
     let names = names_of(node, manifest);
-    let found =
-        names.iter().find_map(|name| standing.iter().find(|other| other.name.eq_ignore_ascii_case(name)));
-    found?.rows
+    *names.iter().find_map(|name| rows.get(&name.to_ascii_lowercase()))?
 }
 
 /// The names that a node's relation may have among those of the environment: one of a further schema is shown with it.
@@ -440,18 +443,19 @@ fn relations(
     columns: &Columns,
 ) -> Vec<MeasuredRelation> {
     let measured_at = run.finished_at.unwrap_or(run.started_at);
+    let mut layers: HashMap<String, Option<&str>> = HashMap::new();
+    for node in nodes {
+        for name in names_of(node, manifest) {
+            layers.entry(name.to_ascii_lowercase()).or_insert(node.layer.as_deref());
+        }
+    }
     let of_project = standing.iter().filter(|relation| !ledger::is_ledger(&relation.name));
     of_project
         .map(|relation| MeasuredRelation {
             run_id: run.run_id.clone(),
             relation_name: relation.name.clone(),
             relation_type: if relation.is_view { "view" } else { "table" }.to_owned(),
-            layer: nodes
-                .iter()
-                .find(|node| {
-                    names_of(node, manifest).iter().any(|name| name.eq_ignore_ascii_case(&relation.name))
-                })
-                .and_then(|node| node.layer.clone()),
+            layer: layers.get(&relation.name.to_ascii_lowercase()).copied().flatten().map(str::to_owned),
             row_count: relation.rows,
             bytes: relation.bytes,
             measured_at,
