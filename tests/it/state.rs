@@ -2,6 +2,7 @@
 //! build makes.
 
 mod changes;
+mod columns;
 mod known;
 mod walk;
 

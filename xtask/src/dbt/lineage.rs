@@ -5,6 +5,7 @@
 //! CTEs, subqueries, joins, stars and unions.
 
 mod expression;
+pub(crate) mod reads;
 mod scope;
 
 use std::collections::{BTreeMap, HashMap};

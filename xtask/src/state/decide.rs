@@ -25,6 +25,8 @@ pub(crate) struct Observed {
     pub(crate) created: BTreeSet<(String, String)>,
     /// Data versions of sources by identifier; a source that is missing here has other data each time.
     pub(crate) sources: BTreeMap<String, String>,
+    /// Nodes and parents of theirs of which they cannot read what has changed since they held the version given here.
+    pub(crate) unaffected: BTreeMap<(String, String), String>,
     /// The time of the decision, for nodes that may lag behind their parents.
     pub(crate) now: Option<DateTime>,
     /// Whether relations were looked at: without a look nothing is known to be missing.
@@ -280,6 +282,7 @@ impl Decider<'_> {
             let is_source = parent.starts_with("source.");
             match (self.decision.versions.get(parent), built_from.get(parent)) {
                 (Some(now), Some(then)) if now == then => {}
+                (Some(_), Some(then)) if self.is_unaffected(definition, parent, then) => {}
                 // A new parent without a new definition is named in a comment only.
                 (Some(_), None) if definition.follows.contains(parent) => {}
                 (Some(_), _) => changed.push(format!("the data of {name} changed")),
@@ -295,6 +298,10 @@ impl Decider<'_> {
             }
         }
         (changed, unknown)
+    }
+
+    fn is_unaffected(&self, definition: &Definition, parent: &str, then: &String) -> bool {
+        self.observed.unaffected.get(&(definition.id.clone(), parent.to_owned())) == Some(then)
     }
 
     /// The version of what a node holds: of a view by what it is made from, of a seed by its file, of a table by

@@ -7,6 +7,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::Keeper;
+use super::look::Looked;
 use super::witness::{Key, Seen};
 use crate::core::environment::Name;
 use crate::core::ledger::{self, Node, Run};
@@ -31,6 +32,14 @@ pub(in crate::elt) struct Known {
     pub(in crate::elt) is_whole: bool,
 }
 
+impl Known {
+    /// The records, and the relations that were looked for.
+    pub(super) fn content(self) -> (BTreeMap<String, Record>, Looked) {
+        let records = self.records.into_iter().map(|record| (record.node_id.clone(), record)).collect();
+        (records, self.looked.into_iter().collect())
+    }
+}
+
 /// What an earlier run has kept; `None` if any of it may be outdated.
 pub(in crate::elt) fn load(warehouse: &mut dyn Warehouse, schema: &Name) -> Option<Known> {
     let kept = warehouse.known(schema)?;
@@ -42,10 +51,9 @@ pub(in crate::elt) fn load(warehouse: &mut dyn Warehouse, schema: &Name) -> Opti
 impl Keeper {
     /// Take what an earlier run has kept for what is there.
     pub(super) fn recall(&mut self, known: Known) {
-        self.records = known.records.into_iter().map(|record| (record.node_id.clone(), record)).collect();
-        self.looked = known.looked.into_iter().collect();
-        (self.last, self.nodes) = (known.last, known.nodes);
-        self.has_news = !known.is_whole;
+        self.sight.has_news = !known.is_whole;
+        (self.last, self.nodes) = (known.last.clone(), known.nodes.clone());
+        (self.records, self.sight.looked) = known.content();
     }
 
     /// The run that last built the environment, or the base that it is a copy of.
@@ -72,7 +80,7 @@ impl Keeper {
         last: &Run,
         nodes: &[Node],
     ) -> Result<()> {
-        if !self.has_news {
+        if !self.sight.has_news {
             return Ok(());
         }
         let mut records = self.records.clone();
@@ -82,7 +90,7 @@ impl Keeper {
             format: FORMAT,
             toolkit: env!("CARGO_PKG_VERSION").to_owned(),
             records: records.into_values().collect(),
-            looked: self.looked.iter().map(|(key, seen)| (key.clone(), seen.clone())).collect(),
+            looked: self.sight.looked.iter().map(|(key, seen)| (key.clone(), seen.clone())).collect(),
             last: Some(last.clone()),
             nodes,
             is_whole: true,

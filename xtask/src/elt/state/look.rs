@@ -9,11 +9,30 @@ use jiff::SignedDuration;
 use super::witness::{Key, Seen, data_versions, key, witnesses};
 use super::{Keeper, relations_of};
 use crate::core::ledger;
+use crate::state::decide::Observed;
 use crate::state::record::Record;
 use crate::warehouse::Warehouse;
 
 /// Relations that were looked for, with what was found, since the database has been watched.
 pub(super) type Looked = BTreeMap<Key, Option<Seen>>;
+
+/// What was looked at, and what became known by it.
+#[derive(Debug, Default)]
+pub(super) struct Sight {
+    /// Relations that exist.
+    pub(super) seen: BTreeMap<Key, Seen>,
+    /// What decisions depend on.
+    pub(super) observed: Observed,
+    pub(super) looked: Looked,
+    /// What dbt called the relations of nodes whose names only it can compute.
+    pub(super) named: BTreeMap<String, (String, String)>,
+    /// Records of relations whose token changed although their data did not, with the new token.
+    pub(super) renewed: Vec<Record>,
+    /// Relations of a copy that are not what they were in the base.
+    pub(super) unseen: BTreeSet<(String, String)>,
+    /// Whether more is known now than an earlier run has kept.
+    pub(super) has_news: bool,
+}
 
 /// How long it takes to look at one relation, about.
 const SECONDS_OF_A_LOOK: f64 = 0.0015;
@@ -28,21 +47,21 @@ impl Keeper {
         warehouse: &mut dyn Warehouse,
         wanted: &BTreeSet<(String, String)>,
     ) -> Result<BTreeMap<Key, Seen>> {
-        let is_new = |(schema, name): &&(String, String)| !self.looked.contains_key(&key(schema, name));
+        let is_new = |(schema, name): &&(String, String)| !self.sight.looked.contains_key(&key(schema, name));
         let unknown: BTreeSet<(String, String)> = wanted.iter().filter(is_new).cloned().collect();
         if !unknown.is_empty() {
-            if self.looked.is_empty() {
+            if self.sight.looked.is_empty() {
                 warehouse.watch(self.schema.as_str());
             }
             let found = witnesses(warehouse, &unknown)?;
-            self.has_news = true;
+            self.sight.has_news = true;
             // A record and the project may spell one relation differently.
             let keys = unknown.iter().map(|(schema, name)| key(schema, name));
-            self.looked.extend(keys.map(|key| (key.clone(), found.get(&key).cloned())));
+            self.sight.looked.extend(keys.map(|key| (key.clone(), found.get(&key).cloned())));
         }
         let seen = |(schema, name): &(String, String)| {
             let key = key(schema, name);
-            let seen = self.looked.get(&key)?.clone()?;
+            let seen = self.sight.looked.get(&key)?.clone()?;
             Some((key, seen))
         };
         Ok(wanted.iter().filter_map(seen).collect())
@@ -51,9 +70,10 @@ impl Keeper {
     /// Look at what a wave has not touched too, for the next run, if that takes little beside what dbt took.
     pub(super) fn look_at_rest(&mut self, warehouse: &mut dyn Warehouse, seconds: f64) -> Result<()> {
         let wanted = self.wanted();
-        let is_left = |(schema, name): &&(String, String)| !self.looked.contains_key(&key(schema, name));
+        let is_left =
+            |(schema, name): &&(String, String)| !self.sight.looked.contains_key(&key(schema, name));
         let left = u32::try_from(wanted.iter().filter(is_left).count()).unwrap_or(u32::MAX);
-        if !self.looked.is_empty() && f64::from(left) * SECONDS_OF_A_LOOK < seconds * LITTLE {
+        if !self.sight.looked.is_empty() && f64::from(left) * SECONDS_OF_A_LOOK < seconds * LITTLE {
             self.look(warehouse, &wanted)?;
         }
         Ok(())
@@ -62,24 +82,24 @@ impl Keeper {
     /// All relations that a decision may depend on.
     pub(super) fn wanted(&self) -> BTreeSet<(String, String)> {
         let relations = self.definitions.all.values().filter_map(|definition| definition.relation.clone());
-        relations.chain(relations_of(&self.records)).chain(self.named.values().cloned()).collect()
+        relations.chain(relations_of(&self.records)).chain(self.sight.named.values().cloned()).collect()
     }
 
     /// Look at what is in the environment's schemas.
     pub(super) fn observe(&mut self, warehouse: &mut dyn Warehouse) -> Result<()> {
         let wanted = self.wanted();
-        self.seen.clear();
-        self.observed.relations.clear();
-        self.observed.created.clear();
+        self.sight.seen.clear();
+        self.sight.observed.relations.clear();
+        self.sight.observed.created.clear();
         self.observe_some(warehouse, &wanted)?;
-        self.observed.is_known = true;
+        self.sight.observed.is_known = true;
         self.look_twice(warehouse);
         Ok(())
     }
 
     /// The texts of views, if the warehouse gives them.
     pub(super) fn texts(&self, warehouse: &dyn Warehouse) -> Option<BTreeMap<Key, String>> {
-        let texts = self.seen.iter().filter_map(|(key, seen)| Some((key.clone(), seen.text.clone()?)));
+        let texts = self.sight.seen.iter().filter_map(|(key, seen)| Some((key.clone(), seen.text.clone()?)));
         (warehouse.target() == "local").then(|| texts.collect())
     }
 
@@ -92,14 +112,14 @@ impl Keeper {
         let now = self.look(warehouse, wanted)?;
         for (schema, name) in wanted {
             let gone = key(schema, name);
-            self.observed.relations.remove(&gone);
-            self.seen.remove(&gone);
+            self.sight.observed.relations.remove(&gone);
+            self.sight.seen.remove(&gone);
         }
         let relations = now.iter().map(|(key, seen)| (key.clone(), seen.witness.clone()));
-        self.observed.relations.extend(relations);
-        self.seen.extend(now);
-        self.observed.texts = self.texts(warehouse);
-        self.observed.sources = self.source_versions(warehouse)?;
+        self.sight.observed.relations.extend(relations);
+        self.sight.seen.extend(now);
+        self.sight.observed.texts = self.texts(warehouse);
+        self.sight.observed.sources = self.source_versions(warehouse)?;
         Ok(())
     }
 
@@ -112,7 +132,8 @@ impl Keeper {
         let mut asked: BTreeMap<String, (&Seen, &Record)> = BTreeMap::new();
         for record in self.records.values().filter(|record| record.is_finished()) {
             let relation = record.relation_schema.as_ref().zip(record.relation_name.as_ref());
-            let Some(seen) = relation.and_then(|(schema, name)| self.seen.get(&key(schema, name))) else {
+            let Some(seen) = relation.and_then(|(schema, name)| self.sight.seen.get(&key(schema, name)))
+            else {
                 continue;
             };
             if self.definitions.is_incremental(&record.node_id) && seen.witness != record.witness {
@@ -135,7 +156,7 @@ impl Keeper {
         for record in &renewed {
             self.records.insert(record.node_id.clone(), record.clone());
         }
-        self.renewed = renewed;
+        self.sight.renewed = renewed;
     }
 
     /// Data versions of sources: of tables beside the data their witness, of the ledger always the same, since

@@ -71,9 +71,21 @@ fn apply_part(warehouse: &DuckDb, database: &str, part: &[&Statement]) -> Result
     let unfinished = with_suffix(&file, ".new");
     remove(&unfinished)?;
     copy_file(warehouse, &warehouse.layout.file(base.as_str()), &unfinished)?;
-    views::remake(warehouse, base, database, &unfinished)?;
+    let views = views::remade(warehouse, base, database, &unfinished)?;
     let open = Open::writing(database, &unfinished);
-    call(&warehouse.program, &open, &format!("{script}checkpoint {};\n", quote(database)))?;
+    let own = quote(database);
+    // In one call: each would write the whole catalog.
+    let send = |create: &str| {
+        let views = format!("use {own};\nbegin;\n{}\n{create}commit;\n", views.drop);
+        call(&warehouse.program, &open, &format!("{views}{script}checkpoint {own};\n"))
+    };
+    if let Err(error) = send(&views.create) {
+        if views.create.is_empty() {
+            return Err(error);
+        }
+        tracing::info!("the views of {base} were not copied, so the next run builds them: {error:#}");
+        send("")?;
+    }
     fs::rename(&unfinished, &file).with_context(|| format!("failed to create {}", file.display()))
 }
 

@@ -4,6 +4,7 @@
 //! the copy. A view that names its old database in any other way is left out, and the next run builds it: kept, it would
 //! go on reading the base.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -26,8 +27,15 @@ pub(super) struct View {
     pub(super) rest: String,
 }
 
-/// Make the views of `file`, a copy of the database `base`, name the database that it is now.
-pub(super) fn remake(warehouse: &DuckDb, base: &Name, database: &str, file: &Path) -> Result<()> {
+/// The statements that make the views of a copied database name the database that it is now.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Remade {
+    pub(super) drop: String,
+    pub(super) create: String,
+}
+
+/// What has to be sent to `file`, a copy of the database `base`, so that its views name the database that it is now.
+pub(super) fn remade(warehouse: &DuckDb, base: &Name, database: &str, file: &Path) -> Result<Remade> {
     let attached: Vec<(String, PathBuf)> = vec![(database.to_owned(), file.to_path_buf())];
     let own = format!("database_name = {}", literal(database));
     let questions = format!(
@@ -41,34 +49,28 @@ pub(super) fn remake(warehouse: &DuckDb, base: &Name, database: &str, file: &Pat
     let (views, columns) = (answers.next().unwrap_or_default(), answers.next().unwrap_or_default());
     let stale: Vec<&Row> = views.iter().filter(|row| mentions(text(row, "sql"), base.as_str())).collect();
     if stale.is_empty() {
-        return Ok(());
+        return Ok(Remade::default());
     }
     let drop: Vec<String> = stale.iter().map(|row| format!("drop view {};", place(database, row))).collect();
     let drop = drop.join("\n");
+    let mut comments: BTreeMap<String, String> = BTreeMap::new();
+    for row in stale.iter().copied().chain(&columns).filter(|row| !text(row, "comment").is_empty()) {
+        let (place, comment) = (place(database, row), literal(text(row, "comment")));
+        let statement = match row.get("column_name") {
+            None => format!("comment on view {place} is {comment};\n"),
+            Some(_) => {
+                format!("comment on column {place}.{} is {comment};\n", quote(text(row, "column_name")))
+            }
+        };
+        comments.entry(place).or_default().push_str(&statement);
+    }
     let again: Vec<View> = stale.iter().filter_map(|row| view(row, base.as_str(), database)).collect();
     let mut create = String::new();
     for view in in_order(again) {
         let _ = writeln!(create, "create view {}{};", view.place, view.rest);
-        let of = |row: &&Row| place(database, row) == view.place;
-        for row in stale.iter().copied().filter(of).filter(|row| !text(row, "comment").is_empty()) {
-            let comment = literal(text(row, "comment"));
-            let _ = writeln!(create, "comment on view {} is {comment};", view.place);
-        }
-        for row in columns.iter().filter(of) {
-            let (column, comment) = (quote(text(row, "column_name")), literal(text(row, "comment")));
-            let _ = writeln!(create, "comment on column {}.{column} is {comment};", view.place);
-        }
+        create.push_str(comments.get(&view.place).map(String::as_str).unwrap_or_default());
     }
-    let open = Open::writing(database, file);
-    let send = |create: &str| {
-        let script = format!("use {};\nbegin;\n{drop}\n{create}commit;\n", quote(database));
-        call(&warehouse.program, &open, &script)
-    };
-    if let Err(error) = send(&create) {
-        tracing::info!("the views of {base} were not copied, so the next run builds them: {error:#}");
-        send("")?;
-    }
-    Ok(())
+    Ok(Remade { drop, create })
 }
 
 /// The views of the current database.
@@ -156,18 +158,44 @@ pub(super) fn mentions(text: &str, name: &str) -> bool {
     })
 }
 
-/// Views that others read come before those.
-pub(super) fn in_order(mut left: Vec<View>) -> Vec<View> {
-    let mut ordered = Vec::with_capacity(left.len());
-    while !left.is_empty() {
-        let waits = |view: &View| {
-            left.iter().any(|other| other.place != view.place && mentions(&view.rest, &other.name))
-        };
-        // Names that are columns elsewhere can make a circle: then their order is left as it is.
-        let ready = left.iter().position(|view| !waits(view)).unwrap_or(0);
-        ordered.push(left.remove(ready));
+/// Views that others read come before those. Names that are columns elsewhere can make a circle: then one of them is first.
+pub(super) fn in_order(views: Vec<View>) -> Vec<View> {
+    let reads = reads(&views);
+    let mut order = Vec::with_capacity(views.len());
+    let mut is_met = vec![false; views.len()];
+    for first in 0..views.len() {
+        let mut open = vec![(first, false)];
+        while let Some((at, is_done)) = open.pop() {
+            if is_done {
+                order.push(at);
+            } else if !std::mem::replace(&mut is_met[at], true) {
+                open.push((at, true));
+                open.extend(reads[at].iter().map(|at| (*at, false)));
+            }
+        }
     }
-    ordered
+    let mut views: Vec<Option<View>> = views.into_iter().map(Some).collect();
+    order.into_iter().filter_map(|at| views[at].take()).collect()
+}
+
+/// Of each view: which of the others its query mentions.
+fn reads(views: &[View]) -> Vec<Vec<usize>> {
+    let mut words: HashMap<&str, Vec<usize>> = HashMap::new();
+    let mut others = Vec::new();
+    for (at, view) in views.iter().enumerate() {
+        if view.name.chars().all(is_word) {
+            words.entry(&view.name).or_default().push(at);
+        } else {
+            others.push(at);
+        }
+    }
+    let of_one = |at: usize, view: &View| {
+        let known = view.rest.split(|c| !is_word(c)).filter_map(|word| words.get(word)).flatten();
+        let odd = others.iter().filter(|other| mentions(&view.rest, &views[**other].name));
+        let found: BTreeSet<usize> = known.chain(odd).copied().filter(|other| *other != at).collect();
+        found.into_iter().collect()
+    };
+    views.iter().enumerate().map(|(at, view)| of_one(at, view)).collect()
 }
 
 #[cfg(test)]
@@ -227,5 +255,12 @@ mod tests {
         let chain = vec![view("a", "from d.main.b"), view("b", "from d.main.c"), view("c", "from d.main.t")];
         assert_eq!(names(chain), ["c", "b", "a"]);
         assert_eq!(names(vec![view("a", "b"), view("b", "a")]).len(), 2);
+        assert_eq!(
+            names(vec![view("a", "from d.main.\"b c\""), view("b c", "from d.main.ab")]),
+            ["b c", "a"]
+        );
+        let long: Vec<View> =
+            (0..3000).map(|at| view(&format!("v{at}"), &format!("from d.main.v{}", at + 1))).collect();
+        assert_eq!(names(long).first().map(String::as_str), Some("v2999"));
     }
 }
