@@ -43,8 +43,8 @@ select 'run' || i // 1000 as run_id, 'model.p.m' || i % 1000 as node_id, 'm' || 
     now()::timestamp - interval 90 day + to_seconds(i * getvariable('step')) as started_at, random() * 9 as seconds
 from range($size) as t(i);
 EOF
-        "$program" --quiet metrics >/dev/null
-        for _ in 1 2 3 4 5; do { time "$program" --quiet metrics >/dev/null; } 2>&1; done | sort -n | sed -n 3p >"$folder/median"
+        "$program" --quiet metrics >/dev/null 2>&1
+        for _ in 1 2 3 4 5; do { time "$program" --quiet metrics >/dev/null 2>&1; } 2>&1; done | sort -n | sed -n 3p >"$folder/median"
         printf '%12s %10s %10s\n' "$size" "$(cat "$folder/median")" "$(du -m "$DBT_DUCKDB_PATH" | cut -f 1)"
     done
 done

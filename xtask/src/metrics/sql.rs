@@ -59,7 +59,6 @@ pub(super) const RECOVERY: &str = include_str!("../../../sql/metrics/recovery.sq
 pub(super) const FRESHNESS: &str = include_str!("../../../sql/metrics/freshness.sql");
 pub(super) const LIFETIME: &str = include_str!("../../../sql/metrics/lifetime.sql");
 pub(super) const LATEST_RUN: &str = include_str!("../../../sql/metrics/latest_run.sql");
-pub(super) const FAILING_TESTS: &str = include_str!("../../../sql/metrics/failing_tests.sql");
 pub(super) const SCHEMA_CHANGES: &str = include_str!("../../../sql/metrics/schema_changes.sql");
 pub(super) const TEST_HISTORY: &str = include_str!("../../../sql/metrics/test_history.sql");
 pub(super) const TESTS: &str = include_str!("../../../sql/metrics/tests.sql");
@@ -204,7 +203,6 @@ mod tests {
             FRESHNESS,
             LIFETIME,
             LATEST_RUN,
-            FAILING_TESTS,
             SCHEMA_CHANGES,
             TEST_HISTORY,
             TESTS,

@@ -43,10 +43,9 @@ pub(super) struct Ledger {
 pub(super) const COMPARED: [&str; 4] = [sql::RELATIONS, sql::RUN_TOTALS, sql::RECOVERY, sql::FRESHNESS];
 
 /// The statements run for the window only, in this order.
-pub(super) const OF_WINDOW: [&str; 8] = [
+pub(super) const OF_WINDOW: [&str; 7] = [
     sql::TESTS,
     sql::NODES,
-    sql::FAILING_TESTS,
     sql::RUNS,
     sql::LATEST_RUN,
     sql::LIFETIME,
@@ -82,14 +81,17 @@ pub(super) fn read_ledger(
     let read = warehouse.query_many(&statements).context("failed to read the ledgers")?;
     let mut results = Results(read.into_iter());
     let (mut now, mut before) = (latest(&mut results, window)?, latest(&mut results, before)?);
-    for result in results.next::<TestsAsOf>()? {
-        let side = if result.as_of == "before" { &mut before } else { &mut now };
-        side.tests.push(with_rate(result.layer));
+    let mut failing_tests = Vec::new();
+    for row in results.next::<Tested>()? {
+        match row {
+            Tested::Now(layer) => now.tests.push(with_rate(layer)),
+            Tested::Before(layer) => before.tests.push(with_rate(layer)),
+            Tested::Failing(test) => failing_tests.push(test),
+        }
     }
     let ranked: Vec<Ranked> = results.next()?;
     let (slowest, failing) = nodes(&ranked);
     let (costly_tests, growing) = trends(&ranked);
-    let failing_tests = results.next()?;
     let (runs, latest_run, lifetime) = (results.next()?, results.next()?, results.next()?);
     let test_history = tested::histories(results.next()?);
     let schema_changes = changed::changes(results.next()?);
@@ -174,11 +176,11 @@ pub(super) fn with_rate(layer: Layer) -> Layer {
     Layer { pass_rate: figures::ratio_of_counts(Some(layer.passed), Some(evaluated)), ..layer }
 }
 
-/// A row of `tests.sql`.
+/// A row of `tests.sql`: a layer as of the end of a window, or a test that fails.
 #[derive(Deserialize)]
-pub(super) struct TestsAsOf {
-    /// `now` or `before`: at the end of which window.
-    as_of: String,
-    #[serde(flatten)]
-    layer: Layer,
+#[serde(tag = "as_of", rename_all = "snake_case")]
+enum Tested {
+    Now(Layer),
+    Before(Layer),
+    Failing(FailingTest),
 }
