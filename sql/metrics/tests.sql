@@ -69,6 +69,22 @@ results as (
     where status_before <> 'removed'
 ),
 
+failures as (
+    select
+        environment,
+        node_id,
+        name,
+        status,
+        failures,
+        message,
+        path,
+        coalesce(started_at, run_started_at - interval '1000 years') as began_at
+    from ({{ nodes }}) as nodes
+    where
+        kind in ('test', 'unit_test')
+        and status in ('fail', 'error')
+),
+
 -- Two results of one moment are one.
 failing as (
     select
@@ -78,21 +94,17 @@ failing as (
         latest.status,
         latest.last_run_at,
         latest.last_passed_at,
-        max(nodes.name) as name,
-        max(nodes.failures) as failures,
-        max(nodes.message) as message,
-        max(nodes.path) as path
+        max(failures.name) as name,
+        max(failures.failures) as failures,
+        max(failures.message) as message,
+        max(failures.path) as path
     from latest
-    inner join ({{ nodes }}) as nodes
+    inner join failures
         on
-            latest.environment = nodes.environment
-            and latest.node_id = nodes.node_id
-            and latest.status = nodes.status
-            and latest.began_at = coalesce(nodes.started_at, nodes.run_started_at - interval '1000 years')
-    where
-        latest.status in ('fail', 'error')
-        and nodes.status in ('fail', 'error')
-        and nodes.kind in ('test', 'unit_test')
+            latest.environment = failures.environment
+            and latest.node_id = failures.node_id
+            and latest.status = failures.status
+            and latest.began_at = failures.began_at
     group by
         latest.environment, latest.node_id, latest.layer, latest.status, latest.last_run_at, latest.last_passed_at
 ),

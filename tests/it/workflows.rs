@@ -197,7 +197,9 @@ fn an_environment_whose_build_failed_is_dropped_only_if_the_policy_says_so() {
         assert_eq!(jobs["discard"].result, expected, "{drops} {snowflake} {creates}");
         if expected == "success" {
             assert_eq!(jobs["discard"].inputs["schema"], "issue_42");
-            assert_eq!(jobs["discard"].lines, ["cargo xtask schema drop --schema \"$SCHEMA\" --if-exists"]);
+            let lines =
+                ["cargo xtask schema drop --schema \"$SCHEMA\" --if-exists", "cargo xtask notify dropped"];
+            assert_eq!(jobs["discard"].lines, lines);
         }
     }
 }

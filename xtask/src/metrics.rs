@@ -232,12 +232,17 @@ fn owners(repo: &Repo, report: &Report) -> Result<Owners> {
 /// The statements that delete the figures and alerts of a dropped environment from the registry.
 pub(crate) fn forget(warehouse: &mut dyn Warehouse, name: &Name) -> Result<Vec<Statement>> {
     let registry = registry_tables(warehouse)?;
-    let kept = [history::FIGURES, history::ALERTS, reported::TABLE];
     let delete = |table: &'static str| {
         let table = warehouse.qualified(&Table::new(REGISTRY, table));
         Statement::sql(format!("delete from {table} where scope = {}", literal(name.as_str())))
     };
-    Ok(kept.into_iter().filter(|table| registry.contains(*table)).map(delete).collect())
+    let kept = [history::FIGURES, history::ALERTS];
+    let mut change: Vec<Statement> =
+        kept.into_iter().filter(|table| registry.contains(*table)).map(delete).collect();
+    if registry.contains(reported::TABLE) {
+        change.extend(reported::drop_scope(warehouse, name.as_str()));
+    }
+    Ok(change)
 }
 
 /// The tables that the registry has, in lower case.

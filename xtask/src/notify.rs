@@ -5,6 +5,7 @@
 //! logged as a warning, and the pipeline continues.
 
 mod alerts;
+mod dropped;
 mod facts;
 #[cfg(test)]
 mod hostile;
@@ -42,6 +43,8 @@ enum To {
     Github(GithubArgs),
     /// Report alerts that started or ended to the channel of `SLACK_WEBHOOK_URL`, each start and each end once.
     Alerts(alerts::Args),
+    /// Report the end of alerts whose environment was dropped to the channel of `SLACK_WEBHOOK_URL`, each once.
+    Dropped(dropped::Args),
 }
 
 /// What is known of the pipeline. All of it may be missing.
@@ -107,6 +110,11 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
         }
         To::Alerts(args) => {
             if let Err(error) = alerts::run(args, repo) {
+                warn("Slack", &error);
+            }
+        }
+        To::Dropped(args) => {
+            if let Err(error) = dropped::run(args, repo) {
                 warn("Slack", &error);
             }
         }

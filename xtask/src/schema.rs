@@ -153,7 +153,7 @@ impl Drop {
         let step = Step { command: "schema drop", intent: Intent::Destroy, wait: self.target.wait() };
         if change(&opened, step, &self.schema, self.dry_run, counted)? {
             opened.remove_files(&self.schema)?;
-            metrics::reported::forget(self.schema.as_str())?;
+            metrics::reported::drop_scope_in_file(self.schema.as_str())?;
             let what = if dropped == 0 { "does not exist, so nothing was dropped" } else { "is gone" };
             console::print(&format!("{} {what} ({})", self.schema, opened.warehouse().describe()))?;
             actions::set_outputs(&[("dropped", dropped.to_string())])?;

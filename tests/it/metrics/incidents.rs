@@ -49,6 +49,8 @@ struct Step {
     policy: Option<String>,
     /// Command lines that are run by hand, before and after the pipeline.
     by_hand: Vec<String>,
+    /// The lines of `cleanup.yml` run, in place of the pipeline.
+    dropped: bool,
     /// The channel answers with an error.
     slack_is_down: bool,
     /// The runner's copy of the state is lost; the warehouse is not.
@@ -146,7 +148,7 @@ impl<'a> Scene<'a> {
         }
         let scene = Self { incident, checkout, server, is_down, runs: 0 };
         let create = format!("cargo xtask schema create --schema {}", incident.environment);
-        scene.bash(&Line { run: create, env: vec![("DBT_DUCKDB_PATH".into(), DATABASE.into())] }).expect(0);
+        scene.bash(&Line { run: create, env: Vec::new() }).expect(0);
         scene
     }
 
@@ -157,6 +159,7 @@ impl<'a> Scene<'a> {
         command
             .env("PATH", path)
             .env("XTASK_VENV", environment())
+            .env("DBT_DUCKDB_PATH", DATABASE)
             .env("CI", "true")
             .env("NO_PROXY", "127.0.0.1")
             // As on a runner that keeps its files.
@@ -171,6 +174,13 @@ impl<'a> Scene<'a> {
 
     /// The shipped lines. Those of `observability.yml` may fail the gate.
     fn pipeline(&self) {
+        // The last line of the gate adds up what other jobs did, which did not run here.
+        self.workflow("observability.yml", "measure", "cargo xtask gate");
+        self.workflow("orchestrator.yml", "gate", "cargo xtask gate");
+    }
+
+    /// The lines of a job but those that begin like `skipped`.
+    fn workflow(&self, file: &str, job: &str, skipped: &str) {
         let webhook = self.server.url.clone();
         let value = |expression: &str| match expression {
             "inputs.schema" => self.incident.environment.clone(),
@@ -181,15 +191,10 @@ impl<'a> Scene<'a> {
             }
             _ => String::new(),
         };
-        for (file, job) in [("observability.yml", "measure"), ("orchestrator.yml", "gate")] {
-            // The last line of the gate adds up what other jobs did, which did not run here.
-            for line in
-                lines(file, job, &value).iter().filter(|line| !line.run.starts_with("cargo xtask gate"))
-            {
-                let ended = self.bash(line);
-                let name = &self.incident.name;
-                assert!(matches!(ended.code, Some(0 | 1)), "{name}: {}\n{}", line.run, ended.stderr);
-            }
+        for line in lines(file, job, &value).iter().filter(|line| !line.run.starts_with(skipped)) {
+            let ended = self.bash(line);
+            let name = &self.incident.name;
+            assert!(matches!(ended.code, Some(0 | 1)), "{name}: {}\n{}", line.run, ended.stderr);
         }
     }
 
@@ -226,8 +231,7 @@ impl<'a> Scene<'a> {
 
     fn by_hand(&self, step: &Step) {
         for command in &step.by_hand {
-            let env = vec![("DBT_DUCKDB_PATH".to_owned(), DATABASE.to_owned())];
-            self.bash(&Line { run: command.clone(), env });
+            self.bash(&Line { run: command.clone(), env: Vec::new() });
         }
     }
 
@@ -237,7 +241,11 @@ impl<'a> Scene<'a> {
             let before = self.server.requests().len();
             self.happen(step);
             self.by_hand(step);
-            self.pipeline();
+            if step.dropped {
+                self.workflow("cleanup.yml", "drop", "cargo xtask schema gc");
+            } else {
+                self.pipeline();
+            }
             self.by_hand(step);
             let sent: Vec<Value> =
                 self.server.requests()[before..].iter().map(|request| request.json()).collect();

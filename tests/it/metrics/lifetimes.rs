@@ -27,6 +27,15 @@ fn sent(checkout: &Checkout, server: &Server, scope: &[&str], channel: Option<&s
     server.requests()[before..].iter().map(|request| request.json()).collect()
 }
 
+/// Report the ends of alerts of dropped environments to a channel; the messages that it got.
+fn ends(checkout: &Checkout, server: &Server, channel: &str) -> Vec<Value> {
+    let before = server.requests().len();
+    let mut command = checkout.command(&["notify", "dropped", "--state", STATE, "--channel", channel]);
+    command.env("SLACK_WEBHOOK_URL", format!("{}/hook", server.url)).env("NO_PROXY", "127.0.0.1");
+    Ended::of(command).expect(0);
+    server.requests()[before..].iter().map(|request| request.json()).collect()
+}
+
 fn texts(messages: &[Value]) -> Vec<&str> {
     messages.iter().map(|message| message["text"].as_str().expect("a text")).collect()
 }
@@ -76,7 +85,7 @@ fn each_channel_gets_each_start_and_each_end_once() {
 }
 
 #[test]
-fn a_dropped_environment_leaves_no_rows_and_no_open_alert() {
+fn a_dropped_environment_leaves_no_rows_and_its_alerts_end() {
     let server = Server::start(|_| Reply::new(200, "ok"));
     let checkout = Checkout::new();
     let again = |checkout: &Checkout| {
@@ -98,10 +107,16 @@ fn a_dropped_environment_leaves_no_rows_and_no_open_alert() {
     let mut drop = checkout.command(&["schema", "drop", "--schema", "issue_1"]);
     drop.env("XTASK_ALERT_STATE", STATE);
     Ended::of(drop).expect(0);
-    for table in ["metrics_history", "metrics_alerts", "metrics_reported"] {
-        let left = checkout.sql(&format!("select * from xtask_registry.{table} where scope = 'issue_1'"));
-        assert!(left.is_empty(), "{table}: {left:?}");
+    let left =
+        |table: &str| checkout.sql(&format!("select * from xtask_registry.{table} where scope = 'issue_1'"));
+    for table in ["metrics_history", "metrics_alerts"] {
+        assert!(left(table).is_empty(), "{table}");
     }
+    assert_eq!(left("metrics_reported")[0]["state"], "dropped", "until its end is sent");
+    assert_eq!(texts(&ends(&checkout, &server, "team-b")), [""; 0], "it was not sent the start");
+    assert_eq!(texts(&ends(&checkout, &server, "slack")), ["🔕 issue_1: alert ended: tests fail"]);
+    assert_eq!(texts(&ends(&checkout, &server, "slack")), [""; 0]);
+    assert!(left("metrics_reported").is_empty());
     let kept = fs::read_to_string(checkout.path(STATE)).expect("a state");
     assert!(!kept.contains("issue_1") && kept.contains("\"*\""), "{kept}");
     // No environment is left that the alert of all could be about.

@@ -292,7 +292,7 @@ impl Alert {
         };
         let sent = || past.reported.iter().filter(|row| row.name == self.name);
         let is_newest = sent().all(|row| row.as_of <= report.window.end);
-        let sent_start = sent().any(|row| row.state == AlertState::Firing);
+        let sent_start = sent().any(|row| row.state == super::reported::Sent::Firing);
         self.changed = is_newest
             && match self.state {
                 AlertState::Firing => !sent_start,

@@ -12,7 +12,6 @@ use minijinja::context;
 use serde::{Deserialize, Serialize};
 
 use super::collect;
-use super::model::AlertState;
 use super::sql;
 use crate::core::context::variable;
 use crate::core::environment::REGISTRY;
@@ -21,6 +20,7 @@ use crate::warehouse::{self, Statement, Warehouse, literal};
 pub(crate) const TABLE: &str = "metrics_reported";
 const CREATE: &str = include_str!("../../../sql/metrics/reported_table.sql");
 const READ: &str = include_str!("../../../sql/metrics/reported.sql");
+const READ_DROPPED: &str = include_str!("../../../sql/metrics/reported_dropped.sql");
 
 /// The file that keeps the rows too.
 pub(crate) const STATE: &str = "XTASK_ALERT_STATE";
@@ -36,12 +36,23 @@ pub(crate) struct Reported {
     /// The name of a webhook, `slack` if it has no other.
     pub(crate) channel: String,
     pub(crate) name: String,
-    /// `Firing` once its start was sent, `Ok` once its end was.
-    pub(crate) state: AlertState,
+    pub(crate) state: Sent,
     pub(crate) since: Option<DateTime>,
     /// The end of the window that the report was about.
     pub(crate) as_of: DateTime,
     pub(crate) reported_at: DateTime,
+}
+
+/// What was sent last about an alert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Sent {
+    /// Its start.
+    Firing,
+    /// Its end.
+    Ok,
+    /// Its start; its environment has been dropped since, so its end is due.
+    Dropped,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -79,15 +90,7 @@ pub(crate) fn record(
         let sql = sql::dialect(warehouse).registry(CREATE, &[("reported", reported.clone())], context! {})?;
         change.push(Statement::sql(sql.trim_end()));
     }
-    for row in rows {
-        change.push(Statement::sql(format!(
-            "delete from {reported} where scope = {} and days = {} and channel = {} and name = {}",
-            literal(&row.scope),
-            row.days,
-            literal(&row.channel),
-            literal(&row.name)
-        )));
-    }
+    change.extend(delete(warehouse, rows));
     change.push(Statement::insert(warehouse::Table::new(REGISTRY, TABLE), rows)?);
     Ok(change)
 }
@@ -119,17 +122,68 @@ pub(crate) fn write_file(path: &Path, rows: &[Reported]) -> Result<()> {
     write(path, reported)
 }
 
-/// Delete the rows of a scope from the file that [`STATE`] names: an environment of the same name that is made later
-/// has no alerts of this one. The registry's rows are deleted by [`super::forget`].
-pub(crate) fn forget(scope: &str) -> Result<()> {
-    let Some(path) = variable(STATE).map(PathBuf::from).filter(|path| path.exists()) else { return Ok(()) };
-    let mut reported = read_file(&path)?;
-    let before = reported.len();
-    reported.retain(|row| row.scope != scope);
-    if reported.len() == before {
-        return Ok(());
+/// The alerts that a channel was sent the start of and whose environment has been dropped since.
+pub(crate) fn read_dropped(
+    warehouse: &mut dyn Warehouse,
+    registry: &BTreeSet<String>,
+    channel: &str,
+) -> Result<Vec<Reported>> {
+    if !registry.contains(TABLE) {
+        return Ok(Vec::new());
     }
-    write(&path, reported)
+    let values = context! { channel => literal(channel) };
+    let sql = sql::dialect(warehouse).registry(READ_DROPPED, &[("reported", table(warehouse))], values)?;
+    let rows = warehouse.query(&sql).context("failed to read the alerts of dropped environments")?;
+    collect::records(rows)
+}
+
+/// The statements of a drop: an environment of the same name that is made later has no alerts of this one, and the
+/// alerts that were open are kept until [`read_dropped`] has sent their end.
+pub(crate) fn drop_scope(warehouse: &dyn Warehouse, scope: &str) -> [Statement; 2] {
+    let (reported, scope) = (table(warehouse), literal(scope));
+    [
+        format!("delete from {reported} where scope = {scope} and state = 'ok'"),
+        format!("update {reported} set state = 'dropped' where scope = {scope}"),
+    ]
+    .map(Statement::sql)
+}
+
+/// The statements that delete these rows.
+pub(crate) fn delete(warehouse: &dyn Warehouse, rows: &[Reported]) -> Vec<Statement> {
+    let reported = table(warehouse);
+    rows.iter().map(|row| Statement::sql(format!("delete from {reported} where {}", same(row)))).collect()
+}
+
+/// The condition that finds the row of the same alert and channel.
+fn same(row: &Reported) -> String {
+    format!(
+        "scope = {} and days = {} and channel = {} and name = {}",
+        literal(&row.scope),
+        row.days,
+        literal(&row.channel),
+        literal(&row.name)
+    )
+}
+
+/// [`drop_scope`] in the file that [`STATE`] names, if there is one.
+pub(crate) fn drop_scope_in_file(scope: &str) -> Result<()> {
+    let Some(path) = variable(STATE).map(PathBuf::from).filter(|path| path.exists()) else { return Ok(()) };
+    let before = read_file(&path)?;
+    let mut after = before.clone();
+    after.retain(|row| row.scope != scope || row.state != Sent::Ok);
+    for row in after.iter_mut().filter(|row| row.scope == scope) {
+        row.state = Sent::Dropped;
+    }
+    if after == before { Ok(()) } else { write(&path, after) }
+}
+
+/// [`delete`] in a file.
+pub(crate) fn delete_in_file(path: &Path, rows: &[Reported]) -> Result<()> {
+    let key = |row: &Reported| (row.scope.clone(), row.days, row.channel.clone(), row.name.clone());
+    let deleted: BTreeSet<_> = rows.iter().map(key).collect();
+    let mut kept = read_file(path)?;
+    kept.retain(|row| !deleted.contains(&key(row)));
+    write(path, kept)
 }
 
 fn write(path: &Path, reported: Vec<Reported>) -> Result<()> {
@@ -156,7 +210,7 @@ pub(crate) fn newest(rows: impl IntoIterator<Item = Reported>) -> Vec<Reported> 
 mod tests {
     use super::*;
 
-    fn row(name: &str, state: AlertState, as_of: &str) -> Reported {
+    fn row(name: &str, state: Sent, as_of: &str) -> Reported {
         let time: DateTime = as_of.parse().expect("a time");
         Reported {
             scope: "prod".into(),
@@ -172,10 +226,8 @@ mod tests {
 
     #[test]
     fn the_newer_of_file_and_registry_counts() {
-        let (old, new) = (
-            row("a", AlertState::Firing, "2026-03-01T00:00:00"),
-            row("a", AlertState::Ok, "2026-03-02T00:00:00"),
-        );
+        let (old, new) =
+            (row("a", Sent::Firing, "2026-03-01T00:00:00"), row("a", Sent::Ok, "2026-03-02T00:00:00"));
         let expected = vec![new.clone()];
         assert_eq!(newest([old.clone(), new.clone()]), expected);
         assert_eq!(newest([new, old]), expected);
@@ -185,8 +237,8 @@ mod tests {
     fn a_file_keeps_other_alerts_and_refuses_another_version() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("alerts.json");
-        write_file(&path, &[row("a", AlertState::Firing, "2026-03-01T00:00:00")]).expect("written");
-        write_file(&path, &[row("b", AlertState::Firing, "2026-03-02T00:00:00")]).expect("written");
+        write_file(&path, &[row("a", Sent::Firing, "2026-03-01T00:00:00")]).expect("written");
+        write_file(&path, &[row("b", Sent::Firing, "2026-03-02T00:00:00")]).expect("written");
         assert_eq!(read_file(&path).expect("rows").len(), 2);
         std::fs::write(&path, r#"{"version": 2, "reported": []}"#).expect("written");
         assert!(format!("{:#}", read_file(&path).expect_err("another version")).contains("version 2"));

@@ -16,7 +16,7 @@ use super::message::{LINE, NAME, line, link};
 use super::{post, slack};
 use crate::core::{context, ledger};
 use crate::metrics::model::{Alert, AlertState, Window};
-use crate::metrics::reported::{self, Reported};
+use crate::metrics::reported::{self, Reported, Sent};
 use crate::system::console;
 use crate::system::repo::Repo;
 use crate::warehouse::Warehouse;
@@ -31,25 +31,32 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     metrics: String,
 
-    /// The name of the channel behind `SLACK_WEBHOOK_URL`. What was sent is recorded by channel: give each webhook
-    /// a separate name, and each is sent every start and every end once.
-    #[arg(long, value_name = "NAME", env = "XTASK_ALERT_CHANNEL", default_value = "slack", value_parser = channel)]
-    channel: String,
-
-    /// Also keep what was reported in this file, for a warehouse that is lost with its runner.
-    #[arg(long, value_name = "FILE", env = reported::STATE)]
-    state: Option<PathBuf>,
-
     #[command(flatten)]
-    target: target::Args,
+    to: To,
 
     /// Where the report of the metrics can be read.
     #[arg(long, value_name = "URL", env = "XTASK_REPORT_URL")]
     report_url: Option<String>,
+}
+
+/// Where alerts are reported, and where that is recorded.
+#[derive(clap::Args, Debug)]
+pub(super) struct To {
+    /// The name of the channel behind `SLACK_WEBHOOK_URL`. What was sent is recorded by channel: give each webhook
+    /// a separate name, and each is sent every start and every end once.
+    #[arg(long, value_name = "NAME", env = "XTASK_ALERT_CHANNEL", default_value = "slack", value_parser = channel)]
+    pub(super) channel: String,
+
+    /// Also keep what was reported in this file, for a warehouse that is lost with its runner.
+    #[arg(long, value_name = "FILE", env = reported::STATE)]
+    pub(super) state: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) target: target::Args,
 
     /// Print the message instead of sending and recording it.
     #[arg(long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
 }
 
 /// A name that can be read in tables and logs.
@@ -73,13 +80,39 @@ struct Measured {
 
 /// An alert that a channel is to be sent the start or the end of.
 #[derive(Debug, PartialEq)]
-struct Due {
+pub(super) struct Due {
     /// `Firing` for a start, `Ok` for an end.
-    state: AlertState,
-    name: String,
-    since: Option<DateTime>,
-    /// `None` where the policy no longer has it.
-    alert: Option<Alert>,
+    pub(super) state: Sent,
+    pub(super) name: String,
+    pub(super) since: Option<DateTime>,
+    pub(super) about: About,
+}
+
+/// What there is to say about it.
+#[derive(Debug, PartialEq)]
+pub(super) enum About {
+    Evaluated(Alert),
+    /// The policy no longer has it.
+    Removed,
+    /// Its environment was dropped.
+    Dropped,
+}
+
+impl About {
+    fn alert(&self) -> Option<&Alert> {
+        match self {
+            Self::Evaluated(alert) => Some(alert),
+            Self::Removed | Self::Dropped => None,
+        }
+    }
+
+    fn message(&self) -> &str {
+        match self {
+            Self::Evaluated(alert) => &alert.message,
+            Self::Removed => "the alert is no longer in policies/alerts.toml, or no longer applies",
+            Self::Dropped => "its environment was dropped",
+        }
+    }
 }
 
 /// Starts and ends that `sent` does not show yet. An alert that cannot be evaluated neither starts nor ends, and a
@@ -87,33 +120,26 @@ struct Due {
 fn due(alerts: &[Alert], sent: &[Reported], end: DateTime) -> Vec<Due> {
     let of = |name: &str| sent.iter().find(|row| row.name == name);
     let is_stale = |name: &str| of(name).is_some_and(|row| row.as_of > end);
-    let open = |name: &str| of(name).is_some_and(|row| row.state == AlertState::Firing);
-    let changed = alerts.iter().filter(|alert| !is_stale(&alert.name)).filter(|alert| match alert.state {
-        AlertState::Firing => !open(&alert.name),
-        AlertState::Ok => open(&alert.name),
-        AlertState::Unknown => false,
+    let open = |name: &str| of(name).is_some_and(|row| row.state == Sent::Firing);
+    let change = |alert: &Alert| match alert.state {
+        AlertState::Firing if !open(&alert.name) => Some((Sent::Firing, alert.since)),
+        AlertState::Ok if open(&alert.name) => Some((Sent::Ok, of(&alert.name).and_then(|row| row.since))),
+        _ => None,
+    };
+    let changed = alerts.iter().filter(|alert| !is_stale(&alert.name)).filter_map(|alert| {
+        let (state, since) = change(alert)?;
+        Some(Due { state, name: alert.name.clone(), since, about: About::Evaluated(alert.clone()) })
     });
-    let mut due: Vec<Due> = changed
-        .map(|alert| Due {
-            state: alert.state,
-            name: alert.name.clone(),
-            since: if alert.state == AlertState::Firing {
-                alert.since
-            } else {
-                of(&alert.name).and_then(|row| row.since)
-            },
-            alert: Some(alert.clone()),
-        })
-        .collect();
+    let mut due: Vec<Due> = changed.collect();
     let known: BTreeSet<&str> = alerts.iter().map(|alert| alert.name.as_str()).collect();
     let removed = sent.iter().filter(|row| {
-        row.state == AlertState::Firing && !known.contains(row.name.as_str()) && !is_stale(&row.name)
+        row.state == Sent::Firing && !known.contains(row.name.as_str()) && !is_stale(&row.name)
     });
     due.extend(removed.map(|row| Due {
-        state: AlertState::Ok,
+        state: Sent::Ok,
         name: row.name.clone(),
         since: row.since,
-        alert: None,
+        about: About::Removed,
     }));
     due
 }
@@ -124,16 +150,16 @@ pub(super) fn run(args: &Args, repo: &Repo) -> Result<()> {
         anyhow::bail!("{} could not be read, so no alert can be reported", args.metrics);
     };
     let schema = measured.environment.as_deref().and_then(|name| name.parse().ok());
-    let opened = args.target.open(repo, schema.as_ref(), "notify")?;
-    let _lock = metrics::lock(&opened.place, "notify alerts", schema.as_ref(), args.target.wait())?;
+    let opened = args.to.target.open(repo, schema.as_ref(), "notify")?;
+    let _lock = metrics::lock(&opened.place, "notify alerts", schema.as_ref(), args.to.target.wait())?;
     let mut warehouse = opened.warehouse();
     let registry = metrics::registry_tables(warehouse.as_mut())?;
     let days = measured.window.days;
     let mut sent = reported::read(warehouse.as_mut(), &registry, &measured.scope, days)?;
-    if let Some(file) = &args.state {
+    if let Some(file) = &args.to.state {
         sent.extend(reported::read_file(file)?);
     }
-    sent.retain(|row| row.scope == measured.scope && row.days == days && row.channel == args.channel);
+    sent.retain(|row| row.scope == measured.scope && row.days == days && row.channel == args.to.channel);
     let due = due(&measured.alerts, &reported::newest(sent), measured.window.end);
     if due.is_empty() {
         tracing::info!("no alert started or ended since the last report");
@@ -141,13 +167,13 @@ pub(super) fn run(args: &Args, repo: &Repo) -> Result<()> {
     }
     let links = [context::run_url(), args.report_url.clone()].map(|url| url.as_deref().and_then(link));
     let rendered = slack::alerts(&headline(&measured.scope, &due), &texts(&due), &links);
-    if args.dry_run {
+    if args.to.dry_run {
         return console::print_json(&rendered);
     }
     if !post::to_slack(&rendered)? {
         return Ok(());
     }
-    let rows: Vec<Reported> = due.iter().map(|due| record(due, &args.channel, &measured)).collect();
+    let rows: Vec<Reported> = due.iter().map(|due| record(due, &args.to.channel, &measured)).collect();
     keep(args, warehouse.as_mut(), &registry, &rows)
         .context("the message was sent, but that could not be recorded, so the next call sends it again")
 }
@@ -172,7 +198,7 @@ fn keep(
     registry: &BTreeSet<String>,
     rows: &[Reported],
 ) -> Result<()> {
-    if let Some(file) = &args.state {
+    if let Some(file) = &args.to.state {
         reported::write_file(file, rows)?;
     }
     let change = reported::record(warehouse, registry, rows)?;
@@ -180,10 +206,9 @@ fn keep(
 }
 
 /// `🔔 prod: alert started: tests fail`, `🔕 prod: 2 alerts ended`
-fn headline(scope: &str, due: &[Due]) -> String {
+pub(super) fn headline(scope: &str, due: &[Due]) -> String {
     let scope = if scope == "*" { "all environments" } else { scope };
-    let (started, ended): (Vec<&Due>, Vec<&Due>) =
-        due.iter().partition(|due| due.state == AlertState::Firing);
+    let (started, ended): (Vec<&Due>, Vec<&Due>) = due.iter().partition(|due| due.state == Sent::Firing);
     let symbol = if started.is_empty() { "🔕" } else { "🔔" };
     let words = |due: &[&Due], verb: &str| match due {
         [] => None,
@@ -196,33 +221,29 @@ fn headline(scope: &str, due: &[Due]) -> String {
 }
 
 /// One text per alert: plain lines, the first one its title.
-fn texts(due: &[Due]) -> Vec<Vec<String>> {
+pub(super) fn texts(due: &[Due]) -> Vec<Vec<String>> {
     due.iter().map(text).collect()
 }
 
 fn text(due: &Due) -> Vec<String> {
     let time = |time: DateTime| time.strftime("%F %H:%M UTC").to_string();
-    let since = due.since.map(time);
-    let severity = due.alert.as_ref().map(|alert| format!(" ({})", alert.severity)).unwrap_or_default();
-    let mut lines = Vec::new();
-    match due.state {
-        AlertState::Firing => lines.push(format!("🔔 started: {}{severity}", due.name)),
-        _ => lines.push(format!("🔕 ended: {}{severity}", due.name)),
-    }
-    match &due.alert {
-        Some(alert) => lines.push(alert.message.clone()),
-        None => lines.push("the alert is no longer in policies/alerts.toml, or no longer applies".to_owned()),
-    }
-    if let (AlertState::Firing, Some(alert)) = (due.state, &due.alert) {
+    let alert = due.about.alert();
+    let severity = alert.map(|alert| format!(" ({})", alert.severity)).unwrap_or_default();
+    let title = match due.state {
+        Sent::Firing => "🔔 started",
+        Sent::Ok | Sent::Dropped => "🔕 ended",
+    };
+    let mut lines = vec![format!("{title}: {}{severity}", due.name), due.about.message().to_owned()];
+    if let (Sent::Firing, Some(alert)) = (due.state, alert) {
         lines.extend(alert.causes.iter().take(CAUSES).map(cause));
         let more = alert.causes.len().saturating_sub(CAUSES);
         if more > 0 {
             lines.push(format!("… and {more} more"));
         }
     }
-    let owner = due.alert.as_ref().and_then(|alert| alert.owner.clone());
-    let facts = [since.map(|since| format!("since {since}")), owner.map(|owner| format!("owner: {owner}"))];
-    let facts: Vec<String> = facts.into_iter().flatten().collect();
+    let since = due.since.map(|since| format!("since {}", time(since)));
+    let owner = alert.and_then(|alert| alert.owner.as_ref()).map(|owner| format!("owner: {owner}"));
+    let facts: Vec<String> = [since, owner].into_iter().flatten().collect();
     if !facts.is_empty() {
         lines.push(facts.join(" · "));
     }
@@ -258,7 +279,7 @@ mod tests {
         text.parse().expect("a time")
     }
 
-    fn sent(name: &str, state: AlertState, as_of: &str) -> Reported {
+    fn sent(name: &str, state: Sent, as_of: &str) -> Reported {
         Reported {
             scope: "prod".into(),
             days: 7,
@@ -271,7 +292,7 @@ mod tests {
         }
     }
 
-    fn names(alerts: &[Alert], sent: &[Reported]) -> Vec<(AlertState, String)> {
+    fn names(alerts: &[Alert], sent: &[Reported]) -> Vec<(Sent, String)> {
         due(alerts, sent, time("2026-03-08T12:00:00")).into_iter().map(|due| (due.state, due.name)).collect()
     }
 
@@ -279,34 +300,28 @@ mod tests {
     fn a_start_and_an_end_are_due_once() {
         const BEFORE: &str = "2026-03-07T12:00:00";
         let a = || "a".to_owned();
-        assert_eq!(names(&[alert("a", "firing")], &[]), [(AlertState::Firing, a())]);
-        assert_eq!(names(&[alert("a", "firing")], &[sent("a", AlertState::Firing, BEFORE)]), []);
-        assert_eq!(
-            names(&[alert("a", "ok")], &[sent("a", AlertState::Firing, BEFORE)]),
-            [(AlertState::Ok, a())]
-        );
-        assert_eq!(names(&[alert("a", "ok")], &[sent("a", AlertState::Ok, BEFORE)]), []);
+        assert_eq!(names(&[alert("a", "firing")], &[]), [(Sent::Firing, a())]);
+        assert_eq!(names(&[alert("a", "firing")], &[sent("a", Sent::Firing, BEFORE)]), []);
+        assert_eq!(names(&[alert("a", "ok")], &[sent("a", Sent::Firing, BEFORE)]), [(Sent::Ok, a())]);
+        assert_eq!(names(&[alert("a", "ok")], &[sent("a", Sent::Ok, BEFORE)]), []);
         assert_eq!(names(&[alert("a", "ok")], &[]), []);
-        assert_eq!(
-            names(&[alert("a", "firing")], &[sent("a", AlertState::Ok, BEFORE)]),
-            [(AlertState::Firing, a())]
-        );
+        assert_eq!(names(&[alert("a", "firing")], &[sent("a", Sent::Ok, BEFORE)]), [(Sent::Firing, a())]);
     }
 
     #[test]
     fn unknown_neither_starts_nor_ends_and_a_removed_rule_ends() {
         const BEFORE: &str = "2026-03-07T12:00:00";
         assert_eq!(names(&[alert("a", "unknown")], &[]), []);
-        assert_eq!(names(&[alert("a", "unknown")], &[sent("a", AlertState::Firing, BEFORE)]), []);
-        assert_eq!(names(&[], &[sent("a", AlertState::Firing, BEFORE)]), [(AlertState::Ok, "a".to_owned())]);
-        assert_eq!(names(&[], &[sent("a", AlertState::Ok, BEFORE)]), []);
+        assert_eq!(names(&[alert("a", "unknown")], &[sent("a", Sent::Firing, BEFORE)]), []);
+        assert_eq!(names(&[], &[sent("a", Sent::Firing, BEFORE)]), [(Sent::Ok, "a".to_owned())]);
+        assert_eq!(names(&[], &[sent("a", Sent::Ok, BEFORE)]), []);
     }
 
     #[test]
     fn an_older_report_changes_nothing() {
         const AFTER: &str = "2026-03-09T12:00:00";
-        assert_eq!(names(&[alert("a", "firing")], &[sent("a", AlertState::Ok, AFTER)]), []);
-        assert_eq!(names(&[], &[sent("a", AlertState::Firing, AFTER)]), []);
+        assert_eq!(names(&[alert("a", "firing")], &[sent("a", Sent::Ok, AFTER)]), []);
+        assert_eq!(names(&[], &[sent("a", Sent::Firing, AFTER)]), []);
     }
 
     #[test]

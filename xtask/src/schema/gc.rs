@@ -160,7 +160,7 @@ impl Args {
                 warehouse.apply(&change)?;
                 dropped += 1;
                 opened.remove_files(&name)?;
-                metrics::reported::forget(name.as_str())?;
+                metrics::reported::drop_scope_in_file(name.as_str())?;
                 lock.remove_after_use(opened);
                 tracing::info!("dropped {name}");
             }
