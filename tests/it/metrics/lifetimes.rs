@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use super::{checkout, metrics, report, run};
+use crate::support::endpoint::Endpoint;
 use crate::support::server::{Reply, Server};
 use crate::support::{Checkout, Ended, duckdb};
 
@@ -125,6 +126,39 @@ fn a_dropped_environment_leaves_no_rows_and_its_alerts_end() {
 
     again(&checkout);
     assert_eq!(texts(&sent(&checkout, &server, &["--schema", "issue_1"], None)), started, "a new one");
+}
+
+#[test]
+fn the_alerts_of_an_environment_dropped_at_snowflake_end() {
+    let server = Server::start(|_| Reply::new(200, "ok"));
+    let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
+    checkout.edit("policies/alerts.toml", |_| {
+        "[[alerts]]\nname = \"queries fail\"\nfigure = \"failed_queries\"\nseverity = \"high\"\nabove = 0\n"
+            .to_owned()
+    });
+    let call = |args: &[&str]| {
+        let before = server.requests().len();
+        let mut command = endpoint.command(&checkout, args);
+        command.env("SLACK_WEBHOOK_URL", format!("{}/hook", server.url)).env("NO_PROXY", "127.0.0.1");
+        Ended::of(command).expect(0);
+        let sent: Vec<Value> = server.requests()[before..].iter().map(|request| request.json()).collect();
+        texts(&sent).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    call(&["schema", "create", "--schema", "issue_1"]);
+    endpoint.remember(
+        "select 'q' as query_id, 'SELECT' as query_type, 'LOGISTICS_DEMO' as database_name, 'ISSUE_1' as schema_name,
+             'ann' as user_name, cast(now() at time zone 'utc' as timestamp) - interval 1 hour as start_time,
+             start_time as end_time, 5 as total_elapsed_time, 'FAILED_WITH_ERROR' as execution_status,
+             null as query_tag",
+    );
+    call(&["metrics", "--schema", "issue_1", "--format", "json", "--output", "m.json"]);
+    assert_eq!(
+        call(&["notify", "alerts", "--metrics", "m.json"]),
+        ["🔔 issue_1: alert started: queries fail"]
+    );
+    call(&["schema", "drop", "--schema", "issue_1"]);
+    assert_eq!(call(&["notify", "dropped"]), ["🔕 issue_1: alert ended: queries fail"]);
+    assert_eq!(call(&["notify", "dropped"]), [""; 0]);
 }
 
 #[test]
