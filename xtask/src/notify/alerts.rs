@@ -91,7 +91,7 @@ pub(super) struct Due {
 /// What there is to say about it.
 #[derive(Debug, PartialEq)]
 pub(super) enum About {
-    Evaluated(Alert),
+    Evaluated(Box<Alert>),
     /// The policy no longer has it.
     Removed,
     /// Its environment was dropped.
@@ -128,7 +128,7 @@ fn due(alerts: &[Alert], sent: &[Reported], end: DateTime) -> Vec<Due> {
     };
     let changed = alerts.iter().filter(|alert| !is_stale(&alert.name)).filter_map(|alert| {
         let (state, since) = change(alert)?;
-        Some(Due { state, name: alert.name.clone(), since, about: About::Evaluated(alert.clone()) })
+        Some(Due { state, name: alert.name.clone(), since, about: About::Evaluated(Box::new(alert.clone())) })
     });
     let mut due: Vec<Due> = changed.collect();
     let known: BTreeSet<&str> = alerts.iter().map(|alert| alert.name.as_str()).collect();
