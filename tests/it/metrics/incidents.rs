@@ -53,11 +53,18 @@ struct Step {
     dropped: bool,
     /// The channel answers with an error.
     slack_is_down: bool,
-    /// The runner's copy of the state is lost; the warehouse is not.
-    state_file_is_lost: bool,
-    /// The registry's copy is lost, as on DuckDB with its runner; the file is not.
-    registry_is_lost: bool,
+    /// A copy of the alerts' state that is lost; the other is not.
+    lost: Option<Lost>,
     expect: Vec<String>,
+}
+
+#[derive(Clone, Copy, Deserialize, PartialEq)]
+#[serde(rename_all = "snake_case")]
+enum Lost {
+    /// The runner's.
+    StateFile,
+    /// The warehouse's, as on DuckDB with its runner.
+    Registry,
 }
 
 #[derive(Deserialize)]
@@ -215,10 +222,10 @@ impl<'a> Scene<'a> {
         if let Some(policy) = &step.policy {
             self.checkout.edit("policies/alerts.toml", |_| policy.clone());
         }
-        if step.state_file_is_lost {
+        if step.lost == Some(Lost::StateFile) {
             fs::remove_file(self.checkout.path(".xtask/run/alerts.json")).expect("a state file");
         }
-        if step.registry_is_lost {
+        if step.lost == Some(Lost::Registry) {
             self.sql("drop table if exists xtask_registry.metrics_reported; drop table if exists xtask_registry.metrics_alerts");
         }
         self.is_down.store(step.slack_is_down, Ordering::SeqCst);
