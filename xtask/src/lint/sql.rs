@@ -8,7 +8,9 @@ mod average_of_averages;
 mod builtins;
 mod config;
 mod corrections;
+mod described;
 mod engine_clock;
+mod fix;
 mod hard_coded_relation;
 mod jinja;
 mod macros;
@@ -17,11 +19,14 @@ mod order_by_without_limit;
 mod padding;
 mod placeholders;
 mod policy;
+mod project;
+mod qualifiers;
 mod second_opinion;
 mod semicolon_in_model;
 mod star_in_final_query;
 mod statement_in_model;
 mod style;
+mod styles;
 mod template;
 mod trace;
 mod unguarded_destruction;
@@ -32,22 +37,22 @@ mod tests;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 
 use anyhow::{Result, anyhow};
 
-use self::jinja::{Guess, Nature, Renderer, Settings};
-use self::macros::Library;
+use self::jinja::{Guess, Nature, Renderer};
 use self::noqa::Noqa;
-use self::policy::{File, Objection};
-use self::style::{Parsed, Patch, Style, Styles, Violation};
+use self::policy::File;
+use self::style::{Style, Violation};
 use self::template::{Fault, Kind, Piece};
 use self::trace::{Origin, Rendering};
-use super::rule::{Offence, Parameters, Rule, Source};
+use super::rule::{Offence, Rule, Source};
 use crate::core::finding::{Group, Lines, Severity};
 
 pub(crate) use self::config::is_config;
-pub(crate) use self::style::{Described, described};
+pub(crate) use self::described::{Described, described};
+pub(crate) use self::fix::fix;
+pub(crate) use self::project::{Inputs, Project, Role};
 
 const TEMPLATE: Rule = Rule {
     name: "sql-template",
@@ -92,153 +97,6 @@ pub(crate) const RULES: &[&Rule] = &[
     &statement_in_model::RULE,
     &unguarded_destruction::RULE,
 ];
-
-/// The use of a SQL file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Role {
-    Model,
-    Snapshot,
-    Test,
-    Analysis,
-    Macro,
-    /// Of an installed package: read, but never checked.
-    Package,
-    /// SQL that something other than dbt runs.
-    Script,
-}
-
-impl Role {
-    /// Whether dbt wraps the file's query into another statement.
-    fn is_built(self) -> bool {
-        matches!(self, Self::Model | Self::Snapshot | Self::Test)
-    }
-}
-
-/// The facts about a project that are needed to check its files. Paths are relative to the repository's
-/// root, with slashes.
-#[derive(Debug, Default)]
-pub(crate) struct Inputs {
-    /// `name` of `dbt_project.yml`.
-    pub(crate) name: String,
-    /// `vars` of `dbt_project.yml`.
-    pub(crate) vars: serde_json::Map<String, serde_json::Value>,
-    /// The adapter that the profile names, such as `snowflake`; empty if none is known.
-    pub(crate) adapter: String,
-    /// The folders of the project, such as `dbt/models`; the nearest above a file counts.
-    pub(crate) folders: Vec<(String, Role)>,
-    /// The texts of the macro files: of macros with the same name the last one wins.
-    pub(crate) macros: Vec<String>,
-    /// The texts of the macro files of installed packages, by the name of the package.
-    pub(crate) packages: Vec<(String, Vec<String>)>,
-    /// The dbt projects of the repository by their folder; each has its own macros and variables. The fields above
-    /// apply to files outside of all of them.
-    pub(crate) projects: Vec<(String, Self)>,
-    /// The texts of the files that may contain sqlfluff's settings, and of `.sqlfluffignore` files, by their paths.
-    pub(crate) styles: Vec<(String, String)>,
-}
-
-/// A project, ready to check its files from any thread.
-pub(crate) struct Project {
-    renderer: Renderer,
-    /// Of each dbt project, by its folder with a slash at its end; the deepest first.
-    renderers: Vec<(String, Renderer)>,
-    styles: Styles,
-    folders: Vec<(String, Role)>,
-    averages: average_of_averages::Settings,
-    relations: hard_coded_relation::Settings,
-}
-
-impl Project {
-    /// Cheap: [`Self::ready`] makes the linters. Fails on invalid parameters.
-    pub(crate) fn load(inputs: Inputs, parameters: &Parameters) -> Result<Self> {
-        let mut inputs = inputs;
-        let styles = inputs.styles();
-        let mut renderers: Vec<(String, Renderer)> = std::mem::take(&mut inputs.projects)
-            .into_iter()
-            .map(|(root, mut project)| {
-                let renderer = renderer(&mut project, &styles, &root);
-                (root, renderer)
-            })
-            .collect();
-        renderers.sort_by_key(|(root, _)| std::cmp::Reverse(root.len()));
-        Ok(Self {
-            renderer: renderer(&mut inputs, &styles, ""),
-            renderers,
-            styles,
-            folders: inputs.folders,
-            averages: parameters.of(&average_of_averages::RULE)?,
-            relations: parameters.of(&hard_coded_relation::RULE)?,
-        })
-    }
-
-    /// The renderer of the project that the file at `path` belongs to.
-    fn renderer(&self, path: &str) -> &Renderer {
-        let of_project = self.renderers.iter().find(|(root, _)| path.starts_with(root.as_str()));
-        of_project.map_or(&self.renderer, |(_, renderer)| renderer)
-    }
-
-    /// The role of the file at `path`.
-    pub(crate) fn role(&self, path: &str) -> Role {
-        let above = |folder: &str| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
-        let nearest =
-            self.folders.iter().filter(|(folder, _)| above(folder)).max_by_key(|(folder, _)| folder.len());
-        nearest.map_or(Role::Script, |(_, role)| *role)
-    }
-
-    fn objections(&self, file: &File<'_>) -> Vec<(&'static Rule, Objection)> {
-        let found = [
-            (&average_of_averages::RULE, average_of_averages::check(file, &self.averages)),
-            (&engine_clock::RULE, engine_clock::check(file)),
-            (&hard_coded_relation::RULE, hard_coded_relation::check(file, &self.relations)),
-            (&order_by_without_limit::RULE, order_by_without_limit::check(file)),
-            (&semicolon_in_model::RULE, semicolon_in_model::check(file)),
-            (&star_in_final_query::RULE, star_in_final_query::check(file)),
-            (&statement_in_model::RULE, statement_in_model::check(file)),
-            (&unguarded_destruction::RULE, unguarded_destruction::check(file)),
-        ];
-        found
-            .into_iter()
-            .flat_map(|(rule, objections)| objections.into_iter().map(move |objection| (rule, objection)))
-            .collect()
-    }
-}
-
-impl Inputs {
-    fn styles(&self) -> Styles {
-        let mut dialects: Vec<(String, String)> =
-            self.projects.iter().map(|(root, project)| (root.clone(), project.adapter.clone())).collect();
-        dialects.push((String::new(), self.adapter.clone()));
-        Styles::new(self.styles.clone(), &dialects)
-    }
-
-    /// The settings of these files that have no effect, and the dialects that are assumed.
-    pub(crate) fn notes<'p>(&self, paths: impl IntoIterator<Item = &'p str>) -> BTreeSet<String> {
-        self.styles().notes(paths)
-    }
-}
-
-fn renderer(inputs: &mut Inputs, styles: &Styles, root: &str) -> Renderer {
-    let mut library = Library::default();
-    for (package, texts) in &inputs.packages {
-        let bodies: Vec<String> = texts.iter().map(|text| Text::of(text).body.into_owned()).collect();
-        library.add_package(package, &bodies);
-    }
-    for text in &inputs.macros {
-        library.add(&Text::of(text).body);
-    }
-    let (config, dialect) = styles.config_of(&format!("{root}any.sql")).unzip();
-    for text in config.iter().flat_map(|config| &config.macros) {
-        library.add(text);
-    }
-    let settings = Settings {
-        name: std::mem::take(&mut inputs.name),
-        vars: std::mem::take(&mut inputs.vars),
-        adapter: dialect.unwrap_or(&inputs.adapter).to_owned(),
-        context: config.map(|config| config.context.clone()).unwrap_or_default(),
-        packages: inputs.packages.iter().map(|(package, _)| package.clone()).collect(),
-    };
-    Renderer::new(settings, library)
-}
 
 /// A file's text without byte-order mark and line-end style, and how to restore them.
 struct Text<'t> {
@@ -697,143 +555,5 @@ pub(crate) fn assert_traced(source: &str, project: &Project) {
             assert!(slice.origin != Origin::Literal || from == output, "{from:?} is not {output:?}");
         }
         assert_eq!(at, rendering.text.len(), "the end of {rendering:#?} has no origin");
-    }
-}
-
-/// How often the result of a fix is fixed again before it counts as one that does not converge.
-const PASSES: usize = 8;
-
-/// The file's text with all safe fixes, or `None` without any. Only text outside of tags is changed,
-/// only by rules of layout and capitalisation, and only if the meaning of every rendering stays the same.
-/// Rules for which `is_off` is true are not fixed.
-pub(crate) fn fix(source: &Source, project: &Project, is_off: &dyn Fn(&str) -> bool) -> Option<String> {
-    let style = project.styles.of(&source.path).ok()?;
-    let is_jinja = ["jinja", "dbt", "raw"].contains(&style.config().templater());
-    if project.styles.ignores(&source.path) || !is_jinja {
-        return None;
-    }
-    stacker::grow(STACK, || {
-        let text = Text::of(&source.text);
-        if text.body.len() > LARGEST {
-            return None;
-        }
-        let fixed = settled(&text.body, &source.path, project, is_off);
-        (fixed != text.body).then(|| text.stored(&fixed)).flatten()
-    })
-}
-
-/// The body after as many passes as it takes until one changes nothing.
-fn settled(body: &str, path: &str, project: &Project, is_off: &dyn Fn(&str) -> bool) -> String {
-    let as_it_is = || body.to_owned();
-    let Ok(shared) = project.styles.of(path) else { return as_it_is() };
-    let Ok(scoped) = shared.scoped(body) else { return as_it_is() };
-    let style = scoped.as_ref().unwrap_or(shared);
-    let rules = style.rules();
-    let is_on = |rule: &str| rules.contains(&rule) && !is_off(rule);
-    let left_out: BTreeSet<&str> = rules.iter().copied().filter(|rule| is_off(rule)).collect();
-    let ends = is_on("layout.end_of_file");
-    let ended = |body: &str| if ends { ended(body) } else { body.to_owned() };
-    let body =
-        &if is_on(padding::NAME) { padded(body, path, project).unwrap_or_else(as_it_is) } else { as_it_is() };
-    let mut fixed = ended(body);
-    for _ in 0..PASSES {
-        match pass(&fixed, path, project, style, &left_out) {
-            Some(next) if ended(&next) != fixed => fixed = ended(&next),
-            _ => return fixed,
-        }
-    }
-    // It does not converge; the final newline is still safe.
-    ended(body)
-}
-
-/// With a space on either side of the code in tags; in macros too.
-fn padded(body: &str, path: &str, project: &Project) -> Option<String> {
-    let (pieces, _) = project.renderer(path).nature(body).ok()?;
-    Some(padding::fixed(body, &pieces))
-}
-
-/// With a newline at its end, and one only.
-fn ended(body: &str) -> String {
-    let trimmed = body.trim_end_matches(['\n', ' ', '\t']);
-    if trimmed.is_empty() { body.to_owned() } else { format!("{trimmed}\n") }
-}
-
-fn pass(
-    body: &str,
-    path: &str,
-    project: &Project,
-    style: &Style,
-    left_out: &BTreeSet<&str>,
-) -> Option<String> {
-    let renderer = project.renderer(path);
-    let Ok((pieces, Nature::Sql)) = renderer.nature(body) else { return None };
-    let mut patches: Vec<Patch> = Vec::new();
-    let mut literals: Vec<Range<usize>> = Vec::new();
-    for rendering in renderings(body, &pieces, path, renderer, Guess::Names) {
-        let rendering = rendering.ok()?;
-        let found = style.parse(body, &rendering, |parsed| {
-            if parsed.broken.is_empty() { parsed.patches(left_out).unwrap_or_default() } else { Vec::new() }
-        });
-        patches.extend(found.ok()?);
-        let texts = rendering.slices.iter().filter(|slice| slice.origin == Origin::Literal);
-        literals.extend(texts.map(|slice| slice.source.clone()));
-    }
-    let fixed = applied(body, patches, &literals);
-    (says_the_same(body, &fixed, path, project, style)).then_some(fixed)
-}
-
-/// `body` with the patches that are entirely in text and do not overlap.
-fn applied(body: &str, mut patches: Vec<Patch>, literals: &[Range<usize>]) -> String {
-    patches.retain(|patch| {
-        literals.iter().any(|text| text.start <= patch.range.start && patch.range.end <= text.end)
-            && body.get(patch.range.clone()).is_some_and(|old| old != patch.text)
-    });
-    let key = |patch: &Patch| (patch.range.start, patch.range.end);
-    patches.sort_by(|a, b| key(a).cmp(&key(b)).then_with(|| a.text.cmp(&b.text)));
-    patches.dedup();
-    let conflicts = |a: &Patch, b: &Patch| {
-        a.range == b.range || (a.range.start < b.range.end && b.range.start < a.range.end)
-    };
-    let mut fixed = String::with_capacity(body.len());
-    let mut at = 0;
-    for (index, patch) in patches.iter().enumerate() {
-        let contradicted = patches
-            .iter()
-            .enumerate()
-            .skip(index.saturating_sub(8))
-            .take(17)
-            .any(|(other, against)| other != index && conflicts(patch, against));
-        if contradicted || patch.range.start < at {
-            continue;
-        }
-        fixed.push_str(&body[at..patch.range.start]);
-        fixed.push_str(&patch.text);
-        at = patch.range.end;
-    }
-    fixed.push_str(&body[at..]);
-    fixed
-}
-
-/// Whether both texts render to the same code and comments, whatever their layout, and sqruff reports no
-/// more violations in the second than in the first.
-fn says_the_same(before: &str, after: &str, path: &str, project: &Project, style: &Style) -> bool {
-    let read = |body: &str| {
-        let renderer = project.renderer(path);
-        let Ok((pieces, Nature::Sql)) = renderer.nature(body) else { return None };
-        let mut all = Vec::new();
-        for rendering in renderings(body, &pieces, path, renderer, Guess::Names) {
-            let look = |parsed: &Parsed<'_>| {
-                (parsed.meaning(), parsed.violations().map_or(usize::MAX, |found| found.len()))
-            };
-            all.push(style.parse(body, &rendering.ok()?, look).ok()?);
-        }
-        Some(all)
-    };
-    match (read(before), read(after)) {
-        (Some(before), Some(after)) => {
-            before.len() == after.len()
-                && before.iter().zip(&after).all(|(before, after)| before.0 == after.0 && after.1 <= before.1)
-        }
-        _ => false,
     }
 }

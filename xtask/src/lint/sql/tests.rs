@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 
+use super::jinja::Settings;
+use super::macros::Library;
 use super::*;
+use crate::lint::rule::Parameters;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package is below the root").to_owned()
