@@ -147,6 +147,7 @@ def edits(project):
 def compare(project):
     built = project.elt()
     print(f"{project.name}: built with exit code {built.returncode}", flush=True)
+    assert built.returncode in (0, 1), built.stderr
     left = project.due()
     if left:
         print("  due without an edit:", sorted(left)[:5])
@@ -170,7 +171,7 @@ def compare(project):
             if after is None:
                 print(f"  {name}: dbt cannot compile it, left out", flush=True)
                 continue
-            ours, theirs = set(project.due()) - set(left), project.modified()
+            due, theirs = set(project.due()), project.modified()
         finally:
             for path in ("models", "macros", "seeds", "snapshots"):
                 shutil.rmtree(project.dbt / path, ignore_errors=True)
@@ -178,11 +179,12 @@ def compare(project):
             if (saved / "packages").exists():
                 shutil.copytree(saved / "packages", work / "packages", dirs_exist_ok=True)
         differs = {key for key in after if after[key] != before.get(key, "")}
-        alone = theirs - ours
+        # What did not build is due with and without the edit.
+        ours, alone = due - set(left), theirs - due
         # A comment changes the compiled text without changing what is built.
         bare = lambda text: re.sub(r"\s+", " ", re.sub(r"--[^\n]*|/\*.*?\*/", " ", text or "", flags=re.S)).strip()
         real = {key for key in differs if key not in before or bare(after[key]) != bare(before[key])}
-        wrong, missed = alone & real, real - ours
+        wrong, missed = alone & real, real - due
         figures = [len(ours), len(theirs), len(real), len(alone), len(wrong | missed)]
         total = [a + b for a, b in zip(total, figures)]
         print(f"  {name}: elt {figures[0]}, dbt {figures[1]}, other SQL {figures[2]}, only dbt {figures[3]}, wrong {figures[4]}"
