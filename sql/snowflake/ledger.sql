@@ -11,7 +11,11 @@ create table if not exists ledger_environment (
     created_at timestamp_ntz not null,
     created_by varchar,
     toolkit_version varchar not null,
-    ledger_version bigint
+    ledger_version bigint,
+    project varchar, -- the dbt project that it belongs to
+    repository varchar,
+    repository_id varchar,
+    project_folder varchar
 );
 
 -- One row per run of `elt`, complete: it is written at the end of the run, however the run ended.

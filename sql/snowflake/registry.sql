@@ -8,7 +8,11 @@ create table if not exists environments (
     created_at timestamp_ntz not null,
     created_by varchar,
     toolkit_version varchar not null,
-    ledger_version bigint
+    ledger_version bigint,
+    project varchar, -- the dbt project that it belongs to
+    repository varchar,
+    repository_id varchar,
+    project_folder varchar
 );
 
 -- Environments that `schema gc` found to be needed no more: noted by one pass, dropped by a later one.

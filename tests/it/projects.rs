@@ -2,6 +2,7 @@
 
 mod boundary;
 mod harness;
+mod owners;
 mod seeds;
 mod stale;
 

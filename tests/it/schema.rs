@@ -313,7 +313,7 @@ fn the_ledger_of_an_earlier_release_is_brought_up_to_date_by_any_command_that_wr
         checkout.run(write).expect(0);
         let environment = if write.contains(&BUILT) { BUILT } else { "issue_8" };
         let version = checkout.sql(&format!("select ledger_version from {environment}.ledger_environment"));
-        assert_eq!(version, [json!({"ledger_version": 2})], "{write:?}");
+        assert_eq!(version, [json!({"ledger_version": 3})], "{write:?}");
         if environment == BUILT {
             checkout.sql("select run_url from issue_42.ledger_runs; select path from issue_42.ledger_nodes");
             checkout.sql(OLD);

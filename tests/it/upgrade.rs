@@ -54,6 +54,13 @@ fn made_by(version: u32) -> Vec<String> {
     if version < 2 {
         statements.push(drop(&format!("{BUILT}.ledger_relations"), "column_types"));
     }
+    if version < 3 {
+        for column in ["project", "repository", "repository_id", "project_folder"] {
+            statements.push(drop(&format!("{BUILT}.ledger_environment"), column));
+            statements
+                .push(format!("alter table xtask_registry.environments drop column if exists {column}"));
+        }
+    }
     if version == 0 {
         statements.push(drop(&format!("{BUILT}.ledger_environment"), "ledger_version"));
         statements
@@ -92,11 +99,11 @@ fn every_command_takes_an_older_ledger_and_refuses_a_newer_one(place: &Place) {
     if place.endpoint.is_none() {
         // At Snowflake the doctor looks at the login only.
         let doctor = place.run(&["doctor", "--format", "json"]).json().to_string();
-        assert!(doctor.contains(&format!("older than version 2: {BUILT} (0)")), "{doctor}");
+        assert!(doctor.contains(&format!("older than version 3: {BUILT} (0)")), "{doctor}");
     }
     for write in WRITE {
         place.run(write).expect(0);
-        assert_eq!(place.count(&version), 2, "{write:?}");
+        assert_eq!(place.count(&version), 3, "{write:?}");
         // The column is there again, and no run was lost.
         assert!(place.count(&runs) >= before, "{write:?}");
         place.sql(&made_by(0));
@@ -107,7 +114,7 @@ fn every_command_takes_an_older_ledger_and_refuses_a_newer_one(place: &Place) {
     place.sql(&[format!("update {BUILT}.ledger_environment set ledger_version = 1")]);
     place.run(READ[3]).expect(0);
     place.run(WRITE[1]).expect(0);
-    assert_eq!(place.count(&version), 2);
+    assert_eq!(place.count(&version), 3);
     let relations = format!(
         "select count(*) from {BUILT}.ledger_relations where column_types is null or column_types <> ''"
     );
@@ -121,7 +128,7 @@ fn every_command_takes_an_older_ledger_and_refuses_a_newer_one(place: &Place) {
     for read in &READ[..9] {
         place.run(read).expect(0);
     }
-    place.sql(&[format!("update {BUILT}.ledger_environment set ledger_version = 2")]);
+    place.sql(&[format!("update {BUILT}.ledger_environment set ledger_version = 3")]);
     place.run(&["schema", "drop", "--schema", BUILT]).expect(0);
 }
 

@@ -18,6 +18,7 @@ use self::plan::Plan;
 use crate::system::console;
 use crate::system::outcome::Outcome;
 use crate::system::repo::Repo;
+use crate::target;
 
 /// Set up the toolkit in another repository with a dbt project: show what would be written, and write it.
 #[derive(clap::Args, Debug)]
@@ -98,6 +99,9 @@ impl Options {
             return Ok(Outcome::Findings);
         }
         console::print(&next_steps(&repo, &plan, self.yes, command))?;
+        if command == "init" && target::projects(&repo).len() > 1 {
+            console::print(&several_projects(&repo))?;
+        }
         Ok(Outcome::Clean)
     }
 }
@@ -121,6 +125,16 @@ fn next_steps(repo: &Repo, plan: &Plan, done: bool, command: &str) -> String {
          cargo xtask hooks install          # lint before each commit\nThen commit, and follow docs/github.md of the \
          toolkit for GitHub.",
         repo.root().display()
+    )
+}
+
+/// What several dbt projects in one repository need.
+fn several_projects(repo: &Repo) -> String {
+    format!(
+        "This repository has several dbt projects: {}. Name one with --project-dir in each command. On DuckDB each has its \
+         own files; on Snowflake give each a database in policies/environments.toml:\n{}",
+        target::projects(repo).join(", "),
+        target::example(repo)
     )
 }
 

@@ -112,8 +112,9 @@ const COMMON: [Check; 12] = [
 const LOCAL: [Check; 3] =
     [("duckdb", packages::duckdb), ("storage", checkout::storage), ("ledgers", ledgers::local)];
 
-const SNOWFLAKE: [Check; 4] = [
+const SNOWFLAKE: [Check; 5] = [
     ("settings", snowflake::settings),
+    ("database", snowflake::database),
     ("driver", snowflake::driver),
     ("identity", snowflake::identity),
     ("login", snowflake::login),

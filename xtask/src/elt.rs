@@ -24,7 +24,7 @@ use self::plan::Plan;
 use self::record::Built;
 use crate::core::context;
 use crate::core::environment::{Name, REGISTRY};
-use crate::core::ledger::{self, Need, Run, State, Status};
+use crate::core::ledger::{self, Adopt, Need, Run, State, Status};
 use crate::core::lock::Holder;
 use crate::core::policy::Environments;
 use crate::dbt::artifacts::{self, Manifest};
@@ -118,6 +118,8 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     run.dbt_version = opened.dbt.version().map(str::to_owned);
     interrupt::listen()?;
     let begun = Instant::now();
+    let concerned = std::iter::once(&args.schema).chain(args.purpose.base.as_ref());
+    ledger::refuse_others(opened.warehouse().as_mut(), concerned)?;
     let lock = opened.lock(
         &args.schema,
         &Holder::this("elt", &args.schema, Some(&run.run_id)),
@@ -293,7 +295,7 @@ fn plan(
     };
     let seeds = args.seeds.as_deref();
     let origin = args.purpose.origin();
-    let provision = ledger::ensure(warehouse, &args.schema, &state, &origin, Need::Ledger, false)?;
+    let provision = ledger::ensure(warehouse, &args.schema, &state, &origin, Need::Ledger, Adopt::default())?;
     Ok(Plan {
         provision,
         is_new: !state.is_ours(&args.schema),

@@ -190,7 +190,8 @@ fn report(args: &Args, repo: &Repo, warehouse: &mut dyn Warehouse) -> Result<(Re
     for used in &found.in_use {
         tracing::warn!("{} is left out, because it is in use: {}", used.environment, used.by);
     }
-    let scope = Scope { name: scope_name(&request), days: args.days };
+    let project = warehouse.project().filter(|_| found.is_shared && request.schema.is_none());
+    let scope = Scope { name: scope_name(&request, project), days: args.days };
     let mut report = collect::collect(warehouse, &request, &found, &scope.name)?;
     let measures = policy::Policy::load(repo)?;
     report.data_ages = data_age::read(warehouse, repo, &request, &found.environments, &measures)?;
@@ -251,13 +252,14 @@ pub(crate) fn registry_tables(warehouse: &mut dyn Warehouse) -> Result<BTreeSet<
     Ok(tables.into_iter().map(|table| table.to_ascii_lowercase()).collect())
 }
 
-/// The scope that the history of a report is stored under.
-fn scope_name(request: &Request<'_>) -> String {
-    match (request.schema, request.prefix) {
+/// The scope that the history of a report is stored under; several projects in one database have a scope each.
+fn scope_name(request: &Request<'_>, project: Option<&str>) -> String {
+    let scope = match (request.schema, request.prefix) {
         (Some(name), _) => name.to_string(),
         (None, Some(prefix)) => format!("{}*", prefix.to_ascii_lowercase()),
         (None, None) => "*".to_owned(),
-    }
+    };
+    project.map_or_else(|| scope.clone(), |project| format!("{project}:{scope}"))
 }
 
 fn write(args: &Args, repo: &Repo, warehouse: &mut dyn Warehouse, report: &Report) -> Result<()> {

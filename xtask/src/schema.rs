@@ -7,12 +7,12 @@ mod gc;
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 use serde::Serialize;
 
 use crate::core::context;
-use crate::core::environment::{Kind, Name};
-use crate::core::ledger::{self, LastRun, Mark, Need, Overview, State, tables};
+use crate::core::environment::{Kind, Name, Refusal};
+use crate::core::ledger::{self, Adopt, LastRun, Mark, Need, Ours, Overview, Owner, State, tables};
 use crate::core::lock::Holder;
 use crate::metrics;
 use crate::system::actions;
@@ -57,6 +57,11 @@ struct Create {
     /// Take over a schema that exists and that this toolkit did not make.
     #[arg(long)]
     adopt: bool,
+
+    /// Take over an environment of this dbt project: it is this one under its former name. Written as in the message
+    /// that refuses the environment.
+    #[arg(long, value_name = "PROJECT")]
+    adopt_from: Option<String>,
 
     /// Print the statements without running them.
     #[arg(long)]
@@ -110,12 +115,17 @@ impl Create {
         let decide = |warehouse: &mut dyn Warehouse| {
             let state = State::read(warehouse, &self.schema)?;
             let origin = self.purpose.origin();
-            if state.is_provisioned(&self.schema) {
+            if state.is_provisioned(&self.schema) && self.adopt_from.is_none() {
                 // Also what was revoked by hand.
                 return Ok(warehouse.grant(&self.schema, state.comment_text.as_deref(), true));
             }
-            ledger::ensure(warehouse, &self.schema, &state, &origin, Need::Environment, self.adopt)
+            let adopt = Adopt { unmarked: self.adopt, from: self.adopt_from.as_deref() };
+            ledger::ensure(warehouse, &self.schema, &state, &origin, Need::Environment, adopt)
         };
+        if self.adopt_from.is_none() {
+            let concerned = std::iter::once(&self.schema).chain(self.purpose.base.as_ref());
+            ledger::refuse_others(opened.warehouse().as_mut(), concerned)?;
+        }
         let intent = Intent::Make(self.purpose.base.as_ref());
         let step = Step { command: "schema create", intent, wait: self.target.wait() };
         if change(&opened, step, &self.schema, self.dry_run, decide)? {
@@ -164,6 +174,11 @@ impl Drop {
 
 /// What a drop would send, or why there will be none; `None` if nothing of the environment exists.
 fn decide_drop(warehouse: &mut dyn Warehouse, name: &Name, state: &State) -> Result<Option<Vec<Statement>>> {
+    if let Some(other) = &state.other
+        && !is_protected(name)
+    {
+        bail!(Refusal::OfAnotherProject(name.clone(), other.to_string()));
+    }
     if state.relations.is_none()
         && (name.kind() != Kind::Prod && name.kind() != Kind::Dev || !state.registered)
     {
@@ -243,6 +258,11 @@ fn change(
 struct Listed {
     #[serde(flatten)]
     mark: Mark,
+    /// The dbt project that it belongs to, if that is another one than this command works for.
+    #[serde(skip)]
+    other: Option<Owner>,
+    /// Whether it belongs to the dbt project that this command works for.
+    own: bool,
     /// False if the schema was dropped by hand.
     exists: bool,
     /// Whether `schema drop` would drop it; null if the registry was not read.
@@ -276,7 +296,8 @@ impl List {
                      are not shown; `schema list --full` reads them",
                     glance.warehouse
                 );
-                glance.environments.into_iter().map(glimpsed).collect()
+                let ours = warehouse.ours();
+                glance.environments.into_iter().map(|found| glimpsed(found, ours)).collect()
             }
             None => listed(warehouse.as_mut(), &Holder::of_all("schema list"), None)?,
         };
@@ -308,17 +329,24 @@ fn listed(warehouse: &mut dyn Warehouse, holder: &Holder, held: Option<&Name>) -
         names.iter().filter(|name| !reading.busy.contains_key(name.as_str())).cloned().collect();
     let found = warehouse.survey(&free)?;
     let overview = Overview::read(warehouse, &found)?;
+    let has_nodes = |name: &str| found.get(name).is_some_and(|of| ledger::has_nodes(&of.contents.relations));
+    let others = ledger::others(warehouse, &marks, has_nodes)?;
     let of = |(name, mark): (Name, Mark)| {
         let found = found.get(name.as_str());
         let in_use = reading.busy.get(name.as_str()).cloned();
-        describe(warehouse, name, mark, (found, in_use), &overview)
+        let other = others.get(name.as_str()).cloned();
+        describe(warehouse, name, (mark, other), (found, in_use), &overview)
     };
     Ok(names.into_iter().zip(marks).map(of).collect())
 }
 
 /// An environment of which no table was read.
-fn glimpsed((name, glimpse): (Name, Glimpse)) -> Listed {
+fn glimpsed((name, glimpse): (Name, Glimpse), ours: &Ours) -> Listed {
+    let owner = Owner { project: glimpse.project, ..Owner::default() };
+    let other = Some(&owner).filter(|owner| ours.is_other(owner)).cloned();
     Listed {
+        own: other.is_none(),
+        other,
         exists: true,
         droppable: None,
         in_use: None,
@@ -335,6 +363,7 @@ fn glimpsed((name, glimpse): (Name, Glimpse)) -> Listed {
             created_by: None,
             toolkit_version: "unknown".to_owned(),
             ledger_version: None,
+            owner,
         },
     }
 }
@@ -342,7 +371,7 @@ fn glimpsed((name, glimpse): (Name, Glimpse)) -> Listed {
 fn describe(
     warehouse: &dyn Warehouse,
     name: Name,
-    mark: Mark,
+    (mut mark, other): (Mark, Option<Owner>),
     (found, in_use): (Option<&Surveyed>, Option<String>),
     overview: &Overview,
 ) -> Listed {
@@ -350,14 +379,21 @@ fn describe(
     // Unknown is never zero: one table that could not be measured makes the sum unknown.
     let bytes = relations.iter().filter(|relation| !relation.is_view).map(|relation| relation.bytes).sum();
     let count = relations.iter().filter(|relation| !ledger::is_ledger(&relation.name)).count();
+    let contents = found.map(|found| &found.contents);
+    let whose = other.as_ref().map(ToString::to_string);
+    let is_droppable = overview.prove_droppable(warehouse, name.clone(), contents, whose.as_deref()).is_ok();
+    if let (None, Some(other)) = (&mark.owner.project, &other) {
+        // What its ledger says.
+        mark.owner.project.clone_from(&other.project);
+    }
     Listed {
+        own: other.is_none(),
+        other,
         exists: found.is_some() || in_use.is_some(),
         relations: in_use.is_none().then_some(count),
         in_use,
         last_run: overview.last_runs.get(name.as_str()).cloned(),
-        droppable: Some(
-            overview.prove_droppable(warehouse, name, found.map(|found| &found.contents)).is_ok(),
-        ),
+        droppable: Some(is_droppable),
         bytes: found.and(bytes),
         mark,
     }
@@ -367,6 +403,7 @@ fn table(listed: &[Listed]) -> String {
     let header = [
         "schema",
         "kind",
+        "project",
         "issue",
         "created (UTC)",
         "by",
@@ -377,6 +414,7 @@ fn table(listed: &[Listed]) -> String {
         "drop",
     ];
     let aligns = [
+        Align::Left,
         Align::Left,
         Align::Left,
         Align::Right,
@@ -405,6 +443,7 @@ fn row(listed: &Listed) -> Vec<String> {
     vec![
         listed.mark.schema_name.clone(),
         listed.mark.kind.clone(),
+        listed.mark.owner.project.clone().unwrap_or_else(unknown),
         listed.mark.issue_number.map_or_else(unknown, |number| number.to_string()),
         minute(listed.mark.created_at),
         listed.mark.created_by.clone().unwrap_or_else(unknown),

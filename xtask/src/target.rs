@@ -4,12 +4,15 @@
 //! is reported before anything is installed or sent. Then it is opened: the Python packages that contain the
 //! engine are installed if needed, and there is no login yet.
 
+mod ours;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::core::environment::{Name, REGISTRY};
+use crate::core::ledger::Ours;
 use crate::core::lock::{Holder, Lock};
 use crate::core::policy::{self, Grant};
 use crate::core::{context, ledger};
@@ -17,7 +20,6 @@ use crate::dbt::boundary::{Boundary, Extent};
 use crate::dbt::engine::{Engine as Dbt, Versions};
 use crate::dbt::native::Driver;
 use crate::dbt::profile::{self, Adapter};
-use crate::dbt::project::Project;
 use crate::system::repo::Repo;
 use crate::warehouse::Warehouse;
 use crate::warehouse::duckdb::{self, DuckDb, Found, Layout};
@@ -35,6 +37,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse_wait)]
     wait: Duration,
 }
+
+/// The variable that names the database at Snowflake.
+pub(crate) const DATABASE: &str = "SNOWFLAKE_DATABASE";
 
 /// How long to wait where no option says.
 const USUAL_WAIT: Duration = Duration::from_mins(10);
@@ -93,11 +98,12 @@ pub(crate) enum Place {
         layout: Layout,
         /// The file in which an earlier version of the toolkit kept all environments, if there is one.
         one_file: Option<PathBuf>,
+        ours: Ours,
     },
     Snowflake {
         login: Box<Login>,
         grants: Vec<Grant>,
-        project: Option<String>,
+        ours: Ours,
         patience: Patience,
     },
 }
@@ -120,14 +126,23 @@ impl Args {
                 let layout = policy.layout(repo);
                 let one_file = Some(policy.one_file(repo)).filter(|file| file.is_file());
                 let one_file = one_file.filter(|_| matches!(layout, Layout::Folder(_)));
-                Ok(Place::Local { layout, one_file })
+                let is_alone = one_file.is_none() && matches!(layout, Layout::Folder(_));
+                Ok(Place::Local { layout, one_file, ours: ours::ours(repo, is_alone) })
             }
-            Target::Snowflake => Ok(Place::Snowflake {
-                login: Box::new(Login::decide(&context::variable, &|path| std::fs::read_to_string(path))?),
-                grants: policy::Environments::load(repo)?.snowflake.grants,
-                project: project_name(repo),
-                patience: patience()?,
-            }),
+            Target::Snowflake => {
+                let policy = policy::Environments::load(repo)?;
+                let ours = ours::ours(repo, false);
+                let given = context::variable(DATABASE);
+                let database = policy.snowflake.database_of(&ours, given.as_deref())?.or(given);
+                let variable =
+                    |name: &str| if name == DATABASE { database.clone() } else { context::variable(name) };
+                Ok(Place::Snowflake {
+                    login: Box::new(Login::decide(&variable, &|path| std::fs::read_to_string(path))?),
+                    grants: policy.snowflake.grants,
+                    ours,
+                    patience: patience()?,
+                })
+            }
         }
     }
 
@@ -153,9 +168,19 @@ pub(crate) fn layout(repo: &Repo) -> Result<Layout> {
     Ok(policy::Environments::load(repo)?.layout(repo))
 }
 
-/// The name of the dbt project, if there is one.
-fn project_name(repo: &Repo) -> Option<String> {
-    Project::read(&repo.dbt_project().ok()?).ok()?.name().map(str::to_owned)
+/// The folders of the repository's dbt projects, as the policy names them.
+pub(crate) fn projects(repo: &Repo) -> Vec<String> {
+    repo.projects().iter().map(|folder| ours::shown(repo, folder)).collect()
+}
+
+/// The setting that gives each project of the repository a database.
+pub(crate) fn example(repo: &Repo) -> String {
+    let line = |folder: String| {
+        let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
+        let name = if folder == "." { "MAIN".to_owned() } else { folder.chars().map(plain).collect() };
+        format!("\n{folder:?} = \"{name}_DEMO\"")
+    };
+    format!("[snowflake.databases]{}", projects(repo).into_iter().map(line).collect::<String>())
 }
 
 fn patience() -> Result<Patience> {
@@ -207,7 +232,7 @@ impl Place {
     /// Bring what an earlier version of the toolkit left to the layout of this one, or, if nothing may be changed, go
     /// on with it as it is.
     fn settle(&mut self, dbt: &Dbt, may_change: bool) -> Result<()> {
-        let Self::Local { layout, one_file: Some(file) } = self else { return Ok(()) };
+        let Self::Local { layout, one_file: Some(file), .. } = self else { return Ok(()) };
         match duckdb::found(&dbt.duckdb(), file)? {
             Found::Nothing => {}
             Found::Splits(_) if may_change => duckdb::split_file(&dbt.duckdb(), file, layout)?,
@@ -227,9 +252,10 @@ impl Place {
 
     fn engine(&self, dbt: Option<&Dbt>, tag: &str) -> Result<Engine> {
         Ok(match self {
-            Self::Local { layout, .. } => Engine::Local {
+            Self::Local { layout, ours, .. } => Engine::Local {
                 program: dbt.map_or_else(|| PathBuf::from("duckdb"), Dbt::duckdb),
                 layout: layout.clone(),
+                ours: Ours { is_alone: matches!(layout, Layout::Folder(_)), ..ours.clone() },
             },
             Self::Snowflake { .. } => {
                 let packages = dbt.and_then(Dbt::packages).context(
@@ -244,12 +270,12 @@ impl Place {
     pub(crate) fn settings(&self, packages: PathBuf, tag: &str) -> Result<snowflake::Settings> {
         match self {
             Self::Local { .. } => bail!("the local target has no settings for Snowflake"),
-            Self::Snowflake { login, grants, project, patience } => Ok(snowflake::Settings {
+            Self::Snowflake { login, grants, ours, patience } => Ok(snowflake::Settings {
                 login: login.as_ref().clone(),
                 packages,
                 grants: grants.clone(),
-                tag: ledger::tag_in(tag, login.database.as_str(), project.as_deref(), true),
-                project: project.clone(),
+                tag: ledger::tag_in(tag, login.database.as_str(), ours.owner.project.as_deref(), true),
+                ours: ours.clone(),
                 patience: *patience,
             }),
         }
@@ -304,11 +330,11 @@ impl Place {
                 ("DBT_TARGET_SCHEMA", layout.schema(schema).to_owned()),
                 (profile::EXTERNAL_ROOT, layout.external_files(schema).to_string_lossy().into_owned()),
             ],
-            Self::Snowflake { login, project, .. } => vec![
+            Self::Snowflake { login, ours, .. } => vec![
                 ("DBT_TARGET_SCHEMA", schema.to_string()),
                 (
                     "DBT_SNOWFLAKE_QUERY_TAG",
-                    ledger::tag_in(tag, login.database.as_str(), project.as_deref(), false),
+                    ledger::tag_in(tag, login.database.as_str(), ours.owner.project.as_deref(), false),
                 ),
                 ("SNOWFLAKE_AUTHENTICATOR", login.way.authenticator().to_owned()),
             ],
@@ -343,15 +369,15 @@ pub(crate) struct Opened {
 }
 
 enum Engine {
-    Local { program: PathBuf, layout: Layout },
+    Local { program: PathBuf, layout: Layout, ours: Ours },
     Snowflake(Snowflake),
 }
 
 impl Engine {
     fn warehouse(&self, focus: Option<&Name>) -> Box<dyn Warehouse> {
         match self {
-            Self::Local { program, layout } => {
-                Box::new(DuckDb::laid_out(program, layout.clone(), focus.cloned()))
+            Self::Local { program, layout, ours } => {
+                Box::new(DuckDb::laid_out(program, layout.clone(), focus.cloned()).of(ours.clone()))
             }
             Self::Snowflake(snowflake) => Box::new(snowflake.clone()),
         }

@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::core::environment::{Droppable, Name};
+use crate::core::ledger::Ours;
 use crate::core::lock::{Holder, Lock};
 
 /// One row, by column name.
@@ -107,6 +108,8 @@ pub(crate) struct Glance {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Glimpse {
     pub(crate) created_at: jiff::civil::DateTime,
+    /// The name of the dbt project that it belongs to, if that is recorded.
+    pub(crate) project: Option<String>,
     /// Without those of the ledger.
     pub(crate) relations: Option<usize>,
     pub(crate) bytes: Option<i64>,
@@ -140,9 +143,12 @@ pub(crate) trait Warehouse {
     /// The database that environments are schemas of.
     fn database(&self) -> String;
 
-    /// The dbt project that these environments belong to, if known: it distinguishes the queries of projects.
+    /// The dbt project that the command works for. Others may have environments in the same database.
+    fn ours(&self) -> &Ours;
+
+    /// The name of the project, if known: it distinguishes the queries of projects.
     fn project(&self) -> Option<&str> {
-        None
+        self.ours().owner.project.as_deref()
     }
 
     /// Whether a schema can carry a comment, so that the ownership mark has a second half.
@@ -316,6 +322,17 @@ pub(crate) trait Warehouse {
     /// Make the further schemas that a build of the environment is going to write its own, by the names that the engine
     /// keeps; no statements if they are, or if it owns its database. Schemas of others are refused.
     fn claim(&mut self, _: &Name, _schemas: &BTreeSet<String>) -> Result<Vec<Statement>> {
+        Ok(Vec::new())
+    }
+
+    /// The dbt project that further schemas of `name` belong to, if that is another one: it made them and not yet, or no
+    /// longer, the first one.
+    fn other_further(&mut self, _: &Name) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    /// Mark the further schemas of an environment as those of this project, which had another name.
+    fn adopt_further(&mut self, _: &Name) -> Result<Vec<Statement>> {
         Ok(Vec::new())
     }
 

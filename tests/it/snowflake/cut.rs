@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{TODAY, add_schema};
+use super::{TODAY, add_schema, allow_reading};
 use crate::support::Checkout;
 use crate::support::endpoint::Endpoint;
 
@@ -70,4 +70,30 @@ fn a_drop_cut_at_any_statement_is_completed_by_the_next() {
         }
     }
     panic!("the drop is never whole");
+}
+
+/// A grant that was made and not recorded would stay for ever.
+#[test]
+fn a_grant_cut_at_any_statement_is_revoked_when_the_policy_drops_it() {
+    let (endpoint, checkout) = (Endpoint::start(), Checkout::new());
+    let without = std::fs::read_to_string(checkout.path("policies/environments.toml")).expect("the policy");
+    endpoint.create(&checkout, "dev").expect(0);
+    endpoint.sql("create table LOGISTICS_DEMO.DEV.FACTS as select 1 as a");
+    let reads = "select * from LOGISTICS_DEMO.DEV.FACTS";
+    let mut was_granted = 0;
+    for cut in 1..ENOUGH {
+        allow_reading(&checkout);
+        endpoint.demand(&json!({"reset": true, "fail_write": cut}));
+        let ended = endpoint.create(&checkout, "dev");
+        endpoint.demand(&json!({"reset": true}));
+        was_granted += usize::from(endpoint.refuses("LOGISTICS_READER", reads).is_empty());
+        checkout.edit("policies/environments.toml", |_| without.clone());
+        endpoint.create(&checkout, "dev").expect(0);
+        assert_ne!(endpoint.refuses("LOGISTICS_READER", reads), "", "cut at {cut}");
+        if ended.code == Some(0) {
+            assert!(was_granted > 1, "cut after the grant");
+            return;
+        }
+    }
+    panic!("the grants are never whole");
 }

@@ -75,7 +75,11 @@ impl Endpoint {
 
     /// `cargo xtask …` in `checkout`, logged in here with a password.
     pub(crate) fn command(&self, checkout: &Checkout, args: &[&str]) -> Command {
-        let mut command = checkout.command(args);
+        self.login(checkout.command(args))
+    }
+
+    /// A command of the toolkit, logged in here with a password.
+    pub(crate) fn login(&self, mut command: Command) -> Command {
         command
             .env("XTASK_TARGET", "snowflake")
             .envs(self.place())
@@ -147,13 +151,22 @@ for file in sorted(pathlib.Path(sys.argv[2]).glob('*.sql')):
 
     /// The same as another role.
     pub(crate) fn count_as(&self, role: &str, query: &str) -> i64 {
+        self.text_as(role, query).parse().expect("a number")
+    }
+
+    /// The text that a query answers.
+    pub(crate) fn text(&self, query: &str) -> String {
+        self.text_as("BUILDER", query)
+    }
+
+    fn text_as(&self, role: &str, query: &str) -> String {
         let script = "import sys, snowflake.connector as c
 login = dict(user='u', password='p', account='a', host='127.0.0.1', protocol='http', database='LOGISTICS_DEMO')
 login['role'] = sys.argv[3]
 print(c.connect(port=int(sys.argv[1]), **login).cursor().execute(sys.argv[2]).fetchone()[0])";
         let mut python = Command::new(environment().join("bin/python"));
         python.args(["-c", script, &self.port.to_string(), query, role]);
-        Ended::of(python).expect(0).stdout.trim().parse().expect("a number")
+        Ended::of(python).expect(0).stdout.trim().to_owned()
     }
 
     /// Demand a fault.

@@ -212,6 +212,8 @@ pub(crate) struct Evidence<'a> {
     pub(crate) comment: Comment<'a>,
     /// Whether the registry knows the environment.
     pub(crate) registered: bool,
+    /// The dbt project that it belongs to, if that is another one.
+    pub(crate) other: Option<&'a str>,
 }
 
 /// The half of the ownership mark that is attached to the schema and not stored in it.
@@ -255,6 +257,8 @@ pub(crate) enum Refusal {
          writes it again"
     )]
     WithoutComment(Name),
+    #[error("{0} belongs to the dbt project {1}, so only that drops it; run this there")]
+    OfAnotherProject(Name, String),
     #[error("{0} is not in the registry; `cargo xtask schema create --schema {0}` registers it again")]
     Unregistered(Name),
 }
@@ -268,6 +272,9 @@ pub(crate) fn prove_droppable(name: Name, evidence: Evidence<'_>) -> Result<Drop
     }
     if !kind.is_temporary() {
         return Err(Refusal::NotTemporary(name));
+    }
+    if let Some(other) = evidence.other {
+        return Err(Refusal::OfAnotherProject(name, other.to_owned()));
     }
     match evidence.marked_for {
         None => return Err(Refusal::Unmarked(name)),
@@ -380,15 +387,24 @@ mod tests {
     #[test]
     fn prod_and_dev_stay_whatever_is_shown_for_them() {
         for text in ["prod", "dev"] {
-            let shown = Evidence { marked_for: Some(text), comment: Comment::For(text), registered: true };
+            let shown = Evidence {
+                marked_for: Some(text),
+                comment: Comment::For(text),
+                registered: true,
+                other: None,
+            };
             assert_eq!(prove_droppable(name(text), shown), Err(Refusal::Protected(name(text))));
         }
     }
 
     #[test]
     fn a_drop_takes_all_three_proofs() {
-        let whole =
-            Evidence { marked_for: Some("issue_42"), comment: Comment::For("ISSUE_42"), registered: true };
+        let whole = Evidence {
+            marked_for: Some("issue_42"),
+            comment: Comment::For("ISSUE_42"),
+            registered: true,
+            other: None,
+        };
         assert!(prove_droppable(name("issue_42"), whole).is_ok());
 
         let unmarked = Evidence { marked_for: None, ..whole };
@@ -396,9 +412,11 @@ mod tests {
         let unknown = Evidence { registered: false, ..whole };
         let bare = Evidence { comment: Comment::Absent, ..whole };
         let renamed = Evidence { comment: Comment::For("issue_4"), ..whole };
+        let of_another = Evidence { other: Some("stock"), ..whole };
         for (evidence, refusal) in [
             (unmarked, Refusal::Unmarked(name("issue_42"))),
             (foreign, Refusal::MarkedForAnother(name("issue_42"), "issue_4".into())),
+            (of_another, Refusal::OfAnotherProject(name("issue_42"), "stock".into())),
             (unknown, Refusal::Unregistered(name("issue_42"))),
             (bare, Refusal::WithoutComment(name("issue_42"))),
             (renamed, Refusal::MarkedForAnother(name("issue_42"), "issue_4".into())),

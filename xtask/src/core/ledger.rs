@@ -7,6 +7,7 @@
 
 pub(crate) mod columns;
 mod overview;
+mod owner;
 mod provision;
 mod records;
 mod registry;
@@ -18,7 +19,8 @@ mod tags;
 use crate::warehouse::Table;
 
 pub(crate) use self::overview::{LastRun, Overview};
-pub(crate) use self::provision::{Need, Origin, drop_environment, ensure};
+pub(crate) use self::owner::{Ours, Owner, has_nodes, others, refuse_others};
+pub(crate) use self::provision::{Adopt, Need, Origin, drop_environment, ensure};
 pub(crate) use self::records::{Mark, MeasuredRelation, Node, REMOVED, Run, Status, now, utc};
 pub(crate) use self::registry::{Condemned, condemn, condemned, environments, forget, spare};
 pub(crate) use self::runs::{current_nodes, first_run, has_run, last_build, last_run, nodes_of, record, row};
@@ -70,7 +72,7 @@ mod tests {
     use crate::warehouse::duckdb::DuckDb;
 
     pub(super) fn mark(name: &str) -> Mark {
-        new_mark(&name.parse().expect("a name"), None, &Origin::default())
+        new_mark(&name.parse().expect("a name"), None, &Origin::default(), Owner::default())
     }
 
     fn keys<T: Serialize>(record: &T) -> BTreeSet<String> {
@@ -156,8 +158,8 @@ mod tests {
         let state = State { mark: Some(old), missing, ..State::default() };
         let sent = warehouse.script(&migrate(&warehouse, &name, &state, &state.missing));
         assert!(sent[0].contains("add column if not exists message varchar"), "{sent:?}");
-        assert!(sent[1].contains("set ledger_version = 2") && sent.len() == 3, "{sent:?}");
-        let current = State { mark: Some(mark("issue_1")), ..State::default() };
+        assert!(sent[1].contains("set ledger_version = 3") && sent.len() == 3, "{sent:?}");
+        let current = State { mark: Some(mark("issue_1")), is_attributed: true, ..State::default() };
         assert!(migrate(&warehouse, &name, &current, &[]).is_empty());
     }
 }

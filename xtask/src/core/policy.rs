@@ -1,14 +1,16 @@
 //! `policies/environments.toml`: where environments live, for how long, and who may use them. Owned by
 //! people, so it is data.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::core::environment::{Identifier, Kind};
+use crate::core::ledger::Ours;
 use crate::system::repo::Repo;
 use crate::warehouse::duckdb::Layout;
 
@@ -75,8 +77,50 @@ pub(crate) struct Dbt {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Snowflake {
     pub(crate) grants: Vec<Grant>,
+    /// The databases of several dbt projects of one repository, by their folders.
+    pub(crate) databases: BTreeMap<String, Identifier>,
     /// Settings for the adapter, as in a profile of dbt.
     pub(crate) profile: toml::Table,
+}
+
+impl Snowflake {
+    /// The database that the policy gives the project `ours`; `None` if it is the one that is `given` by the variable.
+    pub(crate) fn database_of(&self, ours: &Ours, given: Option<&str>) -> Result<Option<String>> {
+        const KEY: &str = "policies/environments.toml: [snowflake.databases]";
+        let mut folders: BTreeMap<String, &str> = BTreeMap::new();
+        for (folder, database) in &self.databases {
+            if !ours.root.join(folder).join("dbt_project.yml").is_file() {
+                bail!(
+                    "{KEY} {folder:?}: there is no dbt_project.yml in that folder; name the folder of a dbt project"
+                );
+            }
+            if let Some(other) = folders.insert(database.as_str().to_uppercase(), folder) {
+                bail!(
+                    "{KEY} gives {other:?} and {folder:?} the same database {}; each project needs a separate one",
+                    database.as_str()
+                );
+            }
+        }
+        let Some(own) = &ours.owner.project_folder else {
+            if self.databases.is_empty() {
+                return Ok(None);
+            }
+            bail!(
+                "{KEY} gives each project a database, and the project of this command is unknown; run it in the folder of \
+                 one, or name that with --project-dir"
+            );
+        };
+        if let Some(database) = self.databases.get(own) {
+            return Ok(Some(database.as_str().to_owned()));
+        }
+        match given.and_then(|given| folders.get(&given.to_uppercase())) {
+            Some(other) => bail!(
+                "SNOWFLAKE_DATABASE is {:?}, which {KEY} gives to {other:?}; add a line for {own:?} with another database",
+                given.unwrap_or_default()
+            ),
+            None => Ok(None),
+        }
+    }
 }
 
 /// What a role may do in environments.
@@ -213,6 +257,7 @@ fn of_project(database: &Path, project: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::ledger::Owner;
 
     #[test]
     fn an_empty_variable_is_not_given() {
@@ -238,6 +283,37 @@ mod tests {
         let of = |project: &str| of_project(Path::new(".xtask/w.duckdb"), Path::new(project));
         assert_eq!(of("teams/sales"), Path::new(".xtask/w_teams_sales.duckdb"));
         assert_ne!(of("a"), of("b"));
+    }
+
+    #[test]
+    fn each_project_has_a_database() {
+        let root = tempfile::tempdir().expect("a folder");
+        for folder in ["sales", "teams/stock", "more"] {
+            std::fs::create_dir_all(root.path().join(folder)).expect("a folder");
+            std::fs::write(root.path().join(folder).join("dbt_project.yml"), "name: p\n").expect("written");
+        }
+        let of = |databases: &str, folder: Option<&str>, given: Option<&str>| {
+            let policy: Environments =
+                toml::from_str(&format!("[snowflake.databases]\n{databases}")).expect("TOML");
+            let owner = Owner { project_folder: folder.map(str::to_owned), ..Owner::default() };
+            let ours = Ours { owner, root: root.path().into(), ..Ours::default() };
+            policy.snowflake.database_of(&ours, given).map_err(|why| why.to_string())
+        };
+        let two = "sales = 'SALES'\n'teams/stock' = 'STOCK'\n";
+        assert_eq!(of(two, Some("sales"), Some("X")), Ok(Some("SALES".to_owned())));
+        assert_eq!(of(two, Some("teams/stock"), None), Ok(Some("STOCK".to_owned())));
+        assert_eq!(of(two, Some("more"), Some("x")), Ok(None));
+        assert_eq!(of("", None, Some("x")), Ok(None));
+        for (databases, folder, given, part) in [
+            (two, Some("more"), Some("stock"), "add a line for \"more\""),
+            (two, None, Some("x"), "--project-dir"),
+            ("sales = 'S'\nmore = 's'\n", Some("sales"), None, "the same database"),
+            ("gone = 'S'\n", Some("sales"), None, "no dbt_project.yml"),
+        ] {
+            let said = of(databases, folder, given).expect_err("refused");
+            assert!(said.contains(part), "{said}");
+        }
+        assert!(toml::from_str::<Environments>("[snowflake.databases]\nsales = ''\n").is_err());
     }
 
     #[test]

@@ -28,6 +28,18 @@ pub(crate) struct Packages {
     declared_in: &'static str,
 }
 
+/// The folders of the packages that a project takes from beside it.
+pub(crate) fn local(project: &Project) -> Vec<PathBuf> {
+    let declared = ["packages.yml", "dependencies.yml"].map(|name| read(&project.folder().join(name)));
+    let declared = declared.into_iter().filter_map(|file| file.ok().flatten());
+    let folders = |file: Node| -> Vec<PathBuf> {
+        let packages = file.get("packages").map(Node::items).unwrap_or_default();
+        let local = packages.iter().filter_map(|package| package.get("local").and_then(Node::text));
+        local.map(|path| project.folder().join(path)).collect()
+    };
+    declared.flat_map(folders).collect()
+}
+
 impl Packages {
     /// What has to be installed; `None` if nothing is declared, or all of it is there.
     pub(crate) fn wanted(project: &Project) -> Result<Option<Self>> {

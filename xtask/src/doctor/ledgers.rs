@@ -64,6 +64,7 @@ mod tests {
             created_by: None,
             toolkit_version: "0".into(),
             ledger_version: version,
+            owner: ledger::Owner::default(),
         }
     }
 

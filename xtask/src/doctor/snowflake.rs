@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::Verdict;
 use crate::core::ledger;
+use crate::core::policy::Environments;
 use crate::system::repo::Repo;
-use crate::target::{Args, Place};
+use crate::target::{self, Args, Place};
 use crate::warehouse::snowflake::{self, Patience, Way};
 
 /// The variables, without a request.
@@ -23,6 +24,31 @@ pub(super) fn settings(repo: &Repo) -> Verdict {
             "set the variables; the README says which for each way to log in",
         ),
     }
+}
+
+/// Where this project's environments live, and whether another project of the repository has the same names there.
+pub(super) fn database(repo: &Repo) -> Verdict {
+    let Ok(Place::Snowflake { login, ours, .. }) = Args::snowflake().place(repo) else {
+        return Verdict::warn("not looked at: the settings are wrong", "see settings");
+    };
+    let Ok(policy) = Environments::load(repo) else {
+        return Verdict::warn("not looked at: the policy is wrong", "see settings");
+    };
+    let given = policy.snowflake.databases;
+    let own = ours.owner.project_folder.as_deref().unwrap_or_default();
+    let source = if given.contains_key(own) { "[snowflake.databases]" } else { target::DATABASE };
+    let found = format!("{} ({source}) for the dbt project {}", login.database.as_str(), ours.owner);
+    let sharing: Vec<String> = target::projects(repo)
+        .into_iter()
+        .filter(|folder| folder != own && !given.contains_key(folder))
+        .collect();
+    if sharing.is_empty() || given.contains_key(own) {
+        return Verdict::ok(found);
+    }
+    Verdict::warn(
+        format!("{found}; shared with {}: each refuses the environments of the other", sharing.join(", ")),
+        format!("give each project a database in policies/environments.toml:\n{}", target::example(repo)),
+    )
 }
 
 pub(super) fn driver(repo: &Repo) -> Verdict {

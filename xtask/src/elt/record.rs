@@ -18,7 +18,7 @@ use super::removed;
 use crate::core::context::{self, Commit};
 use crate::core::environment::Name;
 use crate::core::ledger::columns::{self, Columns};
-use crate::core::ledger::{self, MeasuredRelation, Need, Node, Origin, Run, State, Status};
+use crate::core::ledger::{self, Adopt, MeasuredRelation, Need, Node, Origin, Run, State, Status};
 use crate::core::lock::Holder;
 use crate::dbt::artifacts::{self, GenericTest, Manifest, RunResult, RunResults};
 use crate::dbt::messages::{self, Redactor};
@@ -97,11 +97,15 @@ pub(super) fn close_killed_run(warehouse: &mut dyn Warehouse, killed: &Holder, b
         return Ok(());
     };
     let state = State::read(warehouse, &name)?;
-    if !state.is_ours(&name) || (state.has_ledger() && ledger::has_run(warehouse, &name, run_id)?) {
+    if state.other.is_some()
+        || !state.is_ours(&name)
+        || (state.has_ledger() && ledger::has_run(warehouse, &name, run_id)?)
+    {
         return Ok(());
     }
     // It may have been killed between the mark and the ledger, or the ledger be an older one.
-    let missing = ledger::ensure(warehouse, &name, &state, &Origin::default(), Need::Ledger, false)?;
+    let missing =
+        ledger::ensure(warehouse, &name, &state, &Origin::default(), Need::Ledger, Adopt::default())?;
     warehouse.apply(&missing).with_context(|| format!("failed to complete the ledger of {name}"))?;
     tracing::info!("an earlier run was killed: {}", killed.describe());
     let run = Run {

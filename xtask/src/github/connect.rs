@@ -49,6 +49,12 @@ fn place(root: &Path, given: Option<&str>) -> Result<Place> {
     of_remote(&remote).with_context(|| format!("the remote `origin` names no repository on GitHub; {advice}"))
 }
 
+/// The repository that the remote `origin` names, as `owner/name`.
+pub(crate) fn origin(root: &Path) -> Option<String> {
+    let remote = git::output(git::command(root).args(["remote", "get-url", "origin"])).ok()?;
+    of_remote(String::from_utf8_lossy(&remote).trim()).map(|place| place.repository)
+}
+
 /// Host and repository of a remote's address, in any of git's ways to write one.
 fn of_remote(remote: &str) -> Option<Place> {
     let (host, path) = match remote.split_once("://") {

@@ -207,7 +207,11 @@ fn keep(
 
 /// `🔔 prod: alert started: tests fail`, `🔕 prod: 2 alerts ended`
 pub(super) fn headline(scope: &str, due: &[Due]) -> String {
-    let scope = if scope == "*" { "all environments" } else { scope };
+    let scope = match scope.strip_suffix(":*") {
+        Some(project) => format!("all environments of {project}"),
+        None if scope == "*" => "all environments".to_owned(),
+        None => scope.to_owned(),
+    };
     let (started, ended): (Vec<&Due>, Vec<&Due>) = due.iter().partition(|due| due.state == Sent::Firing);
     let symbol = if started.is_empty() { "🔕" } else { "🔔" };
     let words = |due: &[&Due], verb: &str| match due {

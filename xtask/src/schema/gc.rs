@@ -215,6 +215,11 @@ fn decide(
 ) -> Vec<Verdict> {
     let examine = |environment: &Listed| {
         let schema = environment.mark.schema_name.clone();
+        if let Some(other) = &environment.other {
+            // Its notes are that project's too.
+            let reason = format!("it belongs to the dbt project {other}");
+            return Verdict { schema, action: Action::Keep, reason };
+        }
         let earlier = noted.iter().find(|entry| entry.schema_name == schema);
         let (action, reason) = match (unneeded(environment, closed, lifetime, now), earlier) {
             (Err(why), None) => (Action::Keep, why),
@@ -320,7 +325,7 @@ fn human(verdicts: &[Verdict], planned: Option<&Vec<String>>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::ledger::{LastRun, Mark, Status};
+    use crate::core::ledger::{LastRun, Mark, Owner, Status};
 
     const NOW: &str = "2026-11-20T12:00:00";
 
@@ -341,7 +346,10 @@ mod tests {
                 created_at: at(created),
                 created_by: None,
                 toolkit_version: "1".into(),
+                owner: Owner::default(),
             },
+            other: None,
+            own: true,
             exists: true,
             droppable: Some(true),
             in_use: None,
@@ -383,6 +391,15 @@ mod tests {
         assert_eq!(action(&used, &[], &[7]), Action::Note);
         assert_eq!(action(&used, &[note("pr_7", "2026-11-19T12:00:00")], &[7]), Action::Note, "used since");
         assert_eq!(action(&used, &[], &[8]), Action::Keep);
+    }
+
+    #[test]
+    fn environments_of_other_projects_are_left_alone() {
+        let mut foreign = environment("issue_4", "2020-01-01T00:00:00", None);
+        foreign.other = Some(Owner { project: Some("stock".into()), ..Owner::default() });
+        for noted in [&[][..], &[note("issue_4", "2020-01-01T00:00:00")]] {
+            assert_eq!(action(&foreign, noted, &[4]), Action::Keep, "and its note is not touched");
+        }
     }
 
     #[test]

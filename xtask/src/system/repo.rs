@@ -65,7 +65,7 @@ impl Repo {
         if let Some(project) = conventional(&self.root) {
             return Ok(project);
         }
-        let below = self.projects_below();
+        let below = self.projects();
         match below.as_slice() {
             [only] => Ok(only.clone()),
             [] => bail!(
@@ -90,7 +90,7 @@ impl Repo {
     }
 
     /// Projects below the root that git does not ignore and that are not part of another one.
-    fn projects_below(&self) -> Vec<PathBuf> {
+    pub(crate) fn projects(&self) -> Vec<PathBuf> {
         let walk = ignore::WalkBuilder::new(&self.root)
             .max_depth(Some(DEEPEST))
             .filter_entry(|entry| {

@@ -19,7 +19,7 @@ use super::{
     columns, literal, quote,
 };
 use crate::core::environment::{Droppable, GATHERED, Name, REGISTRY};
-use crate::core::ledger::tables;
+use crate::core::ledger::{Ours, tables};
 use crate::core::lock::Holder;
 
 mod copy;
@@ -49,6 +49,7 @@ pub(crate) struct DuckDb {
     layout: Layout,
     /// The environment that statements are about, if they name no other.
     focus: Option<Name>,
+    ours: Ours,
     gathered: Option<gather::Gathered>,
     session: RefCell<Option<Session>>,
     watch: watch::Watch,
@@ -66,10 +67,16 @@ impl DuckDb {
             program: program.to_path_buf(),
             layout,
             focus,
+            ours: Ours::default(),
             gathered: None,
             session: RefCell::default(),
             watch: watch::Watch::default(),
         }
+    }
+
+    /// The same for the dbt project `ours`.
+    pub(crate) fn of(self, ours: Ours) -> Self {
+        Self { ours, ..self }
     }
 
     /// What a statement needs to be open to be read; `None` if there is nothing to read.
@@ -130,6 +137,10 @@ impl DuckDb {
 }
 
 impl Warehouse for DuckDb {
+    fn ours(&self) -> &Ours {
+        &self.ours
+    }
+
     fn target(&self) -> &'static str {
         "local"
     }

@@ -29,19 +29,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
 use self::failure::Failure;
-use self::grants::Applied;
+use self::grants::{Applied, Record};
 use self::session::Session;
 use self::statements::{Database, Names};
 use self::steps::Step;
 use super::{
     Columns, Contents, Glance, Relation, Row, Statement, Surveyed, Table, Warehouse, as_comments, columns,
 };
-use crate::core::environment::{Droppable, Name, REGISTRY};
-use crate::core::ledger::tables;
+use crate::core::environment::{Droppable, Name, REGISTRY, Refusal};
+use crate::core::ledger::{Ours, tables};
 use crate::core::policy::Grant;
 use crate::system::interrupt;
 
@@ -51,7 +51,7 @@ pub(crate) use self::lease::Lease;
 pub(crate) use self::login::{Login, Secret, Way};
 pub(crate) use self::probe::{dbt_secrets, identity, probe};
 pub(crate) use self::session::library;
-pub(crate) use self::statements::marked_for;
+pub(crate) use self::statements::{marked_for, project_of};
 
 /// All that is needed to talk to Snowflake, before anything is said.
 #[derive(Clone, Debug)]
@@ -62,8 +62,8 @@ pub(crate) struct Settings {
     pub(crate) grants: Vec<Grant>,
     /// What every statement is tagged with: JSON.
     pub(crate) tag: String,
-    /// The dbt project whose environments these are; it is part of the tag.
-    pub(crate) project: Option<String>,
+    /// The dbt project whose environments these are; its name is part of the tag.
+    pub(crate) ours: Ours,
     pub(crate) patience: Patience,
 }
 
@@ -96,7 +96,8 @@ pub(crate) struct Snowflake {
 impl Snowflake {
     /// Nothing is loaded or sent yet.
     pub(crate) fn new(settings: Settings) -> Self {
-        let database = Database::new(&settings.login.database);
+        let project = settings.ours.owner.project.as_deref();
+        let database = Database::new(&settings.login.database).of(project);
         Self { settings: Arc::new(settings), database, session: Arc::default() }
     }
 
@@ -105,18 +106,27 @@ impl Snowflake {
         Self { session: Arc::default(), ..self.clone() }
     }
 
-    /// Bring the grants of the policy on a schema of the environment `name` from what was `applied` before to what is
-    /// declared now; all of them `again`, also what was revoked by hand.
-    fn converge(&self, stored: &str, name: &Name, applied: &Applied, again: bool) -> Vec<Statement> {
-        let declared = grants::declared(&self.settings.grants, name);
-        if *applied == declared && !again {
+    /// What the policy grants in the environment `name`.
+    fn declared(&self, name: &Name) -> Applied {
+        grants::declared(&self.settings.grants, name)
+    }
+
+    /// Bring the grants of the policy on a schema of the environment `name` from what is recorded to what is declared
+    /// now; all of them `again`, also what was revoked by hand.
+    fn converge(&self, stored: &str, name: &Name, record: &Record, again: bool) -> Vec<Statement> {
+        let declared = self.declared(name);
+        if record.is(&declared) && !again {
             return Vec::new();
         }
         let place = self.database.place(stored);
-        let mut change = grants::revocations(&place, applied, &declared);
+        let mut change = Vec::new();
+        if !record.covers(&declared) {
+            change.push(self.database.comment_on_further(stored, name, &record.before(&declared)));
+        }
+        change.extend(grants::revocations(&place, &record.granted(), &declared));
         change.extend(grants::grants(&place, &declared));
-        if *applied != declared {
-            change.push(self.database.comment_on_further(stored, name, &declared));
+        if !record.is(&declared) {
+            change.push(self.database.comment_on_further(stored, name, &Record::done(&declared)));
         }
         change.into_iter().map(Statement::Sql).collect()
     }
@@ -139,8 +149,8 @@ impl Warehouse for Snowflake {
         self.settings.login.database.as_str().to_owned()
     }
 
-    fn project(&self) -> Option<&str> {
-        self.settings.project.as_deref()
+    fn ours(&self) -> &Ours {
+        &self.settings.ours
     }
 
     fn keeps_comments(&self) -> bool {
@@ -252,7 +262,8 @@ impl Warehouse for Snowflake {
 
     fn provision(&self, schema: &Name) -> Vec<Statement> {
         let (mark, _) = self.database.ledger_tables(schema);
-        vec![Statement::Sql(self.database.create_schema(schema)), Statement::Sql(mark)]
+        let granting = self.declared(schema);
+        vec![Statement::Sql(self.database.create_schema(schema, &granting)), Statement::Sql(mark)]
     }
 
     fn provision_ledger(&self, schema: &Name) -> Vec<Statement> {
@@ -285,13 +296,23 @@ impl Warehouse for Snowflake {
     }
 
     fn comment(&self, schema: &Name, comment: Option<&str>) -> Vec<Statement> {
-        let applied = comment.map(grants::applied).unwrap_or_default();
-        vec![Statement::Sql(self.database.comment_on_schema(schema, &applied))]
+        let record = comment.map(Record::of).unwrap_or_default().before(&self.declared(schema));
+        vec![Statement::Sql(self.database.comment_on_schema(schema, &record))]
     }
 
     fn grant(&self, schema: &Name, comment: Option<&str>, again: bool) -> Vec<Statement> {
-        let applied = comment.map(grants::applied).unwrap_or_default();
-        self.converge(&statements::stored(schema), schema, &applied, again)
+        // Without a comment it is only made by this change, with this one.
+        let made = || Record::announced(&self.declared(schema));
+        let record = comment.map_or_else(made, Record::of);
+        self.converge(&statements::stored(schema), schema, &record, again)
+    }
+
+    fn other_further(&mut self, name: &Name) -> Result<Option<String>> {
+        self.other_of_further(name)
+    }
+
+    fn adopt_further(&mut self, name: &Name) -> Result<Vec<Statement>> {
+        self.adopted_further(name)
     }
 
     fn drop_schemas(&mut self, doomed: &Droppable) -> Result<Vec<Statement>> {
@@ -301,6 +322,9 @@ impl Warehouse for Snowflake {
     }
 
     fn drop_rest(&mut self, name: &Name) -> Result<Vec<Statement>> {
+        if let Some(other) = self.other_further(name)? {
+            bail!(Refusal::OfAnotherProject(name.clone(), other));
+        }
         self.dropped_further(name)
     }
 

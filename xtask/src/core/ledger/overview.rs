@@ -74,12 +74,14 @@ impl Overview {
         warehouse: &dyn Warehouse,
         name: Name,
         contents: Option<&Contents>,
+        other: Option<&str>,
     ) -> Result<Droppable, Refusal> {
         let comment = comment_mark(warehouse, contents);
         let shown = Evidence {
             marked_for: self.marks.get(name.as_str()).map(String::as_str),
             comment: evidence(comment.as_ref()),
             registered: true,
+            other,
         };
         environment::prove_droppable(name, shown)
     }

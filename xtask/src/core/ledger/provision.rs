@@ -1,11 +1,11 @@
 //! The statements that make an environment, complete one that was cut short, and drop one.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use thiserror::Error;
 
 use super::registry::{forget, registry};
 use super::state::{Missing, State, missing};
-use super::{MARK, Mark, is_ledger, ledger, now, tables};
+use super::{MARK, Mark, Owner, is_ledger, ledger, now, owner, tables};
 use crate::core::environment::{Droppable, Name};
 use crate::warehouse::{Statement, Warehouse, literal};
 
@@ -35,6 +35,15 @@ pub(crate) enum NotOurs {
     PartOfAnother(Name, String),
 }
 
+/// What a command takes over that is not this project's.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Adopt<'a> {
+    /// A schema without a mark.
+    pub(crate) unmarked: bool,
+    /// An environment of the project of this name, as a refusal shows it.
+    pub(crate) from: Option<&'a str>,
+}
+
 /// How much of an environment a command needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Need {
@@ -55,8 +64,9 @@ pub(crate) fn ensure(
     state: &State,
     origin: &Origin,
     need: Need,
-    adopt: bool,
+    adopt: Adopt<'_>,
 ) -> Result<Vec<Statement>> {
+    refuse_other(warehouse, name, state, adopt)?;
     let mut change = if state.is_provisioned(name) {
         // The policy may have changed since.
         warehouse.grant(name, state.comment_text.as_deref(), false)
@@ -74,12 +84,25 @@ pub(crate) fn ensure(
     Ok(change)
 }
 
+/// An environment of another project is left alone, unless the command names that project.
+fn refuse_other(warehouse: &dyn Warehouse, name: &Name, state: &State, adopt: Adopt<'_>) -> Result<()> {
+    match (&state.other, adopt.from) {
+        (None, None) => Ok(()),
+        (Some(other), Some(from)) if other.to_string() == from => Ok(()),
+        (Some(other), _) => bail!(owner::refusal(warehouse, name, other)),
+        (None, Some(from)) => bail!(
+            "--adopt-from {from}: the environment {name} of {} belongs to no other project; leave the option out",
+            warehouse.describe()
+        ),
+    }
+}
+
 fn provision(
     warehouse: &mut dyn Warehouse,
     name: &Name,
     state: &State,
     origin: &Origin,
-    adopt: bool,
+    adopt: Adopt<'_>,
 ) -> Result<Vec<Statement>> {
     let is_half_copied = state.is_half_copied(name);
     if let Some(mark) = &state.mark
@@ -95,8 +118,15 @@ fn provision(
         return Err(NotOurs::PartOfAnother(name.clone(), whole.to_owned()).into());
     }
     let strangers = state.relations.iter().flatten().filter(|relation| !is_ledger(relation)).count();
-    if state.mark.is_none() && strangers > 0 && !adopt && !is_half_copied {
+    if state.mark.is_none() && strangers > 0 && !adopt.unmarked && !is_half_copied {
         return Err(NotOurs::Unmarked(name.clone(), strangers).into());
+    }
+    if state.relations.is_none()
+        && state.has_registry
+        && let Some(other) = warehouse.other_further(name)?
+    {
+        let other = Owner { project: Some(other), ..Owner::default() };
+        bail!(owner::refusal(warehouse, name, &other));
     }
     let base = origin.base.as_ref().filter(|base| state.relations.is_none() && *base != name);
     let (base, made) = begin(warehouse, name, base)?;
@@ -114,6 +144,9 @@ fn provision(
         change.extend(warehouse.comment(name, state.comment_text.as_deref()));
     }
     change.extend(warehouse.grant(name, state.comment_text.as_deref(), true));
+    if state.other.is_some() {
+        change.extend(warehouse.adopt_further(name)?);
+    }
     // A copy has its base's tables, as old as they are.
     let mut lacking = state.missing.clone();
     if let Some(base) = base {
@@ -136,10 +169,15 @@ pub(super) fn migrate(
     let added = missing.iter();
     let mut change: Vec<Statement> =
         added.map(|each| tables::add(warehouse, &each.schema, each.table, &each.column)).collect();
-    if state.is_ours(name) && !state.is_current() {
+    if state.is_ours(name) && !(state.is_current() && state.is_attributed) {
+        let owner = warehouse.ours().recorded(state.mark.as_ref().map(|mark| &mark.owner));
+        let value = |(column, value): (&str, Option<&str>)| {
+            format!(", {column} = {}", value.map_or_else(|| "null".to_owned(), literal))
+        };
+        let owner: String = owner.columns().map(value).concat();
         for table in [ledger(name.as_str(), MARK), registry()] {
             change.push(Statement::sql(format!(
-                "update {} set ledger_version = {} where schema_name = {}",
+                "update {} set ledger_version = {}{owner} where schema_name = {}",
                 warehouse.qualified(&table),
                 tables::VERSION,
                 literal(name.as_str())
@@ -156,12 +194,20 @@ fn begin<'a>(
     base: Option<&'a Name>,
 ) -> Result<(Option<&'a Name>, Vec<Statement>)> {
     if let Some(base) = base {
+        if let Some(other) = other_of_base(warehouse, base)? {
+            bail!("{name} is not made: {}", owner::refusal(warehouse, base, &other));
+        }
         if let Some(copied) = warehouse.copy(base, name)? {
             return Ok((Some(base), copied));
         }
         tracing::info!("the base {base} does not exist, so the environment starts empty");
     }
     Ok((None, warehouse.provision(name)))
+}
+
+/// The project that a base belongs to, if that is another one.
+fn other_of_base(warehouse: &mut dyn Warehouse, base: &Name) -> Result<Option<Owner>> {
+    if warehouse.ours().is_alone { Ok(None) } else { Ok(State::read(warehouse, base)?.other) }
 }
 
 /// The mark in the schema and the entry in the registry, last: what has no mark yet is not ours.
@@ -174,9 +220,11 @@ fn marking(
 ) -> Result<Vec<Statement>> {
     let mut change = Vec::new();
     let mark = match &state.mark {
-        Some(mark) if state.is_ours(name) => mark.clone(),
+        Some(mark) if state.is_ours(name) => {
+            Mark { owner: warehouse.ours().recorded(Some(&mark.owner)), ..mark.clone() }
+        }
         foreign => {
-            let mark = new_mark(name, base, origin);
+            let mark = new_mark(name, base, origin, warehouse.ours().owner.clone());
             let table = ledger(name.as_str(), MARK);
             if foreign.is_some() || base.is_some() {
                 change.push(Statement::sql(format!("delete from {}", warehouse.qualified(&table))));
@@ -195,7 +243,7 @@ fn marking(
     Ok(change)
 }
 
-pub(super) fn new_mark(name: &Name, base: Option<&Name>, origin: &Origin) -> Mark {
+pub(super) fn new_mark(name: &Name, base: Option<&Name>, origin: &Origin, owner: Owner) -> Mark {
     Mark {
         schema_name: name.to_string(),
         kind: name.kind().label().to_owned(),
@@ -206,6 +254,7 @@ pub(super) fn new_mark(name: &Name, base: Option<&Name>, origin: &Origin) -> Mar
         created_by: origin.created_by.clone(),
         toolkit_version: env!("CARGO_PKG_VERSION").to_owned(),
         ledger_version: Some(tables::VERSION),
+        owner,
     }
 }
 

@@ -5,6 +5,8 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
+use super::Owner;
+
 /// The ownership mark of an environment; the registry keeps the same columns.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Mark {
@@ -18,6 +20,8 @@ pub(crate) struct Mark {
     pub(crate) toolkit_version: String,
     /// The version of the ledger's tables; none in those that were made before they had one.
     pub(crate) ledger_version: Option<u32>,
+    #[serde(flatten)]
+    pub(crate) owner: Owner,
 }
 
 /// How a run ended.

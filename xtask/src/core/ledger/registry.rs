@@ -8,13 +8,15 @@ use super::Mark;
 use crate::core::environment::{Name, REGISTRY};
 use crate::warehouse::{self, Statement, Table, Warehouse, literal};
 
-pub(super) fn is_registered(warehouse: &mut dyn Warehouse, name: &Name) -> Result<bool> {
+/// What the registry knows of an environment.
+pub(super) fn entry(warehouse: &mut dyn Warehouse, name: &Name) -> Result<Option<Mark>> {
     let sql = format!(
-        "select 1 as found from {} where schema_name = {}",
+        "select * from {} where schema_name = {}",
         warehouse.qualified(&registry()),
         literal(name.as_str())
     );
-    Ok(!warehouse.query(&sql).context("failed to read the registry")?.is_empty())
+    let found = warehouse::records(warehouse, &sql).context("failed to read the registry")?;
+    Ok(found.into_iter().next())
 }
 
 /// Every environment that the registry knows, by name.

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 
+use super::owner::{self, Recorded};
 use super::provision::{Origin, new_mark};
-use super::registry::is_registered;
-use super::{MARK, Mark, TABLES, holds_ledger, ledger, tables};
+use super::{MARK, Mark, Owner, TABLES, holds_ledger, ledger, registry, tables};
 use crate::core::environment::{self, Comment, Droppable, Evidence, Name, REGISTRY, Refusal};
-use crate::warehouse::snowflake::marked_for;
+use crate::warehouse::snowflake::{marked_for, project_of};
 use crate::warehouse::{self, Contents, Warehouse};
 
 /// What is known of an environment before anything is done to it.
@@ -26,6 +26,10 @@ pub(crate) struct State {
     pub(crate) has_registry: bool,
     /// Columns that this toolkit writes and that tables which exist do not have.
     pub(crate) missing: Vec<Missing>,
+    /// The dbt project that it belongs to, if that is another one than this command works for.
+    pub(crate) other: Option<Owner>,
+    /// Whether the mark and the registry name this project as it is.
+    pub(crate) is_attributed: bool,
 }
 
 /// A column that a table which exists does not have yet.
@@ -47,17 +51,41 @@ impl State {
         let comment = comment_mark(warehouse, contents.as_ref());
         let comment_text = contents.as_ref().and_then(|contents| contents.comment.clone());
         let relations = contents.map(|contents| contents.relations);
-        let mark = if relations.iter().flatten().any(|relation| relation == MARK) {
+        let mark: Option<Mark> = if relations.iter().flatten().any(|relation| relation == MARK) {
             let sql = format!("select * from {}", warehouse.qualified(&ledger(name.as_str(), MARK)));
             warehouse::records(warehouse, &sql)?.into_iter().next()
         } else {
             None
         };
         let has = |table: &str| registry_tables.iter().any(|other| other == table);
-        let registered = has("environments") && is_registered(warehouse, name)?;
+        let entry = if has("environments") { registry::entry(warehouse, name)? } else { None };
+        let commented = comment_text.as_deref().and_then(project_of);
+        let recorded = Recorded {
+            mark: mark.as_ref().filter(|mark| mark.schema_name == name.as_str()),
+            entry: entry.as_ref(),
+            comment: commented.as_deref(),
+            has_nodes: owner::has_nodes(relations.as_deref().unwrap_or_default()),
+        };
+        let other = owner::other(warehouse, name, recorded)?;
+        let ours = warehouse.ours();
+        let is_attributed = other.is_none()
+            && [recorded.mark, recorded.entry]
+                .into_iter()
+                .flatten()
+                .all(|mark| ours.owner.project.is_none() || ours.recorded(Some(&mark.owner)) == mark.owner);
+        let registered = entry.is_some();
         let has_registry = has("environments") && has("condemned");
-        let mut state =
-            Self { relations, mark, comment, comment_text, registered, has_registry, missing: Vec::new() };
+        let mut state = Self {
+            relations,
+            mark,
+            comment,
+            comment_text,
+            registered,
+            has_registry,
+            missing: Vec::new(),
+            other,
+            is_attributed,
+        };
         let is_there = state.relations.is_some() || !registry_tables.is_empty();
         if is_there && (warehouse.looks_are_free() || !state.is_current()) {
             state.missing = missing(warehouse, &[name.as_str(), REGISTRY])?;
@@ -69,12 +97,14 @@ impl State {
     pub(crate) fn whole(warehouse: &dyn Warehouse, name: &Name) -> Self {
         Self {
             relations: Some(TABLES.iter().map(|table| (*table).to_owned()).collect()),
-            mark: Some(new_mark(name, None, &Origin::default())),
+            mark: Some(new_mark(name, None, &Origin::default(), warehouse.ours().owner.clone())),
             comment: warehouse.keeps_comments().then(|| Some(name.to_string())),
             comment_text: None,
             registered: true,
             has_registry: true,
             missing: Vec::new(),
+            other: None,
+            is_attributed: true,
         }
     }
 
@@ -93,7 +123,7 @@ impl State {
         let is_commented =
             self.comment.as_ref().is_none_or(|marked| marked.as_deref() == Some(name.as_str()));
         let is_made = self.is_ours(name) && is_commented && self.registered && self.has_registry;
-        is_made && self.missing.is_empty() && self.is_current()
+        is_made && self.missing.is_empty() && self.is_current() && self.is_attributed
     }
 
     /// Whether the making of the schema was cut short: it carries our comment for `name`, which comes first,
@@ -118,7 +148,12 @@ impl State {
     pub(crate) fn prove_droppable(&self, name: Name) -> Result<Droppable, Refusal> {
         let marked_for = self.mark.as_ref().map(|mark| mark.schema_name.as_str());
         let comment = evidence(self.comment.as_ref());
-        environment::prove_droppable(name, Evidence { marked_for, comment, registered: self.registered })
+        let other = self.other.as_ref().map(ToString::to_string);
+        let registered = self.registered;
+        environment::prove_droppable(
+            name,
+            Evidence { marked_for, comment, registered, other: other.as_deref() },
+        )
     }
 }
 

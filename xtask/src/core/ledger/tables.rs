@@ -13,12 +13,13 @@ use super::Mark;
 use crate::warehouse::{Statement, Table, Warehouse, quote};
 
 /// The version of the ledger that this toolkit writes. A ledger whose mark has no version is version 0.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 
 /// What each version brought, for people; the columns themselves have it in `since`.
-pub(crate) const CHANGES: [(u32, &str); 2] = [
+pub(crate) const CHANGES: [(u32, &str); 3] = [
     (1, "the mark and the registry keep the ledger's version"),
     (2, "runs record the columns of the relations that they measure"),
+    (3, "the mark and the registry keep the dbt project that an environment belongs to"),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +85,10 @@ const MARK_COLUMNS: &[Column] = &[
     optional("created_by", Text),
     required("toolkit_version", Text),
     added(1, "ledger_version", Integer),
+    added(3, "project", Text),
+    added(3, "repository", Text),
+    added(3, "repository_id", Text),
+    added(3, "project_folder", Text),
 ];
 
 /// The ledger of an environment, in the order of its file.

@@ -22,6 +22,8 @@ const FORMAT: u32 = 1;
 pub(in crate::elt) struct Known {
     format: u32,
     toolkit: String,
+    /// The folder of the dbt project.
+    project: Option<String>,
     records: Vec<Record>,
     /// Relations that were looked for, with what was found.
     looked: Vec<(Key, Option<Seen>)>,
@@ -45,6 +47,7 @@ pub(in crate::elt) fn load(warehouse: &mut dyn Warehouse, schema: &Name) -> Opti
     let kept = warehouse.known(schema)?;
     let known: Known = serde_json::from_slice(&kept.content).ok()?;
     let is_ours = known.format == FORMAT && known.toolkit == env!("CARGO_PKG_VERSION");
+    let is_ours = is_ours && known.project == warehouse.ours().owner.project_folder;
     is_ours.then_some(Known { is_whole: kept.is_registry_same, ..known })
 }
 
@@ -89,6 +92,7 @@ impl Keeper {
         let known = Known {
             format: FORMAT,
             toolkit: env!("CARGO_PKG_VERSION").to_owned(),
+            project: warehouse.ours().owner.project_folder.clone(),
             records: records.into_values().collect(),
             looked: self.sight.looked.iter().map(|(key, seen)| (key.clone(), seen.clone())).collect(),
             last: Some(last.clone()),

@@ -1,6 +1,6 @@
 //! What there is to read: the environments that a report covers, those with a ledger, and those that are in use.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, bail};
 use jiff::civil::DateTime;
@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::ledger::records;
 use crate::core::environment::{Name, REGISTRY};
-use crate::core::ledger;
+use crate::core::ledger::{self, Mark, Owner};
 use crate::core::lock::{Holder, Lock};
 use crate::metrics::model::{InUse, Window};
 use crate::metrics::sql;
@@ -47,6 +47,8 @@ pub(in crate::metrics) struct Found {
     pub(in crate::metrics) locks: Vec<Lock>,
     /// Environments that are left out, with who uses them.
     pub(in crate::metrics) in_use: Vec<InUse>,
+    /// Whether environments are left out because they belong to other dbt projects.
+    pub(in crate::metrics) is_shared: bool,
 }
 
 impl Found {
@@ -92,7 +94,7 @@ impl Found {
         let registry = crate::metrics::registry_tables(warehouse)?;
         let in_use = |(environment, by): (String, String)| InUse { environment, by };
         let in_use: Vec<InUse> = gathering.busy.into_iter().map(in_use).collect();
-        Ok(Self { environments, ledgers, registry, locks: gathering.locks, in_use })
+        Ok(Self { environments, ledgers, registry, locks: gathering.locks, in_use, is_shared: false })
     }
 
     /// If environments are schemas of one database.
@@ -114,11 +116,32 @@ impl Found {
             .filter(|schema| tables(schema).contains(MARK))
             .filter_map(|schema| schema.parse().ok())
             .collect();
-        environments.retain(|name| request.covers(name));
+        let others = others(warehouse, &environments, |name| tables(name).contains(LEDGER_NODES))?;
+        if let Some((name, other)) = request.schema.and_then(|name| others.get_key_value(name.as_str())) {
+            bail!(
+                "the environment {name} of {} belongs to the dbt project {other}, and its figures are reported there; \
+                 run this in that project",
+                warehouse.describe()
+            );
+        }
+        environments.retain(|name| request.covers(name) && !others.contains_key(name.as_str()));
+        let is_shared = !others.is_empty();
         let whole = |name: &&Name| LEDGER.iter().all(|table| tables(name.as_str()).contains(*table));
         let ledgers = environments.iter().filter(whole).cloned().collect();
-        Ok(Self { registry: tables(REGISTRY), environments, ledgers, locks: Vec::new(), in_use: Vec::new() })
+        let registry = tables(REGISTRY);
+        Ok(Self { registry, environments, ledgers, locks: Vec::new(), in_use: Vec::new(), is_shared })
     }
+}
+
+/// Those of `environments` that belong to other dbt projects, by the registry and their ledgers.
+fn others(
+    warehouse: &mut dyn Warehouse,
+    environments: &[Name],
+    has_nodes: impl Fn(&str) -> bool,
+) -> Result<BTreeMap<String, Owner>> {
+    let mut marks: Vec<Mark> = ledger::environments(warehouse)?;
+    marks.retain(|mark| environments.iter().any(|name| name.as_str() == mark.schema_name));
+    ledger::others(warehouse, &marks, has_nodes)
 }
 
 impl Request<'_> {

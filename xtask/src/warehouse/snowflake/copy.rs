@@ -5,6 +5,7 @@
 
 use anyhow::{Result, anyhow, bail};
 
+use super::grants::Record;
 use super::relation::Form;
 use super::statements::{self, Names};
 use super::{Snowflake, grants, is_yes, rows, text};
@@ -23,12 +24,17 @@ impl Snowflake {
                  permanent one (002120); build {schema} without `--base`"
             );
         }
+        // A clone carries the base's grants, which are not those of this kind of environment.
+        let inherited = text(first, "comment").map(|comment| Record::of(&comment).granted());
+        let inherited = inherited.unwrap_or_default();
+        let declared = self.declared(schema);
         let mut change = if self.owns_all(&found) {
-            let mut change = vec![Statement::Sql(self.database.clone_schema(base, schema))];
+            let record = Record { applied: inherited.clone(), granting: declared.clone() };
+            let mut change = vec![Statement::Sql(self.database.clone_schema(base, schema, &record))];
             change.extend(self.drop_readers(&statements::stored(schema), &found)?);
             change
         } else {
-            let mut change = vec![Statement::Sql(self.database.create_schema(schema))];
+            let mut change = vec![Statement::Sql(self.database.create_schema(schema, &declared))];
             let between = (statements::stored(base), statements::stored(schema));
             change.extend(self.clone_tables(
                 (&between.0, &between.1),
@@ -41,11 +47,12 @@ impl Snowflake {
         // Before the environment's first schema, so that it exists only with all the others.
         change.splice(0..0, self.copied_further(base, schema)?);
         change.push(Statement::Sql(self.database.ledger_tables(schema).0));
-        // A clone carries the base's grants, which are not those of this kind of environment.
-        let inherited = text(first, "comment").map(|comment| grants::applied(&comment)).unwrap_or_default();
-        let declared = grants::declared(&self.settings.grants, schema);
         let revoked = grants::revocations(&self.database.schema(schema.as_str()), &inherited, &declared);
         change.extend(revoked.into_iter().map(Statement::Sql));
+        if !inherited.is_empty() {
+            let comment = self.database.comment_on_schema(schema, &Record::announced(&declared));
+            change.push(Statement::Sql(comment));
+        }
         Ok(Some(change))
     }
 

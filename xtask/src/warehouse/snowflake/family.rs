@@ -13,9 +13,9 @@ use anyhow::{Result, bail};
 use jiff::ToSpan as _;
 use serde::{Deserialize, Serialize};
 
-use super::grants::Applied;
-use super::statements::{Names, comment, literal, marked_for, stored};
-use super::{Snowflake, grants, is_yes, text};
+use super::grants::Record;
+use super::statements::{Names, literal, marked_for, project_of, stored};
+use super::{Snowflake, is_yes, text};
 use crate::core::environment::{Name, REGISTRY, is_named_after};
 use crate::core::ledger;
 use crate::warehouse::{Row, Statement, Table, Warehouse as _, records};
@@ -44,9 +44,13 @@ impl Found {
         marked_for(self.comment.as_deref()?)
     }
 
+    fn project(&self) -> Option<String> {
+        project_of(self.comment.as_deref()?)
+    }
+
     /// The grants of the policy that its comment records.
-    fn applied(&self) -> Applied {
-        self.comment.as_deref().map(grants::applied).unwrap_or_default()
+    fn record(&self) -> Record {
+        self.comment.as_deref().map(Record::of).unwrap_or_default()
     }
 }
 
@@ -109,10 +113,21 @@ impl Snowflake {
             }
             match found {
                 None => {
-                    change.push(Statement::Sql(self.database.create_further(schema, name)));
-                    change.extend(self.converge(schema, name, &Applied::new(), false));
+                    let record = Record::announced(&self.declared(name));
+                    let made = self.database.create_further(schema, name, &record.granting);
+                    change.push(Statement::Sql(made));
+                    change.extend(self.converge(schema, name, &record, false));
                 }
-                Some(found) => change.extend(self.converge(schema, name, &found.applied(), false)),
+                Some(found) => {
+                    if self.database.project().is_some()
+                        && found.project().as_deref() != self.database.project()
+                    {
+                        // The project has another name now, or the comment is an earlier version's.
+                        let comment = self.database.comment_on_further(schema, name, &found.record());
+                        change.push(Statement::Sql(comment));
+                    }
+                    change.extend(self.converge(schema, name, &found.record(), false));
+                }
             }
         }
         Ok(change)
@@ -122,7 +137,13 @@ impl Snowflake {
     fn refuse_others(&self, schema: &str, found: Option<&Found>, name: &Name) -> Result<()> {
         let Some(found) = found else { return Ok(()) };
         match found.marked_for() {
-            Some(marked) if marked == name.as_str() => Ok(()),
+            Some(marked) if marked == name.as_str() => match self.other(found) {
+                None => Ok(()),
+                Some(other) => bail!(
+                    "the schema {schema} belongs to the environment {name} of the dbt project {other}, which is half made or \
+                     half dropped; build under another name than {name}, or drop that environment there"
+                ),
+            },
             Some(other) => bail!(
                 "the schema {schema} belongs to the environment {other}, and {name} would write to it; change the custom \
                  schema's name (+schema), or build under another name than {name}"
@@ -133,9 +154,33 @@ impl Snowflake {
                  schema {} is {}",
                 found.relations,
                 self.database.place(schema),
-                literal(&comment(name))
+                literal(&self.database.comment(name, &Record::default()))
             ),
         }
+    }
+
+    /// The dbt project that a schema belongs to, if that is another one.
+    fn other(&self, found: &Found) -> Option<String> {
+        found.project().filter(|project| Some(project.as_str()) != self.database.project())
+    }
+
+    /// The other dbt project that further schemas of `name` belong to.
+    pub(super) fn other_of_further(&mut self, name: &Name) -> Result<Option<String>> {
+        let entries = self.entries(&[name.as_str()])?.unwrap_or_default();
+        let found = self.found(entries.iter().map(|entry| entry.schema_name.as_str()))?;
+        Ok(found.values().find_map(|found| self.other(found)))
+    }
+
+    /// The comments that name this project on the further schemas of `name`, which are proven to be the environment's.
+    pub(super) fn adopted_further(&mut self, name: &Name) -> Result<Vec<Statement>> {
+        let entries = self.entries(&[name.as_str()])?.unwrap_or_default();
+        let found = self.found(entries.iter().map(|entry| entry.schema_name.as_str()))?;
+        let proven = entries.iter().filter(|entry| is_proven(entry, &found));
+        let comment = |entry: &Entry| {
+            let record = found.get(&entry.schema_name).map(Found::record).unwrap_or_default();
+            Statement::Sql(self.database.comment_on_further(&entry.schema_name, name, &record))
+        };
+        Ok(proven.map(comment).collect())
     }
 
     /// Snowflake enforces no primary keys, so an earlier entry is replaced.
@@ -175,20 +220,19 @@ impl Snowflake {
         let from_transient = found.first().is_some_and(|row| is_yes(row, "schema_is_transient"));
         // Snowflake clones no transient schema into a permanent one; its tables stay transient there.
         if !self.owns_all(found) || from_transient && !is_transient {
-            let mut change = vec![Statement::Sql(self.database.create_further(to, name))];
+            let record = Record::announced(&self.declared(name));
+            let mut change = vec![Statement::Sql(self.database.create_further(to, name, &record.granting))];
             change.extend(self.clone_tables((from, to), is_transient, found, &[])?);
-            change.extend(self.converge(to, name, &Applied::new(), false));
+            change.extend(self.converge(to, name, &record, false));
             return Ok(change);
         }
-        let mut change = vec![Statement::Sql(self.database.clone_further(from, to, name))];
-        change.extend(self.drop_readers(to, found)?);
         // A clone's tables carry the grants of the base.
         let comment = found.first().and_then(|row| text(row, "comment"));
-        let inherited = comment.as_deref().map(grants::applied).unwrap_or_default();
-        let declared = grants::declared(&self.settings.grants, name);
-        let revoked = grants::revocations(&self.database.place(to), &inherited, &declared);
-        change.extend(revoked.into_iter().map(Statement::Sql));
-        change.extend(self.converge(to, name, &Applied::new(), false));
+        let applied = comment.map(|comment| Record::of(&comment).granted()).unwrap_or_default();
+        let record = Record { applied, granting: self.declared(name) };
+        let mut change = vec![Statement::Sql(self.database.clone_further((from, to), name, &record))];
+        change.extend(self.drop_readers(to, found)?);
+        change.extend(self.converge(to, name, &record, false));
         Ok(change)
     }
 
@@ -199,7 +243,8 @@ impl Snowflake {
         let found = self.found(entries.iter().map(|entry| entry.schema_name.as_str()))?;
         let mut change = Vec::new();
         for entry in entries.iter().filter(|entry| found.contains_key(&entry.schema_name)) {
-            if name.kind().is_temporary() && is_proven(entry, &found) {
+            let is_others = found.get(&entry.schema_name).is_some_and(|found| self.other(found).is_some());
+            if name.kind().is_temporary() && is_proven(entry, &found) && !is_others {
                 change.push(Statement::Sql(self.database.drop_further(&entry.schema_name)));
             } else {
                 tracing::warn!(
@@ -227,7 +272,8 @@ impl Snowflake {
         let names: BTreeSet<Name> = old.filter_map(|entry| entry.environment.parse().ok()).collect();
         let mut change = Vec::new();
         for name in names {
-            if self.relation_names(name.as_str())?.is_none() {
+            // Those of other projects are theirs to give up.
+            if self.relation_names(name.as_str())?.is_none() && self.other_of_further(&name)?.is_none() {
                 change.extend(self.dropped_further(&name)?);
             }
         }

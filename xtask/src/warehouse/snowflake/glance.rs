@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use jiff::civil::DateTime;
 use serde_json::Value;
 
-use super::statements::{Database, literal, marked_for, stored};
+use super::statements::{Database, literal, marked_for, project_of, stored};
 use super::{Snowflake, rows, text};
 use crate::core::environment::{Name, is_named_after};
 use crate::core::{ledger, policy};
@@ -59,7 +59,8 @@ fn of_environments(schemas: &[Row], tables: &[Row], views: &[Row]) -> Result<BTr
             let created_at = text(row, "created_on").as_deref().and_then(instant);
             let created_at =
                 created_at.with_context(|| format!("Snowflake did not show when {schema} was made"))?;
-            all.insert(name.clone(), Glimpse { created_at, relations: Some(0), bytes: Some(0) });
+            let project = project_of(&comment);
+            all.insert(name.clone(), Glimpse { created_at, project, relations: Some(0), bytes: Some(0) });
         } else if !is_named_after(&schema, name.as_str()) {
             continue;
         }

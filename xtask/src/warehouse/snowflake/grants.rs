@@ -1,6 +1,7 @@
 //! What the policy grants in an environment, and how a changed policy is applied.
 //!
-//! The schema's comment keeps what was granted last. So each command knows without a question to Snowflake
+//! The schema's comment keeps what was granted last, and what is being granted: it is written before the first new grant,
+//! so a command that is cut short leaves no grant that is not recorded. So each command knows without a question to Snowflake
 //! whether the policy has changed since, and what to revoke; grants that people made by hand are theirs.
 //! Grants are made on the schema, never on the database: a future grant on a schema makes Snowflake ignore
 //! those on its database.
@@ -30,11 +31,62 @@ pub(super) fn declared(grants: &[Grant], name: &Name) -> Applied {
     all
 }
 
-/// What a schema's comment says was granted.
-pub(super) fn applied(comment: &str) -> Applied {
-    let value: Option<Value> = serde_json::from_str(comment).ok();
-    let grants = value.and_then(|value| value.get("grants").cloned());
-    grants.and_then(|grants| serde_json::from_value(grants).ok()).unwrap_or_default()
+/// What a schema's comment records of grants.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Record {
+    /// What was granted.
+    pub(super) applied: Applied,
+    /// What a command began to grant, and did not record as granted: some of it may be.
+    pub(super) granting: Applied,
+}
+
+impl Record {
+    pub(super) fn of(comment: &str) -> Self {
+        let value: Value = serde_json::from_str(comment).unwrap_or_default();
+        let read = |key: &str| {
+            value.get(key).and_then(|grants| serde_json::from_value(grants.clone()).ok()).unwrap_or_default()
+        };
+        Self { applied: read("grants"), granting: read("granting") }
+    }
+
+    /// Of a schema that is made, before its first grant.
+    pub(super) fn announced(granting: &Applied) -> Self {
+        Self { granting: granting.clone(), ..Self::default() }
+    }
+
+    pub(super) fn done(applied: &Applied) -> Self {
+        Self { applied: applied.clone(), ..Self::default() }
+    }
+
+    /// Before what `declared` has more is granted.
+    pub(super) fn before(&self, declared: &Applied) -> Self {
+        if self.is(declared) {
+            self.clone()
+        } else {
+            Self { applied: self.granted(), granting: declared.clone() }
+        }
+    }
+
+    /// All that may have been granted.
+    pub(super) fn granted(&self) -> Applied {
+        let mut all = self.applied.clone();
+        for (role, access) in &self.granting {
+            let known = all.entry(role.clone()).or_insert(*access);
+            *known = (*known).max(*access);
+        }
+        all
+    }
+
+    /// Whether just that was granted.
+    pub(super) fn is(&self, declared: &Applied) -> bool {
+        self.applied == *declared && self.granting.is_empty()
+    }
+
+    /// Whether it records all that is about to be granted.
+    pub(super) fn covers(&self, declared: &Applied) -> bool {
+        let granted = self.granted();
+        declared.iter().all(|(role, access)| granted.get(role).is_some_and(|known| known >= access))
+    }
 }
 
 /// For what exists and for what dbt will make. `schema` is qualified and quoted.
@@ -90,6 +142,7 @@ pub(super) fn revocations(schema: &str, before: &Applied, after: &Applied) -> Ve
 
 #[cfg(test)]
 mod tests {
+    use super::super::statements::Database;
     use super::*;
 
     fn of(pairs: &[(&str, Access)]) -> Applied {
@@ -119,9 +172,23 @@ mod tests {
     fn the_comment_keeps_what_was_granted() {
         let grants = of(&[("R", Access::Read), ("a b", Access::Write)]);
         let name: Name = "issue_1".parse().expect("a name");
-        assert_eq!(applied(&super::super::statements::comment_with(&name, &grants)), grants);
-        for other in ["", "mine", "{}", "{\"grants\": 3}", &super::super::statements::comment(&name)] {
-            assert!(applied(other).is_empty(), "{other}");
+        let database = Database::new(&"DB".to_owned().try_into().expect("a name"));
+        for record in [Record::done(&grants), Record::announced(&grants), Record::default()] {
+            assert_eq!(Record::of(&database.comment(&name, &record)), record);
         }
+        for other in ["", "mine", "{}", "{\"grants\": 3}"] {
+            assert_eq!(Record::of(other), Record::default(), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_may_have_been_granted_is_recorded_before() {
+        let (one, two) = (of(&[("R", Access::Read)]), of(&[("R", Access::Write), ("S", Access::Read)]));
+        let cut = Record::done(&one).before(&two);
+        assert_eq!((cut.granted(), cut.is(&two), cut.covers(&two)), (two.clone(), false, true));
+        assert!(!Record::done(&one).covers(&two) && Record::done(&two).covers(&one));
+        assert_eq!(Record::done(&two).before(&two), Record::done(&two));
+        // The policy drops it before the command is repeated.
+        assert_eq!(revocations("S", &cut.granted(), &one).len(), 7);
     }
 }

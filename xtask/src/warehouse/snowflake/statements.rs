@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-use super::grants::Applied;
+use super::grants::{Applied, Record};
 use super::relation::Form;
 use crate::core::environment::{Identifier, Kind, Name, REGISTRY};
 use crate::core::ledger::WRITE_ATTEMPT;
@@ -33,15 +33,28 @@ pub(super) enum Names {
 
 /// The database that all statements are about.
 #[derive(Clone, Debug)]
-pub(super) struct Database(Identifier);
+pub(super) struct Database {
+    name: Identifier,
+    /// The dbt project whose schemas are made.
+    project: Option<String>,
+}
 
 impl Database {
     pub(super) fn new(name: &Identifier) -> Self {
-        Self(name.clone())
+        Self { name: name.clone(), project: None }
+    }
+
+    /// The same for the schemas of a dbt project.
+    pub(super) fn of(self, project: Option<&str>) -> Self {
+        Self { project: project.map(str::to_owned), ..self }
+    }
+
+    pub(super) fn project(&self) -> Option<&str> {
+        self.project.as_deref()
     }
 
     pub(super) fn quoted(&self) -> String {
-        quote(self.0.as_str())
+        quote(self.name.as_str())
     }
 
     pub(super) fn schema(&self, schema: &str) -> String {
@@ -92,32 +105,33 @@ where table_schema in ({})",
     }
 
     /// Prod and dev keep Snowflake's Time Travel; what is dropped again needs none, and pays for none.
-    pub(super) fn create_schema(&self, name: &Name) -> String {
-        self.create_further(&stored(name), name)
+    pub(super) fn create_schema(&self, name: &Name, granting: &Applied) -> String {
+        self.create_further(&stored(name), name, granting)
     }
 
-    /// A schema of the environment `name`: its first one, or a further one by the name that Snowflake keeps.
-    pub(super) fn create_further(&self, stored: &str, name: &Name) -> String {
+    /// A schema of the environment `name`: its first one, or a further one by the name that Snowflake keeps. The grants
+    /// that come next are recorded before they are made.
+    pub(super) fn create_further(&self, stored: &str, name: &Name, granting: &Applied) -> String {
         let (transient, retention) = lasting(name);
         format!(
             "create {transient}schema if not exists {} with managed access{retention} comment = {}",
             self.place(stored),
-            literal(&comment(name))
+            literal(&self.comment(name, &Record::announced(granting)))
         )
     }
 
-    pub(super) fn clone_schema(&self, base: &Name, name: &Name) -> String {
-        self.clone_further(&stored(base), &stored(name), name)
+    pub(super) fn clone_schema(&self, base: &Name, name: &Name, record: &Record) -> String {
+        self.clone_further((&stored(base), &stored(name)), name, record)
     }
 
-    /// A schema of the environment `name`, as a clone of one of its base.
-    pub(super) fn clone_further(&self, from: &str, to: &str, name: &Name) -> String {
+    /// A schema of the environment `name`, as a clone of one of its base. It carries the grants of that.
+    pub(super) fn clone_further(&self, (from, to): (&str, &str), name: &Name, record: &Record) -> String {
         let (transient, retention) = lasting(name);
         format!(
             "create {transient}schema {} clone {} with managed access{retention} comment = {}",
             self.place(to),
             self.place(from),
-            literal(&comment(name))
+            literal(&self.comment(name, record))
         )
     }
 
@@ -162,13 +176,27 @@ where table_schema in ({})",
         tables(REGISTRY_TABLES, &self.schema(REGISTRY))
     }
 
-    pub(super) fn comment_on_schema(&self, name: &Name, applied: &Applied) -> String {
-        self.comment_on_further(&stored(name), name, applied)
+    pub(super) fn comment_on_schema(&self, name: &Name, record: &Record) -> String {
+        self.comment_on_further(&stored(name), name, record)
     }
 
     /// Marks a schema as one of the environment `name`.
-    pub(super) fn comment_on_further(&self, stored: &str, name: &Name, applied: &Applied) -> String {
-        format!("comment on schema {} is {}", self.place(stored), literal(&comment_with(name, applied)))
+    pub(super) fn comment_on_further(&self, stored: &str, name: &Name, record: &Record) -> String {
+        format!("comment on schema {} is {}", self.place(stored), literal(&self.comment(name, record)))
+    }
+
+    /// The comment that marks a schema as ours, with the dbt project and the grants of the policy.
+    pub(super) fn comment(&self, name: &Name, record: &Record) -> String {
+        let mut comment = json!({"tool": "xtask", "environment": name.as_str()});
+        if let Some(project) = &self.project {
+            comment["project"] = json!(project);
+        }
+        for (key, grants) in [("grants", &record.applied), ("granting", &record.granting)] {
+            if !grants.is_empty() {
+                comment[key] = json!(grants);
+            }
+        }
+        comment.to_string()
     }
 
     /// Makes a table and drops it, as dbt is going to do.
@@ -213,27 +241,22 @@ pub(super) fn stored(name: &Name) -> String {
     name.as_str().to_uppercase()
 }
 
-/// The comment that marks a schema as ours.
-pub(super) fn comment(name: &Name) -> String {
-    comment_with(name, &Applied::new())
-}
-
-/// The same, with the grants of the policy that were applied to the schema.
-pub(super) fn comment_with(name: &Name, applied: &Applied) -> String {
-    let mut comment = json!({"tool": "xtask", "environment": name.as_str()});
-    if !applied.is_empty() {
-        comment["grants"] = json!(applied);
-    }
-    comment.to_string()
-}
-
 /// The environment that a comment of ours names.
 pub(crate) fn marked_for(comment: &str) -> Option<String> {
+    marked(comment, "environment")
+}
+
+/// The dbt project that a comment of ours names.
+pub(crate) fn project_of(comment: &str) -> Option<String> {
+    marked(comment, "project")
+}
+
+fn marked(comment: &str, key: &str) -> Option<String> {
     let value: Value = serde_json::from_str(comment).ok()?;
     if value.get("tool")? != "xtask" {
         return None;
     }
-    Some(value.get("environment")?.as_str()?.to_owned())
+    Some(value.get(key)?.as_str()?.to_owned())
 }
 
 fn lasting(name: &Name) -> (&'static str, &'static str) {

@@ -20,7 +20,7 @@ use super::statements::{Database, Names};
 use super::steps::{Step, chunks};
 use super::*;
 use crate::core::environment::{Comment, Evidence, Identifier, prove_droppable};
-use crate::core::ledger::{self, Condemned, Need, Origin, State};
+use crate::core::ledger::{self, Adopt, Condemned, Need, Origin, State};
 use crate::core::policy::Access;
 use crate::warehouse::literal;
 
@@ -92,7 +92,7 @@ fn snowflake() -> Snowflake {
         packages: PathBuf::from("/nowhere"),
         grants: vec![grant("READER", Access::Read), grant("WRITER", Access::Write)],
         tag: "{}".into(),
-        project: None,
+        ours: Ours::default(),
         patience: Patience::default(),
     })
 }
@@ -104,7 +104,12 @@ fn everything() -> Vec<String> {
     let issue = name("issue_42");
     let doomed = prove_droppable(
         issue.clone(),
-        Evidence { marked_for: Some("issue_42"), comment: Comment::For("issue_42"), registered: true },
+        Evidence {
+            marked_for: Some("issue_42"),
+            comment: Comment::For("issue_42"),
+            registered: true,
+            other: None,
+        },
     );
     let mut all = warehouse.provision_registry();
     all.extend(warehouse.provision(&issue));
@@ -120,12 +125,12 @@ fn everything() -> Vec<String> {
         Form::Table,
         true,
     )));
-    all.push(Statement::Sql(database.clone_schema(&name("dev"), &issue)));
+    all.push(Statement::Sql(database.clone_schema(&name("dev"), &issue, &Record::default())));
     all.push(Statement::Sql(database.drop_relation("ISSUE_42", &identifier("DAILY_KPIS"), Form::View)));
     all.extend(database.attempt(&issue).map(Statement::Sql));
-    all.push(Statement::Sql(database.create_further("ISSUE_42_raw", &issue)));
-    all.push(Statement::Sql(database.clone_further("DEV_raw", "ISSUE_42_raw", &issue)));
-    all.push(Statement::Sql(database.comment_on_further("ISSUE_42_raw", &issue, &Applied::new())));
+    all.push(Statement::Sql(database.create_further("ISSUE_42_raw", &issue, &Applied::new())));
+    all.push(Statement::Sql(database.clone_further(("DEV_raw", "ISSUE_42_raw"), &issue, &Record::default())));
+    all.push(Statement::Sql(database.comment_on_further("ISSUE_42_raw", &issue, &Record::default())));
     all.push(Statement::Sql(database.drop_further("ISSUE_42_raw")));
     all.push(Statement::Sql(database.drop_schema(doomed.expect("droppable").name())));
     all.push(ledger::forget(&warehouse, &issue));
@@ -194,16 +199,16 @@ fn environments_reach_snowflake_in_upper_case_and_quoted() {
     let issue = name("Issue_42");
     let database = Database::new(&identifier("LOGISTICS_DEMO"));
     let whole = ["LOGISTICS_DEMO", "ISSUE_42"];
-    expect(&database.create_schema(&issue), SyntaxKind::CreateSchemaStatement, &whole);
+    expect(&database.create_schema(&issue, &Applied::new()), SyntaxKind::CreateSchemaStatement, &whole);
     expect(&database.drop_schema(&issue), SyntaxKind::DropSchemaStatement, &whole);
-    let cloned = database.clone_schema(&name("dev"), &issue);
+    let cloned = database.clone_schema(&name("dev"), &issue, &Record::default());
     assert_eq!(
         cloned,
         "create transient schema \"LOGISTICS_DEMO\".\"ISSUE_42\" clone \"LOGISTICS_DEMO\".\"DEV\" with managed access \
          data_retention_time_in_days = 0 comment = '{\"environment\":\"issue_42\",\"tool\":\"xtask\"}'"
     );
     assert!(
-        database.create_schema(&name("prod")).starts_with("create schema if not exists "),
+        database.create_schema(&name("prod"), &Applied::new()).starts_with("create schema if not exists "),
         "no transient prod"
     );
 }
@@ -218,8 +223,10 @@ fn only_tombstones_are_swept() {
 
 #[test]
 fn a_comment_names_its_environment_again() {
-    let ours = statements::comment(&name("issue_42"));
+    let database = Database::new(&identifier("DB")).of(Some("shop"));
+    let ours = database.comment(&name("issue_42"), &Record::default());
     assert_eq!(marked_for(&ours).as_deref(), Some("issue_42"));
+    assert_eq!(project_of(&ours).as_deref(), Some("shop"));
     for other in
         ["", "hello", "{}", "{\"tool\":\"dbt\",\"environment\":\"issue_42\"}", "{\"tool\":\"xtask\"}"]
     {
@@ -343,7 +350,7 @@ proptest! {
             expect(&sql, SyntaxKind::AccessStatement, &["DB", "ISSUE_42", &text]);
         }
         let hostile = Database::new(&outside);
-        expect(&hostile.create_schema(&issue), SyntaxKind::CreateSchemaStatement, &[&text, "ISSUE_42"]);
+        expect(&hostile.create_schema(&issue, &Applied::new()), SyntaxKind::CreateSchemaStatement, &[&text, "ISSUE_42"]);
         expect(&hostile.drop_schema(&issue), SyntaxKind::DropSchemaStatement, &[&text, "ISSUE_42"]);
     }
 
@@ -367,7 +374,7 @@ proptest! {
     fn hostile_rows_and_schema_names_reach_no_sql(text in hostile()) {
         let origin = Origin { object_name: Some(text.clone()), created_by: Some(text.clone()), base: None };
         let mut warehouse = snowflake();
-        let change = ledger::ensure(&mut warehouse, &name("issue_42"), &State::default(), &origin, Need::Environment, false)
+        let change = ledger::ensure(&mut warehouse, &name("issue_42"), &State::default(), &origin, Need::Environment, Adopt::default())
             .expect("statements");
         let steps = warehouse.steps(&change);
         for step in &steps {

@@ -1,0 +1,349 @@
+//! The dbt project that an environment belongs to. Several projects may share a database; an environment of one is never
+//! written, copied or removed by another.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use serde::{Deserialize, Serialize};
+
+use super::{MARK, Mark, ledger, registry};
+use crate::core::environment::{Name, REGISTRY};
+use crate::warehouse::{self, Warehouse, literal};
+
+/// A dbt project, as the mark of an environment records it. All unknown in marks before version 3 of the ledger.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Owner {
+    /// Its name in `dbt_project.yml`.
+    pub(crate) project: Option<String>,
+    /// Its repository as `owner/name`; unknown without a remote.
+    pub(crate) repository: Option<String>,
+    /// GitHub's number of the repository, which stays when that is renamed; known on Actions only.
+    pub(crate) repository_id: Option<String>,
+    /// Its folder in the repository, `.` for the root.
+    pub(crate) project_folder: Option<String>,
+}
+
+/// `stock@octo/lab:teams/stock`, as far as it is known: what `schema create --adopt-from` takes.
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.project.as_deref().unwrap_or("unknown"))?;
+        if let Some(repository) = &self.repository {
+            write!(f, "@{repository}")?;
+        }
+        match self.project_folder.as_deref() {
+            Some(folder) if folder != "." => write!(f, ":{folder}"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Owner {
+    /// The same project as it is named now: it may have moved, and its repository may have been renamed.
+    fn now(&self, ours: &Self) -> Self {
+        let newer = |new: &Option<String>, old: &Option<String>| new.clone().or_else(|| old.clone());
+        Self {
+            project: newer(&ours.project, &self.project),
+            repository: newer(&ours.repository, &self.repository),
+            repository_id: newer(&ours.repository_id, &self.repository_id),
+            project_folder: newer(&ours.project_folder, &self.project_folder),
+        }
+    }
+
+    fn is_in_another_repository(&self, ours: &Self) -> bool {
+        match (&self.repository_id, &ours.repository_id) {
+            (Some(its), Some(own)) => its != own,
+            _ => {
+                let names = self.repository.as_deref().zip(ours.repository.as_deref());
+                names.is_some_and(|(its, own)| !its.eq_ignore_ascii_case(own))
+            }
+        }
+    }
+
+    /// Its columns with their values.
+    pub(super) fn columns(&self) -> [(&'static str, Option<&str>); 4] {
+        [
+            ("project", self.project.as_deref()),
+            ("repository", self.repository.as_deref()),
+            ("repository_id", self.repository_id.as_deref()),
+            ("project_folder", self.project_folder.as_deref()),
+        ]
+    }
+}
+
+/// The dbt project that a command works for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ours {
+    /// All unknown if there is no project, or several to choose from.
+    pub(crate) owner: Owner,
+    /// The root of the repository.
+    pub(crate) root: PathBuf,
+    /// The names of the repository's other projects, without those that this one uses as packages.
+    pub(crate) neighbours: BTreeSet<String>,
+    /// Whether the database belongs to this project alone, so that only folders can be mistaken for each other.
+    pub(crate) is_alone: bool,
+}
+
+impl Ours {
+    /// Whether `recorded` is another project than this one.
+    pub(crate) fn is_other(&self, recorded: &Owner) -> bool {
+        if recorded.project.is_none() {
+            return false;
+        }
+        let is_named_otherwise = !self.is_alone && recorded.project != self.owner.project;
+        is_named_otherwise || recorded.is_in_another_repository(&self.owner) || self.is_elsewhere(recorded)
+    }
+
+    /// Whether `recorded` is in another folder of this repository. A project that has moved has left its folder.
+    fn is_elsewhere(&self, recorded: &Owner) -> bool {
+        let folders = recorded.project_folder.as_deref().zip(self.owner.project_folder.as_deref());
+        folders.is_some_and(|(its, own)| its != own && self.root.join(its).join("dbt_project.yml").is_file())
+    }
+
+    /// The project that has built an environment whose mark names none, if it is another one. `packages` are those of the
+    /// nodes in its ledger.
+    fn other_of(&self, packages: &BTreeSet<String>) -> Option<Owner> {
+        let named = |name: &String| Owner { project: Some(name.clone()), ..Owner::default() };
+        if let Some(neighbour) = self.neighbours.intersection(packages).next() {
+            return Some(named(neighbour));
+        }
+        let is_ours = self.owner.project.as_ref().is_some_and(|own| packages.contains(own));
+        packages.first().filter(|_| !is_ours).map(named)
+    }
+
+    /// What the mark of an environment of this project is to record.
+    pub(super) fn recorded(&self, before: Option<&Owner>) -> Owner {
+        match before.filter(|before| !self.is_other(before)) {
+            Some(before) if self.owner.project.is_some() => before.now(&self.owner),
+            Some(before) => before.clone(),
+            None => self.owner.clone(),
+        }
+    }
+}
+
+/// What is recorded of the project of an environment.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Recorded<'a> {
+    /// In the environment, unless the mark there is still that of a base.
+    pub(super) mark: Option<&'a Mark>,
+    pub(super) entry: Option<&'a Mark>,
+    /// By the schema's comment.
+    pub(super) comment: Option<&'a str>,
+    pub(super) has_nodes: bool,
+}
+
+/// The project that the environment `name` belongs to, if that is another one than this command works for.
+pub(super) fn other(
+    warehouse: &mut dyn Warehouse,
+    name: &Name,
+    recorded: Recorded<'_>,
+) -> Result<Option<Owner>> {
+    let ours = warehouse.ours().clone();
+    let marks = [recorded.mark, recorded.entry];
+    if let Some(mark) = marks.into_iter().flatten().find(|mark| ours.is_other(&mark.owner)) {
+        return Ok(Some(mark.owner.clone()));
+    }
+    if ours.is_alone {
+        return Ok(None);
+    }
+    if recorded.mark.is_none() {
+        // Its making was cut short.
+        let project = recorded.comment.map(str::to_owned);
+        let commented = Owner { project, ..Owner::default() };
+        return Ok(Some(commented).filter(|owner| ours.is_other(owner)));
+    }
+    if marks.into_iter().flatten().any(|mark| mark.owner.project.is_some()) || !recorded.has_nodes {
+        return Ok(None);
+    }
+    let found = packages(warehouse, &[name.as_str()])?;
+    Ok(found.get(name.as_str()).and_then(|packages| ours.other_of(packages)))
+}
+
+/// The packages of the seeds, models and snapshots that the ledgers in `schemas` know.
+pub(super) fn packages(
+    warehouse: &mut dyn Warehouse,
+    schemas: &[&str],
+) -> Result<BTreeMap<String, BTreeSet<String>>> {
+    #[derive(Deserialize)]
+    struct Found {
+        of_schema: String,
+        package: String,
+    }
+    let mut all: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    if schemas.is_empty() {
+        return Ok(all);
+    }
+    let select = |schema: &&str| {
+        let nodes = warehouse.qualified(&ledger(schema, "ledger_nodes"));
+        // Identifiers of runs ascend. Two projects that built here in turns have removed each other's nodes.
+        format!(
+            "select distinct {} as of_schema, split_part(node_id, '.', 2) as package from (select node_id, \
+             max_by(status, run_id) as status from {nodes} where kind in ('model', 'seed', 'snapshot') group by node_id) \
+             as known where status <> '{}'",
+            literal(schema),
+            super::REMOVED
+        )
+    };
+    let sql = schemas.iter().map(select).collect::<Vec<_>>().join("\nunion all\n");
+    for Found { of_schema, package } in warehouse::records(warehouse, &sql)? {
+        all.entry(of_schema).or_default().insert(package);
+    }
+    Ok(all)
+}
+
+/// Those of the environments `marks` that belong to other projects. `has_nodes` says which have a ledger of nodes.
+pub(crate) fn others(
+    warehouse: &mut dyn Warehouse,
+    marks: &[Mark],
+    has_nodes: impl Fn(&str) -> bool,
+) -> Result<BTreeMap<String, Owner>> {
+    let ours = warehouse.ours().clone();
+    if ours.is_alone {
+        return Ok(BTreeMap::new());
+    }
+    let unowned = |mark: &&Mark| mark.owner.project.is_none() && has_nodes(&mark.schema_name);
+    let unowned: Vec<&str> = marks.iter().filter(unowned).map(|mark| mark.schema_name.as_str()).collect();
+    let packages = packages(warehouse, &unowned)?;
+    let other = |mark: &Mark| {
+        let name = mark.schema_name.clone();
+        let recorded = Some(&mark.owner).filter(|owner| ours.is_other(owner)).cloned();
+        let other = recorded.or_else(|| packages.get(&name).and_then(|packages| ours.other_of(packages)))?;
+        Some((name, other))
+    };
+    Ok(marks.iter().filter_map(other).collect())
+}
+
+/// Refuse at once, before any lock is taken, what the registry says belongs to another project. The lock's holder asks
+/// again, and looks at the marks.
+pub(crate) fn refuse_others<'a>(
+    warehouse: &mut dyn Warehouse,
+    names: impl IntoIterator<Item = &'a Name>,
+) -> Result<()> {
+    if warehouse.ours().is_alone || !warehouse.keeps_comments() {
+        return Ok(());
+    }
+    let tables = warehouse.relation_names(REGISTRY)?.unwrap_or_default();
+    if !tables.iter().any(|table| table == "environments") {
+        return Ok(());
+    }
+    for name in names {
+        if let Some(entry) = registry::entry(warehouse, name)?
+            && warehouse.ours().is_other(&entry.owner)
+        {
+            bail!(refusal(warehouse, name, &entry.owner));
+        }
+    }
+    Ok(())
+}
+
+/// Why nothing is done to the environment `name`, and what can be done.
+pub(crate) fn refusal(warehouse: &dyn Warehouse, name: &Name, other: &Owner) -> String {
+    let owner = &warehouse.ours().owner;
+    let this = match &owner.project {
+        Some(_) => format!("this is the project {owner}"),
+        None => "the project of this command is unknown: run it in the folder of one, or name that with --project-dir"
+            .to_owned(),
+    };
+    let apart = if warehouse.keeps_comments() {
+        "give each project a database: [snowflake.databases] in policies/environments.toml for projects of one \
+         repository, SNOWFLAKE_DATABASE for repositories"
+    } else {
+        "give each project a file: leave DBT_DUCKDB_PATH out, or let it name another file"
+    };
+    format!(
+        "the environment {name} of {} belongs to the dbt project {other}, and {this}; nothing was changed. Build under \
+         another name, or {apart}. If it is the same project under a new name, take its environment over: \
+         cargo xtask schema create --schema {name} --adopt-from '{other}'",
+        warehouse.describe()
+    )
+}
+
+/// Whether the relations of a schema include the nodes of its ledger.
+pub(crate) fn has_nodes(relations: &[String]) -> bool {
+    let has = |table: &str| relations.iter().any(|relation| relation == table);
+    has(MARK) && has("ledger_nodes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owner(project: &str, repository: &str, id: &str, folder: &str) -> Owner {
+        let known = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        Owner {
+            project: known(project),
+            repository: known(repository),
+            repository_id: known(id),
+            project_folder: known(folder),
+        }
+    }
+
+    fn ours(owner: Owner) -> Ours {
+        Ours { owner, ..Ours::default() }
+    }
+
+    #[test]
+    fn another_project_is_one_of_another_name_or_repository() {
+        let here = ours(owner("sales", "octo/lab", "7", "sales"));
+        for (recorded, expected) in [
+            (owner("", "", "", ""), false),
+            (owner("sales", "", "", ""), false),
+            (owner("sales", "Octo/Lab", "", "sales"), false),
+            (owner("sales", "octo/old-name", "7", "sales"), false),
+            (owner("sales", "octo/lab", "8", "sales"), true),
+            (owner("sales", "octo/fork", "", "sales"), true),
+            (owner("stock", "octo/lab", "7", "sales"), true),
+            (owner("Sales", "", "", ""), true),
+            // Its folder is gone: it has moved.
+            (owner("sales", "octo/lab", "7", "dbt"), false),
+        ] {
+            assert_eq!(here.is_other(&recorded), expected, "{recorded:?}");
+        }
+        let unknown = ours(Owner::default());
+        assert!(unknown.is_other(&owner("sales", "", "", "")) && !unknown.is_other(&Owner::default()));
+        let alone = Ours { is_alone: true, ..here };
+        assert!(!alone.is_other(&owner("renamed", "", "", "sales")), "its database is this project's");
+    }
+
+    #[test]
+    fn projects_of_one_name_are_told_apart_by_their_folders() {
+        let root = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(root.path().join("a")).expect("a folder");
+        std::fs::write(root.path().join("a/dbt_project.yml"), "name: p\n").expect("written");
+        for is_alone in [false, true] {
+            let here = Ours { root: root.path().into(), is_alone, ..ours(owner("p", "", "", "b")) };
+            assert!(here.is_other(&owner("p", "", "", "a")));
+            assert!(!here.is_other(&owner("p", "", "", "gone")) && !here.is_other(&owner("p", "", "", "b")));
+        }
+    }
+
+    #[test]
+    fn the_nodes_of_a_ledger_say_whose_it_is() {
+        let here = Ours { neighbours: ["stock".to_owned()].into(), ..ours(owner("sales", "", "", "")) };
+        for (packages, expected) in [
+            (&[][..], None),
+            (&["sales"], None),
+            (&["dbt_utils", "sales"], None),
+            (&["dbt_utils"], Some("dbt_utils")),
+            // A project of this repository that uses this one as a package.
+            (&["sales", "stock"], Some("stock")),
+        ] {
+            let packages = packages.iter().map(|name| (*name).to_owned()).collect();
+            assert_eq!(here.other_of(&packages).and_then(|other| other.project).as_deref(), expected);
+        }
+    }
+
+    #[test]
+    fn a_mark_follows_its_project() {
+        let here = ours(owner("sales", "octo/new", "7", "teams/sales"));
+        assert_eq!(here.recorded(Some(&owner("sales", "octo/old", "7", "sales"))), here.owner);
+        assert_eq!(here.recorded(None), here.owner);
+        let laptop = ours(owner("sales", "", "", "sales"));
+        let whole = owner("sales", "octo/lab", "7", "sales");
+        assert_eq!(laptop.recorded(Some(&whole)), whole, "what is unknown here stays");
+        assert_eq!(here.recorded(Some(&owner("stock", "x/y", "", "z"))), here.owner, "it was taken over");
+        assert_eq!(whole.to_string(), "sales@octo/lab:sales");
+        assert_eq!(owner("p", "", "", ".").to_string(), "p");
+    }
+}
