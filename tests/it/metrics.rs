@@ -9,6 +9,7 @@ mod openlineage;
 mod shared_account;
 mod snowflake;
 
+pub(crate) use self::snowflake::assert_a_build_has_the_same_report;
 use serde_json::{Value, json};
 
 use crate::support::{BUILT, Checkout, Ended};

@@ -138,20 +138,17 @@ fn business(page: &str) -> &str {
     &part[..part.find("</section>").expect("its end")]
 }
 
-#[test]
-fn a_build_has_the_same_report_on_both_engines() {
-    let endpoint = Endpoint::with_databases(&["LOGISTICS_DEMO", "SNOWFLAKE"]);
-    let checkout = Checkout::built();
+/// The reports on the environment that was built at `endpoint` and on that of `checkout`, by DuckDB.
+pub(crate) fn assert_a_build_has_the_same_report(endpoint: &Endpoint, checkout: &Checkout) {
     let report = ["metrics", "--schema", BUILT, "--format", "json"];
     let paint = ["metrics", "--schema", BUILT, "--format", "html"];
     let (ours, our_page) = (checkout.run(&report).expect(0).json(), checkout.run(&paint).expect(0).stdout);
 
-    endpoint.run(&checkout, &["elt", "--schema", BUILT]).expect(0);
     let reads_history = |sql: &&String| sql.to_lowercase().contains("information_schema.query_history(");
     assert_eq!(endpoint.statements().iter().filter(reads_history).count(), 1, "once a build");
-    cost_is_known(&endpoint);
+    cost_is_known(endpoint);
     checkout.edit("policies/metrics.toml", |text| text + "[cost]\ncredit_price = 2.0\ncurrency = \"EUR\"\n");
-    let mut command = endpoint.command(&checkout, &report);
+    let mut command = endpoint.command(checkout, &report);
     let events = checkout.path("events.ndjson");
     command.env("SNOWFLAKE_ROLE", "ACCOUNTADMIN").arg("--openlineage").arg(&events);
     let theirs = Ended::of(command).expect(0).json();
@@ -216,7 +213,7 @@ fn a_build_has_the_same_report_on_both_engines() {
         assert!(output["facets"]["schema"]["fields"].is_array(), "{output}");
     }
 
-    let their_page = endpoint.run(&checkout, &paint).expect(0).stdout;
+    let their_page = endpoint.run(checkout, &paint).expect(0).stdout;
     let (ours, theirs) = (business(&our_page), business(&their_page));
     let rows = |part: &str| part.matches("<tr").count();
     assert!(rows(ours) > 20, "{} rows", rows(ours));

@@ -24,9 +24,11 @@ impl Endpoint {
         Self::with(&[])
     }
 
-    /// An endpoint that keeps its data in a DuckDB file, which is complete when the endpoint has ended.
+    /// An endpoint that keeps its data in a DuckDB file, which is complete when the endpoint has ended. The account shows
+    /// its own use too.
     pub(crate) fn keeping(data: &Path) -> Self {
-        Self::with(&["--data".as_ref(), data.as_os_str()])
+        let databases = ["--database", "LOGISTICS_DEMO", "--database", "SNOWFLAKE"].map(OsStr::new);
+        Self::with(&[&["--data".as_ref(), data.as_os_str()], &databases[..]].concat())
     }
 
     /// An account with these databases; the first one is where environments live.
