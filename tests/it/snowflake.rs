@@ -609,7 +609,7 @@ fn a_run_bears_a_broken_wire_and_is_recorded_whole() {
     let elt = ["elt", "--schema", "issue_9", "--select", "raw_suppliers", "--format", "json"];
     // Without the test that compares the seed with a model that is not built here.
     checkout.edit("dbt/models/bronze/stg_logistics__suppliers.yml", |_| "version: 2\n".to_owned());
-    endpoint.demand(&json!({"drop_connection": 4, "on": "query"}));
+    endpoint.demand(&json!({"drop_connection": 3, "on": "query"}));
     let report = endpoint.run(&checkout, &elt).expect(0).json();
     assert_eq!((&report["status"], &report["target"]), (&json!("success"), &json!("snowflake")), "{report}");
     let last_run = || {
