@@ -335,7 +335,7 @@ fn listed(warehouse: &mut dyn Warehouse, holder: &Holder, held: Option<&Name>) -
         let found = found.get(name.as_str());
         let in_use = reading.busy.get(name.as_str()).cloned();
         let other = others.get(name.as_str()).cloned();
-        describe(warehouse, name, (mark, other), (found, in_use), &overview)
+        describe(warehouse, &name, (mark, other), (found, in_use), &overview)
     };
     Ok(names.into_iter().zip(marks).map(of).collect())
 }
@@ -370,7 +370,7 @@ fn glimpsed((name, glimpse): (Name, Glimpse), ours: &Ours) -> Listed {
 
 fn describe(
     warehouse: &dyn Warehouse,
-    name: Name,
+    name: &Name,
     (mut mark, other): (Mark, Option<Owner>),
     (found, in_use): (Option<&Surveyed>, Option<String>),
     overview: &Overview,

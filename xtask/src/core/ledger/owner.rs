@@ -52,13 +52,11 @@ impl Owner {
     }
 
     fn is_in_another_repository(&self, ours: &Self) -> bool {
-        match (&self.repository_id, &ours.repository_id) {
-            (Some(its), Some(own)) => its != own,
-            _ => {
-                let names = self.repository.as_deref().zip(ours.repository.as_deref());
-                names.is_some_and(|(its, own)| !its.eq_ignore_ascii_case(own))
-            }
+        if let (Some(its), Some(own)) = (&self.repository_id, &ours.repository_id) {
+            return its != own;
         }
+        let names = self.repository.as_deref().zip(ours.repository.as_deref());
+        names.is_some_and(|(its, own)| !its.eq_ignore_ascii_case(own))
     }
 
     /// Its columns with their values.
