@@ -302,7 +302,7 @@ fn the_ledger_of_an_earlier_release_is_brought_up_to_date_by_any_command_that_wr
         checkout.run(read).expect(0);
     }
     let doctor = checkout.run(&["doctor", "--format", "json"]).json().to_string();
-    assert!(doctor.contains("older than version 2: issue_42 (0)"), "{doctor}");
+    assert!(doctor.contains("older than version 3: issue_42 (0)"), "{doctor}");
     // The first finds all up to date, the second makes another environment, the last one builds.
     for write in [
         &["elt", "--schema", BUILT][..],

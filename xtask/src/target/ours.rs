@@ -1,4 +1,4 @@
-//! The dbt project that a command works for, and what tells it from others that share its database.
+//! The dbt project that a command works for, and how it differs from others that share its database.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::dbt::project::Project;
 use crate::github;
 use crate::system::repo::Repo;
 
-/// The project that is worked on; unknown if there is none, or several to choose from. A database that is this project's
+/// The project that is worked on; unknown without a project, or with several to choose from. A database that is this project's
 /// alone needs no look at the repository.
 pub(super) fn ours(repo: &Repo, is_alone: bool) -> Ours {
     let root = repo.root().to_path_buf();
