@@ -28,6 +28,7 @@ mod secrets;
 mod seed;
 mod snowflake;
 mod state;
+mod structure;
 mod support;
 mod upgrade;
 mod wanted;

@@ -6,4 +6,5 @@ pub(crate) mod finding;
 pub(crate) mod ledger;
 pub(crate) mod lock;
 pub(crate) mod policy;
+pub(crate) mod source;
 pub(crate) mod yaml;

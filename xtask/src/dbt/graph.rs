@@ -23,8 +23,8 @@ pub(crate) use self::packages::Installed;
 use self::settings::Settings;
 use self::template::Template;
 use crate::core::finding::Span;
+use crate::core::source::Source;
 use crate::core::yaml::{self, Node as Yaml, Value};
-use crate::lint::rule::Source;
 
 /// Every dbt project of a repository.
 #[derive(Debug, Default)]

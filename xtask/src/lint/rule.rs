@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result};
 use serde::de::DeserializeOwned;
 
 use crate::core::finding::{Group, Severity, Span};
+pub(crate) use crate::core::source::Source;
 
 /// A rule of this toolkit, with the texts that `--explain` and `policies/RULES.md` print.
 #[derive(Debug, PartialEq, Eq)]
@@ -53,15 +54,6 @@ impl Rule {
             remedy: None,
         }
     }
-}
-
-/// A file to check, read once for all groups.
-#[derive(Clone, Debug)]
-pub(crate) struct Source {
-    /// Relative to the repository's root, with slashes on every system.
-    pub(crate) path: String,
-    /// The content in the work tree, or in the index with `--staged`.
-    pub(crate) text: String,
 }
 
 /// The parameters of `policies/lint.toml`: `[rules.<name>.parameters]`.

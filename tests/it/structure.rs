@@ -1,0 +1,102 @@
+//! The order of the toolkit's modules: each uses only those before it, so that a part can be read without the rest.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use regex::Regex;
+
+use crate::support::root;
+
+/// The modules at the top of `xtask/src`, the lowest first. Those of one line may use each other: `core` writes the
+/// ledger through the warehouse, which knows the ledger's tables from `core`.
+const ORDER: &[&[&str]] = &[
+    &["system"],
+    &["core", "warehouse"],
+    &["dbt"],
+    &["report"],
+    &["secrets"],
+    &["lint"],
+    &["seed"],
+    &["audit"],
+    &["state"],
+    &["target"],
+    &["pipeline"],
+    &["metrics"],
+    &["notify"],
+    &["elt"],
+    &["adopt"],
+    &["backtest"],
+    &["completions"],
+    &["conformance"],
+    &["dbt_command"],
+    &["github"],
+    &["doctor"],
+    &["hooks"],
+    &["python"],
+    &["reference"],
+    &["release"],
+    &["schema"],
+];
+
+fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            rust_files(&path, found);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The code of a file without its tests, which may use anything.
+fn code(text: &str) -> &str {
+    text.find("#[cfg(test)]\nmod ")
+        .map_or(text, |at| if text[at..].contains("{\n") { &text[..at] } else { text })
+}
+
+/// The modules that a text names, as `crate::system` or `crate::{system, lint::rule}`.
+fn named(text: &str) -> BTreeSet<String> {
+    let one = Regex::new(r"crate::(?:(\w+)|\{([^;]*)\})").expect("a pattern");
+    let first = Regex::new(r"(?:^|,)\s*(\w+)").expect("a pattern");
+    let mut modules = BTreeSet::new();
+    for found in one.captures_iter(text) {
+        if let Some(name) = found.get(1) {
+            modules.insert(name.as_str().to_owned());
+        }
+        let list = found.get(2).map_or("", |list| list.as_str());
+        let flat = Regex::new(r"\{[^{}]*\}").expect("a pattern").replace_all(list, "");
+        modules.extend(first.captures_iter(&flat).map(|name| name[1].to_owned()));
+    }
+    modules
+}
+
+#[test]
+fn no_module_uses_one_above_it() {
+    let sources = root().join("xtask/src");
+    let level = |module: &str| ORDER.iter().position(|modules| modules.contains(&module));
+    let mut files = Vec::new();
+    rust_files(&sources, &mut files);
+    let (mut faults, mut uses) = (Vec::new(), 0);
+    for file in &files {
+        let path =
+            file.strip_prefix(&sources).expect("below the sources").to_string_lossy().replace('\\', "/");
+        let module = path.split('/').next().expect("a name").trim_end_matches(".rs");
+        let is_test = ["tests.rs", "testing.rs", "cases.rs", "hostile.rs", "kinds.rs"].iter();
+        if ["lib", "main", "testing"].contains(&module) || is_test.clone().any(|name| path.ends_with(name)) {
+            continue;
+        }
+        let own = level(module).unwrap_or_else(|| panic!("{path}: add {module} to the order"));
+        let text = fs::read_to_string(file).expect("a source");
+        for other in named(code(&text)) {
+            let Some(other_level) = level(&other) else { continue };
+            uses += 1;
+            if other_level > own {
+                faults.push(format!("{path} uses {other}, which is above {module}"));
+            }
+        }
+    }
+    assert!(uses > 500, "only {uses} uses were found: does the pattern still fit?");
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
