@@ -21,7 +21,6 @@ use std::collections::BTreeSet;
 
 use anyhow::{Result, bail};
 
-pub(crate) use self::connect::origin;
 use self::given::{Input, Known};
 use self::repository::Repository;
 pub(crate) use self::review::{Review, Step, Weight};

@@ -5,6 +5,7 @@
 
 mod checks;
 mod issues;
+pub(crate) mod remote;
 
 use std::time::Duration;
 

@@ -7,7 +7,7 @@ use crate::core::context;
 use crate::core::ledger::{Ours, Owner};
 use crate::dbt::packages;
 use crate::dbt::project::Project;
-use crate::github;
+use crate::system::github::remote;
 use crate::system::repo::Repo;
 
 /// The project that is worked on; unknown without a project, or with several to choose from. A database that is this project's
@@ -26,7 +26,7 @@ pub(super) fn ours(repo: &Repo, is_alone: bool) -> Ours {
     if is_alone {
         return Ours { owner, root, is_alone, ..Ours::default() };
     }
-    owner.repository = context::variable("GITHUB_REPOSITORY").or_else(|| github::origin(repo.root()));
+    owner.repository = context::variable("GITHUB_REPOSITORY").or_else(|| remote::origin(repo.root()));
     owner.repository_id = context::variable("GITHUB_REPOSITORY_ID");
     let packages = packages::local(project);
     let is_package = |folder: &PathBuf| packages.iter().any(|package| is_same(package, folder));
