@@ -111,6 +111,7 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
 
 impl Create {
     fn run(&self, repo: &Repo) -> Result<Outcome> {
+        interrupt::listen()?;
         let opened = self.target.open(repo, Some(&self.schema), "schema create")?;
         let decide = |warehouse: &mut dyn Warehouse| {
             let state = State::read(warehouse, &self.schema)?;
@@ -137,6 +138,7 @@ impl Create {
 
 impl Drop {
     fn run(&self, repo: &Repo) -> Result<Outcome> {
+        interrupt::listen()?;
         let opened = self.target.open(repo, Some(&self.schema), "schema drop")?;
         let decide = |warehouse: &mut dyn Warehouse| -> Result<Vec<Statement>> {
             let state = State::read(warehouse, &self.schema)?;
@@ -229,7 +231,6 @@ fn change(
     dry_run: bool,
     mut decide: impl FnMut(&mut dyn Warehouse) -> Result<Vec<Statement>>,
 ) -> Result<bool> {
-    interrupt::listen()?;
     let mut warehouse = opened.warehouse();
     if dry_run || step.intent == Intent::Destroy {
         let planned = decide(warehouse.as_mut())?;
