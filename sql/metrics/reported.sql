@@ -1,4 +1,4 @@
--- What was last sent to each channel about the alerts of a scope.
+-- What was last sent to each channel about the alerts that `wanted` selects.
 select
     scope,
     days,
@@ -9,7 +9,5 @@ select
     as_of,
     reported_at
 from {{ reported }}
-where
-    scope = {{ scope }}
-    and days = {{ days }}
-order by channel, name, as_of, reported_at
+where {{ wanted }}
+order by scope, days, channel, name, as_of, reported_at

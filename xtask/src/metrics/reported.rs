@@ -20,7 +20,6 @@ use crate::warehouse::{self, Statement, Warehouse, literal};
 pub(crate) const TABLE: &str = "metrics_reported";
 const CREATE: &str = include_str!("../../../sql/metrics/reported_table.sql");
 const READ: &str = include_str!("../../../sql/metrics/reported.sql");
-const READ_DROPPED: &str = include_str!("../../../sql/metrics/reported_dropped.sql");
 
 /// The file that keeps the rows too.
 pub(crate) const STATE: &str = "XTASK_ALERT_STATE";
@@ -68,11 +67,16 @@ pub(crate) fn read(
     scope: &str,
     days: u32,
 ) -> Result<Vec<Reported>> {
+    select(warehouse, registry, &format!("scope = {} and days = {days}", literal(scope)))
+}
+
+/// The rows that meet a condition; none without the table.
+fn select(warehouse: &mut dyn Warehouse, registry: &BTreeSet<String>, wanted: &str) -> Result<Vec<Reported>> {
     if !registry.contains(TABLE) {
         return Ok(Vec::new());
     }
-    let values = context! { scope => literal(scope), days };
-    let sql = sql::dialect(warehouse).registry(READ, &[("reported", table(warehouse))], values)?;
+    let tables = [("reported", table(warehouse))];
+    let sql = sql::dialect(warehouse).registry(READ, &tables, context! { wanted })?;
     let rows = warehouse.query(&sql).context("failed to read what was reported of alerts")?;
     collect::records(rows)
 }
@@ -128,13 +132,7 @@ pub(crate) fn read_dropped(
     registry: &BTreeSet<String>,
     channel: &str,
 ) -> Result<Vec<Reported>> {
-    if !registry.contains(TABLE) {
-        return Ok(Vec::new());
-    }
-    let values = context! { channel => literal(channel) };
-    let sql = sql::dialect(warehouse).registry(READ_DROPPED, &[("reported", table(warehouse))], values)?;
-    let rows = warehouse.query(&sql).context("failed to read the alerts of dropped environments")?;
-    collect::records(rows)
+    select(warehouse, registry, &format!("channel = {} and state = 'dropped'", literal(channel)))
 }
 
 /// The statements of a drop: an environment of the same name that is made later has no alerts of this one, and the
