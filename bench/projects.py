@@ -23,6 +23,7 @@ Needs the built program (XTASK, by default target/debug/xtask) and the Python en
 no package hub can still build such projects.
 """
 
+import argparse
 import json
 import os
 import shutil
@@ -208,20 +209,19 @@ def live(project: Project) -> tuple[list[str], list[str]]:
 
 
 def main() -> int:
-    arguments = sys.argv[1:]
-    packages = None
-    if arguments[:1] == ["--packages"]:
-        packages, arguments = Path(arguments[1]), arguments[2:]
-    if not arguments:
-        print(__doc__)
-        return 2
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--packages", type=Path, metavar="FOLDER")
+    parser.add_argument("projects", nargs="+", metavar="PROJECT")
+    given = parser.parse_args()
+    if not Path(XTASK).exists():
+        parser.error(f"there is no {XTASK}; build it with `cargo build --package xtask`, or set XTASK")
     print("| project | nodes + tests | doctor | lint | results | relations | again | comment | edit | copy | drop |")
     print("| --- |" + " --- |" * 10, flush=True)
     problems = []
-    for source in arguments:
+    for source in given.projects:
         with tempfile.TemporaryDirectory() as work:
             try:
-                project = Project(Path(source).resolve(), Path(work), packages)
+                project = Project(Path(source).resolve(), Path(work), given.packages)
                 row, wrong = live(project)
                 print(f"| {project.name} | {' | '.join(row)} |", flush=True)
             except (Failed, subprocess.TimeoutExpired) as failed:
