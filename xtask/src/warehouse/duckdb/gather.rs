@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use super::layout::MAIN;
 use super::program::{Access, Open, call};
 use super::session::Session;
-use super::{DuckDb, LEDGER, look};
+use super::{DuckDb, LEDGER, look, waiting};
 use crate::core::environment::{GATHERED, Name};
 use crate::core::ledger::{self, tables::LEDGER as LEDGER_TABLES};
 use crate::core::lock::{self, Holder, Lock};
@@ -60,7 +60,7 @@ impl Gathered {
     /// Add the rows of the other `parts` to the first.
     fn unite(&self, program: &Path, parts: usize) -> Result<()> {
         let mut open = Open::file(&self.file(), Access::Write);
-        let mut script = String::new();
+        let mut script = TRANSACTION.to_owned();
         for number in 1..parts {
             let name = format!("part_{number}");
             for table in LEDGER_TABLES {
@@ -68,7 +68,7 @@ impl Gathered {
             }
             open.attached.push((name, self.part(number)));
         }
-        if script.is_empty() { Ok(()) } else { call(program, &open, &script).map(drop) }
+        if open.attached.is_empty() { Ok(()) } else { call(program, &open, &(script + COMMIT)).map(drop) }
     }
 }
 
@@ -102,7 +102,7 @@ pub(super) fn gather(
         files.into_iter().filter(|(name, _)| all.busy.contains_key(*name)).collect();
     if !again.is_empty() {
         let into = Ledgers { program, file: gathered.file(), holder };
-        let held = into.add(&again, MOMENT)?;
+        let held = into.add(&mut None, &again, MOMENT)?;
         all.contents.extend(held.contents);
         all.busy = held.busy;
     }
@@ -126,43 +126,61 @@ impl Ledgers<'_> {
         let tables = LEDGER.replace(" primary key", " not null")
             + "alter table ledger_nodes add column of_environment varchar;
                alter table ledger_relations add column of_environment varchar;\n";
-        call(self.program, &Open::file(&self.file, Access::Write), &tables)?;
+        call(self.program, &self.open(), &tables)?;
         let mut all = Gathering::default();
+        let mut session = None;
         for group in groups {
-            let held = self.add(group, Duration::ZERO)?;
+            let held = self.add(&mut session, group, Duration::ZERO)?;
             all.contents.extend(held.contents);
             all.busy.extend(held.busy);
         }
         Ok(all)
     }
 
+    fn open(&self) -> Open {
+        Open::file(&self.file, Access::Write)
+    }
+
     /// Copy the ledgers of environments that nothing uses, and keep them from being built meanwhile.
-    fn add(&self, environments: &[Environment<'_>], patience: Duration) -> Result<Gathering> {
+    fn add(
+        &self,
+        session: &mut Option<Session>,
+        environments: &[Environment<'_>],
+        patience: Duration,
+    ) -> Result<Gathering> {
         let mut taken = take(environments, self.holder, patience)?;
-        if let Some(contents) = self.add_at_once(&taken.free)? {
+        if let Some(contents) = self.add_at_once(session, &taken.free)? {
             return Ok(Gathering { contents, locks: taken.locks, busy: taken.busy });
         }
-        // One of the files cannot be opened: which one, the answer to a single question shows it.
+        // One of the files cannot be opened: which one, the answer to a single question shows it. The engine ended at it.
+        *session = None;
         let (contents, used) = look::contents_of_free(self.program, &taken.free, patience)?;
         let readable: Vec<Environment<'_>> =
             taken.free.into_iter().filter(|(name, _)| contents.contains_key(*name)).collect();
-        let mut open = Open::file(&self.file, Access::Write);
-        open.attached = attached(&readable);
+        let open = Open { attached: attached(&readable), ..self.open() };
         call(self.program, &open, &copies(&readable, &contents))?;
         taken.busy.extend(used);
         Ok(Gathering { contents, locks: taken.locks, busy: taken.busy })
     }
 
-    /// Look at environments and copy their ledgers with one start of the engine; `None` if it could not open all.
-    fn add_at_once(&self, environments: &[Environment<'_>]) -> Result<Option<BTreeMap<String, Contents>>> {
-        let mut open = Open::file(&self.file, Access::Write);
-        open.attached = attached(environments);
-        let Some(mut session) = Session::start(self.program, &open) else { return Ok(None) };
-        let Some(mut rows) = session.ask(&look::listing())? else { return Ok(None) };
+    /// Look at environments and copy their ledgers, with an engine that is started once for all groups; `None` if it could
+    /// not open all files.
+    fn add_at_once(
+        &self,
+        session: &mut Option<Session>,
+        environments: &[Environment<'_>],
+    ) -> Result<Option<BTreeMap<String, Contents>>> {
+        let open = Open { attached: attached(environments), ..self.open() };
+        waiting::record_all(self.program, &open);
+        if session.is_none() {
+            *session = Session::start(self.program, &self.open());
+        }
+        let Some(session) = session else { return Ok(None) };
+        let Some(mut rows) = session.ask(&(open.preface() + &look::listing()))? else { return Ok(None) };
         let mut contents = look::empty(environments);
         look::add(&mut contents, rows.pop().unwrap_or_default());
         contents.remove(GATHERED);
-        let copied = session.ask(&copies(environments, &contents))?;
+        let copied = session.ask(&(copies(environments, &contents) + &open.postface()))?;
         Ok(copied.map(|_| contents))
     }
 }
@@ -217,45 +235,49 @@ fn take<'a>(environments: &[Environment<'a>], holder: &Holder, patience: Duratio
     }
 }
 
-/// The statements that copy the ledgers of environments, which are open.
+/// The tables are small: threads would only wait for each other. And each transaction waits for the disk.
+const TRANSACTION: &str = "set threads = 1;\npragma force_compression = 'uncompressed';\nbegin;\n";
+const COMMIT: &str = "commit;\n";
+
+/// The statements that copy the ledgers of environments, which are open: one for each table, which is planned and run
+/// in less time than one for each environment.
 fn copies(environments: &[Environment<'_>], contents: &BTreeMap<String, Contents>) -> String {
-    // The tables are small: threads would only wait for each other. And each transaction waits for the disk.
-    let mut script = "set threads = 1;\npragma force_compression = 'uncompressed';\nbegin;\n".to_owned();
     let has_ledger = |name: &str| contents.get(name).is_some_and(|of| ledger::holds_ledger(&of.relations));
-    for (name, _) in environments.iter().filter(|(name, _)| has_ledger(name)) {
-        copy(&mut script, name);
+    let names: Vec<&str> =
+        environments.iter().map(|(name, _)| *name).filter(|name| has_ledger(name)).collect();
+    if names.is_empty() {
+        return String::new();
     }
-    script + "commit;\n"
+    let mut script = TRANSACTION.to_owned();
+    for table in ["ledger_runs", "ledger_nodes", "ledger_relations", "ledger_queries"] {
+        let rows: Vec<String> = names.iter().map(|name| rows_of(table, name)).collect();
+        let _ = writeln!(script, "insert into {table} by name {};", rows.join("\nunion all by name "));
+    }
+    script + COMMIT
 }
 
-/// The statements that copy one environment's ledger.
-fn copy(script: &mut String, name: &str) {
+/// The query for the rows of a ledger's table that are the environment's own.
+fn rows_of(table: &str, name: &str) -> String {
     let own = literal(name);
     let from = |table: &str| [name, MAIN, table].map(quote).join(".");
-    let runs = format!("select run_id from {} where schema_name = {own}", from("ledger_runs"));
-    let of_runs = |table: &str| {
-        let columns = known(table, &[]);
-        format!("select {columns}, {own} as of_environment from {} where run_id in ({runs})", from(table))
-    };
-    let of_schema =
-        |table: &str| format!("select {} from {} where schema_name = {own}", known(table, &[]), from(table));
-    let selects = [
-        ("ledger_runs", of_schema("ledger_runs")),
-        ("ledger_nodes", of_runs("ledger_nodes")),
-        ("ledger_relations", of_runs("ledger_relations")),
+    match table {
+        "ledger_runs" => {
+            format!("select {} from {} where schema_name = {own}", known(table, &[]), from(table))
+        }
         // The environment of a query is that of its tag, else its schema.
-        (
-            "ledger_queries",
-            format!(
-                "select {}, {own} as schema_name from {} where \
-                 coalesce(try(json_extract_string(query_tag, '$.environment')), schema_name) = {own}",
-                known("ledger_queries", &["schema_name"]),
-                from("ledger_queries")
-            ),
+        "ledger_queries" => format!(
+            "select {}, {own} as schema_name from {} where \
+             coalesce(try(json_extract_string(query_tag, '$.environment')), schema_name) = {own}",
+            known(table, &["schema_name"]),
+            from(table)
         ),
-    ];
-    for (table, select) in selects {
-        let _ = writeln!(script, "insert into {table} by name {select};");
+        _ => format!(
+            "select {}, {own} as of_environment from {} where \
+             run_id in (select run_id from {} where schema_name = {own})",
+            known(table, &[]),
+            from(table),
+            from("ledger_runs")
+        ),
     }
 }
 

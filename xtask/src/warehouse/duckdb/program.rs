@@ -69,6 +69,11 @@ impl Open {
         self.attached.iter().map(attach).collect()
     }
 
+    /// The statements that close what [`Open::preface`] opens.
+    pub(super) fn postface(&self) -> String {
+        self.attached.iter().map(|(name, _)| format!("detach {};\n", quote(name))).collect()
+    }
+
     /// What is opened, for people.
     pub(super) fn place(&self) -> String {
         let files: Vec<&PathBuf> = self.files().collect();
