@@ -257,11 +257,17 @@ fn repositories_with_projects_of_one_name_are_told_apart() {
     assert!(said.contains("sales@octo/shop:sales") && said.contains("sales@octo/fork:sales"), "{said}");
     // The same one under a new name, and on a laptop by its remote.
     create(&ours, "octo/renamed", "1").expect(0);
-    for (remote, code) in [("git@github.com:octo/renamed.git", 0), ("https://github.com/octo/fork", 2)] {
+    for (name, remote, code) in [
+        ("origin", "git@github.com:octo/renamed.git", 0),
+        ("origin", "https://github.com/octo/fork", 2),
+        // The fork's upstream.
+        ("upstream", "https://github.com/octo/renamed", 0),
+    ] {
         let mut git = Command::new("git");
-        git.args(["config", "remote.origin.url", remote]).current_dir(theirs.root());
+        git.args(["config", &format!("remote.{name}.url"), remote]).current_dir(theirs.root());
         Ended::of(git).expect(0);
-        self::create(&endpoint, &theirs, "sales", "issue_7").expect(code);
+        let said = self::create(&endpoint, &theirs, "sales", "issue_7").expect(code).stderr;
+        assert_eq!(said.contains("git remote add upstream"), code == 2, "{said}");
     }
 }
 

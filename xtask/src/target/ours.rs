@@ -26,8 +26,13 @@ pub(super) fn ours(repo: &Repo, is_alone: bool) -> Ours {
     if is_alone {
         return Ours { owner, root, is_alone, ..Ours::default() };
     }
-    owner.repository = context::variable("GITHUB_REPOSITORY").or_else(|| remote::origin(repo.root()));
+    owner.repository = context::variable("GITHUB_REPOSITORY");
     owner.repository_id = context::variable("GITHUB_REPOSITORY_ID");
+    let mut upstream = None;
+    if owner.repository.is_none() {
+        owner.repository = remote::repository(repo.root(), remote::ORIGIN);
+        upstream = remote::repository(repo.root(), remote::UPSTREAM);
+    }
     let packages = packages::local(project);
     let is_package = |folder: &PathBuf| packages.iter().any(|package| is_same(package, folder));
     let others = repo.projects().into_iter().filter(|folder| !is_same(folder, project.folder()));
@@ -35,7 +40,7 @@ pub(super) fn ours(repo: &Repo, is_alone: bool) -> Ours {
     let mut neighbours: BTreeSet<String> =
         others.filter(|folder| !is_package(folder)).filter_map(named).collect();
     neighbours.remove(name);
-    Ours { owner, root, neighbours, is_alone }
+    Ours { owner, upstream, root, neighbours, is_alone }
 }
 
 /// A folder as the policy and the marks name it: with slashes, `.` for the root.

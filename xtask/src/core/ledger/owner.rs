@@ -41,22 +41,30 @@ impl fmt::Display for Owner {
 
 impl Owner {
     /// The same project as it is named now: it may have moved, and its repository may have been renamed.
-    fn now(&self, ours: &Self) -> Self {
+    fn now(&self, Ours { owner: ours, upstream, .. }: &Ours) -> Self {
         let newer = |new: &Option<String>, old: &Option<String>| new.clone().or_else(|| old.clone());
         Self {
             project: newer(&ours.project, &self.project),
-            repository: newer(&ours.repository, &self.repository),
+            // What the upstream of a fork has built stays the upstream's.
+            repository: if is_same(self.repository.as_deref(), upstream.as_deref()) {
+                self.repository.clone()
+            } else {
+                newer(&ours.repository, &self.repository)
+            },
             repository_id: newer(&ours.repository_id, &self.repository_id),
             project_folder: newer(&ours.project_folder, &self.project_folder),
         }
     }
 
-    fn is_in_another_repository(&self, ours: &Self) -> bool {
+    fn is_in_another_repository(&self, Ours { owner: ours, upstream, .. }: &Ours) -> bool {
         if let (Some(its), Some(own)) = (&self.repository_id, &ours.repository_id) {
             return its != own;
         }
-        let names = self.repository.as_deref().zip(ours.repository.as_deref());
-        names.is_some_and(|(its, own)| !its.eq_ignore_ascii_case(own))
+        let is_named = |name: &Option<String>| is_same(self.repository.as_deref(), name.as_deref());
+        self.repository.is_some()
+            && ours.repository.is_some()
+            && !is_named(&ours.repository)
+            && !is_named(upstream)
     }
 
     /// Its columns with their values.
@@ -70,11 +78,18 @@ impl Owner {
     }
 }
 
+/// Whether two names are known and of the same repository, as GitHub compares them.
+fn is_same(a: Option<&str>, b: Option<&str>) -> bool {
+    a.zip(b).is_some_and(|(a, b)| a.eq_ignore_ascii_case(b))
+}
+
 /// The dbt project that a command works for.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ours {
     /// All unknown if there is no project, or several to choose from.
     pub(crate) owner: Owner,
+    /// The repository that this one is a fork of, by the remote `upstream`: its environments are the project's too.
+    pub(crate) upstream: Option<String>,
     /// The root of the repository.
     pub(crate) root: PathBuf,
     /// The names of the repository's other projects, without those that this one uses as packages.
@@ -90,7 +105,7 @@ impl Ours {
             return false;
         }
         let is_named_otherwise = !self.is_alone && recorded.project != self.owner.project;
-        is_named_otherwise || recorded.is_in_another_repository(&self.owner) || self.is_elsewhere(recorded)
+        is_named_otherwise || recorded.is_in_another_repository(self) || self.is_elsewhere(recorded)
     }
 
     /// Whether `recorded` is in another folder of this repository. A project that has moved has left its folder.
@@ -113,7 +128,7 @@ impl Ours {
     /// What the mark of an environment of this project is to record.
     pub(super) fn recorded(&self, before: Option<&Owner>) -> Owner {
         match before.filter(|before| !self.is_other(before)) {
-            Some(before) if self.owner.project.is_some() => before.now(&self.owner),
+            Some(before) if self.owner.project.is_some() => before.now(self),
             Some(before) => before.clone(),
             None => self.owner.clone(),
         }
@@ -249,9 +264,14 @@ pub(crate) fn refusal(warehouse: &dyn Warehouse, name: &Name, other: &Owner) -> 
     } else {
         "give each project a file: leave DBT_DUCKDB_PATH out, or let it name another file"
     };
+    let fork = if owner.project == other.project && owner.repository_id.is_none() {
+        " If this repository is a fork of that one, name that as a remote: git remote add upstream URL."
+    } else {
+        ""
+    };
     format!(
         "the environment {name} of {} belongs to the dbt project {other}, and {this}; nothing was changed. Build under \
-         another name, or {apart}. If it is the same project under a new name, take its environment over: \
+         another name, or {apart}.{fork} If it is the same project under a new name, take its environment over: \
          cargo xtask schema create --schema {name} --adopt-from '{other}'",
         warehouse.describe()
     )
@@ -298,6 +318,10 @@ mod tests {
         ] {
             assert_eq!(here.is_other(&recorded), expected, "{recorded:?}");
         }
+        let fork =
+            Ours { upstream: Some("octo/lab".to_owned()), ..ours(owner("sales", "me/lab", "", "sales")) };
+        assert!(!fork.is_other(&owner("sales", "Octo/Lab", "7", "sales")) && !fork.is_other(&fork.owner));
+        assert!(fork.is_other(&owner("sales", "you/lab", "9", "sales")));
         let unknown = ours(Owner::default());
         assert!(unknown.is_other(&owner("sales", "", "", "")) && !unknown.is_other(&Owner::default()));
         let alone = Ours { is_alone: true, ..here };
@@ -341,6 +365,9 @@ mod tests {
         let whole = owner("sales", "octo/lab", "7", "sales");
         assert_eq!(laptop.recorded(Some(&whole)), whole, "what is unknown here stays");
         assert_eq!(here.recorded(Some(&owner("stock", "x/y", "", "z"))), here.owner, "it was taken over");
+        let fork =
+            Ours { upstream: Some("octo/lab".to_owned()), ..ours(owner("sales", "me/lab", "", "sales")) };
+        assert_eq!(fork.recorded(Some(&whole)), whole, "the upstream's stays the upstream's");
         assert_eq!(whole.to_string(), "sales@octo/lab:sales");
         assert_eq!(owner("p", "", "", ".").to_string(), "p");
     }

@@ -14,9 +14,14 @@ pub(crate) struct Place {
     pub(crate) repository: String,
 }
 
-/// The repository that the remote `origin` names, as `owner/name`.
-pub(crate) fn origin(root: &Path) -> Option<String> {
-    let remote = git::output(git::command(root).args(["remote", "get-url", "origin"])).ok()?;
+pub(crate) const ORIGIN: &str = "origin";
+
+/// What a clone of a fork calls the repository that the fork was made of.
+pub(crate) const UPSTREAM: &str = "upstream";
+
+/// The repository that the remote `name` names, as `owner/name`.
+pub(crate) fn repository(root: &Path, name: &str) -> Option<String> {
+    let remote = git::output(git::command(root).args(["remote", "get-url", name])).ok()?;
     of_remote(String::from_utf8_lossy(&remote).trim()).map(|place| place.repository)
 }
 

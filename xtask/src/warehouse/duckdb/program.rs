@@ -71,7 +71,8 @@ impl Open {
 
     /// The statements that close what [`Open::preface`] opens.
     pub(super) fn postface(&self) -> String {
-        self.attached.iter().map(|(name, _)| format!("detach {};\n", quote(name))).collect()
+        let detach = |(name, _): &(String, PathBuf)| format!("detach {};\n", quote(name));
+        self.attached.iter().map(detach).collect()
     }
 
     /// What is opened, for people.
