@@ -40,3 +40,41 @@ fn damaged_data_is_found_and_legal_data_passes() {
         python("gates.py", &[&checkout.database(BUILT), Path::new("main"), &compiled]).expect(0).stdout;
     assert!(said.contains("23 kinds of damage found, 8 legal sets passed"), "{said}");
 }
+
+/// Another value for a variable of the project: a looser limit, a longer window, a greater weight.
+fn another(name: &str, value: &str) -> String {
+    match name {
+        "as_of" => "2026-09-15".to_owned(),
+        "backorder_channels" => "[online]".to_owned(),
+        "suspicious_data" => "report".to_owned(),
+        _ => {
+            let number: f64 = value.parse().unwrap_or_else(|_| panic!("{name}: {value} is not a number"));
+            let other = if number < 1.0 { f64::midpoint(1.0, number) } else { number * 2.0 };
+            other.to_string()
+        }
+    }
+}
+
+#[test]
+fn every_variable_can_be_changed() {
+    let checkout = Checkout::new();
+    let project = std::fs::read_to_string(checkout.path("dbt/dbt_project.yml")).expect("a project");
+    let (_, variables) = project.split_once("\nvars:\n").expect("variables");
+    let is_entry = |line: &&str| line.starts_with("  ") && !line.trim_start().starts_with('#');
+    let changed: Vec<String> = variables
+        .lines()
+        .filter(is_entry)
+        .filter_map(|line| line.trim().split_once(": "))
+        .map(|(name, value)| format!("{name}: {}", another(name, value)))
+        .collect();
+    assert!(changed.len() > 40, "{changed:?}");
+    let variables = format!("{{{}}}", changed.join(", "));
+    let mut command = checkout.command(&["elt", "--schema", BUILT, "--vars", &variables, "--format", "json"]);
+    if let Some(folder) = crate::dbt_v2::folder() {
+        command.env("XTASK_DBT_DIR", folder).env("XTASK_DBT_ENGINE", "v2");
+    }
+    // Its tests are of the models, and not of the values that the project comes with.
+    let report = Ended::of(command).expect(0).json();
+    let tests = report["nodes"].as_array().expect("nodes").iter().filter(|node| node["kind"] == "unit_test");
+    assert!(tests.clone().count() > 15 && tests.clone().all(|node| node["status"] == "pass"), "{report}");
+}
