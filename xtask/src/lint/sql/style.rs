@@ -21,7 +21,9 @@ use sqruff_lib_core::templaters::{RawFileSlice, TemplateSliceKind, TemplatedFile
 
 use super::config::Config;
 use super::corrections;
-use super::qualifiers::{MOST_REFERENCES, qualified, unknown_qualifiers};
+use super::layout;
+use super::qualifiers::{MOST_REFERENCES, are_bare, qualified, unknown_qualifiers};
+use super::rules;
 use super::styles::known_codes;
 use super::trace::{Origin, Rendering};
 
@@ -35,16 +37,11 @@ const REFERENCES_FROM: &str = "RF01";
 /// `ambiguous.column_count`: sqruff never ends on a common table expression that reads itself.
 const COLUMN_COUNT: &str = "AM04";
 
-/// Rules that are left out of files on which they cannot find anything or take too long.
-const DEFERRED: [&str; 3] = [LONG_LINES, REFERENCES_FROM, COLUMN_COUNT];
-
 /// A linter, and one that has only the rules whose fixes are safe.
 pub(crate) struct Style {
     linter: Linter,
     config: Config,
     dialect: String,
-    /// Without some of [`DEFERRED`]: the bits of the index say which.
-    reduced: [OnceLock<Option<Linter>>; 1 << DEFERRED.len()],
     fixer: OnceLock<Linter>,
     /// `template_blocks_indent`, which sqruff itself assumes to be on.
     indents_blocks: bool,
@@ -103,14 +100,7 @@ impl Style {
             .and_then(|section| section.as_map())
             .and_then(|section| section.get("template_blocks_indent"))
             .is_none_or(sqruff_lib_core::value::Value::to_bool);
-        Ok(Self {
-            linter,
-            config,
-            dialect: dialect.to_owned(),
-            reduced: Default::default(),
-            fixer: OnceLock::new(),
-            indents_blocks,
-        })
+        Ok(Self { linter, config, dialect: dialect.to_owned(), fixer: OnceLock::new(), indents_blocks })
     }
 
     /// The settings that it was made from.
@@ -130,6 +120,11 @@ impl Style {
     /// The names of the rules that are on.
     pub(crate) fn rules(&self) -> Vec<&'static str> {
         self.linter.rules().map(|rules| rules.iter().map(|rule| rule.name()).collect()).unwrap_or_default()
+    }
+
+    /// Whether a rule with one of those codes is on.
+    fn has<const N: usize>(&self, codes: [&str; N]) -> bool {
+        self.linter.rules().is_ok_and(|rules| rules.iter().any(|rule| codes.contains(&rule.code())))
     }
 
     /// Parses the rendering of `source` and passes it to `look`.
@@ -164,18 +159,6 @@ impl Style {
             }
             Ok(look(&Parsed { style: self, tables: &tables, file: &file, source, rendering, tree, broken }))
         })?
-    }
-
-    /// The linter without those of [`DEFERRED`] that are in `left_out`. `None` if no other rule is on.
-    fn linter_without(&self, left_out: [bool; DEFERRED.len()]) -> Option<&Linter> {
-        let bits = left_out.iter().enumerate().map(|(at, is_out)| usize::from(*is_out) << at).sum::<usize>();
-        if bits == 0 {
-            return Some(&self.linter);
-        }
-        let is_in = |rule: &ErasedRule| {
-            !DEFERRED.iter().zip(left_out).any(|(code, is_out)| is_out && *code == rule.code())
-        };
-        self.reduced[bits].get_or_init(|| self.only(is_in).ok()).as_ref()
     }
 
     /// The longest line that the settings allow.
@@ -317,26 +300,37 @@ impl Parsed<'_> {
     /// The violations that sqruff's rules find.
     pub(crate) fn violations(&self) -> Result<Vec<Violation>> {
         let Some(tree) = &self.tree else { return Ok(Vec::new()) };
-        let qualified =
-            if self.style.rules().contains(&"references.from") { qualified(tree) } else { Vec::new() };
+        let qualified = if self.style.has([REFERENCES_FROM]) { qualified(tree) } else { Vec::new() };
         let many = qualified.len() > MOST_REFERENCES;
         let is_short = !may_hold_long_line(self.rendering, self.style.line_limit());
-        let is_circular =
-            self.style.rules().contains(&"ambiguous.column_count") && corrections::reads_itself(tree);
-        let found = match self.style.linter_without([is_short, many, is_circular]) {
-            Some(linter) => {
-                let linted = linter.lint_fix_parsed(self.tables, tree.clone(), self.file, false);
-                linted.map_err(|error| anyhow!("{error}"))?.2
-            }
-            None => Vec::new(),
-        };
-        let mut found: Vec<Violation> = found
+        let is_circular = self.style.has([COLUMN_COUNT]) && corrections::reads_itself(tree);
+        let mut left_out = BTreeSet::new();
+        if self.style.has(layout::CODES) {
+            let silent = quietly(|| layout::silent(self.tables, tree, &self.style.linter, !is_short));
+            // After a panic of sqruff's, its rules are run one by one.
+            left_out.extend(silent.unwrap_or_default());
+        }
+        if many || are_bare(tree, self.style.dialect()) {
+            left_out.insert(REFERENCES_FROM);
+        }
+        if is_circular {
+            left_out.insert(COLUMN_COUNT);
+        }
+        if is_short {
+            left_out.insert(LONG_LINES);
+        }
+        let linter = &self.style.linter;
+        let rules::Found { errors, has_failed } =
+            rules::found(linter, (self.tables, self.file, tree), &left_out)?;
+        let failure =
+            Violation { start: 0, end: 0, rule: FAILED, message: "a style rule failed on it".to_owned() };
+        let mut found: Vec<Violation> = errors
             .into_iter()
             .map(|error| {
-                // Without a rule it is a failure of one, not a finding.
                 let rule = error.rule.as_ref().map_or(FAILED, |rule| rule.name);
                 violation(rule, error.into())
             })
+            .chain(has_failed.then_some(failure))
             .chain(if many { unknown_qualifiers(tree, &qualified) } else { Vec::new() })
             .collect();
         if is_circular && let Some(star) = corrections::unknown_star(tree, self.rendering) {
@@ -513,5 +507,45 @@ mod tests {
         assert!(long(&[text("aaaaaa,"), text("bbbbbb,")]));
         assert!(long(&[text("a /* b\n c */")]));
         assert!(long(&[text("'a\nb'")]));
+    }
+
+    #[test]
+    fn rules_that_are_left_out_report_nothing() {
+        let style = Style::new(Config::default(), "snowflake").expect("a style");
+        let long = format!("select\n    {} as a,\n    b\nfrom t\n", ["some_column"; 9].join(" + "));
+        let cases: [(&str, &[&str]); 9] = [
+            ("select\n    a,\n    b\nfrom t\n", &[]),
+            ("with c as (select 1 as a)\n\nselect * from c\n", &[]),
+            ("select a, b\nfrom t\n", &["LT09"]),
+            ("select\n    a\nfrom t\n", &["LT09"]),
+            ("select\n    a,\n    b from t\n", &["LT09"]),
+            ("select\n    a,\n  b\nfrom t\n", &["LT02"]),
+            ("select\n    a  + 1 as a,\n    b\nfrom t\n", &["LT01"]),
+            ("select\n    t.a,\n    u.b\nfrom t\ninner join v on t.a = v.a where t.a = 1\n", &["RF01"]),
+            (&long, &["LT05"]),
+        ];
+        for (text, expected) in cases {
+            let rendering = rendering(&[(Origin::Literal, text, text.len())]);
+            let checked = style.parse(text, &rendering, |parsed| {
+                let tree = parsed.tree.as_ref().expect("a tree");
+                let mut silent = layout::silent(parsed.tables, tree, &style.linter, true);
+                if are_bare(tree, style.dialect()) {
+                    silent.insert(REFERENCES_FROM);
+                }
+                let file = (parsed.tables, parsed.file, tree);
+                let found = rules::found(&style.linter, file, &BTreeSet::new()).expect("findings");
+                let reported: BTreeSet<&str> =
+                    found.errors.iter().filter_map(|error| Some(error.rule.as_ref()?.code)).collect();
+                assert!(
+                    silent.is_disjoint(&reported),
+                    "{text}: {silent:?} are left out, {reported:?} report"
+                );
+                assert!(expected.iter().all(|code| reported.contains(code)), "{text}: {reported:?}");
+                if expected.is_empty() {
+                    assert_eq!(silent.len(), layout::CODES.len() + 1, "{text}: only {silent:?} are left out");
+                }
+            });
+            checked.expect("no panic");
+        }
     }
 }
