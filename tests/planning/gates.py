@@ -53,6 +53,13 @@ def scaled(table, column, factor, where):
     return [f"update {table} set {column} = {column} * {factor} where {where}"]
 
 
+def adjusted(units, where):
+    return [
+        f"update {MOVEMENTS} set quantity = {units} where movement_id = (select min(movement_id) from {MOVEMENTS} "
+        f"where movement_type = 'adjustment' and {where})"
+    ]
+
+
 # Name: the statements, what one finding's reason must contain, and how far gold may be off, as shares of demand,
 # revenue, stock value, position, forecast and reorder point. What is missing cannot be put back.
 NEAR = {
@@ -178,6 +185,21 @@ DAMAGE = {
             "movement_type = 'receipt' and purchase_order_line_id is not null and moved_at >= '2026-10-01'",
         ),
         "more received than ordered",
+        NEAR,
+    ),
+    "a count of stock is a thousand times too high": (
+        adjusted(9000, "quantity > 0 and moved_at >= '2026-08-01'"),
+        "adjustment far above all earlier ones",
+        NEAR,
+    ),
+    "a count of stock loses all": (
+        adjusted(-9000, "quantity < 0 and moved_at >= '2026-08-01'"),
+        "adjustment far above all earlier ones",
+        NEAR,
+    ),
+    "counts of stock are in other units": (
+        scaled(MOVEMENTS, "quantity", 100, "movement_type = 'adjustment' and quantity > 0 and moved_at >= '2026-08-01'"),
+        "adjustment far above all earlier ones",
         NEAR,
     ),
     "purchase orders are in other units": (

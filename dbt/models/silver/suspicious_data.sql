@@ -645,6 +645,69 @@ received_lines as (
 
 ),
 
+counted_stocks as (
+
+    select
+        movements.*,
+        sum(movements.moved_units) over (
+            partition by movements.product_id, movements.warehouse_id
+            order by movements.moved_at, movements.movement_id
+            rows between unbounded preceding and 1 preceding
+        ) as units_before
+    from movements
+    left join duplicate_movements
+        on movements.movement_id = duplicate_movements.row_key
+    where duplicate_movements.row_key is null
+
+),
+
+-- An adjustment of a great part of the stock is an exception, which does not make the next one usual.
+compared_adjustments as (
+
+    select
+        *,
+        count(*) over (
+            order by moved_at, movement_id rows between unbounded preceding and 1 preceding
+        ) as earlier_adjustments,
+        max(
+            case when abs(moved_units) <= units_before * {{ var('adjustment_share') }} then abs(moved_units) end
+        ) over (
+            order by moved_at, movement_id rows between unbounded preceding and 1 preceding
+        ) as most_units
+    from counted_stocks
+    where movement_type = 'adjustment'
+
+),
+
+-- The first movement of a product in a warehouse may be the stock that it begins with.
+adjustment_findings as (
+
+    select
+        'movements' as source,
+        'adjustment far above all earlier ones' as reason,
+        movement_id as row_key,
+        warehouse_id,
+        moved_on as date_day,
+        cast(abs(moved_units) as double) as figure,
+        cast(most_units as double) as expected_figure,
+        cast(most_units as double) * {{ var('adjustment_factor') }} as limit_figure,
+        'left out' as handling
+    from compared_adjustments
+    where
+        earlier_adjustments >= 20
+        and abs(moved_units) > most_units * {{ var('adjustment_factor') }}
+        and abs(moved_units) > units_before * {{ var('adjustment_share') }}
+
+),
+
+left_out_movements as (
+
+    select row_key as movement_id from duplicate_movements
+    union all
+    select row_key as movement_id from adjustment_findings
+
+),
+
 -- Units that leave a warehouse are there: those that it is not known to have are missing, and added to its stock.
 daily_balances as (
 
@@ -658,9 +721,9 @@ daily_balances as (
             rows between unbounded preceding and current row
         ) as balance_units
     from movements
-    left join duplicate_movements
-        on movements.movement_id = duplicate_movements.row_key
-    where duplicate_movements.row_key is null
+    left join left_out_movements
+        on movements.movement_id = left_out_movements.movement_id
+    where left_out_movements.movement_id is null
     group by movements.product_id, movements.warehouse_id, movements.moved_on
 
 ),
@@ -1186,8 +1249,8 @@ delivery_findings as (
 findings as (
     {%- for name in [
         'gap_findings', 'number_findings', 'volume_findings', 'level_findings', 'duplicate_lines',
-        'duplicate_movements', 'duplicate_purchases', 'balance_findings', 'delivery_findings',
-        'purchase_unit_findings', 'unit_findings', 'price_findings', 'list_price_findings', 'standard_cost_findings',
+        'duplicate_movements', 'duplicate_purchases', 'adjustment_findings', 'balance_findings',
+        'delivery_findings', 'purchase_unit_findings', 'unit_findings', 'price_findings', 'list_price_findings', 'standard_cost_findings',
         'price_list_findings', 'cost_findings',
     ] %}
     select
