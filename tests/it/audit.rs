@@ -72,7 +72,7 @@ fn audit(folder: &Path, database: &Path, service: &str) -> Ended {
 }
 
 fn rules(ended: &Ended) -> Vec<(String, String)> {
-    let report = ended.json();
+    let report = ended.json_of("findings");
     let findings = report["findings"].as_array().unwrap().iter();
     let text = |finding: &Value, key: &str| finding[key].as_str().unwrap().to_owned();
     findings.map(|finding| (text(finding, "rule"), text(finding, "path"))).collect()

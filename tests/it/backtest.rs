@@ -42,7 +42,7 @@ fn assert_same(name: &str, key: &Key, ours: &Value, models: &Value, tolerance: f
 fn last_day(checkout: &Checkout, day: &str) -> Vec<Value> {
     let vars = format!("{{as_of: {day}}}");
     let args = ["backtest", "--draws", "1", "--last-day", "--format", "json", "--vars", &vars];
-    let report = checkout.run(&args).expect(0).json();
+    let report = checkout.run(&args).expect(0).json_of("backtest");
     assert_eq!(report["data_sets"][0]["last_day"], day);
     report["data_sets"][0]["recommendations"].as_array().expect("rows").clone()
 }

@@ -24,7 +24,7 @@ fn the_endpoint_differs_from_snowflake_only_as_declared() {
     let mut command = endpoint.command(&checkout, &["conformance", "--format", "json", "--differences"]);
     command.arg(&differences).arg("--record").arg(&record);
     let ended = Ended::of(command).expect(0);
-    let report = ended.json();
+    let report = ended.json_of("conformance");
     let all = report["assumptions"].as_array().expect("assumptions");
     assert!(all.len() >= 60, "{}", all.len());
     let recorded = std::fs::read_to_string(record).expect("recorded");

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use regex::Regex;
 
-use crate::support::{Ended, root, scrubbed};
+use crate::support::{Ended, root, schemas, scrubbed};
 
 fn pages() -> Vec<PathBuf> {
     let output = std::process::Command::new("git")
@@ -99,6 +99,56 @@ fn the_reference_is_what_the_command_line_says() {
     }
     let written = fs::read_to_string(page).unwrap_or_default();
     assert_eq!(written, printed, "run `cargo xtask reference > docs/reference.md`");
+}
+
+#[test]
+fn the_schemas_are_what_the_types_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let written = root().join("docs/schemas");
+    let to = if std::env::var_os("XTASK_BLESS").is_some() { &written } else { folder.path() };
+    let mut command = scrubbed(root());
+    command.args(["reference", "--schemas"]).arg(to);
+    Ended::of(command).expect(0);
+    let advice = "run `cargo xtask reference --schemas docs/schemas`";
+    let (now, then) = (texts(to), texts(&written));
+    assert_eq!(then.keys().collect::<Vec<_>>(), now.keys().collect::<Vec<_>>(), "{advice}");
+    for (path, text) in now {
+        assert!(then[&path] == text, "{path} is stale: {advice}");
+    }
+}
+
+/// The texts of all files below a folder, by their paths in it.
+fn texts(folder: &Path) -> BTreeMap<String, String> {
+    let mut texts = BTreeMap::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).unwrap().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(folder).unwrap().to_string_lossy().replace('\\', "/");
+                texts.insert(name, fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+    texts
+}
+
+#[test]
+fn every_policy_of_this_repository_fits_its_schema() {
+    let mut checked = 0;
+    for entry in fs::read_dir(root().join("docs/schemas/policies")).unwrap().flatten() {
+        let name = entry.path().file_stem().unwrap().to_string_lossy().into_owned();
+        let policy = root().join("policies").join(&name).with_extension("toml");
+        let Ok(text) = fs::read_to_string(policy) else { continue };
+        let parsed: toml::Value = toml::from_str(&text).unwrap();
+        schemas::assert_valid(&format!("policies/{name}"), &schemas::of_toml(parsed));
+        checked += 1;
+    }
+    assert!(checked > 8, "{checked} policies");
+    let schema = jsonschema::validator_for(&schemas::read("policies/lint")).unwrap();
+    assert!(!schema.is_valid(&serde_json::json!({"rules": {"x": {"severty": "low"}}})), "a misspelt key");
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn gold(checkout: &Checkout, schema: &str) -> Vec<Vec<Value>> {
 #[test]
 fn a_build_is_told_as_data_and_kept_in_the_ledger() {
     let checkout = Checkout::built();
-    let report = checkout.run(&elt(BUILT, &["--force", "--format", "json"])).expect(0).json();
+    let report = checkout.run(&elt(BUILT, &["--force", "--format", "json"])).expect(0).json_of("elt");
 
     assert_eq!(report["schema"], BUILT);
     assert_eq!(report["target"], "local");

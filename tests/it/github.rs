@@ -104,7 +104,7 @@ impl Fake {
     }
 
     fn check(&self, name: &str, code: i32) -> Value {
-        let report = self.run(&["doctor", "--github", "--format", "json"], code).json();
+        let report = self.run(&["doctor", "--github", "--format", "json"], code).json_of("doctor");
         let checks = report["checks"].as_array().unwrap();
         checks.iter().find(|check| check["name"] == name).unwrap_or_else(|| panic!("{report:#}")).clone()
     }

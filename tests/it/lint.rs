@@ -13,7 +13,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{self, program, scrubbed};
+use crate::support::{self, program, schemas, scrubbed};
 
 /// A string in the form of a GitHub token, generated for these tests and assembled at run time.
 fn token() -> String {
@@ -99,8 +99,9 @@ fn findings(folder: &Path, options: &[&str]) -> (i32, BTreeSet<String>) {
 fn document(folder: &Path, options: &[&str]) -> (i32, Value) {
     let output = lint(folder, &[options, &["--format", "json"]].concat());
     let text = String::from_utf8_lossy(&output.stdout);
-    let document = serde_json::from_str(&text)
+    let document: Value = serde_json::from_str(&text)
         .unwrap_or_else(|error| panic!("{error}: {text}{}", String::from_utf8_lossy(&output.stderr)));
+    schemas::assert_valid("findings", &document);
     (output.status.code().expect("an exit code"), document)
 }
 

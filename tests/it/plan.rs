@@ -62,7 +62,7 @@ fn every_saved_event_has_its_plan() {
          | --- | --- | --- | --- | --- | --- | --- | --- |\n",
     );
     for (case, path) in events() {
-        let plan = plan(&case, &path, &["--format", "json"]).expect(0).json();
+        let plan = plan(&case, &path, &["--format", "json"]).expect(0).json_of("plan");
         assert_eq!(plan["schema"], plan["environment"], "{case}: an environment is one schema");
         table.push_str(&row(&case, &plan));
         table.push('\n');

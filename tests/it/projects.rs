@@ -63,7 +63,9 @@ impl Small {
 
     /// Whether `elt` would find nothing to do.
     pub(crate) fn is_up_to_date(&self, schema: &str) -> bool {
-        self.run(&["elt", "--schema", schema, "--dry-run", "--format", "json"]).expect(0).json()["up_to_date"]
+        self.run(&["elt", "--schema", schema, "--dry-run", "--format", "json"])
+            .expect(0)
+            .json_of("elt-dry-run")["up_to_date"]
             == true
     }
 

@@ -24,7 +24,7 @@ fn an_environment_is_made_listed_and_dropped() {
     assert_eq!(schemas(&checkout), ["issue_5", "xtask_registry"]);
     assert_eq!(checkout.sql("select * from issue_5.ledger_environment").len(), 1, "marked once");
 
-    let listed = checkout.run(&["schema", "list", "--format", "json"]).expect(0).json();
+    let listed = checkout.run(&["schema", "list", "--format", "json"]).expect(0).json_of("schema-list");
     let entry = &listed[0];
     assert_eq!(listed.as_array().map(Vec::len), Some(1));
     assert_eq!((&entry["schema_name"], &entry["kind"]), (&json!("issue_5"), &json!("issue")));
@@ -40,7 +40,7 @@ fn an_environment_is_made_listed_and_dropped() {
 #[test]
 fn a_drop_takes_all_that_was_built() {
     let checkout = Checkout::built();
-    let listed = checkout.run(&["schema", "list", "--format", "json"]).expect(0).json();
+    let listed = checkout.run(&["schema", "list", "--format", "json"]).expect(0).json_of("schema-list");
     assert_eq!(listed[0]["last_status"], "success");
     assert!(listed[0]["bytes"].as_i64() > Some(0));
     let planned = checkout.run(&["schema", "drop", "--schema", BUILT, "--dry-run"]).expect(0).stdout;
@@ -263,7 +263,7 @@ fn one_file_with_schemas_of_others_stays_one() {
     let checkout = Checkout::new();
     let file = one_file(&checkout);
     sql_in(&file, "create schema raw; create table raw.orders as select 1 as id");
-    let listed = checkout.run(&["schema", "list", "--format", "json"]).expect(0).json();
+    let listed = checkout.run(&["schema", "list", "--format", "json"]).expect(0).json_of("schema-list");
     assert_eq!(listed.as_array().map(Vec::len), Some(3));
     assert!(file.exists() && !checkout.databases().exists());
     drop(&checkout, "issue_1").expect(0);
@@ -398,7 +398,7 @@ fn the_further_schemas_of_an_environment_are_its_own() {
          create view issue_1.v as select id from issue_1_raw.orders; comment on column issue_1.v.id is 'x';
          create schema branch_a_b_raw; create table branch_a_b_raw.t as select 1 as x",
     );
-    let listed = run(&["schema", "list", "--format", "json"]).expect(0).json();
+    let listed = run(&["schema", "list", "--format", "json"]).expect(0).json_of("schema-list");
     let relations = |name: &str| {
         let listed = listed.as_array().expect("a list").iter().find(|entry| entry["schema_name"] == name);
         listed.expect(name)["relations"].clone()
@@ -430,7 +430,7 @@ fn an_environment_in_use_is_reported_and_not_waited_for() {
     std::fs::write(checkout.databases().join("issue_1.duckdb.lock"), holder.to_string()).expect("written");
     let shell = Shell::on(&checkout.database("issue_2"));
 
-    let listed = checkout.run(&["schema", "list", "--format", "json"]).expect(0).json();
+    let listed = checkout.run(&["schema", "list", "--format", "json"]).expect(0).json_of("schema-list");
     let of = |name: &str| {
         let listed = listed.as_array().expect("a list").iter().find(|entry| entry["schema_name"] == name);
         listed.expect(name).clone()
@@ -445,8 +445,10 @@ fn an_environment_in_use_is_reported_and_not_waited_for() {
     let process = format!("process {}", shell.id());
     assert!(open["in_use"].as_str().is_some_and(|by| by.contains(&process)), "{open}");
 
-    let evaluated =
-        checkout.run(&["schema", "gc", "--closed-issues", "1,2", "--format", "json"]).expect(0).json();
+    let evaluated = checkout
+        .run(&["schema", "gc", "--closed-issues", "1,2", "--format", "json"])
+        .expect(0)
+        .json_of("schema-gc");
     for verdict in evaluated["environments"].as_array().expect("verdicts") {
         assert_eq!(verdict["action"], "keep", "{verdict}");
     }
@@ -463,7 +465,7 @@ fn an_environment_in_use_is_reported_and_not_waited_for() {
     assert!(one.stderr.contains(&process), "{}", one.stderr);
 
     std::mem::drop((lock, shell));
-    let listed = checkout.run(&["schema", "list", "--format", "json"]).expect(0).json();
+    let listed = checkout.run(&["schema", "list", "--format", "json"]).expect(0).json_of("schema-list");
     assert!(listed.as_array().expect("a list").iter().all(|entry| entry["in_use"].is_null()), "{listed}");
 }
 

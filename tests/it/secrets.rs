@@ -60,6 +60,7 @@ fn parsed(output: &Output) -> (i32, Vec<Value>) {
     let text = String::from_utf8_lossy(&output.stdout);
     let document: Value = serde_json::from_str(&text)
         .unwrap_or_else(|error| panic!("{error}: {text}{}", String::from_utf8_lossy(&output.stderr)));
+    crate::support::schemas::assert_valid("findings", &document);
     let findings = document["findings"].as_array().expect("findings").clone();
     (output.status.code().expect("an exit code"), findings)
 }

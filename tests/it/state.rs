@@ -90,14 +90,14 @@ impl Project {
     }
 
     fn elt(&self, schema: &str, more: &[&str]) -> Value {
-        self.run(&[&["elt", "--schema", schema, "--format", "json"], more].concat()).expect(0).json()
+        self.run(&[&["elt", "--schema", schema, "--format", "json"], more].concat()).expect(0).json_of("elt")
     }
 
     /// What `--explain` says would be done: the names of nodes that are not left as they are.
     fn due(&self, schema: &str, more: &[&str]) -> Vec<String> {
         let report =
             self.run(&[&["elt", "--schema", schema, "--explain", "--format", "json"], more].concat());
-        let report = report.expect(0).json();
+        let report = report.expect(0).json_of("elt-explain");
         let nodes = report["nodes"].as_array().expect("nodes");
         let due = nodes.iter().filter(|node| node["action"] != "reuse");
         due.map(|node| node["name"].as_str().expect("a name").to_owned()).collect()

@@ -34,9 +34,9 @@ const ORDER: &[&[&str]] = &[
     &["doctor"],
     &["hooks"],
     &["python"],
-    &["reference"],
     &["release"],
     &["schema"],
+    &["reference"],
 ];
 
 fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {

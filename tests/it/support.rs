@@ -1,6 +1,7 @@
 //! Shared by the tests: a scrubbed command, a scratch checkout, and the repository's root.
 
 pub(crate) mod endpoint;
+pub(crate) mod schemas;
 pub(crate) mod server;
 
 use std::fs;
@@ -133,6 +134,14 @@ impl Ended {
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}\n{}", self.stdout))
+    }
+
+    /// The same of an output that `docs/schemas/NAME.json` describes.
+    #[track_caller]
+    pub(crate) fn json_of(&self, schema: &str) -> Value {
+        let output = self.json();
+        schemas::assert_valid(schema, &output);
+        output
     }
 }
 

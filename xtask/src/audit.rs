@@ -16,6 +16,7 @@ use anyhow::{Context as _, Result};
 use serde_json::{Map, Value};
 
 use self::exceptions::Exceptions;
+pub(crate) use self::exceptions::contract;
 use crate::core::finding::{Excerpt, Finding, Group, Severity, Span};
 use crate::dbt::python::{self, Python, Set};
 use crate::report::{Format, Report};

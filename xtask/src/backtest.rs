@@ -21,6 +21,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::value_parser;
 
 use self::records::Records;
+pub(crate) use self::report::contract;
 use self::report::{DataSet, Report};
 use self::settings::Settings;
 use self::supply::LeadTimes;

@@ -14,12 +14,14 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::dbt::Built;
 use self::janitor::Janitor;
 use self::table::{Assumption, Observed, Scratch};
 use crate::system::console::{self, Format};
+use crate::system::contract::Contract;
 use crate::system::interrupt;
 use crate::system::outcome::Outcome;
 use crate::system::repo::Repo;
@@ -189,7 +191,7 @@ impl Trial<'_> {
 }
 
 /// An assumption and its result.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Tried {
     name: String,
     group: String,
@@ -208,11 +210,15 @@ impl Tried {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Report {
     server_version: String,
     seconds: f64,
     assumptions: Vec<Tried>,
+}
+
+pub(crate) fn contract() -> Contract {
+    Contract::output::<Report>("conformance", "cargo xtask conformance --format json")
 }
 
 impl Report {

@@ -18,10 +18,12 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::system::console;
 use crate::system::console::Format;
+use crate::system::contract::Contract;
 use crate::system::outcome::Outcome;
 use crate::system::repo::Repo;
 use crate::target::{self, Target};
@@ -48,7 +50,7 @@ pub(crate) struct Args {
     format: Format,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Status {
     Ok,
@@ -146,20 +148,24 @@ fn local(args: &Args, repo: &Repo) -> Vec<(&'static str, Verdict)> {
 }
 
 /// What `--format json` prints.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Report {
     /// The worst of all checks.
     status: Status,
     checks: Vec<Line>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Line {
     name: &'static str,
     status: Status,
     found: String,
     #[serde(rename = "fix")]
     remedy: Option<String>,
+}
+
+pub(crate) fn contract() -> Contract {
+    Contract::output::<Report>("doctor", "cargo xtask doctor --format json")
 }
 
 impl Report {

@@ -22,6 +22,7 @@ use anyhow::{Context as _, Result, bail};
 
 use self::plan::Plan;
 use self::record::Built;
+use self::report::NotStarted;
 use crate::core::context;
 use crate::core::environment::{Name, REGISTRY};
 use crate::core::ledger::{self, Adopt, Need, Run, State, Status};
@@ -38,6 +39,7 @@ use crate::dbt::runner::{Ended, Invocation};
 use crate::dbt::seed_files;
 use crate::seed;
 use crate::system::console::Format;
+use crate::system::contract::Contract;
 use crate::system::outcome::Outcome;
 use crate::system::repo::Repo;
 use crate::system::{actions, console, interrupt};
@@ -107,6 +109,11 @@ fn existing_folder(text: &str) -> Result<PathBuf, String> {
     if folder.is_dir() { Ok(folder) } else { Err("it is not a folder".to_owned()) }
 }
 
+/// The schemas of what this command prints.
+pub(crate) fn contracts() -> [Contract; 3] {
+    [report::contract(), plan::contract(), state::explain::contract()]
+}
+
 pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     let project = Project::read(&repo.dbt_project()?)?;
     let place = args.target.place(repo)?;
@@ -153,9 +160,8 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     if let Some(refusal) = keeper.refusal() {
         match args.format {
             Format::Json => {
-                console::print_json(&serde_json::json!({
-                    "schema": args.schema, "status": "fail", "dbt_started": false, "message": refusal,
-                }))?;
+                let (schema, message) = (&args.schema, refusal.as_str());
+                console::print_json(&NotStarted { schema, status: "fail", dbt_started: false, message })?;
             }
             Format::Human => console::print(&(refusal + "\n"))?,
         }
@@ -201,9 +207,10 @@ fn leave_to(args: &Args, newer: &str) -> Result<Outcome> {
     );
     actions::set_outputs(&[("wanted", "false".to_owned())])?;
     match args.format {
-        Format::Json => console::print_json(&serde_json::json!({
-            "schema": args.schema, "status": "superseded", "dbt_started": false, "message": message,
-        }))?,
+        Format::Json => {
+            let (schema, message) = (&args.schema, message.as_str());
+            console::print_json(&NotStarted { schema, status: "superseded", dbt_started: false, message })?;
+        }
         Format::Human => console::print(&message)?,
     }
     Ok(Outcome::Clean)

@@ -28,6 +28,7 @@ use self::settings::{Found, Given};
 use self::wanted::Wanted;
 use crate::system::console;
 use crate::system::console::Format;
+use crate::system::contract::Contract;
 use crate::system::github::{Error, GitHub};
 use crate::system::outcome::Outcome;
 use crate::system::repo::Repo;
@@ -83,6 +84,11 @@ pub(crate) struct Place {
     /// The repository on GitHub; by default the remote `origin`.
     #[arg(long, value_name = "OWNER/NAME", env = "GITHUB_REPOSITORY")]
     repository: Option<String>,
+}
+
+/// The schemas of its output and of its policy.
+pub(crate) fn contracts() -> [Contract; 2] {
+    [review::contract(), wanted::contract()]
 }
 
 pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {

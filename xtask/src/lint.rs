@@ -42,6 +42,7 @@ use crate::core::finding::{Finding, Group};
 use crate::report::{Format, Report};
 use crate::secrets;
 use crate::system::console;
+use crate::system::contract::Contract;
 use crate::system::outcome::Outcome;
 use crate::system::repo::Repo;
 
@@ -114,6 +115,11 @@ pub(crate) struct Args {
     /// Output format of the findings.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+}
+
+/// The schemas of its policies.
+pub(crate) fn contracts() -> [Contract; 2] {
+    [settings::contract(), baseline::contract()]
 }
 
 pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {

@@ -48,6 +48,7 @@ use self::prometheus::Flavour;
 use crate::core::environment::{Name, REGISTRY};
 use crate::core::ledger;
 use crate::core::lock::{Holder, Lock};
+use crate::system::contract::Contract;
 use crate::system::outcome::Outcome;
 use crate::system::repo::Repo;
 use crate::system::{atomic, console, interrupt};
@@ -128,6 +129,16 @@ fn utc_time(text: &str) -> Result<DateTime, String> {
     day.map(|day| day.to_datetime(jiff::civil::Time::midnight())).ok_or_else(|| {
         "write a day (2026-03-08, which begins at midnight UTC) or a time with Z or an offset".to_owned()
     })
+}
+
+/// The schemas of its output and of its policies.
+pub(crate) fn contracts() -> [Contract; 4] {
+    [
+        Contract::output::<Report>("metrics", "cargo xtask metrics --format json"),
+        policy::contract(),
+        alerts::contract(),
+        html::policy::contract(),
+    ]
 }
 
 pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {

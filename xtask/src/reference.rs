@@ -1,5 +1,8 @@
 //! `cargo xtask reference`: every command and option, as one page of Markdown or as manual pages, from the definitions that
-//! the command line is parsed with. `docs/reference.md` is its output; a test fails if the two differ.
+//! the command line is parsed with, and JSON schemas from the types that are printed and parsed. `docs/reference.md` and
+//! `docs/schemas/` are its output; tests fail if they differ.
+
+mod schemas;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -11,15 +14,23 @@ use crate::Cli;
 use crate::system::console;
 use crate::system::outcome::Outcome;
 
-/// Print the reference of all commands, or write manual pages.
+/// Print the reference of all commands, or write manual pages or JSON schemas.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Write one manual page per command into this folder instead of Markdown to stdout.
     #[arg(long, value_name = "DIR")]
     man: Option<PathBuf>,
+
+    /// Write a JSON schema of every `--format json` and of every policy file into this folder instead.
+    #[arg(long, value_name = "DIR", conflicts_with = "man")]
+    schemas: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<Outcome> {
+    if let Some(folder) = &args.schemas {
+        schemas::write(folder)?;
+        return Ok(Outcome::Clean);
+    }
     let mut command = Cli::command();
     command.build();
     match &args.man {

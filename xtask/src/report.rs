@@ -10,6 +10,7 @@ use std::io::{self, Write as _};
 
 use anyhow::{Context as _, Result};
 
+pub(crate) use self::json::contract;
 use crate::core::finding::Finding;
 use crate::system::outcome::Outcome;
 

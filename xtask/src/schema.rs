@@ -8,6 +8,7 @@ mod gc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::core::context;
@@ -18,6 +19,7 @@ use crate::metrics;
 use crate::system::actions;
 use crate::system::console::Format;
 use crate::system::console::{self, Align};
+use crate::system::contract::Contract;
 use crate::system::interrupt;
 use crate::system::outcome::Outcome;
 use crate::system::repo::Repo;
@@ -98,6 +100,11 @@ struct List {
     /// How to print the list.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+}
+
+/// The schemas of what these commands print.
+pub(crate) fn contracts() -> [Contract; 2] {
+    [Contract::output::<Vec<Listed>>("schema-list", "cargo xtask schema list --format json"), gc::contract()]
 }
 
 pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
@@ -255,7 +262,7 @@ fn change(
 }
 
 /// An environment as `list` shows it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Listed {
     #[serde(flatten)]
     mark: Mark,

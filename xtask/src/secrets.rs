@@ -51,6 +51,7 @@ use self::rules::RuleSet;
 use self::scanner::Scanner;
 use crate::core::finding::Finding;
 use crate::report::{Format, Report};
+use crate::system::contract::Contract;
 use crate::system::outcome::Outcome;
 use crate::system::repo::Repo;
 
@@ -102,6 +103,11 @@ pub(crate) struct Args {
     /// How to print the findings.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+}
+
+/// The schemas of its policies.
+pub(crate) fn contracts() -> [Contract; 2] {
+    [rules::contract(), baseline::contract()]
 }
 
 pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {

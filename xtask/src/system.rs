@@ -5,6 +5,7 @@
 pub(crate) mod actions;
 pub(crate) mod atomic;
 pub(crate) mod console;
+pub(crate) mod contract;
 pub(crate) mod dialogue;
 pub(crate) mod digest;
 pub(crate) mod git;

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use schemars::JsonSchema;
 
 use crate::core::environment::{Name, REGISTRY};
 use crate::core::ledger::Ours;
@@ -52,7 +53,7 @@ fn parse_wait(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "write a time such as 90s, 10m or 1h".to_owned())
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Target {
     Local,

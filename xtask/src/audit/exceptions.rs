@@ -1,34 +1,41 @@
 //! `policies/audit.toml`: advisories that people accepted, each with a reason and a last day.
 
 use anyhow::{Context as _, Result, bail};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::Advisory;
 use crate::core::finding::{Finding, Severity};
+use crate::system::contract::Contract;
 use crate::system::repo::Repo;
 
 const FILE: &str = "policies/audit.toml";
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct File {
     #[serde(default)]
     accepted: Vec<Accepted>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Accepted {
     /// The identifier of the advisory, such as `RUSTSEC-2020-0071`.
     id: String,
     reason: String,
     /// The last day on which it is accepted.
+    #[schemars(with = "String")]
     until: toml::value::Datetime,
 }
 
 /// The accepted advisories of a repository.
 #[derive(Debug, Default)]
 pub(super) struct Exceptions(Vec<Accepted>);
+
+pub(crate) fn contract() -> Contract {
+    Contract::policy::<File>("policies/audit", "policies/audit.toml")
+}
 
 impl Exceptions {
     pub(super) fn load(repo: &Repo) -> Result<Self> {

@@ -1,5 +1,6 @@
 //! What a backtest prints, for people and for programs.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::forecast::rounded;
@@ -8,8 +9,9 @@ use super::policy;
 use super::records::Records;
 use super::replay::History;
 use crate::system::console::{self, Align};
+use crate::system::contract::Contract;
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct Report {
     version: u32,
     data_sets: Vec<DataSet>,
@@ -17,14 +19,14 @@ pub(super) struct Report {
 }
 
 /// A policy over all data sets; unknown if a frontier does not reach the planner's stock value.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Summary {
     policy: &'static str,
     mean_points_above_planner: Option<f64>,
     least_points_above_planner: Option<f64>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct DataSet {
     name: String,
     start_day: String,
@@ -37,7 +39,7 @@ pub(super) struct DataSet {
     recommendations: Option<Vec<Recommendation>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct PolicyReport {
     policy: &'static str,
     description: &'static str,
@@ -49,7 +51,7 @@ struct PolicyReport {
 }
 
 /// Rates are shares of 1, amounts are in the currency of the data, and both are of the replayed days.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Figures {
     /// The setting that moves the policy along its frontier: risk per unit of cost, or the service level.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,7 +69,7 @@ struct Figures {
 }
 
 /// A row of `reorder_recommendations`.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Recommendation {
     product_id: String,
     warehouse_id: String,
@@ -79,6 +81,10 @@ struct Recommendation {
     order_up_to_units: Option<i64>,
     suggested_units: Option<i64>,
     order_unit_cost: f64,
+}
+
+pub(crate) fn contract() -> Contract {
+    Contract::output::<Report>("backtest", "cargo xtask backtest --format json")
 }
 
 impl Report {

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use anyhow::{Context as _, Result, ensure};
 use regex::Regex;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -86,7 +87,7 @@ impl TryFrom<Written> for Assumption {
 }
 
 /// The observed answer of a statement.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Observed {
     Rows(Vec<Row>),

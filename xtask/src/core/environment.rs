@@ -7,6 +7,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -35,9 +36,9 @@ const RESERVED: [&str; 10] = [
 
 /// The name of an environment, which is the name of its schema: `^[a-z][a-z0-9_]{0,62}$`, given in
 /// any case and kept in lower case.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(transparent)]
-pub(crate) struct Name(String);
+pub(crate) struct Name(#[schemars(regex(pattern = r"^[A-Za-z][A-Za-z0-9_]{0,62}$"))] String);
 
 #[derive(Debug, PartialEq, Eq, Error)]
 pub(crate) enum NameError {
@@ -83,7 +84,7 @@ impl fmt::Display for Name {
 
 /// A name from outside (a role of the policy, a database, a user's view) that is safe to quote: no
 /// control characters, and no backslash, because tools treat it differently inside quotes.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
 pub(crate) struct Identifier(String);
 
@@ -111,7 +112,7 @@ impl TryFrom<String> for Identifier {
 }
 
 /// What an environment is for, read off its name alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
     Prod,

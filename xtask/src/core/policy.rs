@@ -6,15 +6,17 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
+use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::core::environment::{Identifier, Kind};
 use crate::core::ledger::Ours;
+use crate::system::contract::Contract;
 use crate::system::repo::Repo;
 use crate::warehouse::duckdb::Layout;
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Environments {
     pub(crate) local: Local,
@@ -25,7 +27,7 @@ pub(crate) struct Environments {
 }
 
 /// What happens to an incremental model whose definition changed: its rows were made by the old one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Changed {
     /// It is built from nothing, as a new environment would have it.
@@ -36,7 +38,7 @@ pub(crate) enum Changed {
     Run,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Incremental {
     changed: Option<Changed>,
@@ -54,7 +56,7 @@ impl Incremental {
 }
 
 /// What `[dbt] engine` and `XTASK_DBT_ENGINE` ask for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Wish {
     /// v2 if it is installed for this repository, else v1.
@@ -65,7 +67,7 @@ pub(crate) enum Wish {
 }
 
 /// Which dbt builds.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Dbt {
     pub(crate) engine: Wish,
@@ -73,13 +75,14 @@ pub(crate) struct Dbt {
     pub(crate) wheel: bool,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Snowflake {
     pub(crate) grants: Vec<Grant>,
     /// The databases of several dbt projects of one repository, by their folders.
     pub(crate) databases: BTreeMap<String, Identifier>,
     /// Settings for the adapter, as in a profile of dbt.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub(crate) profile: toml::Table,
 }
 
@@ -124,10 +127,10 @@ impl Snowflake {
 }
 
 /// What a role may do in environments.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Grant {
-    /// As Snowflake keeps it: see [`role_name`].
+    /// As Snowflake keeps it: in upper case if it needs no quotes.
     #[serde(deserialize_with = "role")]
     pub(crate) role: Identifier,
     pub(crate) access: Access,
@@ -153,7 +156,7 @@ pub(crate) fn role_name(text: &str) -> String {
     if is_simple { text.to_ascii_uppercase() } else { text.to_owned() }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Access {
     Read,
@@ -161,7 +164,7 @@ pub(crate) enum Access {
 }
 
 /// How long an unused environment is kept.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Lifetime {
     issue_days: u32,
@@ -190,11 +193,12 @@ impl Lifetime {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Local {
     database: PathBuf,
     /// Settings for the adapter, as in a profile of dbt.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub(crate) profile: toml::Table,
 }
 
@@ -202,6 +206,10 @@ impl Default for Local {
     fn default() -> Self {
         Self { database: PathBuf::from(".xtask/warehouse.duckdb"), profile: toml::Table::new() }
     }
+}
+
+pub(crate) fn contract() -> Contract {
+    Contract::policy::<Environments>("policies/environments", "policies/environments.toml")
 }
 
 impl Environments {

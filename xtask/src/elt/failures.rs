@@ -1,6 +1,7 @@
 //! Why a run failed, grouped by cause: each failed node once, with the file that was run, the first rows
 //! that a failing test found, and the nodes that were skipped because of it.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use serde_json::Value;
@@ -18,7 +19,7 @@ const SAMPLE: usize = 5;
 /// Failing tests whose rows are fetched: each costs a query.
 const SAMPLED_TESTS: usize = 10;
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, JsonSchema)]
 pub(super) struct Detail {
     /// The SQL that was run, as a file below the project.
     pub(super) compiled_path: Option<String>,

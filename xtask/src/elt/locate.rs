@@ -6,12 +6,13 @@
 
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::dbt::artifacts::GenericTest;
 
 /// A line of a file, which is given relative to the repository's root.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(super) struct Location {
     pub(super) path: String,
     /// From 1.

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::{Result, bail};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Args;
@@ -17,6 +18,7 @@ use crate::dbt::profile::Profile;
 use crate::dbt::runner::Invocation;
 use crate::system::console;
 use crate::system::console::Format;
+use crate::system::contract::Contract;
 use crate::target::Place;
 use crate::warehouse::{Statement, Warehouse};
 
@@ -83,7 +85,7 @@ pub(super) fn threads(place: &Place) -> Result<usize> {
     })
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[expect(clippy::struct_excessive_bools, reason = "answers of a report")]
 struct Shown<'a> {
     schema: &'a Name,
@@ -95,6 +97,10 @@ struct Shown<'a> {
     deps: bool,
     statements: Vec<String>,
     dbt: Option<String>,
+}
+
+pub(super) fn contract() -> Contract {
+    Contract::output::<Shown<'_>>("elt-dry-run", "cargo xtask elt --dry-run --format json")
 }
 
 impl Plan {

@@ -10,6 +10,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use jiff::civil::DateTime;
 use jiff::{SignedDuration, Timestamp};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Args;
@@ -38,7 +39,7 @@ pub(super) struct Built {
 }
 
 /// A node that was left as an earlier run built it, or a test whose last result still holds.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(super) struct Reused {
     pub(super) id: String,
     pub(super) name: String,

@@ -2,15 +2,18 @@
 //!
 //! The field names are a contract with other tools; more may come, these stay.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::failures::Detail;
 use super::record::{Built, Reused};
+use crate::core::environment::Name;
 use crate::core::ledger::{self, Status};
 use crate::dbt::artifacts::layer_rank;
 use crate::dbt::engine::Generation;
+use crate::system::contract::Contract;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Report {
     pub(super) schema: String,
     pub(super) target: &'static str,
@@ -33,7 +36,7 @@ pub(super) struct Report {
     pub(super) dbt_seconds: Option<f64>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Node {
     pub(super) id: String,
     pub(super) name: String,
@@ -50,7 +53,7 @@ pub(super) struct Node {
 }
 
 /// Counts of nodes; built are models, seeds and snapshots.
-#[derive(Debug, Default, PartialEq, Serialize)]
+#[derive(Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub(super) struct Totals {
     pub(super) built: usize,
     pub(super) passed: usize,
@@ -66,12 +69,35 @@ pub(super) struct Totals {
     pub(super) node_seconds: f64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Layer {
     /// `seeds` for what comes before the first layer.
     pub(super) name: String,
     #[serde(flatten)]
     pub(super) totals: Totals,
+}
+
+/// What is printed of a run that did not start.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct NotStarted<'a> {
+    pub(super) schema: &'a Name,
+    /// `fail` if it was refused, `superseded` if a newer run has built the environment.
+    pub(super) status: &'static str,
+    /// Always false.
+    pub(super) dbt_started: bool,
+    pub(super) message: &'a str,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum Printed {
+    Ended(Box<Report>),
+    NotStarted(NotStarted<'static>),
+}
+
+pub(super) fn contract() -> Contract {
+    Contract::output::<Printed>("elt", "cargo xtask elt --format json")
 }
 
 impl Report {

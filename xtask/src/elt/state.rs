@@ -8,7 +8,7 @@ mod ahead;
 mod announced;
 mod base;
 mod columns;
-mod explain;
+pub(super) mod explain;
 pub(super) mod known;
 mod look;
 mod results;

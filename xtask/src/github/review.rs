@@ -7,9 +7,11 @@
 use std::fmt;
 
 use reqwest::Method;
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
+use crate::system::contract::Contract;
 use crate::system::github::Error;
 
 #[derive(Debug, Default)]
@@ -25,24 +27,25 @@ pub(crate) struct Review {
 }
 
 /// One change.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct Step {
     /// Such as `create the label "feature"`.
     pub(crate) title: String,
     #[serde(serialize_with = "method")]
+    #[schemars(with = "String")]
     pub(crate) method: Method,
     /// Below the repository.
     pub(crate) path: Vec<String>,
     pub(crate) body: Body,
 }
 
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub(crate) enum Body {
     Empty,
     Json(Value),
     /// It is encrypted for the place it goes to right before it is sent.
-    Secret(Hidden),
+    Secret(#[schemars(with = "String")] Hidden),
 }
 
 /// A value that is neither printed nor logged.
@@ -79,6 +82,10 @@ pub(crate) struct Remark {
     pub(crate) weight: Weight,
     pub(crate) what: String,
     pub(crate) advice: String,
+}
+
+pub(super) fn contract() -> Contract {
+    Contract::output::<Vec<Step>>("github-setup", "cargo xtask github setup --dry-run --format json")
 }
 
 impl Review {

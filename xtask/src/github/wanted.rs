@@ -7,20 +7,26 @@ use std::sync::LazyLock;
 
 use anyhow::{Context as _, Result};
 use regex::Regex;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::environments::Wanted as Environment;
 use super::labels::Label;
 use crate::pipeline::plan::Policy as Pipeline;
+use crate::system::contract::Contract;
 use crate::system::repo::Repo;
 
 /// `policies/github.toml`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Policy {
     reviewers: BTreeMap<String, Vec<String>>,
     variables: BTreeMap<String, String>,
+}
+
+pub(super) fn contract() -> Contract {
+    Contract::policy::<Policy>("policies/github", "policies/github.toml")
 }
 
 #[derive(Default, Deserialize)]

@@ -10,9 +10,11 @@ use std::fmt::Write as _;
 use anyhow::{Context as _, Result};
 use jiff::ToSpan as _;
 use jiff::civil::Date;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::core::finding::{Finding, Group};
+use crate::system::contract::Contract;
 use crate::system::digest::Digest;
 use crate::system::repo::Repo;
 
@@ -24,21 +26,26 @@ const HEADER: &str = "\
 # `cargo xtask lint --update-baseline`, which drops what is corrected and keeps the days of the rest.
 ";
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct File {
     accepted: Vec<Entry>,
 }
 
 /// The findings of one rule in one file.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Entry {
     rule: String,
     path: String,
+    #[schemars(with = "String")]
     until: toml::value::Datetime,
     /// One for each finding, by its message: lines may move.
     fingerprints: Vec<String>,
+}
+
+pub(super) fn contract() -> Contract {
+    Contract::policy::<File>("policies/lint-baseline", "policies/lint-baseline.toml")
 }
 
 /// What is accepted: by fingerprint how often, and until when.

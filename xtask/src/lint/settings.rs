@@ -8,33 +8,36 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result, bail};
 use globset::{GlobBuilder, GlobMatcher, GlobSet, GlobSetBuilder};
 use jiff::civil::Date;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::rule::Parameters;
 use crate::core::finding::{Finding, Group, Severity, Span};
+use crate::system::contract::Contract;
 use crate::system::digest::Digest;
 use crate::system::repo::Repo;
 
 /// The path of the policy, as messages and findings name it.
 pub(super) const FILE: &str = "policies/lint.toml";
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct File {
     rules: BTreeMap<String, RuleEntry>,
     waivers: Vec<WaiverEntry>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct RuleEntry {
     severity: Option<Level>,
     include: Vec<String>,
     exclude: Vec<String>,
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     parameters: toml::Table,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Level {
     Off,
@@ -44,13 +47,18 @@ enum Level {
     Critical,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct WaiverEntry {
     rule: String,
     path: String,
     reason: String,
+    #[schemars(with = "String")]
     until: toml::value::Datetime,
+}
+
+pub(super) fn contract() -> Contract {
+    Contract::policy::<File>("policies/lint", "policies/lint.toml")
 }
 
 /// The policy, ready to be applied.

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::figures::{VOLUME_MIN_DAYS, volume_deviation};
@@ -14,6 +15,7 @@ use super::history::Past;
 use super::model::{Alert, AlertCause, AlertState, Figure, Report, Status, Unit};
 use super::owners::Owners;
 use crate::core::finding::Severity;
+use crate::system::contract::Contract;
 use crate::system::repo::Repo;
 
 const FILE: &str = "alerts.toml";
@@ -22,7 +24,7 @@ const FILE: &str = "alerts.toml";
 const CAUSES: usize = 10;
 
 /// The alert rules of a repository; none if it has no such file.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Policy {
     /// The lowest severity that fails `metrics --gate`.
@@ -32,7 +34,7 @@ pub(super) struct Policy {
     alerts: Vec<Rule>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Rule {
     /// The alert's name, unique within the file.
@@ -64,6 +66,10 @@ struct Rule {
     environments: Option<Vec<String>>,
     /// The people to ask; without it, the dbt owners of the alert's causes.
     owner: Option<String>,
+}
+
+pub(super) fn contract() -> Contract {
+    Contract::policy::<Policy>("policies/alerts", "policies/alerts.toml")
 }
 
 fn gate() -> Severity {

@@ -17,7 +17,7 @@ mod load;
 mod markup;
 mod models;
 mod pipeline;
-mod policy;
+pub(super) mod policy;
 mod timeline;
 
 use anyhow::{Context as _, Result};

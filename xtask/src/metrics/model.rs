@@ -1,17 +1,20 @@
 //! The result of `metrics`: figures, tables, alerts, and their history.
 //!
 //! This is the one structure that every export renders and that `notify` and the page read back from JSON, so
-//! its field names are stable; `report.schema.json` beside this file documents each of them and a test
-//! compares the two. Units are in the names: `_seconds`, `_bytes`, a `_rate` or `_ratio` of 1. Unknown is
-//! `None` with a status that says why, never zero. Times are UTC.
+//! its field names are stable; `docs/schemas/metrics.json` is made from it, descriptions included.
+//! Units are in the names: `_seconds`, `_bytes`, a `_rate` or `_ratio` of 1. Unknown is `None` with a status that says
+//! why, never zero. Times are UTC.
 
 use std::fmt;
 
 use jiff::civil::{Date, DateTime};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::utc::Utc;
+
 /// Everything about one scope (an environment, or all of them) over one window.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Report {
     /// Incremented when a field changes its meaning or is removed, not for new fields.
     pub(crate) version: u32,
@@ -28,6 +31,7 @@ pub(crate) struct Report {
     /// `local` or `snowflake`.
     pub(crate) target: String,
     #[serde(with = "super::utc")]
+    #[schemars(with = "Utc")]
     pub(crate) generated_at: DateTime,
     pub(crate) toolkit_version: String,
     pub(crate) figures: Vec<Figure>,
@@ -81,7 +85,7 @@ pub(crate) struct Report {
 }
 
 /// An environment that could not be read.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct InUse {
     pub(crate) environment: String,
     /// The run or process that uses it.
@@ -89,18 +93,20 @@ pub(crate) struct InUse {
 }
 
 /// `[start, end)` in UTC. It begins at a midnight, so that its first day is whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Window {
     #[serde(with = "super::utc")]
+    #[schemars(with = "Utc")]
     pub(crate) start: DateTime,
     #[serde(with = "super::utc")]
+    #[schemars(with = "Utc")]
     pub(crate) end: DateTime,
     /// UTC days that it touches; the last one is not over yet unless `end` is a midnight.
     pub(crate) days: u32,
 }
 
 /// Whether something is known, and if not, why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Status {
     Ok,
@@ -133,7 +139,7 @@ impl Status {
 }
 
 /// What a value counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Unit {
     Count,
@@ -165,7 +171,7 @@ impl Unit {
 }
 
 /// A number, or a day as text.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub(crate) enum Value {
     Whole(i64),
@@ -196,7 +202,7 @@ impl fmt::Display for Value {
 }
 
 /// One number about the whole scope and window.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Figure {
     pub(crate) name: String,
     /// `None` when unknown: `status` and `reason` say why.
@@ -214,7 +220,7 @@ pub(crate) struct Figure {
 }
 
 /// The time that a figure is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Span {
     /// What happened in the report's window.
@@ -224,7 +230,7 @@ pub(crate) enum Span {
 }
 
 /// Rows of one kind with their source.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Table<T> {
     pub(crate) status: Status,
     pub(crate) source: String,
@@ -240,7 +246,7 @@ impl<T> Default for Table<T> {
 
 /// How many queries there were and how long they took: sums and counts first, so that rows can be added
 /// up; percentiles cannot.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Load {
     pub(crate) queries: i64,
     /// Those whose execution status is anything but SUCCESS.
@@ -256,14 +262,14 @@ pub(crate) struct Load {
     pub(crate) max_seconds: Option<f64>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Day {
     pub(crate) date_day: Date,
     #[serde(flatten)]
     pub(crate) load: Load,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Group {
     /// The environment, warehouse or user; `None` if the log does not record it.
     pub(crate) key: Option<String>,
@@ -271,7 +277,7 @@ pub(crate) struct Group {
     pub(crate) load: Load,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Storage {
     pub(crate) environment: String,
     /// The sum over the relations whose bytes are known.
@@ -284,7 +290,7 @@ pub(crate) struct Storage {
     pub(crate) unmeasured_tables: i64,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Relation {
     pub(crate) environment: String,
     pub(crate) relation_name: String,
@@ -298,8 +304,10 @@ pub(crate) struct Relation {
     pub(crate) storage_bytes: Option<i64>,
     pub(crate) storage_change_bytes: Option<i64>,
     #[serde(with = "super::utc")]
+    #[schemars(with = "Utc")]
     pub(crate) measured_at: DateTime,
     #[serde(default, with = "super::utc::option")]
+    #[schemars(with = "Option<Utc>")]
     pub(crate) previous_measured_at: Option<DateTime>,
     /// The median of its rows at the end of the 28 days before the latest measurement.
     pub(crate) baseline_row_count: Option<f64>,
@@ -307,13 +315,14 @@ pub(crate) struct Relation {
     pub(crate) baseline_days: Option<i64>,
     /// When a model, seed or snapshot of this name was last built without error.
     #[serde(default, with = "super::utc::option")]
+    #[schemars(with = "Option<Utc>")]
     pub(crate) last_built_at: Option<DateTime>,
     /// From then to the end of the window.
     pub(crate) age_seconds: Option<i64>,
 }
 
 /// The newest time in the data of a table or source.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct DataAge {
     pub(crate) environment: String,
     /// The table, or `source.table` of dbt.
@@ -324,10 +333,12 @@ pub(crate) struct DataAge {
     pub(crate) column: Option<String>,
     /// The newest value that is not after now; `None` if unknown.
     #[serde(default, with = "super::utc::option")]
+    #[schemars(with = "Option<Utc>")]
     pub(crate) data_time: Option<DateTime>,
     /// From then to now.
     pub(crate) age_seconds: Option<i64>,
     #[serde(default, with = "super::utc::option")]
+    #[schemars(with = "Option<Utc>")]
     pub(crate) measured_at: Option<DateTime>,
     /// `policies/metrics.toml`, `loaded_at_field`, or `dbt source freshness`.
     pub(crate) measured_by: String,
@@ -339,7 +350,7 @@ pub(crate) struct DataAge {
     pub(crate) reason: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct NodeStats {
     pub(crate) environment: String,
     pub(crate) node_id: String,
@@ -358,7 +369,7 @@ pub(crate) struct NodeStats {
     pub(crate) path: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct FailingTest {
     pub(crate) environment: String,
     pub(crate) node_id: String,
@@ -371,19 +382,23 @@ pub(crate) struct FailingTest {
     pub(crate) message: Option<String>,
     pub(crate) path: Option<String>,
     #[serde(default, with = "super::utc::option")]
+    #[schemars(with = "Option<Utc>")]
     pub(crate) last_run_at: Option<DateTime>,
     /// When it passed for the last time.
     #[serde(default, with = "super::utc::option")]
+    #[schemars(with = "Option<Utc>")]
     pub(crate) last_passed_at: Option<DateTime>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Run {
     pub(crate) run_id: String,
     pub(crate) environment: String,
     #[serde(with = "super::utc")]
+    #[schemars(with = "Utc")]
     pub(crate) started_at: DateTime,
     #[serde(default, with = "super::utc::option")]
+    #[schemars(with = "Option<Utc>")]
     pub(crate) finished_at: Option<DateTime>,
     /// `success`, `fail`, `error` or `interrupted`.
     pub(crate) status: String,
@@ -399,7 +414,7 @@ pub(crate) struct Run {
     pub(crate) message: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct RunNode {
     pub(crate) run_id: String,
     pub(crate) environment: String,
@@ -412,6 +427,7 @@ pub(crate) struct RunNode {
     /// dbt's term: success, error, pass, warn, fail, skipped.
     pub(crate) status: String,
     #[serde(default, with = "super::utc::option")]
+    #[schemars(with = "Option<Utc>")]
     pub(crate) started_at: Option<DateTime>,
     pub(crate) seconds: Option<f64>,
     /// `row_count` in the metrics SQL: `rows` is a reserved word on Snowflake.
@@ -430,7 +446,7 @@ pub(crate) struct RunNode {
 }
 
 /// The latest result of each test, counted.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Layer {
     /// `None` for tests of nodes outside all layers.
     pub(crate) layer: Option<String>,
@@ -443,22 +459,25 @@ pub(crate) struct Layer {
     pub(crate) pass_rate: Option<f64>,
     /// The oldest of the results that count here: a test that was skipped since keeps its earlier result.
     #[serde(default, with = "super::utc::option")]
+    #[schemars(with = "Option<Utc>")]
     pub(crate) oldest_result_at: Option<DateTime>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Lifetime {
     pub(crate) environment: String,
     pub(crate) status: String,
     pub(crate) runs: i64,
     pub(crate) seconds: Option<f64>,
     #[serde(with = "super::utc")]
+    #[schemars(with = "Utc")]
     pub(crate) first_started_at: DateTime,
     #[serde(default, with = "super::utc::option")]
+    #[schemars(with = "Option<Utc>")]
     pub(crate) last_finished_at: Option<DateTime>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Cost {
     /// The environment of the query tag, or `None` for queries without one.
     pub(crate) environment: Option<String>,
@@ -467,7 +486,7 @@ pub(crate) struct Cost {
     pub(crate) money: Option<f64>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct NodeCost {
     pub(crate) environment: String,
     /// `None` for statements that dbt sent for no node.
@@ -477,7 +496,7 @@ pub(crate) struct NodeCost {
 }
 
 /// The time of a node in the window, and in the window before.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Trend {
     pub(crate) environment: String,
     pub(crate) node_id: String,
@@ -495,7 +514,7 @@ pub(crate) struct Trend {
 }
 
 /// The results of a test in the window. A skipped test has none.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct TestHistory {
     pub(crate) environment: String,
     pub(crate) node_id: String,
@@ -510,18 +529,21 @@ pub(crate) struct TestHistory {
     /// How often `results` change between failure and success.
     pub(crate) changes: i64,
     #[serde(default, with = "super::utc::option")]
+    #[schemars(with = "Option<Utc>")]
     pub(crate) last_passed_at: Option<DateTime>,
     #[serde(default, with = "super::utc::option")]
+    #[schemars(with = "Option<Utc>")]
     pub(crate) last_failed_at: Option<DateTime>,
     /// The newest 15, the newest first.
     pub(crate) results: Vec<TestResult>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct TestResult {
     pub(crate) run_id: String,
     /// When the run started.
     #[serde(with = "super::utc")]
+    #[schemars(with = "Utc")]
     pub(crate) at: DateTime,
     /// dbt's term: pass, warn, fail, error.
     pub(crate) status: String,
@@ -530,7 +552,7 @@ pub(crate) struct TestResult {
 }
 
 /// A column of a relation that differs from what the run before found.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct SchemaChange {
     pub(crate) environment: String,
     pub(crate) relation_name: String,
@@ -544,12 +566,14 @@ pub(crate) struct SchemaChange {
     /// The run that found it.
     pub(crate) run_id: String,
     #[serde(with = "super::utc")]
+    #[schemars(with = "Utc")]
     pub(crate) measured_at: DateTime,
     #[serde(with = "super::utc")]
+    #[schemars(with = "Utc")]
     pub(crate) previous_measured_at: DateTime,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ColumnChange {
     Added,
@@ -569,7 +593,7 @@ impl ColumnChange {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum AlertState {
     Ok,
@@ -589,7 +613,7 @@ impl AlertState {
 }
 
 /// One alert of `policies/alerts.toml`, evaluated.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Alert {
     pub(crate) name: String,
     pub(crate) figure: String,
@@ -602,6 +626,7 @@ pub(crate) struct Alert {
     pub(crate) gates: bool,
     /// Since when it has been in this state.
     #[serde(default, with = "super::utc::option")]
+    #[schemars(with = "Option<Utc>")]
     pub(crate) since: Option<DateTime>,
     pub(crate) value: Option<f64>,
     pub(crate) unit: Option<Unit>,
@@ -618,7 +643,7 @@ pub(crate) struct Alert {
 }
 
 /// A test, run or relation that makes an alert fire.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct AlertCause {
     pub(crate) environment: String,
     pub(crate) name: String,
@@ -632,7 +657,7 @@ pub(crate) struct AlertCause {
 }
 
 /// A figure as it was on an earlier day.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Point {
     pub(crate) date_day: Date,
     pub(crate) name: String,

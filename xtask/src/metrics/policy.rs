@@ -1,13 +1,15 @@
 //! `policies/metrics.toml`: what is measured in the data itself. The owners of the models own it, so it is data.
 
 use anyhow::{Context as _, Result, ensure};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::system::contract::Contract;
 use crate::system::repo::Repo;
 
 const FILE: &str = "metrics.toml";
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Policy {
     pub(super) data_time: Vec<DataTime>,
@@ -15,7 +17,7 @@ pub(super) struct Policy {
 }
 
 /// What a credit costs.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Cost {
     pub(super) credit_price: Option<f64>,
@@ -24,11 +26,15 @@ pub(super) struct Cost {
 }
 
 /// The column of some tables that says how new their data is.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DataTime {
     relations: Vec<String>,
     pub(super) column: String,
+}
+
+pub(super) fn contract() -> Contract {
+    Contract::policy::<Policy>("policies/metrics", "policies/metrics.toml")
 }
 
 impl Policy {

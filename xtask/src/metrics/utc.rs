@@ -1,7 +1,28 @@
 //! Times in JSON and CSV end in `Z`: without it a reader takes them for local ones.
 
+use std::borrow::Cow;
+
 use jiff::civil::DateTime;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize as _, Deserializer, Serializer};
+
+/// The JSON schema of such a time.
+pub(super) struct Utc;
+
+impl JsonSchema for Utc {
+    fn schema_name() -> Cow<'static, str> {
+        "Utc".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let pattern = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?Z$";
+        json_schema!({ "type": "string", "format": "date-time", "pattern": pattern })
+    }
+}
 
 /// A UTC time as text.
 pub(super) fn text(time: DateTime) -> String {

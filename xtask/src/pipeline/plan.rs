@@ -16,8 +16,8 @@ use anyhow::{Context as _, Result, bail};
 
 pub(crate) use self::branch::environment as environment_of_branch;
 use self::decide::Circumstances;
-pub(crate) use self::policy::Policy;
-pub(crate) use self::record::{Action, Plan};
+pub(crate) use self::policy::{Policy, contract as policy_contract};
+pub(crate) use self::record::{Action, Plan, contract};
 use crate::core::context;
 use crate::pipeline::event::Event;
 use crate::pipeline::event::permission::Permission;

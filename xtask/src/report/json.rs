@@ -2,21 +2,25 @@
 
 use std::io::{self, Write};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Report;
-use crate::core::finding::Finding;
+use crate::core::finding::{Finding, Group, Severity};
+use crate::system::contract::Contract;
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Document<'a> {
     findings: Vec<Entry<'a>>,
     summary: &'a serde_json::Map<String, serde_json::Value>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Entry<'a> {
     rule: &'a str,
+    #[schemars(with = "Group")]
     group: &'a str,
+    #[schemars(with = "Severity")]
     severity: &'a str,
     path: &'a str,
     line: usize,
@@ -47,6 +51,10 @@ impl<'a> From<&'a Finding> for Entry<'a> {
             commit: finding.commit.as_deref(),
         }
     }
+}
+
+pub(crate) fn contract() -> Contract {
+    Contract::output::<Document<'_>>("findings", "cargo xtask lint, secrets or audit --format json")
 }
 
 pub(super) fn write(report: &Report<'_>, out: &mut impl Write) -> io::Result<()> {

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context as _, Result};
 use jiff::ToSpan as _;
 use jiff::civil::DateTime;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Listed, decide_drop, listed, unknown};
@@ -21,6 +22,7 @@ use crate::metrics;
 use crate::system::actions;
 use crate::system::console::Format;
 use crate::system::console::{self, Align};
+use crate::system::contract::Contract;
 use crate::system::github::{self, GitHub};
 use crate::system::interrupt;
 use crate::system::outcome::Outcome;
@@ -56,14 +58,14 @@ pub(super) struct Args {
 }
 
 /// What becomes of an environment, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 struct Verdict {
     schema: String,
     action: Action,
     reason: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Action {
     /// Needed, or not ours to decide about.
@@ -89,11 +91,15 @@ impl Action {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Report<'a> {
     dry_run: bool,
     environments: &'a [Verdict],
     statements: Vec<String>,
+}
+
+pub(super) fn contract() -> Contract {
+    Contract::output::<Report<'_>>("schema-gc", "cargo xtask schema gc --format json")
 }
 
 impl Args {

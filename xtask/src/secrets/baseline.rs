@@ -7,9 +7,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::core::finding::{Finding, Group, Severity, Span, display_path};
+use crate::system::contract::Contract;
 
 /// The default path of a baseline.
 pub(super) const FILE: &str = "secrets-baseline.toml";
@@ -22,14 +24,14 @@ const HEADER: &str = "\
 # reasons and expiry dates are yours. No entry holds a secret: the fingerprint is a keyed hash.
 ";
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct File {
     #[serde(default)]
     accepted: Vec<Entry>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Entry {
     fingerprint: String,
@@ -41,6 +43,10 @@ struct Entry {
     /// Found in the history: old commits keep it, so files without it do not make the entry unused.
     #[serde(default)]
     history: bool,
+}
+
+pub(super) fn contract() -> Contract {
+    Contract::policy::<File>("policies/secrets-baseline", "policies/secrets-baseline.toml")
 }
 
 /// What a scan looked at: what it did not look at cannot show that an entry is unused.

@@ -13,6 +13,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::allowlist::RawAllowlist;
@@ -23,6 +24,7 @@ use super::generic::Kind;
 use super::shape::TokenShape;
 use super::verify;
 use crate::core::finding::Severity;
+use crate::system::contract::Contract;
 
 /// The rules this toolkit was built with, for repositories without a rule file.
 pub(crate) const BUILT_IN: &str = include_str!("../../../policies/secrets.toml");
@@ -79,7 +81,7 @@ pub(crate) struct Rule {
 }
 
 /// A provider whose credentials are known by the name beside them and their shape.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Provider {
     pub(crate) id: String,
@@ -87,6 +89,7 @@ pub(crate) struct Provider {
     #[serde(default)]
     pub(crate) keywords: Vec<String>,
     /// What the credential looks like; see `policies/README.md`.
+    #[schemars(with = "Vec<String>")]
     pub(crate) tokens: Vec<TokenShape>,
     /// Where it is revoked and replaced.
     #[serde(default)]
@@ -96,7 +99,7 @@ pub(crate) struct Provider {
     pub(crate) examples: Examples,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Examples {
     #[serde(default)]
@@ -118,7 +121,7 @@ impl Examples {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct RawFile {
     /// For people, as is `description`; gitleaks' `minVersion` is about its own releases.
@@ -141,7 +144,7 @@ struct RawFile {
     allowlists: Vec<RawAllowlist>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct RawExtend {
     /// Rules at an address, which are refused: a scan reads what is in the repository.
@@ -153,7 +156,7 @@ struct RawExtend {
     disabled_rules: Vec<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct RawRule {
     id: String,
@@ -173,6 +176,7 @@ struct RawRule {
     #[serde(default)]
     keywords: Vec<String>,
     /// gitleaks' composite rules, which are refused: half a condition would be another rule.
+    #[schemars(with = "Option<serde_json::Value>")]
     required: Option<toml::Value>,
     #[serde(default)]
     bare: Vec<String>,
@@ -193,6 +197,10 @@ struct RawRule {
     reach: usize,
     #[serde(default)]
     examples: Examples,
+}
+
+pub(super) fn contract() -> Contract {
+    Contract::policy::<RawFile>("policies/secrets", "policies/secrets.toml")
 }
 
 impl RuleSet {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use jiff::civil::DateTime;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::state::{comment_mark, evidence};
@@ -19,7 +20,7 @@ pub(crate) struct Overview {
     pub(crate) last_runs: BTreeMap<String, LastRun>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct LastRun {
     pub(crate) last_run_id: String,
     pub(crate) last_run_at: DateTime,

@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{MARK, Mark, ledger, registry};
@@ -13,7 +14,7 @@ use crate::core::environment::{Name, REGISTRY};
 use crate::warehouse::{self, Warehouse, literal};
 
 /// A dbt project, as the mark of an environment records it. All unknown in marks before version 3 of the ledger.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Owner {
     /// Its name in `dbt_project.yml`.
     pub(crate) project: Option<String>,

@@ -1,10 +1,12 @@
 //! What `elt --explain` prints: for each node what would be done to it, and why.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Keeper;
 use super::ahead::ahead_text;
 use crate::state::decide::Action;
+use crate::system::contract::Contract;
 
 impl Keeper {
     /// What would be done to each node, and why.
@@ -42,7 +44,7 @@ impl Keeper {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::elt) struct Explained<'a> {
     schema: &'a str,
     /// What the environment is going to be copied from.
@@ -51,7 +53,7 @@ pub(in crate::elt) struct Explained<'a> {
     removed: Vec<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct ExplainedNode<'a> {
     id: &'a str,
     kind: &'a str,
@@ -70,6 +72,10 @@ struct ExplainedNode<'a> {
     not_reproducible: &'a [String],
     last_status: Option<&'a str>,
     last_run: Option<&'a str>,
+}
+
+pub(in crate::elt) fn contract() -> Contract {
+    Contract::output::<Explained<'_>>("elt-explain", "cargo xtask elt --explain --format json")
 }
 
 impl Explained<'_> {

@@ -3,12 +3,13 @@
 //!
 //! An unknown figure is [`Cell::Unknown`], with the reason; nothing here makes it a zero.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::metrics::units::{bytes, decimals, percent_places, seconds, whole_or_places};
 
 /// What a number counts, which decides how it is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Unit {
     /// Text, as it is.

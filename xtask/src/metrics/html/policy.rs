@@ -4,11 +4,13 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::grid::Unit;
+use crate::system::contract::Contract;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Policy {
     pub(super) title: String,
@@ -20,7 +22,7 @@ pub(super) struct Policy {
 }
 
 /// One query of the environment's tables, and how its result is shown.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Panel {
     /// Names the panel on the page: lower-case words joined by `-`.
@@ -49,7 +51,7 @@ fn week() -> usize {
     7
 }
 
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Kind {
     Figure,
@@ -59,20 +61,24 @@ pub(super) enum Kind {
     Table,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Better {
     Higher,
     Lower,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Column {
     pub(super) name: String,
     pub(super) label: String,
     #[serde(default)]
     pub(super) unit: Unit,
+}
+
+pub(in crate::metrics) fn contract() -> Contract {
+    Contract::policy::<Policy>("policies/report", "policies/report.toml")
 }
 
 impl Policy {

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr as _;
 
 use anyhow::{Context as _, Result, ensure};
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
 use crate::core::environment::{Kind, Name};
+use crate::system::contract::Contract;
 use crate::system::repo::Repo;
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Policy {
     #[serde(deserialize_with = "name")]
@@ -28,7 +30,7 @@ pub(crate) struct Policy {
     pub(super) deployments: Deployments,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Labels {
     pub(super) build: String,
@@ -36,14 +38,14 @@ pub(super) struct Labels {
     pub(super) skip: String,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Security {
     pub(super) before_elt: BeforeElt,
 }
 
 /// When security runs before ELT.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum BeforeElt {
     #[default]
@@ -52,7 +54,7 @@ pub(super) enum BeforeElt {
     WhenAsked,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Push {
     pub(super) merged_commits: MergedCommits,
@@ -60,7 +62,7 @@ pub(super) struct Push {
 
 /// What the run-tags of commits that were pushed before are worth on a branch without a settled environment. On
 /// main and develop every commit of a push is new to their environment, so there each counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum MergedCommits {
     #[default]
@@ -68,7 +70,7 @@ pub(super) enum MergedCommits {
     Count,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct PullRequest {
     pub(super) forks: Forks,
@@ -76,7 +78,7 @@ pub(super) struct PullRequest {
 }
 
 /// What is done with pull requests that are drafts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Drafts {
     #[default]
@@ -85,7 +87,7 @@ pub(super) enum Drafts {
 }
 
 /// What is done with pull requests that get no secrets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Forks {
     #[default]
@@ -93,21 +95,21 @@ pub(super) enum Forks {
     None,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Permission {
     pub(crate) associations: Vec<String>,
     pub(crate) bots: Vec<String>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Failure {
     pub(super) environment: Failed,
 }
 
 /// What becomes of a new environment whose build failed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Failed {
     #[default]
@@ -115,20 +117,24 @@ pub(super) enum Failed {
     Drop,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Schedule {
     #[serde(deserialize_with = "name")]
     pub(super) observe: Name,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Deployments {
     pub(super) prod: String,
     pub(super) dev: String,
     pub(super) temporary: String,
     pub(super) maintenance: String,
+}
+
+pub(crate) fn contract() -> Contract {
+    Contract::policy::<Policy>("policies/pipeline", "policies/pipeline.toml")
 }
 
 impl Policy {

@@ -1,13 +1,15 @@
 //! A plan as data: what `--format json` prints and what a workflow gets. The field names are a contract.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::core::environment::Name;
 use crate::pipeline::event::{Event, Stage, Subject};
+use crate::system::contract::Contract;
 use crate::target::Target;
 
 /// What an event asks for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Plan {
     pub(crate) action: Action,
     /// The environment to build or to clean up; `None` if there is nothing to do, or if a clean-up covers all
@@ -34,12 +36,16 @@ pub(crate) struct Plan {
     pub(crate) event: About,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Action {
     Build,
     Cleanup,
     None,
+}
+
+pub(crate) fn contract() -> Contract {
+    Contract::output::<Plan>("plan", "cargo xtask plan --format json")
 }
 
 impl Action {
@@ -52,7 +58,7 @@ impl Action {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Stages {
     pub(crate) security: bool,
     pub(crate) elt: bool,
@@ -80,7 +86,7 @@ impl Stages {
 }
 
 /// What happened, for people and for messages. All of it is outside text, made short and of one line.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct About {
     pub(crate) name: String,
     pub(crate) action: Option<String>,

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::lower;
@@ -86,7 +87,7 @@ impl Allowlist {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct RawAllowlist {
     /// For people.
