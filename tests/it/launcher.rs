@@ -21,7 +21,7 @@ fn workspace() -> tempfile::TempDir {
     write("xtask/Cargo.toml", &format!("[package]\nname = \"xtask\"\n{package}"));
     write("xtask/launcher/Cargo.toml", &format!("[package]\nname = \"xtask-launcher\"\n{package}"));
     write("xtask/src/main.rs", "fn main() { xtask::main() }\n");
-    for file in ["xtask/launcher/src/main.rs", ".cargo/config.toml"] {
+    for file in ["xtask/launcher/src/main.rs", "xtask/launcher/src/release.rs", ".cargo/config.toml"] {
         write(file, &fs::read_to_string(root().join(file)).unwrap());
     }
     folder
@@ -80,6 +80,76 @@ fn a_toolkit_that_does_not_compile_starts_no_older_one() {
     fs::write(folder.path().join("xtask/src/lib.rs"), "pub fn main() { nonsense }\n").unwrap();
     let said = xtask(folder.path()).expect(2);
     assert!(said.stdout.is_empty() && said.stderr.contains("does not compile"), "{}", said.stderr);
+}
+
+/// A `gh` of a repository with one release, whose archive it "downloads": what it is asked is in `asked`, and it attests
+/// only if there is a file `attested`. No real one can be had without a repository on GitHub.
+#[cfg(unix)]
+fn github(folder: &Path) -> std::path::PathBuf {
+    use std::os::unix::fs::PermissionsExt as _;
+    let bin = folder.join("bin");
+    fs::create_dir_all(&bin).unwrap();
+    let script = "#!/bin/sh\nhere=$(dirname \"$0\")\nprintf '%s\\n' \"$*\" >> \"$here/asked\"\ncase \"$1\" in\n\
+                  release) cp \"$here/$7\" . 2>/dev/null || { echo 'no assets match the file pattern' >&2; exit 1; };;\n\
+                  attestation) [ -f \"$3\" ] && [ -f \"$here/attested\" ] || { echo '::error::no attestations' >&2; exit 1; };;\n\
+                  esac\n";
+    fs::write(bin.join("gh"), script).unwrap();
+    fs::set_permissions(bin.join("gh"), fs::Permissions::from_mode(0o755)).unwrap();
+    bin
+}
+
+#[test]
+#[cfg(unix)]
+fn a_release_is_used_only_for_its_sources_and_with_its_attestation() {
+    let folder = workspace();
+    let bin = github(folder.path());
+    says(folder.path(), "one");
+    xtask(folder.path()).expect(3);
+    let store = folder.path().join("target/launcher");
+    let key = fs::read_dir(&store).unwrap().next().unwrap().unwrap().file_name().into_string().unwrap();
+    let fetch = |repository: &str| {
+        let mut command = Command::new(env!("CARGO"));
+        let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+        command.current_dir(folder.path()).env_remove("CARGO_TARGET_DIR").env("PATH", path);
+        command.args(["xtask", "release", "fetch", "--repo", repository]);
+        Ended::of(command).expect(0).stderr
+    };
+    let asked = || fs::read_to_string(bin.join("asked")).unwrap_or_default();
+    assert!(fetch("octo/lab").contains("already there"));
+    assert_eq!(asked(), "", "nothing is asked of GitHub");
+
+    // The release: the program of these sources, under the hash of its sources. It says another text, to be known by.
+    let released = store.join(&key).join("xtask");
+    fs::write(&released, "#!/bin/sh\necho released\nexit 3\n").unwrap();
+    let system = if cfg!(target_os = "macos") { "macOS" } else { "Linux" };
+    let machine = if cfg!(target_arch = "aarch64") { "ARM64" } else { "X64" };
+    let archive = format!("toolkit-{system}-{machine}-{key}.tar.gz");
+    let mut tar = Command::new("tar");
+    tar.arg("-czf").arg(bin.join(&archive)).arg("-C").arg(&store).arg(format!("{key}/xtask"));
+    Ended::of(tar).expect(0);
+    let forget = || fs::remove_dir_all(&store).unwrap();
+
+    forget();
+    let said = fetch("octo/lab");
+    assert!(said.contains("not attested") && !said.contains("::error"), "{said}");
+    assert!(!store.exists(), "nothing was unpacked");
+    fs::write(bin.join("attested"), "").unwrap();
+    assert!(fetch("octo/lab; id").contains("OWNER/NAME"), "an invalid name is not asked for");
+    assert!(fetch("octo/lab").contains("taken from the release"));
+    let verified = asked().lines().last().unwrap().to_owned();
+    let expected = format!(
+        "attestation verify {archive} --repo octo/lab --signer-workflow octo/lab/.github/workflows/release.yml \
+         --source-ref refs/tags/v0.1.0 --deny-self-hosted-runners"
+    );
+    assert_eq!(verified, expected);
+    assert_eq!(xtask(folder.path()).expect(3).stdout, "released\n");
+    let left = fs::read_dir(folder.path().join("target")).unwrap().flatten();
+    assert!(!left.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with("release-")));
+
+    // One changed byte, as in a pull request: the release is not of these sources.
+    says(folder.path(), "two");
+    assert!(fetch("octo/lab").contains("the next command compiles"));
+    assert!(xtask(folder.path()).expect(3).stdout.contains(" two "));
 }
 
 /// `name version [features]` of every package in what cargo would compile.

@@ -29,11 +29,17 @@ enum Command {
     /// Exit code 2 if the tag is not `v` and the version in Cargo.toml, or if CHANGELOG.md has no section for it.
     Notes(Notes),
 
-    /// Archive the compiled toolkit as target/assets/toolkit-OS-ARCH.tar.gz.
+    /// Archive the compiled toolkit as target/assets/toolkit-OS-ARCH-HASH.tar.gz, with the hash of its sources.
     ///
     /// Unpacked into target/launcher of a checkout with the same sources, it replaces the compilation there. In any
     /// other checkout it is ignored.
     Pack,
+
+    /// Take the toolkit that a release compiled from exactly these sources instead of compiling it, using `gh`.
+    ///
+    /// It is used only if its attestation says that the release workflow built it from the tag of the version. Exit
+    /// code 0 also without one: the next command compiles the toolkit.
+    Fetch(Fetch),
 
     /// Create the release on GitHub with the archives in target/assets and the changelog of the version, using `gh`.
     Create(Create),
@@ -44,6 +50,13 @@ struct Notes {
     /// The tag of the release, such as v1.2.0; default: v and the version in Cargo.toml.
     #[arg(long)]
     tag: Option<String>,
+}
+
+#[derive(clap::Args)]
+struct Fetch {
+    /// The repository whose release it is.
+    #[arg(long = "repo", value_name = "OWNER/NAME")]
+    repository: String,
 }
 
 #[derive(clap::Args)]
@@ -63,6 +76,12 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
         Command::Notes(notes) => {
             check_tag(notes.tag.as_deref())?;
             console::print(section(&changelog()?, VERSION)?)?;
+        }
+        // The launcher does it before the toolkit is there (`xtask/launcher/src/release.rs`).
+        Command::Fetch(Fetch { repository }) => {
+            bail!(
+                "start `cargo xtask release fetch --repo {repository}` as that line, in a checkout of the toolkit"
+            )
         }
         Command::Create(args) => create(&args.tag, &repo.root().join("target").join("assets"))?,
         Command::Pack => {
@@ -148,7 +167,7 @@ fn pack(program: &Path, assets: &Path) -> Result<PathBuf> {
         );
     }
     std::fs::create_dir_all(assets).with_context(|| format!("failed to create {}", assets.display()))?;
-    let archive = assets.join(asset());
+    let archive = assets.join(asset(key));
     let name = program.file_name().context("the running program has no name")?;
     let write = || -> std::io::Result<()> {
         let mut tar =
@@ -160,15 +179,16 @@ fn pack(program: &Path, assets: &Path) -> Result<PathBuf> {
     Ok(archive)
 }
 
-/// The file name of the archive for this machine, in the words of the runners of GitHub Actions.
-fn asset() -> String {
+/// The file name of the archive for this machine, in the words of the runners of GitHub Actions. `release fetch` of the
+/// launcher looks for it.
+fn asset(key: &str) -> String {
     let system = match std::env::consts::OS {
         "macos" => "macOS",
         "windows" => "Windows",
         _ => "Linux",
     };
     let machine = if std::env::consts::ARCH == "aarch64" { "ARM64" } else { "X64" };
-    format!("toolkit-{system}-{machine}.tar.gz")
+    format!("toolkit-{system}-{machine}-{key}.tar.gz")
 }
 
 #[cfg(test)]
@@ -208,6 +228,8 @@ mod tests {
         std::fs::create_dir(folder.path().join(key)).expect("a folder");
         std::fs::write(&program, "the program").expect("a file");
         let archive = pack(&program, &folder.path().join("assets")).expect("an archive");
+        let name = archive.file_name().expect("a name").to_string_lossy().into_owned();
+        assert!(name.starts_with("toolkit-") && name.ends_with(&format!("-{key}.tar.gz")), "{name}");
         let file = flate2::read::GzDecoder::new(std::fs::File::open(archive).expect("a file"));
         let mut tar = tar::Archive::new(file);
         let paths: Vec<_> = tar

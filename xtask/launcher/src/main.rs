@@ -6,6 +6,8 @@
 //! sources. File times are ignored: a program whose sources differ in one byte has another key,
 //! so a stale one cannot be started. The folder can be copied to another machine of the same kind, as the workflows do.
 
+mod release;
+
 use std::collections::hash_map::DefaultHasher;
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -32,20 +34,29 @@ fn main() -> ExitCode {
     match start() {
         Ok(code) => code,
         Err(error) => {
-            use std::io::Write as _;
-            // Nothing can be done about an error stream that is closed.
-            drop(writeln!(std::io::stderr(), "error: {error}"));
+            say(&format!("error: {error}"));
             ExitCode::from(COULD_NOT_RUN)
         }
     }
 }
 
+/// Nothing can be done about an error stream that is closed.
+fn say(text: &str) {
+    use std::io::Write as _;
+    drop(writeln!(std::io::stderr(), "{text}"));
+}
+
 fn start() -> Result<ExitCode, String> {
     let root =
         Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).ok_or("the launcher has lost its root")?;
-    let program = program(root)?;
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let places = Places::of(root)?;
+    if let Some(repository) = release::wanted(&arguments) {
+        return Ok(fetch(repository, &places));
+    }
+    let program = program(root, &places)?;
     let mut command = Command::new(&program);
-    command.args(std::env::args_os().skip(1));
+    command.args(arguments);
     #[cfg(unix)]
     {
         use std::os::unix::process::CommandExt as _;
@@ -60,32 +71,58 @@ fn start() -> Result<ExitCode, String> {
     }
 }
 
+/// Where the program of these sources is kept.
+struct Places {
+    target: PathBuf,
+    store: PathBuf,
+    key: String,
+    program: PathBuf,
+}
+
+impl Places {
+    fn of(root: &Path) -> Result<Self, String> {
+        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+        let (store, key) = (target.join("launcher"), key(root)?);
+        let program = store.join(&key).join(format!("xtask{}", std::env::consts::EXE_SUFFIX));
+        Ok(Self { target, store, key, program })
+    }
+}
+
+/// Takes the program from a release. Without one it is compiled by the next command, so that is not a failure.
+fn fetch(repository: &str, places: &Places) -> ExitCode {
+    if places.program.is_file() {
+        say("the toolkit of these sources is already there");
+        return ExitCode::SUCCESS;
+    }
+    match release::fetch(repository, &places.key, &places.program, &places.target) {
+        Ok(()) => say("the toolkit of these sources was taken from the release"),
+        Err(why) => say(&format!("{why}; the next command compiles the toolkit")),
+    }
+    ExitCode::SUCCESS
+}
+
 /// The program of these sources, compiled now if it is not there.
-fn program(root: &Path) -> Result<PathBuf, String> {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    let store = target.join("launcher");
-    let named = |key: &str| store.join(key).join(format!("xtask{}", std::env::consts::EXE_SUFFIX));
-    let key = key(root)?;
-    let kept = named(&key);
+fn program(root: &Path, places: &Places) -> Result<PathBuf, String> {
+    let Places { store, key, program: kept, .. } = places;
     if kept.is_file() {
-        executable(&kept)?;
-        return Ok(kept);
+        executable(kept)?;
+        return Ok(kept.clone());
     }
     let built = build(root)?;
     // Sources that changed while they were compiled have another key: what was built belongs to neither.
-    if self::key(root)? != key {
+    if self::key(root)? != *key {
         return Ok(built);
     }
-    let folder = store.join(&key);
+    let folder = store.join(key);
     let partial = folder.join(format!("partial-{}", std::process::id()));
     let keep = || -> std::io::Result<()> {
         fs::create_dir_all(&folder)?;
         fs::copy(&built, &partial)?;
-        fs::rename(&partial, &kept)
+        fs::rename(&partial, kept)
     };
     keep().map_err(|error| format!("failed to keep the toolkit in {}: {error}", folder.display()))?;
-    forget(&store, &key);
-    Ok(kept)
+    forget(store, key);
+    Ok(kept.clone())
 }
 
 /// Has cargo compile the toolkit, and returns the program.

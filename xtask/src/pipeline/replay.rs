@@ -139,6 +139,7 @@ mod tests {
                 "\"$SCHEMA\"" => "issue_42".to_owned(),
                 "\"$PLAN\"" | "\"$NEEDS\"" => "{}".to_owned(),
                 "\"$TAG\"" => "v1.0.0".to_owned(),
+                "\"$GITHUB_REPOSITORY\"" => "octo/lab".to_owned(),
                 plain => {
                     assert!(
                         plain.chars().all(|c| c.is_ascii_alphanumeric() || "-_./=".contains(c)),
