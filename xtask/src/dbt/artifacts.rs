@@ -2,6 +2,9 @@
 //!
 //! Unknown fields are ignored and missing ones are null: a newer dbt may add, and an older may lack.
 
+mod results;
+mod sources;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -9,6 +12,8 @@ use anyhow::{Context as _, Result};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+pub(crate) use self::results::{RunResult, RunResults, SourceResult, SourceResults};
+pub(crate) use self::sources::{Criteria, Source};
 use super::boundary::Intended;
 
 #[derive(Debug, Default, Deserialize)]
@@ -93,111 +98,6 @@ pub(crate) struct Check {
     pub(crate) column: Option<String>,
     /// The rule's name, if it has one.
     pub(crate) rule: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(crate) struct Source {
-    pub(crate) database: Option<String>,
-    pub(crate) schema: String,
-    pub(crate) identifier: String,
-    #[serde(default)]
-    pub(crate) description: String,
-    #[serde(default)]
-    pub(crate) columns: BTreeMap<String, Column>,
-    /// The name of the table as dbt writes it in SQL.
-    #[serde(default)]
-    pub(crate) relation_name: Option<String>,
-    #[serde(default)]
-    loaded_at_field: Option<String>,
-    #[serde(default)]
-    loaded_at_query: Option<String>,
-    #[serde(default)]
-    freshness: Option<Criteria>,
-    #[serde(default)]
-    config: Option<SourceConfig>,
-}
-
-/// Newer versions of dbt have the same keys here.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct SourceConfig {
-    enabled: Option<bool>,
-    loaded_at_field: Option<String>,
-    loaded_at_query: Option<String>,
-    freshness: Option<Criteria>,
-}
-
-/// When a source counts as late: dbt's `freshness`.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct Criteria {
-    warn_after: Option<Period>,
-    error_after: Option<Period>,
-    pub(crate) filter: Option<String>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct Period {
-    count: Option<i64>,
-    period: Option<String>,
-}
-
-impl Period {
-    fn seconds(&self) -> Option<i64> {
-        let unit = match self.period.as_deref()? {
-            "minute" => 60,
-            "hour" => 3600,
-            "day" => 86_400,
-            _ => return None,
-        };
-        self.count?.checked_mul(unit)
-    }
-}
-
-impl Criteria {
-    pub(crate) fn warn_after_seconds(&self) -> Option<i64> {
-        self.warn_after.as_ref()?.seconds()
-    }
-
-    pub(crate) fn error_after_seconds(&self) -> Option<i64> {
-        self.error_after.as_ref()?.seconds()
-    }
-}
-
-impl Source {
-    fn configured<'a, T>(&'a self, of: impl Fn(&'a SourceConfig) -> Option<T>) -> Option<T> {
-        self.config.as_ref().and_then(of)
-    }
-
-    /// The expression for the time at which a row was loaded.
-    pub(crate) fn loaded_at_field(&self) -> Option<&str> {
-        given(self.configured(|config| config.loaded_at_field.as_deref()))
-            .or_else(|| given(self.loaded_at_field.as_deref()))
-    }
-
-    /// The query for the time at which the newest row was loaded.
-    pub(crate) fn loaded_at_query(&self) -> Option<&str> {
-        given(self.configured(|config| config.loaded_at_query.as_deref()))
-            .or_else(|| given(self.loaded_at_query.as_deref()))
-    }
-
-    /// Its `freshness`, if that says when it is late.
-    pub(crate) fn criteria(&self) -> Option<&Criteria> {
-        let says =
-            |criteria: &&Criteria| criteria.warn_after_seconds().or(criteria.error_after_seconds()).is_some();
-        self.configured(|config| config.freshness.as_ref())
-            .filter(says)
-            .or_else(|| self.freshness.as_ref().filter(says))
-    }
-
-    pub(crate) fn is_enabled(&self) -> bool {
-        self.configured(|config| config.enabled) != Some(false)
-    }
-}
-
-fn given(text: Option<&str>) -> Option<&str> {
-    text.map(str::trim).filter(|text| !text.is_empty())
 }
 
 impl Node {
@@ -409,80 +309,6 @@ pub(crate) fn layer_rank(layer: &str) -> usize {
 fn model_layer(node: &Node) -> Option<&str> {
     let own = if node.version.as_ref().is_some_and(|version| !version.is_null()) { 3 } else { 2 };
     (node.fqn.len() > own).then(|| node.fqn[1].as_str())
-}
-
-#[derive(Debug, Deserialize)]
-pub(crate) struct RunResults {
-    pub(crate) results: Vec<RunResult>,
-}
-
-/// `sources.json`: what `dbt source freshness` found.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct SourceResults {
-    pub(crate) results: Vec<SourceResult>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct SourceResult {
-    pub(crate) unique_id: String,
-    pub(crate) status: String,
-    pub(crate) max_loaded_at: Option<String>,
-    pub(crate) snapshotted_at: Option<String>,
-    pub(crate) criteria: Option<Criteria>,
-    /// Why it could not be measured.
-    pub(crate) error: Option<serde_json::Value>,
-}
-
-impl SourceResults {
-    /// `None` if freshness was never measured there.
-    pub(crate) fn read(target: &Path) -> Result<Option<Self>> {
-        read(&target.join("sources.json"))
-    }
-}
-
-#[derive(Debug, Deserialize)]
-pub(crate) struct RunResult {
-    pub(crate) unique_id: String,
-    pub(crate) status: String,
-    #[serde(default)]
-    timing: Vec<Timing>,
-    /// Which of dbt's threads worked on it.
-    #[serde(default)]
-    pub(crate) thread_id: Option<String>,
-    #[serde(default)]
-    pub(crate) execution_time: f64,
-    #[serde(default)]
-    pub(crate) failures: Option<i64>,
-    #[serde(default)]
-    pub(crate) message: Option<String>,
-    #[serde(default)]
-    pub(crate) compiled_code: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Timing {
-    started_at: Option<String>,
-}
-
-impl RunResults {
-    /// `None` where dbt did not come so far as to write them.
-    pub(crate) fn read(target: &Path) -> Result<Option<Self>> {
-        read(&target.join("run_results.json"))
-    }
-
-    /// With all that dbt wrote, for a caller that writes the results again.
-    pub(crate) fn read_whole(target: &Path) -> Result<Option<serde_json::Value>> {
-        read(&target.join("run_results.json"))
-    }
-}
-
-impl RunResult {
-    /// When dbt began with the node (UTC), as dbt writes it.
-    pub(crate) fn started_at(&self) -> Option<&str> {
-        self.timing.iter().find_map(|step| step.started_at.as_deref())
-    }
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {

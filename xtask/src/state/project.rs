@@ -1,19 +1,22 @@
 //! The files of a dbt project and of its packages, read and cut into nodes, macros and properties: all that a
 //! definition is made of, before any configuration is applied.
 
+mod parse;
+mod walk;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
-use ignore::WalkBuilder;
 use rayon::prelude::*;
 
+use self::parse::{Parsed, parse};
+use self::walk::{Found, walk};
 use super::fold::Dialect;
 use super::unit::{self, Unit};
 use crate::core::yaml::{self, Node as Yaml};
-use crate::dbt::graph::jinja::{Piece, Token, keyword, pieces, tokens};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Kind {
@@ -235,213 +238,6 @@ fn packages(root: &Path) -> Result<Vec<Package>> {
         found.push(Package { name, root: folder, shown, settings });
     }
     Ok(found)
-}
-
-/// A file and what it is to its package.
-struct Found {
-    package: usize,
-    role: Role,
-    path: PathBuf,
-    shown: String,
-    /// Below the folder of its kind.
-    folders: Vec<String>,
-    stem: String,
-    extension: String,
-}
-
-fn walk(package: &Package, at: usize) -> Result<Vec<Found>> {
-    let layout = layout(&package.settings);
-    let wanted: Vec<PathBuf> = layout.iter().map(|(path, _)| package.root.join(path)).collect();
-    let skipped: Vec<PathBuf> = ["target", "logs", "dbt_packages", ".git", ".xtask", ".venv"]
-        .iter()
-        .map(|name| package.root.join(name))
-        .chain(
-            package
-                .settings
-                .get("packages-install-path")
-                .and_then(Yaml::text)
-                .map(|path| package.root.join(path)),
-        )
-        .collect();
-    let walker = WalkBuilder::new(&package.root)
-        .standard_filters(false)
-        .follow_links(true)
-        .add_custom_ignore_filename(".dbtignore")
-        .sort_by_file_path(Path::cmp)
-        .filter_entry(move |entry| {
-            let path = entry.path();
-            let is_file = entry.file_type().is_some_and(|kind| kind.is_file());
-            let is_wanted = wanted.iter().any(|folder| path.starts_with(folder) || folder.starts_with(path));
-            is_wanted && (is_file || !skipped.iter().any(|folder| folder == path))
-        })
-        .build();
-    let mut found = Vec::new();
-    for entry in walker {
-        let entry = entry.with_context(|| format!("failed to read {}", package.root.display()))?;
-        if !entry.file_type().is_some_and(|kind| kind.is_file()) {
-            continue;
-        }
-        let path = entry.into_path();
-        let inner = path.strip_prefix(&package.root).unwrap_or(&path).to_string_lossy().replace('\\', "/");
-        let Some((base, role)) = layout.iter().find(|(base, _)| {
-            base.is_empty() || inner.strip_prefix(base.as_str()).is_some_and(|rest| rest.starts_with('/'))
-        }) else {
-            continue;
-        };
-        let below = if base.is_empty() { inner.as_str() } else { &inner[base.len() + 1..] };
-        let mut folders: Vec<String> = below.split('/').map(str::to_owned).collect();
-        let file = folders.pop().unwrap_or_default();
-        let Some((stem, extension)) = file.rsplit_once('.') else { continue };
-        let (stem, extension) = (stem.to_owned(), extension.to_lowercase());
-        if !matches!(extension.as_str(), "sql" | "py" | "yml" | "yaml" | "md" | "csv") {
-            continue;
-        }
-        let role = match role {
-            Role::Nodes(kind) => Role::Nodes(*kind),
-            Role::Macros => Role::Macros,
-            Role::Analyses => Role::Analyses,
-        };
-        let shown = format!("{}{inner}", package.shown);
-        found.push(Found { package: at, role, path, shown, folders, stem, extension });
-    }
-    Ok(found)
-}
-
-enum Parsed {
-    Template(Found, Arc<Unit>, String),
-    Macros(Vec<Macro>),
-    Snapshots(Found, Vec<(String, Unit)>),
-    Properties(Found, Option<Yaml>, Option<String>),
-    Seed(Found),
-    Fixture(Found),
-    Docs(Vec<(String, String)>),
-    Nothing,
-}
-
-fn parse(found: Found, dialect: Dialect) -> Result<Parsed> {
-    if found.extension == "csv" {
-        return Ok(match found.role {
-            Role::Nodes(Kind::Seed) => Parsed::Seed(found),
-            Role::Nodes(Kind::Test) => Parsed::Fixture(found),
-            _ => Parsed::Nothing,
-        });
-    }
-    let bytes = fs::read(&found.path).with_context(|| format!("failed to read {}", found.path.display()))?;
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    Ok(match (&found.role, found.extension.as_str()) {
-        (_, "yml" | "yaml") => match yaml::parse_one(&text) {
-            Ok(node) => Parsed::Properties(found, node, None),
-            Err(error) => {
-                let fault = format!("{}: {error}", found.shown);
-                Parsed::Properties(found, None, Some(fault))
-            }
-        },
-        (_, "md") => Parsed::Docs(docs(&text)),
-        (Role::Macros, "sql") => Parsed::Macros(macros(&found, &text, dialect)),
-        (Role::Nodes(Kind::Test), "sql") if found.folders.iter().any(|folder| folder == "fixtures") => {
-            Parsed::Fixture(found)
-        }
-        (Role::Nodes(Kind::Test), "sql") => {
-            let macros = macros(&found, &text, dialect);
-            if macros.is_empty() && found.folders.first().is_none_or(|folder| folder != "generic") {
-                Parsed::Template(found, Arc::new(unit::sql(&text, dialect)), String::new())
-            } else {
-                Parsed::Macros(macros)
-            }
-        }
-        (Role::Nodes(Kind::Snapshot), "sql") => {
-            let snapshots: Vec<(String, Unit)> = blocks(&text, &["snapshot"])
-                .into_iter()
-                .map(|block| (block.name, unit::sql(&text[block.body], dialect)))
-                .collect();
-            Parsed::Snapshots(found, snapshots)
-        }
-        (Role::Nodes(Kind::Model), "sql") => {
-            Parsed::Template(found, Arc::new(unit::sql(&text, dialect)), text)
-        }
-        (Role::Nodes(Kind::Model), "py") => Parsed::Template(found, Arc::new(unit::python(&text)), text),
-        _ => Parsed::Nothing,
-    })
-}
-
-/// A definition in a file.
-struct Block {
-    keyword: String,
-    name: String,
-    /// With the tags that open and close it.
-    whole: std::ops::Range<usize>,
-    body: std::ops::Range<usize>,
-    adapter: Option<String>,
-}
-
-fn blocks(text: &str, keywords: &[&str]) -> Vec<Block> {
-    let mut found = Vec::new();
-    let mut open: Option<Block> = None;
-    for piece in pieces(text) {
-        let Piece::Statement(inner) = piece else { continue };
-        let word = keyword(&text[inner.clone()]);
-        match &mut open {
-            None if keywords.contains(&word) => {
-                let words = tokens(text, inner.clone(), false);
-                let mut names = words.iter().filter_map(|(token, _)| match token {
-                    Token::Name(name) => Some((*name).to_owned()),
-                    _ => None,
-                });
-                let (Some(keyword), Some(name)) = (names.next(), names.next()) else { continue };
-                let adapter =
-                    words.windows(3).find_map(|three| match (&three[0].0, &three[1].0, &three[2].0) {
-                        (Token::Name("adapter"), Token::Mark('='), Token::Text(text)) => {
-                            Some((*text).to_owned())
-                        }
-                        _ => None,
-                    });
-                let start = inner.start.saturating_sub(2);
-                let body = (inner.end + 2).min(text.len());
-                open =
-                    Some(Block { keyword, name, whole: start..text.len(), body: body..text.len(), adapter });
-            }
-            Some(block) if word.strip_prefix("end") == Some(block.keyword.as_str()) => {
-                block.body.end = inner.start.saturating_sub(2).max(block.body.start);
-                block.whole.end = (inner.end + 2).min(text.len());
-                found.extend(open.take());
-            }
-            _ => {}
-        }
-    }
-    found.extend(open);
-    found
-}
-
-fn macros(found: &Found, text: &str, dialect: Dialect) -> Vec<Macro> {
-    blocks(text, &["macro", "test", "data_test", "materialization"])
-        .into_iter()
-        .map(|block| {
-            let name = match block.keyword.as_str() {
-                "macro" => block.name,
-                "materialization" => {
-                    format!(
-                        "materialization_{}_{}",
-                        block.name,
-                        block.adapter.as_deref().unwrap_or("default")
-                    )
-                }
-                _ => format!("test_{}", block.name),
-            };
-            let text = text[block.whole].to_owned();
-            Macro {
-                package: found.package,
-                name,
-                path: found.shown.clone(),
-                unit: unit::of_macro(&text, dialect),
-                text,
-            }
-        })
-        .collect()
-}
-
-fn docs(text: &str) -> Vec<(String, String)> {
-    let of = |block: Block| (block.name, text[block.body].trim().to_owned());
-    blocks(text, &["docs"]).into_iter().map(of).collect()
 }
 
 impl Files {
