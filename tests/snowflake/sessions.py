@@ -12,7 +12,8 @@ import sqlglot
 from catalogue import META, Account
 from failures import LONGEST_TAG, in_snowflakes_words, snowflake_error, too_long_tag
 from fakesnow.conn import FakeSnowflakeConnection
-from privileges import OF_WAREHOUSES, Grant, cannot_use, missing, refused
+from grants import Grant
+from privileges import OF_WAREHOUSES, cannot_use, missing, refused
 from rewriting import Rewriting
 from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlglot
 from fakesnow import dialect
-from privileges import Words
+from grants import Words
 from snowflake.connector.errors import ProgrammingError
 from sqlglot import TokenType, exp
 
