@@ -88,3 +88,17 @@ fn an_interrupt_stops_dbt_and_is_recorded() {
     next_completes(&checkout);
     assert_eq!(later_runs(&checkout), ["interrupted", "success"]);
 }
+
+/// As `cargo xtask … 2>&1 | head` leaves it.
+#[test]
+fn a_closed_stderr_stops_no_run() {
+    let checkout = Checkout::built();
+    let arguments = ["-vv", "elt", "--schema", BUILT];
+    let said = checkout.run(&arguments).expect(0).stderr;
+    assert!(!said.is_empty(), "there is nothing that cannot be written");
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut command = checkout.command(&arguments);
+    let status = command.stdout(Stdio::null()).stderr(writer).status().expect("started");
+    assert_eq!(status.code(), Some(0));
+}

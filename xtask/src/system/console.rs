@@ -136,14 +136,16 @@ impl<'a> MakeWriter<'a> for AboveBars {
     }
 }
 
+/// A closed or full stderr is not an error: `tracing` would report it to stderr, and panic as that fails too.
 impl std::io::Write for AboveBars {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        BARS.suspend(|| std::io::stderr().lock().write_all(bytes))?;
+        BARS.suspend(|| drop(std::io::stderr().lock().write_all(bytes)));
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
-        std::io::stderr().lock().flush()
+        drop(std::io::stderr().lock().flush());
+        Ok(())
     }
 }
 
