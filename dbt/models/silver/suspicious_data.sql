@@ -581,6 +581,16 @@ duplicate_movements as (
 
 ),
 
+distinct_movements as (
+
+    select movements.*
+    from movements
+    left join duplicate_movements
+        on movements.movement_id = duplicate_movements.row_key
+    where duplicate_movements.row_key is null
+
+),
+
 receipts as (
 
     select distinct purchase_order_line_id as reference_id
@@ -631,33 +641,26 @@ duplicate_purchases as (
 received_lines as (
 
     select
-        movements.purchase_order_line_id,
-        max(movements.warehouse_id) as warehouse_id,
-        max(movements.moved_on) as last_moved_on,
-        sum(movements.moved_units) as received_units
-    from movements
-    left join duplicate_movements
-        on movements.movement_id = duplicate_movements.row_key
-    where
-        movements.purchase_order_line_id is not null
-        and duplicate_movements.row_key is null
-    group by movements.purchase_order_line_id
+        purchase_order_line_id,
+        max(warehouse_id) as warehouse_id,
+        max(moved_on) as last_moved_on,
+        sum(moved_units) as received_units
+    from distinct_movements
+    where purchase_order_line_id is not null
+    group by purchase_order_line_id
 
 ),
 
 counted_stocks as (
 
     select
-        movements.*,
-        sum(movements.moved_units) over (
-            partition by movements.product_id, movements.warehouse_id
-            order by movements.moved_at, movements.movement_id
+        *,
+        sum(moved_units) over (
+            partition by product_id, warehouse_id
+            order by moved_at, movement_id
             rows between unbounded preceding and 1 preceding
         ) as units_before
-    from movements
-    left join duplicate_movements
-        on movements.movement_id = duplicate_movements.row_key
-    where duplicate_movements.row_key is null
+    from distinct_movements
 
 ),
 
@@ -700,14 +703,6 @@ adjustment_findings as (
 
 ),
 
-left_out_movements as (
-
-    select row_key as movement_id from duplicate_movements
-    union all
-    select row_key as movement_id from adjustment_findings
-
-),
-
 -- Units that leave a warehouse are there: those that it is not known to have are missing, and added to its stock.
 daily_balances as (
 
@@ -720,10 +715,10 @@ daily_balances as (
             order by movements.moved_on
             rows between unbounded preceding and current row
         ) as balance_units
-    from movements
-    left join left_out_movements
-        on movements.movement_id = left_out_movements.movement_id
-    where left_out_movements.movement_id is null
+    from distinct_movements as movements
+    left join adjustment_findings
+        on movements.movement_id = adjustment_findings.row_key
+    where adjustment_findings.row_key is null
     group by movements.product_id, movements.warehouse_id, movements.moved_on
 
 ),
@@ -761,15 +756,11 @@ balance_findings as (
 shipped_lines as (
 
     select
-        movements.order_line_id,
-        -sum(movements.moved_units) as shipped_units
-    from movements
-    left join duplicate_movements
-        on movements.movement_id = duplicate_movements.row_key
-    where
-        movements.movement_type = 'shipment'
-        and duplicate_movements.row_key is null
-    group by movements.order_line_id
+        order_line_id,
+        -sum(moved_units) as shipped_units
+    from distinct_movements
+    where movement_type = 'shipment'
+    group by order_line_id
 
 ),
 
