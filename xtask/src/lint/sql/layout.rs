@@ -58,7 +58,8 @@ pub(super) fn silent(
     if is_silent(&respaced(tables, tree, &elements, (unit, tab_size))) {
         silent.insert(SPACING);
     }
-    if !has_long_line || has_no_long_line(tables, tree, &elements, config).unwrap_or(false) {
+    // Without a line that may be long the caller leaves the rule out anyway.
+    if has_long_line && has_no_long_line(tables, tree, &elements, config).unwrap_or(false) {
         silent.insert(LONG_LINES);
     }
     if is_silent(&sequence.reindent(tables).results()) {

@@ -300,7 +300,8 @@ impl Parsed<'_> {
     /// The violations that sqruff's rules find.
     pub(crate) fn violations(&self) -> Result<Vec<Violation>> {
         let Some(tree) = &self.tree else { return Ok(Vec::new()) };
-        let qualified = if self.style.has([REFERENCES_FROM]) { qualified(tree) } else { Vec::new() };
+        let has_references = self.style.has([REFERENCES_FROM]);
+        let qualified = if has_references { qualified(tree) } else { Vec::new() };
         let many = qualified.len() > MOST_REFERENCES;
         let is_short = !may_hold_long_line(self.rendering, self.style.line_limit());
         let is_circular = self.style.has([COLUMN_COUNT]) && corrections::reads_itself(tree);
@@ -310,7 +311,7 @@ impl Parsed<'_> {
             // After a panic of sqruff's, its rules are run one by one.
             left_out.extend(silent.unwrap_or_default());
         }
-        if many || are_bare(tree, self.style.dialect()) {
+        if has_references && (many || are_bare(tree, self.style.dialect())) {
             left_out.insert(REFERENCES_FROM);
         }
         if is_circular {
