@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
-# Times the commands that users and workflows wait for: `plan` on a large push, and `schema create`, `schema list` and `doctor` on
-# Snowflake, simulated by tests/snowflake/endpoint.py.
+# Times the commands that users and workflows wait for: `plan` on a large push, and `schema create`, `schema list`, `metrics` and
+# `doctor` on Snowflake, simulated by tests/snowflake/endpoint.py.
 #
-# Usage: bench/commands.sh [ROUNDS]        the median of ROUNDS runs (default: 7) of the program itself; `cargo` adds its own time
+# Usage: bench/commands.sh [ROUNDS]        the medians of ROUNDS runs (default: 7) of the program itself; `cargo` adds its own time
+#
+# `seconds` hold the simulation, which checks every privilege; `cpu` are the processor seconds of the program alone, and
+# `statements` what it sends to Snowflake in a run. The last two are the same on an account.
 #
 # With strace on PATH it also counts the programs that each command starts, itself among them.
 set -euo pipefail
@@ -32,34 +35,45 @@ event["commits"] = [event["commits"][0] | {"id": f"{n:040x}", "message": f"{n}: 
 json.dump(event, open(sys.argv[1], "w"))
 END
 
+median() { sort -n "$1" | sed -n "$(((rounds + 1) / 2))p"; }
+
+# How many statements have arrived.
+sent() {
+    "$python" -c 'import json, sys, urllib.request as r
+print(len(json.load(r.urlopen(f"http://127.0.0.1:{sys.argv[1]}/__control/statements"))))' "$port"
+}
+
 # Each round runs the command with its own number for N. Some commands report findings and exit with 1; that is not a
 # failure here.
 show() {
-    local name="$1" round status started=-
+    local name="$1" round status before statements started=-
     shift
-    : >"$folder/seconds"
+    : >"$folder/seconds" >"$folder/cpu"
+    before="$(sent)"
     for round in $(seq "$rounds"); do
         status=0
-        /usr/bin/time -o "$folder/time" -f %e "${@//_N/_$round}" >"$folder/out" 2>&1 || status=$?
+        /usr/bin/time -o "$folder/time" -f '%e %U %S' "${@//_N/_$round}" >"$folder/out" 2>&1 || status=$?
         if [ "$status" -gt 1 ]; then
             cat "$folder/out" >&2
             exit "$status"
         fi
-        tail -n 1 "$folder/time" >>"$folder/seconds"
+        tail -n 1 "$folder/time" | awk -v cpu="$folder/cpu" '{ print $1; printf "%.2f\n", $2 + $3 >>cpu }' >>"$folder/seconds"
     done
+    statements=$((($(sent) - before) / rounds))
     if command -v strace >/dev/null; then
         strace -f -e trace=execve -o "$folder/trace" "${@//_N/_0}" >"$folder/out" 2>&1 || status=$?
         started="$(grep -c 'execve(.* = 0' "$folder/trace")"
     fi
-    printf '%-36s %8s %10s\n' "$name" "$(sort -n "$folder/seconds" | sed -n "$(((rounds + 1) / 2))p")" "$started"
+    printf '%-36s %8s %6s %11s %9s\n' "$name" "$(median "$folder/seconds")" "$(median "$folder/cpu")" "$statements" "$started"
 }
 
-printf '%-36s %8s %10s\n' command seconds programs
+printf '%-36s %8s %6s %11s %9s\n' command seconds cpu statements programs
 show "cargo's own, to start any of them" cargo xtask --version
 xtask=("$program" --quiet)
 show "plan, a push of 2,048 commits" "${xtask[@]}" plan --event-name push --event "$folder/push.json"
 show "schema create, new (Snowflake)" "${xtask[@]}" schema create --target snowflake --schema issue_N
 show "schema list (Snowflake)" "${xtask[@]}" schema list --target snowflake
+show "metrics, one environment (Snowflake)" "${xtask[@]}" metrics --target snowflake --schema issue_1
 show "doctor (Snowflake)" "${xtask[@]}" doctor --target snowflake
 export SNOWFLAKE_PROTOCOL=https SNOWFLAKE_HOST=10.255.255.1
 show "doctor (a host out of reach)" "${xtask[@]}" doctor --target snowflake
