@@ -13,19 +13,23 @@ from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 
 DYNAMIC, EXTERNAL, MATERIALIZED = "DYNAMIC TABLE", "EXTERNAL TABLE", "MATERIALIZED VIEW"
+ICEBERG = "ICEBERG TABLE"
 
-CREATED = re.compile(
-    r"create\s+(?:or\s+replace\s+)?(?:transient\s+)?(dynamic\s+table|external\s+table|materialized\s+view)\s", re.IGNORECASE
-)
-DROPPED = re.compile(r"drop\s+(dynamic\s+table|external\s+table|materialized\s+view)\s", re.IGNORECASE)
+KINDS = r"(dynamic\s+table|external\s+table|iceberg\s+table|materialized\s+view)\s"
+CREATED = re.compile(rf"create\s+(?:or\s+replace\s+)?(transient\s+)?{KINDS}", re.IGNORECASE)
+DROPPED = re.compile(rf"drop\s+{KINDS}", re.IGNORECASE)
 
 Kind = str | None
 
 
 def of_statement(sql: str) -> Kind:
     """The kind that a statement makes or drops; none for plain tables and views."""
-    found = CREATED.match(sql.strip()) or DROPPED.match(sql.strip())
-    return " ".join(found[1].upper().split()) if found else None
+    made = CREATED.match(sql.strip())
+    if made and made[1] and made[2].upper().startswith("ICEBERG"):
+        message = "SQL compilation error:\nUnsupported feature 'TRANSIENT ICEBERG TABLE'."
+        raise ProgrammingError(msg=message, errno=2, sqlstate="0A000")
+    name = made[2] if made else (dropped := DROPPED.match(sql.strip())) and dropped[1]
+    return " ".join(name.upper().split()) if name else None
 
 
 def plain(sql: str, parse: Callable[[str], exp.Expression | None]) -> str:
@@ -42,7 +46,15 @@ def plain(sql: str, parse: Callable[[str], exp.Expression | None]) -> str:
 def check_drop(dropped: str, found: Kind, is_view: bool) -> None:
     """Refuse a DROP of another kind than what has the name. `dropped` is the kind that the statement names."""
     kept = found or ("VIEW" if is_view else "TABLE")
-    if dropped != kept:
+    # The word is optional for these.
+    if dropped != kept and (dropped, kept) != ("TABLE", ICEBERG):
         what, named = kept.replace(" ", "_"), dropped.replace(" ", "_")
         message = f"SQL compilation error:\nObject found is of type '{what}', not specified type '{named}'."
         raise ProgrammingError(msg=message, errno=2203, sqlstate="02000")
+
+
+def check_clone(made: Kind, source: Kind) -> None:
+    """Refuse a clone of another kind than its source: each has its own CREATE."""
+    if (made == ICEBERG) != (source == ICEBERG):
+        message = "SQL compilation error:\nUnsupported feature 'CLONE of ICEBERG and other tables into each other'."
+        raise ProgrammingError(msg=message, errno=2, sqlstate="0A000")

@@ -110,6 +110,7 @@ class Cursor(Rewriting):
             if statement.args.get("exists") and self._conn.account.has_relation(database, schema, name):
                 self.answer(f"{name} already exists, statement succeeded.")
                 return True
+            kinds.check_clone(self._conn.kind, self._conn.account.kind(self.path_of(statement.args["clone"].this)))
         if isinstance(statement, exp.Alter) and statement.kind == "SESSION":
             return self.alter_session(statement)
         if isinstance(statement, exp.Use):

@@ -23,10 +23,13 @@ fn fill(endpoint: &Endpoint, role: &str, schema: &str) {
              create materialized view {place}.SUMMED as select * from {place}.FACTS;;
              create dynamic table {place}.FRESH target_lag = '1 minute' warehouse = SMALL_WH
                  as select * from {place}.FACTS;;
-             create external table {place}.FILES (a int) location = @s file_format = (type = csv)"
+             create external table {place}.FILES (a int) location = @s file_format = (type = csv);;
+             create iceberg table {place}.LAKE (a int)
+                 external_volume = 'v' catalog = 'SNOWFLAKE' base_location = 'lake';;
+             insert into {place}.LAKE values (7)"
         ),
     );
-    assert_eq!(relations(endpoint, schema, "true"), 5);
+    assert_eq!(relations(endpoint, schema, "true"), 6);
 }
 
 #[test]
@@ -44,7 +47,9 @@ fn views_and_dynamic_tables_of_the_base_are_left_to_dbt() {
         endpoint.run(&checkout, &["schema", "create", "--schema", copy, "--base", base]).expect(0);
         let schema = copy.to_uppercase();
         assert_eq!(relations(&endpoint, &schema, "table_name = 'FACTS'"), 1, "{base}");
-        assert_eq!(relations(&endpoint, &schema, "true"), 1, "{base}");
+        assert_eq!(relations(&endpoint, &schema, "table_name = 'LAKE' and is_iceberg = 'YES'"), 1, "{base}");
+        assert_eq!(endpoint.count(&format!("select max(a) from LOGISTICS_DEMO.{schema}.LAKE")), 7, "{base}");
+        assert_eq!(relations(&endpoint, &schema, "true"), 2, "{base}");
     }
     let sent = endpoint.writes();
     for drop in ["drop view", "drop materialized view", "drop dynamic table"] {
@@ -53,6 +58,13 @@ fn views_and_dynamic_tables_of_the_base_are_left_to_dbt() {
             "{drop}: {sent:#?}"
         );
     }
+    // Table by table, in their own words: no Iceberg table is transient.
+    let clone = "create iceberg table if not exists \"LOGISTICS_DEMO\".\"ISSUE_2\".\"LAKE\" clone";
+    assert!(sent.iter().any(|sql| sql.starts_with(clone)), "{sent:#?}");
+    for name in ["issue_1", "issue_2"] {
+        endpoint.run(&checkout, &["schema", "drop", "--schema", name]).expect(0);
+    }
+    assert_eq!(schemas(&endpoint, "ISSUE\\__"), 0);
 }
 
 /// Error 002120 on Snowflake, for a schema that a person or dbt made transient.
