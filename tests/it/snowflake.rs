@@ -4,6 +4,7 @@
 mod accounts;
 mod copies;
 mod cut;
+mod driver;
 mod owners;
 
 use std::io::{BufRead as _, BufReader, Write as _};

@@ -74,8 +74,8 @@ pub(crate) fn shell(bin: &Path, folder: &Path, line: &str) -> StdCommand {
 /// Variables that change what the toolkit does. Where packages come from in the real environment
 /// (PIP_*, UV_*) is set by the tests that need it.
 fn is_scrubbed(name: &str) -> bool {
-    const STARTS: [&str; 9] =
-        ["ACTIONS_", "XTASK_", "PIP_", "UV_", "DBT_", "SNOWFLAKE_", "GITHUB_", "SLACK_", "RUNNER_"];
+    const STARTS: [&str; 10] =
+        ["ACTIONS_", "ADBC_", "XTASK_", "PIP_", "UV_", "DBT_", "SNOWFLAKE_", "GITHUB_", "SLACK_", "RUNNER_"];
     const NAMES: [&str; 6] = ["CI", "NO_COLOR", "VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME"];
     STARTS.iter().any(|start| name.starts_with(start)) || NAMES.contains(&name)
 }

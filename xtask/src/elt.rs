@@ -122,7 +122,7 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     }
     let mut run = record::new_run(args, repo.root());
     let opened = place.open(repo, &record::query_tag(&run))?;
-    run.dbt_version = opened.dbt.version().map(str::to_owned);
+    run.dbt_version = opened.dbt()?.version().map(str::to_owned);
     interrupt::listen()?;
     let begun = Instant::now();
     let concerned = std::iter::once(&args.schema).chain(args.purpose.base.as_ref());
@@ -152,10 +152,10 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     }
     if let Some(packages) = &plan.packages {
         plan.profile.write()?;
-        packages.install(&plan.invocation, &plan.profile, &opened.dbt)?;
+        packages.install(&plan.invocation, &plan.profile, opened.dbt()?)?;
         plan.packages = None;
     }
-    let versions = opened.dbt.versions(opened.place.adapter().kind());
+    let versions = opened.dbt()?.versions(opened.place.adapter().kind());
     let mut keeper = keeper(args, &project, &plan, &opened.place, &versions, known, warehouse.as_mut())?;
     if let Some(refusal) = keeper.refusal() {
         match args.format {
@@ -370,9 +370,9 @@ fn build(
                 Ok(())
             };
             let follow = |event: &Event| follower.follow(event);
-            if opened.dbt.generation() == Generation::V1 {
+            if opened.dbt()?.generation() == Generation::V1 {
                 // Its process waits for the answer.
-                return invocation.run(&opened.dbt, allow, follow);
+                return invocation.run(opened.dbt()?, allow, follow);
             }
             if is_announced {
                 allow(&[])?;
@@ -382,13 +382,13 @@ fn build(
             } else {
                 // It does not parse, which the build reports.
                 let Some(intended) = announce(invocation, opened, artifacts_folder)? else {
-                    return invocation.run(&opened.dbt, |_| Ok(()), follow);
+                    return invocation.run(opened.dbt()?, |_| Ok(()), follow);
                 };
                 allow(&intended)?;
                 artifacts::prepare(artifacts_folder)?;
                 is_announced = true;
             }
-            let ended = invocation.run(&opened.dbt, |_| Ok(()), follow)?;
+            let ended = invocation.run(opened.dbt()?, |_| Ok(()), follow)?;
             Ok(Ended { intended: ended.intended.or(Some(expected)), ..ended })
         })
     });
@@ -459,7 +459,7 @@ fn announce(build: &Invocation, opened: &Opened, artifacts_folder: &Path) -> Res
         environment: build.environment.clone(),
         secrets: opened.place.dbt_secrets()?,
     };
-    let ended = parse.run(&opened.dbt, |_| Ok(()), |_| {})?;
+    let ended = parse.run(opened.dbt()?, |_| Ok(()), |_| {})?;
     if !ended.status.success() {
         return Ok(None);
     }

@@ -6,6 +6,7 @@
 
 mod ours;
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -201,13 +202,19 @@ impl Place {
         }
     }
 
-    /// Set up what is missing of the chosen dbt. Nothing of the warehouse is touched yet.
+    /// Set up what is missing of what connects to the warehouse: the chosen dbt comes with it, unless the user has
+    /// installed a driver. Nothing of the warehouse is touched yet.
     pub(crate) fn open(mut self, repo: &Repo, tag: &str) -> Result<Opened> {
         repo.state()?;
-        let dbt = Dbt::ensure(repo, self.driver())?;
-        self.settle(&dbt, true)?;
-        let engine = self.engine(Some(&dbt), tag)?;
-        Ok(Opened { place: self, dbt, engine })
+        let dbt = match self.installed_driver()? {
+            Some(_) => OnceCell::new(),
+            None => Dbt::ensure(repo, self.driver())?.into(),
+        };
+        if let Some(dbt) = dbt.get() {
+            self.settle(dbt, true)?;
+        }
+        let engine = self.engine(repo, dbt.get(), tag)?;
+        Ok(Opened { place: self, repo: repo.clone(), dbt, engine })
     }
 
     /// The warehouse for a look: nothing is installed for it. Also whether all is installed.
@@ -226,7 +233,7 @@ impl Place {
             ),
             _ => {}
         }
-        let engine = self.engine(dbt.as_ref(), tag)?;
+        let engine = self.engine(repo, dbt.as_ref(), tag)?;
         Ok((engine.warehouse(schema), dbt.is_some()))
     }
 
@@ -251,7 +258,7 @@ impl Place {
         Ok(())
     }
 
-    fn engine(&self, dbt: Option<&Dbt>, tag: &str) -> Result<Engine> {
+    fn engine(&self, repo: &Repo, dbt: Option<&Dbt>, tag: &str) -> Result<Engine> {
         Ok(match self {
             Self::Local { layout, ours, .. } => Engine::Local {
                 program: dbt.map_or_else(|| PathBuf::from("duckdb"), Dbt::duckdb),
@@ -259,21 +266,21 @@ impl Place {
                 ours: Ours { is_alone: matches!(layout, Layout::Folder(_)), ..ours.clone() },
             },
             Self::Snowflake { .. } => {
-                let packages = dbt.and_then(Dbt::packages).context(
+                let driver = self.driver_with(repo, dbt)?.context(
                     "the Snowflake driver is not installed; the next command that is no dry run installs it",
                 )?;
-                Engine::Snowflake(Snowflake::new(self.settings(packages, tag)?))
+                Engine::Snowflake(Snowflake::new(self.settings(driver, tag)?))
             }
         })
     }
 
     /// All that a session at Snowflake needs.
-    pub(crate) fn settings(&self, packages: PathBuf, tag: &str) -> Result<snowflake::Settings> {
+    pub(crate) fn settings(&self, driver: snowflake::Driver, tag: &str) -> Result<snowflake::Settings> {
         match self {
             Self::Local { .. } => bail!("the local target has no settings for Snowflake"),
             Self::Snowflake { login, grants, ours, patience } => Ok(snowflake::Settings {
                 login: login.as_ref().clone(),
-                packages,
+                driver,
                 grants: grants.clone(),
                 tag: ledger::tag_in(tag, login.database.as_str(), ours.owner.project.as_deref(), true),
                 ours: ours.clone(),
@@ -308,9 +315,23 @@ impl Place {
         Ok(Dbt::find(repo, self.driver())?.map(|dbt| dbt.versions(self.adapter().kind())))
     }
 
-    /// The folder of the installed packages, if they hold what the target needs. Installs nothing.
-    pub(crate) fn packages(&self, repo: &Repo) -> Result<Option<PathBuf>> {
-        Ok(Dbt::find(repo, self.driver())?.as_ref().and_then(Dbt::packages))
+    /// The driver that sessions at Snowflake will load, if there is one already. Installs nothing.
+    pub(crate) fn snowflake_driver(&self, repo: &Repo) -> Result<Option<snowflake::Driver>> {
+        self.driver_with(repo, Dbt::find(repo, self.driver())?.as_ref())
+    }
+
+    /// The driver that the user installed, else the pinned one that comes with dbt.
+    fn driver_with(&self, repo: &Repo, dbt: Option<&Dbt>) -> Result<Option<snowflake::Driver>> {
+        let driver = self.installed_driver()?.or_else(|| dbt.and_then(Dbt::snowflake_driver));
+        let digests = policy::Environments::load(repo)?.snowflake.driver_sha256;
+        driver.map(|driver| driver.allowed(&digests)).transpose()
+    }
+
+    fn installed_driver(&self) -> Result<Option<snowflake::Driver>> {
+        match self {
+            Self::Local { .. } => Ok(None),
+            Self::Snowflake { .. } => snowflake::Driver::installed(),
+        }
     }
 
     /// The place of an environment for people: a path below the repository, or an account and database.
@@ -365,7 +386,8 @@ impl Place {
 /// A target that is ready.
 pub(crate) struct Opened {
     pub(crate) place: Place,
-    pub(crate) dbt: Dbt,
+    repo: Repo,
+    dbt: OnceCell<Dbt>,
     engine: Engine,
 }
 
@@ -386,6 +408,14 @@ impl Engine {
 }
 
 impl Opened {
+    /// The dbt that builds here, set up as far as it is missing.
+    pub(crate) fn dbt(&self) -> Result<&Dbt> {
+        if self.dbt.get().is_none() {
+            drop(self.dbt.set(Dbt::ensure(&self.repo, self.place.driver())?));
+        }
+        self.dbt.get().context("dbt was set up and is gone")
+    }
+
     /// A handle on the warehouse; all handles share one login.
     pub(crate) fn warehouse(&self) -> Box<dyn Warehouse> {
         self.engine.warehouse(None)

@@ -133,7 +133,7 @@ pub(super) fn build(repo: &Repo, opened: &Opened, scratch: &Scratch) -> Result<B
         environment,
         secrets: opened.place.dbt_secrets()?,
     };
-    let ended = invocation.run(&opened.dbt, |_| Ok(()), |_| {})?;
+    let ended = invocation.run(opened.dbt()?, |_| Ok(()), |_| {})?;
     read(&folder.path().join("target/run_results.json"))
         .with_context(|| format!("dbt reported no results ({}): {}", ended.status, ended.stray.trim()))
 }

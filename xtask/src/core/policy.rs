@@ -81,6 +81,8 @@ pub(crate) struct Snowflake {
     pub(crate) grants: Vec<Grant>,
     /// The databases of several dbt projects of one repository, by their folders.
     pub(crate) databases: BTreeMap<String, Identifier>,
+    /// The SHA-256 of each library of the driver that may be loaded, one per platform; any if it is empty.
+    pub(crate) driver_sha256: Vec<String>,
     /// Settings for the adapter, as in a profile of dbt.
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub(crate) profile: toml::Table,

@@ -15,6 +15,7 @@ use super::python::{self, Python, Set};
 use crate::core::context::variable;
 use crate::core::policy::{Environments, Wish};
 use crate::system::repo::Repo;
+use crate::warehouse::snowflake;
 
 /// See the file itself for why dbt v1 is not started directly.
 const GUARD: &str = include_str!("guard.py");
@@ -162,12 +163,15 @@ impl Engine {
         }
     }
 
-    /// The folder that holds the Snowflake driver as a Python package does.
-    pub(crate) fn packages(&self) -> Option<PathBuf> {
-        match self {
-            Self::V1(python) => python.packages(),
-            Self::V2(native) => Some(native.packages()),
-        }
+    /// The pinned Snowflake driver that comes with it.
+    pub(crate) fn snowflake_driver(&self) -> Option<snowflake::Driver> {
+        Some(match self {
+            Self::V1(python) => {
+                let packages = python.packages()?;
+                snowflake::Driver::pinned(&packages, installed(&packages, "adbc_driver_snowflake"))
+            }
+            Self::V2(native) => native.snowflake_driver(),
+        })
     }
 
     /// A dbt process with dbt's own arguments, ready to start. However this process ends, it ends too.

@@ -23,12 +23,16 @@ use self::pins::{Pin, Platform};
 use crate::core::context::variable;
 use crate::system::repo::Repo;
 use crate::system::{interrupt, probe};
+use crate::warehouse::snowflake;
 
 pub(crate) use launch::Launch;
 
 /// Bumped when an older toolkit's installation must not be used by this one.
 const SCHEMA: u32 = 1;
 const STAMP: &str = "xtask-stamp.json";
+
+/// The folder with the manifest of a driver that is not one of ours.
+const INSTALLED: &str = "installed-driver";
 
 /// Which published dbt v2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,9 +88,10 @@ impl Native {
         self.root.join(Driver::DuckDb.folder()).join("duckdb")
     }
 
-    /// The folder that holds the Snowflake driver as a Python package does.
-    pub(crate) fn packages(&self) -> PathBuf {
-        self.root.join(Driver::Snowflake.folder())
+    /// The pinned Snowflake driver, which is unpacked as a Python package is.
+    pub(crate) fn snowflake_driver(&self) -> snowflake::Driver {
+        let packages = self.root.join(Driver::Snowflake.folder());
+        snowflake::Driver::pinned(&packages, Some(pins::SNOWFLAKE.to_owned()))
     }
 
     /// dbt's process, ready to start: it ends when the process that starts it does.
@@ -111,11 +116,18 @@ impl Native {
     /// The folder with the manifest of a driver, if it is installed. A manifest holds the library's path, which is
     /// another one when the repository was moved.
     fn manifests(&self, driver: Driver) -> Result<Option<PathBuf>> {
+        let Some(platform) = pins::here() else { return Ok(None) };
         let part = self.root.join(driver.folder());
-        let (Some(platform), true) = (pins::here(), part.join(STAMP).is_file()) else { return Ok(None) };
-        let folder = part.join("manifests");
+        let (folder, manifest) = if let Some(own) = driver.installed()? {
+            // Under the name that dbt asks for, which is not that of the user's manifest.
+            (self.root.join(INSTALLED), manifest(platform.adbc, own.library(), own.entrypoint()))
+        } else if part.join(STAMP).is_file() {
+            let library = part.join(driver.library());
+            (part.join("manifests"), manifest(platform.adbc, &library, driver.entrypoint()))
+        } else {
+            return Ok(None);
+        };
         let path = folder.join(driver.name()).with_extension("toml");
-        let manifest = driver.manifest(platform.adbc, &part.join(driver.library()));
         if fs::read_to_string(&path).is_ok_and(|written| written == manifest) {
             return Ok(Some(folder));
         }
@@ -163,15 +175,29 @@ impl Driver {
         }
     }
 
-    /// The manifest by which a driver manager finds the driver, under the name that it is asked for.
-    fn manifest(self, adbc: &str, library: &Path) -> String {
-        let entry = match self {
-            Self::DuckDb => "entrypoint = \"duckdb_adbc_init\"\n",
-            Self::Snowflake => "",
-        };
-        let library = toml::Value::from(library.to_string_lossy().into_owned());
-        format!("manifest_version = 1\n\n[Driver]\n{entry}\n[Driver.shared]\n{adbc} = {library}\n")
+    /// The function to call first, if it is not the usual one.
+    fn entrypoint(self) -> Option<&'static str> {
+        match self {
+            Self::DuckDb => Some("duckdb_adbc_init"),
+            Self::Snowflake => None,
+        }
     }
+
+    /// The driver that the user chose or installed instead of the pinned one.
+    fn installed(self) -> Result<Option<snowflake::Driver>> {
+        match self {
+            Self::DuckDb => Ok(None),
+            Self::Snowflake => snowflake::Driver::installed(),
+        }
+    }
+}
+
+/// The manifest by which a driver manager finds a library, whatever its path.
+fn manifest(adbc: &str, library: &Path, entrypoint: Option<&str>) -> String {
+    let quoted = |text: &str| toml::Value::from(text).to_string();
+    let entry = entrypoint.map(|name| format!("entrypoint = {}\n", quoted(name))).unwrap_or_default();
+    let library = quoted(&library.to_string_lossy());
+    format!("manifest_version = 1\n\n[Driver]\n{entry}\n[Driver.shared]\n{adbc} = {library}\n")
 }
 
 impl Kind {
@@ -201,7 +227,7 @@ pub(crate) fn installed(repo: &Repo) -> Result<Option<Kind>> {
 pub(crate) fn find(repo: &Repo, driver: Driver) -> Result<Option<Native>> {
     let root = place(repo)?;
     let Some(platform) = pins::here() else { return Ok(None) };
-    if !is_current(&root.join(driver.folder()), driver.pin(platform)) {
+    if driver.installed()?.is_none() && !is_current(&root.join(driver.folder()), driver.pin(platform)) {
         return Ok(None);
     }
     if let Some(own) = own()? {
@@ -237,7 +263,9 @@ pub(crate) fn ensure(repo: &Repo, kind: Option<Kind>, driver: Driver, from: Opti
         .with_context(|| format!("failed to create {}; is its parent writable?", root.display()))?;
     let _turn = lock(&root)?;
     let parts = Parts { root: &root, source: Source::choose(from)? };
-    parts.driver(driver, platform)?;
+    if driver.installed()?.is_none() {
+        parts.driver(driver, platform)?;
+    }
     let native = match own()? {
         Some(own) => Native { root: root.clone(), ..own },
         None => parts.dbt(kind.or(installed(repo)?).unwrap_or(Kind::Release), platform)?,
@@ -259,6 +287,8 @@ pub(crate) fn remove(repo: &Repo) -> Result<bool> {
             fs::remove_dir_all(&folder).with_context(|| format!("failed to remove {}", folder.display()))?;
         }
     }
+    // Only a manifest, which is written again when it is needed.
+    drop(fs::remove_dir_all(root.join(INSTALLED)));
     Ok(true)
 }
 
@@ -482,7 +512,8 @@ mod tests {
 
     #[test]
     fn a_manifest_names_the_library_whatever_its_path() {
-        let text = Driver::DuckDb.manifest("linux_amd64", Path::new("/a \"b\"/libduckdb.so"));
+        let library = Path::new("/a \"b\"/libduckdb.so");
+        let text = manifest("linux_amd64", library, Driver::DuckDb.entrypoint());
         let manifest: toml::Table = text.parse().expect("TOML");
         assert_eq!(manifest["Driver"]["shared"]["linux_amd64"].as_str(), Some("/a \"b\"/libduckdb.so"));
         assert_eq!(manifest["Driver"]["entrypoint"].as_str(), Some("duckdb_adbc_init"));

@@ -53,19 +53,16 @@ pub(super) fn database(repo: &Repo) -> Verdict {
 
 pub(super) fn driver(repo: &Repo) -> Verdict {
     let by_itself = "the next command with `--target snowflake` installs it, or `cargo xtask python sync --set snowflake`";
-    let Ok(packages) = Args::snowflake().place(repo).and_then(|place| place.packages(repo)) else {
+    let Ok(place) = Args::snowflake().place(repo) else {
         return Verdict::warn("unknown until the settings are right", "see settings");
     };
-    let Some(library) = packages.map(|folder| snowflake::library(&folder)) else {
-        return Verdict::warn("not installed yet", by_itself);
-    };
-    if library.is_file() {
-        Verdict::ok(repo.relative(&library).display().to_string())
-    } else {
-        Verdict::fail(
-            format!("{} no longer exists", library.display()),
-            "cargo xtask python sync --set snowflake",
-        )
+    match place
+        .snowflake_driver(repo)
+        .and_then(|found| found.map_or(Ok(None), |driver| driver.checked().map(Some)))
+    {
+        Ok(Some(driver)) => Verdict::ok(driver.describe()),
+        Ok(None) => Verdict::warn("not installed yet", by_itself),
+        Err(error) => Verdict::from_error(&error),
     }
 }
 
@@ -93,11 +90,11 @@ pub(super) fn login(repo: &Repo) -> Verdict {
         *patience =
             Patience { statement_seconds: seconds(patience.statement_seconds), attempts: 1, ..*patience };
     }
-    let Ok(Some(packages)) = place.packages(repo) else {
+    let Ok(Some(driver)) = place.snowflake_driver(repo) else {
         return Verdict::warn("not tried: the driver is not installed", "see driver");
     };
     let tag = ledger::query_tag(None, None, "doctor");
-    let asked = place.settings(packages, &tag).and_then(snowflake::probe);
+    let asked = place.settings(driver, &tag).and_then(snowflake::probe);
     match asked {
         Ok(found) => Verdict::ok(found),
         Err(error) => refused(&format!("{error:#}")),

@@ -1,4 +1,4 @@
-//! Snowflake, through the ADBC driver of the pinned wheel: a shared library, no Python is started.
+//! Snowflake, through an ADBC driver: a shared library, no Python is started.
 //!
 //! The driver is loaded and logs in only at the first statement. One session serves a command; what it may
 //! repeat after a broken connection depends on the kind of statement, see [`classify`].
@@ -7,6 +7,7 @@
 mod broker;
 mod classify;
 mod copy;
+mod driver;
 mod failure;
 mod family;
 mod glance;
@@ -26,7 +27,6 @@ mod steps;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context as _, Result, bail};
@@ -47,18 +47,17 @@ use crate::system::interrupt;
 
 #[cfg(unix)]
 pub(crate) use self::broker::Broker;
+pub(crate) use self::driver::Driver;
 pub(crate) use self::lease::Lease;
 pub(crate) use self::login::{Login, Secret, Way};
 pub(crate) use self::probe::{dbt_secrets, identity, probe};
-pub(crate) use self::session::library;
 pub(crate) use self::statements::{marked_for, project_of};
 
 /// All that is needed to talk to Snowflake, before anything is said.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) login: Login,
-    /// The folder of the Python packages, which the driver is one of.
-    pub(crate) packages: PathBuf,
+    pub(crate) driver: Driver,
     pub(crate) grants: Vec<Grant>,
     /// What every statement is tagged with: JSON.
     pub(crate) tag: String,

@@ -43,12 +43,13 @@ pub(crate) fn probe(settings: Settings) -> Result<String> {
     warehouse.contents(&[REGISTRY])?;
     let value = |key: &str| rows.first().and_then(|row| text(row, key)).unwrap_or_else(|| "none".to_owned());
     Ok(format!(
-        "{}: user {}, role {}, warehouse {}, with {} ({:.1} s)",
+        "{}: user {}, role {}, warehouse {}, with {}, driver {} ({:.1} s)",
         warehouse.describe(),
         value("user_name"),
         value("role_name"),
         value("warehouse"),
         warehouse.settings.login.way.label(),
+        warehouse.driver().unwrap_or_else(|| "of an unknown version".to_owned()),
         begun.elapsed().as_secs_f32()
     ))
 }

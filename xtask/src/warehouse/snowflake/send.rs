@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use super::Snowflake;
 use super::classify::is_repeatable;
 use super::failure::{Failure, Kind};
-use super::session::{Limits, Session, library};
+use super::session::{Limits, Session};
 use crate::system::interrupt;
 use crate::warehouse::Row;
 
@@ -30,14 +30,14 @@ impl Snowflake {
     /// Log in. That changes nothing, so a broken way there is tried again; all tries share one time limit.
     fn connect(&self) -> Result<Session> {
         let limits = self.limits();
-        let driver = library(&self.settings.packages);
         let begun = Instant::now();
         let mut attempt = 1;
         loop {
             // In whole seconds: the driver accepts those, and messages show them.
             let left = limits.login.as_secs().saturating_sub(begun.elapsed().as_secs()).max(1);
             let shortened = Limits { login: Duration::from_secs(left), ..limits };
-            let opened = Session::open(&driver, &self.settings.login, &self.settings.tag, shortened);
+            let opened =
+                Session::open(&self.settings.driver, &self.settings.login, &self.settings.tag, shortened);
             match opened {
                 Err(error)
                     if is_passing(&error)
@@ -117,6 +117,11 @@ impl Snowflake {
             }
             attempt += 1;
         }
+    }
+
+    /// The version of the driver, once there is a session.
+    pub(super) fn driver(&self) -> Option<String> {
+        self.held().as_ref().and_then(|session| session.driver().map(str::to_owned))
     }
 
     fn held(&self) -> MutexGuard<'_, Option<Session>> {

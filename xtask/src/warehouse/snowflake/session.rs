@@ -4,23 +4,24 @@
 //! works on its own thread and we wait on ours: whatever the network does, a person gets an answer or
 //! a reason in time. What does not answer a cancellation is left behind and ends with the process.
 
-use std::path::{Path, PathBuf};
+use std::collections::HashSet;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use adbc_core::error::Error;
-use adbc_core::options::{AdbcVersion, OptionDatabase, OptionStatement, OptionValue};
+use adbc_core::options::{InfoCode, OptionDatabase, OptionStatement, OptionValue};
 use adbc_core::{CancelHandle, Connection as _, Database as _, Driver as _, Optionable as _, Statement as _};
 use adbc_driver_manager::{ManagedConnection, ManagedDatabase, ManagedDriver};
 use anyhow::{Context as _, Result};
+use arrow_array::cast::AsArray as _;
 use arrow_array::{ArrayRef, RecordBatch, StringArray};
 
+use super::driver::Driver;
 use super::failure::Failure;
 use super::login::{Login, Way};
 use super::oidc::{self, Claims};
 use super::{reach, rows};
-use crate::core::context;
 use crate::system::interrupt;
 use crate::warehouse::Row;
 
@@ -33,14 +34,11 @@ const GRACE: Duration = Duration::from_secs(2);
 /// How much longer than we the driver waits: our words say more than its own.
 const SLACK: Duration = Duration::from_secs(5);
 
-/// The wheel's library has this name on every system.
-const LIBRARY: &str = "adbc_driver_snowflake/libadbc_driver_snowflake.so";
-
-/// Another build of the driver than the pinned wheel's: see docs/snowflake-driver.md.
-const DRIVER: &str = "XTASK_SNOWFLAKE_DRIVER";
-
 /// Every statement carries the tag, so a session always has it, even after it is reopened.
 const QUERY_TAG: &str = "adbc.snowflake.statement.query_tag";
+
+/// The version of the driver in the answer to a login.
+const VERSION: &str = "driver_version";
 
 /// How long the parts of a conversation may take.
 #[derive(Clone, Copy, Debug)]
@@ -66,16 +64,11 @@ pub(super) struct Session {
     /// Of the token that was shown, for a login by workload identity.
     claims: Option<Claims>,
     limits: Limits,
-}
-
-/// The driver's library: the one that is given, else that of the wheel below the folder that Python packages
-/// are installed in.
-pub(crate) fn library(packages: &Path) -> PathBuf {
-    context::variable(DRIVER).map_or_else(|| packages.join(LIBRARY), PathBuf::from)
+    driver: Option<String>,
 }
 
 impl Session {
-    pub(super) fn open(library: &Path, login: &Login, tag: &str, limits: Limits) -> Result<Self> {
+    pub(super) fn open(driver: &Driver, login: &Login, tag: &str, limits: Limits) -> Result<Self> {
         let token = match &login.way {
             Way::WorkloadIdentity(identity) => Some(oidc::token(identity, limits.login)?),
             _ => None,
@@ -84,19 +77,33 @@ impl Session {
         let obstacle = reach::obstacle(login);
         let (jobs, inbox) = channel();
         let (outbox, answers) = channel();
+        let (ready, loaded) = channel();
         let cancel = Cancel::default();
-        let (library, tag) = (library.to_path_buf(), tag.to_owned());
+        let (driver, tag) = (driver.clone(), tag.to_owned());
         let shared = Arc::clone(&cancel);
         std::thread::Builder::new()
             .name("snowflake".to_owned())
-            .spawn(move || serve(&library, options, &tag, &inbox, &outbox, &shared))
+            .spawn(move || match driver.load() {
+                Ok(driver) => {
+                    drop(ready.send(Ok(())));
+                    serve(driver, options, &tag, &inbox, &outbox, &shared);
+                }
+                Err(error) => drop(ready.send(Err(error))),
+            })
             .context("failed to start a thread for the Snowflake driver")?;
+        loaded.recv().map_err(|_| Failure::lost())??;
         let claims = token.as_ref().and_then(Claims::of);
-        let session = Self { jobs, answers, cancel, login: login.clone(), claims, limits };
-        session
+        let mut session = Self { jobs, answers, cancel, login: login.clone(), claims, limits, driver: None };
+        let about = session
             .wait("the login", limits.login, Some(&obstacle))
             .with_context(|| format!("failed to log in to Snowflake: tried {}", login.tried()))?;
+        session.driver = about.first().and_then(|row| row.get(VERSION)?.as_str()).map(str::to_owned);
         Ok(session)
+    }
+
+    /// The version that the driver says it has.
+    pub(super) fn driver(&self) -> Option<&str> {
+        self.driver.as_deref()
     }
 
     /// The rows of one statement, with `bound` as the value of its one `?`.
@@ -154,18 +161,18 @@ impl Session {
 
 /// The driver's side: connect, then run one statement after another until no more requests can come.
 fn serve(
-    library: &Path,
+    driver: ManagedDriver,
     options: Vec<(OptionDatabase, OptionValue)>,
     tag: &str,
     inbox: &Receiver<Job>,
     outbox: &Sender<Answer>,
     cancel: &Cancel,
 ) {
-    let (_database, mut connection) = match connect(library, options) {
+    let (_database, mut connection) = match connect(driver, options) {
         Ok(opened) => opened,
         Err(error) => return drop(outbox.send(Err(error))),
     };
-    if outbox.send(Ok(Vec::new())).is_err() {
+    if outbox.send(Ok(vec![about(&connection)])).is_err() {
         return;
     }
     while let Ok(job) = inbox.recv() {
@@ -178,13 +185,24 @@ fn serve(
 }
 
 fn connect(
-    library: &Path,
+    mut driver: ManagedDriver,
     options: Vec<(OptionDatabase, OptionValue)>,
 ) -> Result<(ManagedDatabase, ManagedConnection), Error> {
-    let mut driver = ManagedDriver::load_dynamic_from_filename(library, None, AdbcVersion::V110)?;
     let database = driver.new_database_with_opts(options)?;
     let connection = database.new_connection()?;
     Ok((database, connection))
+}
+
+/// What the driver says of itself, without asking Snowflake; nothing if it does not.
+fn about(connection: &ManagedConnection) -> Row {
+    let version = || {
+        let asked = HashSet::from([InfoCode::DriverVersion]);
+        let batch = connection.get_info(Some(asked)).ok()?.next()?.ok()?;
+        let values = batch.column_by_name("info_value")?.as_union_opt()?;
+        let value = (batch.num_rows() == 1).then(|| values.value(0))?;
+        Some(value.as_string_opt::<i32>()?.value(0).to_owned())
+    };
+    version().map(|version| (VERSION.to_owned(), version.into())).into_iter().collect()
 }
 
 fn execute(connection: &mut ManagedConnection, job: &Job, tag: &str, cancel: &Cancel) -> Answer {

@@ -89,7 +89,7 @@ fn snowflake() -> Snowflake {
             plain_http: false,
             way: Way::Password(Secret::new("x")),
         },
-        packages: PathBuf::from("/nowhere"),
+        driver: Driver::pinned(Path::new("/nowhere"), None),
         grants: vec![grant("READER", Access::Read), grant("WRITER", Access::Write)],
         tag: "{}".into(),
         ours: Ours::default(),
