@@ -15,6 +15,7 @@ mod hard_coded_relation;
 mod jinja;
 mod layout;
 mod macros;
+mod names;
 mod noqa;
 mod order_by_without_limit;
 mod padding;

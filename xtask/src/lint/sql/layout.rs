@@ -25,12 +25,15 @@ use super::rules;
 
 const SPACING: &str = "LT01";
 const INDENT: &str = "LT02";
+const COMMAS: &str = "LT04";
 const LONG_LINES: &str = "LT05";
+const CTE_BRACKETS: &str = "LT07";
 const SELECT_TARGETS: &str = "LT09";
 const KEYWORD_NEWLINE: &str = "LT14";
 
 /// The rules that are evaluated here.
-pub(super) const CODES: [&str; 5] = [SPACING, INDENT, LONG_LINES, SELECT_TARGETS, KEYWORD_NEWLINE];
+pub(super) const CODES: [&str; 7] =
+    [SPACING, INDENT, COMMAS, LONG_LINES, CTE_BRACKETS, SELECT_TARGETS, KEYWORD_NEWLINE];
 
 /// Those of [`CODES`] that are certain to report nothing on the tree.
 pub(super) fn silent(
@@ -70,6 +73,12 @@ pub(super) fn silent(
     }
     if keeps_single_targets(config) && are_targets_apart(tree) {
         silent.insert(SELECT_TARGETS);
+    }
+    if comma_position(config).is_some_and(|position| are_commas_in_place(tree, position)) {
+        silent.insert(COMMAS);
+    }
+    if are_cte_brackets_in_place(tree) {
+        silent.insert(CTE_BRACKETS);
     }
     silent
 }
@@ -202,4 +211,72 @@ fn keeps_single_targets(config: &FluffConfig) -> bool {
     let settings = &config.raw["rules"]["layout.select_targets"];
     settings["single_target_policy"].as_string() == Some("same_line")
         && settings["wildcard_policy"].as_string() == Some("single")
+}
+
+/// Where a comma between lines belongs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum CommaPosition {
+    Leading,
+    Trailing,
+}
+
+fn comma_position(config: &FluffConfig) -> Option<CommaPosition> {
+    match config.raw["layout"]["type"]["comma"]["line_position"].as_string() {
+        Some("leading") => Some(CommaPosition::Leading),
+        Some("trailing") => Some(CommaPosition::Trailing),
+        _ => None,
+    }
+}
+
+/// Whether no comma is at the wrong end of its line. sqruff searches the siblings of each comma for the comma itself.
+fn are_commas_in_place(node: &ErasedSegment, position: CommaPosition) -> bool {
+    if !node.descendant_type_set().contains(SyntaxKind::Comma) {
+        return true;
+    }
+    let parts = node.segments();
+    parts.iter().enumerate().all(|(at, part)| {
+        if !part.is_type(SyntaxKind::Comma) {
+            return are_commas_in_place(part, position);
+        }
+        let (before, after) =
+            (meets_newline(parts[..at].iter().rev()), meets_newline(parts[at + 1..].iter()));
+        match position {
+            CommaPosition::Leading => before || !after,
+            CommaPosition::Trailing => after || !before,
+        }
+    })
+}
+
+/// Whether there is a line break before anything but white space and comments.
+fn meets_newline<'s>(mut parts: impl Iterator<Item = &'s ErasedSegment>) -> bool {
+    let is_skipped = |part: &&ErasedSegment| {
+        matches!(
+            part.get_type(),
+            SyntaxKind::Whitespace
+                | SyntaxKind::Indent
+                | SyntaxKind::Implicit
+                | SyntaxKind::Comment
+                | SyntaxKind::InlineComment
+                | SyntaxKind::BlockComment
+        )
+    };
+    parts.find(|part| !is_skipped(part)).is_some_and(|part| part.is_type(SyntaxKind::Newline))
+}
+
+/// Whether the bracket that closes each common table expression certainly begins its line.
+fn are_cte_brackets_in_place(node: &ErasedSegment) -> bool {
+    node.segments().iter().all(|part| {
+        let is_in_place = !part.is_type(SyntaxKind::CommonTableExpression) || begins_line(part);
+        let has_more = part.descendant_type_set().contains(SyntaxKind::CommonTableExpression);
+        is_in_place && (!has_more || are_cte_brackets_in_place(part))
+    })
+}
+
+fn begins_line(expression: &ErasedSegment) -> bool {
+    let bracketed = expression.segments().iter().rfind(|part| part.is_type(SyntaxKind::Bracketed));
+    let Some((last, before)) = bracketed.and_then(|part| part.segments().split_last()) else { return false };
+    let is_skipped =
+        |part: &&ErasedSegment| matches!(part.get_type(), SyntaxKind::Whitespace | SyntaxKind::Dedent);
+    let previous = before.iter().rev().find(|part| !is_skipped(part));
+    last.is_type(SyntaxKind::EndBracket) && previous.is_some_and(|part| part.is_type(SyntaxKind::Newline))
 }

@@ -18,19 +18,6 @@ pub(super) fn qualified(tree: &ErasedSegment) -> Vec<ErasedSegment> {
     found
 }
 
-/// Whether all references of the file certainly consist of one name. sqruff looks for the table of the others only, except
-/// in `BigQuery`, but searches the whole tree for each first.
-pub(super) fn are_bare(tree: &ErasedSegment, dialect: &str) -> bool {
-    let kinds = SyntaxSet::new(&[
-        SyntaxKind::ObjectReference,
-        SyntaxKind::ColumnReference,
-        SyntaxKind::WildcardIdentifier,
-    ]);
-    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '"' | '*');
-    let references = tree.recursive_crawl(&kinds, true, &SyntaxSet::EMPTY, true);
-    dialect != "bigquery" && references.iter().all(|reference| reference.raw().chars().all(is_plain))
-}
-
 /// Those of `references` whose table no query of the file has, in linear time. Names of any query count for all:
 /// the findings are a subset of those of sqruff's rule.
 pub(super) fn unknown_qualifiers(tree: &ErasedSegment, references: &[ErasedSegment]) -> Vec<Violation> {

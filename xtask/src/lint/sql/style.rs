@@ -22,7 +22,8 @@ use sqruff_lib_core::templaters::{RawFileSlice, TemplateSliceKind, TemplatedFile
 use super::config::Config;
 use super::corrections;
 use super::layout;
-use super::qualifiers::{MOST_REFERENCES, are_bare, qualified, unknown_qualifiers};
+use super::names;
+use super::qualifiers::{MOST_REFERENCES, qualified, unknown_qualifiers};
 use super::rules;
 use super::styles::known_codes;
 use super::trace::{Origin, Rendering};
@@ -167,6 +168,18 @@ impl Style {
         limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or_default()
     }
 
+    /// Whether the references of a select with one table have to be alike, with a table or without.
+    fn wants_consistent_references(&self) -> bool {
+        const OPTION: &str = "single_table_references";
+        let Some(rules) = self.linter.config().raw.get("rules").and_then(|rules| rules.as_map()) else {
+            return false;
+        };
+        let own = rules.get("references.consistent").and_then(|rule| rule.as_map()?.get(OPTION)?.as_string());
+        let value = own.or_else(|| rules.get(OPTION)?.as_string());
+        // In these, names with dots may be fields of a struct.
+        value == Some("consistent") && !["athena", "hive", "redshift"].contains(&self.dialect())
+    }
+
     /// The dialect of these settings.
     pub(crate) fn dialect(&self) -> &str {
         self.config.dialect().unwrap_or(&self.dialect)
@@ -300,19 +313,22 @@ impl Parsed<'_> {
     /// The violations that sqruff's rules find.
     pub(crate) fn violations(&self) -> Result<Vec<Violation>> {
         let Some(tree) = &self.tree else { return Ok(Vec::new()) };
-        let has_references = self.style.has([REFERENCES_FROM]);
-        let qualified = if has_references { qualified(tree) } else { Vec::new() };
-        let many = qualified.len() > MOST_REFERENCES;
         let is_short = !may_hold_long_line(self.rendering, self.style.line_limit());
         let is_circular = self.style.has([COLUMN_COUNT]) && corrections::reads_itself(tree);
         let mut left_out = BTreeSet::new();
+        if self.style.has(names::CODES) {
+            left_out = names::silent(tree, self.style.dialect(), self.style.wants_consistent_references());
+        }
+        let looks_up = self.style.has([REFERENCES_FROM]) && !left_out.contains(REFERENCES_FROM);
+        let qualified = if looks_up { qualified(tree) } else { Vec::new() };
+        let many = qualified.len() > MOST_REFERENCES;
+        if many {
+            left_out.insert(REFERENCES_FROM);
+        }
         if self.style.has(layout::CODES) {
             let silent = quietly(|| layout::silent(self.tables, tree, &self.style.linter, !is_short));
             // After a panic of sqruff's, its rules are run one by one.
             left_out.extend(silent.unwrap_or_default());
-        }
-        if has_references && (many || are_bare(tree, self.style.dialect())) {
-            left_out.insert(REFERENCES_FROM);
         }
         if is_circular {
             left_out.insert(COLUMN_COUNT);
@@ -514,9 +530,19 @@ mod tests {
     fn rules_that_are_left_out_report_nothing() {
         let style = Style::new(Config::default(), "snowflake").expect("a style");
         let long = format!("select\n    {} as a,\n    b\nfrom t\n", ["some_column"; 9].join(" + "));
-        let cases: [(&str, &[&str]); 9] = [
+        let cases: [(&str, &[&str]); 19] = [
             ("select\n    a,\n    b\nfrom t\n", &[]),
-            ("with c as (select 1 as a)\n\nselect * from c\n", &[]),
+            ("with c as (\n    select 1 as a\n)\n\nselect * from c\n", &[]),
+            ("select\n    t.a,\n    t.b + 1 as c\nfrom s.long_name as t\nwhere t.a > 0\n", &[]),
+            ("with c as (\n    select 1 as a)\n\nselect * from c\n", &["LT07"]),
+            ("select\n    a\n    , b\nfrom t\n", &["LT04"]),
+            ("select t.a\nfrom s as t\ninner join r as t on t.a = t.b\n", &["AL04"]),
+            ("select a\nfrom s as t\n", &["AL05"]),
+            ("select t.a\nfrom t\ninner join (select b from u as t) as s on t.a = s.b\n", &["AL05"]),
+            ("select\n    t.a,\n    b\nfrom t\n", &["RF03"]),
+            ("select\n    t.a,\n    \"b.c\"\nfrom t\n", &["RF03"]),
+            ("select a\nfrom t\ninner join u on t.b = u.b\n", &["RF02"]),
+            ("select a\nfrom t\nwhere exists (select 1 from u where u.b = c.b)\n", &["RF01"]),
             ("select a, b\nfrom t\n", &["LT09"]),
             ("select\n    a\nfrom t\n", &["LT09"]),
             ("select\n    a,\n    b from t\n", &["LT09"]),
@@ -530,9 +556,7 @@ mod tests {
             let checked = style.parse(text, &rendering, |parsed| {
                 let tree = parsed.tree.as_ref().expect("a tree");
                 let mut silent = layout::silent(parsed.tables, tree, &style.linter, true);
-                if are_bare(tree, style.dialect()) {
-                    silent.insert(REFERENCES_FROM);
-                }
+                silent.extend(names::silent(tree, style.dialect(), style.wants_consistent_references()));
                 let file = (parsed.tables, parsed.file, tree);
                 let found = rules::found(&style.linter, file, &BTreeSet::new()).expect("findings");
                 let reported: BTreeSet<&str> =
@@ -543,7 +567,11 @@ mod tests {
                 );
                 assert!(expected.iter().all(|code| reported.contains(code)), "{text}: {reported:?}");
                 if expected.is_empty() {
-                    assert_eq!(silent.len(), layout::CODES.len() + 1, "{text}: only {silent:?} are left out");
+                    assert_eq!(
+                        silent.len(),
+                        layout::CODES.len() + names::CODES.len(),
+                        "{text}: only {silent:?} are left out"
+                    );
                 }
             });
             checked.expect("no panic");
