@@ -7,6 +7,7 @@ mod cut;
 mod driver;
 mod owners;
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
@@ -776,8 +777,7 @@ fn a_build_outlives_the_token_that_it_started_with() {
     let late =
         logins.iter().filter(|login| login["client"] != "xtask" && at(login) > began + f64::from(life));
     assert!(late.count() > 0, "dbt connected again after the first token had expired: {logins:#?}");
-    let tokens: std::collections::BTreeSet<&str> =
-        logins.iter().filter_map(|login| login["secret_sha256"].as_str()).collect();
+    let tokens: BTreeSet<&str> = logins.iter().filter_map(|login| login["secret_sha256"].as_str()).collect();
     assert_eq!(tokens.len(), logins.len(), "a token for each connection");
 }
 
@@ -802,6 +802,20 @@ fn every_way_to_log_in_reaches_snowflake_as_itself() {
             serde_json::from_str(parameters["QUERY_TAG"].as_str().expect("a tag")).expect("JSON");
         assert_eq!((&tag["tool"], &tag["stage"]), (&json!("xtask"), &json!("schema list")));
     }
+}
+
+/// A variable or secret that was pasted with its line end is the usual first mistake: dbt, too, gets it without.
+#[test]
+fn settings_with_white_space_around_them_log_in_both_halves() {
+    let (endpoint, checkout) = (Endpoint::start(), Checkout::slim());
+    let mut command = endpoint.command(&checkout, &["elt", "--schema", "issue_1"]);
+    command.envs(endpoint.place().into_iter().map(|(name, value)| (name, format!(" {value}\n"))));
+    command.env_remove("SNOWFLAKE_PASSWORD").env("SNOWFLAKE_TOKEN", format!("{SECRET}\n"));
+    command.env("SNOWFLAKE_AUTHENTICATOR", "programmatic_access_token\n").env("SNOWFLAKE_USER", "DEPLOYER ");
+    Ended::of(command).expect(0);
+    let logins = endpoint.logins();
+    let digests: BTreeSet<&str> = logins.iter().filter_map(|login| login["secret_sha256"].as_str()).collect();
+    assert_eq!(digests.len(), 1, "one secret, for the toolkit and for dbt: {logins:#?}");
 }
 
 /// Snowflake identifies a key by its fingerprint, which is part of the token that the driver signs.

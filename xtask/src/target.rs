@@ -352,14 +352,16 @@ impl Place {
                 ("DBT_TARGET_SCHEMA", layout.schema(schema).to_owned()),
                 (profile::EXTERNAL_ROOT, layout.external_files(schema).to_string_lossy().into_owned()),
             ],
-            Self::Snowflake { login, ours, .. } => vec![
-                ("DBT_TARGET_SCHEMA", schema.to_string()),
-                (
-                    "DBT_SNOWFLAKE_QUERY_TAG",
-                    ledger::tag_in(tag, login.database.as_str(), ours.owner.project.as_deref(), false),
-                ),
-                ("SNOWFLAKE_AUTHENTICATOR", login.way.authenticator().to_owned()),
-            ],
+            Self::Snowflake { login, ours, .. } => {
+                let tag = ledger::tag_in(tag, login.database.as_str(), ours.owner.project.as_deref(), false);
+                let mut variables = vec![
+                    ("DBT_TARGET_SCHEMA", schema.to_string()),
+                    ("DBT_SNOWFLAKE_QUERY_TAG", tag),
+                    ("SNOWFLAKE_AUTHENTICATOR", login.way.authenticator().to_owned()),
+                ];
+                variables.extend(Login::trimmed(&|name| context::variable(name)));
+                variables
+            }
         }
     }
 

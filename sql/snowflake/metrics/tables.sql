@@ -1,11 +1,12 @@
--- Which schemas hold a ledger, and what the registry holds.
+-- Which schemas hold a ledger, and what the registry holds. Names are compared as they are kept: Snowflake restricts
+-- what it gathers only by a column itself, and refuses to gather too much (090030).
 select
-    lower(table_schema) as schema_name,
-    lower(table_name) as table_name
-from {{ database }}.information_schema.tables
+    lower(kept.table_schema) as schema_name,
+    lower(kept.table_name) as table_name
+from {{ database }}.information_schema.tables as kept
 where
-    lower(table_name) in (
-        'ledger_environment', 'ledger_runs', 'ledger_nodes', 'ledger_queries', 'ledger_relations'
+    kept.table_name in (
+        'LEDGER_ENVIRONMENT', 'LEDGER_RUNS', 'LEDGER_NODES', 'LEDGER_QUERIES', 'LEDGER_RELATIONS'
     )
-    or lower(table_schema) = {{ registry }}
+    or kept.table_schema = upper({{ registry }})
 order by schema_name, table_name

@@ -178,6 +178,7 @@ fn advice(code: i32, kind: Kind, message: &str, login: &Login, claims: Option<&C
         394_507 => "a programmatic access token needs a network policy on its user: an administrator can set one (`alter user … set network_policy = …`)".to_owned(),
         390_303 | 394_300..=394_600 => format!("{} is not valid for this user: check SNOWFLAKE_TOKEN and SNOWFLAKE_AUTHENTICATOR", credential(&login.way)),
         606 | 607 | 609 | 90_064 | 90_069 | 90_073 => format!("the warehouse {} is missing, suspended or out of credits: check SNOWFLAKE_WAREHOUSE, `alter warehouse … resume`, and its resource monitor", login.warehouse),
+        90_030 => "the database holds more objects than Snowflake lists at once: keep environments in a database without others (SNOWFLAKE_DATABASE)".to_owned(),
         2043 | 2003 => format!("it does not exist, or the role {} may not see it", login.role),
         2120 => "a transient object cannot become a permanent one: choose another base, or start without `--base`".to_owned(),
         3001 | 3540 | 3041 => format!("the role {} lacks the privilege: grant it, or set another SNOWFLAKE_ROLE", login.role),

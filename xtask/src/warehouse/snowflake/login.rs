@@ -115,8 +115,8 @@ impl Login {
     ) -> Result<Self, Wrong> {
         let mut settings = Settings { variables, wrong: Vec::new() };
         let account = settings.account();
-        let role = settings.needed("SNOWFLAKE_ROLE", "the role to work as");
-        let warehouse = settings.needed("SNOWFLAKE_WAREHOUSE", "the warehouse that computes");
+        let role = settings.needed(settings::ROLE, "the role to work as");
+        let warehouse = settings.needed(settings::WAREHOUSE, "the warehouse that computes");
         let database = settings.database();
         let (host, port, plain_http) = settings.address();
         let way = settings.way(read);
@@ -133,6 +133,15 @@ impl Login {
             }
             _ => Err(Wrong(settings.wrong)),
         }
+    }
+
+    /// The variables that dbt would otherwise read with white space around their values.
+    pub(crate) fn trimmed(variables: Lookup<'_>) -> Vec<(&'static str, String)> {
+        let trim = |name: &'static str| {
+            let value = variables(name)?;
+            (value.trim() != value).then(|| (name, value.trim().to_owned()))
+        };
+        settings::PLAIN.into_iter().filter_map(trim).collect()
     }
 
     /// Who was tried where, without any secret.

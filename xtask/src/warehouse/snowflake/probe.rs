@@ -20,8 +20,9 @@ pub(crate) fn dbt_secrets(login: &Login) -> Result<Vec<(&'static str, Secret)>> 
         Way::KeyPair { key, .. } => {
             vec![("SNOWFLAKE_PRIVATE_KEY", key.clone()), ("SNOWFLAKE_PRIVATE_KEY_PATH", Secret::new(""))]
         }
-        // As they are in our own environment.
-        Way::OAuth(_) | Way::AccessToken(_) | Way::Password(_) => Vec::new(),
+        Way::OAuth(token) | Way::AccessToken(token) => vec![("SNOWFLAKE_TOKEN", token.clone())],
+        // As it is in our own environment.
+        Way::Password(_) => Vec::new(),
     })
 }
 
@@ -49,7 +50,7 @@ pub(crate) fn probe(settings: Settings) -> Result<String> {
         value("role_name"),
         value("warehouse"),
         warehouse.settings.login.way.label(),
-        warehouse.driver().unwrap_or_else(|| "of an unknown version".to_owned()),
+        warehouse.driver_version().unwrap_or_else(|| "of an unknown version".to_owned()),
         begun.elapsed().as_secs_f32()
     ))
 }

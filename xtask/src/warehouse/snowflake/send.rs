@@ -119,9 +119,9 @@ impl Snowflake {
         }
     }
 
-    /// The version of the driver, once there is a session.
-    pub(super) fn driver(&self) -> Option<String> {
-        self.held().as_ref().and_then(|session| session.driver().map(str::to_owned))
+    /// The version that the driver of the session says it has; unknown if there is no session.
+    pub(super) fn driver_version(&self) -> Option<String> {
+        self.held().as_ref().and_then(|session| session.driver_version().ok().flatten())
     }
 
     fn held(&self) -> MutexGuard<'_, Option<Session>> {

@@ -37,7 +37,7 @@ const SLACK: Duration = Duration::from_secs(5);
 /// Every statement carries the tag, so a session always has it, even after it is reopened.
 const QUERY_TAG: &str = "adbc.snowflake.statement.query_tag";
 
-/// The version of the driver in the answer to a login.
+/// The driver's version in the answer to that question.
 const VERSION: &str = "driver_version";
 
 /// How long the parts of a conversation may take.
@@ -47,10 +47,14 @@ pub(super) struct Limits {
     pub(super) statement: Duration,
 }
 
-struct Job {
-    sql: String,
-    /// The text bound to the statement's one `?`.
-    bound: Option<String>,
+enum Job {
+    Statement {
+        sql: String,
+        /// The text bound to the statement's one `?`.
+        bound: Option<String>,
+    },
+    /// The driver's own version.
+    Version,
 }
 
 type Answer = Result<Vec<Row>, Error>;
@@ -64,7 +68,6 @@ pub(super) struct Session {
     /// Of the token that was shown, for a login by workload identity.
     claims: Option<Claims>,
     limits: Limits,
-    driver: Option<String>,
 }
 
 impl Session {
@@ -93,22 +96,25 @@ impl Session {
             .context("failed to start a thread for the Snowflake driver")?;
         loaded.recv().map_err(|_| Failure::lost())??;
         let claims = token.as_ref().and_then(Claims::of);
-        let mut session = Self { jobs, answers, cancel, login: login.clone(), claims, limits, driver: None };
-        let about = session
+        let session = Self { jobs, answers, cancel, login: login.clone(), claims, limits };
+        session
             .wait("the login", limits.login, Some(&obstacle))
             .with_context(|| format!("failed to log in to Snowflake: tried {}", login.tried()))?;
-        session.driver = about.first().and_then(|row| row.get(VERSION)?.as_str()).map(str::to_owned);
         Ok(session)
-    }
-
-    /// The version that the driver says it has.
-    pub(super) fn driver(&self) -> Option<&str> {
-        self.driver.as_deref()
     }
 
     /// The rows of one statement, with `bound` as the value of its one `?`.
     pub(super) fn run(&self, sql: &str, bound: Option<&str>) -> Result<Vec<Row>, Failure> {
-        let job = Job { sql: sql.to_owned(), bound: bound.map(str::to_owned) };
+        self.ask(Job::Statement { sql: sql.to_owned(), bound: bound.map(str::to_owned) })
+    }
+
+    /// The version that the driver says it has, if it says one. Some drivers ask Snowflake for its version too then.
+    pub(super) fn driver_version(&self) -> Result<Option<String>, Failure> {
+        let rows = self.ask(Job::Version)?;
+        Ok(rows.first().and_then(|row| row.get(VERSION)?.as_str()).map(str::to_owned))
+    }
+
+    fn ask(&self, job: Job) -> Result<Vec<Row>, Failure> {
         self.jobs.send(job).map_err(|_| Failure::lost())?;
         self.wait("a statement", self.limits.statement, None)
     }
@@ -172,11 +178,14 @@ fn serve(
         Ok(opened) => opened,
         Err(error) => return drop(outbox.send(Err(error))),
     };
-    if outbox.send(Ok(vec![about(&connection)])).is_err() {
+    if outbox.send(Ok(Vec::new())).is_err() {
         return;
     }
     while let Ok(job) = inbox.recv() {
-        let answer = execute(&mut connection, &job, tag, cancel);
+        let answer = match job {
+            Job::Statement { sql, bound } => execute(&mut connection, &sql, bound.as_deref(), tag, cancel),
+            Job::Version => Ok(vec![version(&connection)]),
+        };
         cancel.lock().unwrap_or_else(PoisonError::into_inner).take();
         if outbox.send(answer).is_err() {
             return;
@@ -193,29 +202,35 @@ fn connect(
     Ok((database, connection))
 }
 
-/// What the driver says of itself, without asking Snowflake; nothing if it does not.
-fn about(connection: &ManagedConnection) -> Row {
-    let version = || {
+/// The driver's version; nothing if it does not say one.
+fn version(connection: &ManagedConnection) -> Row {
+    let said = || {
         let asked = HashSet::from([InfoCode::DriverVersion]);
         let batch = connection.get_info(Some(asked)).ok()?.next()?.ok()?;
         let values = batch.column_by_name("info_value")?.as_union_opt()?;
         let value = (batch.num_rows() == 1).then(|| values.value(0))?;
         Some(value.as_string_opt::<i32>()?.value(0).to_owned())
     };
-    version().map(|version| (VERSION.to_owned(), version.into())).into_iter().collect()
+    said().map(|version| (VERSION.to_owned(), version.into())).into_iter().collect()
 }
 
-fn execute(connection: &mut ManagedConnection, job: &Job, tag: &str, cancel: &Cancel) -> Answer {
+fn execute(
+    connection: &mut ManagedConnection,
+    sql: &str,
+    bound: Option<&str>,
+    tag: &str,
+    cancel: &Cancel,
+) -> Answer {
     let mut statement = connection.new_statement()?;
     statement.set_option(OptionStatement::Other(QUERY_TAG.to_owned()), tag.into())?;
-    statement.set_sql_query(&job.sql)?;
-    if let Some(text) = &job.bound {
-        let column: ArrayRef = Arc::new(StringArray::from(vec![text.as_str()]));
+    statement.set_sql_query(sql)?;
+    if let Some(text) = bound {
+        let column: ArrayRef = Arc::new(StringArray::from(vec![text]));
         let batch = RecordBatch::try_from_iter([("1", column)]).map_err(Error::from)?;
         statement.bind(batch)?;
     }
     *cancel.lock().unwrap_or_else(PoisonError::into_inner) = Some(statement.get_cancel_handle());
-    if job.bound.is_some() {
+    if bound.is_some() {
         statement.execute_update()?;
         return Ok(Vec::new());
     }

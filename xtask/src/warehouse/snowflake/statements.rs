@@ -70,11 +70,12 @@ impl Database {
         format!("{}.{}", self.schema(&table.schema), quote(&table.name.to_uppercase()))
     }
 
-    /// What exists in `schemas`, in one question.
+    /// What exists in `schemas`, in one question. The tables are restricted too: without that Snowflake gathers those of
+    /// the whole database first, and refuses if they are too many (090030).
     pub(super) fn contents(&self, schemas: &[&str], names: Names) -> String {
-        let compared = match names {
-            Names::Folded | Names::Kept => "s.schema_name",
-            Names::InAnyCase => "lower(s.schema_name)",
+        let compared = |name: &str| match names {
+            Names::Folded | Names::Kept => name.to_owned(),
+            Names::InAnyCase => format!("lower({name})"),
         };
         let spelled = |schema: &&str| match names {
             Names::Folded => literal(&schema.to_uppercase()),
@@ -86,11 +87,13 @@ impl Database {
             "select s.schema_name, s.comment, s.is_transient as schema_is_transient, t.table_name, t.table_type,
     t.table_owner, t.is_transient, t.is_dynamic, t.is_iceberg, t.row_count, t.bytes
 from {0}.information_schema.schemata as s
-left join {0}.information_schema.tables as t on t.table_schema = s.schema_name
-where {compared} in ({1})
+left join {0}.information_schema.tables as t on t.table_schema = s.schema_name and {2} in ({1})
+where {3} in ({1})
 order by 1, 4",
             self.quoted(),
-            listed.join(", ")
+            listed.join(", "),
+            compared("t.table_schema"),
+            compared("s.schema_name")
         )
     }
 

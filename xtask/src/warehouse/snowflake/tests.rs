@@ -390,3 +390,17 @@ proptest! {
         }
     }
 }
+
+/// Snowflake gathers the tables of a whole database for a join, and refuses if they are too many (090030).
+#[test]
+fn what_exists_is_asked_of_the_schemas_concerned_only() {
+    let database = Database::new(&identifier("DB"));
+    for (names, schemas, tables) in [
+        (Names::Folded, "s.schema_name in ('A', 'B')", "t.table_schema in ('A', 'B')"),
+        (Names::Kept, "s.schema_name in ('a', 'B')", "t.table_schema in ('a', 'B')"),
+        (Names::InAnyCase, "lower(s.schema_name) in ('a', 'b')", "lower(t.table_schema) in ('a', 'b')"),
+    ] {
+        let sql = database.contents(&["a", "B"], names);
+        assert!(sql.contains(schemas) && sql.contains(tables), "{sql}");
+    }
+}

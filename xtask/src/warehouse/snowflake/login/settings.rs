@@ -16,6 +16,15 @@ pub(super) enum Asked {
 
 pub(super) const ACCOUNT: &str = "SNOWFLAKE_ACCOUNT";
 pub(super) const USER: &str = "SNOWFLAKE_USER";
+pub(super) const ROLE: &str = "SNOWFLAKE_ROLE";
+pub(super) const WAREHOUSE: &str = "SNOWFLAKE_WAREHOUSE";
+const HOST: &str = "SNOWFLAKE_HOST";
+const PORT: &str = "SNOWFLAKE_PORT";
+const PROTOCOL: &str = "SNOWFLAKE_PROTOCOL";
+
+/// Those that dbt reads as they are, without the secrets.
+pub(super) const PLAIN: [&str; 7] = [ACCOUNT, USER, ROLE, WAREHOUSE, HOST, PORT, PROTOCOL];
+
 pub(super) const PASSWORD: &str = "SNOWFLAKE_PASSWORD";
 pub(super) const AUTHENTICATOR: &str = "SNOWFLAKE_AUTHENTICATOR";
 pub(super) const KEY: &str = "SNOWFLAKE_PRIVATE_KEY";
@@ -32,8 +41,10 @@ pub(super) struct Settings<'a> {
 }
 
 impl Settings<'_> {
+    /// Without the white space around it, such as the line end of a pasted value; a password keeps its own.
     pub(super) fn get(&self, name: &str) -> Option<String> {
-        (self.variables)(name).filter(|value| !value.trim().is_empty())
+        let value = (self.variables)(name).filter(|value| !value.trim().is_empty())?;
+        Some(if [PASSWORD, PASSPHRASE].contains(&name) { value } else { value.trim().to_owned() })
     }
 
     fn has(&self, name: &str) -> bool {
@@ -53,8 +64,7 @@ impl Settings<'_> {
     }
 
     pub(super) fn account(&mut self) -> Option<String> {
-        let account =
-            self.needed(ACCOUNT, "the account identifier, such as MYORG-MYACCOUNT")?.trim().to_owned();
+        let account = self.needed(ACCOUNT, "the account identifier, such as MYORG-MYACCOUNT")?;
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if !account.chars().all(fits) || account.to_ascii_lowercase().contains("snowflakecomputing.com") {
             self.complain(format!(
@@ -77,15 +87,15 @@ impl Settings<'_> {
     }
 
     pub(super) fn address(&mut self) -> (Option<String>, Option<u16>, bool) {
-        let host = self.get("SNOWFLAKE_HOST");
-        let port = self.get("SNOWFLAKE_PORT").and_then(|text| {
-            let port = text.trim().parse().ok();
+        let host = self.get(HOST);
+        let port = self.get(PORT).and_then(|text| {
+            let port = text.parse().ok();
             if port.is_none() {
                 self.complain(format!("SNOWFLAKE_PORT is {text:?}: it takes a number up to 65535"));
             }
             port
         });
-        let protocol = self.get("SNOWFLAKE_PROTOCOL").map(|text| text.trim().to_ascii_lowercase());
+        let protocol = self.get(PROTOCOL).map(|text| text.to_ascii_lowercase());
         let plain_http = match protocol.as_deref() {
             None | Some("https") => false,
             Some("http") if host.as_deref().is_some_and(is_this_machine) => true,
@@ -106,7 +116,7 @@ impl Settings<'_> {
 
     pub(super) fn way(&mut self, read: &dyn Fn(&str) -> std::io::Result<String>) -> Option<Way> {
         let asked = match self.get(AUTHENTICATOR) {
-            Some(text) => self.asked(text.trim())?,
+            Some(text) => self.asked(&text)?,
             None => self.inferred()?,
         };
         self.refuse_what_belongs_to_another(asked);

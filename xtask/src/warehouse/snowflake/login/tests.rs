@@ -148,3 +148,17 @@ fn what_was_tried_is_told_without_the_secret() {
     assert!(login.tried().contains("user u, role R") && !login.tried().contains("hidden-value"));
     assert!(!format!("{login:?}").contains("hidden-value"));
 }
+
+#[test]
+fn white_space_around_a_value_is_not_part_of_it() {
+    let padded = [("SNOWFLAKE_ROLE", "R\n"), (USER, " u "), (TOKEN, "t\r\n"), (AUTHENTICATOR, "oauth\n")];
+    let login = decide(&padded).expect("a login");
+    assert_eq!((login.role.as_str(), login.user.as_deref()), ("R", Some("u")));
+    assert_eq!(login.way, Way::OAuth(Secret::new("t")));
+    assert_eq!(way(&[(USER, "u"), (PASSWORD, " p ")]), Way::Password(Secret::new(" p ")));
+    let given: BTreeMap<&str, &str> = padded.into_iter().chain([("SNOWFLAKE_WAREHOUSE", "W")]).collect();
+    assert_eq!(
+        Login::trimmed(&|name| given.get(name).map(|value| (*value).to_owned())),
+        [(USER, "u".to_owned()), ("SNOWFLAKE_ROLE", "R".to_owned())]
+    );
+}
