@@ -22,6 +22,7 @@ bare() { (cd dbt && DBT_TARGET_SCHEMA=bench_dbt "$dbt" "$@" --profiles-dir . --t
 three() { bare seed && bare run && bare test; }
 
 if [ "${1:-}" = scale ]; then
+    export DBT_DUCKDB_THREADS="${DBT_DUCKDB_THREADS:-$(nproc)}"
     printf '%12s %12s %12s %10s %10s %10s\n' movements 'order lines' 'silver rows' 'elt s' 'peak MiB' 'db MiB'
     for size in '396 40 3 11' '396 200 5 110' '730 500 8 600'; do
         read -r days products warehouses orders <<<"$size"

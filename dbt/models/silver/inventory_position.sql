@@ -1,3 +1,6 @@
+{%- set by_day = 'partition by product_id, warehouse_id order by date_day' -%}
+{%- set so_far = by_day ~ ' rows between unbounded preceding and current row' -%}
+
 with daily_inventory as (
 
     select * from {{ ref('daily_inventory') }}
@@ -19,6 +22,13 @@ order_lines as (
 movements as (
 
     select * from {{ ref('accepted_movements') }}
+
+),
+
+-- 36,525 days are a century
+numbers as (
+
+    {{ dbt.generate_series(36525) }}
 
 ),
 
@@ -163,23 +173,25 @@ events as (
 
 ),
 
--- A product ordered for a warehouse that has not had it yet has no row of stock: its first row takes these events.
 first_days as (
 
     select
         product_id,
         warehouse_id,
-        min(date_day) as first_day
+        min(date_day) as first_day,
+        max(date_day) as last_day
     from daily_inventory
     group by product_id, warehouse_id
 
 ),
 
+-- A product ordered for a warehouse that has not had it yet has no row of stock: its first row takes these events.
 daily_events as (
 
     select
         events.product_id,
         events.warehouse_id,
+        first_days.last_day,
         greatest(events.date_day, first_days.first_day) as date_day,
         sum(events.on_order_units) as on_order_units,
         sum(events.in_transit_units) as in_transit_units,
@@ -189,11 +201,41 @@ daily_events as (
         on
             events.product_id = first_days.product_id
             and events.warehouse_id = first_days.warehouse_id
-    group by events.product_id, events.warehouse_id, greatest(events.date_day, first_days.first_day)
+    group by
+        events.product_id, events.warehouse_id, first_days.last_day, greatest(events.date_day, first_days.first_day)
 
 ),
 
 -- None is ever below zero in sound data; where rows are missing or in quarantine, none is made less than nothing.
+balances as (
+
+    select
+        product_id,
+        warehouse_id,
+        date_day,
+        {%- for column in ['on_order_units', 'in_transit_units', 'backordered_units'] %}
+        greatest(sum({{ column }}) over ({{ so_far }}), 0) as {{ column }},
+        {%- endfor %}
+        coalesce(
+            {{ dbt.datediff('date_day', 'lead(date_day) over (' ~ by_day ~ ')', 'day') }},
+            {{ dbt.datediff('date_day', 'last_day', 'day') }} + 1
+        ) as held_days
+    from daily_events
+
+),
+
+-- One row for each day that a balance is held, which is faster than a running sum over every day.
+held as (
+
+    select
+        balances.*,
+        cast({{ dbt.dateadd('day', 'numbers.generated_number - 1', 'balances.date_day') }} as date) as held_on
+    from balances
+    inner join numbers
+        on balances.held_days >= numbers.generated_number
+
+),
+
 carried as (
 
     select
@@ -202,23 +244,14 @@ carried as (
         daily_inventory.warehouse_id,
         daily_inventory.closing_units as on_hand_units,
         {%- for column in ['on_order_units', 'in_transit_units', 'backordered_units'] %}
-        cast(
-            greatest(
-                sum(coalesce(daily_events.{{ column }}, 0)) over (
-                    partition by daily_inventory.product_id, daily_inventory.warehouse_id
-                    order by daily_inventory.date_day
-                    rows between unbounded preceding and current row
-                ),
-                0
-            ) as bigint
-        ) as {{ column }}{{ ',' if not loop.last }}
+        cast(coalesce(held.{{ column }}, 0) as bigint) as {{ column }}{{ ',' if not loop.last }}
         {%- endfor %}
     from daily_inventory
-    left join daily_events
+    left join held
         on
-            daily_inventory.date_day = daily_events.date_day
-            and daily_inventory.product_id = daily_events.product_id
-            and daily_inventory.warehouse_id = daily_events.warehouse_id
+            daily_inventory.date_day = held.held_on
+            and daily_inventory.product_id = held.product_id
+            and daily_inventory.warehouse_id = held.warehouse_id
 
 ),
 

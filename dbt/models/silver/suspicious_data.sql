@@ -1,7 +1,4 @@
-{#- Windows of a series of days: the same weekday of the eight weeks before, the eight weeks before, and a week. -#}
-{%- set weeks_before -%}
-partition by measure, warehouse_id, weekday order by date_day rows between 8 preceding and 1 preceding
-{%- endset -%}
+{#- Windows of a series of days: the eight weeks before, and a week. -#}
 {%- set days_before -%}
 partition by measure, warehouse_id order by date_day rows between 56 preceding and 1 preceding
 {%- endset -%}
@@ -40,7 +37,11 @@ with order_lines as (
 
 movements as (
 
-    select * from {{ ref('stg_logistics__inventory_movements') }}
+    select
+        *,
+        coalesce(order_line_id, transfer_id, purchase_order_line_id) as reference_id,
+        row_number() over (order by moved_at, movement_id) as movement_number
+    from {{ ref('stg_logistics__inventory_movements') }}
 
 ),
 
@@ -157,7 +158,7 @@ warehouse_volumes as (
         warehouse_days.last_day,
         mod({{ dbt.datediff("cast('2000-01-03' as date)", 'warehouse_days.date_day', 'day') }}, 7) as weekday,
         coalesce(line_counts.row_count, 0) as row_count,
-        coalesce(line_counts.units, 0) as units
+        cast(coalesce(line_counts.units, 0) as bigint) as units
     from warehouse_days
     cross join measures
     left join line_counts
@@ -187,8 +188,8 @@ volumes as (
         date_day,
         weekday,
         last_day,
-        sum(row_count) as row_count,
-        sum(units) as units
+        cast(sum(row_count) as bigint) as row_count,
+        cast(sum(units) as bigint) as units
     from warehouse_volumes
     group by measure, date_day, weekday, last_day
 
@@ -198,9 +199,6 @@ expected_volumes as (
 
     select
         *,
-        count(*) over ({{ weeks_before }}) as weeks,
-        cast(sum(row_count) over ({{ weeks_before }}) as double)
-        / nullif(count(*) over ({{ weeks_before }}), 0) as usual_rows,
         max(row_count) over ({{ days_before }}) as most_rows,
         count(*) over ({{ days_before }}) as known_days,
         sum(case when row_count > 0 then 1 else 0 end) over (
@@ -212,8 +210,36 @@ expected_volumes as (
 
 ),
 
--- Days without a row, one after the other: each alone may be chance, so the rows that they should have had are added
--- up. A feed that ends before the others is late: the days after its end are not days of zero.
+-- Days without a row, and what the same weekday had in the eight weeks before.
+empty_days as (
+
+    select
+        empty_volumes.measure,
+        empty_volumes.warehouse_id,
+        empty_volumes.date_day,
+        empty_volumes.last_day,
+        empty_volumes.days_with_rows,
+        avg(cast(earlier_volumes.row_count as double)) as usual_rows
+    from expected_volumes as empty_volumes
+    inner join volumes as earlier_volumes
+        on
+            empty_volumes.measure = earlier_volumes.measure
+            and empty_volumes.warehouse_id = earlier_volumes.warehouse_id
+            and empty_volumes.weekday = earlier_volumes.weekday
+            and empty_volumes.date_day > earlier_volumes.date_day
+            and earlier_volumes.date_day >= {{ dbt.dateadd('day', -56, 'empty_volumes.date_day') }}
+    where
+        empty_volumes.row_count = 0
+        and (empty_volumes.measure <> 'purchase orders' or empty_volumes.warehouse_id = 'all')
+    group by
+        empty_volumes.measure, empty_volumes.warehouse_id, empty_volumes.date_day, empty_volumes.last_day,
+        empty_volumes.days_with_rows
+    having count(*) >= 4
+
+),
+
+-- One after the other: each alone may be chance, so the rows that they should have had are added up. A feed that ends
+-- before the others is late: the days after its end are not days of zero.
 gaps as (
 
     select
@@ -230,11 +256,7 @@ gaps as (
         ) as limit_figure,
         'reported' as handling,
         max(date_day) as until_day
-    from expected_volumes
-    where
-        row_count = 0
-        and weeks >= 4
-        and (measure <> 'purchase orders' or warehouse_id = 'all')
+    from empty_days
     group by measure, warehouse_id, days_with_rows, last_day
 
 ),
@@ -517,14 +539,7 @@ following_movements as (
 
     select
         *,
-        coalesce(order_line_id, transfer_id, purchase_order_line_id) as reference_id,
-        row_number() over (partition by {{ same_movement }} order by moved_at, movement_id) as place,
-        lag(moved_at) over (partition by {{ same_movement }} order by moved_at, movement_id) as moved_before_at,
-        sum(abs(moved_units)) over (
-            partition by movement_type, coalesce(order_line_id, transfer_id, purchase_order_line_id)
-            order by moved_at, movement_id
-            rows between unbounded preceding and current row
-        ) as units_so_far
+        lag(moved_at) over (partition by {{ same_movement }} order by movement_number) as moved_before_at
     from movements
 
 ),
@@ -532,29 +547,47 @@ following_movements as (
 movement_delays as (
 
     select
-        following_movements.movement_id,
-        following_movements.warehouse_id,
-        following_movements.moved_on,
-        following_movements.movement_type,
-        following_movements.units_so_far,
-        line_limits.limit_units,
-        {{ dbt.datediff('following_movements.moved_before_at', 'following_movements.moved_at', 'second') }}
-            as delay_seconds
+        movement_id,
+        warehouse_id,
+        moved_on,
+        movement_type,
+        reference_id,
+        movement_number,
+        {{ dbt.datediff('moved_before_at', 'moved_at', 'second') }} as delay_seconds
     from following_movements
-    left join line_limits
+    where moved_before_at is not null
+
+),
+
+units_so_far as (
+
+    select
+        movement_delays.movement_id,
+        sum(abs(movements.moved_units)) as units_so_far
+    from movement_delays
+    inner join movements
         on
-            following_movements.reference_id = line_limits.reference_id
-            and following_movements.movement_type = line_limits.movement_type
-    where following_movements.place > 1
+            movement_delays.reference_id = movements.reference_id
+            and movement_delays.movement_type = movements.movement_type
+            and movement_delays.movement_number >= movements.movement_number
+    group by movement_delays.movement_id
 
 ),
 
 repeated_movements as (
 
     select
-        *,
-        count(*) over (partition by moved_on, delay_seconds) as movements_of_delay
+        movement_delays.*,
+        units_so_far.units_so_far,
+        line_limits.limit_units,
+        count(*) over (partition by movement_delays.moved_on, movement_delays.delay_seconds) as movements_of_delay
     from movement_delays
+    left join units_so_far
+        on movement_delays.movement_id = units_so_far.movement_id
+    left join line_limits
+        on
+            movement_delays.reference_id = line_limits.reference_id
+            and movement_delays.movement_type = line_limits.movement_type
 
 ),
 
@@ -651,16 +684,25 @@ received_lines as (
 
 ),
 
-counted_stocks as (
+adjustments as (
 
     select
-        *,
-        sum(moved_units) over (
-            partition by product_id, warehouse_id
-            order by moved_at, movement_id
-            rows between unbounded preceding and 1 preceding
-        ) as units_before
-    from distinct_movements
+        adjustments.movement_id,
+        adjustments.movement_number,
+        adjustments.warehouse_id,
+        adjustments.moved_on,
+        adjustments.moved_units,
+        sum(earlier_movements.moved_units) as units_before
+    from distinct_movements as adjustments
+    left join distinct_movements as earlier_movements
+        on
+            adjustments.product_id = earlier_movements.product_id
+            and adjustments.warehouse_id = earlier_movements.warehouse_id
+            and adjustments.movement_number > earlier_movements.movement_number
+    where adjustments.movement_type = 'adjustment'
+    group by
+        adjustments.movement_id, adjustments.movement_number, adjustments.warehouse_id, adjustments.moved_on,
+        adjustments.moved_units
 
 ),
 
@@ -669,16 +711,12 @@ compared_adjustments as (
 
     select
         *,
-        count(*) over (
-            order by moved_at, movement_id rows between unbounded preceding and 1 preceding
-        ) as earlier_adjustments,
-        max(
-            case when abs(moved_units) <= units_before * {{ var('adjustment_share') }} then abs(moved_units) end
-        ) over (
-            order by moved_at, movement_id rows between unbounded preceding and 1 preceding
+        count(*) over (order by movement_number rows between unbounded preceding and 1 preceding)
+            as earlier_adjustments,
+        max(case when abs(moved_units) <= units_before * {{ var('adjustment_share') }} then abs(moved_units) end) over (
+            order by movement_number rows between unbounded preceding and 1 preceding
         ) as most_units
-    from counted_stocks
-    where movement_type = 'adjustment'
+    from adjustments
 
 ),
 
@@ -772,7 +810,8 @@ witnessed_lines as (
         coalesce(shipped_lines.shipped_units, 0) as shipped_units,
         ln(cast(coalesce(shipped_lines.shipped_units, order_lines.ordered_units) as double)) as witnessed_units,
         case when order_lines.unit_price > 0 then ln(cast(order_lines.unit_price as double) / products.list_price) end
-            as price_level
+            as price_level,
+        row_number() over (order by order_lines.ordered_at, order_lines.order_line_id) as line_place
     from order_lines
     inner join products
         on order_lines.product_id = products.product_id
@@ -795,9 +834,7 @@ compared_lines as (
             ('earlier_lines', 'count(*)'),
         ] %}
         {{ value }} over (
-            partition by product_id, sales_channel
-            order by ordered_at, order_line_id
-            rows between unbounded preceding and 1 preceding
+            partition by product_id, sales_channel order by line_place rows between unbounded preceding and 1 preceding
         ) as {{ usual }}{{ ',' if not loop.last }}
         {%- endfor %}
     from witnessed_lines
@@ -830,28 +867,18 @@ shifts as (
     select
         *
         {%- for name, columns, lines, units, prices in groups %},
-        {%- set last_lines %}
-            partition by {{ columns }}
-            order by ordered_at, order_line_id rows between {{ lines - 1 }} preceding and current row
-        {%- endset %}
+        {%- set last_lines %}(
+            partition by {{ columns }} order by line_place rows between {{ lines - 1 }} preceding and current row
+        ){% endset %}
         case
             when
-                count(
-                    unit_shift)
-                    over ({{ last_lines }}
-                    )
-                = {{ lines }}
-                and abs(avg(
-                    {{ 'bounded_unit_shift' if lines >= 10 else 'unit_shift' }}) over ({{ last_lines }}
-                )) >= ln({{ units }})
+                count(unit_shift) over {{ last_lines }} = {{ lines }}
+                and abs(
+                    avg({{ 'bounded_unit_shift' if lines >= 10 else 'unit_shift' }}) over {{ last_lines }}
+                ) >= ln({{ units }})
                 {%- if lines < 10 %}
                 and greatest(
-                    min(
-                        unit_shift) over ({{ last_lines }}
-                    ),
-                    -max(
-                        unit_shift) over ({{ last_lines }}
-                    )
+                    min(unit_shift) over {{ last_lines }}, -max(unit_shift) over {{ last_lines }}
                 ) >= ln({{ units }}) * 0.75
                 {%- endif %}
                 then 1
@@ -859,17 +886,8 @@ shifts as (
         end as {{ name }}_units,
         case
             when
-                count(
-                    price_shift)
-                    over ({{ last_lines }}
-                    )
-                = {{ lines }}
-                and abs(
-                    avg(
-                        price_shift)
-                        over ({{ last_lines }}
-                        )
-                ) >= ln({{ prices }})
+                count(price_shift) over {{ last_lines }} = {{ lines }}
+                and abs(avg(price_shift) over {{ last_lines }}) >= ln({{ prices }})
                 then 1
             else 0
         end as {{ name }}_prices
@@ -882,31 +900,21 @@ shifts as (
 shifted_lines as (
 
     select
-        *,
+        *
+        {%- for kind, limit_at in [('unit', 3), ('price', 4)] %},
         greatest(
-            {%- for name, columns, lines, units, prices in groups %}
+            {%- for group in groups %}
             case
-                when abs(unit_shift) >= ln({{ units }}) / 2
-                    then max({{ name }}_units) over (
-                        partition by {{ columns }}
-                        order by ordered_at, order_line_id rows between current row and {{ lines - 1 }} following
+                when abs({{ kind }}_shift) >= ln({{ group[limit_at] }}) / 2
+                    then max({{ group[0] }}_{{ kind }}s) over (
+                        partition by {{ group[1] }}
+                        order by line_place rows between current row and {{ group[2] - 1 }} following
                     )
                 else 0
             end{{ ',' if not loop.last }}
             {%- endfor %}
-        ) as has_shifted_units,
-        greatest(
-            {%- for name, columns, lines, units, prices in groups %}
-            case
-                when abs(price_shift) >= ln({{ prices }}) / 2
-                    then max({{ name }}_prices) over (
-                        partition by {{ columns }}
-                        order by ordered_at, order_line_id rows between current row and {{ lines - 1 }} following
-                    )
-                else 0
-            end{{ ',' if not loop.last }}
-            {%- endfor %}
-        ) as has_shifted_price
+        ) as has_shifted_{{ kind }}s
+        {%- endfor %}
     from shifts
 
 ),
@@ -999,7 +1007,7 @@ price_findings as (
     from price_verdicts
     where
         (price_limit is not null and not is_list_price_wrong)
-        or has_shifted_price = 1
+        or has_shifted_prices = 1
 
 ),
 

@@ -149,8 +149,9 @@ pub(super) fn is_of_the_run(name: &str) -> bool {
 
 /// Variables of the profile that say where and how, not what.
 pub(super) fn is_neutral(name: &str) -> bool {
-    const NEUTRAL: [&str; 8] = [
+    const NEUTRAL: [&str; 9] = [
         "DBT_DUCKDB_PATH",
+        "DBT_DUCKDB_THREADS",
         "DBT_THREADS",
         "DBT_TARGET_PATH",
         "DBT_LOG_PATH",
