@@ -14,7 +14,7 @@ use self::browser::Browser;
 use crate::support::{BUILT, Checkout};
 
 /// Charts and lists that the page of this repository must have, whatever their data.
-const FIGURES: [&str; 21] = [
+const FIGURES: [&str; 22] = [
     "fill-rate-by-warehouse",
     "stock-outs",
     "reorder",
@@ -22,6 +22,7 @@ const FIGURES: [&str; 21] = [
     "at-risk",
     "suppliers",
     "forecast",
+    "forecast-accuracy",
     "abc",
     "slow-movers",
     "runs",
@@ -39,7 +40,8 @@ const FIGURES: [&str; 21] = [
 ];
 
 /// Those that are tables without a chart.
-const LISTS: [&str; 5] = ["reorder", "transfers", "at-risk", "failing", "test-history"];
+const LISTS: [&str; 7] =
+    ["reorder", "transfers", "at-risk", "suppliers", "forecast-accuracy", "failing", "test-history"];
 
 /// Text that has an effect wherever it is not escaped.
 const HOSTILE: &str = "</script></title><script>pwned=1</script><img src=x onerror='pwned=2'>\"' onload=\"pwned=3\" \u{202e}\u{1f4a5}";
