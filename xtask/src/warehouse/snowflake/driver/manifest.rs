@@ -34,16 +34,17 @@ pub(super) fn system() -> PathBuf {
     }
 }
 
-/// The manifest that the standard finds first.
+/// The manifest that the standard finds first. Relative folders are left out: what they name depends on the working
+/// folder, and a checkout must not choose the library that is loaded.
 pub(super) fn find(variable: Lookup<'_>, system: &Path) -> Option<PathBuf> {
     let listed = variable("ADBC_DRIVER_PATH").unwrap_or_default();
     let active = ["VIRTUAL_ENV", "CONDA_PREFIX"].into_iter().filter_map(variable);
     let folders = env::split_paths(&listed)
-        .filter(|folder| folder.is_absolute())
         .chain(active.map(|folder| Path::new(&folder).join("etc/adbc/drivers")))
         .chain(user(variable))
         .chain([system.to_path_buf()]);
-    folders.map(|folder| folder.join(FILE)).find(|path| path.is_file())
+    let absolute = folders.filter(|folder| folder.is_absolute());
+    absolute.map(|folder| folder.join(FILE)).find(|path| path.is_file())
 }
 
 fn user(variable: Lookup<'_>) -> Option<PathBuf> {

@@ -89,6 +89,23 @@ fn the_first_place_of_the_standard_is_used_and_a_given_file_before_all() {
     assert_eq!(machine.found().library, machine.path("listed/driver.so"));
 }
 
+/// The working folder of a command is a checkout, whose content is not the user's choice of a driver.
+#[test]
+fn a_relative_folder_chooses_no_driver() {
+    let mut machine = Machine::new();
+    // Tests run in the folder of their crate.
+    let folder = tempfile::tempdir_in(".").expect("a folder");
+    let relative = Path::new(folder.path().file_name().expect("a name"));
+    for place in [relative.join("etc/adbc/drivers"), relative.join("adbc/drivers"), relative.to_path_buf()] {
+        fs::create_dir_all(&place).expect("a folder");
+        fs::write(place.join("snowflake.toml"), manifest("/x")).expect("a manifest");
+    }
+    for name in ["ADBC_DRIVER_PATH", "VIRTUAL_ENV", "CONDA_PREFIX", "XDG_CONFIG_HOME"] {
+        machine.set(name, relative);
+    }
+    assert_eq!(machine.find().expect("nothing is read"), None);
+}
+
 #[test]
 fn a_library_is_chosen_by_the_system_and_keeps_its_entry_point() {
     let machine = Machine::new();
