@@ -22,7 +22,7 @@ use sqruff_lib_core::templaters::{RawFileSlice, TemplateSliceKind, TemplatedFile
 use super::config::Config;
 use super::corrections;
 use super::layout;
-use super::names;
+use super::names::{self, REFERENCES_FROM};
 use super::qualifiers::{MOST_REFERENCES, qualified, unknown_qualifiers};
 use super::rules;
 use super::styles::known_codes;
@@ -30,10 +30,6 @@ use super::trace::{Origin, Rendering};
 
 /// `layout.long_lines`.
 const LONG_LINES: &str = "LT05";
-
-/// `references.from`: sqruff compares every reference with every other by their whole trees, which takes minutes on a
-/// select of thousands of columns.
-const REFERENCES_FROM: &str = "RF01";
 
 /// `ambiguous.column_count`: sqruff never ends on a common table expression that reads itself.
 const COLUMN_COUNT: &str = "AM04";
