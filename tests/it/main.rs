@@ -13,6 +13,7 @@ mod doctor;
 mod elt;
 mod engines;
 mod github;
+mod guard;
 mod launcher;
 mod lint;
 mod metrics;

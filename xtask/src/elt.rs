@@ -23,17 +23,14 @@ use anyhow::{Context as _, Result, bail};
 use self::plan::Plan;
 use self::record::Built;
 use self::report::NotStarted;
-use crate::core::context;
-use crate::core::environment::{Name, REGISTRY};
-use crate::core::ledger::{self, Adopt, Need, Run, State, Status};
+use crate::core::context::{self, Commit};
+use crate::core::environment::Name;
+use crate::core::ledger::{self, Run, Status};
 use crate::core::lock::Holder;
-use crate::core::policy::Environments;
 use crate::dbt::artifacts::{self, Manifest};
 use crate::dbt::boundary::{Boundary, Intended};
-use crate::dbt::engine::{Generation, Versions};
+use crate::dbt::engine::Generation;
 use crate::dbt::events::Event;
-use crate::dbt::packages::Packages;
-use crate::dbt::profile::Profile;
 use crate::dbt::project::Project;
 use crate::dbt::runner::{Ended, Invocation};
 use crate::dbt::seed_files;
@@ -120,7 +117,9 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     if args.dry_run || args.explain {
         return dry_run(args, repo, &project, place);
     }
-    let mut run = record::new_run(args, repo.root());
+    let mut run = record::new_run(args);
+    // Git looks at every file, which nothing else has to wait for.
+    let commit = Commit::ask(repo.root());
     let opened = place.open(repo, &record::query_tag(&run))?;
     run.dbt_version = opened.dbt()?.version().map(str::to_owned);
     interrupt::listen()?;
@@ -145,8 +144,21 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
         None => state::known::load(warehouse.as_mut(), &args.schema),
         Some(_) => None,
     };
+    if known.is_none() {
+        warehouse.warm_up();
+    }
+    let prepared = plan::prepare(args, repo, &project, &opened.place)?;
+    let versions = opened.dbt()?.versions(opened.place.adapter().kind());
+    let facts =
+        state::facts(args, &opened.place, &prepared.profile, &run.run_id, &versions, warehouse.as_ref());
+    let mut reader = state::Reader::new(project.folder(), facts);
+    if prepared.packages.is_none() {
+        // While the warehouse warms up.
+        reader.read_ahead()?;
+    }
     let is_whole = known.as_ref().is_some_and(|known| known.is_whole);
-    let mut plan = plan(args, repo, &project, &opened.place, &run.run_id, is_whole, warehouse.as_mut())?;
+    let mut plan =
+        plan::decide(args, &project, &opened.place, prepared, &run.run_id, is_whole, warehouse.as_mut())?;
     if let Some(newer) = newer_run(&plan, &run, warehouse.as_mut())? {
         return leave_to(args, &newer);
     }
@@ -155,8 +167,8 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
         packages.install(&plan.invocation, &plan.profile, opened.dbt()?)?;
         plan.packages = None;
     }
-    let versions = opened.dbt()?.versions(opened.place.adapter().kind());
-    let mut keeper = keeper(args, &project, &plan, &opened.place, &versions, known, warehouse.as_mut())?;
+    let mut keeper = keeper(args, &plan, reader, known, warehouse.as_mut())?;
+    record::add_commit(&mut run, commit);
     if let Some(refusal) = keeper.refusal() {
         match args.format {
             Format::Json => {
@@ -225,10 +237,8 @@ fn artifacts_folder(args: &Args, project: &Path) -> PathBuf {
 /// The state of the environment, and what differs from it.
 fn keeper(
     args: &Args,
-    project: &Project,
     plan: &Plan,
-    place: &Place,
-    versions: &Versions,
+    reader: state::Reader<'_>,
     known: Option<state::known::Known>,
     warehouse: &mut dyn Warehouse,
 ) -> Result<state::Keeper> {
@@ -236,8 +246,6 @@ fn keeper(
         schema: &args.schema,
         run_id: &plan.run_id,
         select: args.select.as_deref(),
-        vars: args.vars.as_deref(),
-        seeds: args.seeds.as_deref(),
         force: args.force,
         full_refresh: args.full_refresh,
         changed: plan.changed,
@@ -248,8 +256,7 @@ fn keeper(
             (false, true) => state::Found::WithLedger,
         },
     };
-    let facts = state::facts(&asked, place, &plan.profile, versions, warehouse);
-    state::Keeper::read(&asked, project.folder(), facts, known, warehouse)
+    state::Keeper::read(&asked, reader, known, warehouse)
 }
 
 fn explain(keeper: &state::Keeper, format: Format) -> Result<Outcome> {
@@ -267,9 +274,12 @@ fn dry_run(args: &Args, repo: &Repo, project: &Project, mut place: Place) -> Res
     let (mut warehouse, is_installed) = place.look(repo, Some(&args.schema), &tag)?;
     let known = state::known::load(warehouse.as_mut(), &args.schema);
     let is_whole = known.as_ref().is_some_and(|known| known.is_whole);
-    let plan = plan(args, repo, project, &place, run_id, is_whole, warehouse.as_mut())?;
+    let prepared = plan::prepare(args, repo, project, &place)?;
     let versions = place.dbt_versions(repo)?.unwrap_or_default();
-    let keeper = keeper(args, project, &plan, &place, &versions, known, warehouse.as_mut())?;
+    let facts = state::facts(args, &place, &prepared.profile, run_id, &versions, warehouse.as_ref());
+    let reader = state::Reader::new(project.folder(), facts);
+    let plan = plan::decide(args, project, &place, prepared, run_id, is_whole, warehouse.as_mut())?;
+    let keeper = keeper(args, &plan, reader, known, warehouse.as_mut())?;
     if args.explain {
         return explain(&keeper, args.format);
     }
@@ -277,43 +287,6 @@ fn dry_run(args: &Args, repo: &Repo, project: &Project, mut place: Place) -> Res
     let selection = keeper.selection(args.select.as_deref());
     plan.print(&args.schema, warehouse.as_ref(), is_installed, unchanged, &selection, args.format)?;
     Ok(Outcome::Clean)
-}
-
-fn plan(
-    args: &Args,
-    repo: &Repo,
-    project: &Project,
-    place: &Place,
-    run_id: &str,
-    is_whole: bool,
-    warehouse: &mut dyn Warehouse,
-) -> Result<Plan> {
-    let policy = Environments::load(repo)?;
-    let settings = match place {
-        Place::Local { .. } => &policy.local.profile,
-        Place::Snowflake { .. } => &policy.snowflake.profile,
-    };
-    let profile = Profile::decide(repo.root(), project, place.adapter(), settings, plan::threads(place)?)?;
-    let state = if is_whole {
-        State::whole(warehouse, &args.schema)
-    } else {
-        warehouse.watch(REGISTRY);
-        State::read(warehouse, &args.schema)?
-    };
-    let seeds = args.seeds.as_deref();
-    let origin = args.purpose.origin();
-    let provision = ledger::ensure(warehouse, &args.schema, &state, &origin, Need::Ledger, Adopt::default())?;
-    Ok(Plan {
-        provision,
-        is_new: !state.is_ours(&args.schema),
-        has_ledger: state.is_ours(&args.schema) && state.has_ledger(),
-        run_id: run_id.to_owned(),
-        invocation: plan::invocation(args, project.folder(), place, &profile, seeds, run_id),
-        boundary: place.boundary(&args.schema, project.folder()),
-        profile,
-        packages: Packages::wanted(project)?,
-        changed: policy.incremental.changed(args.schema.kind()),
-    })
 }
 
 fn build(

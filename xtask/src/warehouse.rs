@@ -221,6 +221,9 @@ pub(crate) trait Warehouse {
         Ok(Gathering::default())
     }
 
+    /// Start what answers questions, if that takes time, so that it is ready for the first one.
+    fn warm_up(&mut self) {}
+
     /// Close what is open for reading, so that other programs can write. The next query opens it again.
     fn release(&mut self) {}
 

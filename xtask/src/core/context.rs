@@ -1,6 +1,7 @@
 //! Where a run comes from: the commit, the person or workflow behind it, and what it is built from.
 
 use std::path::Path;
+use std::thread::JoinHandle;
 
 use anyhow::{Result, bail};
 use xshell::{Shell, cmd};
@@ -16,10 +17,21 @@ pub(crate) struct Commit {
     pub(crate) dirty: Option<bool>,
 }
 
+/// A question to git that is not answered yet.
+#[derive(Debug)]
+pub(crate) struct Asking(JoinHandle<Option<Commit>>);
+
+impl Asking {
+    pub(crate) fn answer(self) -> Commit {
+        self.0.join().ok().flatten().unwrap_or_default()
+    }
+}
+
 impl Commit {
-    /// One call of git returns all three.
-    pub(crate) fn read(root: &Path) -> Self {
-        let read = || {
+    /// Ask git for the commit that is checked out, without waiting: one call returns all three.
+    pub(crate) fn ask(root: &Path) -> Asking {
+        let root = root.to_path_buf();
+        Asking(std::thread::spawn(move || {
             let shell = Shell::new().ok()?;
             shell.change_dir(root);
             cmd!(shell, "git status --porcelain=v2 --branch --untracked-files=no")
@@ -27,8 +39,8 @@ impl Commit {
                 .ignore_stderr()
                 .read()
                 .ok()
-        };
-        read().map(|status| Self::parse(&status)).unwrap_or_default()
+                .map(|status| Self::parse(&status))
+        }))
     }
 
     fn parse(status: &str) -> Self {

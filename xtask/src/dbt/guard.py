@@ -110,15 +110,31 @@ def keep_type_testers():
     agate_helper.build_type_tester = build_type_tester
 
 
-def parse_no_deeper_than_needed():
-    """dbt looks for a WITH outside all parentheses; for that, sqlparse builds the whole syntax tree."""
+def parse_no_further_than_needed():
+    """dbt looks for a WITH outside all parentheses; for that, sqlparse builds the whole syntax tree.
+
+    A query that begins with it is cut there. Of several statements dbt takes the first, so where a semicolon may end
+    one, sqlparse reads them.
+    """
+    import re
     import types
 
     import sqlparse
     from dbt import compilation
     from sqlparse.engine import FilterStack, grouping
+    from sqlparse.sql import Statement, Token
+    from sqlparse.tokens import CTE, Other, Whitespace
+
+    first = re.compile(
+        r"((?:\s|--[^\n]*\n|/\*.*?\*/)*)(with)(\s+)(?!recursive\b)(?=[^\s/-])", re.IGNORECASE | re.DOTALL
+    )
+    semicolon = re.compile(r"--[^\n]*|/\*.*?\*/|'[^']*'|\"[^\"]*\"|(;)", re.DOTALL)
 
     def parse(sql):
+        begun = first.match(sql)
+        if begun and not any(found.group(1) for found in semicolon.finditer(sql)):
+            parts = zip((Whitespace, CTE, Whitespace, Other), (*begun.groups(), sql[begun.end():]))
+            return (Statement([Token(kind, text) for kind, text in parts]),)
         statements = tuple(FilterStack().run(sql))
         for statement in statements:
             grouping.group_parenthesis(statement)
@@ -163,7 +179,7 @@ threading.Thread(target=follow_parent, daemon=True).start()
 # Importing and parsing make a great many objects that all live on: looking for garbage among them is
 # wasted.
 gc.disable()
-for make_leaner in (build_no_event_that_nobody_hears, keep_type_testers, parse_no_deeper_than_needed):
+for make_leaner in (build_no_event_that_nobody_hears, keep_type_testers, parse_no_further_than_needed):
     with contextlib.suppress(ImportError, AttributeError):
         make_leaner()
 # Not optional: if a dbt of another version has no such place, it must not run.

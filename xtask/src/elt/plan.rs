@@ -9,16 +9,18 @@ use serde::Serialize;
 
 use super::Args;
 use crate::core::context;
-use crate::core::environment::Name;
-use crate::core::ledger;
-use crate::core::policy::Changed;
+use crate::core::environment::{Name, REGISTRY};
+use crate::core::ledger::{self, Adopt, Need, State};
+use crate::core::policy::{Changed, Environments};
 use crate::dbt::boundary::Boundary;
 use crate::dbt::packages::Packages;
 use crate::dbt::profile::Profile;
+use crate::dbt::project::Project;
 use crate::dbt::runner::Invocation;
 use crate::system::console;
 use crate::system::console::Format;
 use crate::system::contract::Contract;
+use crate::system::repo::Repo;
 use crate::target::Place;
 use crate::warehouse::{Statement, Warehouse};
 
@@ -39,6 +41,62 @@ pub(super) struct Plan {
     pub(super) packages: Option<Packages>,
     /// What happens to incremental models whose definition changed.
     pub(super) changed: Changed,
+}
+
+/// What is decided before the warehouse is asked.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) profile: Profile,
+    /// The packages to install first.
+    pub(super) packages: Option<Packages>,
+    /// What happens to incremental models whose definition changed.
+    pub(super) changed: Changed,
+}
+
+/// Decide what no warehouse has to be asked for.
+pub(super) fn prepare(args: &Args, repo: &Repo, project: &Project, place: &Place) -> Result<Prepared> {
+    let policy = Environments::load(repo)?;
+    let settings = match place {
+        Place::Local { .. } => &policy.local.profile,
+        Place::Snowflake { .. } => &policy.snowflake.profile,
+    };
+    Ok(Prepared {
+        profile: Profile::decide(repo.root(), project, place.adapter(), settings, threads(place)?)?,
+        packages: Packages::wanted(project)?,
+        changed: policy.incremental.changed(args.schema.kind()),
+    })
+}
+
+/// Decide the rest.
+pub(super) fn decide(
+    args: &Args,
+    project: &Project,
+    place: &Place,
+    Prepared { profile, packages, changed }: Prepared,
+    run_id: &str,
+    is_whole: bool,
+    warehouse: &mut dyn Warehouse,
+) -> Result<Plan> {
+    let state = if is_whole {
+        State::whole(warehouse, &args.schema)
+    } else {
+        warehouse.watch(REGISTRY);
+        State::read(warehouse, &args.schema)?
+    };
+    let seeds = args.seeds.as_deref();
+    let origin = args.purpose.origin();
+    let provision = ledger::ensure(warehouse, &args.schema, &state, &origin, Need::Ledger, Adopt::default())?;
+    Ok(Plan {
+        provision,
+        is_new: !state.is_ours(&args.schema),
+        has_ledger: state.is_ours(&args.schema) && state.has_ledger(),
+        run_id: run_id.to_owned(),
+        invocation: invocation(args, project.folder(), place, &profile, seeds, run_id),
+        boundary: place.boundary(&args.schema, project.folder()),
+        profile,
+        packages,
+        changed,
+    })
 }
 
 /// The one dbt command of a run.

@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::Args;
 use super::follow::{Reported, Seen};
 use super::removed;
-use crate::core::context::{self, Commit};
+use crate::core::context::{self, Asking};
 use crate::core::environment::Name;
 use crate::core::ledger::columns::{self, Columns};
 use crate::core::ledger::{self, Adopt, MeasuredRelation, Need, Node, Origin, Run, State, Status};
@@ -61,8 +61,7 @@ pub(super) struct Compiled {
 }
 
 /// A run as it is known before it has begun: the ledger's row with nothing in it of how it went.
-pub(super) fn new_run(args: &Args, root: &Path) -> Run {
-    let commit = Commit::read(root);
+pub(super) fn new_run(args: &Args) -> Run {
     Run {
         run_id: uuid::Uuid::now_v7().to_string(),
         schema_name: args.schema.to_string(),
@@ -76,15 +75,23 @@ pub(super) fn new_run(args: &Args, root: &Path) -> Run {
         fingerprint: None,
         selection: args.select.clone(),
         full_refresh: args.full_refresh,
-        git_commit: commit.id,
-        git_branch: commit.branch,
-        git_dirty: commit.dirty,
+        git_commit: None,
+        git_branch: None,
+        git_dirty: None,
         triggered_by: context::triggered_by(),
         run_url: context::run_url(),
         dbt_version: None,
         toolkit_version: env!("CARGO_PKG_VERSION").to_owned(),
         message: None,
     }
+}
+
+/// Add what git has answered in the meantime.
+pub(super) fn add_commit(run: &mut Run, asked: Asking) {
+    let commit = asked.answer();
+    run.git_commit = commit.id;
+    run.git_branch = commit.branch;
+    run.git_dirty = commit.dirty;
 }
 
 /// What the statements of a run are tagged with.
@@ -118,9 +125,6 @@ pub(super) fn close_killed_run(warehouse: &mut dyn Warehouse, killed: &Holder, b
         message: Some(format!("process {} was killed", killed.pid)),
         selection: None,
         full_refresh: false,
-        git_commit: None,
-        git_branch: None,
-        git_dirty: None,
         triggered_by: None,
         run_url: None,
         ..blank.clone()

@@ -11,6 +11,7 @@ mod columns;
 pub(super) mod explain;
 pub(super) mod known;
 mod look;
+mod reader;
 mod results;
 mod selection;
 mod store;
@@ -18,8 +19,6 @@ mod wave;
 mod witness;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use std::time::Instant;
 
 use anyhow::Result;
 use serde_json::Value as Json;
@@ -27,19 +26,17 @@ use serde_json::Value as Json;
 use self::base::Copied;
 use self::known::Known;
 use self::look::Sight;
+pub(super) use self::reader::{Reader, facts};
 use self::store::{read_records, statements};
 use super::record::Reused;
 use crate::core::environment::Name;
 use crate::core::ledger::{self, Node, Run};
 use crate::core::policy::Changed;
-use crate::dbt::engine::Versions;
-use crate::dbt::profile::Profile;
 use crate::state::decide::{Action, Attempts, Decision, adopt_parents, decide};
-use crate::state::define::{self, Class, Definition, Definitions, Facts};
+use crate::state::define::{Class, Definition, Definitions};
 use crate::state::record::Record;
-use crate::state::{profile, select};
+use crate::state::select;
 use crate::system::digest::Digest;
-use crate::target::Place;
 use crate::warehouse::{Statement, Warehouse};
 
 /// What is known of an environment before and while it is built.
@@ -84,8 +81,6 @@ pub(super) struct Asked<'a> {
     pub(super) schema: &'a Name,
     pub(super) run_id: &'a str,
     pub(super) select: Option<&'a str>,
-    pub(super) vars: Option<&'a str>,
-    pub(super) seeds: Option<&'a Path>,
     pub(super) force: bool,
     pub(super) full_refresh: bool,
     pub(super) changed: Changed,
@@ -103,33 +98,6 @@ pub(super) enum Found {
     WithLedger,
 }
 
-/// What a build depends on beside the files, as far as a run knows it.
-pub(super) fn facts(
-    asked: &Asked<'_>,
-    place: &Place,
-    settings: &Profile,
-    versions: &Versions,
-    warehouse: &dyn Warehouse,
-) -> Facts {
-    let is_local = matches!(place, Place::Local { .. });
-    let schema = warehouse.own_schema(asked.schema);
-    Facts {
-        target: settings.target.to_owned(),
-        adapter: if is_local { "duckdb" } else { "snowflake" }.to_owned(),
-        profile_name: settings.name.clone(),
-        profile: profile::read(&settings.text),
-        database: warehouse.database_of(asked.schema),
-        schema: if is_local { schema } else { schema.to_uppercase() },
-        vars: asked.vars.map(str::to_owned),
-        environment: std::env::vars().collect(),
-        seeds: asked.seeds.map(Path::to_path_buf),
-        engine: versions.dbt.clone(),
-        warehouse: versions.warehouse.clone(),
-        period: ledger::now().strftime("%F").to_string(),
-        key: asked.run_id.to_owned(),
-    }
-}
-
 fn relations_of(records: &BTreeMap<String, Record>) -> BTreeSet<(String, String)> {
     let relation = |record: &Record| Some((record.relation_schema.clone()?, record.relation_name.clone()?));
     records.values().filter_map(relation).collect()
@@ -139,20 +107,13 @@ impl Keeper {
     /// Read the project and the ledger, and decide.
     pub(super) fn read(
         asked: &Asked<'_>,
-        project: &Path,
-        mut facts: Facts,
+        mut reader: Reader<'_>,
         known: Option<Known>,
         warehouse: &mut dyn Warehouse,
     ) -> Result<Self> {
-        let begun = Instant::now();
         let has_ledger = asked.found == Found::WithLedger;
         let base = asked.base.filter(|base| asked.found == Found::Nothing && *base != asked.schema);
-        // Secrets are hashed with a key that is beside the data: the first run's own random number.
-        if has_ledger && facts.environment.keys().any(|name| name.starts_with("DBT_ENV_SECRET")) {
-            facts.key = ledger::first_run(warehouse, asked.schema)?.unwrap_or(facts.key);
-        }
-        let definitions = define::read(project, &facts)?;
-        tracing::debug!("read {} definitions in {:?}", definitions.all.len(), begun.elapsed());
+        let definitions = reader.definitions(asked.schema, has_ledger, warehouse)?;
         let mut keeper = Self {
             schema: asked.schema.clone(),
             is_alone: warehouse.is_alone(),
@@ -193,7 +154,7 @@ impl Keeper {
         }
         keeper.sight.observed.now = Some(ledger::now());
         keeper.decide();
-        keeper.compare_with_base(warehouse, project)?;
+        keeper.compare_with_base(warehouse, reader.project)?;
         Ok(keeper)
     }
 

@@ -279,6 +279,12 @@ impl Warehouse for DuckDb {
         gather::hold(self, &names, holder, gather::MOMENT)
     }
 
+    fn warm_up(&mut self) {
+        if let Some(open) = self.opened_by("") {
+            *self.session.borrow_mut() = Session::start(&self.program, &open);
+        }
+    }
+
     fn release(&mut self) {
         drop(self.session.take());
     }

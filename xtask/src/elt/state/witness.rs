@@ -123,38 +123,27 @@ pub(super) fn data_versions(
     tables: &BTreeMap<String, &Seen>,
 ) -> BTreeMap<String, String> {
     let is_local = warehouse.target() == "local";
-    let database = warehouse.database();
     let select = |(id, seen): (&String, &&Seen)| {
-        let Seen { schema, name, .. } = seen;
-        let relation = format!("{}.{}", quote(schema), quote(name));
-        let id = literal(id);
+        let (id, relation) = (literal(id), format!("{}.{}", quote(&seen.schema), quote(&seen.name)));
         if is_local {
             format!(
                 "select {id} as id, count(*)::varchar as n, coalesce(sum(hash(t)), 0)::varchar as a, \
-                 coalesce(bit_xor(hash(t)), 0)::varchar as b, (select string_agg(column_name || ' ' || data_type \
-                 || ' ' || is_nullable, ',' order by column_index) from duckdb_columns() where \
-                 database_name = current_database() and schema_name = {} and table_name = {}) as c from {relation} as t",
-                literal(schema),
-                literal(name)
+                 coalesce(bit_xor(hash(t)), 0)::varchar as b from {relation} as t"
             )
         } else {
             format!(
-                "select {id} as \"id\", count(*)::varchar as \"n\", hash_agg(*)::varchar as \"a\", '' as \"b\", \
-                 (select listagg(column_name || ' ' || data_type || ' ' || is_nullable, ',') within group \
-                 (order by ordinal_position) from {}.information_schema.columns where table_schema = {} \
-                 and table_name = {}) as \"c\" from {relation} as t",
-                quote(&database),
-                literal(schema),
-                literal(name)
+                "select {id} as \"id\", count(*)::varchar as \"n\", hash_agg(*)::varchar as \"a\", '' as \"b\" \
+                 from {relation} as t"
             )
         }
     };
-    let statements: Vec<String> = tables.iter().map(select).collect();
     let mut found = BTreeMap::new();
-    if statements.is_empty() {
+    if tables.is_empty() {
         return found;
     }
-    let answers = match warehouse.query_many(&statements) {
+    let columns = columns_of(&warehouse.database(), is_local, tables.values().copied());
+    let statements: Vec<String> = std::iter::once(columns).chain(tables.iter().map(select)).collect();
+    let mut answers = match warehouse.query_many(&statements) {
         Ok(answers) => answers,
         // One of them has a column that cannot be hashed, say: what it holds is unknown, which counts as other data.
         Err(error) => {
@@ -162,16 +151,38 @@ pub(super) fn data_versions(
             statements.iter().map(|sql| warehouse.query(sql).unwrap_or_default()).collect()
         }
     };
-    for rows in answers {
-        for row in rows {
-            let text = |key: &str| row.get(key).and_then(Json::as_str).unwrap_or_default();
-            let version =
-                ["n", "a", "b", "c"].iter().fold(Digest::default(), |digest, key| digest.with(text(key)));
-            found.insert(text("id").to_owned(), short(version.finish()));
-        }
+    let text = |row: &Row, key: &str| row.get(key).and_then(Json::as_str).unwrap_or_default().to_owned();
+    let columns: BTreeMap<Key, String> =
+        answers.remove(0).iter().map(|row| ((text(row, "s"), text(row, "t")), text(row, "c"))).collect();
+    for row in answers.into_iter().flatten() {
+        let id = text(&row, "id");
+        let relation = tables.get(&id).map(|seen| (seen.schema.clone(), seen.name.clone()));
+        let Some(columns) = relation.and_then(|relation| columns.get(&relation)) else { continue };
+        let counted = ["n", "a", "b"].iter().fold(Digest::default(), |d, key| d.with(text(&row, key)));
+        found.insert(id, short(counted.with(columns).finish()));
     }
     for id in tables.keys() {
         found.entry(id.clone()).or_insert_with(|| short(uuid::Uuid::now_v7().to_string()));
     }
     found
+}
+
+/// The query for the columns of tables, with their types: one look at the catalog for all.
+fn columns_of<'a>(database: &str, is_local: bool, tables: impl Iterator<Item = &'a Seen>) -> String {
+    let schemas: BTreeSet<String> = tables.map(|seen| literal(&seen.schema)).collect();
+    let schemas = schemas.into_iter().collect::<Vec<_>>().join(", ");
+    if is_local {
+        format!(
+            "select schema_name as s, table_name as t, string_agg(column_name || ' ' || data_type || ' ' \
+             || is_nullable, ',' order by column_index) as c from duckdb_columns() \
+             where database_name = current_database() and schema_name in ({schemas}) group by all"
+        )
+    } else {
+        format!(
+            "select table_schema as \"s\", table_name as \"t\", listagg(column_name || ' ' || data_type || ' ' \
+             || is_nullable, ',') within group (order by ordinal_position) as \"c\" \
+             from {}.information_schema.columns where table_schema in ({schemas}) group by table_schema, table_name",
+            quote(database)
+        )
+    }
 }
