@@ -140,11 +140,11 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     let holder = Holder::this("elt", &args.schema, Some(&run.run_id));
     let base = opened.lock_base(&args.schema, args.purpose.base.as_ref(), &holder, args.target.wait())?;
     // A run that was killed has left nothing that can be relied on.
-    let known = match lock.left_by {
+    let loading = match lock.left_by {
         None => state::known::load(warehouse.as_mut(), &args.schema),
         Some(_) => None,
     };
-    if known.is_none() {
+    if loading.is_none() {
         warehouse.warm_up();
     }
     let prepared = plan::prepare(args, repo, &project, &opened.place)?;
@@ -156,6 +156,7 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
         // While the warehouse warms up.
         reader.read_ahead()?;
     }
+    let known = loading.and_then(state::known::Loading::finish);
     let is_whole = known.as_ref().is_some_and(|known| known.is_whole);
     let mut plan =
         plan::decide(args, &project, &opened.place, prepared, &run.run_id, is_whole, warehouse.as_mut())?;
@@ -200,6 +201,8 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
         built.nodes.retain(|node| keeper.covers(&node.node_id));
     }
     built.reused = keeper.reused();
+    // The process ends: to give back thousands of nodes one by one is a twentieth of a run that finds nothing to do.
+    std::mem::forget(keeper);
     conclude(args.format, repo, project.folder(), &opened.place, warehouse.as_mut(), built)
 }
 
@@ -272,7 +275,7 @@ fn dry_run(args: &Args, repo: &Repo, project: &Project, mut place: Place) -> Res
     let run_id = "RUN_ID";
     let tag = ledger::query_tag(Some(args.schema.as_str()), Some(run_id), "elt");
     let (mut warehouse, is_installed) = place.look(repo, Some(&args.schema), &tag)?;
-    let known = state::known::load(warehouse.as_mut(), &args.schema);
+    let known = state::known::load(warehouse.as_mut(), &args.schema).and_then(state::known::Loading::finish);
     let is_whole = known.as_ref().is_some_and(|known| known.is_whole);
     let prepared = plan::prepare(args, repo, project, &place)?;
     let versions = place.dbt_versions(repo)?.unwrap_or_default();

@@ -140,10 +140,11 @@ fn removed(definitions: &Definitions, records: &BTreeMap<String, Record>) -> Vec
     let lower = |schema: &str, name: &str| (schema.to_lowercase(), name.to_lowercase());
     let relations = definitions.all.values().filter(|definition| definition.is_relation());
     let mut made: BTreeSet<(String, String)> = BTreeSet::new();
+    let unknown = Record::default();
     for definition in relations {
-        let record = records.get(&definition.id).cloned().unwrap_or_default();
+        let record = records.get(&definition.id).unwrap_or(&unknown);
         // A name that nothing has computed yet may be any of them.
-        let Some((schema, name)) = relation_of(definition, &record) else { return Vec::new() };
+        let Some((schema, name)) = relation_of(definition, record) else { return Vec::new() };
         made.insert(lower(schema, name));
     }
     records

@@ -25,7 +25,7 @@ pub(super) struct Copied {
 impl Keeper {
     /// Take what the environment is going to be copied from for what it is, so that only the difference is built.
     pub(super) fn look_at_base(&mut self, warehouse: &mut dyn Warehouse, base: &Name) -> Result<()> {
-        let known = known::load(warehouse, base);
+        let known = known::load(warehouse, base).and_then(known::Loading::finish);
         let (of_base, looked) = match known {
             Some(known) => known.content(),
             None => (read_records(warehouse, base)?, Looked::new()),

@@ -2,6 +2,7 @@
 //! since, that one need not ask it.
 
 use std::collections::BTreeMap;
+use std::thread::JoinHandle;
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -42,13 +43,27 @@ impl Known {
     }
 }
 
+/// What an earlier run has kept, being read while the project is.
+#[derive(Debug)]
+pub(in crate::elt) struct Loading(JoinHandle<Option<Known>>);
+
+impl Loading {
+    /// `None` if it was kept by another version or project.
+    pub(in crate::elt) fn finish(self) -> Option<Known> {
+        self.0.join().ok().flatten()
+    }
+}
+
 /// What an earlier run has kept; `None` if any of it may be outdated.
-pub(in crate::elt) fn load(warehouse: &mut dyn Warehouse, schema: &Name) -> Option<Known> {
+pub(in crate::elt) fn load(warehouse: &mut dyn Warehouse, schema: &Name) -> Option<Loading> {
     let kept = warehouse.known(schema)?;
-    let known: Known = serde_json::from_slice(&kept.content).ok()?;
-    let is_ours = known.format == FORMAT && known.toolkit == env!("CARGO_PKG_VERSION");
-    let is_ours = is_ours && known.project == warehouse.ours().owner.project_folder;
-    is_ours.then_some(Known { is_whole: kept.is_registry_same, ..known })
+    let project = warehouse.ours().owner.project_folder.clone();
+    Some(Loading(std::thread::spawn(move || {
+        let known: Known = serde_json::from_slice(&kept.content).ok()?;
+        let is_ours = known.format == FORMAT && known.toolkit == env!("CARGO_PKG_VERSION");
+        let is_ours = is_ours && known.project == project;
+        is_ours.then_some(Known { is_whole: kept.is_registry_same, ..known })
+    })))
 }
 
 impl Keeper {
