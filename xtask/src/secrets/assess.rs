@@ -9,16 +9,18 @@ mod kind;
 mod pattern;
 mod people;
 mod placeholder;
+mod sample;
 
 use super::bigrams::SURPRISE;
 
-pub(super) use self::kind::{call, code, escapes_control, numbered, other_kind};
+pub(super) use self::kind::{call, code, escapes_control, numbered, other_kind, stored};
 pub(super) use self::pattern::patterned;
 pub(super) use self::people::{
     chosen, chosen_in_code, drawn_letters, drawn_with_symbols, joined_words, names_secret, of_groups,
-    passphrase, sample,
+    passphrase,
 };
 pub(super) use self::placeholder::{along_the_keyboard, counting, masked, placeholder, template};
+pub(super) use self::sample::sample;
 
 /// What the characters of a value are, counted in one pass.
 #[derive(Clone, Copy, Debug, Default)]
@@ -142,10 +144,16 @@ pub(super) fn as_if_random(value: &[u8], shape: &Shape) -> bool {
         return true;
     }
     if shape.hex {
-        return shape.len >= 16
-            && shape.digits * 8 >= shape.len
-            && shape.letters() >= 2
-            && shape.distinct >= 7;
+        return shape.len >= 16 && drawn_hex(shape);
+    }
+    if grouped(value, shape) {
+        return true;
+    }
+    if let Some(rest) = behind_mark(value).map(Shape::of)
+        && rest.hex
+        && rest.len >= 24
+    {
+        return drawn_hex(&rest);
     }
     if shape.symbols * 4 > shape.len {
         return false;
@@ -166,6 +174,33 @@ pub(super) fn as_if_random(value: &[u8], shape: &Shape) -> bool {
         && shape.runs * 3 < shape.len
         && shape.surprise >= 4.9
         && pieces(value) >= 14
+}
+
+/// Hexadecimal digits as chance mixes them.
+fn drawn_hex(shape: &Shape) -> bool {
+    shape.digits * 8 >= shape.len && shape.letters() >= 2 && shape.distinct >= 7
+}
+
+/// What follows the short mark of a token: `key_8530f2d2…`, `u7091007-30e96f…`.
+fn behind_mark(value: &[u8]) -> Option<&[u8]> {
+    let joint = value.iter().rposition(|b| matches!(b, b'_' | b'-'))?;
+    let mark = &value[..joint];
+    let short = (1..=16).contains(&mark.len())
+        && mark[0].is_ascii_alphabetic()
+        && mark.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+    short.then_some(&value[joint + 1..])
+}
+
+/// Groups of capitals and digits, as licences and some services have their keys: `PCW5S-EQPZ3-9H0UW-B9TE3`.
+fn grouped(value: &[u8], shape: &Shape) -> bool {
+    let groups = || value.split(|b| *b == b'-');
+    let drawn = |group: &&[u8]| group.iter().any(u8::is_ascii_digit);
+    shape.lower == 0
+        && shape.digits >= 4
+        && shape.upper >= 4
+        && groups().count() >= 3
+        && groups().all(|group| (4..=8).contains(&group.len()) && group.iter().all(u8::is_ascii_alphanumeric))
+        && groups().filter(drawn).count() * 3 >= groups().count() * 2
 }
 
 /// The longest stretch between separators: words joined with `-`, `_`, `.` or `/` have short ones.

@@ -5,8 +5,15 @@
 //! hand, outwards from one word of the name and over a bounded number of bytes.
 
 mod apart;
+mod beside;
+mod sentence;
+mod value;
+mod wrapped;
 
 use std::ops::Range;
+
+pub(super) use value::value_at;
+pub(super) use wrapped::passes_on;
 
 /// The longest name and value looked at, and the widest gap between them, in bytes.
 const NAME_MOST: usize = 64;
@@ -65,17 +72,20 @@ pub(super) fn assigned(bytes: &[u8], name: Range<usize>) -> Option<Assigned> {
         return Some(Assigned { name, value, quoted: true, tie: Tie::Operator });
     }
     if let Some(at) = apart::value_of(bytes, &name) {
-        let (value, quoted) = value_at(bytes, apart::unwrapped(bytes, at), Tie::Operator)?;
+        let (value, quoted) = value_at(bytes, wrapped::unwrapped(bytes, at), Tie::Operator)?;
         // An element has an end as a string has.
         let quoted = quoted || bytes[..at].ends_with(b">");
         return Some(Assigned { name, value, quoted, tie: Tie::Operator });
     }
-    if let Some(value) = apart::said(bytes, &name) {
+    if let Some(value) = sentence::said(bytes, &name) {
+        return Some(Assigned { name, value, quoted: true, tie: Tie::Loose });
+    }
+    if let Some(value) = sentence::said_before(bytes, &name) {
         return Some(Assigned { name, value, quoted: true, tie: Tie::Loose });
     }
     let mut at = name.end;
     let quoted_name = matches!(bytes.get(at), Some(b'"' | b'\'' | b'`'));
-    at += count(bytes, at, 3, |b| matches!(b, b'"' | b'\'' | b'`' | b']' | b')' | b'}' | b'\\'));
+    at += count(bytes, at, 3, |b| matches!(b, b'"' | b'\'' | b'`' | b']' | b')' | b'}' | b'\\' | b'*'));
     let gap = blanks(bytes, at);
     at += gap;
     let (mut operator, mut tie) = operator(bytes, at);
@@ -87,7 +97,7 @@ pub(super) fn assigned(bytes: &[u8], name: Range<usize>) -> Option<Assigned> {
         operator = WIDE_COLON.len();
     }
     if operator == 0 {
-        (at, operator, tie) = no_operator(bytes, &name, at, gap, quoted_name)?;
+        (at, operator, tie) = beside::no_operator(bytes, &name, at, gap, quoted_name)?;
     }
     at += operator;
     // `name: Type = value`: this is the type.
@@ -101,7 +111,7 @@ pub(super) fn assigned(bytes: &[u8], name: Range<usize>) -> Option<Assigned> {
             at = after + 1;
         }
     }
-    let (value, quoted) = value_at(bytes, apart::unwrapped(bytes, at), tie)?;
+    let (value, quoted) = value_at(bytes, wrapped::unwrapped(bytes, at), tie)?;
     Some(Assigned { name, value, quoted, tie })
 }
 
@@ -127,153 +137,6 @@ fn operator(bytes: &[u8], at: usize) -> (usize, Tie) {
     (0, Tie::Operator)
 }
 
-/// What ties a name to a value without an operator.
-fn no_operator(
-    bytes: &[u8],
-    name: &Range<usize>,
-    at: usize,
-    gap: usize,
-    quoted_name: bool,
-) -> Option<(usize, usize, Tie)> {
-    let rest = &bytes[at..];
-    if matches!(rest.first()?, b',' | b')' | b'.')
-        && let Some(start) = apart::typed(bytes, name, at)
-    {
-        return Some((start, 0, Tie::Beside));
-    }
-    match rest.first()? {
-        // A longer name is text or a separate list, and so is one that only ends a string.
-        b',' if quoted_name && name.len() <= ARGUMENT_MOST && follows_quote(bytes, name.start) => {
-            return Some((at, 1, Tie::Beside));
-        }
-        b'-' if gap > 0 && rest.get(1) == Some(&b' ') => return Some((at, 1, Tie::Loose)),
-        b'"' | b'\'' | b'`' if gap > 0 => return Some((at, 0, Tie::Beside)),
-        // `put(Context.SECURITY_CREDENTIALS, "x")`: a constant that names a setting.
-        b',' if gap == 0 && is_constant_argument(bytes, name) => return Some((at, 1, Tie::Beside)),
-        b'(' if is_setter(&bytes[name.clone()]) => return Some((at, 1, Tie::Beside)),
-        // `public string Password { get; set; } = "x"`, a property of C#.
-        b'{' if rest.starts_with(b"{ get;") => {
-            let end = memchr::memmem::find(&rest[..rest.len().min(GAP_MOST + 8)], b"} =")?;
-            return Some((at + end + 2, 1, Tie::Operator));
-        }
-        _ => {}
-    }
-    if gap == 0 {
-        return None;
-    }
-    let word = count(bytes, at, 12, |b| b.is_ascii_alphanumeric());
-    let after = at + word + blanks(bytes, at + word);
-    let text = &bytes[at..at + word];
-    if text == b"is" || text == b"value" {
-        return Some((after, 0, Tie::Loose));
-    }
-    // `"password" to "x"`, a pair of Kotlin.
-    if text == b"to" && quoted_name && matches!(bytes.get(after), Some(b'"')) {
-        return Some((after, 0, Tie::Beside));
-    }
-    // `os.environ.get("DB_PASSWORD") or "x"`.
-    if text == b"or"
-        && bytes[..at].trim_ascii_end().ends_with(b")")
-        && matches!(bytes.get(after), Some(b'"' | b'\''))
-    {
-        return Some((after, 0, Tie::Beside));
-    }
-    // `password As String = "x"`, as Visual Basic declares it.
-    if text.eq_ignore_ascii_case(b"as") {
-        let kind = after + count(bytes, after, GAP_MOST, |b| b.is_ascii_alphanumeric() || b == b'.');
-        let equals = kind + blanks(bytes, kind);
-        return (bytes.get(equals) == Some(&b'=')).then_some((equals, 1, Tie::Operator));
-    }
-    // `d-i passwd/user-password password x`, with the type of the value, as Debian's installer has it.
-    if matches!(text, b"password" | b"string")
-        && bytes[line_start(bytes, name.start)..name.start].trim_ascii_start().starts_with(b"d-i ")
-    {
-        return Some((after, 0, Tie::Beside));
-    }
-    let (operator, _) = operator(bytes, after);
-    let filler = text.iter().all(u8::is_ascii_digit)
-        || [
-            &b"string"[..],
-            b"String",
-            b"str",
-            b"key",
-            b"Key",
-            b"token",
-            b"id",
-            b"ID",
-            b"value",
-            b"secret",
-            b"Secret",
-            b"Token",
-        ]
-        .contains(&text);
-    // `IDENTIFIED WITH mysql_native_password BY 'x'`.
-    if text.eq_ignore_ascii_case(b"by") && matches!(bytes.get(after), Some(b'\'')) {
-        return Some((after, 0, Tie::Beside));
-    }
-    if operator > 0 && filler {
-        return Some((after, operator, Tie::Operator));
-    }
-    if filler && bytes.get(after) == Some(&b'-') && bytes.get(after + 1) == Some(&b' ') {
-        return Some((after, 1, Tie::Loose));
-    }
-    // `setValue("Bearer …", forHTTPHeaderField: …)`.
-    let bearer = bytes[name.clone()].eq_ignore_ascii_case(b"bearer") && follows_quote(bytes, name.start);
-    let flag = bearer || bytes[name.clone()].starts_with(b"-");
-    let netrc = memchr::memmem::find(&bytes[name.start.saturating_sub(120)..name.start], b"login ").is_some();
-    let line = &bytes[line_start(bytes, name.start)..name.start];
-    // `user admin insecure-password x`, `username admin password 0 x`.
-    let of_user = [&b"user "[..], b"username "].iter().any(|word| memchr::memmem::find(line, word).is_some());
-    if of_user && text.len() == 1 && text[0].is_ascii_digit() && after > at + word {
-        return Some((after, 0, Tie::Beside));
-    }
-    let netrc = netrc || of_user;
-    let env = sets_variable(&bytes[line_start(bytes, name.start)..name.start]);
-    (flag || netrc || env || alone_on_its_line(bytes, name, at)).then_some((at, 0, Tie::Beside))
-}
-
-fn follows_quote(bytes: &[u8], at: usize) -> bool {
-    // `fill('#password', 'x')`: the selector of a field.
-    let at = at - usize::from(bytes[..at].ends_with(b"#"));
-    matches!(bytes[..at].last(), Some(b'"' | b'\'' | b'`' | b':'))
-}
-
-/// Whether a name is that of a constant in capitals and the first argument of a call: `(SslConfigs.SSL_KEY_PASSWORD`.
-fn is_constant_argument(bytes: &[u8], name: &Range<usize>) -> bool {
-    let last = bytes[name.clone()].rsplit(|b| *b == b'.').next().unwrap_or_default();
-    bytes[..name.start].ends_with(b"(")
-        && last.contains(&b'_')
-        && last.iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'_')
-}
-
-/// `ENV NAME value` as Dockerfiles were written, `setenv NAME value` of csh, `set -gx NAME value` of fish.
-fn sets_variable(before: &[u8]) -> bool {
-    let mut words = before.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-    match words.next() {
-        Some(b"ENV" | b"setenv") => words.next().is_none(),
-        Some(b"set") => words.next().is_some_and(|flags| flags.starts_with(b"-") && flags.ends_with(b"x")),
-        _ => false,
-    }
-}
-
-/// `spark.ssl.keyPassword  x`, `bindpw x`: a setting and its value, and nothing else on the line.
-fn alone_on_its_line(bytes: &[u8], name: &Range<usize>, at: usize) -> bool {
-    let before = &bytes[line_start(bytes, name.start)..name.start];
-    let value = bytes[at..line_end(bytes, at)].trim_ascii();
-    let small = |b: &u8| b.is_ascii_lowercase() || matches!(b, b'_' | b'-');
-    let setting = bytes[name.clone()].iter().all(small) && value.iter().any(u8::is_ascii_digit);
-    (setting || memchr::memchr(b'.', &bytes[name.clone()]).is_some())
-        && before.iter().all(|b| matches!(b, b' ' | b'\t'))
-        && !value.is_empty()
-        && !value.iter().any(u8::is_ascii_whitespace)
-}
-
-/// `setPassword`, `client.set_token`, `withApiKey`: what is in its parentheses is assigned.
-fn is_setter(name: &[u8]) -> bool {
-    let last = name.rsplit(|b| *b == b'.').next().unwrap_or(name).to_ascii_lowercase();
-    last.starts_with(b"set") || last.starts_with(b"with")
-}
-
 /// Whether an assignment is a setting of a shell, the flag of a command or a separate line: `export DB_PASSWORD=x`,
 /// `--password x`, `- password: x`.
 pub(super) fn is_setting(bytes: &[u8], found: &Assigned) -> bool {
@@ -290,147 +153,10 @@ pub(super) fn is_setting(bytes: &[u8], found: &Assigned) -> bool {
     let alone = (label.iter().all(mark) || words)
         && bytes.get(found.name.end + number) == Some(&b':')
         && bytes[found.value.end..line_end(bytes, found.value.end)].trim_ascii().is_empty();
-    !found.quoted && (variable || name.starts_with(b"-") || alone)
-}
-
-/// The value at `at`, without its quotes.
-pub(super) fn value_at(bytes: &[u8], at: usize, tie: Tie) -> Option<(Range<usize>, bool)> {
-    let mut at = at + blanks(bytes, at);
-    at += properties(bytes, at);
-    if let Some(block) = block_scalar(bytes, at) {
-        at = block;
-    }
-    // A value may be on the next line if it is quoted.
-    if bytes.get(at) == Some(&b'\r') || bytes.get(at) == Some(&b'\n') {
-        let next = at + count(bytes, at, 80, |b| matches!(b, b'\r' | b'\n' | b' ' | b'\t'));
-        let element = bytes[..at].trim_ascii_end().ends_with(b">");
-        if !matches!(bytes.get(next), Some(b'"' | b'\'')) && !element {
-            return None;
-        }
-        at = next;
-    }
-    // `b"…"`, `r#"…"`, `String.raw`…: a prefix of a letter or two before a quote.
-    let prefix = count(bytes, at, 3, |b| b.is_ascii_alphabetic() || matches!(b, b'#' | b'@'));
-    if prefix > 0 && matches!(bytes.get(at + prefix), Some(b'"' | b'\'')) {
-        at += prefix;
-    }
-    if bytes.get(at) == Some(&b'\\') && matches!(bytes.get(at + 1), Some(b'"' | b'\'')) {
-        at += 1;
-        return quoted(bytes, at, true);
-    }
-    match bytes.get(at)? {
-        b'"' | b'\'' | b'`' => quoted(bytes, at, false),
-        b'{' if tie == Tie::Operator => {
-            let end = at
-                + 1
-                + count(bytes, at + 1, VALUE_MOST, |b| (b.is_ascii_graphic() || b == b' ') && b != b'}');
-            // `{type: string, …}` is a mapping.
-            if memchr::memmem::find(&bytes[at..end], b": ").is_some() {
-                return None;
-            }
-            // `{AES abc…}`: the last word is the value.
-            let word = memchr::memrchr(b' ', &bytes[at + 1..end]).map_or(at + 1, |blank| at + 1 + blank + 1);
-            // `{…=}`: Maven encrypted it.
-            (bytes.get(end) == Some(&b'}') && word > at + 1)
-                .then_some((word..end, true))
-                .filter(|(range, _)| range.len() >= 12)
-        }
-        _ => {
-            let end = trim_closers(bytes, at, bare_end(bytes, at));
-            (end > at).then_some((at..end, false))
-        }
-    }
-}
-
-/// Where the value without quotes ends that starts at `at`.
-fn bare_end(bytes: &[u8], at: usize) -> usize {
-    let part = |b: u8| {
-        b > b' '
-            && b < 0x7F
-            && !matches!(b, b',' | b';' | b'"' | b'\'' | b'`' | b'<' | b'>' | b'&' | b'|' | b'\\')
-    };
-    let end = at + count(bytes, at, VALUE_MOST, part);
-    // `12|x7Yq…`: the number of a token, a bar, and a token of letters and digits.
-    let numbered = bytes.get(end) == Some(&b'|') && end > at && bytes[at..end].iter().all(u8::is_ascii_digit);
-    let token = |b: u8| b.is_ascii_alphanumeric() || b == b'|';
-    let length = count(bytes, end + 1, VALUE_MOST, token);
-    if numbered && length >= 20 { end + 1 + length } else { end }
-}
-
-/// The length of the anchor and the tag before a YAML value: `&anchor`, `!!str`.
-fn properties(bytes: &[u8], at: usize) -> usize {
-    let mut length = 0;
-    while matches!(bytes.get(at + length), Some(b'&' | b'!')) {
-        let mark = at + length;
-        let name = count(bytes, mark + 1, NAME_MOST, |b| {
-            b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'!' | b':' | b'/')
-        });
-        let gap = blanks(bytes, mark + 1 + name);
-        if name == 0 || gap == 0 {
-            break;
-        }
-        length += 1 + name + gap;
-    }
-    length
-}
-
-/// Where the first line of a block scalar of YAML starts, whose head (`|`, `>-`) is at `at`.
-fn block_scalar(bytes: &[u8], at: usize) -> Option<usize> {
-    let head = usize::from(matches!(bytes.get(at), Some(b'|' | b'>')));
-    let end = at + head + count(bytes, at + head, 2, |b| matches!(b, b'-' | b'+' | b'1'..=b'9'));
-    let end = end + count(bytes, end, 1, |b| b == b'\r');
-    let indent = count(bytes, end + 1, 80, |b| b == b' ');
-    (head == 1 && bytes.get(end) == Some(&b'\n') && indent > 0).then_some(end + 1 + indent)
-}
-
-fn trim_closers(bytes: &[u8], start: usize, mut end: usize) -> usize {
-    while end > start && matches!(bytes[end - 1], b')' | b']' | b'}') {
-        let (open, close) = match bytes[end - 1] {
-            b')' => (b'(', b')'),
-            b']' => (b'[', b']'),
-            _ => (b'{', b'}'),
-        };
-        let of = |wanted: u8| memchr::memchr_iter(wanted, &bytes[start..end]).count();
-        if of(open) >= of(close) {
-            break;
-        }
-        end -= 1;
-    }
-    end
-}
-
-fn quoted(bytes: &[u8], at: usize, escaped: bool) -> Option<(Range<usize>, bool)> {
-    let quote = bytes[at];
-    let mut start = at + 1;
-    if bytes.get(start) == Some(&quote) && bytes.get(start + 1) == Some(&quote) {
-        start += 2;
-    } else if quote == b'`' && bytes.get(start) == Some(&quote) {
-        // Two back quotes of reStructuredText.
-        start += 1;
-    }
-    let ceiling = (start + VALUE_MOST).min(bytes.len());
-    let mut end = start;
-    while end < ceiling {
-        match bytes[end] {
-            b if b == quote => break,
-            b'\\' if escaped && bytes.get(end + 1) == Some(&quote) => break,
-            b'\\' => end += 1,
-            b'\n' | b'\r' => return None,
-            _ => {}
-        }
-        end += 1;
-    }
-    let mut end = end.min(bytes.len());
-    if end >= ceiling && ceiling < bytes.len() {
-        return None;
-    }
-    while start < end && bytes[start] == b' ' {
-        start += 1;
-    }
-    while end > start && bytes[end - 1] == b' ' {
-        end -= 1;
-    }
-    (end > start).then_some((start..end, true))
+    // `<code>password=x</code>`, `` `password=x` ``.
+    let around = (found.name.start.checked_sub(1).map(|at| bytes[at]), bytes.get(found.value.end));
+    let inline = matches!(around, (Some(b'>'), Some(b'<')) | (Some(b'`'), Some(b'`')));
+    !found.quoted && (variable || name.starts_with(b"-") || alone || inline)
 }
 
 /// Where the line that `at` is on starts; at most 512 bytes back, so that a file of one line is

@@ -4,22 +4,26 @@
 //! The value decides, the name only says how much proof the value must bring. A password may be
 //! chosen by a person; a token or key must look drawn at random.
 
+mod accept;
 mod addresses;
 mod calls;
 mod commands;
 mod headers;
+mod keys;
 mod vocabulary;
 
 use std::ops::Range;
 
-use super::assess::{self, Shape};
+use super::assess;
 use super::assignment::{Assigned, Tie, line_start};
 use super::connection;
-use super::verify;
 
+pub(super) use accept::is_whole;
+use accept::{accepts, is_firm, token_like};
 pub(super) use addresses::{beside_address, in_url, in_user_flag};
 pub(super) use commands::{in_arguments, literals as argument_literals};
 use headers::{after_scheme, basic, header_token};
+use keys::{in_test_vector, surrogate_key};
 use vocabulary::strengthen;
 pub(super) use vocabulary::{WORDS, Word, is_bare, may_name_secret, means, strongest, words};
 
@@ -100,39 +104,6 @@ pub(super) fn is_document(path: &str) -> bool {
     matches!(extension, "md" | "mdx" | "rst" | "adoc" | "ipynb" | "html")
 }
 
-/// Words of names whose UUIDs are credentials whatever else is in the name.
-const UUID_NAMES: &[&str] = &[
-    "api", "auth", "access", "secret", "key", "pass", "pwd", "client", "private", "bearer", "service", "app",
-    "deploy", "personal",
-];
-
-/// Words before `token` that make its UUID the number of a request, a message or a row.
-const UUID_OF_REQUESTS: &[&str] = &[
-    "request",
-    "session",
-    "idempotency",
-    "correlation",
-    "message",
-    "event",
-    "order",
-    "transaction",
-    "tracking",
-    "payment",
-    "reset",
-    "invite",
-    "invitation",
-    "verification",
-    "confirmation",
-    "unsubscribe",
-    "upload",
-    "job",
-    "user",
-    "device",
-    "customer",
-    "cart",
-    "the",
-];
-
 /// The secret in what is assigned to a name with one of `WORDS` in it.
 pub(super) fn in_assignment(
     bytes: &[u8],
@@ -188,6 +159,12 @@ pub(super) fn in_assignment(
     {
         return real.then_some((Kind::Header, value_range));
     }
+    if !header
+        && is_firm(found, language, in_string(bytes, found))
+        && let Some(password) = of_pair(&words, value)
+    {
+        return Some((Kind::Password, value_range.start + password..value_range.end));
+    }
     let kind = if word == Word::Password {
         Kind::Password
     } else if header {
@@ -210,6 +187,19 @@ pub(super) fn in_assignment(
     (accepted && !listed(word)).then_some((kind, value_range))
 }
 
+/// Where the password starts in `user:password` under a name for both: `BASIC_AUTH`, `CURLOPT_USERPWD`, `credentials`.
+fn of_pair(words: &[String], value: &[u8]) -> Option<usize> {
+    const BOTH: &[&str] =
+        &["auth", "userpwd", "userpass", "login", "credential", "credentials", "creds", "account"];
+    let said = words.last().is_some_and(|word| BOTH.contains(&word.as_str()))
+        || words.windows(2).any(|pair| pair[0] == "user" && pair[1].starts_with("pass"));
+    let colon = memchr::memchr(b':', value).filter(|_| said)?;
+    let (user, password) = (&value[..colon], &value[colon + 1..]);
+    let named = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'@' | b'\\');
+    ((2..=40).contains(&user.len()) && user.iter().all(named) && calls::password(password))
+        .then_some(colon + 1)
+}
+
 /// The words of a name of two words in a text: `Unseal key: …`.
 fn with_word_before(bytes: &[u8], found: &Assigned, mut words: Vec<String>) -> Vec<String> {
     if words.len() == 1 && words[0] == "key" {
@@ -220,267 +210,6 @@ fn with_word_before(bytes: &[u8], found: &Assigned, mut words: Vec<String>) -> V
         }
     }
     words
-}
-
-/// A key among the inputs and outputs of a cipher, as files of test vectors list them by the hundred.
-fn in_test_vector(bytes: &[u8], found: &Assigned) -> bool {
-    const PARTS: &[&[u8]] = &[
-        b"\ninput",
-        b"\nmsg",
-        b"\nplaintext",
-        b"\nciphertext",
-        b"\npt =",
-        b"\nct =",
-        b"\nnonce",
-        b"\niv =",
-        b"\nmac",
-        b"\ntag",
-    ];
-    if found.quoted {
-        return in_vector_of_json(bytes, found);
-    }
-    let ceiling = (found.value.end + 1500).min(bytes.len());
-    let after = bytes[found.value.end..ceiling].to_ascii_lowercase();
-    // What belongs to one vector ends with an empty line.
-    let end = memchr::memmem::find(&after, b"\n\n").unwrap_or(after.len());
-    PARTS.iter().filter(|part| memchr::memmem::find(&after[..end], part).is_some()).count() >= 2
-}
-
-/// The same in JSON: `{"tcId": 1, "key": …, "iv": …, "msg": …}`.
-fn in_vector_of_json(bytes: &[u8], found: &Assigned) -> bool {
-    const PARTS: &[&[u8]] = &[
-        b"\"iv\"",
-        b"\"msg\"",
-        b"\"ct\"",
-        b"\"tag\"",
-        b"\"aad\"",
-        b"\"nonce\"",
-        b"\"tcId\"",
-        b"\"plaintext\"",
-        b"\"ciphertext\"",
-    ];
-    if bytes.get(found.name.end) != Some(&b'"') {
-        return false;
-    }
-    let floor = found.name.start.saturating_sub(300);
-    let ceiling = (found.value.end + 300).min(bytes.len());
-    let start = memchr::memrchr(b'{', &bytes[floor..found.name.start]).map_or(floor, |brace| floor + brace);
-    let end = memchr::memchr(b'}', &bytes[found.value.end..ceiling])
-        .map_or(ceiling, |brace| found.value.end + brace);
-    PARTS.iter().filter(|part| memchr::memmem::find(&bytes[start..end], part).is_some()).count() >= 2
-}
-
-/// A digest that joins tables: `order_key` with an MD5, as dbt packages make surrogate keys. A key of a service or a
-/// cipher says so in its name.
-fn surrogate_key(words: &[String], value: &[u8]) -> bool {
-    const OF_SECRETS: &[&str] = &[
-        "api",
-        "apikey",
-        "secret",
-        "private",
-        "access",
-        "auth",
-        "app",
-        "application",
-        "client",
-        "cipher",
-        "crypt",
-        "crypto",
-        "encryption",
-        "encrypt",
-        "decryption",
-        "signing",
-        "sign",
-        "signature",
-        "hmac",
-        "aes",
-        "des",
-        "master",
-        "service",
-        "server",
-        "license",
-        "shared",
-        "cookie",
-        "subscription",
-        "admin",
-        "deploy",
-        "integration",
-        "ingest",
-        "write",
-        "read",
-        "webhook",
-        "jwt",
-        "db",
-    ];
-    let [before @ .., last] = words else { return false };
-    let digest =
-        assess::uuid(value) || matches!(value.len(), 32 | 40 | 64) && value.iter().all(u8::is_ascii_hexdigit);
-    digest
-        && last == "key"
-        && !before.is_empty()
-        && !before.iter().any(|word| OF_SECRETS.contains(&word.as_str()))
-        && before.iter().all(|word| word.bytes().all(|b| b.is_ascii_lowercase()))
-}
-
-fn accepts(
-    value: &[u8],
-    word: Word,
-    found: &Assigned,
-    language: Language,
-    words_of_name: &[String],
-    in_string: bool,
-) -> bool {
-    // `pass: "every image has a text"`: beside `fail` it is about a check.
-    let sentence =
-        memchr::memchr(b' ', value).is_some() && words_of_name.last().is_some_and(|word| word == "pass");
-    if word == Word::Password && !sentence && accepts_password(value, found, language) {
-        return true;
-    }
-    if value.len() < 4
-        || value.len() > VALUE_MOST
-        || assess::template(value)
-        || assess::placeholder(value)
-        || assess::other_kind(value)
-        || assess::names_secret(value)
-    {
-        return false;
-    }
-    if value.iter().any(|b| b.is_ascii_whitespace() || *b < b' ') {
-        return false;
-    }
-    if word == Word::Credential
-        && found.tie != Tie::Loose
-        && is_firm(found, language, in_string)
-        && chosen_secret(value, words_of_name)
-    {
-        return true;
-    }
-    if value.starts_with(b"eyJ") && memchr::memchr(b'.', value).is_some() && !verify::web_token(value) {
-        return false;
-    }
-    if super::names::of_record(value, |mark| {
-        word == Word::Key || words_of_name.iter().any(|word| word == mark)
-    }) {
-        return false;
-    }
-    if word != Word::Password && assess::numbered(value) {
-        return false;
-    }
-    if assess::of_clock(value) {
-        return false;
-    }
-    let shape = Shape::of(value);
-    let firm = is_firm(found, language, in_string);
-    let lenient = language == Language::Other && found.tie != Tie::Loose;
-    if assess::uuid(value) && !uuid_opens(words_of_name) {
-        return false;
-    }
-    let random = if lenient { assess::as_if_random(value, &shape) } else { assess::random(value, &shape) };
-    let tokens = token_like(value) || found.quoted && long_token(value);
-    match word {
-        Word::Password => firm && !shape.dull() && random,
-        Word::Credential | Word::Key if !tokens => false,
-        Word::Credential if found.tie == Tie::Loose && !found.quoted => random && shape.len >= 16,
-        Word::Credential => {
-            firm && (random || short_credential(value, &shape) && language == Language::Other)
-        }
-        Word::Key => {
-            firm && random
-                && shape.len >= 16
-                && !assess::holds_uuid(value)
-                && usual_length(value, &shape)
-                && (shape.hex || shape.surprise > 3.8)
-        }
-    }
-}
-
-/// A length that keys have, whole or behind a short mark: `sd_8530f2d2…`.
-pub(super) fn usual_length(value: &[u8], shape: &Shape) -> bool {
-    let rest = memchr::memchr(b'_', value).filter(|bar| (2..=6).contains(bar)).map(|bar| &value[bar + 1..]);
-    super::names::usual_length(value, shape)
-        || rest.is_some_and(|rest| super::names::usual_length(rest, &Shape::of(rest)))
-}
-
-/// Whether a UUID of this name is a credential: a mere `token` is often the number of a request, `fleetio_token` is not.
-fn uuid_opens(words_of_name: &[String]) -> bool {
-    let strong = |word: &String| UUID_NAMES.iter().any(|name| word.contains(name));
-    let request = |word: &String| UUID_OF_REQUESTS.contains(&word.as_str());
-    words_of_name.iter().any(strong)
-        || words_of_name.len() >= 2
-            && words_of_name.last().is_some_and(|word| word == "token" || word == "pat")
-            && !words_of_name.iter().any(request)
-}
-
-/// Whether a value is tied to its name, and not only near it.
-fn is_firm(found: &Assigned, language: Language, in_string: bool) -> bool {
-    found.quoted
-        || found.tie == Tie::Operator && (language == Language::Other || in_string)
-        || found.tie == Tie::Beside
-}
-
-/// A secret for sessions or signatures that a person chose or that was drawn with signs, as Django and `WordPress` do:
-/// `JWT_SECRET`, `SECRET_KEY`.
-fn chosen_secret(value: &[u8], words_of_name: &[String]) -> bool {
-    const OF_OBJECTS: &[&str] = &["existing", "pull", "image", "tls", "kubernetes", "k8s", "external"];
-    let value = value.strip_prefix(b"django-insecure-").unwrap_or(value);
-    // A single sign in a token is a fault of it.
-    let signs = value.iter().filter(|b| b.is_ascii_punctuation()).count();
-    let of_tokens = words_of_name.iter().any(|word| word.contains("token"));
-    if signs >= 3 && !of_tokens && assess::drawn_with_symbols(value) {
-        return true;
-    }
-    let last = words_of_name
-        .last()
-        .is_some_and(|word| word.ends_with("secret") || word == "credential" || word == "credentials");
-    let joined = value.iter().any(|b| matches!(b, b'-' | b'_' | b'.' | b'/' | b':'));
-    let shape = Shape::of(value);
-    last && !words_of_name.iter().any(|word| OF_OBJECTS.contains(&word.as_str()))
-        && !joined
-        && shape.digits >= 2
-        && assess::chosen_in_code(value)
-}
-
-/// A password that a person chose or a password manager drew, besides those that look drawn at random.
-fn accepts_password(value: &[u8], found: &Assigned, language: Language) -> bool {
-    let configured = language == Language::Other && found.tie != Tie::Loose;
-    let literal = found.quoted || configured;
-    if !literal || value.len() > VALUE_MOST || assess::masked(value) {
-        return false;
-    }
-    if assess::passphrase(value, language == Language::Code) || assess::of_groups(value) {
-        return true;
-    }
-    if assess::joined_words(value) && (found.quoted || found.tie == Tie::Operator) {
-        return true;
-    }
-    if assess::call(value) {
-        return false;
-    }
-    if assess::drawn_with_symbols(value)
-        || (found.quoted || found.tie == Tie::Operator) && assess::drawn_letters(value)
-    {
-        return true;
-    }
-    // `password: String!`, a type of GraphQL.
-    let name = value.iter().take_while(|b| b.is_ascii_alphabetic()).count();
-    let rest = &value[name..];
-    if !found.quoted && rest.starts_with(b"!") && rest.iter().all(u8::is_ascii_punctuation) {
-        return false;
-    }
-    if language == Language::Code {
-        return assess::chosen_in_code(value);
-    }
-    // The text before a bracket may be a call or a member of something.
-    let start = value.split(|b| matches!(b, b'(' | b')' | b'[' | b']')).next().unwrap_or(value);
-    let shape = Shape::of(value);
-    !shape.dull()
-        && assess::chosen(value, &shape)
-        && !assess::template(value)
-        && !assess::placeholder(value)
-        && !assess::other_kind(value)
-        && !assess::names_secret(value)
-        && (assess::chosen_in_code(value) || !assess::code(start))
-        && !value.iter().any(|b| b.is_ascii_whitespace() || *b < b' ')
 }
 
 /// A header, a parameter of an address or a part of a connection string within a string: `'X-API-KEY: …'`, `?api_key=…`.
@@ -495,52 +224,4 @@ pub(super) fn is_cell(name: &[u8], word: Word, value: &[u8]) -> bool {
     let found = Assigned { name: 0..0, value: 0..value.len(), quoted: true, tie: Tie::Operator };
     let words = words(name);
     !surrogate_key(&words, value) && accepts(value, word, &found, Language::Other, &words, false)
-}
-
-/// Long and of token characters, with `=` and `%` anywhere, as some providers have it.
-fn long_token(value: &[u8]) -> bool {
-    value.len() >= 32
-        && value
-            .iter()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'+' | b'/' | b'=' | b'%'))
-}
-
-/// A credential too short to be proven random, but nothing else either.
-fn short_credential(value: &[u8], shape: &Shape) -> bool {
-    shape.len >= 10
-        && token_like(value)
-        && !assess::code(value)
-        && !shape.dull()
-        && shape.digits >= 2
-        && shape.letters() >= 3
-        && shape.surprise > 4.0
-}
-
-/// Only characters that tokens are made of, with padding at the end only.
-pub(super) fn token_like(value: &[u8]) -> bool {
-    let end = value.iter().rposition(|b| *b != b'=').map_or(0, |at| at + 1);
-    value.len() - end <= 3
-        && value[..end].iter().all(|b| {
-            b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'+' | b'/' | b'~' | b':' | b'|')
-        })
-        && value.first().is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'+' | b'/'))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::secrets::assignment;
-
-    #[test]
-    fn a_key_of_a_test_vector_is_none() {
-        let vector = |text: &str| {
-            let name = text.find("Key").expect("a key");
-            let found = assignment::assigned(text.as_bytes(), name..name + 3).expect("assigned");
-            in_test_vector(text.as_bytes(), &found)
-        };
-        assert!(vector("Key = 00ff\nInput = 89da\nMAC = c85d\n"));
-        assert!(vector("Key: 00ff\nNonce: 07\nCiphertext: c85d"));
-        assert!(!vector("Key = 00ff\n\nInput = 89da\nMAC = c85d\n"));
-        assert!(!vector("Key = 00ff\nTag = release\nregion = x\n"));
-    }
 }

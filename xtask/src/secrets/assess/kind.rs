@@ -78,7 +78,7 @@ pub(in super::super) fn other_kind(value: &[u8]) -> bool {
         || text.starts_with("xn--")
         || escapes_control(value)
         || rules_of_a_field(value)
-        || hashed(text)
+        || stored(value)
         // A letter of another language, as texts in JSON have it.
         || ["\\u00c", "\\u00d", "\\u00e", "\\u00f"].iter().any(|letter| text.contains(letter))
         || text.strip_prefix("md5").is_some_and(|rest| rest.len() == 32 && hex(rest.as_bytes()))
@@ -86,6 +86,13 @@ pub(in super::super) fn other_kind(value: &[u8]) -> bool {
             && text.bytes().filter(|b| *b == b'/').count() >= 2
             && !text.contains(['+', '=']))
         || (text.starts_with('^') || text.ends_with('$') && text.contains('\\'))
+}
+
+/// Hashed or encrypted: what is kept of a password where it may be read.
+pub(in super::super) fn stored(value: &[u8]) -> bool {
+    const ENCRYPTED: &[&[u8]] =
+        &[b"ENC[", b"ENC(", b"{cipher}", b"vault:v", b"enc:", b"encrypted:", b"$ANSIBLE_VAULT"];
+    ENCRYPTED.iter().any(|start| value.starts_with(start)) || std::str::from_utf8(value).is_ok_and(hashed)
 }
 
 /// A password as frameworks, directories and databases store it: the name of the hash, then its parameters, salt and

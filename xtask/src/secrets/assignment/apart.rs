@@ -9,9 +9,6 @@ use super::{GAP_MOST, blanks, count, line_end, line_start, operator};
 const PAIR_MOST: usize = 64;
 /// How far after a name a declaration is read, in bytes.
 const DECLARATION_MOST: usize = 300;
-/// How far after a name the end of its sentence may come, in bytes, and how many words may be between them.
-const SENTENCE_MOST: usize = 80;
-const SENTENCE_WORDS: usize = 6;
 
 /// The start of the value that a name has in another field, element or line.
 pub(super) fn value_of(bytes: &[u8], name: &Range<usize>) -> Option<usize> {
@@ -21,6 +18,20 @@ pub(super) fn value_of(bytes: &[u8], name: &Range<usize>) -> Option<usize> {
         .or_else(|| default_of_argument(bytes, name))
         .or_else(|| returned(bytes, name))
         .or_else(|| of_explicit_key(bytes, name))
+        .or_else(|| printed(bytes, name))
+}
+
+/// The start of what a command at a prompt printed: `$ echo $DB_PASSWORD` above the value.
+fn printed(bytes: &[u8], name: &Range<usize>) -> Option<usize> {
+    let before = &bytes[line_start(bytes, name.start)..name.start];
+    let end = line_end(bytes, name.end);
+    let ends = |b: &u8| matches!(b, b'}' | b'"' | b'\'' | b'\r' | b' ');
+    if !before.starts_with(b"$ ") || !bytes[name.end..end].iter().all(ends) || end >= bytes.len() {
+        return None;
+    }
+    let next = bytes[end + 1..line_end(bytes, end + 1)].trim_ascii();
+    let one = !next.iter().any(u8::is_ascii_whitespace) && next.iter().any(u8::is_ascii_digit);
+    one.then_some(end + 1)
 }
 
 /// The start of the value for a name that is itself the value of `name` or `key`: `{"name": "API_TOKEN", "value": …}`,
@@ -230,129 +241,4 @@ pub(super) fn substitute(bytes: &[u8], name: &Range<usize>) -> Option<Range<usiz
     let quoted = end - start >= 2 && quote(&bytes[start]) && bytes[end - 1] == bytes[start];
     let value = if quoted { start + 1..end - 1 } else { start..end };
     (!value.is_empty()).then_some(value)
-}
-
-/// Constructors whose argument is the value.
-const WRAPPERS: &[&[u8]] = &[
-    b"SecretStr(",
-    b"SecretString(",
-    b"SecretString::new(",
-    b"SecretString::from(",
-    b"new SecretString(",
-    b"new GuardedString(",
-    b"Secret(",
-    b"Secret::new(",
-    b"Secret.fromPlainText(",
-    b"SecretValue.unsafePlainText(",
-    b"pulumi.secret(",
-    b"Redacted.make(",
-    b"Password(",
-    b"Field(",
-    b"Field(default=",
-    b"Some(",
-    b"Optional.of(",
-    b"String::from(",
-    b"Buffer.from(",
-    b"[]byte(",
-    b"bytes(",
-    b"str(",
-    b"base64encode(",
-    b"useState(",
-    b"ref(",
-    b"signal(",
-    b"Encoding.UTF8.GetBytes(",
-    b"Encoding.ASCII.GetBytes(",
-    b"JSON.stringify(",
-    b"base64.b64decode(",
-    b"Convert.FromBase64String(",
-    b"bytes.fromhex(",
-    b"hex.DecodeString(",
-];
-
-/// Behind the bracket of a constructor that starts at `at`, if its first argument is a string.
-pub(super) fn unwrapped(bytes: &[u8], at: usize) -> usize {
-    let start = at + blanks(bytes, at);
-    if !matches!(
-        bytes.get(start),
-        Some(
-            b'S' | b'n'
-                | b'p'
-                | b'R'
-                | b'P'
-                | b'F'
-                | b'O'
-                | b'B'
-                | b'['
-                | b'b'
-                | b's'
-                | b'u'
-                | b'r'
-                | b'E'
-                | b'J'
-                | b'C'
-                | b'h'
-        )
-    ) {
-        return at;
-    }
-    let argument = |wrapper: &&&[u8]| {
-        bytes[start..].starts_with(wrapper)
-            && matches!(&bytes[start + wrapper.len()..], [b'"' | b'\'', ..] | [b'b', b'"' | b'\'', ..])
-    };
-    WRAPPERS.iter().find(argument).map_or(at, |wrapper| start + wrapper.len())
-}
-
-/// What a sentence says that the name is: `the password of the warehouse is …`. Without quotes it has to look like one
-/// value: letters and digits, of both cases or with a sign.
-pub(super) fn said(bytes: &[u8], name: &Range<usize>) -> Option<Range<usize>> {
-    if !matches!(bytes.get(name.end..name.end + 2), Some([b' ', b'o' | b'f' | b't' | b'i'])) {
-        return None;
-    }
-    let end = line_end(bytes, name.end).min(name.end + SENTENCE_MOST);
-    let text = bytes[name.end..end].strip_prefix(b" ")?;
-    let mut at = 0;
-    for number in 0..=SENTENCE_WORDS {
-        let length =
-            count(text, at, GAP_MOST, |b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'\''));
-        let word = &text[at..at + length];
-        let links = number > 0 || matches!(word, b"of" | b"for" | b"to" | b"on" | b"in" | b"is");
-        if length == 0 || !links {
-            return None;
-        }
-        at += length;
-        let colon = number > 0 && text.get(at) == Some(&b':');
-        at += usize::from(colon);
-        if text.get(at) != Some(&b' ') {
-            return None;
-        }
-        at += 1;
-        if word == b"is" || colon {
-            return one_value(bytes, name.end + 1 + at);
-        }
-    }
-    None
-}
-
-fn one_value(bytes: &[u8], at: usize) -> Option<Range<usize>> {
-    let quote = bytes.get(at).filter(|b| matches!(b, b'"' | b'\'' | b'`'));
-    if let Some(quote) = quote {
-        let length = count(bytes, at + 1, SENTENCE_MOST, |b| b != *quote && b != b'\n');
-        let whole = length > 0 && bytes.get(at + 1 + length) == Some(quote);
-        return whole.then_some(at + 1..at + 1 + length);
-    }
-    let length = count(bytes, at, SENTENCE_MOST, |b| b.is_ascii_graphic());
-    let value = &bytes[at..at + length];
-    let end = value.iter().rposition(|b| !matches!(b, b'.' | b',' | b';' | b')')).map_or(0, |at| at + 1);
-    let value = &value[..end];
-    let any = |kind: fn(&u8) -> bool| value.iter().any(kind);
-    let sign = value.iter().any(|b| matches!(b, b'!' | b'@' | b'#' | b'$' | b'%' | b'*' | b'&' | b'?'));
-    let mixed = any(u8::is_ascii_uppercase) && any(u8::is_ascii_lowercase);
-    // `sonne8857`: words and at least three digits at the end.
-    let digits = value.iter().rev().take_while(|b| b.is_ascii_digit()).count();
-    let numbered = digits >= 3 && value.len() >= digits + 4;
-    (value.len() >= 7
-        && any(u8::is_ascii_digit)
-        && any(u8::is_ascii_alphabetic)
-        && (mixed || sign || numbered))
-        .then_some(at..at + end)
 }

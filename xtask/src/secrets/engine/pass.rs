@@ -271,12 +271,15 @@ impl<'a> Scan<'a> {
         if kind == Kind::Credential {
             let names = self.engine.names();
             let counting = assess::counting(&self.bytes[range.clone()]);
+            // A service has more kinds of credentials than its rules know: one of the wrong form is reported as doubtful
+            // if it is drawn and whole.
+            let misfit = names.misfit(self.bytes, &found.name, &range);
             if counting && !names.any(self.bytes, &found.name)
-                || names.misfit(self.bytes, &found.name, &range)
+                || misfit && !generic::is_whole(&self.bytes[range.clone()])
             {
                 return;
             }
-            let weak = generic::is_bare(&self.bytes[found.name.clone()]);
+            let weak = misfit || generic::is_bare(&self.bytes[found.name.clone()]);
             self.generic(kind, range);
             self.weaken_if(weak);
             return;

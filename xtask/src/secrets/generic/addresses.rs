@@ -52,7 +52,7 @@ pub(crate) fn in_url(bytes: &[u8], at: usize, language: Language) -> Option<Rang
     {
         return None;
     }
-    if memchr::memchr2(b'{', b'(', value).is_some() || memchr::memmem::find(value, b"**").is_some() {
+    if memchr::memchr2(b'{', b'(', value).is_some() || masked_with_stars(value) {
         return None;
     }
     let shape = Shape::of(value);
@@ -108,6 +108,12 @@ pub(crate) fn beside_address(bytes: &[u8], at: usize) -> Option<Range<usize>> {
     }
     let value = last.filter(|_| bytes.get(at) == Some(&b')'))?;
     calls::password(&bytes[value.clone()]).then_some(value)
+}
+
+/// Mostly asterisks: `p****d`, and not `88Jardin**`.
+fn masked_with_stars(value: &[u8]) -> bool {
+    let stars = memchr::memchr_iter(b'*', value).count();
+    memchr::memmem::find(value, b"***").is_some() || stars >= 2 && stars * 3 > value.len()
 }
 
 /// A scheme whose addresses appear in documents and tests more often than in code that runs: they need more proof

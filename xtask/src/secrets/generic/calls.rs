@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::super::assess::{self, Shape};
-use super::super::assignment::line_end;
+use super::super::assignment::{line_end, passes_on};
 
 /// Which argument of a call is the password.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -62,7 +62,33 @@ const CALLS: &[(&str, Argument)] = &[
     ("secretkeyspec(", At(0)),
     ("hmac.new(", At(0)),
     ("fernet(", At(0)),
+    ("secretstr(", At(0)),
+    ("secretstring(", At(0)),
+    ("securestring(", At(0)),
+    ("guardedstring(", At(0)),
+    ("protectedstring(", At(0)),
+    ("unsafeplaintext(", At(0)),
 ];
+
+/// Words in the names of calls that take a password or a key, whatever the library, and the first argument that may be it.
+const STEMS: &[(&str, usize)] = &[
+    ("login", 1),
+    ("logon", 1),
+    ("signin", 1),
+    ("sign_in", 1),
+    ("auth", 1),
+    ("credential", 1),
+    ("basic", 1),
+    ("connect", 2),
+    ("database", 2),
+    ("hmac", 0),
+    ("from_key", 0),
+    ("fromkey", 0),
+    ("privatekey", 0),
+];
+
+/// The longest rest of the name of a call behind its stem, in bytes.
+const REST_MOST: usize = 24;
 
 /// A string that becomes an array of characters, as interfaces of Java take passwords.
 const CHARACTERS: &str = ".tochararray()";
@@ -72,12 +98,19 @@ const CALL_MOST: usize = 400;
 
 /// The literals at which an argument may be a password.
 pub(super) fn literals() -> impl Iterator<Item = &'static str> {
-    CALLS.iter().map(|(call, _)| *call).chain(std::iter::once(CHARACTERS))
+    CALLS
+        .iter()
+        .map(|(call, _)| *call)
+        .chain(STEMS.iter().map(|(stem, _)| *stem))
+        .chain(std::iter::once(CHARACTERS))
 }
 
 /// The password among the arguments of the call at `at`.
 pub(super) fn argument(bytes: &[u8], at: &Range<usize>) -> Option<Range<usize>> {
     let literal = &bytes[at.clone()];
+    if let Some((_, first)) = STEMS.iter().find(|(stem, _)| stem.as_bytes().eq_ignore_ascii_case(literal)) {
+        return named_call(bytes, at.end, *first);
+    }
     let value = if literal.eq_ignore_ascii_case(CHARACTERS.as_bytes()) {
         before_quote(bytes, at.start)?
     } else {
@@ -87,6 +120,24 @@ pub(super) fn argument(bytes: &[u8], at: &Range<usize>) -> Option<Range<usize>> 
         in_call(bytes, at.end - usize::from(bare), *which, bare)?
     };
     password(&bytes[value.clone()]).then_some(value)
+}
+
+/// The password among the arguments of a call in whose name a stem ends at `at`: `BasicAuthCredentials("svc", "…")`,
+/// `exec sp_addlogin 'svc', '…'`.
+fn named_call(bytes: &[u8], at: usize, first: usize) -> Option<Range<usize>> {
+    let part = |b: &&u8| b.is_ascii_alphanumeric() || **b == b'_';
+    let rest = bytes[at..].iter().take(REST_MOST).take_while(part).count();
+    // The author of something.
+    if bytes[at..at + rest].starts_with(b"or") && !bytes[at..].starts_with(b"oriz") {
+        return None;
+    }
+    let open = at + rest;
+    let bare = match bytes.get(open..open + 2)? {
+        [b'(', _] => false,
+        [b' ', b'"' | b'\''] => true,
+        _ => return None,
+    };
+    in_call(bytes, open + 1, From(first), bare)
 }
 
 /// The string that ends right before `at`.
@@ -134,7 +185,7 @@ fn in_call(bytes: &[u8], from: usize, which: Argument, bare: bool) -> Option<Ran
                 arguments += 1;
                 last = None;
             }
-            b'(' if bytes[..at].ends_with(b"Some") => wrapped += 1,
+            b'(' if last.is_none() && passes_on(&bytes[from..at]) => wrapped += 1,
             b')' if wrapped > 0 => wrapped -= 1,
             b')' => break,
             // `"…".getBytes()`: the argument was the string.
@@ -156,7 +207,8 @@ fn in_call(bytes: &[u8], from: usize, which: Argument, bare: bool) -> Option<Ran
 /// Whether a string among arguments of a connection is a password, and not the name of a database or a signal.
 fn argued(text: &[u8]) -> bool {
     let lone_name = text.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'_');
-    password(text) && (!lone_name || text.iter().filter(|b| b.is_ascii_digit()).count() >= 3)
+    let mail = memchr::memchr(b'@', text).is_some_and(|at| text[at..].contains(&b'.'));
+    password(text) && !mail && (!lone_name || text.iter().filter(|b| b.is_ascii_digit()).count() >= 3)
 }
 
 /// Whether a string among arguments is a password, and not a name or a message.

@@ -42,6 +42,9 @@ const COMMANDS: &[(&str, &[u8], bool)] = &[
     ("ssm put-parameter", b"--value", false),
 ];
 
+/// Flags for a password in any command that has one for the user before it: `ipmitool -H h -U admin -P …`.
+const FLAGS: &[&str] = &[" -p ", " -w "];
+
 /// Commands that read a password from their standard input, to which `echo` writes it on the same line.
 const READERS: &[&str] = &[
     "--password-stdin",
@@ -92,6 +95,7 @@ pub(crate) fn literals() -> impl Iterator<Item = &'static str> {
         .chain(SENDS.iter().copied())
         .chain(LAST_WORDS.iter().map(|(word, _)| *word))
         .chain(NETWORKS.iter().copied())
+        .chain(FLAGS.iter().copied())
         .chain(std::iter::once(LITERAL))
         .chain(calls::literals())
 }
@@ -103,6 +107,9 @@ pub(crate) fn in_arguments(bytes: &[u8], at: &Range<usize>) -> Option<Range<usiz
         |literals: &[&str]| literals.iter().any(|text| text.as_bytes().eq_ignore_ascii_case(literal));
     if one_of(SENDS) {
         return sent(bytes, at);
+    }
+    if one_of(FLAGS) {
+        return beside_user_flag(bytes, at);
     }
     if one_of(&[LITERAL]) {
         return of_literal(bytes, at.end);
@@ -129,6 +136,18 @@ pub(crate) fn in_arguments(bytes: &[u8], at: &Range<usize>) -> Option<Range<usiz
         .iter()
         .filter(|(command, _, _)| command.as_bytes().eq_ignore_ascii_case(&bytes[at.clone()]))
         .find_map(|(_, flag, attached)| behind_flag(bytes, at.end, flag, *attached))
+}
+
+/// The value of a flag that is at `at`, if the command has a user before it.
+fn beside_user_flag(bytes: &[u8], at: &Range<usize>) -> Option<Range<usize>> {
+    let before = bytes[line_start(bytes, at.start)..at.start].to_ascii_lowercase();
+    let user = [&b" -u "[..], b" --user ", b" --username ", b" -l ", b" --login "];
+    if !user.iter().any(|flag| memchr::memmem::find(&before, flag).is_some()) {
+        return None;
+    }
+    let (value, _) = assignment::value_at(bytes, at.end, Tie::Beside)?;
+    let text = &bytes[value.clone()];
+    (plain(text) && calls::password(text)).then_some(value)
 }
 
 fn behind_flag(bytes: &[u8], from: usize, flag: &[u8], attached: bool) -> Option<Range<usize>> {

@@ -45,6 +45,17 @@ pub(crate) const WORDS: &[(&str, Word)] = &[
     ("\u{43f}\u{430}\u{440}\u{43e}\u{43b}\u{44c}", Word::Password),
     ("\u{5bc6}\u{7801}", Word::Password),
     ("\u{30d1}\u{30b9}\u{30ef}\u{30fc}\u{30c9}", Word::Password),
+    ("passord", Word::Password),
+    ("kodeord", Word::Password),
+    ("pswd", Word::Password),
+    ("jelsz", Word::Password),
+    ("sifre", Word::Password),
+    ("\u{15f}ifre", Word::Password),
+    ("lozinka", Word::Password),
+    ("geslo", Word::Password),
+    ("\u{5bc6}\u{78bc}", Word::Password),
+    ("\u{53e3}\u{4ee4}", Word::Password),
+    ("\u{be44}\u{bc00}\u{bc88}\u{d638}", Word::Password),
     ("secret", Word::Credential),
     ("token", Word::Credential),
     ("credential", Word::Credential),
@@ -78,7 +89,9 @@ const BEFORE_SHORT: &[&str] = &[
 ];
 
 /// Words that mean what they say only if they are words by themselves: in others they are a part of a word.
-const WHOLE: &[&str] = &["pw", "psk", "pat", "senha", "haslo", "heslo", "parola", "contrase"];
+const WHOLE: &[&str] = &[
+    "pw", "psk", "pat", "senha", "haslo", "heslo", "parola", "contrase", "pswd", "sifre", "geslo", "lozinka",
+];
 
 /// Whether a literal of [`WORDS`] at a place of a text means what it says: `pass` is the end of a word there, as in
 /// `db_pass` and `userPass`, and not in `passive` and `bypass`; `pw` is a word, as in `bindpw` and `rootPW`.
@@ -367,9 +380,14 @@ pub(crate) fn may_name_secret(words: &[String]) -> bool {
             "cosmos" | "account" | "storage" | "azure" | "access" | "eventhub" | "servicebus" | "master"
         )
     };
-    // The password for SSH is not the key that everyone may see.
+    // The password for SSH is not the key that everyone may see, and that for a salt is not the salt.
     let of_login = |word: &String| word.starts_with("pass") || word == "pwd" || word == "pw";
-    let public = |word: &String| is_public(word) && !(word == "ssh" && words.iter().any(of_login));
+    let of_keys =
+        |word: &String| ["ssh", "salt", "nonce", "known", "foreign", "recv"].contains(&word.as_str());
+    let login = words.iter().rposition(of_login);
+    let public = |word: &String| {
+        is_public(word) && !(of_keys(word) && login > words.iter().position(|other| other == word))
+    };
     // Its last word says what a name is about, too.
     let alone = || PUBLIC_BEFORE.contains(&last.as_str());
     let before = || {

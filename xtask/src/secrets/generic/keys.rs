@@ -1,0 +1,123 @@
+//! Keys that open nothing: of tables, and of files of test vectors.
+
+use super::super::assess;
+use super::super::assignment::Assigned;
+
+/// A key among the inputs and outputs of a cipher, as files of test vectors list them by the hundred.
+pub(super) fn in_test_vector(bytes: &[u8], found: &Assigned) -> bool {
+    const PARTS: &[&[u8]] = &[
+        b"\ninput",
+        b"\nmsg",
+        b"\nplaintext",
+        b"\nciphertext",
+        b"\npt =",
+        b"\nct =",
+        b"\nnonce",
+        b"\niv =",
+        b"\nmac",
+        b"\ntag",
+    ];
+    if found.quoted {
+        return in_vector_of_json(bytes, found);
+    }
+    let ceiling = (found.value.end + 1500).min(bytes.len());
+    let after = bytes[found.value.end..ceiling].to_ascii_lowercase();
+    // What belongs to one vector ends with an empty line.
+    let end = memchr::memmem::find(&after, b"\n\n").unwrap_or(after.len());
+    PARTS.iter().filter(|part| memchr::memmem::find(&after[..end], part).is_some()).count() >= 2
+}
+
+/// The same in JSON: `{"tcId": 1, "key": …, "iv": …, "msg": …}`.
+fn in_vector_of_json(bytes: &[u8], found: &Assigned) -> bool {
+    const PARTS: &[&[u8]] = &[
+        b"\"iv\"",
+        b"\"msg\"",
+        b"\"ct\"",
+        b"\"tag\"",
+        b"\"aad\"",
+        b"\"nonce\"",
+        b"\"tcId\"",
+        b"\"plaintext\"",
+        b"\"ciphertext\"",
+    ];
+    if bytes.get(found.name.end) != Some(&b'"') {
+        return false;
+    }
+    let floor = found.name.start.saturating_sub(300);
+    let ceiling = (found.value.end + 300).min(bytes.len());
+    let start = memchr::memrchr(b'{', &bytes[floor..found.name.start]).map_or(floor, |brace| floor + brace);
+    let end = memchr::memchr(b'}', &bytes[found.value.end..ceiling])
+        .map_or(ceiling, |brace| found.value.end + brace);
+    PARTS.iter().filter(|part| memchr::memmem::find(&bytes[start..end], part).is_some()).count() >= 2
+}
+
+/// A digest that joins tables: `order_key` with an MD5, as dbt packages make surrogate keys. A key of a service or a
+/// cipher says so in its name.
+pub(super) fn surrogate_key(words: &[String], value: &[u8]) -> bool {
+    const OF_SECRETS: &[&str] = &[
+        "api",
+        "apikey",
+        "secret",
+        "private",
+        "access",
+        "auth",
+        "app",
+        "application",
+        "client",
+        "cipher",
+        "crypt",
+        "crypto",
+        "encryption",
+        "encrypt",
+        "decryption",
+        "signing",
+        "sign",
+        "signature",
+        "hmac",
+        "aes",
+        "des",
+        "master",
+        "service",
+        "server",
+        "license",
+        "shared",
+        "cookie",
+        "subscription",
+        "admin",
+        "deploy",
+        "integration",
+        "ingest",
+        "write",
+        "read",
+        "webhook",
+        "jwt",
+        "db",
+    ];
+    let [before @ .., last] = words else { return false };
+    let digest =
+        assess::uuid(value) || matches!(value.len(), 32 | 40 | 64) && value.iter().all(u8::is_ascii_hexdigit);
+    digest
+        && last == "key"
+        && !before.is_empty()
+        && !before.iter().any(|word| OF_SECRETS.contains(&word.as_str()))
+        && before.iter().all(|word| word.bytes().all(|b| b.is_ascii_lowercase()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secrets::assignment;
+
+    #[test]
+    fn a_key_of_a_test_vector_is_none() {
+        let vector = |text: &str| {
+            let name = text.find("Key").expect("a key");
+            let found = assignment::assigned(text.as_bytes(), name..name + 3).expect("assigned");
+            in_test_vector(text.as_bytes(), &found)
+        };
+        assert!(vector("Key = 00ff\nInput = 89da\nMAC = c85d\n"));
+        assert!(vector("Key: 00ff\nNonce: 07\nCiphertext: c85d"));
+        assert!(!vector("Key = 00ff\n\nInput = 89da\nMAC = c85d\n"));
+        assert!(!vector("Key = 00ff\nTag = release\nregion = x\n"));
+    }
+}
