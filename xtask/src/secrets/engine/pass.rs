@@ -273,13 +273,14 @@ impl<'a> Scan<'a> {
             let counting = assess::counting(&self.bytes[range.clone()]);
             // A service has more kinds of credentials than its rules know: one of the wrong form is reported as doubtful
             // if it is drawn and whole.
+            let bare = generic::is_bare(&self.bytes[found.name.clone()]);
             let misfit = names.misfit(self.bytes, &found.name, &range);
             if counting && !names.any(self.bytes, &found.name)
-                || misfit && !generic::is_whole(&self.bytes[range.clone()])
+                || misfit && (bare || !generic::is_whole(&self.bytes[range.clone()]))
             {
                 return;
             }
-            let weak = misfit || generic::is_bare(&self.bytes[found.name.clone()]);
+            let weak = misfit || bare;
             self.generic(kind, range);
             self.weaken_if(weak);
             return;
