@@ -295,6 +295,7 @@ mod tests {
             "password:\n  Type: String\nother:\n  Default: v4lue",
             "password: {type: string, minLength: 8}",
             "the password of the user must be v4lue",
+            "connect(os.environ[\"password\"], \"v4lue\")",
         ] {
             assert_eq!(value(text, "password"), None, "{text}");
         }

@@ -26,8 +26,13 @@ pub(super) fn no_operator(
         return Some((start, 0, Tie::Operator));
     }
     match rest.first()? {
-        // A longer name is text or a separate list, and so is one that only ends a string.
-        b',' if quoted_name && name.len() <= ARGUMENT_MOST && follows_quote(bytes, name.start) => {
+        // A longer name is text or a separate list, and so is one that only ends a string. A name in brackets looks
+        // something up: `connect(os.environ["PASSWORD"], "db1")`.
+        b',' if quoted_name
+            && name.len() <= ARGUMENT_MOST
+            && follows_quote(bytes, name.start)
+            && !bytes[name.end..at].contains(&b']') =>
+        {
             return Some((at, 1, Tie::Beside));
         }
         b'-' if gap > 0 && rest.get(1) == Some(&b' ') => return Some((at, 1, Tie::Loose)),
@@ -44,9 +49,16 @@ pub(super) fn no_operator(
         }
         _ => {}
     }
-    if gap == 0 {
-        return None;
-    }
+    if gap == 0 { None } else { behind_words(bytes, name, at, quoted_name) }
+}
+
+/// What ties a name to a value that blanks and perhaps a word are between.
+fn behind_words(
+    bytes: &[u8],
+    name: &Range<usize>,
+    at: usize,
+    quoted_name: bool,
+) -> Option<(usize, usize, Tie)> {
     let word = count(bytes, at, 12, |b| b.is_ascii_alphanumeric());
     let after = at + word + blanks(bytes, at + word);
     let text = &bytes[at..at + word];

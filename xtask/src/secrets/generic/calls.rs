@@ -37,6 +37,8 @@ const CALLS: &[(&str, Argument)] = &[
     ("new pdo(", At(2)),
     ("dbi->connect(", At(2)),
     ("ftp(", At(2)),
+    ("oracledb.connect(", At(1)),
+    ("cx_oracle.connect(", At(1)),
     (".connect(", From(2)),
     (":connect(", From(2)),
     ("mysqldb.connect(", From(2)),
@@ -208,7 +210,25 @@ fn in_call(bytes: &[u8], from: usize, which: Argument, bare: bool) -> Option<Ran
 fn argued(text: &[u8]) -> bool {
     let lone_name = text.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'_');
     let mail = memchr::memchr(b'@', text).is_some_and(|at| text[at..].contains(&b'.'));
-    password(text) && !mail && (!lone_name || text.iter().filter(|b| b.is_ascii_digit()).count() >= 3)
+    password(text)
+        && !mail
+        && !address(text)
+        && (!lone_name || text.iter().filter(|b| b.is_ascii_digit()).count() >= 3)
+}
+
+/// Whether a string is the address of a service: `db1:1521/shop`, `db1.acme.io`.
+fn address(text: &[u8]) -> bool {
+    let of_host = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    let host = &text[..text.iter().take_while(|b| of_host(b)).count()];
+    let letters = |part: &[u8]| part.len() >= 2 && part.iter().all(u8::is_ascii_lowercase);
+    match text[host.len()..].split_first() {
+        Some((b':', rest)) => {
+            let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
+            digits >= 2 && matches!(rest.get(digits), None | Some(b'/' | b','))
+        }
+        Some((b'/', _)) | None => host.split(|b| *b == b'.').skip(1).last().is_some_and(letters),
+        Some(_) => false,
+    }
 }
 
 /// Whether a string among arguments is a password, and not a name or a message.

@@ -267,7 +267,9 @@ fn last_word(bytes: &[u8], at: &Range<usize>, command: &[u8]) -> Option<Range<us
     let start = at.end + line[..ends].trim_ascii_end().len() - password.len();
     let quoted =
         password.len() > 2 && matches!(password[0], b'"' | b'\'') && password.last() == password.first();
-    let value = start + usize::from(quoted)..start + password.len() - usize::from(quoted);
+    // `exec('net use z: … password')`: the quote ends the string that holds the command.
+    let enclosed = !quoted && matches!(password.last(), Some(b'"' | b'\''));
+    let value = start + usize::from(quoted)..start + password.len() - usize::from(quoted || enclosed);
     let text = &bytes[value.clone()];
     (plain(text) && assess::chosen(text, &Shape::of(text))).then_some(value)
 }
@@ -348,11 +350,14 @@ mod tests {
             "htpasswd -b /etc/nginx/users shop #",
             "htpasswd -nb shop '#' > users",
             "net use Z: \\\\files\\share /user:acme\\svc #",
+            "EXEC xp_cmdshell 'net use Z: \\\\files\\share /user:acme\\svc #';",
             "dsn := \"loader:#@tcp(db1:3306)/shop\"",
             "client.basic_auth(\"svc\", Some(\"#\"))",
             "jwt.sign(payload, '#', { expiresIn: 60 })",
             "new mysqli(\"db1\", \"shop\", \"#\", \"shop\")",
             "DBI->connect(\"dbi:Pg:dbname=shop\", \"loader\", \"#\", { RaiseError => 1 })",
+            "oracledb.connect('loader', '#', 'db1:1521/shop')",
+            "adapter.connect('db1', 'loader', '#', 'db1:1521/shop')",
             "keyStore.load(stream, \"#\".toCharArray());",
         ] {
             assert_eq!(found(&text.replace('#', &password)), Some(password.clone()), "{text}");
@@ -372,6 +377,8 @@ mod tests {
             "echo done && kinit svc1",
             "server.login(user, password)",
             "client.login('svc', get('harbor48!'))",
+            "adapter.connect('loader', password, 'db-stg4:1521/Shop4')",
+            "adapter.connect('db1', 'loader', 'db-stg4.acme.io')",
             "expect \"ready\"\nsend \"harbor48!\\r\"",
             "expect \"password:\"\nsend \"$password\\r\"",
             "sqlplus / as sysdba",
