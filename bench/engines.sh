@@ -6,15 +6,17 @@
 #        bench/engines.sh install            the first installation of dbt v2: seconds of processor time
 #
 # The variants alternate within a round, so that a slowdown of the machine affects all of them; each ratio is the median of
-# the ratios within the rounds. `wall/cpu` seconds are those of the command and its children. Everything is installed
-# beforehand. dbt v2 is the one of the package index; without --wheel the stable release is measured (XTASK_BENCH_RELEASE=1).
+# the ratios within the rounds. Each variant has a database file of its own. `wall/cpu` seconds are those of the command and
+# its children. Everything is installed beforehand. dbt v2 is the one of the package index; without --wheel the stable release is measured (XTASK_BENCH_RELEASE=1).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo build --quiet --package xtask
 xtask="$PWD/target/debug/xtask"
 folder="$(mktemp -d)"
-trap 'rm -rf "$folder" dbt/target/bench_*' EXIT
-export XTASK_DBT_DIR="$folder/v2" DBT_DUCKDB_PATH="$folder/bench.duckdb"
+trap '"$xtask" --quiet schema drop --schema bench_elt --if-exists >/dev/null; rm -rf "$folder" dbt/target/bench_*' EXIT
+export XTASK_DBT_DIR="$folder/v2"
+# As users have it: a file for each environment.
+unset DBT_DUCKDB_PATH
 wheel=--wheel
 [ -z "${XTASK_BENCH_RELEASE:-}" ] || wheel=
 uptime >&2
@@ -77,9 +79,9 @@ fi
 rounds="${1:-5}"
 elt() { XTASK_DBT_ENGINE=v2 timed "$xtask" --quiet elt --schema bench_elt --force; }
 # In an environment that the toolkit has created: the ledger's tables are inputs of the models and unit tests.
-bare() { (cd dbt && DBT_TARGET_SCHEMA="bench_$2" timed "$1" build --profiles-dir . --target local --target-path "target/bench_$2" "${quiet[@]}"); }
+bare() { (cd dbt && DBT_DUCKDB_PATH="$folder/bench_$2.duckdb" DBT_TARGET_SCHEMA="bench_$2" timed "$1" build --profiles-dir . --target local --target-path "target/bench_$2" "${quiet[@]}"); }
 for schema in bench_v1 bench_v2; do
-    XTASK_DBT_ENGINE=v2 "$xtask" --quiet elt --schema "$schema" >/dev/null
+    DBT_DUCKDB_PATH="$folder/$schema.duckdb" XTASK_DBT_ENGINE=v2 "$xtask" --quiet elt --schema "$schema" >/dev/null
 done
 elt >/dev/null
 bare "$v1" v1 >/dev/null

@@ -202,6 +202,12 @@ pub(crate) trait Warehouse {
     /// (Snowflake commits every `create` and `drop`), what was begun can be begun again.
     fn apply(&mut self, change: &[Statement]) -> Result<()>;
 
+    /// What makes [`Warehouse::apply`] leave a change in the engine's log, where that is cheaper: the program that opens the
+    /// database next, as dbt is about to, puts it in its place.
+    fn left_in_log(&self) -> Vec<Statement> {
+        Vec::new()
+    }
+
     /// The rows of one query that writes nothing.
     fn query(&mut self, sql: &str) -> Result<Vec<Row>>;
 
@@ -223,6 +229,9 @@ pub(crate) trait Warehouse {
 
     /// Start what answers questions, if that takes time, so that it is ready for the first one.
     fn warm_up(&mut self) {}
+
+    /// The same for questions after which something is written.
+    fn warm_up_to_write(&mut self) {}
 
     /// Close what is open for reading, so that other programs can write. The next query opens it again.
     fn release(&mut self) {}

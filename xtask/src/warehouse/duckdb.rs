@@ -120,6 +120,11 @@ impl DuckDb {
         session::ask(&mut self.session.borrow_mut(), &self.program, open, sql)
     }
 
+    /// Run `script`, which writes to `file`.
+    fn write(&self, file: &Path, script: &str) -> Result<()> {
+        session::write(&mut self.session.borrow_mut(), &self.program, file, script)
+    }
+
     /// The rows of one query about an environment, whose file is the main one.
     fn at(&self, name: &str, sql: &str) -> Result<Vec<Row>> {
         let file = self.layout.file(name);
@@ -238,14 +243,20 @@ impl Warehouse for DuckDb {
         if change.is_empty() {
             return Ok(());
         }
-        self.release();
+        if !self.session.get_mut().as_ref().is_some_and(Session::writes) {
+            self.release();
+        }
         match &self.layout {
             Layout::Shared(file) => {
                 let (script, _held) = self.transaction(change)?;
-                call(&self.program, &Open::file(file, Access::Write), &script).map(drop)
+                self.write(file, &script)
             }
             Layout::Folder(_) => files::apply(self, change),
         }
+    }
+
+    fn left_in_log(&self) -> Vec<Statement> {
+        vec![Statement::sql("pragma disable_checkpoint_on_shutdown")]
     }
 
     fn query(&mut self, sql: &str) -> Result<Vec<Row>> {
@@ -281,6 +292,14 @@ impl Warehouse for DuckDb {
 
     fn warm_up(&mut self) {
         if let Some(open) = self.opened_by("") {
+            *self.session.borrow_mut() = Session::start(&self.program, &open);
+        }
+    }
+
+    fn warm_up_to_write(&mut self) {
+        self.release();
+        if let Some(open) = self.opened_by("") {
+            let open = Open { access: Access::Write, ..open };
             *self.session.borrow_mut() = Session::start(&self.program, &open);
         }
     }

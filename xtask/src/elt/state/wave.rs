@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use super::Keeper;
 use super::base::{Copied, take_over};
-use super::store::{read_records, table, write_records};
+use super::store::{read_records, statements, table};
 use super::witness::{Key, Seen, key};
 use crate::core::environment::Name;
 use crate::core::ledger;
@@ -36,8 +36,11 @@ impl Wave {
         if let Some(copied) = &self.copied {
             take_over(warehouse, &self.schema, copied, &self.seen)?;
         }
-        write_records(warehouse, &self.schema, &self.announced)
-            .context("failed to announce the run in the ledger")?;
+        let mut change = statements(warehouse, &self.schema, &self.announced)?;
+        if !change.is_empty() {
+            change.splice(0..0, warehouse.left_in_log());
+        }
+        warehouse.apply(&change).context("failed to announce the run in the ledger")?;
         // dbt has read the project: a half-made rename costs no table.
         remove(warehouse, &self.schema, &self.removed, &self.seen)
     }
@@ -87,6 +90,8 @@ impl Keeper {
             // From now on anything may write to the database.
             self.sight.looked.clear();
             let ended = start(warehouse, invocation, &begun)?;
+            // While the artifacts are read.
+            warehouse.warm_up_to_write();
             self.announced.extend(begun.announced.iter().map(|row| (row.node_id.clone(), row.clone())));
             if self.copied.take().is_some() {
                 self.records = read_records(warehouse, &self.schema)?;

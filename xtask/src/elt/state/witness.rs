@@ -142,13 +142,17 @@ pub(super) fn data_versions(
         return found;
     }
     let columns = columns_of(&warehouse.database(), is_local, tables.values().copied());
-    let statements: Vec<String> = std::iter::once(columns).chain(tables.iter().map(select)).collect();
+    let counts: Vec<String> = tables.iter().map(select).collect();
+    // The engine reads small tables with one thread each, and the parts of a union side by side.
+    let asked = if is_local { together(&counts).collect() } else { counts.clone() };
+    let statements: Vec<String> = std::iter::once(columns.clone()).chain(asked).collect();
     let mut answers = match warehouse.query_many(&statements) {
         Ok(answers) => answers,
         // One of them has a column that cannot be hashed, say: what it holds is unknown, which counts as other data.
         Err(error) => {
             tracing::debug!("{error:#}");
-            statements.iter().map(|sql| warehouse.query(sql).unwrap_or_default()).collect()
+            let each = std::iter::once(&columns).chain(&counts);
+            each.map(|sql| warehouse.query(sql).unwrap_or_default()).collect()
         }
     };
     let text = |row: &Row, key: &str| row.get(key).and_then(Json::as_str).unwrap_or_default().to_owned();

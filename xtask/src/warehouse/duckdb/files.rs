@@ -66,7 +66,7 @@ fn apply_part(warehouse: &DuckDb, database: &str, part: &[&Statement]) -> Result
     }
     let (script, _held) = warehouse.transaction(part.iter().copied())?;
     let Some(base) = base else {
-        return call(&warehouse.program, &Open::file(&file, Access::Write), &script).map(drop);
+        return warehouse.write(&file, &script);
     };
     let unfinished = with_suffix(&file, ".new");
     remove(&unfinished)?;

@@ -1,7 +1,8 @@
 //! The engine kept open while a command asks one question after another.
 //!
 //! To start it and to read the catalog of a file takes longer than most answers. As long as it is open no
-//! program can write to its databases, so it ends before a change, and by itself soon after the last question.
+//! program can write to its databases, so it ends before a change, and by itself soon after the last question. After a
+//! build, when questions are followed by the record of the run, it is opened to be written: it ends with the change.
 
 use std::path::Path;
 use std::time::Duration;
@@ -25,6 +26,19 @@ pub(super) struct Session {
     preface: String,
 }
 
+/// Run `script`, which writes to `file`: in `session` if it has the file open to be written, after which it ends, and in a call
+/// of its own otherwise.
+pub(super) fn write(session: &mut Option<Session>, program: &Path, file: &Path, script: &str) -> Result<()> {
+    let open = Open::file(file, Access::Write);
+    if let Some(mut session) = session.take_if(|session| session.open == open)
+        && session.ask(script.trim_end().trim_end_matches(';'))?.is_some()
+    {
+        return Ok(());
+    }
+    // It refused a statement, say, of which nothing is left: a separate call says why.
+    call(program, &open, script).map(drop)
+}
+
 /// The rows of every statement of `sql` that is a query, asked in `session` if it has the same databases open, and in
 /// a new one if not.
 pub(super) fn ask(
@@ -33,8 +47,8 @@ pub(super) fn ask(
     open: &Open,
     sql: &str,
 ) -> Result<Vec<Vec<Row>>> {
-    debug_assert!(open.access == Access::Read && !open.writes_attached, "a session only reads");
-    if session.as_ref().is_none_or(|session| session.open != *open) {
+    debug_assert!(open.access == Access::Read && !open.writes_attached, "a question only reads");
+    if session.as_ref().is_none_or(|session| !session.answers(open)) {
         // The old one is to be gone first: it may have the same file open.
         drop(session.take());
         *session = Session::start(program, open);
@@ -61,6 +75,17 @@ impl Session {
         Some(Self { open: open.clone(), conversation, preface: open.preface() })
     }
 
+    /// Whether it has the databases of a question open.
+    fn answers(&self, open: &Open) -> bool {
+        let writes = Open { access: Access::Write, ..open.clone() };
+        self.open == *open || self.open == writes
+    }
+
+    /// Whether the engine can write.
+    pub(super) fn writes(&self) -> bool {
+        self.open.access == Access::Write
+    }
+
     /// `None` if the engine has ended.
     pub(super) fn ask(&mut self, sql: &str) -> Result<Option<Vec<Vec<Row>>>> {
         let preface = std::mem::take(&mut self.preface);
@@ -72,5 +97,55 @@ impl Session {
             .ask(question, &format!("[{{\"end\":\"{end}\"}}]"), time_limit()?)
             .with_context(|| format!("failed to ask {}", self.open.place()))?;
         answer.map(|stdout| rows(&stdout)).transpose()
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    /// An engine that answers questions with nothing but their end, ends at a statement that says so, and notes each start.
+    const ENGINE: &str = r#"#!/bin/sh
+echo start >>"$(dirname "$0")/starts"
+while read -r line; do
+    case "$line" in
+        *fail*) exit 1 ;;
+        "select '"*) id="${line#select ?}"; echo "[{\"end\":\"${id%%\'*}\"}]" ;;
+    esac
+done
+"#;
+
+    #[test]
+    fn what_is_open_to_be_written_answers_and_ends_with_the_change() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (program, file) = (folder.path().join("duckdb"), folder.path().join("w.duckdb"));
+        std::fs::write(&program, ENGINE).expect("a script");
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("executable");
+        let starts = || {
+            let text = std::fs::read_to_string(folder.path().join("starts")).unwrap_or_default();
+            text.lines().count()
+        };
+        let (read, to_write) = (Open::file(&file, Access::Read), Open::file(&file, Access::Write));
+
+        let mut session = Session::start(&program, &to_write);
+        assert_eq!(ask(&mut session, &program, &read, "select 1").expect("rows").len(), 0);
+        write(&mut session, &program, &file, "begin;\ncommit;\n").expect("written");
+        assert!(session.is_none(), "others can write again");
+        assert_eq!(starts(), 1);
+
+        // One that can only read, and none: a call of its own.
+        session = Session::start(&program, &read);
+        assert!(session.as_mut().expect("a session").ask("").expect("in time").is_some());
+        assert!(!session.as_ref().expect("a session").answers(&to_write));
+        drop(session.take());
+        write(&mut session, &program, &file, "begin;\ncommit;\n").expect("written");
+        assert_eq!(starts(), 3);
+
+        // What the session refuses is sent again, by a call that can say why.
+        session = Session::start(&program, &to_write);
+        assert!(write(&mut session, &program, &file, "begin;\nfail;\ncommit;\n").is_err());
+        assert_eq!(starts(), 5);
     }
 }
