@@ -6,7 +6,7 @@
 #        bench/engines.sh install            the first installation of dbt v2: seconds of processor time
 #
 # The variants alternate within a round, so that a slowdown of the machine affects all of them; each ratio is the median of
-# the ratios within the rounds. Each variant has a database file of its own. `wall/cpu` seconds are those of the command and
+# the ratios within the rounds. Each variant has a separate database file. `wall/cpu` seconds are those of the command and
 # its children. Everything is installed beforehand. dbt v2 is the one of the package index; without --wheel the stable release is measured (XTASK_BENCH_RELEASE=1).
 set -euo pipefail
 cd "$(dirname "$0")/.."

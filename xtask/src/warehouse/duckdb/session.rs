@@ -26,8 +26,8 @@ pub(super) struct Session {
     preface: String,
 }
 
-/// Run `script`, which writes to `file`: in `session` if it has the file open to be written, after which it ends, and in a call
-/// of its own otherwise.
+/// Run `script`, which writes to `file`: in `session`, which then ends, if it has the file open to be written, and in a separate
+/// call if not.
 pub(super) fn write(session: &mut Option<Session>, program: &Path, file: &Path, script: &str) -> Result<()> {
     let open = Open::file(file, Access::Write);
     if let Some(mut session) = session.take_if(|session| session.open == open)
@@ -135,7 +135,7 @@ done
         assert!(session.is_none(), "others can write again");
         assert_eq!(starts(), 1);
 
-        // One that can only read, and none: a call of its own.
+        // One that can only read, and none: a separate call.
         session = Session::start(&program, &read);
         assert!(session.as_mut().expect("a session").ask("").expect("in time").is_some());
         assert!(!session.as_ref().expect("a session").answers(&to_write));
