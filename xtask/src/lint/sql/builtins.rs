@@ -2,6 +2,9 @@
 //! that every adapter has, and the rest. No function here fails because something is missing: the
 //! rendered SQL is only checked, not run.
 
+mod cross_database;
+mod filters;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -9,6 +12,7 @@ use std::sync::Arc;
 use minijinja::value::{Object, ObjectRepr};
 use minijinja::{Environment, Error, ErrorKind, State, Value};
 
+use self::cross_database::{cross_database, is_cross_database};
 use super::macros::Library;
 use super::values::{
     Dict, Execute, List, Macro, Placeholder, Relation, argument, ends_macro, identifier, items, keep,
@@ -116,7 +120,7 @@ pub(crate) fn install(env: &mut Environment<'static>, facts: &Arc<Facts>) {
     adapter(env, facts);
     python(env);
     constants(env, facts);
-    filters(env);
+    filters::add(env);
 }
 
 /// Functions that rewritten templates call (see `macros`).
@@ -444,36 +448,6 @@ fn constants(env: &mut Environment<'static>, facts: &Arc<Facts>) {
     env.add_global("context", Placeholder::of("context"));
 }
 
-fn filters(env: &mut Environment<'static>) {
-    for name in ["as_bool", "as_native", "as_number", "as_text"] {
-        env.add_filter(name, |value: Value| value);
-    }
-    // As in Python's Jinja, text that is not a number counts as the default.
-    env.add_filter("int", |value: Value, default: Option<Value>| {
-        let whole = value.as_i64().or_else(|| value.as_str()?.trim().parse().ok()).map(Value::from);
-        let cut = || number(&value).and_then(|number| format!("{:.0}", number.trunc()).parse::<i64>().ok());
-        whole.or_else(|| cut().map(Value::from)).or(default).unwrap_or_else(|| Value::from(0))
-    });
-    env.add_filter("float", |value: Value, default: Option<Value>| {
-        number(&value).map(Value::from).or(default).unwrap_or_else(|| Value::from(0.0))
-    });
-    for name in ["wordwrap", "center", "filesizeformat", "striptags", "truncate", "xmlattr", "random"] {
-        env.add_filter(name, |value: Value, _: minijinja::value::Rest<Value>| value);
-    }
-    let absent = |value: &Value| value.is_undefined() || value.downcast_object_ref::<Placeholder>().is_some();
-    env.add_test("defined", move |value: Value| !absent(&value));
-    env.add_test("undefined", move |value: Value| absent(&value));
-    let default = move |value: Value, other: Option<Value>, even_false: Option<bool>| {
-        if absent(&value) || (even_false == Some(true) && !value.is_true()) {
-            other.unwrap_or_else(|| Value::from(""))
-        } else {
-            value
-        }
-    };
-    env.add_filter("default", default);
-    env.add_filter("d", default);
-}
-
 /// Python's references to groups in this library's syntax: `\\1` is `${1}`.
 fn references(instead: &str) -> String {
     let mut out = String::new();
@@ -491,15 +465,6 @@ fn references(instead: &str) -> String {
     out
 }
 
-/// The number that a value is or that its text is.
-fn number(value: &Value) -> Option<f64> {
-    match value.as_str() {
-        Some(text) => text.trim().parse().ok(),
-        None if value.is_number() => f64::try_from(value.clone()).ok(),
-        None => None,
-    }
-}
-
 /// A JSON value as a template value.
 pub(crate) fn from_json(json: &serde_json::Value) -> Value {
     match json {
@@ -514,89 +479,6 @@ pub(crate) fn from_json(json: &serde_json::Value) -> Value {
             Dict::of(items.iter().map(|(key, item)| (key.clone(), from_json(item))))
         }
     }
-}
-
-/// The names of dbt's macros that every adapter has, which older projects call without `dbt.`.
-pub(crate) fn is_cross_database(name: &str) -> bool {
-    const NAMES: &[&str] = &[
-        "any_value",
-        "array_append",
-        "array_concat",
-        "array_construct",
-        "bool_or",
-        "cast",
-        "cast_bool_to_text",
-        "concat",
-        "current_timestamp",
-        "current_timestamp_backcompat",
-        "date",
-        "date_trunc",
-        "dateadd",
-        "datediff",
-        "escape_single_quotes",
-        "except",
-        "hash",
-        "intersect",
-        "last_day",
-        "length",
-        "listagg",
-        "position",
-        "replace",
-        "right",
-        "safe_cast",
-        "split_part",
-        "string_literal",
-    ];
-    NAMES.contains(&name) || name.starts_with("type_")
-}
-
-/// What a `dbt.*` macro writes: plausible SQL, the same for every engine.
-pub(crate) fn cross_database(name: &str, args: &[Value]) -> Result {
-    let (positional, named) = split(args)?;
-    let get = |index: usize, parameter: &str| {
-        argument(&positional, &named, index, parameter).map_or_else(String::new, |value| value.to_string())
-    };
-    let all = || positional.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let listed = |value: Option<&Value>| {
-        let items =
-            value.and_then(|value| value.try_iter().ok()).map(|items| items.map(|item| item.to_string()));
-        items.map(Iterator::collect::<Vec<_>>).unwrap_or_default()
-    };
-    Ok(Value::from(match name {
-        "any_value" | "length" | "last_day" | "right" | "replace" | "split_part" | "array_append"
-        | "array_concat" => format!("{name}({})", all()),
-        "bool_or" => format!("boolor_agg({})", all()),
-        "array_construct" => format!("array_construct({})", listed(positional.first()).join(", ")),
-        "cast" | "safe_cast" => format!("cast({} as {})", get(0, "field"), get(1, "type")),
-        "cast_bool_to_text" => format!("cast({} as varchar)", get(0, "field")),
-        "concat" => listed(positional.first()).join(" || "),
-        "current_timestamp" | "current_timestamp_backcompat" | "current_timestamp_in_utc" => {
-            "current_timestamp()".to_owned()
-        }
-        "date" => format!("date_from_parts({})", all()),
-        "date_trunc" => format!("date_trunc('{}', {})", get(0, "datepart"), get(1, "date")),
-        "dateadd" => format!(
-            "dateadd({}, {}, {})",
-            get(0, "datepart"),
-            get(1, "interval"),
-            get(2, "from_date_or_timestamp")
-        ),
-        "datediff" => {
-            format!("datediff({}, {}, {})", get(2, "datepart"), get(0, "first_date"), get(1, "second_date"))
-        }
-        "escape_single_quotes" => get(0, "expression").replace('\'', "''"),
-        "except" | "intersect" => name.to_owned(),
-        "hash" => format!("md5(cast({} as varchar))", get(0, "field")),
-        "listagg" => format!("listagg({}, {})", get(0, "measure"), get(1, "delimiter_text")),
-        "position" => format!("position({}, {})", get(0, "substring_text"), get(1, "string_text")),
-        "string_literal" => format!("'{}'", get(0, "value")),
-        "date_spine" => "select current_date() as date_day".to_owned(),
-        "generate_series" => "select 1 as generated_number".to_owned(),
-        "type_string" => "varchar".to_owned(),
-        "type_int" => "integer".to_owned(),
-        _ if name.starts_with("type_") => name["type_".len()..].to_owned(),
-        _ => return Ok(Placeholder::of(format!("dbt_{name}"))),
-    }))
 }
 
 /// A bare name that the template does not define: one of dbt's macros, or a placeholder.
