@@ -6,13 +6,13 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 
 use self::layout::{MAIN, named};
 use self::program::{Access, Open, call};
+use self::rows::{insert_from, rows_file};
 use self::session::Session;
 use super::{
     Columns, Contents, Gathering, Known, Relation, Row, Statement, Surveyed, Table, Warehouse, as_comments,
@@ -29,6 +29,7 @@ mod kept;
 mod layout;
 mod look;
 mod program;
+mod rows;
 mod session;
 mod split;
 mod token;
@@ -486,30 +487,6 @@ impl DuckDb {
         }
         Ok(all)
     }
-}
-
-fn rows_file(rows: &[Row]) -> Result<tempfile::NamedTempFile> {
-    let write = || -> std::io::Result<tempfile::NamedTempFile> {
-        let file = tempfile::Builder::new().prefix("xtask-rows-").suffix(".json").tempfile()?;
-        let mut writer = BufWriter::new(file);
-        for row in rows {
-            serde_json::to_writer(&mut writer, row)?;
-            writer.write_all(b"\n")?;
-        }
-        Ok(writer.into_inner()?)
-    };
-    write().with_context(|| format!("failed to write rows to {}", std::env::temp_dir().display()))
-}
-
-/// Every column is read as text and converted by the table's own types: the engine guesses nothing.
-fn insert_from(file: &Path, table: &str, first: &Row) -> String {
-    let columns: Vec<String> = first.keys().map(|name| format!("{}: 'varchar'", quote(name))).collect();
-    format!(
-        "insert into {} by name\nselect * from read_json({}, format = 'newline_delimited', columns = {{{}}})",
-        table,
-        literal(&file.to_string_lossy()),
-        columns.join(", ")
-    )
 }
 
 #[cfg(all(test, unix))]
