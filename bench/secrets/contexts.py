@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Writes labelled snippets for `score.py` from the documentation of providers and tools, one file for each kind of place.
 
-    bench/secrets/contexts.py OUT.jsonl [--part 0|1|2|3|4|5] [--seed N] [--each N]
+    bench/secrets/contexts.py OUT.jsonl [--part 0|1|2|3|4|5|6] [--seed N] [--each N]
 
 In `contexts/`, `providers.txt` has the tokens of providers, which are put into settings, code and commands; `found.txt` has
 snippets with one credential, `clean.txt` snippets without one. Values are drawn when this runs: `§{r32}` and the like name
 their alphabet and length, so no file here holds a credential. Each line or snippet belongs to part 0 or 1, drawn by its text;
-the files called `…-2.txt` to `…-5.txt` are parts 2 to 5. Look at the failures of one part only, and report all, so that their difference
+the files called `…-2.txt` to `…-6.txt` are parts 2 to 6. Look at the failures of one part only, and report all, so that their difference
 shows what was fitted to the examples.
 """
 import base64, functools, json, os, re, string, subprocess, zlib
@@ -117,4 +117,4 @@ def rows(part, r, each):
 
 
 if __name__ == "__main__":
-    material.write(__doc__, "part", "values for each line", rows, range(6))
+    material.write(__doc__, "part", "values for each line", rows, range(7))
