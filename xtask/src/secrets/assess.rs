@@ -305,6 +305,7 @@ mod tests {
         for pieces in [["copper-", "harbor-", "violet"], ["Maple.orbit", ".Candle.", "Tunnel"]] {
             assert!(passphrase(pieces.concat().as_bytes(), false), "{pieces:?}");
         }
+        assert!(passphrase(["copper harbor ", "violet lantern 12"].concat().as_bytes(), true));
         for value in [
             "shop-database-password",
             "reset-your-password",

@@ -35,24 +35,33 @@ pub(super) fn holds_password(bytes: &[u8], password: &Range<usize>) -> bool {
     // `host=db1 user=app password=…`, as libpq has it; with semicolons, names have blanks: `User ID`.
     let blanks = memchr::memchr2(b';', b'&', text).is_none();
     let apart = |byte: &u8| matches!(byte, b';' | b'&' | b'?') || blanks && byte.is_ascii_whitespace();
+    let mut named = false;
     for part in text.split(apart) {
         let Some(equals) = memchr::memchr(b'=', part) else {
             host |= address(part);
             continue;
         };
-        let value = part[equals + 1..].trim_ascii();
-        if value.is_empty() || assess::template(value) {
-            continue;
-        }
         let name: String = part[..equals]
             .iter()
             .filter(|byte| byte.is_ascii_alphanumeric())
             .map(|byte| char::from(byte.to_ascii_lowercase()))
             .collect();
+        named |= HOSTS.contains(&name.as_str());
+        let value = part[equals + 1..].trim_ascii();
+        if value.is_empty() || assess::template(value) {
+            continue;
+        }
         host |= HOSTS.contains(&name.as_str());
         user |= USERS.contains(&name.as_str());
     }
-    host && user && credible(&bytes[password.clone()])
+    // `DATABASE=shop;UID=app;PWD=…`, with the server on another line.
+    let keyed = !named
+        && memchr::memchr_iter(b';', text).count() >= 2
+        && password
+            .start
+            .checked_sub(4)
+            .is_some_and(|at| bytes[at..password.start].eq_ignore_ascii_case(b"pwd="));
+    (host || keyed) && user && credible(&bytes[password.clone()])
 }
 
 /// `jdbc:postgresql://host/database`: the address before the properties.

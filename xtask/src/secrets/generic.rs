@@ -136,7 +136,10 @@ pub(super) fn in_assignment(
     let word = strengthen(word, &words);
     if word == Word::Key
         && !words.iter().any(|w| {
-            ["key", "keys", "auth", "webhook"].iter().any(|end| w.ends_with(end)) || w == "authorization"
+            ["key", "keys", "auth", "webhook", "clave", "chave", "chiave", "schluessel"]
+                .iter()
+                .any(|end| w.ends_with(end))
+                || w == "authorization"
         })
     {
         return None;

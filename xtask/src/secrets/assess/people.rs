@@ -213,7 +213,8 @@ pub(in super::super) fn passphrase(value: &[u8], strict: bool) -> bool {
     let least = 3 + usize::from(strict || matches!(separator, b'_' | b'.' | b' '));
     // Words with blanks between are sentences more often: no capital, no short word.
     if separator == b' '
-        && (value.iter().any(u8::is_ascii_uppercase) || words.iter().any(|word| word.len() < 4))
+        && (value.iter().any(u8::is_ascii_uppercase)
+            || words.iter().any(|word| word.len() < 4 && !word.iter().all(u8::is_ascii_digit)))
     {
         return false;
     }

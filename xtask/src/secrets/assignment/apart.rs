@@ -121,7 +121,13 @@ fn default_of_parameter(bytes: &[u8], name: &Range<usize>) -> Option<usize> {
     };
     // `"adminPassword": {"value": …}`, as parameters of templates are set.
     let set = block.strip_prefix(b"{").map(<[u8]>::trim_ascii_start).and_then(|text| {
-        let rest = text.strip_prefix(b"\"value\"")?;
+        // `"password": {"type": "SecureString", "value": …}`, as Data Factory has it.
+        let typed = text.strip_prefix(b"\"type\"").and_then(|rest| {
+            let quote = memchr::memmem::find(rest, b"\",")?;
+            memchr::memmem::find(&rest[..quote], b"ecure")?;
+            Some(rest[quote + 2..].trim_ascii_start())
+        });
+        let rest = typed.unwrap_or(text).strip_prefix(b"\"value\"")?;
         Some(block.len() - rest.len())
     });
     let key = set.or_else(|| {
@@ -161,7 +167,12 @@ fn default_of_argument(bytes: &[u8], name: &Range<usize>) -> Option<usize> {
         return None;
     }
     let rest = &bytes[name.end..line_end(bytes, name.end).min(name.end + DECLARATION_MOST)];
-    memchr::memmem::find(rest, b"default=").map(|at| name.end + at + b"default=".len())
+    let at = memchr::memmem::find(rest, b"default")? + b"default".len();
+    // `default_value = "…"` of clap, `default: "…"`, `defaultValue = "…"`.
+    let at = at + count(rest, at, 8, |b| b.is_ascii_alphabetic() || b == b'_');
+    let at = at + blanks(rest, at);
+    let operator = rest.get(at).is_some_and(|b| matches!(b, b'=' | b':'));
+    operator.then_some(name.end + at + 1)
 }
 
 /// How far after its name a function returns a value, in bytes.

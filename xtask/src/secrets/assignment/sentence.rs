@@ -10,20 +10,34 @@ const SENTENCE_MOST: usize = 80;
 
 const SENTENCE_WORDS: usize = 6;
 
+/// Words that follow a name in a sentence about it, in several languages.
+const LINKS: &[&str] = &[
+    "of", "for", "to", "on", "in", "from", "du", "de", "des", "del", "della", "di", "do", "da", "dla",
+    "para", "per", "pour", "f\u{fc}r", "zum", "zur", "vom", "von", "van", "voor", "til", "f\u{f6}r", "k",
+];
+
+/// What says that it is something.
+const IS: &[&str] = &[
+    "is", "was", "est", "ist", "lautet", "war", "es", "era", "\u{e8}", "\u{e9}", "jest", "\u{e4}r", "er",
+    "on",
+];
+
 /// What a sentence says that the name is: `the password of the warehouse is …`. Without quotes it has to look like one
 /// value: letters and digits, of both cases or with a sign.
 pub(super) fn said(bytes: &[u8], name: &Range<usize>) -> Option<Range<usize>> {
-    if !matches!(bytes.get(name.end..name.end + 2), Some([b' ', b'o' | b'f' | b't' | b'i'])) {
+    if !matches!(bytes.get(name.end..name.end + 2), Some([b' ', b'a'..=b'z' | 0xC2..])) {
         return None;
     }
     let end = line_end(bytes, name.end).min(name.end + SENTENCE_MOST);
     let text = bytes[name.end..end].strip_prefix(b" ")?;
     let mut at = 0;
     for number in 0..=SENTENCE_WORDS {
-        let length =
-            count(text, at, GAP_MOST, |b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'\''));
+        let length = count(text, at, GAP_MOST, |b| {
+            b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'\'' | b'`' | 0x80..)
+        });
         let word = &text[at..at + length];
-        let links = number > 0 || matches!(word, b"of" | b"for" | b"to" | b"on" | b"in" | b"is");
+        let is = IS.iter().any(|verb| verb.as_bytes() == word);
+        let links = number > 0 || is || LINKS.iter().any(|link| link.as_bytes() == word);
         if length == 0 || !links {
             return None;
         }
@@ -34,7 +48,7 @@ pub(super) fn said(bytes: &[u8], name: &Range<usize>) -> Option<Range<usize>> {
             return None;
         }
         at += 1;
-        if word == b"is" || colon {
+        if is || colon {
             return one_value(bytes, name.end + 1 + at);
         }
     }

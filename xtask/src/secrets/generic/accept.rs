@@ -61,14 +61,20 @@ pub(super) fn accepts(
     {
         return false;
     }
-    if value.iter().any(|b| b.is_ascii_whitespace() || *b < b' ') {
+    let phrase = word == Word::Credential && found.quoted && secret_of_words(value, words_of_name, language);
+    if !phrase && value.iter().any(|b| b.is_ascii_whitespace() || *b < b' ') {
         return false;
     }
     if word == Word::Credential
         && found.tie != Tie::Loose
         && is_firm(found, language, in_string)
-        && chosen_secret(value, words_of_name)
+        && (chosen_secret(value, words_of_name)
+            || secret_of_words(value, words_of_name, language)
+            || found.quoted && drawn_behind_mark(value))
     {
+        return true;
+    }
+    if word == Word::Key && found.quoted && of_all_signs(value) {
         return true;
     }
     if value.starts_with(b"eyJ") && memchr::memchr(b'.', value).is_some() && !verify::web_token(value) {
@@ -162,6 +168,43 @@ fn chosen_secret(value: &[u8], words_of_name: &[String]) -> bool {
         && !joined
         && shape.digits >= 2
         && assess::chosen_in_code(value)
+}
+
+/// A passphrase as the secret of sessions or signatures, under a name such as `JWT_SECRET`. Objects are named in
+/// words with joints, too, so that in settings it has a blank or a capital.
+fn secret_of_words(value: &[u8], words_of_name: &[String], language: Language) -> bool {
+    const OF_OBJECTS: &[&str] = &["existing", "pull", "image", "tls", "kubernetes", "k8s", "external"];
+    let last =
+        words_of_name.last().is_some_and(|word| word.ends_with("secret") || word.starts_with("geheim"));
+    let marked = value.iter().any(|b| *b == b' ' || b.is_ascii_uppercase());
+    // Constants and paths of modules are words with joints in code.
+    let identifier = value.contains(&b'_') || value.contains(&b'.') && !marked;
+    last && !words_of_name.iter().any(|word| OF_OBJECTS.contains(&word.as_str()))
+        && !identifier
+        && (language == Language::Code || marked)
+        && assess::passphrase(value, true)
+}
+
+/// As long as keys are, and with signs that no encoding has: the keys and salts of `WordPress`.
+fn of_all_signs(value: &[u8]) -> bool {
+    let encoded =
+        |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=' | b'_' | b'-' | b'.' | b':');
+    value.len() >= 40
+        && value.iter().filter(|b| !encoded(b)).count() >= 5
+        && assess::drawn_with_symbols(value)
+}
+
+/// A key behind what it is for: `agent:prod:…`, `*:production.…`, `4711$…`.
+fn drawn_behind_mark(value: &[u8]) -> bool {
+    let Some(mark) = value.iter().rposition(|b| matches!(b, b':' | b'$' | b'.')) else { return false };
+    let (before, key) = (&value[..mark], &value[mark + 1..]);
+    let named = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b':' | b'*' | b'-' | b'_' | b'.');
+    let lengths = matches!(key.len(), 32 | 40 | 48 | 56 | 64 | 96 | 128);
+    (1..=40).contains(&before.len())
+        && before.iter().all(named)
+        && lengths
+        && key.iter().all(u8::is_ascii_hexdigit)
+        && assess::random(key, &Shape::of(key))
 }
 
 /// A password that a person chose or a password manager drew, besides those that look drawn at random.

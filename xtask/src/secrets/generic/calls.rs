@@ -70,6 +70,15 @@ const CALLS: &[(&str, Argument)] = &[
     ("guardedstring(", At(0)),
     ("protectedstring(", At(0)),
     ("unsafeplaintext(", At(0)),
+    ("sequelize(", At(2)),
+    ("postgresql(", From(3)),
+    ("pgp_sym_encrypt(", At(1)),
+    ("pgp_sym_decrypt(", At(1)),
+    ("aes_encrypt(", At(1)),
+    ("aes_decrypt(", At(1)),
+    ("encryptbypassphrase(", At(0)),
+    ("decryptbypassphrase(", At(0)),
+    ("setvapiddetails(", Last),
 ];
 
 /// Words in the names of calls that take a password or a key, whatever the library, and the first argument that may be it.
@@ -111,7 +120,11 @@ pub(super) fn literals() -> impl Iterator<Item = &'static str> {
 pub(super) fn argument(bytes: &[u8], at: &Range<usize>) -> Option<Range<usize>> {
     let literal = &bytes[at.clone()];
     if let Some((_, first)) = STEMS.iter().find(|(stem, _)| stem.as_bytes().eq_ignore_ascii_case(literal)) {
-        return named_call(bytes, at.end, *first);
+        // `redis.auth("…")`, a method that takes nothing else.
+        let method = bytes[at.end..].starts_with(b"(")
+            && bytes[..at.start].last().is_some_and(|b| matches!(b, b'.' | b':'));
+        let alone = method && literal.eq_ignore_ascii_case(b"auth");
+        return named_call(bytes, at.end, if alone { 0 } else { *first });
     }
     let value = if literal.eq_ignore_ascii_case(CHARACTERS.as_bytes()) {
         before_quote(bytes, at.start)?

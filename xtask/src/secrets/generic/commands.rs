@@ -30,6 +30,7 @@ const COMMANDS: &[(&str, &[u8], bool)] = &[
     ("7za a", b"-p", true),
     ("unrar x", b"-p", true),
     ("kadmin", b"-pw", false),
+    ("schtasks", b"/rp", false),
     ("rootpw ", b"--plaintext", false),
     ("secret set", b"--body", false),
     ("secret set", b"--value", false),
@@ -40,6 +41,17 @@ const COMMANDS: &[(&str, &[u8], bool)] = &[
     ("create-secret", b"--secret-string", false),
     ("put-secret-value", b"--secret-string", false),
     ("ssm put-parameter", b"--value", false),
+];
+
+/// Words right behind which a password or a key is the next one, whatever the tool.
+const NEXT_WORDS: &[&str] = &["-setcookie ", "operator unseal ", "vault login "];
+
+/// Flags of tools that take `user,password` or `user%password`, and what comes before them on the line.
+const PAIRS: &[(&str, &str, u8)] = &[
+    (" -u ", "lftp", b','),
+    (" -U ", "smbclient", b'%'),
+    (" -U ", "rpcclient", b'%'),
+    (" auth ", "stats", b':'),
 ];
 
 /// Flags for a password in any command that has one for the user before it: `ipmitool -H h -U admin -P …`.
@@ -96,6 +108,8 @@ pub(crate) fn literals() -> impl Iterator<Item = &'static str> {
         .chain(LAST_WORDS.iter().map(|(word, _)| *word))
         .chain(NETWORKS.iter().copied())
         .chain(FLAGS.iter().copied())
+        .chain(NEXT_WORDS.iter().copied())
+        .chain(PAIRS.iter().map(|(flag, _, _)| *flag))
         .chain(std::iter::once(LITERAL))
         .chain(calls::literals())
 }
@@ -110,6 +124,12 @@ pub(crate) fn in_arguments(bytes: &[u8], at: &Range<usize>) -> Option<Range<usiz
     }
     if one_of(FLAGS) {
         return beside_user_flag(bytes, at);
+    }
+    if one_of(NEXT_WORDS) {
+        return next_word(bytes, at.end);
+    }
+    if let Some(found) = PAIRS.iter().find_map(|pair| of_pair(bytes, at, pair)) {
+        return Some(found);
     }
     if one_of(&[LITERAL]) {
         return of_literal(bytes, at.end);
@@ -136,6 +156,34 @@ pub(crate) fn in_arguments(bytes: &[u8], at: &Range<usize>) -> Option<Range<usiz
         .iter()
         .filter(|(command, _, _)| command.as_bytes().eq_ignore_ascii_case(&bytes[at.clone()]))
         .find_map(|(_, flag, attached)| behind_flag(bytes, at.end, flag, *attached))
+}
+
+/// The word at `at`.
+fn next_word(bytes: &[u8], at: usize) -> Option<Range<usize>> {
+    let (value, _) = assignment::value_at(bytes, at, Tie::Beside)?;
+    let text = &bytes[value.clone()];
+    let shape = Shape::of(text);
+    (plain(text) && (assess::random(text, &shape) || assess::chosen_in_code(text))).then_some(value)
+}
+
+/// The password of the pair behind a flag: `lftp -u feed,…`.
+fn of_pair(
+    bytes: &[u8],
+    at: &Range<usize>,
+    (flag, tool, between): &(&str, &str, u8),
+) -> Option<Range<usize>> {
+    if !flag.as_bytes().eq(&bytes[at.clone()]) {
+        return None;
+    }
+    memchr::memmem::find(&bytes[line_start(bytes, at.start)..at.start], tool.as_bytes())?;
+    let start = at.end + usize::from(matches!(bytes.get(at.end), Some(b'"' | b'\'')));
+    let word = bytes[start..line_end(bytes, start)]
+        .iter()
+        .take_while(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'\'' | b'`'))
+        .count();
+    let value = start + memchr::memchr(*between, &bytes[start..start + word])? + 1..start + word;
+    let text = &bytes[value.clone()];
+    (plain(text) && assess::chosen(text, &Shape::of(text))).then_some(value)
 }
 
 /// The value of a flag that is at `at`, if the command has a user before it.
@@ -350,6 +398,7 @@ mod tests {
             "htpasswd -b /etc/nginx/users shop #",
             "htpasswd -nb shop '#' > users",
             "net use Z: \\\\files\\share /user:acme\\svc #",
+            "smbclient //nas/exp -U 'ACME\\feed%#' -c 'put a.csv'",
             "EXEC xp_cmdshell 'net use Z: \\\\files\\share /user:acme\\svc #';",
             "dsn := \"loader:#@tcp(db1:3306)/shop\"",
             "client.basic_auth(\"svc\", Some(\"#\"))",

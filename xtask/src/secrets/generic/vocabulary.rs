@@ -30,6 +30,8 @@ pub(crate) const WORDS: &[(&str, Word)] = &[
     ("motdepasse", Word::Password),
     ("mot_de_passe", Word::Password),
     ("mot-de-passe", Word::Password),
+    ("mot de passe", Word::Password),
+    ("mdp", Word::Password),
     ("contrase", Word::Password),
     ("contrasena", Word::Password),
     ("senha", Word::Password),
@@ -57,6 +59,7 @@ pub(crate) const WORDS: &[(&str, Word)] = &[
     ("\u{53e3}\u{4ee4}", Word::Password),
     ("\u{be44}\u{bc00}\u{bc88}\u{d638}", Word::Password),
     ("secret", Word::Credential),
+    ("geheim", Word::Credential),
     ("token", Word::Credential),
     ("credential", Word::Credential),
     ("bearer", Word::Credential),
@@ -67,6 +70,10 @@ pub(crate) const WORDS: &[(&str, Word)] = &[
     ("pat", Word::Credential),
     ("auth", Word::Key),
     ("key", Word::Key),
+    ("clave", Word::Key),
+    ("chave", Word::Key),
+    ("chiave", Word::Key),
+    ("schluessel", Word::Key),
 ];
 
 /// Words that end with `pass` and are not about passwords.
@@ -91,13 +98,15 @@ const BEFORE_SHORT: &[&str] = &[
 /// Words that mean what they say only if they are words by themselves: in others they are a part of a word.
 const WHOLE: &[&str] = &[
     "pw", "psk", "pat", "senha", "haslo", "heslo", "parola", "contrase", "pswd", "sifre", "geslo", "lozinka",
+    "mdp", "clave", "chave", "chiave",
 ];
 
 /// Whether a literal of [`WORDS`] at a place of a text means what it says: `pass` is the end of a word there, as in
 /// `db_pass` and `userPass`, and not in `passive` and `bypass`; `pw` is a word, as in `bindpw` and `rootPW`.
 pub(crate) fn means(literal: &[u8], text: &[u8], at: usize) -> bool {
     // Asked of every literal of a text, so that the first letter excludes most.
-    let may_be_short = literal.first().is_some_and(|b| matches!(b | 0x20, b'p' | b's' | b'h' | b'c'));
+    let may_be_short =
+        literal.first().is_some_and(|b| matches!(b | 0x20, b'p' | b's' | b'h' | b'c' | b'g' | b'l' | b'm'));
     let short = may_be_short
         && literal.len() <= 8
         && WHOLE.iter().any(|word| word.as_bytes().eq_ignore_ascii_case(literal));
@@ -448,6 +457,7 @@ pub(super) fn strengthen(word: Word, words: &[String]) -> Word {
                 | "subscription"
                 | "authorization"
                 | "function"
+                | "functions"
                 | "write"
                 | "ingest"
                 | "personal"
