@@ -13,7 +13,7 @@ cd "$(dirname "$0")/.."
 cargo build --quiet --package xtask
 xtask="$PWD/target/debug/xtask"
 folder="$(mktemp -d)"
-trap '"$xtask" --quiet schema drop --schema bench_elt --if-exists >/dev/null; rm -rf "$folder" dbt/target/bench_*' EXIT
+trap '"$xtask" --quiet schema drop --schema branch_bench --if-exists >/dev/null; rm -rf "$folder" dbt/target/bench_*' EXIT
 export XTASK_DBT_DIR="$folder/v2"
 # As users have it: a file for each environment.
 unset DBT_DUCKDB_PATH
@@ -77,11 +77,11 @@ EOF
 fi
 
 rounds="${1:-5}"
-elt() { XTASK_DBT_ENGINE=v2 timed "$xtask" --quiet elt --schema bench_elt --force; }
+elt() { XTASK_DBT_ENGINE=v2 timed "$xtask" --quiet elt --schema branch_bench --force; }
 # In an environment that the toolkit has created: the ledger's tables are inputs of the models and unit tests.
-bare() { (cd dbt && DBT_DUCKDB_PATH="$folder/bench_$2.duckdb" DBT_TARGET_SCHEMA="bench_$2" timed "$1" build --profiles-dir . --target local --target-path "target/bench_$2" "${quiet[@]}"); }
-for schema in bench_v1 bench_v2; do
-    DBT_DUCKDB_PATH="$folder/$schema.duckdb" XTASK_DBT_ENGINE=v2 "$xtask" --quiet elt --schema "$schema" >/dev/null
+bare() { (cd dbt && DBT_DUCKDB_PATH="$folder/file_$2.duckdb" DBT_TARGET_SCHEMA="bench_$2" timed "$1" build --profiles-dir . --target local --target-path "target/bench_$2" "${quiet[@]}"); }
+for engine in v1 v2; do
+    DBT_DUCKDB_PATH="$folder/file_$engine.duckdb" XTASK_DBT_ENGINE=v2 "$xtask" --quiet elt --schema "bench_$engine" >/dev/null
 done
 elt >/dev/null
 bare "$v1" v1 >/dev/null

@@ -190,6 +190,9 @@ fn explain(open: &Open, message: &str) -> String {
         "the file is damaged or not a DuckDB database; move it away (mv FILE FILE.bad) and build the environment again"
     } else if message.contains("Permission denied") || message.contains("Read-only file system") {
         "the file or its folder is not writable; set DBT_DUCKDB_PATH to a place that is"
+    } else if message.contains("Ambiguous reference to catalog or schema") {
+        "DuckDB names a database after its file, and this one has the name of the schema, so that neither can be named; \
+         rename the file (DBT_DUCKDB_PATH) or choose another --schema"
     } else {
         return format!("duckdb refused a statement on {file}\n{message}");
     };
@@ -287,6 +290,14 @@ mod tests {
         let explained = explain(&open, &said);
         assert!(explained.contains(&format!("process {ours}")), "{explained}");
         assert!(explain(&open, "Could not set lock on file \"w\"").contains("another program"));
+    }
+
+    #[test]
+    fn a_file_with_the_name_of_the_schema_gets_advice() {
+        let open = Open::file(Path::new("shop.duckdb"), Access::Write);
+        let said =
+            explain(&open, "Binder Error: Ambiguous reference to catalog or schema \"shop\" - use a path");
+        assert!(said.contains("rename the file"), "{said}");
     }
 
     #[test]
