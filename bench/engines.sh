@@ -7,7 +7,8 @@
 #
 # The variants alternate within a round, so that a slowdown of the machine affects all of them; each ratio is the median of
 # the ratios within the rounds. Each variant has a separate database file. `wall/cpu` seconds are those of the command and
-# its children. Everything is installed beforehand. dbt v2 is the one of the package index; without --wheel the stable release is measured (XTASK_BENCH_RELEASE=1).
+# its children. Everything is installed beforehand. dbt v2 is the one of the package index; without --wheel the stable release
+# is measured (XTASK_BENCH_RELEASE=1).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo build --quiet --package xtask

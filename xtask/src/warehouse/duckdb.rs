@@ -121,6 +121,14 @@ impl DuckDb {
         session::ask(&mut self.session.borrow_mut(), &self.program, open, sql)
     }
 
+    /// Start the engine on the database that statements are about, if it is there.
+    fn start(&mut self, access: Access) {
+        self.release();
+        if let Some(open) = self.opened_by("") {
+            *self.session.get_mut() = Session::start(&self.program, &Open { access, ..open });
+        }
+    }
+
     /// Run `script`, which writes to `file`.
     fn write(&self, file: &Path, script: &str) -> Result<()> {
         session::write(&mut self.session.borrow_mut(), &self.program, file, script)
@@ -292,17 +300,11 @@ impl Warehouse for DuckDb {
     }
 
     fn warm_up(&mut self) {
-        if let Some(open) = self.opened_by("") {
-            *self.session.borrow_mut() = Session::start(&self.program, &open);
-        }
+        self.start(Access::Read);
     }
 
     fn warm_up_to_write(&mut self) {
-        self.release();
-        if let Some(open) = self.opened_by("") {
-            let open = Open { access: Access::Write, ..open };
-            *self.session.borrow_mut() = Session::start(&self.program, &open);
-        }
+        self.start(Access::Write);
     }
 
     fn release(&mut self) {

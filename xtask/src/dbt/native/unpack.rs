@@ -54,10 +54,7 @@ pub(super) fn unpack(content: File, name: &str, into: &Path) -> Result<()> {
     zipped(content, &mut put)
 }
 
-pub(super) fn zipped(
-    content: impl Read + Seek,
-    put: &mut impl FnMut(&str, &mut dyn Read) -> Result<()>,
-) -> Result<()> {
+fn zipped(content: impl Read + Seek, put: &mut impl FnMut(&str, &mut dyn Read) -> Result<()>) -> Result<()> {
     let mut archive = zip::ZipArchive::new(std::io::BufReader::new(content))?;
     for index in 0..archive.len() {
         let mut member = archive.by_index(index)?;
@@ -68,13 +65,13 @@ pub(super) fn zipped(
 }
 
 #[cfg(unix)]
-pub(super) fn make_executable(file: &File) -> std::io::Result<()> {
+fn make_executable(file: &File) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     file.set_permissions(fs::Permissions::from_mode(0o755))
 }
 
 #[cfg(not(unix))]
-pub(super) fn make_executable(_: &File) -> std::io::Result<()> {
+fn make_executable(_: &File) -> std::io::Result<()> {
     Ok(())
 }
 

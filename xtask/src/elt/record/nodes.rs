@@ -66,7 +66,7 @@ pub(super) fn is_run(id: &str) -> bool {
 }
 
 /// Hooks of the whole run are in the file that the artifacts name only in part.
-pub(super) fn hook_file(id: &str) -> Option<String> {
+fn hook_file(id: &str) -> Option<String> {
     id.starts_with("operation.").then(|| "dbt_project.yml".to_owned())
 }
 
@@ -90,21 +90,21 @@ pub(super) fn from_report(run_id: &str, reported: &Reported, manifest: &Manifest
 }
 
 /// `model.project.name` begins with the kind of the node and ends with its name.
-pub(super) fn first_part(id: &str) -> String {
+fn first_part(id: &str) -> String {
     id.split('.').next().unwrap_or(id).to_owned()
 }
 
-pub(super) fn last_part(id: &str) -> String {
+fn last_part(id: &str) -> String {
     id.rsplit('.').next().unwrap_or(id).to_owned()
 }
 
-pub(super) fn start_of(reported: &Reported) -> Option<DateTime> {
+fn start_of(reported: &Reported) -> Option<DateTime> {
     let lasted = SignedDuration::try_from_secs_f64(reported.seconds?).ok()?;
     parse_utc(&reported.finished_at)?.checked_sub(lasted).ok()
 }
 
 /// dbt writes UTC, with the `Z` in its artifacts and without in its log.
-pub(super) fn parse_utc(text: &str) -> Option<DateTime> {
+fn parse_utc(text: &str) -> Option<DateTime> {
     text.parse::<Timestamp>().map(ledger::utc).or_else(|_| text.parse::<DateTime>()).ok()
 }
 

@@ -39,7 +39,7 @@ pub(super) fn doubt(file: &Rendered<'_>, project: &Project) -> Doubt {
 
 /// Whether a folder or the name of the file names a warehouse, and not that of the dialect: packages have one variant of a
 /// model for each.
-pub(super) fn is_of_another_warehouse(path: &str, dialect: &str) -> bool {
+fn is_of_another_warehouse(path: &str, dialect: &str) -> bool {
     const WAREHOUSES: [&str; 13] = [
         "athena",
         "bigquery",
@@ -62,7 +62,7 @@ pub(super) fn is_of_another_warehouse(path: &str, dialect: &str) -> bool {
 }
 
 /// Whether a name from a tag directly follows a word: `join{{ ref('a') }}` is right if names are quoted.
-pub(super) fn joins_words(rendering: &Rendering) -> bool {
+fn joins_words(rendering: &Rendering) -> bool {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     rendering.slices.iter().filter(|slice| slice.origin == Origin::Templated).any(|slice| {
         rendering.text[..slice.output.start].ends_with(is_word)

@@ -38,6 +38,9 @@ const UUID_OF_REQUESTS: &[&str] = &[
     "the",
 ];
 
+/// Words of names whose secrets are objects of a cluster, by their names.
+const OF_OBJECTS: &[&str] = &["existing", "pull", "image", "tls", "kubernetes", "k8s", "external"];
+
 pub(super) fn accepts(
     value: &[u8],
     word: Word,
@@ -61,16 +64,14 @@ pub(super) fn accepts(
     {
         return false;
     }
-    let phrase = word == Word::Credential && found.quoted && secret_of_words(value, words_of_name, language);
-    if !phrase && value.iter().any(|b| b.is_ascii_whitespace() || *b < b' ') {
+    let phrase = word == Word::Credential && secret_of_words(value, words_of_name, language);
+    if !(phrase && found.quoted) && value.iter().any(|b| b.is_ascii_whitespace() || *b < b' ') {
         return false;
     }
     if word == Word::Credential
         && found.tie != Tie::Loose
         && is_firm(found, language, in_string)
-        && (chosen_secret(value, words_of_name)
-            || secret_of_words(value, words_of_name, language)
-            || found.quoted && drawn_behind_mark(value))
+        && (chosen_secret(value, words_of_name) || phrase || found.quoted && drawn_behind_mark(value))
     {
         return true;
     }
@@ -149,7 +150,6 @@ pub(super) fn is_firm(found: &Assigned, language: Language, in_string: bool) -> 
 /// A secret for sessions or signatures that a person chose or that was drawn with signs, as Django and `WordPress` do:
 /// `JWT_SECRET`, `SECRET_KEY`.
 fn chosen_secret(value: &[u8], words_of_name: &[String]) -> bool {
-    const OF_OBJECTS: &[&str] = &["existing", "pull", "image", "tls", "kubernetes", "k8s", "external"];
     let value = value.strip_prefix(b"django-insecure-").unwrap_or(value);
     // A single sign in a token is a fault of it.
     let signs = value.iter().filter(|b| b.is_ascii_punctuation()).count();
@@ -173,7 +173,6 @@ fn chosen_secret(value: &[u8], words_of_name: &[String]) -> bool {
 /// A passphrase as the secret of sessions or signatures, under a name such as `JWT_SECRET`. Objects are named in
 /// words with joints, too, so that in settings it has a blank or a capital.
 fn secret_of_words(value: &[u8], words_of_name: &[String], language: Language) -> bool {
-    const OF_OBJECTS: &[&str] = &["existing", "pull", "image", "tls", "kubernetes", "k8s", "external"];
     let last =
         words_of_name.last().is_some_and(|word| word.ends_with("secret") || word.starts_with("geheim"));
     let marked = value.iter().any(|b| *b == b' ' || b.is_ascii_uppercase());

@@ -10,7 +10,7 @@ pub(super) enum Token {
     Mark(&'static str),
 }
 
-pub(super) const MARKS: [&str; 16] =
+const MARKS: [&str; 16] =
     ["&&", "||", "==", "!=", "<=", ">=", "<", ">", "!", "(", ")", "[", "]", ".", ",", "*"];
 
 pub(super) fn word(text: &str) -> &str {
@@ -63,7 +63,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<(Token, usize)>, Error> {
 }
 
 /// `'…'`, in which `''` is a quote.
-pub(super) fn string(text: &str, at: &mut usize) -> Result<String, Error> {
+fn string(text: &str, at: &mut usize) -> Result<String, Error> {
     let start = *at;
     let mut value = String::new();
     loop {
