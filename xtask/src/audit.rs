@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 
 use self::exceptions::Exceptions;
 pub(crate) use self::exceptions::contract;
+use crate::core::clock;
 use crate::core::finding::{Excerpt, Finding, Group, Severity, Span};
 use crate::dbt::python::{self, Python, Set};
 use crate::report::{Format, Report};
@@ -54,7 +55,7 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     let mut summary = Map::new();
     let mut findings = check_crates(repo, &python, &mut summary)?;
     findings.extend(check_packages(repo, &python, &args.osv_url, &mut summary)?);
-    let accepted = exceptions.apply(&mut findings, jiff::Zoned::now().date());
+    let accepted = exceptions.apply(&mut findings, clock::today());
     summary.insert("accepted".to_owned(), Value::from(accepted));
     summary.insert("findings".to_owned(), Value::from(findings.len()));
     Finding::sort(&mut findings);

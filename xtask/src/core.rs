@@ -1,5 +1,6 @@
 //! The vocabulary that all commands share: environments, findings, the ledger, policies, locks.
 
+pub(crate) mod clock;
 pub(crate) mod context;
 pub(crate) mod environment;
 pub(crate) mod finding;

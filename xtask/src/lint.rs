@@ -38,6 +38,7 @@ use self::cache::Cache;
 use self::inputs::{Inputs, Wanted};
 use self::pass::{Counts, Found, Pass};
 use self::settings::Settings;
+use crate::core::clock;
 use crate::core::finding::{Finding, Group};
 use crate::report::{Format, Report};
 use crate::secrets;
@@ -131,7 +132,7 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
         console::print(catalogue::document().trim_end())?;
         return Ok(Outcome::Clean);
     }
-    let today = jiff::Zoned::now().date();
+    let today = clock::today();
     let groups = groups(&args.only);
     let mut settings = Settings::load(repo, catalogue::knows)?;
     let stdin = args.path.as_deref().filter(|_| args.stdin).map(typed).transpose()?;

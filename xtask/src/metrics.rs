@@ -45,8 +45,8 @@ use self::model::{AlertState, Report, Window};
 use self::openlineage::Sink;
 use self::owners::Owners;
 use self::prometheus::Flavour;
+use crate::core::clock;
 use crate::core::environment::{Name, REGISTRY};
-use crate::core::ledger;
 use crate::core::lock::{Holder, Lock};
 use crate::system::contract::Contract;
 use crate::system::outcome::Outcome;
@@ -122,7 +122,7 @@ enum Format {
 /// A day, or a time with its offset: a time without an offset is ambiguous.
 fn utc_time(text: &str) -> Result<DateTime, String> {
     if let Ok(instant) = text.parse::<Timestamp>() {
-        return Ok(ledger::utc(instant));
+        return Ok(clock::utc(instant));
     }
     // A day alone: a bare time of that day would be read as one too.
     let day = text.parse::<jiff::civil::Date>().ok().filter(|day| day.to_string() == text);
@@ -186,7 +186,7 @@ fn holder(command: &str, schema: Option<&Name>) -> Holder {
 
 /// Read, evaluate, and store the figures and alert states. The locks keep what was read from being built.
 fn report(args: &Args, repo: &Repo, warehouse: &mut dyn Warehouse) -> Result<(Report, Vec<Lock>)> {
-    let now = ledger::now();
+    let now = clock::now();
     if let Some(until) = args.until.filter(|until| *until > now) {
         bail!(
             "--until {until}Z is in the future (it is {}Z now): nothing is known of that time yet; leave the option \

@@ -49,6 +49,7 @@ use self::fingerprint::Fingerprints;
 use self::ignored::Ignored;
 use self::rules::RuleSet;
 use self::scanner::Scanner;
+use crate::core::clock;
 use crate::core::finding::Finding;
 use crate::report::{Format, Report};
 use crate::system::contract::Contract;
@@ -119,7 +120,7 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     let ignored = Ignored::load(repo.root(), &rules)?;
     let mut scanner = Scanner::new(Engine::new(rules)?);
     scanner.archives = args.archives;
-    scanner.stored = lfs::store(repo.root());
+    scanner.stored = Some(lfs::Store::new(repo.root()));
     let mut findings = if args.staged {
         git::staged(&scanner, repo)?
     } else if args.history || args.since.is_some() {
@@ -149,7 +150,7 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
         findings.clear();
     } else {
         let looked = if scanner.not_read().is_empty() { looked(args) } else { Looked::Part };
-        let accepted = baseline.apply(&mut findings, jiff::Zoned::now().date(), repo.root(), looked);
+        let accepted = baseline.apply(&mut findings, clock::today(), repo.root(), looked);
         insert(&mut summary, "accepted_by_baseline", accepted as u64);
         Finding::sort(&mut findings);
     }
@@ -263,7 +264,7 @@ pub(crate) fn apply_baseline(findings: &mut Vec<Finding>, repo: &Repo, whole: bo
     let ignored = Ignored::load(repo.root(), &rules(repo)?)?.apply(findings);
     let baseline = Baseline::load(&default_baseline(repo), false)?;
     let looked = if whole { Looked::Files } else { Looked::Part };
-    Ok(ignored + baseline.apply(findings, jiff::Zoned::now().date(), repo.root(), looked))
+    Ok(ignored + baseline.apply(findings, clock::today(), repo.root(), looked))
 }
 
 fn summary(scanner: &Scanner) -> Map<String, Value> {

@@ -21,7 +21,7 @@ use crate::warehouse::Table;
 pub(crate) use self::overview::{LastRun, Overview};
 pub(crate) use self::owner::{Ours, Owner, has_nodes, others, refuse_others};
 pub(crate) use self::provision::{Adopt, Need, Origin, drop_environment, ensure};
-pub(crate) use self::records::{Mark, MeasuredRelation, Node, REMOVED, Run, Status, now, utc};
+pub(crate) use self::records::{Mark, MeasuredRelation, Node, REMOVED, Run, Status};
 pub(crate) use self::registry::{Condemned, condemn, condemned, environments, forget, spare};
 pub(crate) use self::runs::{current_nodes, first_run, has_run, last_build, last_run, nodes_of, record, row};
 pub(crate) use self::state::{Missing, State, missing};
@@ -59,6 +59,7 @@ fn ledger(schema: &str, table: &'static str) -> Table {
 
 #[cfg(test)]
 mod tests {
+    use crate::core::clock;
     use std::collections::BTreeSet;
     use std::path::Path;
 
@@ -87,7 +88,7 @@ mod tests {
         let run = Run {
             run_id: "r".into(),
             schema_name: "issue_1".into(),
-            started_at: now(),
+            started_at: clock::now(),
             finished_at: None,
             status: Status::Success,
             seconds: None,
@@ -128,10 +129,10 @@ mod tests {
             layer: None,
             row_count: None,
             bytes: None,
-            measured_at: now(),
+            measured_at: clock::now(),
             column_types: None,
         };
-        let noted = Condemned { schema_name: "issue_1".into(), reason: "x".into(), noted_at: now() };
+        let noted = Condemned { schema_name: "issue_1".into(), reason: "x".into(), noted_at: clock::now() };
         let written = [
             (tables::LEDGER[0], keys(&mark("issue_1"))),
             (tables::LEDGER[1], keys(&run)),

@@ -52,6 +52,7 @@ fn verdict(marks: &[Mark]) -> Verdict {
 mod tests {
     use super::super::Status;
     use super::*;
+    use crate::core::clock;
 
     fn mark(name: &str, version: Option<u32>) -> Mark {
         Mark {
@@ -60,7 +61,7 @@ mod tests {
             base: None,
             issue_number: None,
             object_name: None,
-            created_at: ledger::now(),
+            created_at: clock::now(),
             created_by: None,
             toolkit_version: "0".into(),
             ledger_version: version,

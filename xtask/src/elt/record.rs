@@ -18,6 +18,7 @@ use self::nodes::{explain, from_report, from_result, is_run, names_of, rows_of, 
 use super::Args;
 use super::follow::Seen;
 use super::removed;
+use crate::core::clock;
 use crate::core::context::{self, Asking};
 use crate::core::environment::Name;
 use crate::core::ledger::columns::{self, Columns};
@@ -67,7 +68,7 @@ pub(super) fn new_run(args: &Args) -> Run {
     Run {
         run_id: uuid::Uuid::now_v7().to_string(),
         schema_name: args.schema.to_string(),
-        started_at: ledger::now(),
+        started_at: clock::now(),
         finished_at: None,
         status: Status::Success,
         seconds: None,
@@ -121,7 +122,7 @@ pub(super) fn close_killed_run(warehouse: &mut dyn Warehouse, killed: &Holder, b
     let run = Run {
         run_id: run_id.clone(),
         schema_name: killed.schema.clone(),
-        started_at: ledger::utc(killed.since),
+        started_at: clock::utc(killed.since),
         status: Status::Interrupted,
         dbt_started: true,
         message: Some(format!("process {} was killed", killed.pid)),
@@ -282,7 +283,7 @@ fn keep(
 }
 
 fn finish(run: &mut Run, begun: Instant) {
-    run.finished_at = Some(ledger::now());
+    run.finished_at = Some(clock::now());
     run.seconds = Some(round(begun.elapsed().as_secs_f64()));
 }
 

@@ -29,8 +29,9 @@ use self::look::Sight;
 pub(super) use self::reader::{Reader, facts};
 use self::store::{read_records, statements};
 use super::record::Reused;
+use crate::core::clock;
 use crate::core::environment::Name;
-use crate::core::ledger::{self, Node, Run};
+use crate::core::ledger::{Node, Run};
 use crate::core::policy::Changed;
 use crate::state::decide::{Action, Attempts, Decision, adopt_parents, decide};
 use crate::state::define::{Class, Definition, Definitions};
@@ -152,7 +153,7 @@ impl Keeper {
         } else if let Some(base) = base {
             keeper.look_at_base(warehouse, base)?;
         }
-        keeper.sight.observed.now = Some(ledger::now());
+        keeper.sight.observed.now = Some(clock::now());
         keeper.decide();
         keeper.compare_with_base(warehouse, reader.project)?;
         Ok(keeper)

@@ -17,6 +17,7 @@ use super::figures::{self, From};
 use super::model::{DataAge, Figure, Span, Status, Table, Unit, Value};
 use super::policy::Policy;
 use super::sql;
+use crate::core::clock;
 use crate::core::environment::{Kind, Name};
 use crate::core::ledger;
 use crate::dbt::artifacts::{Criteria, Manifest, SourceResult, SourceResults};
@@ -235,7 +236,7 @@ fn from_results(mut subject: Subject, found: Option<&SourceResult>) -> Subject {
     let Some(found) = found else { return subject };
     let parse = |text: &Option<String>| {
         let text = text.as_deref()?;
-        text.parse::<Timestamp>().map(ledger::utc).or_else(|_| text.parse::<DateTime>()).ok()
+        text.parse::<Timestamp>().map(clock::utc).or_else(|_| text.parse::<DateTime>()).ok()
     };
     subject.row.data_time = parse(&found.max_loaded_at);
     subject.row.measured_at = parse(&found.snapshotted_at);
@@ -347,7 +348,7 @@ fn time(rows: &[Row]) -> Result<Option<DateTime>, String> {
     #[expect(clippy::cast_possible_truncation, reason = "out of range is refused by the conversion")]
     let instant = seconds.map(|seconds: f64| Timestamp::from_microsecond((seconds * 1e6).round() as i64));
     match instant {
-        Some(Ok(instant)) => Ok(Some(ledger::utc(instant))),
+        Some(Ok(instant)) => Ok(Some(clock::utc(instant))),
         _ => Err("the newest value is not a time".to_owned()),
     }
 }

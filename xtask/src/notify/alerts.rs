@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::facts::Reader;
 use super::message::{LINE, NAME, line, link};
 use super::{post, slack};
-use crate::core::{context, ledger};
+use crate::core::{clock, context};
 use crate::metrics::model::{Alert, AlertState, Window};
 use crate::metrics::reported::{self, Reported, Sent};
 use crate::system::console;
@@ -187,7 +187,7 @@ fn record(due: &Due, channel: &str, measured: &Measured) -> Reported {
         state: due.state,
         since: due.since,
         as_of: measured.window.end,
-        reported_at: ledger::now(),
+        reported_at: clock::now(),
     }
 }
 

@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Listed, decide_drop, listed, unknown};
+use crate::core::clock;
 use crate::core::context;
 use crate::core::environment::{Kind, Name};
 use crate::core::ledger::{self, Condemned, State};
@@ -142,7 +143,7 @@ impl Args {
         if self.ask_github {
             closed.extend(closed_on_github(&environments)?);
         }
-        let now = ledger::now();
+        let now = clock::now();
         let verdicts = decide(&environments, &noted, &closed, lifetime, now);
         Ok(Examined { verdicts, noted, now })
     }

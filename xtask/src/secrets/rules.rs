@@ -29,6 +29,9 @@ use crate::system::contract::Contract;
 /// The rules this toolkit was built with, for repositories without a rule file.
 pub(crate) const BUILT_IN: &str = include_str!("../../../policies/secrets.toml");
 
+/// The same without examples, as `build.rs` prepares them.
+const PREPARED: &str = include_str!(concat!(env!("OUT_DIR"), "/secrets.json"));
+
 /// Pieces of an example are joined with this, so that the rule file itself holds no credential.
 #[cfg(test)]
 pub(crate) const JOINT: &str = "<>";
@@ -255,10 +258,8 @@ impl RuleSet {
 
     /// The rules compiled into the toolkit.
     pub(crate) fn built_in() -> Result<Self> {
-        // Examples are for the tests; leaving them out halves the time that starting takes.
-        let mut text = String::with_capacity(BUILT_IN.len());
-        text.extend(BUILT_IN.split_inclusive('\n').filter(|line| !line.starts_with("examples.")));
-        Self::parse(&text, Path::new("policies/secrets.toml"), 0, false)
+        let raw = serde_json::from_str(PREPARED).context("failed to read the rules of the toolkit")?;
+        Self::of(raw, Path::new("policies/secrets.toml"), 0, false)
     }
 
     /// Rules from a file, ours or gitleaks'. Every regex is compiled once, so that an error names
@@ -288,6 +289,10 @@ impl RuleSet {
     pub(crate) fn parse(text: &str, path: &Path, depth: usize, check: bool) -> Result<Self> {
         let raw: RawFile = toml::from_str(text)
             .with_context(|| format!("failed to read {} as rules in gitleaks' format", path.display()))?;
+        Self::of(raw, path, depth, check)
+    }
+
+    fn of(raw: RawFile, path: &Path, depth: usize, check: bool) -> Result<Self> {
         let mut set = Self::default();
         set.merge(raw, path, depth, check)?;
         Ok(set)

@@ -5,7 +5,6 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -39,8 +38,8 @@ pub(super) struct Scanner {
     prints: Fingerprints,
     /// Whether archives are unfolded.
     pub(super) archives: bool,
-    /// The folder with the files of Git LFS, in a repository.
-    pub(super) stored: Option<PathBuf>,
+    /// The files of Git LFS, where a repository is scanned.
+    pub(super) stored: Option<lfs::Store>,
     pub(super) counts: Counts,
     /// What was not read: the first of it by name.
     unread: Mutex<Vec<String>>,
@@ -163,11 +162,10 @@ impl Scanner {
 
     /// Scans the file of Git LFS that a pointer is for, if a scan of a repository asks and the file was fetched.
     fn pointed_to(&self, place: Place<'_>, id: &str) -> Vec<Finding> {
-        let Some(store) = &self.stored else { return Vec::new() };
+        let Some(file) = self.stored.as_ref().and_then(|store| store.file(id)) else { return Vec::new() };
         // What it holds is a file and not a pointer again.
         let outside = Self { stored: None, ..self.counting_anew() };
-        let scanned =
-            File::open(lfs::file(store, id)).and_then(|file| outside.read(place, file, &mut Vec::new()));
+        let scanned = File::open(file).and_then(|file| outside.read(place, file, &mut Vec::new()));
         scanned.unwrap_or_else(|_| {
             self.unread(place.path, "only the pointer of Git LFS is here; run `git lfs fetch --all`");
             Vec::new()

@@ -5,7 +5,8 @@ use thiserror::Error;
 
 use super::registry::{forget, registry};
 use super::state::{Missing, State, missing};
-use super::{MARK, Mark, Owner, is_ledger, ledger, now, owner, tables};
+use super::{MARK, Mark, Owner, is_ledger, ledger, owner, tables};
+use crate::core::clock;
 use crate::core::environment::{Droppable, Name};
 use crate::warehouse::{Statement, Warehouse, literal};
 
@@ -250,7 +251,7 @@ pub(super) fn new_mark(name: &Name, base: Option<&Name>, origin: &Origin, owner:
         base: base.map(Name::to_string),
         issue_number: name.number(),
         object_name: origin.object_name.clone(),
-        created_at: now(),
+        created_at: clock::now(),
         created_by: origin.created_by.clone(),
         toolkit_version: env!("CARGO_PKG_VERSION").to_owned(),
         ledger_version: Some(tables::VERSION),

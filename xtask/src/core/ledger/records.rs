@@ -1,8 +1,6 @@
 //! What the tables of the ledger hold, a record for each row.
 
-use jiff::Timestamp;
 use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -112,14 +110,4 @@ pub(crate) struct MeasuredRelation {
     pub(crate) measured_at: DateTime,
     /// Its columns with their types, see [`columns`]; none in rows of ledgers before version 2.
     pub(crate) column_types: Option<String>,
-}
-
-/// Now in UTC, to the microsecond: what the ledger's columns hold.
-pub(crate) fn now() -> DateTime {
-    utc(Timestamp::now())
-}
-
-pub(crate) fn utc(instant: Timestamp) -> DateTime {
-    let whole = Timestamp::from_microsecond(instant.as_microsecond()).unwrap_or(instant);
-    whole.to_zoned(TimeZone::UTC).datetime()
 }

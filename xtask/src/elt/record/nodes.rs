@@ -7,7 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::super::follow::Reported;
 use super::round;
-use crate::core::ledger::{self, Node};
+use crate::core::clock;
+use crate::core::ledger::Node;
 use crate::dbt::artifacts::{self, Manifest, RunResult};
 use crate::dbt::messages::{self, Redactor};
 
@@ -105,7 +106,7 @@ fn start_of(reported: &Reported) -> Option<DateTime> {
 
 /// dbt writes UTC, with the `Z` in its artifacts and without in its log.
 fn parse_utc(text: &str) -> Option<DateTime> {
-    text.parse::<Timestamp>().map(ledger::utc).or_else(|_| text.parse::<DateTime>()).ok()
+    text.parse::<Timestamp>().map(clock::utc).or_else(|_| text.parse::<DateTime>()).ok()
 }
 
 /// Rows of what a node has just built. A node that failed built nothing, whatever relation is still there.

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 
+use crate::core::clock;
 use crate::core::environment::Name;
 use crate::core::ledger;
 use crate::dbt::engine::Versions;
@@ -38,7 +39,7 @@ pub(in crate::elt) fn facts(
         seeds: args.seeds.clone(),
         engine: versions.dbt.clone(),
         warehouse: versions.warehouse.clone(),
-        period: ledger::now().strftime("%F").to_string(),
+        period: clock::now().strftime("%F").to_string(),
         key: run_id.to_owned(),
     }
 }

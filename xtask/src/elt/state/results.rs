@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 
 use super::Keeper;
 use super::witness::{Seen, data_versions, key};
-use crate::core::ledger;
+use crate::core::clock;
 use crate::dbt::artifacts::{Manifest, RunResult, RunResults};
 use crate::state::record::{FORMAT, Record};
 use crate::warehouse::Warehouse;
@@ -122,7 +122,7 @@ impl Keeper {
         ended: &BTreeMap<String, RunResult>,
         manifest: &Manifest,
     ) -> Result<()> {
-        let now = ledger::now();
+        let now = clock::now();
         let built = ended.iter().filter(|(_, result)| result.status == "success");
         let tables: BTreeMap<String, &Seen> = built
             .filter_map(|(id, _)| self.definitions.all.get(id))

@@ -10,8 +10,8 @@ use super::Keeper;
 use super::base::{Copied, take_over};
 use super::store::{read_records, statements, table};
 use super::witness::{Key, Seen, key};
+use crate::core::clock;
 use crate::core::environment::Name;
-use crate::core::ledger;
 use crate::dbt::artifacts;
 use crate::dbt::boundary::Intended;
 use crate::dbt::runner::{Ended, Invocation};
@@ -142,7 +142,7 @@ impl Keeper {
 
     /// What is about to be touched.
     fn begun(&self, wave: &BTreeSet<String>) -> Wave {
-        let now = ledger::now();
+        let now = clock::now();
         let definitions = wave.iter().filter_map(|id| self.definitions.all.get(id));
         let announced = definitions.map(|definition| {
             Record::announcing(definition, self.records.get(&definition.id), &self.run_id, now)
@@ -176,7 +176,7 @@ impl Keeper {
 
     /// Take back that nodes were about to be touched: which ones dbt selected is known only when it has ended.
     fn withdraw(&mut self, wave: &BTreeSet<String>, reported: &BTreeSet<String>) {
-        let now = ledger::now();
+        let now = clock::now();
         let untouched = wave.difference(reported).filter_map(|id| self.records.get(id));
         let rows: Vec<Record> =
             untouched.map(|record| Record { recorded_at: now, ..record.clone() }).collect();
@@ -187,7 +187,7 @@ impl Keeper {
     fn finish(&mut self, target: &Path) -> Result<()> {
         let stopped = self.decision.stopped(&self.definitions, &self.attempts);
         if self.foreign.is_none() && !stopped.is_empty() {
-            let now = ledger::now();
+            let now = clock::now();
             let rows: Vec<Record> = stopped
                 .iter()
                 .filter_map(|id| self.definitions.all.get(id))

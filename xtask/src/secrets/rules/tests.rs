@@ -200,3 +200,13 @@ fn a_device_is_no_rule_file() {
     let error = RuleSet::parse(text, Path::new("own.toml"), 0, true).expect_err("it has no end");
     assert!(error.to_string().contains("/dev/zero is no rule file"), "{error:#}");
 }
+
+#[test]
+fn what_is_prepared_at_compile_time_is_the_policy() {
+    let whole = RuleSet::parse(BUILT_IN, Path::new("policies/secrets.toml"), 0, false);
+    let mut whole = whole.expect("the policy is valid");
+    whole.rules.iter_mut().for_each(|rule| rule.examples = Examples::default());
+    whole.providers.iter_mut().for_each(|provider| provider.examples = Examples::default());
+    let prepared = RuleSet::built_in().expect("build.rs prepared it");
+    assert_eq!(format!("{prepared:?}"), format!("{whole:?}"));
+}

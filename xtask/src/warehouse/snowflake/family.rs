@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use super::grants::Record;
 use super::statements::{Names, literal, marked_for, project_of, stored};
 use super::{Snowflake, is_yes, text};
+use crate::core::clock;
 use crate::core::environment::{Name, REGISTRY, is_named_after};
-use crate::core::ledger;
 use crate::warehouse::{Row, Statement, Table, Warehouse as _, records};
 
 /// Hours after which a copy that never became an environment is given up.
@@ -185,11 +185,8 @@ impl Snowflake {
 
     /// Snowflake enforces no primary keys, so an earlier entry is replaced.
     fn entry(&self, schema: &str, name: &Name) -> Result<[Statement; 2]> {
-        let entry = Entry {
-            schema_name: schema.to_owned(),
-            environment: name.to_string(),
-            created_at: ledger::now(),
-        };
+        let entry =
+            Entry { schema_name: schema.to_owned(), environment: name.to_string(), created_at: clock::now() };
         let table = self.qualified(&registered());
         let forgotten = format!("delete from {table} where schema_name = {}", literal(schema));
         Ok([Statement::sql(forgotten), Statement::insert(registered(), &[entry])?])
@@ -266,7 +263,7 @@ impl Snowflake {
     pub(super) fn orphaned_further(&mut self) -> Result<Vec<Statement>> {
         let environments = self.qualified(&Table::new(REGISTRY, "environments"));
         let unregistered = format!("environment not in (select schema_name from {environments})");
-        let before = ledger::now().saturating_sub(ABANDONED_HOURS.hours());
+        let before = clock::now().saturating_sub(ABANDONED_HOURS.hours());
         let entries = self.entries_where(&unregistered)?.unwrap_or_default();
         let old = entries.into_iter().filter(|entry| entry.created_at < before);
         let names: BTreeSet<Name> = old.filter_map(|entry| entry.environment.parse().ok()).collect();

@@ -19,6 +19,7 @@ use super::relation::Form;
 use super::statements::{Database, Names};
 use super::steps::{Step, chunks};
 use super::*;
+use crate::core::clock;
 use crate::core::environment::{Comment, Evidence, Identifier, prove_droppable};
 use crate::core::ledger::{self, Adopt, Condemned, Need, Origin, State};
 use crate::core::policy::Access;
@@ -134,7 +135,7 @@ fn everything() -> Vec<String> {
     all.push(Statement::Sql(database.drop_further("ISSUE_42_raw")));
     all.push(Statement::Sql(database.drop_schema(doomed.expect("droppable").name())));
     all.push(ledger::forget(&warehouse, &issue));
-    let note = Condemned { schema_name: "issue_42".into(), reason: "r".into(), noted_at: ledger::now() };
+    let note = Condemned { schema_name: "issue_42".into(), reason: "r".into(), noted_at: clock::now() };
     all.push(ledger::condemn(&note).expect("a row"));
     all.push(ledger::spare(&warehouse, "issue_42"));
     let mut texts: Vec<String> = warehouse.steps(&all).into_iter().map(|step| step.sql).collect();

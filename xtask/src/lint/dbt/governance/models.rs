@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::{Check, Options, Place, at, check, children, coverage, folder, is_public, property, stem, text};
+use crate::core::clock;
 use crate::core::finding::Lines;
 use crate::core::yaml::Node as Yaml;
 use crate::dbt::graph::{Entry, Node, Project};
@@ -158,7 +159,7 @@ pub(super) const CHECKS: &[Check] = &[
 ];
 
 fn deprecated_model(project: &Project<'_>, _: &Options) -> Vec<Place> {
-    let today = jiff::Zoned::now().date().to_string();
+    let today = clock::today().to_string();
     let children = children(project);
     let mut found = Vec::new();
     for (index, node) in project.models() {
