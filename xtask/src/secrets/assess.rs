@@ -13,7 +13,7 @@ mod sample;
 
 use super::bigrams::SURPRISE;
 
-pub(super) use self::kind::{call, code, escapes_control, numbered, other_kind, stored};
+pub(super) use self::kind::{call, code, escapes_control, numbered, of_commit, other_kind, stored};
 pub(super) use self::pattern::patterned;
 pub(super) use self::people::{
     chosen, chosen_in_code, drawn_letters, drawn_with_symbols, joined_words, names_secret, of_groups,
@@ -373,10 +373,23 @@ mod tests {
     #[test]
     fn hashes_of_databases_and_host_names_are_no_credentials() {
         let hash = ["md5", "153c434b4b77c89e", "6b94f12c5393af5b"].concat();
-        for value in [hash.as_str(), "SCRAM-SHA-256$4096:c2FsdA==$a:b", "xn--vnd619as6ig6k.xn", "pass%5B%7F"]
-        {
+        for value in [
+            hash.as_str(),
+            "SCRAM-SHA-256$4096:c2FsdA==$a:b",
+            "xn--vnd619as6ig6k.xn",
+            "pass%5B%7F",
+            "v0.0.0-20250102033503-faa5f7b0171c",
+            "v1.2.4-0.20250102033503-faa5f7b0171c",
+            "10H3V12H14V10M14",
+            "postgresql+psycopg2",
+            "redis.feast.svc.cluster.local:6379",
+            "us-east-1",
+            "europe-west4",
+        ] {
             assert!(other_kind(value.as_bytes()), "{value}");
         }
-        assert!(!other_kind(&hash.as_bytes()[..34]));
+        for value in [&hash[..34], "v0.0.0-20250102033503-k7Fq2Zx9Lm4T", "10H3V12HH4V10M14", "tiger+lion2"] {
+            assert!(!other_kind(value.as_bytes()), "{value}");
+        }
     }
 }

@@ -23,7 +23,7 @@ use accept::{accepts, is_firm, token_like};
 pub(super) use addresses::{beside_address, in_url, in_user_flag};
 pub(super) use commands::{in_arguments, literals as argument_literals};
 use headers::{after_scheme, basic, header_token};
-use keys::{in_test_vector, surrogate_key};
+use keys::{in_test_vector, of_log_record, surrogate_key};
 use vocabulary::strengthen;
 pub(super) use vocabulary::{WORDS, Word, is_bare, may_name_secret, means, strongest, words};
 
@@ -186,7 +186,8 @@ pub(super) fn in_assignment(
     }
     let accepted = plain_header || accepts(value, word, found, language, &words, in_string(bytes, found));
     // Asked last, as it reads the most.
-    let listed = |word| word == Word::Key && in_test_vector(bytes, found);
+    let listed =
+        |word| word == Word::Key && (in_test_vector(bytes, found) || of_log_record(bytes, found, &words));
     (accepted && !listed(word)).then_some((kind, value_range))
 }
 
@@ -199,7 +200,10 @@ fn of_pair(words: &[String], value: &[u8]) -> Option<usize> {
     let colon = memchr::memchr(b':', value).filter(|_| said)?;
     let (user, password) = (&value[..colon], &value[colon + 1..]);
     let named = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'@' | b'\\');
-    ((2..=40).contains(&user.len()) && user.iter().all(named) && calls::password(password))
+    // `md:shop?ttl=0s`, `snowflake://…`: an address.
+    let address = password.starts_with(b"//")
+        || memchr::memchr(b'?', password).is_some_and(|query| password[query..].contains(&b'='));
+    ((2..=40).contains(&user.len()) && user.iter().all(named) && !address && calls::password(password))
         .then_some(colon + 1)
 }
 

@@ -235,11 +235,14 @@ pub(super) fn secret(name: &[u8], value: &[u8], encoded: bool) -> bool {
 /// by itself.
 fn text(value: &[u8]) -> bool {
     let shape = Shape::of(value);
+    // `url: redis.shop.svc.cluster.local:6379`, a setting in a block.
+    let set = memchr::memmem::find(value, b": ").map_or(value, |colon| &value[colon + 2..]);
     (4..=256).contains(&value.len())
         && !value.contains(&b'\n')
         && !assess::template(value)
         && !assess::placeholder(value)
         && !assess::other_kind(value)
+        && !assess::other_kind(set)
         && !assess::names_secret(value)
         && !shape.dull()
         && !assess::sample(value)
@@ -310,6 +313,8 @@ mod tests {
         for text in [
             format!("kind: Secret\ndata:\n  password: {sample}\n"),
             "kind: SecretStore\ndata:\n  a: SGFyYm9yNDghdA==\n".to_owned(),
+            "kind: Secret\nstringData:\n  redis: |\n    url: redis.shop.svc.cluster.local:6379\n".to_owned(),
+            "kind: Secret\nstringData:\n  AWS_DEFAULT_REGION: us-east-1\n".to_owned(),
             "kind: Secret\nstringData:\n  password: ${DB_PASSWORD}\n  url: https://db1\n".to_owned(),
         ] {
             assert!(found(&text).is_empty(), "{text}");

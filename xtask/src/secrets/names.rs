@@ -78,7 +78,10 @@ impl Names {
         if memchr::memmem::find(&bytes[before.clone()], b"checksums").is_some() {
             return None;
         }
-        if !apart || in_query(bytes, token) || assess::of_clock(value) {
+        // `(https://acme.io/join/…)`: an address up to its scheme.
+        let address = value.starts_with(b"//") && bytes[..token.start].ends_with(b":");
+        if !apart || address || in_query(bytes, token) || assess::of_clock(value) || assess::of_commit(value)
+        {
             return None;
         }
         for found in search.find_overlapping_iter(&bytes[before.clone()]) {
@@ -401,7 +404,9 @@ fn in_query(bytes: &[u8], token: &Range<usize>) -> bool {
     let start = text[query..].iter().rposition(|b| matches!(b, b'?' | b'&' | b';' | b'#')).unwrap_or(0);
     let parameter = &text[query + start..];
     let name = &parameter[..memchr::memchr(b'=', parameter).unwrap_or(parameter.len())];
-    !says_secret(name) || !generic::may_name_secret(&generic::words(name))
+    // Links to files of Firebase are public with their token.
+    let of_file = text.ends_with(b"alt=media&token=");
+    of_file || !says_secret(name) || !generic::may_name_secret(&generic::words(name))
 }
 
 /// Part of the path of an address, or the label of a block of Terraform.

@@ -30,7 +30,7 @@ pub(super) fn prove(kind: &str, secret: &[u8]) -> Proof {
         "pypi" => pypi(secret),
         "slack" => plausible_if(slack(secret)),
         "stripe" => plausible_if(stripe(secret)),
-        "jwt" => refuted_unless(jwt(secret)),
+        "jwt" => refuted_unless(jwt(secret) && !known_example(secret)),
         "pem" => pem(secret),
         "card" => refuted_unless(card(secret)),
         "password" if password(secret) => plausible_if(!assess::sample(secret)),
@@ -111,6 +111,15 @@ pub(super) fn jwt(secret: &[u8]) -> bool {
         .is_some_and(|json| ["alg", "typ", "kid", "enc"].iter().any(|key| json.get(key).is_some()))
 }
 
+/// The token that jwt.io shows, and tests and documents copy: of John Doe, with the number 1234567890.
+fn known_example(secret: &[u8]) -> bool {
+    let claims = secret.split(|b| *b == b'.').nth(1).and_then(decode::base64);
+    claims.and_then(|json| serde_json::from_slice::<serde_json::Value>(&json).ok()).is_some_and(|claims| {
+        claims.get("name").is_some_and(|name| name == "John Doe")
+            && claims.get("sub").is_some_and(|number| number == "1234567890")
+    })
+}
+
 /// How long the claims of a signed token are at least if they cannot be read, in bytes.
 const CLAIMS_LEAST: usize = 40;
 
@@ -154,7 +163,16 @@ fn pem(secret: &[u8]) -> Proof {
         && bytes[0] == 0x30
         && (bytes[1] & 0x80 != 0 || usize::from(bytes[1]) + 2 <= bytes.len());
     let pgp = bytes.len() >= 100 && matches!(bytes[0], 0x94 | 0x95 | 0xC5);
-    if der || pgp || bytes.starts_with(b"openssh-key-v1\0") { Proof::Holds } else { Proof::Doubtful }
+    if der && !cut(&bytes) || pgp || bytes.starts_with(b"openssh-key-v1\0") {
+        Proof::Holds
+    } else {
+        Proof::Doubtful
+    }
+}
+
+/// Whether a DER sequence with a length of two bytes is shorter than that says: documents show the start of a key.
+fn cut(der: &[u8]) -> bool {
+    matches!(der, [0x30, 0x82, high, low, ..] if der.len() + 16 < usize::from(u16::from_be_bytes([*high, *low])))
 }
 
 /// A payment card's number: an issuer's first digits and length, and the last digit by Luhn.
@@ -272,6 +290,9 @@ mod tests {
         for header in ["{\"a\":1}", "[\"alg\"]", "{\"alg\":", "no json"] {
             assert_eq!(prove("jwt", token(header).as_bytes()), Proof::Refuted, "{header}");
         }
+        let claims = base64(b"{\"sub\":\"1234567890\",\"name\":\"John Doe\"}");
+        let example = format!("{}.{claims}.sig", base64(b"{\"alg\":\"HS256\"}"));
+        assert_eq!(prove("jwt", example.as_bytes()), Proof::Refuted);
     }
 
     #[test]
@@ -287,7 +308,7 @@ mod tests {
 
     #[test]
     fn the_body_of_a_private_key() {
-        let der: Vec<u8> = [0x30, 0x82, 1, 2].into_iter().chain(0..90).collect();
+        let der: Vec<u8> = [0x30, 0x82, 0, 90].into_iter().chain(0..90).collect();
         let ssh: Vec<u8> = b"openssh-key-v1\0".iter().copied().chain(0..60).collect();
         for bytes in [&der, &ssh] {
             let body = base64(bytes).replace('-', "+").replace('_', "/");
@@ -301,6 +322,11 @@ mod tests {
                 assert_eq!(prove("pem", text.as_bytes()), Proof::Holds, "{text}");
             }
         }
+        let start: Vec<u8> = [0x30, 0x82, 4, 189].into_iter().chain(0..90).collect();
+        assert_eq!(
+            prove("pem", base64(&start).replace('-', "+").replace('_', "/").as_bytes()),
+            Proof::Doubtful
+        );
         assert_eq!(prove("pem", b"QUJDREVGR0hJSktMTU5P"), Proof::Doubtful);
         assert_eq!(prove("pem", b"not base64 at all, but a text"), Proof::Refuted);
         for text in [

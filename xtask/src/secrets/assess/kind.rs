@@ -51,7 +51,15 @@ pub(in super::super) fn wordy(word: &[u8]) -> bool {
 /// A value of another known kind: number, version, date, path, address, MIME type, colour, digest.
 pub(in super::super) fn other_kind(value: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(value) else { return true };
-    if file_name(text) || host_name(text) || dated(value) || of_standard(text) {
+    if file_name(text)
+        || host_name(text)
+        || dated(value)
+        || of_standard(text)
+        || of_commit(value)
+        || path_data(value)
+        || driver(text)
+        || region(text)
+    {
         return true;
     }
     let numeric = text
@@ -218,12 +226,77 @@ fn host_name(text: &str) -> bool {
         "com", "org", "net", "io", "dev", "gov", "edu", "cloud", "app", "co", "ai", "de", "uk", "eu", "us",
         "local", "internal", "svc", "test", "example",
     ];
+    let text = text
+        .rsplit_once(':')
+        .filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()))
+        .map_or(text, |(host, _)| host);
     let Some((rest, top)) = text.rsplit_once('.') else { return false };
     TOPS.contains(&top)
         && rest.split('.').all(|label| {
             !label.is_empty()
                 && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         })
+}
+
+/// The version that Go gives to a commit: `v0.0.0-20250102033503-faa5f7b0171c`.
+pub(in super::super) fn of_commit(value: &[u8]) -> bool {
+    let mut parts = value.rsplit(|b| *b == b'-');
+    let (commit, time) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let time = time.rsplit(|b| *b == b'.').next().unwrap_or(time);
+    value.first() == Some(&b'v')
+        && commit.len() == 12
+        && hex(commit)
+        && time.len() == 14
+        && time.iter().all(u8::is_ascii_digit)
+}
+
+/// Lines and curves of a drawing in SVG: `10H3V12H14V10M14`.
+fn path_data(value: &[u8]) -> bool {
+    let command = |b: u8| b"MLHVCSQTAZmlhvcsqtaz".contains(&b);
+    let number = |b: u8| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b',');
+    value.iter().all(|b| command(*b) || number(*b))
+        && value.iter().filter(|b| command(**b)).count() >= 3
+        && !value.windows(2).any(|pair| command(pair[0]) && command(pair[1]) && !pair[0].eq_ignore_ascii_case(&b'z'))
+        // Digits as many as a drawing has between its letters: hexadecimal text has single letters seldom.
+        && !value.iter().all(|b| b.is_ascii_hexdigit() || *b == b'-')
+}
+
+/// A region of a cloud: `us-east-1`, `europe-west4`.
+fn region(text: &str) -> bool {
+    const PARTS: &[&str] =
+        &["us", "eu", "ap", "sa", "ca", "af", "me", "il", "europe", "asia", "northamerica", "australia"];
+    let mut parts = text.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('-').split('-');
+    let side = |part: &str| {
+        ["north", "south", "east", "west", "central"].iter().any(|side| part.starts_with(side))
+            && part.bytes().all(|b| b.is_ascii_lowercase())
+    };
+    text.ends_with(|c: char| c.is_ascii_digit())
+        && parts.next().is_some_and(|first| PARTS.contains(&first))
+        && parts.next().is_some_and(side)
+        && parts.next().is_none()
+}
+
+/// A database and the driver for it, as `SQLAlchemy` names them: `postgresql+psycopg2`.
+fn driver(text: &str) -> bool {
+    const DATABASES: &[&str] = &[
+        "postgresql",
+        "postgres",
+        "mysql",
+        "mariadb",
+        "mssql",
+        "oracle",
+        "sqlite",
+        "redshift",
+        "trino",
+        "clickhouse",
+        "databricks",
+        "snowflake",
+        "cockroachdb",
+    ];
+    text.split_once('+').is_some_and(|(database, driver)| {
+        DATABASES.contains(&database)
+            && driver.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    })
 }
 
 /// Starts with a date: names of files and exports do, `2022-03-12-e435471e`.

@@ -128,6 +128,8 @@ pub(super) fn hex(value: &[u8]) -> bool {
 pub(in super::super) fn masked(value: &[u8]) -> bool {
     let filler = |b: u8| matches!(b, b'x' | b'*' | b'.' | b'0' | b'#');
     let (mut run, mut longest, mut previous) = (0, 0, b' ');
+    // Rows of another digit take longer to be sure of.
+    let (mut digits, mut most_digits) = (0, 0);
     for byte in value {
         let byte = byte.to_ascii_lowercase();
         run = if !filler(byte) {
@@ -138,9 +140,17 @@ pub(in super::super) fn masked(value: &[u8]) -> bool {
             1
         };
         longest = longest.max(run);
+        digits = if byte.is_ascii_digit() && byte == previous { digits + 1 } else { 0 };
+        most_digits = most_digits.max(digits);
         previous = byte;
     }
-    longest >= if value.len() < 40 { 6 } else { 8 }
+    longest >= if value.len() < 40 { 6 } else { 8 } || most_digits >= 11 || alphabet(value)
+}
+
+/// Holds all letters in the order of the alphabet or of the keyboard: what tokens are made of, and not one.
+fn alphabet(value: &[u8]) -> bool {
+    const ORDERS: [&[u8; 26]; 2] = [b"abcdefghijklmnopqrstuvwxyz", b"qwertyuiopasdfghjklzxcvbnm"];
+    value.windows(26).any(|part| ORDERS.iter().any(|order| order.eq_ignore_ascii_case(part)))
 }
 
 /// A placeholder for a secret, or an example of what one looks like.
@@ -177,10 +187,13 @@ pub(super) fn filled_in(value: &[u8]) -> bool {
     false
 }
 
-/// What a value in base64 says, if that is text.
+/// What a value in base64 says, if that is text. Padding shows that a shorter one is encoded, too.
 fn encoded(value: &[u8]) -> Option<Vec<u8>> {
+    let short = |text: &[u8]| {
+        value.ends_with(b"=") && text.len() >= 8 && text.iter().all(|b| matches!(b, b' '..=b'~'))
+    };
     (value.len() >= 12 && value.iter().any(u8::is_ascii_uppercase))
-        .then(|| decode::base64(value).filter(|text| decode::printable(text)))?
+        .then(|| decode::base64(value).filter(|text| decode::printable(text) || short(text)))?
 }
 
 /// Words and what joins them, as `example-app-secret` and `{"fake": true}`: what is encoded is not drawn at random.

@@ -199,8 +199,10 @@ impl<'a> Scan<'a> {
         {
             proof = Proof::Doubtful;
         }
+        // `xoxb-your-bot-token`: words without a digit behind a mark.
+        let words = assess::placeholder(secret) && !secret.iter().any(u8::is_ascii_digit);
         self.hit(Source::Rule(at), range, matched, proof);
-        self.silence_if(allowed);
+        self.silence_if(allowed || words);
     }
 
     /// Keeps the last hit from being reported. It stays, as what a rule may not report is not a finding of a vaguer

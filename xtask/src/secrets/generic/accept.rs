@@ -210,7 +210,8 @@ fn drawn_behind_mark(value: &[u8]) -> bool {
 fn accepts_password(value: &[u8], found: &Assigned, language: Language) -> bool {
     let configured = language == Language::Other && found.tie != Tie::Loose;
     let literal = found.quoted || configured;
-    if !literal || value.len() > VALUE_MOST || assess::masked(value) || assess::stored(value) {
+    let encoded = value.ends_with(b"=") && assess::placeholder(value);
+    if !literal || value.len() > VALUE_MOST || assess::masked(value) || assess::stored(value) || encoded {
         return false;
     }
     if assess::passphrase(value, language == Language::Code) || assess::of_groups(value) {

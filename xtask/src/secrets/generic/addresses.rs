@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::super::assess::{self, Shape};
 use super::super::assignment::{self, Tie};
-use super::{Language, calls};
+use super::{Language, calls, strongest};
 
 /// The password of `scheme://user:password@host`, from the `://` at `at`.
 pub(crate) fn in_url(bytes: &[u8], at: usize, language: Language) -> Option<Range<usize>> {
@@ -59,7 +59,7 @@ pub(crate) fn in_url(bytes: &[u8], at: usize, language: Language) -> Option<Rang
     if shape.distinct < 2 || value.starts_with(b"xx") || value.starts_with(b"..") {
         return None;
     }
-    if [&b"foo"[..], b"bar", b"baz"].contains(&value) || assess::escapes_control(value) {
+    if [&b"foo"[..], b"bar", b"baz"].contains(&value) || assess::escapes_control(value) || made_up(value) {
         return None;
     }
     if (stands_for_password(value) || language == Language::Code) && reserved(host) {
@@ -131,11 +131,28 @@ pub(super) fn stands_for_password(value: &[u8]) -> bool {
         .any(|word| word.eq_ignore_ascii_case(value))
 }
 
+/// Words that say that this is not the password: `dummy_value`, `example-password`.
+fn made_up(value: &[u8]) -> bool {
+    const SAY_SO: &[&[u8]] = &[b"dummy", b"fake", b"example", b"sample", b"placeholder"];
+    const BESIDE: &[&[u8]] = &[b"value", b"password", b"pass", b"pwd", b"secret", b"token", b"key"];
+    // `DB_USERNAME:DB_PASSWORD@`: what is to be filled in.
+    let constant = value.contains(&b'_') && value.iter().all(|b| b.is_ascii_uppercase() || *b == b'_');
+    if constant && strongest(value).is_some() {
+        return true;
+    }
+    let lower = value.to_ascii_lowercase();
+    let mut words = lower.split(|b| matches!(b, b'_' | b'-' | b'.'));
+    words.clone().any(|word| SAY_SO.contains(&word))
+        && words.all(|word| SAY_SO.contains(&word) || BESIDE.contains(&word))
+}
+
 /// `user:password@host`, and the same word twice at a host of the machine or the network of containers itself:
 /// `postgres:postgres@db`.
 fn default_account(user: &[u8], password: &[u8], host: &[u8]) -> bool {
     let name = host.split(|b| matches!(b, b':' | b'/' | b'?' | b',')).next().unwrap_or(host);
-    let near = memchr::memchr(b'.', name).is_none() || name == b"127.0.0.1";
+    let near = memchr::memchr(b'.', name).is_none()
+        || [&b"127.0.0.1"[..], b"0.0.0.0"].contains(&name)
+        || name.ends_with(b".svc.cluster.local");
     let said = [&b"user"[..], b"username", b"login", b"<user>", b"usr"]
         .iter()
         .any(|word| word.eq_ignore_ascii_case(user));
@@ -256,6 +273,11 @@ mod tests {
             "telnet://app:pass@db1:23/",
             "redis://foo:bar@db1:6379/0",
             "postgresql://loader:loader@localhost:5432/data",
+            "postgres://postgres:postgres@0.0.0.0:5432/postgres",
+            "postgres://feast:feast@db.shop.svc.cluster.local:5432/shop",
+            "postgres://DB_USERNAME:DB_PASSWORD@DB_HOST:5432/shop",
+            "snowflake://svc:dummy_value@acme.eu-west-1.aws/shop",
+            "snowflake://svc:example-password@acme.eu-west-1.aws/shop",
             "mongodb://user:pass@host1:27017,host2:27017/shop",
             "https://user:pass%5B%7F@foo/bar",
         ] {

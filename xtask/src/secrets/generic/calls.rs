@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::super::assess::{self, Shape};
 use super::super::assignment::{line_end, passes_on};
+use super::strongest;
 
 /// Which argument of a call is the password.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -186,7 +187,7 @@ fn in_call(bytes: &[u8], from: usize, which: Argument, bare: bool) -> Option<Ran
             b'"' | b'\'' | b'`' => {
                 let quote = bytes[at];
                 let length = memchr::memchr2(quote, b'\n', &bytes[at + 1..ceiling])?;
-                last = Some(at + 1..at + 1 + length);
+                last = Some(at + 1..at + 1 + length).filter(|_| !is_named(&bytes[from..at]));
                 at += length + 2;
                 continue;
             }
@@ -217,6 +218,17 @@ fn in_call(bytes: &[u8], from: usize, which: Argument, bare: bool) -> Option<Ran
         From(number) => arguments >= number && last.as_ref().is_some_and(|text| argued(&bytes[text.clone()])),
     };
     last.filter(|_| wanted && ends)
+}
+
+/// Whether the text before an argument ends with a name for something else than a secret: `account="…"`.
+fn is_named(before: &[u8]) -> bool {
+    // In a string within a string the quote has a backslash.
+    let before = before.strip_suffix(b"\\").unwrap_or(before);
+    let Some(before) = before.trim_ascii_end().strip_suffix(b"=") else { return false };
+    let before = before.trim_ascii_end();
+    let part = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
+    let name = &before[before.iter().rposition(|b| !part(b)).map_or(0, |at| at + 1)..];
+    !name.is_empty() && strongest(name).is_none()
 }
 
 /// Whether a string among arguments of a connection is a password, and not the name of a database or a signal.

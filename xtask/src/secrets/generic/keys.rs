@@ -1,7 +1,7 @@
 //! Keys that open nothing: of tables, and of files of test vectors.
 
 use super::super::assess;
-use super::super::assignment::Assigned;
+use super::super::assignment::{Assigned, line_end, line_start};
 
 /// A key among the inputs and outputs of a cipher, as files of test vectors list them by the hundred.
 pub(super) fn in_test_vector(bytes: &[u8], found: &Assigned) -> bool {
@@ -49,6 +49,19 @@ fn in_vector_of_json(bytes: &[u8], found: &Assigned) -> bool {
     let end = memchr::memchr(b'}', &bytes[found.value.end..ceiling])
         .map_or(ceiling, |brace| found.value.end + brace);
     PARTS.iter().filter(|part| memchr::memmem::find(&bytes[start..end], part).is_some()).count() >= 2
+}
+
+/// The UUID of a record among other pairs on the line of a log: `offset=19 key=… topic=orders`.
+pub(super) fn of_log_record(bytes: &[u8], found: &Assigned, words: &[String]) -> bool {
+    if words != ["key"] || found.quoted || !assess::uuid(&bytes[found.value.clone()]) {
+        return false;
+    }
+    let line = &bytes[line_start(bytes, found.name.start)..line_end(bytes, found.value.end)];
+    let pair = |word: &&[u8]| {
+        let name = word.iter().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.')).count();
+        name > 0 && word.get(name) == Some(&b'=')
+    };
+    line.split(|b| *b == b' ').filter(pair).count() >= 3
 }
 
 /// A digest that joins tables: `order_key` with an MD5, as dbt packages make surrogate keys. A key of a service or a
