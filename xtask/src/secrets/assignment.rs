@@ -186,8 +186,14 @@ fn blanks(bytes: &[u8], at: usize) -> usize {
     count(bytes, at, GAP_MOST, |b| b == b' ' || b == b'\t')
 }
 
+/// A plain loop: it is the innermost of all that reads names and values, and builds for development inline no iterators.
 fn count(bytes: &[u8], at: usize, most: usize, wanted: impl Fn(u8) -> bool) -> usize {
-    bytes[at.min(bytes.len())..].iter().take(most).take_while(|b| wanted(**b)).count()
+    let ceiling = at.saturating_add(most).min(bytes.len());
+    let mut end = at;
+    while end < ceiling && wanted(bytes[end]) {
+        end += 1;
+    }
+    end - at
 }
 
 #[cfg(test)]

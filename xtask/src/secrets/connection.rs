@@ -32,6 +32,11 @@ pub(super) fn holds_password(bytes: &[u8], password: &Range<usize>) -> bool {
     let mut host = false;
     let mut user = false;
     let text = &bytes[text];
+    // Asked of every password without quotes: a name and a value for the user, and another pair or an address.
+    let mut pairs = memchr::memchr_iter(b'=', text);
+    if pairs.next().is_none() || pairs.next().is_none() && memchr::memmem::find(text, b"://").is_none() {
+        return false;
+    }
     // `host=db1 user=app password=…`, as libpq has it; with semicolons, names have blanks: `User ID`.
     let blanks = memchr::memchr2(b';', b'&', text).is_none();
     let apart = |byte: &u8| matches!(byte, b';' | b'&' | b'?') || blanks && byte.is_ascii_whitespace();

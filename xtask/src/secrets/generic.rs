@@ -22,7 +22,7 @@ pub(super) use accept::is_whole;
 use accept::{accepts, is_firm, token_like};
 pub(super) use addresses::{beside_address, in_url, in_user_flag};
 pub(super) use commands::{in_arguments, literals as argument_literals};
-use headers::{after_scheme, basic, header_token};
+use headers::{after_scheme, basic, begins_scheme, header_token};
 use keys::{in_test_vector, of_log_record, surrogate_key};
 use vocabulary::strengthen;
 pub(super) use vocabulary::{WORDS, Word, is_bare, may_name_secret, means, strongest, words};
@@ -114,6 +114,15 @@ pub(super) fn in_assignment(
     if found.value.len() > VALUE_MOST {
         return None;
     }
+    let connected = word == Word::Password
+        && !found.quoted
+        && found.tie == Tie::Operator
+        && connection::holds_password(bytes, &found.value);
+    // Most values of code are names and calls, which are no literals: they are not looked at closer.
+    let literal = found.tie != Tie::Operator || is_firm(found, language, in_string(bytes, found));
+    if !connected && !literal && !begins_scheme(&bytes[found.value.clone()]) {
+        return None;
+    }
     let name = &bytes[found.name.clone()];
     // `checksum/secret: …`, as Helm charts have it.
     if bytes[..found.name.start].ends_with(b"checksum/") {
@@ -126,11 +135,7 @@ pub(super) fn in_assignment(
         return None;
     }
     let words = with_word_before(bytes, found, words);
-    if word == Word::Password
-        && !found.quoted
-        && found.tie == Tie::Operator
-        && connection::holds_password(bytes, &found.value)
-    {
+    if connected {
         return Some((Kind::Connection, found.value.clone()));
     }
     let word = strengthen(word, &words);

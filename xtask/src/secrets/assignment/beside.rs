@@ -200,8 +200,9 @@ fn alone_on_its_line(bytes: &[u8], name: &Range<usize>, at: usize) -> bool {
 
 /// `setPassword`, `client.set_token`, `withApiKey`: what is in its parentheses is assigned.
 fn is_setter(name: &[u8]) -> bool {
-    let last = name.rsplit(|b| *b == b'.').next().unwrap_or(name).to_ascii_lowercase();
-    last.starts_with(b"set") || last.starts_with(b"with")
+    let last = name.rsplit(|b| *b == b'.').next().unwrap_or(name);
+    let begins = |word: &[u8]| last.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));
+    begins(b"set") || begins(b"with")
 }
 
 /// First words of the names of calls that do something with a password other than to set it.
@@ -215,6 +216,14 @@ const ACTS: &[&str] = &[
 
 /// `.username("shop").password("x")`, `ssh.Password("x")`: a call named for the secret, whose one argument is a string.
 fn is_builder(bytes: &[u8], name: &Range<usize>) -> bool {
+    // The argument first: most calls have another one, and words take longer.
+    let Some(quote) = bytes.get(name.end + 1).filter(|b| matches!(b, b'"' | b'\'')) else { return false };
+    let text = &bytes[name.end + 2..line_end(bytes, name.end + 1).max(name.end + 2)];
+    let end = memchr::memchr(*quote, text);
+    // What defines a function or its parameters has no string there.
+    if !end.is_some_and(|end| matches!(text.get(end + 1), Some(b')' | b'.'))) {
+        return false;
+    }
     let last = bytes[name.clone()].rsplit(|b| *b == b'.').next().unwrap_or_default();
     let words = words(last);
     // `getpassword` is one word, and acts too.
@@ -224,14 +233,7 @@ fn is_builder(bytes: &[u8], name: &Range<usize>) -> bool {
     // `key_of(…)` is not named for what it is given.
     let named = words.last().is_some_and(|word| strongest(word.as_bytes()).is_some());
     let acts = words.first().is_none_or(act);
-    let Some(quote) = bytes.get(name.end + 1).filter(|b| matches!(b, b'"' | b'\'')) else { return false };
-    let text = &bytes[name.end + 2..line_end(bytes, name.end + 1).max(name.end + 2)];
-    let end = memchr::memchr(*quote, text);
-    // What defines a function or its parameters has no string there.
-    !acts
-        && named
-        && words.len() <= 4
-        && end.is_some_and(|end| matches!(text.get(end + 1), Some(b')' | b'.')))
+    !acts && named && words.len() <= 4
 }
 
 /// Where the value starts that is taken if a name has none: `ENV.fetch("TOKEN") { "…" }`,

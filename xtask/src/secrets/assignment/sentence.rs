@@ -85,7 +85,11 @@ fn one_value(bytes: &[u8], at: usize) -> Option<Range<usize>> {
 /// A password that comes before its name: `MOVE 'x' TO DB-PASSWORD`, "use `x` as password".
 pub(super) fn said_before(bytes: &[u8], name: &Range<usize>) -> Option<Range<usize>> {
     // Asked of every name: most have another word before them.
-    let before = bytes[..name.start].strip_suffix(b" ")?;
+    let [.., last, b' '] = &bytes[..name.start] else { return None };
+    if !matches!(last.to_ascii_lowercase(), b'o' | b's' | b'r' | b'e') {
+        return None;
+    }
+    let before = &bytes[..name.start - 1];
     let linked = [&b" to"[..], b" as", b" for", b" as the", b" for the"].iter().find_map(|link| {
         let start = before.len().checked_sub(link.len())?;
         before[start..].eq_ignore_ascii_case(link).then_some(start)

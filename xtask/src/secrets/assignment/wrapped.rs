@@ -78,15 +78,24 @@ fn passed_on(bytes: &[u8], start: usize) -> Option<usize> {
             || matches!(b, b'_' | b'.' | b':' | b'<' | b'>' | b'[' | b']' | b'(' | b')' | b' ')
     };
     // A call on the way has no arguments: `new TextEncoder().encode(`.
-    let plain = name.iter().all(path) && name.windows(2).all(|pair| pair[0] != b'(' || pair[1] == b')');
-    (plain && passes_on(name)).then_some(start + way.len())
+    let plain = || name.iter().all(path) && name.windows(2).all(|pair| pair[0] != b'(' || pair[1] == b')');
+    (passes_on(name) && plain()).then_some(start + way.len())
 }
 
 /// Whether a call of that name has the value of its argument.
 pub(in super::super) fn passes_on(call: &[u8]) -> bool {
     let call = call.trim_ascii_end();
     let start = call.iter().rposition(|b| !(b.is_ascii_alphanumeric() || *b == b'_')).map_or(0, |at| at + 1);
-    let words = words(&call[start..]);
+    let name = &call[start..];
+    // `get_…(`, in small letters: without taking the words apart.
+    let looks_up = |word: &&str| {
+        name.strip_prefix(word.as_bytes())
+            .is_some_and(|rest| rest.starts_with(b"_") && !rest.to_ascii_lowercase().ends_with(b"bytes"))
+    };
+    if LOOKS_UP.iter().any(looks_up) {
+        return false;
+    }
+    let words = words(name);
     let (Some(first), Some(last)) = (words.first(), words.last()) else { return false };
     let owner = call[..start].strip_suffix(b".").unwrap_or_default();
     let settings = [&b"env"[..], b"config", b"settings", b"conf"].iter().any(|word| {

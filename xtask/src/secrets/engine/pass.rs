@@ -200,7 +200,8 @@ impl<'a> Scan<'a> {
             proof = Proof::Doubtful;
         }
         // `xoxb-your-bot-token`: words without a digit behind a mark.
-        let words = assess::placeholder(secret) && !secret.iter().any(u8::is_ascii_digit);
+        let words = (assess::placeholder(secret) || assess::names_secret(secret))
+            && !secret.iter().any(u8::is_ascii_digit);
         self.hit(Source::Rule(at), range, matched, proof);
         self.silence_if(allowed || words);
     }
@@ -257,7 +258,8 @@ impl<'a> Scan<'a> {
             self.name_end = next.max(found.value.end - generic::VALUE_MOST);
             return;
         }
-        let said = generic::strongest(&self.bytes[found.name.clone()]);
+        let said =
+            (word != Word::Password).then(|| generic::strongest(&self.bytes[found.name.clone()])).flatten();
         let strongest = said.map_or(word, |said| said.max(word));
         let language = self.language_of(&found);
         let Some((kind, range)) = generic::in_assignment(self.bytes, &found, strongest, language) else {

@@ -167,6 +167,7 @@ fn look_alikes_in_the_same_places_are_not_reported() {
         ("a.gradle", "environment 'SECRET_PASSWORD', \"cGFzc3dvcmQ=\""),
         ("a.py", "run([\"api_key=aGVsbG8gd29ybGQ=\"])"),
         ("a.py", "token = \"xoxb-your-bot-token-here\""),
+        ("a.go", "config := `{\"auth_token\":\"xoxb-rotated-token\"}`"),
         (
             "a.py",
             "hook = 'https://hooks.slack.com/services/11111111111/22222222222/333333333333333333333333'",

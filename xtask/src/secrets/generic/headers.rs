@@ -21,31 +21,41 @@ pub(super) fn header_token(value: &[u8]) -> bool {
         && !assess::code(value)
 }
 
+/// What an authorisation header begins with, in lower case.
+const SCHEMES: &[&[u8]] = &[
+    b"bearer",
+    b"token",
+    b"basic",
+    b"bot",
+    b"apikey",
+    b"api-key",
+    b"key",
+    b"digest",
+    b"splunk",
+    b"sso-key",
+    b"oauth",
+    b"aqaaabaaa",
+    b"apitoken",
+    b"api-token",
+    b"genie-key",
+    b"pat",
+    b"jwt",
+    b"zoho-oauthtoken",
+    b"ssws",
+    b"dop",
+    b"authorization:",
+];
+
+/// Whether a value is, or begins with, the scheme of an authorisation header.
+pub(super) fn begins_scheme(value: &[u8]) -> bool {
+    let word = value.split(|b| *b == b' ').next().unwrap_or(value);
+    let word = word.strip_suffix(b":").unwrap_or(word);
+    let is = |scheme: &&[u8]| scheme.eq_ignore_ascii_case(word) || scheme.eq_ignore_ascii_case(value);
+    SCHEMES.iter().any(is)
+}
+
 /// Skips `Bearer ` and its like; says whether there was one.
 pub(super) fn after_scheme(bytes: &[u8], value: Range<usize>) -> (Range<usize>, bool) {
-    const SCHEMES: &[&[u8]] = &[
-        b"bearer",
-        b"token",
-        b"basic",
-        b"bot",
-        b"apikey",
-        b"api-key",
-        b"key",
-        b"digest",
-        b"splunk",
-        b"sso-key",
-        b"oauth",
-        b"aqaaabaaa",
-        b"apitoken",
-        b"api-token",
-        b"genie-key",
-        b"pat",
-        b"jwt",
-        b"zoho-oauthtoken",
-        b"ssws",
-        b"dop",
-        b"authorization:",
-    ];
     let text = &bytes[value.clone()];
     // An unquoted value ended at the blank behind the scheme: go on from there.
     let whole = if SCHEMES.iter().any(|s| s.eq_ignore_ascii_case(text)) {
