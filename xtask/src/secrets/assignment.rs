@@ -182,6 +182,14 @@ pub(super) fn in_resource_name(bytes: &[u8], at: usize) -> bool {
     before[start.map_or(0, |quote| quote + 1)..].starts_with(b"arn:")
 }
 
+/// Whether the text at `at` is the quotation of a page in its address: `https://acme.io/help#:~:text=An%20app%20password…`.
+pub(super) fn in_text_fragment(bytes: &[u8], at: usize) -> bool {
+    let before = &bytes[at.saturating_sub(VALUE_MOST / 4)..at];
+    let ends = |b: &u8| matches!(b, b'\n' | b'"' | b'\'' | b'`' | b'<' | b'>' | b'(' | b')');
+    let start = before.iter().rposition(ends).map_or(0, |mark| mark + 1);
+    memchr::memmem::find(&before[start..], b"#:~:text=").is_some()
+}
+
 fn blanks(bytes: &[u8], at: usize) -> usize {
     count(bytes, at, GAP_MOST, |b| b == b' ' || b == b'\t')
 }

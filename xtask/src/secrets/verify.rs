@@ -147,6 +147,10 @@ fn pem(secret: &[u8]) -> Proof {
         .flat_map(|line| line.chars().filter(|c| !c.is_whitespace()))
         .collect();
     let body = body.trim_end_matches('=');
+    // `MIIE…` and `...`: documents show the start of a key and leave the rest out.
+    if text.contains("...") || text.contains('\u{2026}') {
+        return Proof::Refuted;
+    }
     // Words, dots or a name of a variable in the key's place.
     let drawn = |run: &str| {
         let shape = Shape::of(run.as_bytes());
@@ -327,6 +331,8 @@ mod tests {
             prove("pem", base64(&start).replace('-', "+").replace('_', "/").as_bytes()),
             Proof::Doubtful
         );
+        let shown = format!("{}\\n...\\n", base64(&start));
+        assert_eq!(prove("pem", shown.as_bytes()), Proof::Refuted);
         assert_eq!(prove("pem", b"QUJDREVGR0hJSktMTU5P"), Proof::Doubtful);
         assert_eq!(prove("pem", b"not base64 at all, but a text"), Proof::Refuted);
         for text in [

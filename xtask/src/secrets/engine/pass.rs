@@ -314,7 +314,10 @@ impl<'a> Scan<'a> {
     }
 
     fn push(&mut self, source: Source, range: Range<usize>) {
-        if assignment::in_resource_name(self.bytes, range.start) || self.checksums && !is_password(source) {
+        if assignment::in_resource_name(self.bytes, range.start)
+            || assignment::in_text_fragment(self.bytes, range.start)
+            || self.checksums && !is_password(source)
+        {
             return;
         }
         let secret = &self.bytes[range.clone()];

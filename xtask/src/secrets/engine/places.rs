@@ -167,12 +167,21 @@ fn look_alikes_in_the_same_places_are_not_reported() {
         ("a.gradle", "environment 'SECRET_PASSWORD', \"cGFzc3dvcmQ=\""),
         ("a.py", "run([\"api_key=aGVsbG8gd29ybGQ=\"])"),
         ("a.py", "token = \"xoxb-your-bot-token-here\""),
+        (
+            "a.md",
+            "the APP password [here](https://acme.io/x?hl=en#:~:text=An%20app%20password%20is%20a,2%2DStep%20Verification)",
+        ),
+        ("a.go", "ts, err := decodeFromKeyString(\"82@@@@@@\")"),
+        (
+            "a.toml",
+            "private_key = \"-----BEGIN PRIVATE KEY-----\\nMIIEuwIBADANBgkqhkiG9w0BAQEFAASCBKUwggShAgEAAoIBAQCNEN0bL39HmD+S\\n...\\n-----END PRIVATE KEY-----\"",
+        ),
         ("a.go", "config := `{\"auth_token\":\"xoxb-rotated-token\"}`"),
         (
             "a.py",
             "hook = 'https://hooks.slack.com/services/11111111111/22222222222/333333333333333333333333'",
         ),
-        ("a.json", "{\"gitbook\": \"https://files.gitbook.io/x.jpg?alt=media&token={u}\"}"),
+        ("a.json", "{\"gitbook\": \"https://files.gitbook.io/a b.jpg?alt=media&token={u}\"}"),
         ("a.json", "{\"contrasena\": \"Contra\\u00f1a\", \"login\": \"x\"}"),
     ] {
         let text = text.replace('@', &digest);

@@ -268,6 +268,7 @@ pub(super) fn password(text: &[u8]) -> bool {
         || assess::of_groups(text)
         || assess::passphrase(text, true)
         || assess::drawn_with_symbols(text)
-        || assess::random(text, &shape) && !assess::other_kind(text);
+        // Documents in hexadecimal are longer than keys.
+        || assess::random(text, &shape) && !(shape.hex && shape.len > 128) && !assess::other_kind(text);
     password && !assess::template(text)
 }
