@@ -3,9 +3,10 @@
 
     bench/secrets/dense.py [--xtask target/debug/xtask] [--gitleaks BIN] [--kingfisher BIN] [--rounds N]
 
-The texts are written to a temporary folder: 200,000 lines of calls with passwords from elsewhere, the same number of lines
-that each hold a password, a `manifest.json` of dbt of 10 MB, 100,000 heads of private keys, and a file of one line. The
-tools alternate in each round; the figures are medians of processor time (user and system) and of elapsed time.
+The texts are written to a temporary folder: 200,000 lines of calls with passwords from elsewhere, the same number of calls
+named `connect`, `auth` and `login`, 100,000 lines of prose with such words, 200,000 lines that each hold a password, a
+`manifest.json` of dbt of 10 MB, 100,000 heads of private keys, and a file of one line. The tools alternate in each round;
+the figures are medians of processor time (user and system) and of elapsed time.
 """
 import argparse, json, os, random, resource, statistics, string, subprocess, tempfile, time
 
@@ -14,6 +15,8 @@ def texts(r):
     drawn = lambda n: "".join(r.choice(string.ascii_letters + string.digits) for _ in range(n))
     hexed = lambda n: "".join(r.choice("0123456789abcdef") for _ in range(n))
     yield "calls.py", "".join(f"password = get_password('harbor_{n}', key=token_{n})\n" for n in range(200_000))
+    yield "stems.py", "".join(f"db_{n} = connect_database(auth_user_{n}, basic_login(credential_{n}), login('harbor_{n}'))\n" for n in range(200_000))
+    yield "words.md", "".join(f"The author connects the database {n} and the user logs in with basic authentication; login and credentials of account {n} are in the database.\n" for n in range(100_000))
     yield "passwords.env", "".join(f"DB_{n}_PASSWORD={drawn(16)}\n" for n in range(200_000))
     nodes = {}
     while len(nodes) < 2900:

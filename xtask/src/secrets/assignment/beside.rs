@@ -1,12 +1,19 @@
 //! Values that follow their names without an operator: the next argument, the next word, what a call sets.
 
 use std::ops::Range;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 use super::super::generic::{strongest, words};
 use super::{ARGUMENT_MOST, GAP_MOST, Tie, apart, blanks, count, line_end, line_start, operator};
 
 /// How far behind a name its fallback may start, in bytes.
 const FALLBACK_MOST: usize = 48;
+
+/// What comes before a password on its line; made once, as every name in a text is asked for them.
+static USERS: LazyLock<[Finder<'static>; 3]> =
+    LazyLock::new(|| ["login ", "user ", "username "].map(Finder::new));
 
 /// What ties a name to a value without an operator.
 pub(super) fn no_operator(
@@ -122,10 +129,11 @@ fn behind_words(
     // `setValue("Bearer …", forHTTPHeaderField: …)`.
     let bearer = bytes[name.clone()].eq_ignore_ascii_case(b"bearer") && follows_quote(bytes, name.start);
     let flag = bearer || bytes[name.clone()].starts_with(b"-");
-    let netrc = memchr::memmem::find(&bytes[name.start.saturating_sub(120)..name.start], b"login ").is_some();
+    let [login, user, username] = &*USERS;
+    let netrc = login.find(&bytes[name.start.saturating_sub(120)..name.start]).is_some();
     let line = &bytes[line_start(bytes, name.start)..name.start];
     // `user admin insecure-password x`, `username admin password 0 x`.
-    let of_user = [&b"user "[..], b"username "].iter().any(|word| memchr::memmem::find(line, word).is_some());
+    let of_user = user.find(line).is_some() || username.find(line).is_some();
     if of_user && text.len() == 1 && text[0].is_ascii_digit() && after > at + word {
         return Some((after, 0, Tie::Beside));
     }

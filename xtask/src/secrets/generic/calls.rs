@@ -117,16 +117,23 @@ pub(super) fn literals() -> impl Iterator<Item = &'static str> {
         .chain(std::iter::once(CHARACTERS))
 }
 
+/// The first argument that may be a password, if a literal is part of the names of calls.
+pub(super) fn stem(literal: &[u8]) -> Option<usize> {
+    STEMS.iter().find(|(stem, _)| stem.as_bytes().eq_ignore_ascii_case(literal)).map(|(_, first)| *first)
+}
+
+/// The password among the arguments of a call with the stem at `at` in its name.
+pub(super) fn of_stem(bytes: &[u8], at: &Range<usize>, first: usize) -> Option<Range<usize>> {
+    // `redis.auth("…")`, a method that takes nothing else.
+    let method = bytes[at.end..].starts_with(b"(")
+        && bytes[..at.start].last().is_some_and(|b| matches!(b, b'.' | b':'));
+    let alone = method && bytes[at.clone()].eq_ignore_ascii_case(b"auth");
+    named_call(bytes, at.end, if alone { 0 } else { first })
+}
+
 /// The password among the arguments of the call at `at`.
 pub(super) fn argument(bytes: &[u8], at: &Range<usize>) -> Option<Range<usize>> {
     let literal = &bytes[at.clone()];
-    if let Some((_, first)) = STEMS.iter().find(|(stem, _)| stem.as_bytes().eq_ignore_ascii_case(literal)) {
-        // `redis.auth("…")`, a method that takes nothing else.
-        let method = bytes[at.end..].starts_with(b"(")
-            && bytes[..at.start].last().is_some_and(|b| matches!(b, b'.' | b':'));
-        let alone = method && literal.eq_ignore_ascii_case(b"auth");
-        return named_call(bytes, at.end, if alone { 0 } else { *first });
-    }
     let value = if literal.eq_ignore_ascii_case(CHARACTERS.as_bytes()) {
         before_quote(bytes, at.start)?
     } else {

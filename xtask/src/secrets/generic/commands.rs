@@ -117,6 +117,10 @@ pub(crate) fn literals() -> impl Iterator<Item = &'static str> {
 /// The password among the arguments of the command or call at `at`.
 pub(crate) fn in_arguments(bytes: &[u8], at: &Range<usize>) -> Option<Range<usize>> {
     let literal = &bytes[at.clone()];
+    // Parts of words are the most frequent: what is behind them decides, and nothing else begins with them.
+    if let Some(first) = calls::stem(literal) {
+        return calls::of_stem(bytes, at, first);
+    }
     let one_of =
         |literals: &[&str]| literals.iter().any(|text| text.as_bytes().eq_ignore_ascii_case(literal));
     if one_of(SENDS) {
