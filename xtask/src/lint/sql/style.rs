@@ -2,6 +2,8 @@
 //! rules. Its panics are caught here and become faults.
 
 mod parsed;
+mod parts;
+mod shapes;
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -21,6 +23,7 @@ use sqruff_lib_core::parser::segments::{ErasedSegment, Tables};
 use sqruff_lib_core::templaters::{RawFileSlice, TemplateSliceKind, TemplatedFile, TemplatedFileSlice};
 
 pub(super) use self::parsed::Parsed;
+use self::shapes::Shapes;
 use super::config::Config;
 use super::styles::known_codes;
 use super::trace::{Origin, Rendering};
@@ -37,6 +40,8 @@ pub(crate) struct Style {
     config: Config,
     dialect: String,
     fixer: OnceLock<Linter>,
+    /// What its parser has read before.
+    shapes: Shapes,
     /// `template_blocks_indent`, which sqruff itself assumes to be on.
     indents_blocks: bool,
 }
@@ -94,7 +99,14 @@ impl Style {
             .and_then(|section| section.as_map())
             .and_then(|section| section.get("template_blocks_indent"))
             .is_none_or(sqruff_lib_core::value::Value::to_bool);
-        Ok(Self { linter, config, dialect: dialect.to_owned(), fixer: OnceLock::new(), indents_blocks })
+        Ok(Self {
+            linter,
+            config,
+            dialect: dialect.to_owned(),
+            fixer: OnceLock::new(),
+            shapes: Shapes::default(),
+            indents_blocks,
+        })
     }
 
     /// The settings that it was made from.
@@ -138,7 +150,8 @@ impl Style {
                 .into_iter()
                 .map(|error| violation("sql-parse", sqruff_lib_core::errors::SQLBaseError::from(error)))
                 .collect();
-            let tree = match parser.parse(&tables, tokens.as_deref().unwrap_or_default()) {
+            let tokens = tokens.unwrap_or_default();
+            let tree = match parts::parse(&parser, &tables, &tokens, &self.shapes) {
                 Ok(tree) => tree,
                 Err(error) => {
                     broken.push(violation("sql-parse", error.into()));
