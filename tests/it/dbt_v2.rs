@@ -10,6 +10,7 @@ mod differences;
 mod failures;
 mod killed;
 mod parity;
+mod parse_cache;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -7,6 +7,7 @@ mod failures;
 mod follow;
 mod locate;
 mod on_actions;
+mod parse_cache;
 mod plan;
 mod record;
 mod removed;
@@ -20,6 +21,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
+use self::parse_cache::ParseCache;
 use self::plan::Plan;
 use self::record::Built;
 use self::report::NotStarted;
@@ -316,6 +318,10 @@ fn build(
         let broker = opened.place.broker()?;
         #[cfg(unix)]
         plan.invocation.environment.extend(broker.as_ref().map(snowflake::Broker::variable));
+        let cache = parse_cache(&plan, opened, artifacts_folder)?;
+        if cache.is_some() {
+            plan.invocation.args.push(parse_cache::OPTION.to_owned());
+        }
         let is_known = keeper.is_announced();
         let mut is_announced = is_known;
         let mut known = BTreeSet::new();
@@ -357,14 +363,14 @@ fn build(
                 }
             } else {
                 // It does not parse, which the build reports.
-                let Some(intended) = announce(invocation, opened, artifacts_folder)? else {
-                    return invocation.run(opened.dbt()?, |_| Ok(()), follow);
+                let Some(intended) = announce(invocation, opened, cache.as_ref(), artifacts_folder)? else {
+                    return start_v2(invocation, opened, cache.as_ref(), false, follow);
                 };
                 allow(&intended)?;
                 artifacts::prepare(artifacts_folder)?;
                 is_announced = true;
             }
-            let ended = invocation.run(opened.dbt()?, |_| Ok(()), follow)?;
+            let ended = start_v2(invocation, opened, cache.as_ref(), true, follow)?;
             Ok(Ended { intended: ended.intended.or(Some(expected)), ..ended })
         })
     });
@@ -378,7 +384,8 @@ fn build(
     match ended {
         Ok(ended) => {
             let states = keeper.unwritten(warehouse)?;
-            record::ended(warehouse, run, artifacts_folder, &redactor, (&ended, &seen), states, begun)
+            let heard = record::Heard { ended: &ended, seen: &seen, sizes: &keeper.sizes() };
+            record::ended(warehouse, run, artifacts_folder, &redactor, &heard, states, begun)
         }
         Err(error) => {
             if is_provisioned {
@@ -419,7 +426,12 @@ fn claim(
 }
 
 /// What dbt v2 is going to write: it cannot be asked on its way, so it parses the project first. `None` if it could not.
-fn announce(build: &Invocation, opened: &Opened, artifacts_folder: &Path) -> Result<Option<Vec<Intended>>> {
+fn announce(
+    build: &Invocation,
+    opened: &Opened,
+    cache: Option<&ParseCache>,
+    artifacts_folder: &Path,
+) -> Result<Option<Vec<Intended>>> {
     let mut args = vec!["parse".to_owned()];
     let mut is_selection = false;
     for word in build.args.iter().skip(1) {
@@ -435,11 +447,34 @@ fn announce(build: &Invocation, opened: &Opened, artifacts_folder: &Path) -> Res
         environment: build.environment.clone(),
         secrets: opened.place.dbt_secrets()?,
     };
-    let ended = parse.run(opened.dbt()?, |_| Ok(()), |_| {})?;
+    let ended = start_v2(&parse, opened, cache, false, |_| {})?;
     if !ended.status.success() {
         return Ok(None);
     }
     Ok(Manifest::read(artifacts_folder)?.map(|manifest| manifest.intended()))
+}
+
+/// Start dbt v2, which may read what it has in `cache` if `is_known`, see [`ParseCache::around`].
+fn start_v2(
+    invocation: &Invocation,
+    opened: &Opened,
+    cache: Option<&ParseCache>,
+    is_known: bool,
+    follow: impl FnMut(&Event),
+) -> Result<Ended> {
+    let start = || invocation.run(opened.dbt()?, |_| Ok(()), follow);
+    match cache {
+        Some(cache) => cache.around(is_known, start),
+        None => start(),
+    }
+}
+
+/// dbt's parse cache, where a run may use it. It holds the profile with the login, so it is not for Snowflake, nor for a
+/// profile that holds a secret.
+fn parse_cache(plan: &Plan, opened: &Opened, artifacts_folder: &Path) -> Result<Option<ParseCache>> {
+    let is_v2 = opened.dbt()?.generation() == Generation::V2;
+    let is_plain = matches!(opened.place, Place::Local { .. }) && !plan.profile.holds_secret();
+    Ok(if is_v2 && is_plain { ParseCache::new(&plan.invocation.project, artifacts_folder) } else { None })
 }
 
 /// The last moment before dbt writes: everything that it is going to write is in the environment.

@@ -19,3 +19,5 @@ mod seed;
 pub(crate) mod select;
 mod tests;
 mod unit;
+
+pub(crate) use self::project::roots;

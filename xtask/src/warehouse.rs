@@ -85,6 +85,13 @@ pub(crate) struct Surveyed {
     pub(crate) relations: Vec<Relation>,
 }
 
+/// How much a table holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TableSize {
+    pub(crate) rows: i64,
+    pub(crate) bytes: i64,
+}
+
 /// A table or view in a schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Relation {
@@ -283,6 +290,15 @@ pub(crate) trait Warehouse {
 
     /// The contents of `schema`, measured: exact row counts of tables, and bytes if the engine reports them.
     fn measure(&mut self, schema: &Name) -> Result<Vec<Relation>>;
+
+    /// The same, where the tables `known`, by schema and name in lower case, were measured already.
+    fn measure_rest(
+        &mut self,
+        schema: &Name,
+        _known: &BTreeMap<(String, String), TableSize>,
+    ) -> Result<Vec<Relation>> {
+        self.measure(schema)
+    }
 
     /// Those of `schemas` that exist, with their contents measured, in as few queries as the engine allows.
     fn survey(&mut self, schemas: &[Name]) -> Result<BTreeMap<String, Surveyed>> {

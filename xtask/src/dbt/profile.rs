@@ -152,6 +152,11 @@ impl Profile {
         write().with_context(|| format!("failed to write {}, the profile for dbt", path.display()))
     }
 
+    /// Whether dbt reads a secret from it, from whatever variable.
+    pub(crate) fn holds_secret(&self) -> bool {
+        SECRET_WORDS.iter().any(|word| self.text.contains(word))
+    }
+
     /// The options by which dbt takes it.
     pub(crate) fn options(&self) -> [String; 6] {
         let folder = self.folder.to_string_lossy().into_owned();

@@ -28,7 +28,7 @@ use crate::dbt::artifacts::{GenericTest, Manifest, RunResult, RunResults};
 use crate::dbt::messages::Redactor;
 use crate::dbt::runner::Ended;
 use crate::warehouse::duckdb::is_disk_full;
-use crate::warehouse::{Relation, Statement, Warehouse};
+use crate::warehouse::{Relation, Statement, TableSize, Warehouse};
 
 /// All that is known of a run that has ended.
 #[derive(Debug)]
@@ -166,20 +166,28 @@ pub(super) fn could_not_start(
     keep(warehouse, &run, &[], &[], states)
 }
 
+/// What is known of a run of dbt when it has ended, besides its artifacts.
+pub(super) struct Heard<'a> {
+    pub(super) ended: &'a Ended,
+    pub(super) seen: &'a Seen,
+    /// Tables that were measured since.
+    pub(super) sizes: &'a BTreeMap<(String, String), TableSize>,
+}
+
 /// Record a run in which dbt has ended, however it did, and the states of nodes with it.
 pub(super) fn ended(
     warehouse: &mut dyn Warehouse,
     mut run: Run,
     target: &Path,
     redactor: &Redactor,
-    (ended, seen): (&Ended, &Seen),
+    &Heard { ended, seen, sizes }: &Heard<'_>,
     of_nodes: Vec<Statement>,
     begun: Instant,
 ) -> Result<Built> {
     let name: Name = run.schema_name.parse()?;
     let manifest = Manifest::read(target)?.unwrap_or_default();
     let results = RunResults::read(target)?;
-    let standing = warehouse.measure(&name)?;
+    let standing = warehouse.measure_rest(&name, sizes)?;
 
     let mut nodes: Vec<Node> = if let Some(results) = &results {
         let results = results.results.iter().filter(|result| is_run(&result.unique_id));

@@ -200,6 +200,11 @@ fn settings(folder: &Path) -> Result<Yaml> {
     parsed.with_context(|| format!("{} is empty", path.display()))
 }
 
+/// The folders of a project and of its packages.
+pub(crate) fn roots(root: &Path) -> Result<Vec<PathBuf>> {
+    Ok(packages(root)?.into_iter().map(|package| package.root).collect())
+}
+
 fn packages(root: &Path) -> Result<Vec<Package>> {
     let own = settings(root)?;
     let Some(name) = own.get("name").and_then(Yaml::text) else {

@@ -15,8 +15,8 @@ use self::program::{Access, Open, call};
 use self::rows::{insert_from, rows_file};
 use self::session::Session;
 use super::{
-    Columns, Contents, Gathering, Known, Relation, Row, Statement, Surveyed, Table, Warehouse, as_comments,
-    columns, literal, quote,
+    Columns, Contents, Gathering, Known, Relation, Row, Statement, Surveyed, Table, TableSize, Warehouse,
+    as_comments, columns, literal, quote,
 };
 use crate::core::environment::{Droppable, GATHERED, Name, REGISTRY};
 use crate::core::ledger::{Ours, tables};
@@ -362,15 +362,23 @@ impl Warehouse for DuckDb {
     }
 
     fn measure(&mut self, schema: &Name) -> Result<Vec<Relation>> {
+        self.measure_rest(schema, &BTreeMap::new())
+    }
+
+    fn measure_rest(
+        &mut self,
+        schema: &Name,
+        known: &BTreeMap<(String, String), TableSize>,
+    ) -> Result<Vec<Relation>> {
         let names = [schema.as_str()];
-        Ok(look::measure(self, &names)?.remove(schema.as_str()).unwrap_or_default())
+        Ok(look::measure(self, &names, known)?.remove(schema.as_str()).unwrap_or_default())
     }
 
     fn survey(&mut self, schemas: &[Name]) -> Result<BTreeMap<String, Surveyed>> {
         let names: Vec<&str> = schemas.iter().map(Name::as_str).collect();
         let contents = self.contents(&names)?;
         let found: Vec<&str> = contents.keys().map(String::as_str).collect();
-        let mut measured = look::measure(self, &found)?;
+        let mut measured = look::measure(self, &found, &BTreeMap::new())?;
         let of = |(name, contents): (String, Contents)| {
             let relations = measured.remove(&name).unwrap_or_default();
             (name, Surveyed { contents, relations })

@@ -11,7 +11,7 @@ use super::{Keeper, relations_of};
 use crate::core::ledger;
 use crate::state::decide::Observed;
 use crate::state::record::Record;
-use crate::warehouse::Warehouse;
+use crate::warehouse::{TableSize, Warehouse};
 
 /// Relations that were looked for, with what was found, since the database has been watched.
 pub(super) type Looked = BTreeMap<Key, Option<Seen>>;
@@ -67,16 +67,25 @@ impl Keeper {
         Ok(wanted.iter().filter_map(seen).collect())
     }
 
-    /// Look at what a wave has not touched too, for the next run, if that takes little beside what dbt took.
+    /// Look at what a wave has not touched too, for the next run: on DuckDB that measures tables, which the record of the run
+    /// needs; elsewhere if it takes little beside what dbt took.
     pub(super) fn look_at_rest(&mut self, warehouse: &mut dyn Warehouse, seconds: f64) -> Result<()> {
         let wanted = self.wanted();
         let is_left =
             |(schema, name): &&(String, String)| !self.sight.looked.contains_key(&key(schema, name));
         let left = u32::try_from(wanted.iter().filter(is_left).count()).unwrap_or(u32::MAX);
-        if !self.sight.looked.is_empty() && f64::from(left) * SECONDS_OF_A_LOOK < seconds * LITTLE {
+        let is_cheap =
+            warehouse.target() == "local" || f64::from(left) * SECONDS_OF_A_LOOK < seconds * LITTLE;
+        if !self.sight.looked.is_empty() && is_cheap {
             self.look(warehouse, &wanted)?;
         }
         Ok(())
+    }
+
+    /// The tables whose sizes are known, as of now.
+    pub(in crate::elt) fn sizes(&self) -> BTreeMap<Key, TableSize> {
+        let seen = self.sight.looked.iter();
+        seen.filter_map(|(key, seen)| Some((key.clone(), seen.as_ref()?.size?))).collect()
     }
 
     /// All relations that a decision may depend on.

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use crate::state::define::short;
 use crate::system::digest::Digest;
 use crate::warehouse::duckdb::together;
-use crate::warehouse::{Row, Warehouse, literal, quote};
+use crate::warehouse::{Row, TableSize, Warehouse, literal, quote};
 
 /// Schema and name, both in lower case.
 pub(super) type Key = (String, String);
@@ -29,6 +29,9 @@ pub(super) struct Seen {
     pub(super) witness: Option<String>,
     /// Of a view: its text, the same in each environment; `None` if the warehouse does not give it.
     pub(super) text: Option<String>,
+    /// Of a table of DuckDB, where its witness depends on its rows.
+    #[serde(skip)]
+    pub(super) size: Option<TableSize>,
 }
 
 /// Those of `wanted` that exist.
@@ -75,7 +78,7 @@ pub(super) fn witnesses(
         if wanted.contains(&key) {
             let is_view = row.get("is_view").and_then(Json::as_bool) == Some(true);
             let (witness, text) = (text(&row, "witness"), text(&row, "text"));
-            found.insert(key, Seen { schema, name, is_view, witness, text });
+            found.insert(key, Seen { schema, name, is_view, witness, text, size: None });
         }
     }
     if is_local {
@@ -95,8 +98,9 @@ fn add_storage(warehouse: &mut dyn Warehouse, found: &mut BTreeMap<Key, Seen>) -
             format!(
                 "select {} as s, {} as n, md5(string_agg(concat_ws(',', row_group_id, column_path, segment_id, \
                  \"start\", count, block_id, block_offset, additional_block_ids, stats), ';' \
-                 order by row_group_id, column_path, segment_id)) || (select count(*) from {relation})::varchar \
-                 as witness from pragma_storage_info({})",
+                 order by row_group_id, column_path, segment_id)) as witness, \
+                 (select count(*) from {relation}) as row_count, count(distinct block_id) filter (where block_id >= 0) \
+                 * (select any_value(block_size) from pragma_database_size()) as bytes from pragma_storage_info({})",
                 literal(&key.0),
                 literal(&key.1),
                 literal(&relation)
@@ -108,8 +112,13 @@ fn add_storage(warehouse: &mut dyn Warehouse, found: &mut BTreeMap<Key, Seen>) -
             let text = |key: &str| row.get(key).and_then(Json::as_str);
             let (Some(schema), Some(name)) = (text("s"), text("n")) else { continue };
             if let Some(seen) = found.get_mut(&key(schema, name)) {
+                let number = |key: &str| row.get(key).and_then(Json::as_i64);
+                seen.size =
+                    number("row_count").zip(number("bytes")).map(|(rows, bytes)| TableSize { rows, bytes });
+                let rows = seen.size.map_or(0, |size| size.rows);
                 // An empty table has nothing stored.
-                let storage = text("witness").unwrap_or("empty");
+                let storage =
+                    text("witness").map_or("empty".to_owned(), |storage| format!("{storage}{rows}"));
                 seen.witness = seen.witness.as_ref().map(|witness| short(format!("{witness} {storage}")));
             }
         }

@@ -11,7 +11,7 @@ use super::program::{Access, Open, call_within};
 use super::{DuckDb, columns};
 use crate::core::environment::{Name, family_of};
 use crate::core::ledger::MARK;
-use crate::warehouse::{Columns, Contents, Relation, Row, literal, quote};
+use crate::warehouse::{Columns, Contents, Relation, Row, TableSize, literal, quote};
 
 /// Databases that one call opens: more only cost memory.
 const AT_ONCE: usize = 100;
@@ -107,16 +107,27 @@ fn shown(schema: &str, name: &str) -> String {
     if schema == MAIN { name.to_owned() } else { format!("{schema}.{name}") }
 }
 
+/// Sizes by schema and name, in lower case.
+type Sizes = BTreeMap<(String, String), TableSize>;
+
 /// The relations of environments, measured, by environment.
-pub(super) fn measure(warehouse: &DuckDb, names: &[&str]) -> Result<BTreeMap<String, Vec<Relation>>> {
+pub(super) fn measure(
+    warehouse: &DuckDb,
+    names: &[&str],
+    known: &Sizes,
+) -> Result<BTreeMap<String, Vec<Relation>>> {
     let mut all = BTreeMap::new();
     for some in names.chunks(AT_ONCE) {
-        all.extend(measure_some(warehouse, some)?);
+        all.extend(measure_some(warehouse, some, known)?);
     }
     Ok(all)
 }
 
-fn measure_some(warehouse: &DuckDb, names: &[&str]) -> Result<BTreeMap<String, Vec<Relation>>> {
+fn measure_some(
+    warehouse: &DuckDb,
+    names: &[&str],
+    measured: &Sizes,
+) -> Result<BTreeMap<String, Vec<Relation>>> {
     let listing = |environment: &str, of: &str| {
         format!(
             "select {environment} as environment, database_name, schema_name, name, is_view from (
@@ -152,11 +163,17 @@ fn measure_some(warehouse: &DuckDb, names: &[&str]) -> Result<BTreeMap<String, V
             }
         };
         let is_view = row.get("is_view").and_then(serde_json::Value::as_bool) == Some(true);
-        if !is_view {
+        let size = measured.get(&(schema.to_lowercase(), name.to_lowercase())).filter(|_| !is_view);
+        if !is_view && size.is_none() {
             let place = [text(row, "database_name"), schema, name].map(quote).join(".");
             questions.push(measure_table(&environment, &shown, &place));
         }
-        let relation = Relation { name: shown, is_view, rows: None, bytes: None };
+        let relation = Relation {
+            name: shown,
+            is_view,
+            rows: size.map(|size| size.rows),
+            bytes: size.map(|size| size.bytes),
+        };
         all.entry(environment).or_default().push(relation);
     }
     for relations in all.values_mut() {

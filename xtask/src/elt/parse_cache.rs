@@ -1,0 +1,181 @@
+//! dbt v2's cache of the project that it has parsed, which `--partial-parse` writes and reads. It saves most of the time
+//! of a run that builds one model of many.
+//!
+//! dbt parses again what has another modification time than before. A file that was put in place with an old time, as
+//! `cp -p`, `tar` and `rsync -t` do, would pass for unchanged. The time of the last change that the file system
+//! itself keeps cannot be set by programs, so it shows such files, and folders that were renamed; if there is one, the
+//! cache is removed and dbt parses everything.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use anyhow::{Context as _, Result};
+use ignore::WalkBuilder;
+
+use crate::core::context;
+use crate::dbt::runner::Ended;
+use crate::state;
+
+pub(super) const OPTION: &str = "--partial-parse";
+
+/// Folders of a project that hold no input of dbt. Packages are looked at one by one.
+const NO_INPUT: [&str; 7] = ["target", "logs", "dbt_packages", ".git", ".xtask", ".venv", "node_modules"];
+
+pub(super) struct ParseCache {
+    project: PathBuf,
+    /// Where dbt keeps it.
+    folder: PathBuf,
+    /// A file whose modification time is the start of the run that wrote the cache. It is there only if that run came to
+    /// its end: a cache that was half written would hold old nodes beside new times.
+    complete: PathBuf,
+}
+
+/// The times of a file or folder.
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    modified: SystemTime,
+    /// By the file system's own account.
+    changed: SystemTime,
+}
+
+impl ParseCache {
+    /// The cache in dbt's target folder `target`; `None` if it is switched off or the times of files are not known here.
+    pub(super) fn new(project: &Path, target: &Path) -> Option<Self> {
+        let is_off = context::variable("DBT_PARTIAL_PARSE").is_some_and(|text| {
+            matches!(text.to_lowercase().as_str(), "0" | "false" | "no" | "off" | "f" | "n")
+        });
+        (cfg!(unix) && !is_off).then(|| Self {
+            project: project.to_path_buf(),
+            folder: target.join("metadata"),
+            complete: target.join("parse_cache_complete"),
+        })
+    }
+
+    /// Start dbt, which may read the cache only if `is_known` says that nothing has changed that could give a node another
+    /// name or place.
+    pub(super) fn around(&self, is_known: bool, start: impl FnOnce() -> Result<Ended>) -> Result<Ended> {
+        let begun = self.begin(is_known)?;
+        let ended = start()?;
+        self.end(begun, &ended);
+        Ok(ended)
+    }
+
+    /// Returns when this was.
+    fn begin(&self, is_known: bool) -> Result<SystemTime> {
+        let before = fs::metadata(&self.complete).and_then(|meta| meta.modified());
+        let is_valid = is_known && before.is_ok_and(|before| self.shows_every_change_since(before));
+        tracing::debug!("the parse cache of dbt is {}", if is_valid { "read" } else { "made again" });
+        if !is_valid {
+            remove(fs::remove_dir_all(&self.folder), &self.folder)?;
+        }
+        remove(fs::remove_file(&self.complete), &self.complete)?;
+        Ok(SystemTime::now())
+    }
+
+    /// Keep what dbt, started at `begun`, has left, if nothing failed: dbt keeps a project with errors too, and then
+    /// finds none in it. A cache that cannot be marked is not read.
+    fn end(&self, begun: SystemTime, ended: &Ended) {
+        if ended.status.success() && !ended.interrupted {
+            drop(fs::File::create(&self.complete).and_then(|file| file.set_modified(begun)));
+        }
+    }
+
+    fn shows_every_change_since(&self, before: SystemTime) -> bool {
+        let Ok(roots) = state::roots(&self.project) else { return false };
+        roots.iter().all(|root| {
+            let mut walker = WalkBuilder::new(root);
+            walker.standard_filters(false).follow_links(true).filter_entry(|entry| {
+                entry.depth() != 1 || !NO_INPUT.iter().any(|name| entry.file_name() == *name)
+            });
+            walker.build().all(|entry| {
+                let times = entry.ok().and_then(|entry| times(&entry.metadata().ok()?));
+                times.is_some_and(|times| shows_change(times, before))
+            })
+        })
+    }
+}
+
+/// Whether a change since `before`, if there was one, is to be seen by the modification time.
+fn shows_change(times: Times, before: SystemTime) -> bool {
+    times.changed < before || (before..=times.changed).contains(&times.modified)
+}
+
+#[cfg(unix)]
+fn times(meta: &fs::Metadata) -> Option<Times> {
+    use std::os::unix::fs::MetadataExt as _;
+    use std::time::{Duration, UNIX_EPOCH};
+    let seconds = Duration::from_secs(u64::try_from(meta.ctime()).ok()?);
+    let rest = Duration::from_nanos(u64::try_from(meta.ctime_nsec()).ok()?);
+    Some(Times { modified: meta.modified().ok()?, changed: UNIX_EPOCH + seconds + rest })
+}
+
+#[cfg(not(unix))]
+fn times(_: &fs::Metadata) -> Option<Times> {
+    None
+}
+
+fn remove(removed: std::io::Result<()>, path: &Path) -> Result<()> {
+    match removed {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("failed to remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_change_with_an_old_or_future_time_is_not_shown() {
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let shown =
+            |modified, changed| shows_change(Times { modified: at(modified), changed: at(changed) }, at(100));
+        assert!(shown(50, 50), "untouched");
+        assert!(shown(150, 150), "edited");
+        assert!(shown(150, 160), "edited, then given other permissions");
+        assert!(shown(900, 50), "a future time that is as it was");
+        assert!(!shown(50, 150), "put in place with its old time");
+        assert!(!shown(900, 150), "put in place with a future time");
+    }
+
+    #[test]
+    fn the_cache_is_removed_if_a_file_hides_its_change() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (project, target) = (folder.path(), folder.path().join("target/dev"));
+        let model = project.join("models/m.sql");
+        for inner in ["models", "target/dev/metadata"] {
+            fs::create_dir_all(project.join(inner)).expect("made");
+        }
+        fs::write(project.join("dbt_project.yml"), "name: p\n").expect("written");
+        fs::write(&model, "select 1").expect("written");
+        let cache = ParseCache::new(project, &target).expect("it is not switched off");
+        let old = fs::metadata(&model).and_then(|meta| meta.modified()).expect("times");
+        let is_kept = |is_known: bool, change: &dyn Fn()| {
+            fs::create_dir_all(&cache.folder).expect("made");
+            let file = fs::File::create(&cache.complete).expect("made");
+            file.set_modified(SystemTime::now()).expect("set");
+            // The clock of the file system is coarser.
+            std::thread::sleep(Duration::from_millis(20));
+            change();
+            cache.begin(is_known).expect("it can be removed");
+            assert!(!cache.complete.exists(), "dbt may be killed");
+            cache.folder.exists()
+        };
+        let edit = || fs::write(&model, "select 2").expect("written");
+        assert!(is_kept(true, &|| {}));
+        assert!(is_kept(true, &edit));
+        assert!(!is_kept(false, &edit));
+        assert!(!is_kept(true, &|| {
+            edit();
+            let file = fs::File::options().write(true).open(&model).expect("opened");
+            file.set_modified(old).expect("set");
+        }));
+        assert!(!is_kept(true, &|| {
+            fs::rename(project.join("models"), project.join("other")).expect("renamed");
+        }));
+    }
+}
