@@ -318,12 +318,14 @@ fn build(
         let broker = opened.place.broker()?;
         #[cfg(unix)]
         plan.invocation.environment.extend(broker.as_ref().map(snowflake::Broker::variable));
-        let cache = parse_cache(&plan, opened, artifacts_folder)?;
+        let cache = ParseCache::of(&plan, opened, artifacts_folder)?;
         if cache.is_some() {
             plan.invocation.args.push(parse_cache::OPTION.to_owned());
         }
         let is_known = keeper.is_announced();
         let mut is_announced = is_known;
+        // With a model that is switched off dbt would keep its tests.
+        let mut is_parsed = is_known && keeper.removes_nothing();
         let mut known = BTreeSet::new();
         keeper.run(warehouse, &mut plan.invocation, artifacts_folder, |warehouse, invocation, wave| {
             // dbt has parsed the project: an environment is made only for what may be built in it.
@@ -364,13 +366,15 @@ fn build(
             } else {
                 // It does not parse, which the build reports.
                 let Some(intended) = announce(invocation, opened, cache.as_ref(), artifacts_folder)? else {
-                    return start_v2(invocation, opened, cache.as_ref(), false, follow);
+                    return parse_cache::start(invocation, opened, cache.as_ref(), false, follow);
                 };
                 allow(&intended)?;
                 artifacts::prepare(artifacts_folder)?;
                 is_announced = true;
+                is_parsed = true;
             }
-            let ended = start_v2(invocation, opened, cache.as_ref(), true, follow)?;
+            let ended = parse_cache::start(invocation, opened, cache.as_ref(), is_parsed, follow)?;
+            is_parsed = true;
             Ok(Ended { intended: ended.intended.or(Some(expected)), ..ended })
         })
     });
@@ -447,34 +451,11 @@ fn announce(
         environment: build.environment.clone(),
         secrets: opened.place.dbt_secrets()?,
     };
-    let ended = start_v2(&parse, opened, cache, false, |_| {})?;
+    let ended = parse_cache::start(&parse, opened, cache, false, |_| {})?;
     if !ended.status.success() {
         return Ok(None);
     }
     Ok(Manifest::read(artifacts_folder)?.map(|manifest| manifest.intended()))
-}
-
-/// Start dbt v2, which may read what it has in `cache` if `is_known`, see [`ParseCache::around`].
-fn start_v2(
-    invocation: &Invocation,
-    opened: &Opened,
-    cache: Option<&ParseCache>,
-    is_known: bool,
-    follow: impl FnMut(&Event),
-) -> Result<Ended> {
-    let start = || invocation.run(opened.dbt()?, |_| Ok(()), follow);
-    match cache {
-        Some(cache) => cache.around(is_known, start),
-        None => start(),
-    }
-}
-
-/// dbt's parse cache, where a run may use it. It holds the profile with the login, so it is not for Snowflake, nor for a
-/// profile that holds a secret.
-fn parse_cache(plan: &Plan, opened: &Opened, artifacts_folder: &Path) -> Result<Option<ParseCache>> {
-    let is_v2 = opened.dbt()?.generation() == Generation::V2;
-    let is_plain = matches!(opened.place, Place::Local { .. }) && !plan.profile.holds_secret();
-    Ok(if is_v2 && is_plain { ParseCache::new(&plan.invocation.project, artifacts_folder) } else { None })
 }
 
 /// The last moment before dbt writes: everything that it is going to write is in the environment.

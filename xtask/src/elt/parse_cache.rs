@@ -13,9 +13,13 @@ use std::time::SystemTime;
 use anyhow::{Context as _, Result};
 use ignore::WalkBuilder;
 
+use super::plan::Plan;
 use crate::core::context;
-use crate::dbt::runner::Ended;
+use crate::dbt::engine::Generation;
+use crate::dbt::events::Event;
+use crate::dbt::runner::{Ended, Invocation};
 use crate::state;
+use crate::target::{Opened, Place};
 
 pub(super) const OPTION: &str = "--partial-parse";
 
@@ -40,8 +44,16 @@ struct Times {
 }
 
 impl ParseCache {
+    /// dbt's parse cache, where a run may use it. It holds the profile with the login, so it is not for Snowflake, nor for a
+    /// profile that holds a secret.
+    pub(super) fn of(plan: &Plan, opened: &Opened, artifacts_folder: &Path) -> Result<Option<Self>> {
+        let is_v2 = opened.dbt()?.generation() == Generation::V2;
+        let is_plain = matches!(opened.place, Place::Local { .. }) && !plan.profile.holds_secret();
+        Ok(if is_v2 && is_plain { Self::new(&plan.invocation.project, artifacts_folder) } else { None })
+    }
+
     /// The cache in dbt's target folder `target`; `None` if it is switched off or the times of files are not known here.
-    pub(super) fn new(project: &Path, target: &Path) -> Option<Self> {
+    fn new(project: &Path, target: &Path) -> Option<Self> {
         let is_off = context::variable("DBT_PARTIAL_PARSE").is_some_and(|text| {
             matches!(text.to_lowercase().as_str(), "0" | "false" | "no" | "off" | "f" | "n")
         });
@@ -52,19 +64,19 @@ impl ParseCache {
         })
     }
 
-    /// Start dbt, which may read the cache only if `is_known` says that nothing has changed that could give a node another
-    /// name or place.
-    pub(super) fn around(&self, is_known: bool, start: impl FnOnce() -> Result<Ended>) -> Result<Ended> {
-        let begun = self.begin(is_known)?;
+    /// Start dbt, which may read the cache only if `is_parsed` says that this project is in it, except for changes that give no
+    /// node another name or place and remove none.
+    fn around(&self, is_parsed: bool, start: impl FnOnce() -> Result<Ended>) -> Result<Ended> {
+        let begun = self.begin(is_parsed)?;
         let ended = start()?;
         self.end(begun, &ended);
         Ok(ended)
     }
 
     /// Returns when this was.
-    fn begin(&self, is_known: bool) -> Result<SystemTime> {
+    fn begin(&self, is_parsed: bool) -> Result<SystemTime> {
         let before = fs::metadata(&self.complete).and_then(|meta| meta.modified());
-        let is_valid = is_known && before.is_ok_and(|before| self.shows_every_change_since(before));
+        let is_valid = is_parsed && before.is_ok_and(|before| self.shows_every_change_since(before));
         tracing::debug!("the parse cache of dbt is {}", if is_valid { "read" } else { "made again" });
         if !is_valid {
             remove(fs::remove_dir_all(&self.folder), &self.folder)?;
@@ -93,6 +105,21 @@ impl ParseCache {
                 times.is_some_and(|times| shows_change(times, before))
             })
         })
+    }
+}
+
+/// Start dbt v2, which may read what it has in `cache` if `is_parsed`, see [`ParseCache::around`].
+pub(super) fn start(
+    invocation: &Invocation,
+    opened: &Opened,
+    cache: Option<&ParseCache>,
+    is_parsed: bool,
+    follow: impl FnMut(&Event),
+) -> Result<Ended> {
+    let start = || invocation.run(opened.dbt()?, |_| Ok(()), follow);
+    match cache {
+        Some(cache) => cache.around(is_parsed, start),
+        None => start(),
     }
 }
 
@@ -154,14 +181,14 @@ mod tests {
         fs::write(&model, "select 1").expect("written");
         let cache = ParseCache::new(project, &target).expect("it is not switched off");
         let old = fs::metadata(&model).and_then(|meta| meta.modified()).expect("times");
-        let is_kept = |is_known: bool, change: &dyn Fn()| {
+        let is_kept = |is_parsed: bool, change: &dyn Fn()| {
             fs::create_dir_all(&cache.folder).expect("made");
             let file = fs::File::create(&cache.complete).expect("made");
             file.set_modified(SystemTime::now()).expect("set");
             // The clock of the file system is coarser.
             std::thread::sleep(Duration::from_millis(20));
             change();
-            cache.begin(is_known).expect("it can be removed");
+            cache.begin(is_parsed).expect("it can be removed");
             assert!(!cache.complete.exists(), "dbt may be killed");
             cache.folder.exists()
         };

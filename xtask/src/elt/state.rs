@@ -246,6 +246,11 @@ impl Keeper {
             && announced::are_known(&self.definitions, &self.records)
     }
 
+    /// Whether each node that was built is still one of the project.
+    pub(super) fn removes_nothing(&self) -> bool {
+        self.decision.removed.is_empty()
+    }
+
     /// Whether there is nothing to do.
     pub(super) fn is_idle(&self) -> bool {
         self.foreign.is_none() && self.definitions.faults.is_empty() && self.decision.is_idle()
