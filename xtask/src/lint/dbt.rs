@@ -26,6 +26,7 @@ mod skipped_layer;
 mod unbounded_freshness;
 mod undefined_macro;
 mod undefined_test;
+mod undefined_variable;
 mod unknown_column;
 mod unknown_node;
 mod unpinned_package;
@@ -65,6 +66,7 @@ const CHECKS: &[(&Rule, Check)] = &[
     (&unbounded_freshness::RULE, Check::Plain(unbounded_freshness::check)),
     (&undefined_macro::RULE, Check::Plain(undefined_macro::check)),
     (&undefined_test::RULE, Check::Plain(undefined_test::check)),
+    (&undefined_variable::RULE, Check::Plain(undefined_variable::check)),
     (&unknown_column::RULE, Check::Plain(unknown_column::check)),
     (&unknown_node::RULE, Check::Plain(unknown_node::check)),
     (&unpinned_package::RULE, Check::Plain(unpinned_package::check)),
