@@ -3,6 +3,7 @@
 //! `plan` decides and touches nothing; what follows executes and decides nothing, so `--dry-run` cannot
 //! drift from a real run. One dbt process does all the building; everything else costs milliseconds.
 
+mod announce;
 mod failures;
 mod follow;
 mod locate;
@@ -29,12 +30,12 @@ use crate::core::context::{self, Commit};
 use crate::core::environment::Name;
 use crate::core::ledger::{self, Run, Status};
 use crate::core::lock::Holder;
-use crate::dbt::artifacts::{self, Manifest};
+use crate::dbt::artifacts;
 use crate::dbt::boundary::{Boundary, Intended};
 use crate::dbt::engine::Generation;
 use crate::dbt::events::Event;
 use crate::dbt::project::Project;
-use crate::dbt::runner::{Ended, Invocation};
+use crate::dbt::runner::Ended;
 use crate::dbt::seed_files;
 use crate::seed;
 use crate::system::console::Format;
@@ -365,7 +366,9 @@ fn build(
                 }
             } else {
                 // It does not parse, which the build reports.
-                let Some(intended) = announce(invocation, opened, cache.as_ref(), artifacts_folder)? else {
+                let Some(intended) =
+                    announce::intended(invocation, opened, cache.as_ref(), artifacts_folder)?
+                else {
                     return parse_cache::start(invocation, opened, cache.as_ref(), false, follow);
                 };
                 allow(&intended)?;
@@ -427,35 +430,6 @@ fn claim(
         bail!("the schemas of {schema} were changed while they were made; run this again");
     }
     Ok(())
-}
-
-/// What dbt v2 is going to write: it cannot be asked on its way, so it parses the project first. `None` if it could not.
-fn announce(
-    build: &Invocation,
-    opened: &Opened,
-    cache: Option<&ParseCache>,
-    artifacts_folder: &Path,
-) -> Result<Option<Vec<Intended>>> {
-    let mut args = vec!["parse".to_owned()];
-    let mut is_selection = false;
-    for word in build.args.iter().skip(1) {
-        // A selection is of the build; the words after it belong to it until the next option.
-        is_selection = word == "--select" || is_selection && !word.starts_with('-');
-        if !is_selection && word != "--full-refresh" {
-            args.push(word.clone());
-        }
-    }
-    let parse = Invocation {
-        project: build.project.clone(),
-        args,
-        environment: build.environment.clone(),
-        secrets: opened.place.dbt_secrets()?,
-    };
-    let ended = parse_cache::start(&parse, opened, cache, false, |_| {})?;
-    if !ended.status.success() {
-        return Ok(None);
-    }
-    Ok(Manifest::read(artifacts_folder)?.map(|manifest| manifest.intended()))
 }
 
 /// The last moment before dbt writes: everything that it is going to write is in the environment.

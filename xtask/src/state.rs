@@ -20,4 +20,4 @@ pub(crate) mod select;
 mod tests;
 mod unit;
 
-pub(crate) use self::project::roots;
+pub(crate) use self::project::{NO_INPUT, roots};

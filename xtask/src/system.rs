@@ -16,4 +16,5 @@ pub(crate) mod interrupt;
 pub(crate) mod outcome;
 pub(crate) mod probe;
 pub(crate) mod redact;
+pub(crate) mod remove;
 pub(crate) mod repo;

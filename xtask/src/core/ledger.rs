@@ -59,7 +59,6 @@ fn ledger(schema: &str, table: &'static str) -> Table {
 
 #[cfg(test)]
 mod tests {
-    use crate::core::clock;
     use std::collections::BTreeSet;
     use std::path::Path;
 
@@ -68,6 +67,7 @@ mod tests {
     use super::provision::{migrate, new_mark};
     use super::runs::query;
     use super::*;
+    use crate::core::clock;
     use crate::core::environment::Name;
     use crate::warehouse::Warehouse as _;
     use crate::warehouse::duckdb::DuckDb;

@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 pub(crate) use self::results::{RunResult, RunResults, SourceResult, SourceResults};
 pub(crate) use self::sources::{Criteria, Source};
 use super::boundary::Intended;
+use crate::system::remove;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -137,13 +138,7 @@ pub(crate) fn prepare(target: &Path) -> Result<()> {
     std::fs::create_dir_all(target)
         .with_context(|| format!("failed to create {}, where dbt puts what it compiles", target.display()))?;
     for file in ["manifest.json", "run_results.json"] {
-        let path = target.join(file);
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("failed to remove {}", path.display()));
-            }
-            _ => {}
-        }
+        remove::file(&target.join(file))?;
     }
     Ok(())
 }

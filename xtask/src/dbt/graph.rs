@@ -406,6 +406,14 @@ impl Node<'_> {
     pub(crate) fn is_sql(&self) -> bool {
         extension(self.path) == "sql"
     }
+
+    /// Whether dbt certainly renders its file when it builds the project.
+    pub(crate) fn is_rendered(&self) -> bool {
+        matches!(self.kind, Kind::Model | Kind::Snapshot | Kind::Test)
+            && self.is_sql()
+            && self.is_enabled
+            && !self.may_be_disabled
+    }
 }
 
 impl Entry<'_> {

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use ignore::WalkBuilder;
 
 use super::plan::Plan;
@@ -19,12 +19,10 @@ use crate::dbt::engine::Generation;
 use crate::dbt::events::Event;
 use crate::dbt::runner::{Ended, Invocation};
 use crate::state;
+use crate::system::remove;
 use crate::target::{Opened, Place};
 
 pub(super) const OPTION: &str = "--partial-parse";
-
-/// Folders of a project that hold no input of dbt. Packages are looked at one by one.
-const NO_INPUT: [&str; 7] = ["target", "logs", "dbt_packages", ".git", ".xtask", ".venv", "node_modules"];
 
 pub(super) struct ParseCache {
     project: PathBuf,
@@ -79,9 +77,9 @@ impl ParseCache {
         let is_valid = is_parsed && before.is_ok_and(|before| self.shows_every_change_since(before));
         tracing::debug!("the parse cache of dbt is {}", if is_valid { "read" } else { "made again" });
         if !is_valid {
-            remove(fs::remove_dir_all(&self.folder), &self.folder)?;
+            remove::folder(&self.folder)?;
         }
-        remove(fs::remove_file(&self.complete), &self.complete)?;
+        remove::file(&self.complete)?;
         Ok(SystemTime::now())
     }
 
@@ -98,7 +96,8 @@ impl ParseCache {
         roots.iter().all(|root| {
             let mut walker = WalkBuilder::new(root);
             walker.standard_filters(false).follow_links(true).filter_entry(|entry| {
-                entry.depth() != 1 || !NO_INPUT.iter().any(|name| entry.file_name() == *name)
+                let mut passed_over = state::NO_INPUT.iter().chain(&["node_modules"]);
+                entry.depth() != 1 || !passed_over.any(|name| entry.file_name() == *name)
             });
             walker.build().all(|entry| {
                 let times = entry.ok().and_then(|entry| times(&entry.metadata().ok()?));
@@ -140,15 +139,6 @@ fn times(meta: &fs::Metadata) -> Option<Times> {
 #[cfg(not(unix))]
 fn times(_: &fs::Metadata) -> Option<Times> {
     None
-}
-
-fn remove(removed: std::io::Result<()>, path: &Path) -> Result<()> {
-    match removed {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("failed to remove {}", path.display()))
-        }
-        _ => Ok(()),
-    }
 }
 
 #[cfg(all(test, unix))]

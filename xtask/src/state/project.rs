@@ -13,6 +13,7 @@ use anyhow::{Context as _, Result, bail};
 use rayon::prelude::*;
 
 use self::parse::{Parsed, parse};
+pub(crate) use self::walk::NO_INPUT;
 use self::walk::{Found, walk};
 use super::fold::Dialect;
 use super::unit::{self, Unit};

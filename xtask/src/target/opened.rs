@@ -11,6 +11,7 @@ use crate::core::environment::Name;
 use crate::core::ledger::Ours;
 use crate::core::lock::{Holder, Lock};
 use crate::dbt::engine::Engine as Dbt;
+use crate::system::remove;
 use crate::system::repo::Repo;
 use crate::warehouse::Warehouse;
 use crate::warehouse::duckdb::{DuckDb, Layout};
@@ -87,13 +88,7 @@ impl Opened {
     /// Remove the files that external models of a dropped environment wrote.
     pub(crate) fn remove_files(&self, name: &Name) -> Result<()> {
         let Place::Local { layout, .. } = &self.place else { return Ok(()) };
-        let folder = layout.external_files(name);
-        match std::fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("failed to remove {}", folder.display()))
-            }
-            _ => Ok(()),
-        }
+        remove::folder(&layout.external_files(name))
     }
 
     /// Be the only writer of `name`: of the DuckDB file, which lets one process write, or of the one

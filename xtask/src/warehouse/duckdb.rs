@@ -38,7 +38,7 @@ mod waiting;
 mod watch;
 
 pub(crate) use self::layout::Layout;
-pub(crate) use self::look::together;
+pub(crate) use self::look::{BYTES, together};
 pub(crate) use self::program::is_disk_full;
 pub(crate) use self::split::{Found, found, split as split_file};
 

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use crate::state::define::short;
 use crate::system::digest::Digest;
-use crate::warehouse::duckdb::together;
+use crate::warehouse::duckdb::{BYTES, together};
 use crate::warehouse::{Row, TableSize, Warehouse, literal, quote};
 
 /// Schema and name, both in lower case.
@@ -99,8 +99,7 @@ fn add_storage(warehouse: &mut dyn Warehouse, found: &mut BTreeMap<Key, Seen>) -
                 "select {} as s, {} as n, md5(string_agg(concat_ws(',', row_group_id, column_path, segment_id, \
                  \"start\", count, block_id, block_offset, additional_block_ids, stats), ';' \
                  order by row_group_id, column_path, segment_id)) as witness, \
-                 (select count(*) from {relation}) as row_count, count(distinct block_id) filter (where block_id >= 0) \
-                 * (select any_value(block_size) from pragma_database_size()) as bytes from pragma_storage_info({})",
+                 (select count(*) from {relation}) as row_count, {BYTES} as bytes from pragma_storage_info({})",
                 literal(&key.0),
                 literal(&key.1),
                 literal(&relation)

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use crate::core::finding::{Group, Severity, Span};
+use crate::dbt::graph::Project;
 use crate::dbt::graph::jinja::{self, Piece, Token};
-use crate::dbt::graph::{Kind, Project};
 use crate::lint::nearest::nearest;
 use crate::lint::rule::{Offence, Rule};
 
@@ -162,11 +162,7 @@ pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {
             offences.push(RULE.offence(path, span, message));
         }
     };
-    for node in &project.nodes {
-        let is_template = matches!(node.kind, Kind::Model | Kind::Snapshot | Kind::Test) && node.is_sql();
-        if !is_template || !node.is_enabled || node.may_be_disabled {
-            continue;
-        }
+    for node in project.nodes.iter().filter(|node| node.is_rendered()) {
         let locals = locals(node.text);
         for called in node.template.calls.iter().filter(|called| called.call.is_looked_up) {
             report(node.path, &locals, &called.call.name, called.span);

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::core::finding::{Group, Severity};
 use crate::core::yaml::Node as Yaml;
+use crate::dbt::graph::Project;
 use crate::dbt::graph::jinja::Literal;
-use crate::dbt::graph::{Kind, Project};
 use crate::lint::nearest::nearest;
 use crate::lint::rule::{Offence, Rule};
 
@@ -24,11 +24,7 @@ pub(crate) const RULE: Rule = Rule {
 pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {
     let set = variables(project);
     let mut offences: Vec<Offence> = Vec::new();
-    for node in &project.nodes {
-        let is_template = matches!(node.kind, Kind::Model | Kind::Snapshot | Kind::Test) && node.is_sql();
-        if !is_template || !node.is_enabled || node.may_be_disabled {
-            continue;
-        }
+    for node in project.nodes.iter().filter(|node| node.is_rendered()) {
         for called in &node.template.calls {
             // The template may ask `var.has_var` first.
             if called.call.name != "var" || called.is_conditional || called.call.is_conditional {

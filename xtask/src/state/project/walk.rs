@@ -20,10 +20,13 @@ pub(super) struct Found {
     pub(super) extension: String,
 }
 
+/// Folders directly in a project or package that hold no input of dbt. Packages are read one by one.
+pub(crate) const NO_INPUT: [&str; 6] = ["target", "logs", "dbt_packages", ".git", ".xtask", ".venv"];
+
 pub(super) fn walk(package: &Package, at: usize) -> Result<Vec<Found>> {
     let layout = layout(&package.settings);
     let wanted: Vec<PathBuf> = layout.iter().map(|(path, _)| package.root.join(path)).collect();
-    let skipped: Vec<PathBuf> = ["target", "logs", "dbt_packages", ".git", ".xtask", ".venv"]
+    let skipped: Vec<PathBuf> = NO_INPUT
         .iter()
         .map(|name| package.root.join(name))
         .chain(

@@ -5,7 +5,6 @@
 //! next one, as any half-made environment is.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -14,7 +13,7 @@ use super::layout::{named, with_suffix};
 use super::program::{Access, Open, call};
 use super::{DuckDb, kept, views, waiting};
 use crate::core::environment::{Name, REGISTRY};
-use crate::system::repo;
+use crate::system::{remove, repo};
 use crate::warehouse::{Statement, quote};
 
 /// Apply `change` to the files that it is about.
@@ -100,15 +99,7 @@ fn remove_beside(file: &Path) -> Result<()> {
 }
 
 pub(super) fn remove_all(paths: impl IntoIterator<Item = PathBuf>) -> Result<()> {
-    for path in paths {
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("failed to remove {}", path.display()));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
+    paths.into_iter().try_for_each(|path| remove::file(&path))
 }
 
 /// Copy a database file. The caller keeps others from writing to it.

@@ -223,12 +223,15 @@ pub(super) fn schemas_of(warehouse: &DuckDb, name: &Name) -> Result<Vec<String>>
         .collect())
 }
 
-/// Count a table's rows, and the blocks of the file that hold it: blocks are what it costs on disk.
+/// The bytes of a table, of all rows of its `pragma_storage_info`: the blocks of the file are what it costs on disk.
+pub(crate) const BYTES: &str = "count(distinct block_id) filter (where block_id >= 0) \
+                                * (select any_value(block_size) from pragma_database_size())";
+
+/// Count a table's rows and bytes.
 fn measure_table(environment: &str, shown: &str, place: &str) -> String {
     format!(
         "select {environment} as environment, {shown} as name, (select count(*) from {place}) as row_count,
-             (select count(distinct block_id) * (select any_value(block_size) from pragma_database_size())
-              from pragma_storage_info({text}) where block_id >= 0) as bytes",
+             (select {BYTES} from pragma_storage_info({text})) as bytes",
         environment = literal(environment),
         shown = literal(shown),
         text = literal(place),
