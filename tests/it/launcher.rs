@@ -8,6 +8,14 @@ use std::time::{Duration, SystemTime};
 
 use crate::support::{Ended, root};
 
+/// A build script that makes a file of a policy, as the toolkit's does.
+const BUILD: &str = "fn main() {
+    println!(\"cargo::rerun-if-changed=../policies/a.txt\");
+    let made = std::path::PathBuf::from(std::env::var_os(\"OUT_DIR\").unwrap()).join(\"made.txt\");
+    std::fs::copy(\"../policies/a.txt\", made).unwrap();
+}
+";
+
 /// A workspace whose toolkit prints `text`, with the real launcher and alias.
 fn workspace() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -21,6 +29,8 @@ fn workspace() -> tempfile::TempDir {
     write("xtask/Cargo.toml", &format!("[package]\nname = \"xtask\"\n{package}"));
     write("xtask/launcher/Cargo.toml", &format!("[package]\nname = \"xtask-launcher\"\n{package}"));
     write("xtask/src/main.rs", "fn main() { xtask::main() }\n");
+    write("xtask/build.rs", BUILD);
+    write("policies/a.txt", "first");
     for file in ["xtask/launcher/src/main.rs", "xtask/launcher/src/release.rs", ".cargo/config.toml"] {
         write(file, &fs::read_to_string(root().join(file)).unwrap());
     }
@@ -70,6 +80,19 @@ fn the_toolkit_matches_the_sources_whatever_their_times() {
     let outside = "pub fn main() { println!(include_str!(\"../../other.txt\")) }\n";
     fs::write(folder.path().join("xtask/src/lib.rs"), outside).unwrap();
     assert!(xtask(folder.path()).expect(2).stderr.contains("other.txt"));
+}
+
+#[test]
+fn what_the_build_script_makes_matches_the_sources_too() {
+    let folder = workspace();
+    let shows = "pub fn main() { println!(include_str!(concat!(env!(\"OUT_DIR\"), \"/made.txt\"))) }\n";
+    fs::write(folder.path().join("xtask/src/lib.rs"), shows).unwrap();
+    assert_eq!(xtask(folder.path()).expect(0).stdout, "first\n");
+    let policy = folder.path().join("policies/a.txt");
+    fs::write(&policy, "second").unwrap();
+    let past = SystemTime::now() - Duration::from_hours(8760);
+    fs::File::options().append(true).open(&policy).unwrap().set_modified(past).unwrap();
+    assert_eq!(xtask(folder.path()).expect(0).stdout, "second\n");
 }
 
 #[test]
