@@ -5,8 +5,11 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use serde_json::Value;
+
 use crate::projects::{PROJECT, Small};
 use crate::support::Ended;
+use crate::workflows::yaml;
 
 const TOOLKIT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
@@ -85,6 +88,41 @@ fn init_shows_then_writes_and_changes_nothing_the_second_time() {
     assert_eq!(files(shop.root()), after);
 }
 
+/// What the workflows and actions of a repository call in it, with the file that calls.
+fn calls(root: &Path) -> Vec<(String, String)> {
+    fn found(node: &Value, into: &mut Vec<String>) {
+        let local = node["uses"].as_str().and_then(|uses| uses.strip_prefix("./"));
+        into.extend(local.map(str::to_owned));
+        node.as_object().into_iter().flat_map(|map| map.values()).for_each(|value| found(value, into));
+        node.as_array().into_iter().flatten().for_each(|value| found(value, into));
+    }
+    let is_yaml = |path: &str| Path::new(path).extension().is_some_and(|ending| ending == "yml");
+    files(root)
+        .into_keys()
+        .filter(|path| path.starts_with(".github/") && is_yaml(path))
+        .flat_map(|path| {
+            let mut called = Vec::new();
+            found(&yaml::read(&root.join(&path)), &mut called);
+            called.into_iter().map(move |called| (path.clone(), called))
+        })
+        .collect()
+}
+
+#[test]
+fn every_workflow_and_action_that_is_called_is_copied() {
+    let shop = shop();
+    fs::remove_file(shop.path(".github/workflows/pages.yml")).expect("a file of the shop");
+    call(&shop, "init", &["--yes"]).expect(0);
+    let calls = calls(shop.root());
+    for (caller, called) in &calls {
+        let path = shop.path(called);
+        assert!(path.is_file() || path.join("action.yml").is_file(), "{caller} calls {called}");
+    }
+    for called in [".github/workflows/pages.yml", ".github/actions/setup"] {
+        assert!(calls.iter().any(|(_, path)| path == called), "{called} is not called: {calls:?}");
+    }
+}
+
 #[test]
 fn upgrade_keeps_local_edits_and_shows_conflicts() {
     let shop = shop();
@@ -98,7 +136,7 @@ fn upgrade_keeps_local_edits_and_shows_conflicts() {
         assert!(text.contains(from), "{path}: {from}");
         shop.write(path, text.replacen(from, to, 1));
         let record = fs::read_to_string(shop.path("policies/toolkit.json")).expect("text");
-        let mut record: serde_json::Value = serde_json::from_str(&record).expect("JSON");
+        let mut record: Value = serde_json::from_str(&record).expect("JSON");
         record["files"][path] = text.replacen(from, to, 1).into();
         shop.write("policies/toolkit.json", record.to_string());
     };

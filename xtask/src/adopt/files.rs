@@ -7,8 +7,9 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::system::repo;
 
-/// Files that are copied from the toolkit's repository. Those of GitHub call `cargo xtask` and need no other change.
-const COPIED: [&str; 15] = [
+/// Files that are copied from the toolkit's repository, with the workflows and actions that they call. Those of GitHub
+/// call `cargo xtask` and need no other change.
+const COPIED: [&str; 9] = [
     "policies/environments.toml",
     "policies/pipeline.toml",
     "policies/github.toml",
@@ -17,13 +18,7 @@ const COPIED: [&str; 15] = [
     ".github/labels.toml",
     ".github/ISSUE_TEMPLATE/feature.yml",
     ".github/ISSUE_TEMPLATE/cleanup.yml",
-    ".github/actions/setup/action.yml",
     ".github/workflows/orchestrator.yml",
-    ".github/workflows/elt.yml",
-    ".github/workflows/security.yml",
-    ".github/workflows/observability.yml",
-    ".github/workflows/cleanup.yml",
-    ".github/workflows/pages.yml",
 ];
 
 /// Files that only other repositories have.
@@ -137,17 +132,42 @@ impl Toolkit {
     }
 
     /// Every file that is copied, for a repository whose dbt project is in `project` and called `name`.
-    pub(super) fn files(&self, project: &str, name: &str) -> Result<Vec<(&'static str, String)>> {
+    pub(super) fn files(&self, project: &str, name: &str) -> Result<Vec<(String, String)>> {
         let of_project = |text: &str| {
             let prefix = if project.is_empty() { String::new() } else { format!("{project}/") };
             text.replace("dbt/target", &format!("{prefix}target"))
                 .replace(".xtask/logistics_demo.duckdb", &format!(".xtask/{name}.duckdb"))
                 .replace("TOOLKIT", &self.dependency())
         };
-        let copied = COPIED.iter().map(|path| Ok((*path, of_project(&text(path)?))));
-        let written = WRITTEN.iter().map(|(path, text)| Ok((*path, of_project(text))));
-        copied.chain(written).collect()
+        let copied = copied()?;
+        let written = WRITTEN.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
+        Ok(copied.into_iter().chain(written).map(|(path, text)| (path, of_project(&text))).collect())
     }
+}
+
+/// `COPIED` and what those files call, directly or not.
+fn copied() -> Result<Vec<(String, String)>> {
+    let mut files: Vec<(String, String)> = Vec::new();
+    let mut open: Vec<String> = COPIED.iter().rev().map(|path| (*path).to_owned()).collect();
+    while let Some(path) = open.pop() {
+        if files.iter().any(|(copied, _)| *copied == path) {
+            continue;
+        }
+        let text = text(&path)?;
+        open.extend(called(&text));
+        files.push((path, text));
+    }
+    Ok(files)
+}
+
+/// The workflows and actions of the same repository that the text of one calls.
+fn called(text: &str) -> impl Iterator<Item = String> {
+    let items = text.lines().map(|line| line.trim_start().trim_start_matches("- "));
+    let local = items.filter_map(|line| line.strip_prefix("uses: ./")?.split_whitespace().next());
+    local.map(|path| match Path::new(path).extension() {
+        Some(_) => path.to_owned(),
+        None => format!("{path}/action.yml"),
+    })
 }
 
 /// Whether a manifest is the toolkit's: that of a repository which uses it has a program of the same name.
@@ -185,7 +205,7 @@ mod tests {
         assert_eq!(without_login("git@example.com:a/b.git"), "git@example.com:a/b.git");
         let toolkit = Toolkit::Git { url: "https://example.com/a".to_owned(), commit: "0a1b".to_owned() };
         let files = toolkit.files("transform", "shop").expect("files");
-        let text = |path: &str| &files.iter().find(|(name, _)| *name == path).expect("a file").1;
+        let text = |path: &str| &files.iter().find(|(name, _)| name == path).expect("a file").1;
         let manifest: toml::Table = text("xtask/Cargo.toml").parse().expect("TOML");
         assert_eq!(manifest["dependencies"]["toolkit"]["rev"].as_str(), Some("0a1b"));
         assert!(text("policies/environments.toml").contains("\".xtask/shop.duckdb\""));
@@ -196,6 +216,13 @@ mod tests {
     fn a_repository_that_uses_the_toolkit_is_not_the_toolkits_own() {
         assert!(!is_own(MANIFEST) && !is_own("") && !is_own("no TOML ["));
         assert!(is_own(&text("xtask/Cargo.toml").expect("a manifest")));
+    }
+
+    #[test]
+    fn a_call_names_a_workflow_or_the_folder_of_an_action() {
+        let text = "uses: ./.github/workflows/a.yml # why\n  - uses: ./.github/actions/b\n  uses: actions/checkout@1\n";
+        let called: Vec<String> = called(text).collect();
+        assert_eq!(called, [".github/workflows/a.yml", ".github/actions/b/action.yml"]);
     }
 
     #[test]

@@ -69,11 +69,11 @@ impl Plan {
         let mut plan = Self::default();
         let mut brought = BTreeMap::new();
         for (path, theirs) in toolkit.files(&folder, &name)? {
-            let base = remembered.and_then(|remembered| remembered.files.get(path));
-            if plan.bring(repo.root(), path, base.map(String::as_str), &theirs, keep)? {
-                brought.insert(path.to_owned(), theirs);
+            let base = remembered.and_then(|remembered| remembered.files.get(&path));
+            if plan.bring(repo.root(), &path, base.map(String::as_str), &theirs, keep)? {
+                brought.insert(path, theirs);
             } else if let Some(base) = base {
-                brought.insert(path.to_owned(), base.clone());
+                brought.insert(path, base.clone());
             }
         }
         for path in keep {
