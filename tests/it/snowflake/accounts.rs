@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::oidc_token_of;
+use super::login::oidc_token_of;
 use crate::support::endpoint::{Endpoint, SECRET};
 use crate::support::{Checkout, Ended};
 

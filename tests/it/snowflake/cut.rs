@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use super::{TODAY, add_schema, allow_reading};
+use super::copies::allow_reading;
+use super::parts::{TODAY, add_schema, schemas};
 use crate::support::Checkout;
 use crate::support::endpoint::Endpoint;
 
@@ -60,7 +61,7 @@ fn a_drop_cut_at_any_statement_is_completed_by_the_next() {
             ended.expect(2);
             endpoint.run(&checkout, &drop).expect(0);
         }
-        assert_eq!(super::schemas(&endpoint, "ISSUE\\_1%"), 0, "cut at {cut}");
+        assert_eq!(schemas(&endpoint, "ISSUE\\_1%"), 0, "cut at {cut}");
         let left = "select (select count(*) from LOGISTICS_DEMO.XTASK_REGISTRY.ENVIRONMENTS)
              + (select count(*) from LOGISTICS_DEMO.XTASK_REGISTRY.SCHEMAS)";
         assert_eq!(endpoint.count(left), 0, "cut at {cut}");

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use super::parts::{TODAY, add_schema, schemas};
 use crate::projects::{PROJECT, Small};
 use crate::support::endpoint::Endpoint;
 use crate::support::{self, Ended};
@@ -220,7 +221,7 @@ fn an_old_environment_belongs_to_the_project_whose_runs_it_has() {
 fn a_project_under_a_new_name_takes_its_environment_over() {
     let (endpoint, repository) = (Endpoint::start(), repository());
     create(&endpoint, &repository, "sales", "issue_7").expect(0);
-    super::add_schema(&endpoint, "issue_7", "ISSUE_7_RAW", super::TODAY);
+    add_schema(&endpoint, "issue_7", "ISSUE_7_RAW", TODAY);
     let renamed = PROJECT.replace("tiny", "revenue");
     repository.write("sales/dbt_project.yml", renamed);
     let said = create(&endpoint, &repository, "sales", "issue_7").expect(2).stderr;
@@ -239,7 +240,7 @@ fn a_project_under_a_new_name_takes_its_environment_over() {
     let said = adopt("sales", "sales:sales").expect(2).stderr;
     assert!(said.contains("belongs to no other project"), "{said}");
     run(&endpoint, &repository, "sales", &["schema", "drop", "--schema", "issue_7"]).expect(0);
-    assert_eq!(super::schemas(&endpoint, "ISSUE\\_7%"), 0);
+    assert_eq!(schemas(&endpoint, "ISSUE\\_7%"), 0);
 }
 
 #[test]
@@ -276,7 +277,7 @@ fn repositories_with_projects_of_one_name_are_told_apart() {
 fn what_another_project_left_half_made_is_left_to_it() {
     let (endpoint, repository) = (Endpoint::start(), repository());
     create(&endpoint, &repository, "sales", "issue_1").expect(0);
-    super::add_schema(&endpoint, "issue_1", "ISSUE_1_RAW", super::TODAY);
+    add_schema(&endpoint, "issue_1", "ISSUE_1_RAW", TODAY);
     let copy = ["schema", "create", "--schema", "issue_7", "--base", "issue_1"];
     let (mut cut, mut seen) = (1, 0);
     loop {
@@ -286,12 +287,12 @@ fn what_another_project_left_half_made_is_left_to_it() {
         if ended.code == Some(0) {
             break;
         }
-        let made = super::schemas(&endpoint, "ISSUE\\_7%");
+        let made = schemas(&endpoint, "ISSUE\\_7%");
         if made > seen {
             seen = made;
             create(&endpoint, &repository, "stock", "issue_7").expect(2);
             run(&endpoint, &repository, "stock", &["schema", "drop", "--schema", "issue_7"]).expect(2);
-            assert_eq!(super::schemas(&endpoint, "ISSUE\\_7%"), made, "cut at {cut}");
+            assert_eq!(schemas(&endpoint, "ISSUE\\_7%"), made, "cut at {cut}");
         }
         cut += 2;
         assert!(cut < 60, "the copy is never whole");

@@ -1,9 +1,9 @@
 //! What a message says for each way a pipeline can end: verdict, headline, causes, trigger and links.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
-use crate::notify::facts::{Metrics, Origin, Stage};
+use crate::notify::facts::{Metrics, Origin, Plan, Stage};
 
 fn node(id: &str, status: &str, depends_on: &[&str]) -> Value {
     let kind = id.split('.').next().unwrap_or_default();
