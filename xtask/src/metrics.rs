@@ -89,6 +89,10 @@ pub(crate) struct Args {
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
 
+    /// Also write the report page to this file, made from the same measurement.
+    #[arg(long, value_name = "FILE")]
+    page: Option<PathBuf>,
+
     /// Also send the latest dbt run as OpenLineage events: to this file, one event per line, or to the
     /// service at this address, with the key in `OPENLINEAGE_API_KEY` if it is set.
     #[arg(long, value_name = "FILE|URL")]
@@ -149,9 +153,12 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     let mut warehouse = opened.warehouse();
     let (report, locks) = report(args, repo, warehouse.as_mut())?;
     // What is written now needs the environments no more, unless it asks for more of them.
-    let locks = (args.format == Format::Html || sink.is_some()).then_some(locks);
+    let locks = (args.format == Format::Html || args.page.is_some() || sink.is_some()).then_some(locks);
     write(args, repo, warehouse.as_mut(), &report)?;
     outputs::write(&report)?;
+    if let Some(file) = &args.page {
+        put(file, &page(repo, warehouse.as_mut(), &report)?)?;
+    }
     if let Some(sink) = &sink {
         openlineage::send(repo, &opened.place, warehouse.as_mut(), &report, sink)?;
     }
@@ -281,13 +288,20 @@ fn write(args: &Args, repo: &Repo, warehouse: &mut dyn Warehouse, report: &Repor
         Format::Markdown => tables::markdown(report),
         Format::Prometheus => prometheus::render(report, Flavour::Text)?,
         Format::Openmetrics => prometheus::render(report, Flavour::OpenMetrics)?,
-        Format::Html => html::render(report, &html::gather(repo, warehouse, report)?)?,
+        Format::Html => page(repo, warehouse, report)?,
     };
     match &args.output {
-        None => console::print(&text)?,
-        Some(path) => replace(path, &text).with_context(|| format!("failed to write {}", path.display()))?,
+        None => Ok(console::print(&text)?),
+        Some(path) => put(path, &text),
     }
-    Ok(())
+}
+
+fn page(repo: &Repo, warehouse: &mut dyn Warehouse, report: &Report) -> Result<String> {
+    html::render(report, &html::gather(repo, warehouse, report)?)
+}
+
+fn put(path: &Path, text: &str) -> Result<()> {
+    replace(path, text).with_context(|| format!("failed to write {}", path.display()))
 }
 
 /// Replaces a file atomically: readers see the old content or the new, never a part.

@@ -48,6 +48,20 @@ fn json_matches_its_schema() {
 }
 
 #[test]
+fn one_measurement_gives_the_figures_and_the_page() {
+    let checkout = hostile();
+    checkout.run(&metrics(&["--format", "json", "--page", "page.html"])).expect(0).json_of("metrics");
+    let page = fs::read_to_string(checkout.path("page.html")).expect("a page");
+    let alone = checkout.run(&metrics(&["--format", "html"])).expect(0).stdout;
+    // All but the time at which a page was made.
+    let parts = |page: &str| {
+        let (before, after) = page.trim_end().split_once("<span>Made ").expect("a time");
+        (before.to_owned(), after.split_once("</span>").expect("its end").1.to_owned())
+    };
+    assert_eq!(parts(&page), parts(&alone));
+}
+
+#[test]
 fn csv_is_one_table_without_formulas() {
     let text = hostile().run(&metrics(&["--format", "csv"])).expect(0).stdout;
     let mut reader = csv::Reader::from_reader(text.as_bytes());

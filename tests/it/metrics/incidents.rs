@@ -3,7 +3,7 @@
 //! After each step the lines of the shipped workflows run as they are: those of `observability.yml`, then those of the
 //! orchestrator's last job. Each start and each end of an alert must be in exactly one message.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -131,10 +131,21 @@ struct Scene<'a> {
     server: Server,
     is_down: &'static AtomicBool,
     runs: usize,
+    /// Whether a report has stored its figures.
+    has_history: bool,
+}
+
+/// A checkout with an empty environment, which each incident gets a copy of.
+fn created(environment: &str) -> Checkout {
+    let checkout = Checkout::new();
+    let mut create = checkout.command(&["schema", "create", "--schema", environment]);
+    create.env("DBT_DUCKDB_PATH", DATABASE);
+    Ended::of(create).expect(0);
+    checkout
 }
 
 impl<'a> Scene<'a> {
-    fn new(incident: &'a Incident) -> Self {
+    fn new(incident: &'a Incident, created: &Checkout) -> Self {
         let is_down: &'static AtomicBool = Box::leak(Box::default());
         let server = Server::start(move |_| {
             if is_down.load(Ordering::SeqCst) {
@@ -143,7 +154,7 @@ impl<'a> Scene<'a> {
                 Reply::new(200, "ok")
             }
         });
-        let checkout = Checkout::new();
+        let checkout = created.copied();
         fs::create_dir_all(checkout.path("bin")).expect("a folder");
         let shim = format!("#!/bin/sh\nshift\nexec '{}' \"$@\"\n", program().display());
         fs::write(checkout.path("bin/cargo"), shim).expect("a script");
@@ -153,10 +164,7 @@ impl<'a> Scene<'a> {
             fs::set_permissions(checkout.path("bin/cargo"), fs::Permissions::from_mode(0o755))
                 .expect("a mode");
         }
-        let scene = Self { incident, checkout, server, is_down, runs: 0 };
-        let create = format!("cargo xtask schema create --schema {}", incident.environment);
-        scene.bash(&Line { run: create, env: Vec::new() }).expect(0);
-        scene
+        Self { incident, checkout, server, is_down, runs: 0, has_history: false }
     }
 
     fn bash(&self, line: &Line) -> Ended {
@@ -180,10 +188,11 @@ impl<'a> Scene<'a> {
     }
 
     /// The shipped lines. Those of `observability.yml` may fail the gate.
-    fn pipeline(&self) {
+    fn pipeline(&mut self) {
         // The last line of the gate adds up what other jobs did, which did not run here.
         self.workflow("observability.yml", "measure", "cargo xtask gate");
         self.workflow("orchestrator.yml", "gate", "cargo xtask gate");
+        self.has_history = true;
     }
 
     /// The lines of a job but those that begin like `skipped`.
@@ -206,19 +215,15 @@ impl<'a> Scene<'a> {
     }
 
     fn happen(&mut self, step: &Step) {
-        if let Some(days) = step.days_pass {
-            self.sql(&aged(&self.incident.environment, days, self.has_history()));
-        }
+        let environment = &self.incident.environment;
+        let mut sql = Vec::new();
+        sql.extend(step.days_pass.map(|days| aged(environment, days, self.has_history)));
         if let Some(run) = &step.run {
             self.runs += 1;
-            self.sql(&recorded(&self.incident.environment, run, self.runs));
+            sql.push(recorded(environment, run, self.runs));
         }
-        if let Some(queries) = &step.queries {
-            self.sql(&queried(&self.incident.environment, queries));
-        }
-        if let Some(sql) = &step.sql {
-            self.sql(sql);
-        }
+        sql.extend(step.queries.as_ref().map(|queries| queried(environment, queries)));
+        sql.extend(step.sql.as_ref().map(|sql| format!("{sql};")));
         if let Some(policy) = &step.policy {
             self.checkout.edit("policies/alerts.toml", |_| policy.clone());
         }
@@ -226,14 +231,14 @@ impl<'a> Scene<'a> {
             fs::remove_file(self.checkout.path(".xtask/run/alerts.json")).expect("a state file");
         }
         if step.lost == Some(Lost::Registry) {
-            self.sql("drop table if exists xtask_registry.metrics_reported; drop table if exists xtask_registry.metrics_alerts");
+            let lost = ["metrics_reported", "metrics_alerts"];
+            sql.extend(lost.map(|table| format!("drop table if exists xtask_registry.{table};")));
+        }
+        // One start of the engine for all.
+        if !sql.is_empty() {
+            self.sql(&sql.concat());
         }
         self.is_down.store(step.slack_is_down, Ordering::SeqCst);
-    }
-
-    fn has_history(&self) -> bool {
-        let sql = "select 1 as one from duckdb_tables() where table_name = 'metrics_history'";
-        !crate::support::sql_in(&self.checkout.path(DATABASE), sql).is_empty()
     }
 
     fn by_hand(&self, step: &Step) {
@@ -353,7 +358,7 @@ fn queried(environment: &str, queries: &Queries) -> String {
         "insert into {environment}.ledger_queries by name select uuid() as query_id, 'r' as run_id, 'n' as node_id,
              'SELECT' as query_type, '{environment}' as schema_name, 'ann' as user_name,
              {NOW} - interval (i) second as start_time, {} as total_elapsed_time,
-             if(i <= {}, 'FAILED_WITH_ERROR', 'SUCCESS') as execution_status from range(1, {} + 1) as t(i)",
+             if(i <= {}, 'FAILED_WITH_ERROR', 'SUCCESS') as execution_status from range(1, {} + 1) as t(i);",
         queries.milliseconds, queries.failed, queries.count
     )
 }
@@ -382,12 +387,16 @@ fn cases() -> Vec<Incident> {
 #[test]
 fn each_incident_has_one_message_at_its_start_and_one_at_its_end() {
     let incidents = cases();
+    let environments: BTreeSet<&str> =
+        incidents.iter().map(|incident| incident.environment.as_str()).collect();
+    let created: BTreeMap<&str, Checkout> =
+        environments.into_iter().map(|name| (name, created(name))).collect();
     let (next, faults) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 while let Some(incident) = incidents.get(next.fetch_add(1, Ordering::SeqCst)) {
-                    let found = Scene::new(incident).play();
+                    let found = Scene::new(incident, &created[incident.environment.as_str()]).play();
                     faults.lock().expect("a lock").extend(found);
                 }
             });

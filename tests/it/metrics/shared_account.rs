@@ -74,15 +74,12 @@ impl Repository {
     fn build(&self, endpoint: &Endpoint) {
         let elt = ["elt", "--schema", "dev", "--select", self.selection];
         self.run(endpoint, "BUILDER", &elt).expect(self.ends_with);
+    }
+
+    /// The credits of its build, as a row of `query_attribution_history`.
+    fn attributed(&self) -> String {
         let tag = json!({"tool": "xtask", "environment": "dev", "database": self.database, "project": self.project});
-        endpoint.sql_as(
-            "ACCOUNTADMIN",
-            &format!(
-                "insert into snowflake.account_usage.query_attribution_history values
-                 ('{tag}', current_timestamp(), {}, 'q1')",
-                self.credits
-            ),
-        );
+        format!("('{tag}', current_timestamp(), {}, 'q1')", self.credits)
     }
 
     fn measured(&self, endpoint: &Endpoint) -> Vec<Value> {
@@ -105,65 +102,60 @@ impl Repository {
     }
 }
 
-/// An account where everything is readable that the figures come from.
-fn account() -> Endpoint {
+/// An account where everything is readable that the figures come from, with the credits of these repositories. The
+/// database of the first one has a registry, which the first environment of a database makes.
+fn account(repositories: &[&Repository]) -> Endpoint {
     let endpoint = Endpoint::with_databases(&DATABASES);
+    let credits: Vec<String> = repositories.iter().map(|repository| repository.attributed()).collect();
     endpoint.sql_as(
         "ACCOUNTADMIN",
-        "create schema snowflake.account_usage;;
-         create table snowflake.account_usage.query_attribution_history
-             (query_tag varchar, start_time timestamp_ltz, credits_attributed_compute double, query_id varchar);;
-         create table snowflake.account_usage.query_history
-             (query_id varchar, start_time timestamp_ltz, query_text varchar);;
-         create table snowflake.account_usage.warehouse_metering_history
-             (start_time timestamp_ltz, warehouse_name varchar, credits_used double)",
+        &format!(
+            "create schema snowflake.account_usage;;
+             create table snowflake.account_usage.query_attribution_history
+                 (query_tag varchar, start_time timestamp_ltz, credits_attributed_compute double, query_id varchar);;
+             insert into snowflake.account_usage.query_attribution_history values {};;
+             create table snowflake.account_usage.query_history
+                 (query_id varchar, start_time timestamp_ltz, query_text varchar);;
+             create table snowflake.account_usage.warehouse_metering_history
+                 (start_time timestamp_ltz, warehouse_name varchar, credits_used double)",
+            credits.join(", ")
+        ),
     );
+    repositories[0].run(&endpoint, "BUILDER", &["schema", "create", "--schema", "issue_9"]).expect(0);
     endpoint
 }
 
 fn alone(repository: &Repository) -> Vec<Value> {
-    let endpoint = account();
+    let endpoint = account(&[repository]);
     repository.build(&endpoint);
     repository.measured(&endpoint)
 }
 
-/// Projects of one name, each in its database.
+/// Projects of one name differ by their databases, those of one database by their names: the history keeps the queries
+/// of a project that had an environment of this name in this database before.
 #[test]
-fn projects_of_one_name_are_told_apart_by_their_databases() {
-    let (ours, other) = (Repository::ours(), Repository::other(DATABASES[1]));
-    let expected = [alone(&ours), alone(&other)];
+fn repositories_of_one_account_have_the_figures_that_each_has_alone() {
+    let ours = Repository::ours();
+    let neighbour = Repository::other(DATABASES[1]);
+    let predecessor = Repository::other(DATABASES[0]).renamed("finance");
+    let expected = [alone(&ours), alone(&neighbour)];
     assert_eq!((&expected[0][1], &expected[0][7]), (&json!(0), &json!(1.5)), "{expected:?}");
     assert!(expected[1][1].as_i64() > Some(0) && expected[1][7] == 40.0, "the other one fails: {expected:?}");
-    let endpoint = account();
-    ours.build(&endpoint);
-    other.build(&endpoint);
-    assert_eq!([ours.measured(&endpoint), other.measured(&endpoint)], expected);
-}
 
-/// The history keeps the queries of a project that had an environment of this name in this database before.
-#[test]
-fn projects_of_one_database_are_told_apart_by_their_names() {
-    let (ours, other) = (Repository::ours(), Repository::other(DATABASES[0]).renamed("finance"));
-    // With a registry, which the first environment of a database makes.
-    let account = || {
-        let endpoint = account();
-        ours.run(&endpoint, "BUILDER", &["schema", "create", "--schema", "issue_9"]).expect(0);
-        endpoint
-    };
-    let endpoint = account();
-    ours.build(&endpoint);
-    let expected = ours.measured(&endpoint);
-    let endpoint = account();
-    other.build(&endpoint);
+    let endpoint = account(&[&ours, &neighbour, &predecessor]);
+    neighbour.run(&endpoint, "BUILDER", &["schema", "create", "--schema", "issue_9"]).expect(0);
+    predecessor.build(&endpoint);
     endpoint.sql(
         "drop schema LOGISTICS_DEMO.DEV cascade;;
          delete from LOGISTICS_DEMO.XTASK_REGISTRY.ENVIRONMENTS where schema_name = 'dev'",
     );
     ours.build(&endpoint);
+    neighbour.build(&endpoint);
     let tagged = |entry: &&Value| {
         let tag: Option<Value> = entry["query_tag"].as_str().and_then(|tag| serde_json::from_str(tag).ok());
         tag.is_some_and(|tag| tag["environment"] == "dev" && tag["project"] == "finance")
     };
-    assert!(endpoint.history().iter().filter(tagged).count() > 5, "the other project has queries");
-    assert_eq!(ours.measured(&endpoint), expected);
+    assert!(endpoint.history().iter().filter(tagged).count() > 5, "the predecessor has queries");
+    assert_eq!(ours.measured(&endpoint), expected[0], "ours");
+    assert_eq!(neighbour.measured(&endpoint), expected[1], "the neighbour's");
 }

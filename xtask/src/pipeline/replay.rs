@@ -139,6 +139,7 @@ mod tests {
                 "\"$SCHEMA\"" => "issue_42".to_owned(),
                 "\"$PLAN\"" | "\"$NEEDS\"" => "{}".to_owned(),
                 "\"$TAG\"" => "v1.0.0".to_owned(),
+                "\"$PAGE\"" => "page.html".to_owned(),
                 "\"$GITHUB_REPOSITORY\"" => "octo/lab".to_owned(),
                 plain => {
                     assert!(
