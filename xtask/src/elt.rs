@@ -256,6 +256,7 @@ fn keeper(
         full_refresh: args.full_refresh,
         changed: plan.changed,
         base: args.purpose.base.as_ref(),
+        copies_file: plan.provision.iter().any(|statement| matches!(statement, Statement::Copy { .. })),
         found: match (plan.is_new, plan.has_ledger) {
             (true, _) => state::Found::Nothing,
             (false, false) => state::Found::WithoutLedger,
@@ -337,8 +338,11 @@ fn build(
                 let unknown: BTreeSet<String> = further.difference(&known).cloned().collect();
                 // Refused, if at all, before anything is made.
                 let mut claimed = warehouse.claim(&schema, &unknown)?;
+                let mut along = None;
                 if !is_provisioned {
-                    provision(&plan.provision, plan.is_new, &schema, warehouse)?;
+                    along = wave.along(warehouse)?;
+                    let made = [plan.provision.as_slice(), along.as_deref().unwrap_or_default()].concat();
+                    provision(&made, plan.is_new, &schema, warehouse)?;
                     if !plan.provision.is_empty() && !claimed.is_empty() {
                         // The schema and the registry are made, and a copy has those of its base.
                         claimed = warehouse.claim(&schema, &unknown)?;
@@ -349,7 +353,7 @@ fn build(
                 }
                 claim(&schema, &unknown, &claimed, warehouse)?;
                 known.extend(further);
-                wave.begin(warehouse)?;
+                wave.begin(warehouse, along.is_some())?;
                 // dbt needs the database for itself.
                 warehouse.release();
                 Ok(())

@@ -243,6 +243,9 @@ pub(crate) trait Warehouse {
     /// Close what is open for reading, so that other programs can write. The next query opens it again.
     fn release(&mut self) {}
 
+    /// The same of the registry alone.
+    fn leave_registry(&mut self) {}
+
     /// From now on notice if anything but this process writes to the database of `name`, if it has a separate one.
     fn watch(&mut self, _name: &str) {}
 

@@ -87,6 +87,8 @@ pub(super) struct Asked<'a> {
     pub(super) changed: Changed,
     /// What a new environment is copied from.
     pub(super) base: Option<&'a Name>,
+    /// Whether it is copied as a file.
+    pub(super) copies_file: bool,
     pub(super) found: Found,
 }
 
@@ -151,7 +153,7 @@ impl Keeper {
             adopt_parents(&mut keeper.definitions, &keeper.records);
             keeper.observe(warehouse)?;
         } else if let Some(base) = base {
-            keeper.look_at_base(warehouse, base)?;
+            keeper.look_at_base(warehouse, base, asked.copies_file)?;
         }
         keeper.sight.observed.now = Some(clock::now());
         keeper.decide();

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 
 use self::layout::{MAIN, named};
-use self::program::{Access, Open, call};
+use self::program::{Access, Open};
 use self::rows::{insert_from, rows_file};
 use self::session::Session;
 use super::{
@@ -38,7 +38,7 @@ mod waiting;
 mod watch;
 
 pub(crate) use self::layout::Layout;
-pub(crate) use self::look::{BYTES, together};
+pub(crate) use self::look::{bytes_of, together};
 pub(crate) use self::program::is_disk_full;
 pub(crate) use self::split::{Found, found, split as split_file};
 
@@ -53,6 +53,9 @@ pub(crate) struct DuckDb {
     ours: Ours,
     gathered: Option<gather::Gathered>,
     session: RefCell<Option<Session>>,
+    /// The engine with the registry open: only for some questions in a row, since the commands of all environments write
+    /// to that.
+    registry: RefCell<Option<Session>>,
     watch: watch::Watch,
 }
 
@@ -71,6 +74,7 @@ impl DuckDb {
             ours: Ours::default(),
             gathered: None,
             session: RefCell::default(),
+            registry: RefCell::default(),
             watch: watch::Watch::default(),
         }
     }
@@ -114,11 +118,9 @@ impl DuckDb {
 
     /// The rows of every query of `sql`, which changes nothing.
     fn ask(&self, open: &Open, sql: &str) -> Result<Vec<Vec<Row>>> {
-        if matches!(self.layout, Layout::Folder(_)) && open.has(&self.layout.file(REGISTRY)) {
-            // The commands of all environments write to it, so none keeps it open.
-            return call(&self.program, open, sql);
-        }
-        session::ask(&mut self.session.borrow_mut(), &self.program, open, sql)
+        let of_registry = matches!(self.layout, Layout::Folder(_)) && open.has(&self.layout.file(REGISTRY));
+        let session = if of_registry { &self.registry } else { &self.session };
+        session::ask(&mut session.borrow_mut(), &self.program, open, sql)
     }
 
     /// Start the engine on the database that statements are about, if it is there.
@@ -252,6 +254,7 @@ impl Warehouse for DuckDb {
         if change.is_empty() {
             return Ok(());
         }
+        self.leave_registry();
         if !self.session.get_mut().as_ref().is_some_and(Session::writes) {
             self.release();
         }
@@ -309,6 +312,11 @@ impl Warehouse for DuckDb {
 
     fn release(&mut self) {
         drop(self.session.take());
+        self.leave_registry();
+    }
+
+    fn leave_registry(&mut self) {
+        drop(self.registry.take());
     }
 
     fn watch(&mut self, name: &str) {

@@ -90,6 +90,7 @@ impl State {
         if is_there && (warehouse.looks_are_free() || !state.is_current()) {
             state.missing = missing(warehouse, &[name.as_str(), REGISTRY])?;
         }
+        warehouse.leave_registry();
         Ok(state)
     }
 

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 
 use super::look::Looked;
 use super::store::{read_records, write_records};
-use super::witness::{Key, Seen, key, witnesses};
+use super::witness::{Key, Listed, Seen, key, witnesses};
 use super::{Keeper, known, relations_of};
 use crate::core::environment::{self, Member, Name};
 use crate::state::decide::adopt_parents;
@@ -20,11 +20,18 @@ pub(super) struct Copied {
     pub(super) base: Name,
     /// Nodes whose relations were in the base as its ledger says, and come with the copy.
     pub(super) intact: BTreeSet<String>,
+    /// Whether it comes as a file: then nothing of it has to be looked at again but its views.
+    pub(super) is_file: bool,
 }
 
 impl Keeper {
     /// Take what the environment is going to be copied from for what it is, so that only the difference is built.
-    pub(super) fn look_at_base(&mut self, warehouse: &mut dyn Warehouse, base: &Name) -> Result<()> {
+    pub(super) fn look_at_base(
+        &mut self,
+        warehouse: &mut dyn Warehouse,
+        base: &Name,
+        is_file: bool,
+    ) -> Result<()> {
         let known = known::load(warehouse, base).and_then(known::Loading::finish);
         let (of_base, looked) = match known {
             Some(known) => known.content(),
@@ -37,11 +44,11 @@ impl Keeper {
         warehouse.focus(base);
         let mut wanted = relations_of(&of_base);
         wanted.retain(|(schema, name)| !looked.contains_key(&key(schema, name)));
-        let mut seen = witnesses(warehouse, &wanted)?;
+        let mut seen = witnesses(warehouse, &wanted, &BTreeMap::new(), &mut Listed::new())?;
         seen.extend(looked.into_iter().filter_map(|(key, seen)| Some((key, seen?))));
         let views: BTreeSet<Key> =
             warehouse.copied_views(base)?.iter().map(|(schema, name)| key(schema, name)).collect();
-        let mut copied = Copied { base: base.clone(), intact: BTreeSet::new() };
+        let mut copied = Copied { base: base.clone(), intact: BTreeSet::new(), is_file };
         let own = warehouse.own_schema(base);
         for (id, mut record) in of_base {
             let relation = record.relation_schema.clone().zip(record.relation_name.clone());
@@ -92,16 +99,53 @@ impl Keeper {
             .context("failed to record what was looked at in the ledger")
     }
 
-    /// What was looked at was in the base. In a copied file, tables are as they were there.
-    pub(super) fn come_from_base(&mut self, warehouse: &dyn Warehouse) {
+    /// What was looked at was in the base. In a copied file, tables are as they were there; `taken` are its records.
+    pub(super) fn come_from_base(
+        &mut self,
+        warehouse: &mut dyn Warehouse,
+        copied: Copied,
+        taken: Option<Vec<Record>>,
+    ) -> Result<()> {
+        if let Some(taken) = taken {
+            self.records = taken.into_iter().map(|record| (record.node_id.clone(), record)).collect();
+            self.sight.moved = copied.intact;
+        } else {
+            self.records = read_records(warehouse, &self.schema)?;
+        }
         if !warehouse.is_alone() {
             self.sight.observed.is_known = false;
-            return;
+            return Ok(());
         }
         let views = self.sight.seen.values().filter(|seen| seen.is_view);
         self.sight.unseen = views.map(|seen| (seen.schema.clone(), seen.name.clone())).collect();
         self.sight.unseen.extend(std::mem::take(&mut self.sight.observed.created));
+        Ok(())
     }
+
+    /// Views of a copied file name another database than in the base: now that they have been looked at, what was intact
+    /// there is so here.
+    pub(super) fn take_over_views(&mut self) {
+        let moved = std::mem::take(&mut self.sight.moved);
+        let records = moved.iter().filter_map(|id| self.records.get(id));
+        let witness = |record: &Record| {
+            let relation = record.relation_schema.as_deref().zip(record.relation_name.as_deref());
+            let seen = relation.and_then(|(schema, name)| self.sight.seen.get(&key(schema, name)))?;
+            seen.is_view.then(|| seen.witness.clone())
+        };
+        let rows =
+            records.filter_map(|record| Some(later(Record { witness: witness(record)?, ..record.clone() })));
+        self.note(rows.collect());
+    }
+}
+
+/// Just newer than the row that it replaces, and older than what the run announces.
+fn later(record: Record) -> Record {
+    Record { recorded_at: record.recorded_at.saturating_add(SignedDuration::from_micros(1)), ..record }
+}
+
+/// The records of a copied file: those of its base, whose tables are where they were there.
+pub(super) fn of_file(base: &BTreeMap<String, Record>) -> Vec<Record> {
+    base.values().cloned().map(later).collect()
 }
 
 /// Make the records of a copied ledger those of the copy: what was intact in the base is so here. `of_base` are its
@@ -121,7 +165,7 @@ pub(super) fn take_over(
         seen.extend(tables.map(|(key, table)| (key.clone(), table.clone())));
         wanted.retain(|(schema, name)| !seen.contains_key(&key(schema, name)));
     }
-    seen.extend(witnesses(warehouse, &wanted)?);
+    seen.extend(witnesses(warehouse, &wanted, &BTreeMap::new(), &mut Listed::new())?);
     for record in records.values_mut() {
         let relation = record.relation_schema.as_deref().zip(record.relation_name.as_deref());
         let here = relation.and_then(|(schema, name)| seen.get(&key(schema, name)));
@@ -135,10 +179,8 @@ pub(super) fn take_over(
             };
             record.witness.clone_from(&here.witness);
         }
-        // Just newer than the row that it replaces, and older than what this run announces.
-        record.recorded_at = record.recorded_at.saturating_add(SignedDuration::from_micros(1));
     }
-    let rows: Vec<Record> = records.into_values().collect();
+    let rows: Vec<Record> = records.into_values().map(later).collect();
     write_records(warehouse, schema, &rows).context("failed to take over the state of the base")
 }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use jiff::SignedDuration;
 
-use super::witness::{Key, Seen, data_versions, key, witnesses};
+use super::witness::{Key, Listed, Seen, add_bytes, data_versions, is_of_another_form, key, witnesses};
 use super::{Keeper, relations_of};
 use crate::core::ledger;
 use crate::state::decide::Observed;
@@ -24,14 +24,26 @@ pub(super) struct Sight {
     /// What decisions depend on.
     pub(super) observed: Observed,
     pub(super) looked: Looked,
+    /// What the catalog has said in the same time.
+    pub(super) listed: Listed,
     /// What dbt called the relations of nodes whose names only it can compute.
     pub(super) named: BTreeMap<String, (String, String)>,
     /// Records of relations whose token changed although their data did not, with the new token.
     pub(super) renewed: Vec<Record>,
     /// Relations of a copy that are not what they were in the base.
     pub(super) unseen: BTreeSet<(String, String)>,
+    /// Nodes whose relations came with a copied file as they were in the base.
+    pub(super) moved: BTreeSet<String>,
     /// Whether more is known now than an earlier run has kept.
     pub(super) has_news: bool,
+}
+
+impl Sight {
+    /// From now on anything may write to the database.
+    pub(super) fn close(&mut self) {
+        self.looked.clear();
+        self.listed.clear();
+    }
 }
 
 /// How long it takes to look at one relation, about.
@@ -53,7 +65,7 @@ impl Keeper {
             if self.sight.looked.is_empty() {
                 warehouse.watch(self.schema.as_str());
             }
-            let found = witnesses(warehouse, &unknown)?;
+            let found = witnesses(warehouse, &unknown, &self.sight.seen, &mut self.sight.listed)?;
             self.sight.has_news = true;
             // A record and the project may spell one relation differently.
             let keys = unknown.iter().map(|(schema, name)| key(schema, name));
@@ -79,13 +91,18 @@ impl Keeper {
         if !self.sight.looked.is_empty() && is_cheap {
             self.look(warehouse, &wanted)?;
         }
+        if warehouse.target() == "local" {
+            let looked = self.sight.looked.iter_mut();
+            add_bytes(warehouse, looked.filter_map(|(key, seen)| Some((key, seen.as_mut()?))))?;
+        }
         Ok(())
     }
 
     /// The tables whose sizes are known, as of now.
     pub(in crate::elt) fn sizes(&self) -> BTreeMap<Key, TableSize> {
         let seen = self.sight.looked.iter();
-        seen.filter_map(|(key, seen)| Some((key.clone(), seen.as_ref()?.size?))).collect()
+        let size = |seen: &Seen| Some(TableSize { rows: seen.rows?, bytes: seen.bytes? });
+        seen.filter_map(|(key, seen)| Some((key.clone(), size(seen.as_ref()?)?))).collect()
     }
 
     /// All relations that a decision may depend on.
@@ -132,14 +149,14 @@ impl Keeper {
         Ok(())
     }
 
-    /// Snowflake's token changes with maintenance too. Before an incremental model is built from nothing because of it,
-    /// what it holds is read.
+    /// Snowflake's token changes with maintenance too, DuckDB's with a toolkit that makes it from something else. Before an
+    /// incremental model is built from nothing because of it, what it holds is read.
     fn look_twice(&mut self, warehouse: &mut dyn Warehouse) {
-        if warehouse.target() == "local" {
-            return;
-        }
+        let is_local = warehouse.target() == "local";
+        let says_little =
+            |record: &Record| !is_local || record.witness.as_deref().is_some_and(is_of_another_form);
         let mut asked: BTreeMap<String, (&Seen, &Record)> = BTreeMap::new();
-        for record in self.records.values().filter(|record| record.is_finished()) {
+        for record in self.records.values().filter(|record| record.is_finished() && says_little(record)) {
             let relation = record.relation_schema.as_ref().zip(record.relation_name.as_ref());
             let Some(seen) = relation.and_then(|(schema, name)| self.sight.seen.get(&key(schema, name)))
             else {

@@ -59,6 +59,7 @@ impl Keeper {
         if self.sight.observed.is_known {
             // The rest was looked at before the wave.
             self.observe_some(warehouse, &wanted)?;
+            self.take_over_views();
         } else {
             self.observe(warehouse)?;
         }

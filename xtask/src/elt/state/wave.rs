@@ -7,8 +7,8 @@ use anyhow::{Context as _, Result};
 use serde_json::Value as Json;
 
 use super::Keeper;
-use super::base::{Copied, take_over};
-use super::store::{read_records, statements, table};
+use super::base::{Copied, of_file, take_over};
+use super::store::{statements, table};
 use super::witness::{Key, Seen, key};
 use crate::core::clock;
 use crate::core::environment::Name;
@@ -25,6 +25,8 @@ pub(in crate::elt) struct Wave {
     /// Written down first: a run that is killed leaves that behind.
     announced: Vec<Record>,
     copied: Option<Copied>,
+    /// The records of a copied file.
+    taken: Option<Vec<Record>>,
     /// What no node makes any more goes before a new node may take its name.
     removed: Vec<Record>,
     /// Relations that exist, to know what they are.
@@ -32,7 +34,21 @@ pub(in crate::elt) struct Wave {
 }
 
 impl Wave {
-    pub(in crate::elt) fn begin(&self, warehouse: &mut dyn Warehouse) -> Result<()> {
+    /// What is written together with a copied file, so that it is not written to once more: then it is announced.
+    pub(in crate::elt) fn along(&self, warehouse: &dyn Warehouse) -> Result<Option<Vec<Statement>>> {
+        let Some(taken) = &self.taken else { return Ok(None) };
+        statements(warehouse, &self.schema, &[taken.as_slice(), &self.announced].concat()).map(Some)
+    }
+
+    pub(in crate::elt) fn begin(&self, warehouse: &mut dyn Warehouse, is_announced: bool) -> Result<()> {
+        if !is_announced {
+            self.announce(warehouse)?;
+        }
+        // dbt has read the project: a half-made rename costs no table.
+        remove(warehouse, &self.schema, &self.removed, &self.seen)
+    }
+
+    fn announce(&self, warehouse: &mut dyn Warehouse) -> Result<()> {
         if let Some(copied) = &self.copied {
             take_over(warehouse, &self.schema, copied, &self.seen)?;
         }
@@ -40,9 +56,7 @@ impl Wave {
         if !change.is_empty() {
             change.splice(0..0, warehouse.left_in_log());
         }
-        warehouse.apply(&change).context("failed to announce the run in the ledger")?;
-        // dbt has read the project: a half-made rename costs no table.
-        remove(warehouse, &self.schema, &self.removed, &self.seen)
+        warehouse.apply(&change).context("failed to announce the run in the ledger")
     }
 
     /// What dbt must report a result for, if it was not asked itself.
@@ -87,15 +101,15 @@ impl Keeper {
             let begun = self.begun(&wave);
             self.unwritten.clear();
             let readers = self.readers(warehouse, &wave);
-            // From now on anything may write to the database.
-            self.sight.looked.clear();
+            self.sight.close();
             let ended = start(warehouse, invocation, &begun)?;
             // While the artifacts are read.
             warehouse.warm_up_to_write();
             self.announced.extend(begun.announced.iter().map(|row| (row.node_id.clone(), row.clone())));
-            if self.copied.take().is_some() {
-                self.records = read_records(warehouse, &self.schema)?;
-                self.come_from_base(warehouse);
+            if let Some(copied) = self.copied.take() {
+                // Without an announcement nothing was copied.
+                let taken = begun.taken.clone().filter(|_| ended.intended.is_some());
+                self.come_from_base(warehouse, copied, taken)?;
             }
             if ended.intended.is_some() {
                 for record in &begun.removed {
@@ -157,6 +171,7 @@ impl Keeper {
                 .chain(self.sight.renewed.iter().cloned())
                 .collect(),
             copied: self.copied.clone(),
+            taken: self.copied.as_ref().filter(|copied| copied.is_file).map(|_| of_file(&self.records)),
             removed: self.decision.removed.clone(),
             seen: self.sight.seen.clone(),
         }
@@ -166,7 +181,7 @@ impl Keeper {
     pub(in crate::elt) fn remove(&mut self, warehouse: &mut dyn Warehouse) -> Result<()> {
         let removed = std::mem::take(&mut self.decision.removed);
         if !removed.is_empty() {
-            self.sight.looked.clear();
+            self.sight.close();
         }
         for record in &removed {
             self.records.remove(&record.node_id);

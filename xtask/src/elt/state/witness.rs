@@ -8,8 +8,8 @@ use serde_json::Value as Json;
 
 use crate::state::define::short;
 use crate::system::digest::Digest;
-use crate::warehouse::duckdb::{BYTES, together};
-use crate::warehouse::{Row, TableSize, Warehouse, literal, quote};
+use crate::warehouse::duckdb::{bytes_of, together};
+use crate::warehouse::{Row, Warehouse, literal, quote};
 
 /// Schema and name, both in lower case.
 pub(super) type Key = (String, String);
@@ -29,24 +29,48 @@ pub(super) struct Seen {
     pub(super) witness: Option<String>,
     /// Of a view: its text, the same in each environment; `None` if the warehouse does not give it.
     pub(super) text: Option<String>,
-    /// Of a table of DuckDB, where its witness depends on its rows.
-    #[serde(skip)]
-    pub(super) size: Option<TableSize>,
+    /// Of a table of DuckDB.
+    #[serde(default)]
+    pub(super) rows: Option<i64>,
+    /// Of a table of DuckDB, if they were counted since it is what it is.
+    #[serde(default)]
+    pub(super) bytes: Option<i64>,
 }
 
-/// Those of `wanted` that exist.
+/// The relations of schemas by schema, as the catalog has them.
+pub(super) type Listed = BTreeMap<String, BTreeMap<Key, Seen>>;
+
+/// Those of `wanted` that exist. `before` are those that were seen earlier, `listed` what the catalog has said of schemas
+/// since something may last have changed it.
 pub(super) fn witnesses(
     warehouse: &mut dyn Warehouse,
     wanted: &BTreeSet<(String, String)>,
+    before: &BTreeMap<Key, Seen>,
+    listed: &mut Listed,
 ) -> Result<BTreeMap<Key, Seen>> {
-    let schemas: BTreeSet<String> =
-        wanted.iter().map(|(schema, _)| literal(&schema.to_lowercase())).collect();
-    if schemas.is_empty() {
-        return Ok(BTreeMap::new());
+    let schemas: BTreeSet<String> = wanted.iter().map(|(schema, _)| schema.to_lowercase()).collect();
+    list(warehouse, schemas, listed)?;
+    let seen = |(schema, name): &(String, String)| {
+        let key = key(schema, name);
+        let seen = listed.get(&key.0)?.get(&key)?.clone();
+        Some((key, seen))
+    };
+    let mut found = wanted.iter().filter_map(seen).collect();
+    if warehouse.target() == "local" {
+        add_storage(warehouse, before, &mut found)?;
     }
-    let listed = schemas.into_iter().collect::<Vec<_>>().join(", ");
-    let is_local = warehouse.target() == "local";
-    let sql = if is_local {
+    Ok(found)
+}
+
+/// Ask the catalog for the relations of those `schemas` that are not listed.
+fn list(warehouse: &mut dyn Warehouse, schemas: BTreeSet<String>, listed: &mut Listed) -> Result<()> {
+    let schemas: Vec<String> = schemas.into_iter().filter(|schema| !listed.contains_key(schema)).collect();
+    if schemas.is_empty() {
+        return Ok(());
+    }
+    let names = schemas.iter().map(|schema| literal(schema)).collect::<Vec<_>>().join(", ");
+    listed.extend(schemas.into_iter().map(|schema| (schema, BTreeMap::new())));
+    let sql = if warehouse.target() == "local" {
         // The text of a table holds its constraints.
         format!(
             "select schema_name as s, table_name as n, false as is_view, \
@@ -55,71 +79,113 @@ pub(super) fn witnesses(
              (select table_oid as oid, string_agg(column_name || ' ' || comment, ';' order by column_index) as said \
              from duckdb_columns() where database_name = current_database() and comment is not null \
              group by table_oid) as c on c.oid = t.table_oid \
-             where database_name = current_database() and lower(schema_name) in ({listed}) \
+             where database_name = current_database() and lower(schema_name) in ({names}) \
              union all \
              select schema_name, view_name, true, md5(sql || coalesce(comment, '')), \
              md5(replace(sql, schema_name, chr(1))) from duckdb_views() \
-             where database_name = current_database() and lower(schema_name) in ({listed})"
+             where database_name = current_database() and lower(schema_name) in ({names})"
         )
     } else {
         format!(
             "select table_schema as \"s\", table_name as \"n\", table_type like '%VIEW%' as \"is_view\", \
              to_varchar(last_altered) || '|' || coalesce(to_varchar(last_ddl), '') as \"witness\" \
-             from {}.information_schema.tables where lower(table_schema) in ({listed})",
+             from {}.information_schema.tables where lower(table_schema) in ({names})",
             quote(&warehouse.database())
         )
     };
     let text = |row: &Row, key: &str| row.get(key).and_then(Json::as_str).map(str::to_owned);
-    let wanted: BTreeSet<Key> = wanted.iter().map(|(schema, name)| key(schema, name)).collect();
-    let mut found = BTreeMap::new();
     for row in warehouse.query(&sql)? {
         let (Some(schema), Some(name)) = (text(&row, "s"), text(&row, "n")) else { continue };
         let key = key(&schema, &name);
-        if wanted.contains(&key) {
-            let is_view = row.get("is_view").and_then(Json::as_bool) == Some(true);
-            let (witness, text) = (text(&row, "witness"), text(&row, "text"));
-            found.insert(key, Seen { schema, name, is_view, witness, text, size: None });
-        }
+        let is_view = row.get("is_view").and_then(Json::as_bool) == Some(true);
+        let (witness, text) = (text(&row, "witness"), text(&row, "text"));
+        let seen = Seen { schema, name, is_view, witness, text, rows: None, bytes: None };
+        listed.entry(key.0.clone()).or_default().insert(key, seen);
     }
-    if is_local {
-        add_storage(warehouse, &mut found)?;
-    }
-    Ok(found)
+    Ok(())
 }
 
-/// Add where DuckDB has put the rows of tables: that changes with any of them.
-fn add_storage(warehouse: &mut dyn Warehouse, found: &mut BTreeMap<Key, Seen>) -> Result<()> {
-    let asked: Vec<String> = found
+/// What DuckDB's witnesses begin with: another one whenever they are made from something else, so that one of an
+/// earlier toolkit is not taken for a change of the table.
+const FORM: &str = "2 ";
+
+/// Whether a witness was made by a toolkit that made it from something else.
+pub(super) fn is_of_another_form(witness: &str) -> bool {
+    !witness.starts_with(FORM)
+}
+
+/// Add where DuckDB has put the rows of tables: that changes with any of them. A table of `before` that is the same still
+/// has its size.
+fn add_storage(
+    warehouse: &mut dyn Warehouse,
+    before: &BTreeMap<Key, Seen>,
+    found: &mut BTreeMap<Key, Seen>,
+) -> Result<()> {
+    let mut storage = Vec::new();
+    let mut counts = Vec::new();
+    for (key, seen) in found.iter().filter(|(_, seen)| !seen.is_view) {
+        let relation = format!("{}.{}", quote(&seen.schema), quote(&seen.name));
+        let table = format!("select {} as s, {} as n", literal(&key.0), literal(&key.1));
+        // Numbers are added in any order: to sort the segments first takes longer than to read them.
+        storage.push(format!(
+            "{table}, sum(md5_number_lower(concat_ws(',', row_group_id, column_path, segment_id, \"start\", count, \
+             block_id, block_offset, additional_block_ids, stats)))::varchar as stored from pragma_storage_info({})",
+            literal(&relation)
+        ));
+        // Deleted rows stay where they are stored: only their number shows that they are gone.
+        counts.push(format!("{table}, count(*) as row_count from {relation}"));
+    }
+    let statements: Vec<String> = together(&storage).chain(together(&counts)).collect();
+    let mut stored = BTreeMap::new();
+    for row in warehouse.query_many(&statements)?.into_iter().flatten() {
+        let Some(key) = named(&row) else { continue };
+        if let Some(rows) = number(&row, "row_count") {
+            if let Some(seen) = found.get_mut(&key) {
+                seen.rows = Some(rows);
+            }
+        } else {
+            // An empty table has nothing stored.
+            let token = row.get("stored").and_then(Json::as_str).unwrap_or("empty").to_owned();
+            stored.insert(key, token);
+        }
+    }
+    for (key, seen) in found.iter_mut().filter(|(_, seen)| !seen.is_view) {
+        let parts = seen.witness.take().zip(stored.get(key)).zip(seen.rows);
+        seen.witness =
+            parts.map(|((text, stored), rows)| format!("{FORM}{}", short(format!("{text} {stored} {rows}"))));
+        let then = before.get(key).filter(|then| then.witness.is_some() && then.witness == seen.witness);
+        seen.bytes = then.and_then(|then| then.bytes);
+    }
+    Ok(())
+}
+
+fn named(row: &Row) -> Option<Key> {
+    let text = |key: &str| row.get(key).and_then(Json::as_str);
+    Some(key(text("s")?, text("n")?))
+}
+
+fn number(row: &Row, key: &str) -> Option<i64> {
+    row.get(key).and_then(Json::as_i64)
+}
+
+/// Count the bytes of tables of DuckDB of which that has not been done.
+pub(super) fn add_bytes<'a>(
+    warehouse: &mut dyn Warehouse,
+    seen: impl Iterator<Item = (&'a Key, &'a mut Seen)>,
+) -> Result<()> {
+    let mut left: BTreeMap<&Key, &mut Seen> =
+        seen.filter(|(_, seen)| !seen.is_view && seen.bytes.is_none()).collect();
+    let asked: Vec<String> = left
         .iter()
-        .filter(|(_, seen)| !seen.is_view)
-        .map(|(key, seen)| {
+        .map(|((schema, name), seen)| {
             let relation = format!("{}.{}", quote(&seen.schema), quote(&seen.name));
-            // Deleted rows stay where they are stored: only their number shows that they are gone.
-            format!(
-                "select {} as s, {} as n, md5(string_agg(concat_ws(',', row_group_id, column_path, segment_id, \
-                 \"start\", count, block_id, block_offset, additional_block_ids, stats), ';' \
-                 order by row_group_id, column_path, segment_id)) as witness, \
-                 (select count(*) from {relation}) as row_count, {BYTES} as bytes from pragma_storage_info({})",
-                literal(&key.0),
-                literal(&key.1),
-                literal(&relation)
-            )
+            format!("select {} as s, {} as n, {}", literal(schema), literal(name), bytes_of(&relation))
         })
         .collect();
-    for sql in together(&asked) {
-        for row in warehouse.query(&sql)? {
-            let text = |key: &str| row.get(key).and_then(Json::as_str);
-            let (Some(schema), Some(name)) = (text("s"), text("n")) else { continue };
-            if let Some(seen) = found.get_mut(&key(schema, name)) {
-                let number = |key: &str| row.get(key).and_then(Json::as_i64);
-                seen.size =
-                    number("row_count").zip(number("bytes")).map(|(rows, bytes)| TableSize { rows, bytes });
-                let rows = seen.size.map_or(0, |size| size.rows);
-                // An empty table has nothing stored.
-                let storage =
-                    text("witness").map_or("empty".to_owned(), |storage| format!("{storage}{rows}"));
-                seen.witness = seen.witness.as_ref().map(|witness| short(format!("{witness} {storage}")));
-            }
+    let statements: Vec<String> = together(&asked).collect();
+    for row in warehouse.query_many(&statements)?.into_iter().flatten() {
+        if let Some(seen) = named(&row).and_then(|key| left.get_mut(&key)) {
+            seen.bytes = number(&row, "bytes");
         }
     }
     Ok(())
@@ -181,19 +247,23 @@ pub(super) fn data_versions(
 
 /// The query for the columns of tables, with their types: one look at the catalog for all.
 fn columns_of<'a>(database: &str, is_local: bool, tables: impl Iterator<Item = &'a Seen>) -> String {
-    let schemas: BTreeSet<String> = tables.map(|seen| literal(&seen.schema)).collect();
-    let schemas = schemas.into_iter().collect::<Vec<_>>().join(", ");
+    let (schemas, names): (BTreeSet<String>, BTreeSet<String>) =
+        tables.map(|seen| (literal(&seen.schema), literal(&seen.name))).unzip();
+    let listed = |texts: BTreeSet<String>| texts.into_iter().collect::<Vec<_>>().join(", ");
+    let (schemas, names) = (listed(schemas), listed(names));
     if is_local {
         format!(
             "select schema_name as s, table_name as t, string_agg(column_name || ' ' || data_type || ' ' \
              || is_nullable, ',' order by column_index) as c from duckdb_columns() \
-             where database_name = current_database() and schema_name in ({schemas}) group by all"
+             where database_name = current_database() and schema_name in ({schemas}) and table_name in ({names}) \
+             group by all"
         )
     } else {
         format!(
             "select table_schema as \"s\", table_name as \"t\", listagg(column_name || ' ' || data_type || ' ' \
              || is_nullable, ',') within group (order by ordinal_position) as \"c\" \
-             from {}.information_schema.columns where table_schema in ({schemas}) group by table_schema, table_name",
+             from {}.information_schema.columns where table_schema in ({schemas}) \
+             and table_name in ({names}) group by table_schema, table_name",
             quote(database)
         )
     }

@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result};
 
 use super::layout::{named, with_suffix};
 use super::program::{Access, Open, call};
+use super::session::{self, Session};
 use super::{DuckDb, kept, views, waiting};
 use crate::core::environment::{Name, REGISTRY};
 use crate::system::{remove, repo};
@@ -70,13 +71,16 @@ fn apply_part(warehouse: &DuckDb, database: &str, part: &[&Statement]) -> Result
     let unfinished = with_suffix(&file, ".new");
     remove(&unfinished)?;
     copy_file(warehouse, &warehouse.layout.file(base.as_str()), &unfinished)?;
-    let views = views::remade(warehouse, base, database, &unfinished)?;
     let open = Open::writing(database, &unfinished);
+    let mut session = Session::start(&warehouse.program, &open);
     let own = quote(database);
-    // In one call: each would write the whole catalog.
-    let send = |create: &str| {
+    let answers = session::ask(&mut session, &warehouse.program, &open, &views::questions(database))?;
+    let views = views::remade(answers, base, database);
+    // In one go: each call would write the whole catalog.
+    let mut send = |create: &str| {
         let views = format!("use {own};\nbegin;\n{}\n{create}commit;\n", views.drop);
-        call(&warehouse.program, &open, &format!("{views}{script}checkpoint {own};\n"))
+        let script = format!("{views}{script}checkpoint {own};\nuse memory;\n{}", open.postface());
+        session::send(&mut session, &warehouse.program, &open, &script)
     };
     if let Err(error) = send(&views.create) {
         if views.create.is_empty() {

@@ -29,14 +29,18 @@ pub(super) struct Session {
 /// Run `script`, which writes to `file`: in `session`, which then ends, if it has the file open to be written, and in a separate
 /// call if not.
 pub(super) fn write(session: &mut Option<Session>, program: &Path, file: &Path, script: &str) -> Result<()> {
-    let open = Open::file(file, Access::Write);
-    if let Some(mut session) = session.take_if(|session| session.open == open)
+    send(session, program, &Open::file(file, Access::Write), script)
+}
+
+/// The same with the databases of `open`.
+pub(super) fn send(session: &mut Option<Session>, program: &Path, open: &Open, script: &str) -> Result<()> {
+    if let Some(mut session) = session.take_if(|session| session.open == *open)
         && session.ask(script.trim_end().trim_end_matches(';'))?.is_some()
     {
         return Ok(());
     }
     // It refused a statement, say, of which nothing is left: a separate call says why.
-    call(program, &open, script).map(drop)
+    call(program, open, script).map(drop)
 }
 
 /// The rows of every statement of `sql` that is a query, asked in `session` if it has the same databases open, and in
@@ -47,7 +51,6 @@ pub(super) fn ask(
     open: &Open,
     sql: &str,
 ) -> Result<Vec<Vec<Row>>> {
-    debug_assert!(open.access == Access::Read && !open.writes_attached, "a question only reads");
     if session.as_ref().is_none_or(|session| !session.answers(open)) {
         // The old one is to be gone first: it may have the same file open.
         drop(session.take());

@@ -6,14 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
 
-use anyhow::Result;
-
-use super::DuckDb;
 use super::copy::{is_word, quoted};
 use super::look::text;
-use super::program::{Open, call};
 use crate::core::environment::Name;
 use crate::warehouse::{Row, literal, quote};
 
@@ -34,22 +29,25 @@ pub(super) struct Remade {
     pub(super) create: String,
 }
 
-/// What has to be sent to `file`, a copy of the database `base`, so that its views name the database that it is now.
-pub(super) fn remade(warehouse: &DuckDb, base: &Name, database: &str, file: &Path) -> Result<Remade> {
-    let attached: Vec<(String, PathBuf)> = vec![(database.to_owned(), file.to_path_buf())];
+/// The queries whose answers [`remade`] takes: the views of a database, and the comments on columns.
+pub(super) fn questions(database: &str) -> String {
     let own = format!("database_name = {}", literal(database));
-    let questions = format!(
+    format!(
         "select schema_name, view_name as name, sql, comment from duckdb_views()
          where {own} and not internal order by view_oid;
          select c.schema_name, c.table_name as name, c.column_name, c.comment
          from duckdb_columns() as c
-         where c.{own} and c.comment is not null order by all;"
-    );
-    let mut answers = call(&warehouse.program, &Open::attached(attached), &questions)?.into_iter();
+         where c.{own} and c.comment is not null order by all"
+    )
+}
+
+/// What has to be sent to a copy of the database `base`, so that its views name the database that it is now.
+pub(super) fn remade(answers: Vec<Vec<Row>>, base: &Name, database: &str) -> Remade {
+    let mut answers = answers.into_iter();
     let (views, columns) = (answers.next().unwrap_or_default(), answers.next().unwrap_or_default());
     let stale: Vec<&Row> = views.iter().filter(|row| mentions(text(row, "sql"), base.as_str())).collect();
     if stale.is_empty() {
-        return Ok(Remade::default());
+        return Remade::default();
     }
     let drop: Vec<String> = stale.iter().map(|row| format!("drop view {};", place(database, row))).collect();
     let drop = drop.join("\n");
@@ -70,7 +68,7 @@ pub(super) fn remade(warehouse: &DuckDb, base: &Name, database: &str, file: &Pat
         let _ = writeln!(create, "create view {}{};", view.place, view.rest);
         create.push_str(comments.get(&view.place).map(String::as_str).unwrap_or_default());
     }
-    Ok(Remade { drop, create })
+    Remade { drop, create }
 }
 
 /// The views of the current database.
