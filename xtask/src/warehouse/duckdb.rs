@@ -10,18 +10,19 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 
-use self::layout::{MAIN, named};
-use self::program::{Access, Open};
+use self::layout::MAIN;
+use self::program::Access;
 use self::rows::{insert_from, rows_file};
 use self::session::Session;
 use super::{
     Columns, Contents, Gathering, Known, Relation, Row, Statement, Surveyed, Table, TableSize, Warehouse,
     as_comments, columns, literal, quote,
 };
-use crate::core::environment::{Droppable, GATHERED, Name, REGISTRY};
+use crate::core::environment::{Droppable, Name, REGISTRY};
 use crate::core::ledger::{Ours, tables};
 use crate::core::lock::Holder;
 
+mod asking;
 mod copy;
 mod files;
 mod gather;
@@ -82,73 +83,6 @@ impl DuckDb {
     /// The same for the dbt project `ours`.
     pub(crate) fn of(self, ours: Ours) -> Self {
         Self { ours, ..self }
-    }
-
-    /// What a statement needs to be open to be read; `None` if there is nothing to read.
-    fn opened_by(&self, sql: &str) -> Option<Open> {
-        if let Layout::Shared(file) = &self.layout {
-            // A file that is not there has no rows, and a read-only engine could not make it.
-            return file.exists().then(|| Open::file(file, Access::Read));
-        }
-        let focus = self.focus.as_ref().map(Name::to_string);
-        let mut names: Vec<String> = named(sql).into_iter().collect();
-        if let (Some(gathered), true) = (&self.gathered, names.iter().any(|name| name == GATHERED)) {
-            return Some(Open::file(&gathered.file(), Access::Read));
-        }
-        if names.is_empty() {
-            names.extend(focus.clone());
-        }
-        let mut found: Vec<(String, PathBuf)> = names
-            .into_iter()
-            .map(|name| (self.layout.file(&name), name))
-            .filter(|(file, _)| file.exists())
-            .map(|(file, name)| (name, file))
-            .collect();
-        if found.is_empty() {
-            return None;
-        }
-        // The main one gives its name to what names no database.
-        let main = match found.iter().position(|(name, _)| Some(name) == focus.as_ref()) {
-            Some(at) => Some(found.remove(at).1),
-            None if found.len() == 1 => found.pop().map(|(_, file)| file),
-            None => None,
-        };
-        Some(Open { main, attached: found, access: Access::Read, writes_attached: false })
-    }
-
-    /// The rows of every query of `sql`, which changes nothing.
-    fn ask(&self, open: &Open, sql: &str) -> Result<Vec<Vec<Row>>> {
-        let of_registry = matches!(self.layout, Layout::Folder(_)) && open.has(&self.layout.file(REGISTRY));
-        let session = if of_registry { &self.registry } else { &self.session };
-        session::ask(&mut session.borrow_mut(), &self.program, open, sql)
-    }
-
-    /// Start the engine on the database that statements are about, if it is there.
-    fn start(&mut self, access: Access) {
-        self.release();
-        if let Some(open) = self.opened_by("") {
-            *self.session.get_mut() = Session::start(&self.program, &Open { access, ..open });
-        }
-    }
-
-    /// Run `script`, which writes to `file`.
-    fn write(&self, file: &Path, script: &str) -> Result<()> {
-        session::write(&mut self.session.borrow_mut(), &self.program, file, script)
-    }
-
-    /// The rows of one query about an environment, whose file is the main one.
-    fn at(&self, name: &str, sql: &str) -> Result<Vec<Row>> {
-        let file = self.layout.file(name);
-        if !file.exists() {
-            return Ok(Vec::new());
-        }
-        Ok(self.ask(&Open::file(&file, Access::Read), sql)?.pop().unwrap_or_default())
-    }
-
-    /// The environments of `names` that have a file, as many at once as one call takes, each with its file.
-    fn files<'a>(&self, names: &[&'a str]) -> Vec<(&'a str, PathBuf)> {
-        let file = |name: &&'a str| (*name, self.layout.file(name));
-        names.iter().map(file).filter(|(_, file)| file.exists()).collect()
     }
 }
 
@@ -477,33 +411,6 @@ impl DuckDb {
         }
         script.push_str("commit;\n");
         Ok((script, files))
-    }
-
-    /// Those of the `schemas` of one database that exist: of the environment's, or of the one for all.
-    fn schemas(&mut self, name: Option<&Name>, schemas: &[&str]) -> Result<BTreeMap<String, Contents>> {
-        let wanted: Vec<String> = schemas.iter().map(|schema| literal(schema)).collect();
-        let sql = format!(
-            "select s.schema_name, relation.name from duckdb_schemas() as s
-             left join (
-                 select schema_name, table_name as name from duckdb_tables() where database_name = current_database()
-                 union all
-                 select schema_name, view_name from duckdb_views() where database_name = current_database()
-             ) as relation on s.schema_name = relation.schema_name
-             where s.database_name = current_database() and s.schema_name in ({})
-             order by 1, 2",
-            wanted.join(", ")
-        );
-        let mut all: BTreeMap<String, Contents> = BTreeMap::new();
-        let rows = match name {
-            Some(name) => self.at(name.as_str(), &sql)?,
-            None => self.query(&sql)?,
-        };
-        for row in rows {
-            let text = |key: &str| Some(row.get(key)?.as_str()?.to_owned());
-            let contents = all.entry(text("schema_name").unwrap_or_default()).or_default();
-            contents.relations.extend(text("name"));
-        }
-        Ok(all)
     }
 }
 

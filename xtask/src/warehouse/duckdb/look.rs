@@ -11,7 +11,7 @@ use super::program::{Access, Open, call_within};
 use super::{DuckDb, columns};
 use crate::core::environment::{Name, family_of};
 use crate::core::ledger::MARK;
-use crate::warehouse::{Columns, Contents, Relation, Row, TableSize, literal, quote};
+use crate::warehouse::{Columns, Contents, Relation, Row, TableSize, Warehouse as _, literal, quote};
 
 /// Databases that one call opens: more only cost memory.
 const AT_ONCE: usize = 100;
@@ -82,6 +82,39 @@ pub(super) fn contents_of_free(
 /// Environments, of which nothing is known yet to be in them.
 pub(super) fn empty(environments: &[(&str, PathBuf)]) -> BTreeMap<String, Contents> {
     environments.iter().map(|(name, _)| ((*name).to_owned(), Contents::default())).collect()
+}
+
+impl DuckDb {
+    /// Those of the `schemas` of one database that exist: of the environment's, or of the one for all.
+    pub(super) fn schemas(
+        &mut self,
+        name: Option<&Name>,
+        schemas: &[&str],
+    ) -> Result<BTreeMap<String, Contents>> {
+        let wanted: Vec<String> = schemas.iter().map(|schema| literal(schema)).collect();
+        let sql = format!(
+            "select s.schema_name, relation.name from duckdb_schemas() as s
+             left join (
+                 select schema_name, table_name as name from duckdb_tables() where database_name = current_database()
+                 union all
+                 select schema_name, view_name from duckdb_views() where database_name = current_database()
+             ) as relation on s.schema_name = relation.schema_name
+             where s.database_name = current_database() and s.schema_name in ({})
+             order by 1, 2",
+            wanted.join(", ")
+        );
+        let mut all: BTreeMap<String, Contents> = BTreeMap::new();
+        let rows = match name {
+            Some(name) => self.at(name.as_str(), &sql)?,
+            None => self.query(&sql)?,
+        };
+        for row in rows {
+            let text = |key: &str| Some(row.get(key)?.as_str()?.to_owned());
+            let contents = all.entry(text("schema_name").unwrap_or_default()).or_default();
+            contents.relations.extend(text("name"));
+        }
+        Ok(all)
+    }
 }
 
 /// The relations of all databases of files.
