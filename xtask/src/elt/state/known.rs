@@ -16,7 +16,7 @@ use crate::state::record::Record;
 use crate::warehouse::Warehouse;
 
 /// Raised when what is kept changes its form or its meaning.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What was known, and is still so.
 #[derive(Debug, Default, Serialize, Deserialize)]
