@@ -8,4 +8,5 @@ pub(crate) mod ledger;
 pub(crate) mod lock;
 pub(crate) mod policy;
 pub(crate) mod source;
+pub(crate) mod stage;
 pub(crate) mod yaml;

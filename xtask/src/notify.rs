@@ -18,7 +18,7 @@ mod slack;
 
 use anyhow::Result;
 
-use self::facts::{Facts, Origin, Reader, Run, Stage};
+use self::facts::{Facts, Job, Origin, Reader, Run};
 use self::message::Verdict;
 pub(crate) use self::message::{ROWS, Tests, row, with_rows};
 use crate::system::outcome::Outcome;
@@ -68,7 +68,7 @@ struct Inputs {
 
     /// How a stage ended, such as `security=success`; may be given again.
     #[arg(long, value_name = "NAME=RESULT")]
-    stage: Vec<Stage>,
+    stage: Vec<Job>,
 
     /// How the jobs ended: GitHub's `toJSON(needs)`, as a file or as such.
     #[arg(long, value_name = "FILE|JSON", env = "XTASK_NEEDS", hide_env_values = true)]
@@ -155,9 +155,8 @@ impl Inputs {
         stages.extend(self.stage.iter().cloned());
         let run = "the result of the run (--run)";
         let metrics = "the metrics (--metrics)";
-        let security_failed = stages
-            .iter()
-            .any(|stage| stage.name == "security" && stage.result == facts::StageResult::Failure);
+        let security_failed =
+            stages.iter().any(|stage| stage.name == "security" && stage.result == facts::JobResult::Failure);
         // A scan that did not come so far leaves no file.
         let left = self.findings.iter().filter(|file| security_failed && std::path::Path::new(file).exists());
         let findings: Vec<facts::Findings> =
@@ -191,7 +190,7 @@ fn is_superseded(facts: &Facts, message: &message::Message) -> bool {
     let is_request = facts.origin.event.as_deref() == Some("pull_request");
     message.verdict == Verdict::Cancelled
         && facts.stages.iter().all(|stage| match stage.result {
-            facts::StageResult::Cancelled => is_request || stage.name == "elt",
+            facts::JobResult::Cancelled => is_request || stage.name == "elt",
             _ => true,
         })
 }

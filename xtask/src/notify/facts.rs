@@ -17,15 +17,12 @@ use crate::core::context;
 use crate::system::actions;
 use crate::system::redact::{redact, secrets};
 
-/// The stages of a pipeline in the order in which they run.
-pub(super) const STAGES: [&str; 3] = ["security", "elt", "observability"];
-
 #[derive(Debug, Default)]
 pub(crate) struct Facts {
     pub(super) plan: Option<Plan>,
     pub(super) runs: Vec<Run>,
     pub(super) metrics: Option<Metrics>,
-    pub(super) stages: Vec<Stage>,
+    pub(super) stages: Vec<Job>,
     /// How many environments the clean-up jobs report to have dropped; `None` if none reports it.
     pub(super) dropped: Option<u64>,
     /// What `lint` and the scan of the history found, if security failed.
@@ -157,10 +154,11 @@ pub(super) struct Figure {
     pub(super) reason: Option<String>,
 }
 
+/// A job of the pipeline: that of a stage, or another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Stage {
+pub(crate) struct Job {
     pub(super) name: String,
-    pub(super) result: StageResult,
+    pub(super) result: JobResult,
     /// What kept its command from running, as the job reports it.
     pub(super) error: Option<String>,
     /// The job says that its environment is closed, or was built by a newer run: it passed without a build.
@@ -170,14 +168,14 @@ pub(crate) struct Stage {
 /// GitHub's words for how a job ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum StageResult {
+pub(crate) enum JobResult {
     Success,
     Failure,
     Cancelled,
     Skipped,
 }
 
-impl FromStr for Stage {
+impl FromStr for Job {
     type Err = String;
 
     /// `elt=success`
@@ -185,10 +183,10 @@ impl FromStr for Stage {
         let (name, result) =
             text.split_once('=').ok_or("it is written as NAME=RESULT, such as elt=success")?;
         let result = match result.trim() {
-            "success" => StageResult::Success,
-            "failure" => StageResult::Failure,
-            "cancelled" => StageResult::Cancelled,
-            "skipped" => StageResult::Skipped,
+            "success" => JobResult::Success,
+            "failure" => JobResult::Failure,
+            "cancelled" => JobResult::Cancelled,
+            "skipped" => JobResult::Skipped,
             other => return Err(format!("{other:?} is not one of success, failure, cancelled, skipped")),
         };
         if name.trim().is_empty() {
@@ -246,13 +244,13 @@ impl Reader {
     pub(super) fn left_by<T: DeserializeOwned>(
         &mut self,
         stage: &str,
-        stages: &[Stage],
+        stages: &[Job],
         what: &str,
         given: &str,
     ) -> Option<T> {
         let did_not_pass = stages
             .iter()
-            .any(|known| known.name == stage && (known.result != StageResult::Success || known.is_unwanted));
+            .any(|known| known.name == stage && (known.result != JobResult::Success || known.is_unwanted));
         if did_not_pass && is_nothing(Path::new(given)) {
             tracing::info!("{stage} did not pass and left no {given}");
             return None;
@@ -278,23 +276,23 @@ impl Reader {
     }
 
     /// Stages from `toJSON(needs)`: every job with its result; and what the clean-ups among them dropped.
-    pub(super) fn stages(&mut self, given: &str) -> (Vec<Stage>, Option<u64>) {
+    pub(super) fn stages(&mut self, given: &str) -> (Vec<Job>, Option<u64>) {
         #[derive(Deserialize)]
-        struct Job {
-            result: StageResult,
+        struct Said {
+            result: JobResult,
             #[serde(default)]
             outputs: BTreeMap<String, Value>,
         }
-        let jobs: BTreeMap<String, Job> =
+        let jobs: BTreeMap<String, Said> =
             self.read("the results of the stages (--needs)", given).unwrap_or_default();
-        let dropped = |job: &Job| job.outputs.get("dropped")?.as_str()?.parse::<u64>().ok();
+        let dropped = |job: &Said| job.outputs.get("dropped")?.as_str()?.parse::<u64>().ok();
         let dropped = jobs.values().filter_map(dropped).reduce(|sum, more| sum + more);
-        let error = |job: &Job| {
+        let error = |job: &Said| {
             let error = job.outputs.get("error")?.as_str()?.trim();
             (!error.is_empty()).then(|| error.to_owned())
         };
-        let is_unwanted = |job: &Job| job.outputs.get("wanted").is_some_and(|wanted| wanted == "false");
-        let stage = |(name, job): (String, Job)| Stage {
+        let is_unwanted = |job: &Said| job.outputs.get("wanted").is_some_and(|wanted| wanted == "false");
+        let stage = |(name, job): (String, Said)| Job {
             name,
             result: job.result,
             error: error(&job),
@@ -349,11 +347,10 @@ mod tests {
         let cleaned = r#"{"janitor": {"result": "success", "outputs": {"dropped": "3"}},
                           "cleanup": {"result": "skipped", "outputs": {"dropped": ""}}}"#;
         assert_eq!(reader(&[]).stages(cleaned).1, Some(3));
-        let expected =
-            ["elt=failure", "security=success"].map(|text| text.parse::<Stage>().expect("a stage"));
+        let expected = ["elt=failure", "security=success"].map(|text| text.parse::<Job>().expect("a stage"));
         assert_eq!(stages, expected);
         for wrong in ["elt", "elt=fine", "=success"] {
-            assert!(wrong.parse::<Stage>().is_err(), "{wrong}");
+            assert!(wrong.parse::<Job>().is_err(), "{wrong}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::facts::{Facts, Findings, Metrics, Run, Stage, StageResult};
+use super::facts::{Facts, Findings, Job, JobResult, Metrics, Run};
 use super::message::{self, Message};
 use super::{markdown, post, slack};
 
@@ -27,8 +27,8 @@ fn at(path: &str, line: u32) -> Value {
     json!({"location": {"path": path, "line": line}})
 }
 
-fn stage(name: &str, result: StageResult, error: Option<&str>) -> Stage {
-    Stage { name: name.to_owned(), result, error: error.map(str::to_owned), is_unwanted: false }
+fn stage(name: &str, result: JobResult, error: Option<&str>) -> Job {
+    Job { name: name.to_owned(), result, error: error.map(str::to_owned), is_unwanted: false }
 }
 
 /// A build whose run ended with these nodes.
@@ -40,11 +40,11 @@ fn run(value: Value) -> Facts {
     let run: Run = serde_json::from_value(value).expect("a run");
     Facts {
         runs: vec![run],
-        ..jobs(&[("security", StageResult::Success, None), ("elt", StageResult::Failure, None)])
+        ..jobs(&[("security", JobResult::Success, None), ("elt", JobResult::Failure, None)])
     }
 }
 
-fn jobs(stages: &[(&str, StageResult, Option<&str>)]) -> Facts {
+fn jobs(stages: &[(&str, JobResult, Option<&str>)]) -> Facts {
     let plan = json!({"action": "build", "schema": "issue_42", "target": "snowflake", "base": "dev",
         "stages": {"security": true, "elt": true, "observability": true}, "reasons": ["issue 42 carries the label"],
         "event": {"name": "issues", "number": 42, "title": "Slow movers", "actor": "octocat", "commit": "0123456789"}});
@@ -53,17 +53,17 @@ fn jobs(stages: &[(&str, StageResult, Option<&str>)]) -> Facts {
 }
 
 fn failed(name: &'static str, error: &'static str) -> Facts {
-    jobs(&[(name, StageResult::Failure, Some(error))])
+    jobs(&[(name, JobResult::Failure, Some(error))])
 }
 
 fn found(findings: &Value) -> Facts {
     let findings: Findings = serde_json::from_value(json!({"findings": findings})).expect("findings");
-    Facts { findings: findings.findings, ..jobs(&[("security", StageResult::Failure, None)]) }
+    Facts { findings: findings.findings, ..jobs(&[("security", JobResult::Failure, None)]) }
 }
 
 fn measured(alerts: &Value) -> Facts {
     let metrics: Metrics = serde_json::from_value(json!({"figures": [], "alerts": alerts})).expect("metrics");
-    Facts { metrics: Some(metrics), ..jobs(&[("observability", StageResult::Failure, None)]) }
+    Facts { metrics: Some(metrics), ..jobs(&[("observability", JobResult::Failure, None)]) }
 }
 
 #[expect(clippy::too_many_lines, reason = "a table")]
@@ -241,7 +241,7 @@ fn kinds() -> Vec<Kind> {
         ),
         kind(
             "job without a word",
-            jobs(&[("pages", StageResult::Failure, None)]),
+            jobs(&[("pages", JobResult::Failure, None)]),
             &["pages", "see the log of the run"],
         ),
     ]

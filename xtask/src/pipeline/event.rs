@@ -12,7 +12,7 @@ mod tags;
 use anyhow::{Context as _, Result, bail, ensure};
 
 pub(crate) use self::form::Form;
-pub(crate) use self::tags::{Stage, Tags};
+pub(crate) use self::tags::Tags;
 
 /// One event, whatever it asks for.
 #[derive(Clone, Debug)]

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::core::stage::Stage;
 use crate::system::outcome::Outcome;
 use crate::system::{actions, console};
 
@@ -82,8 +83,9 @@ fn problems(plan: &Plan, jobs: &Jobs) -> Vec<String> {
         jobs.get("elt").and_then(|job| job.outputs.get("wanted")).is_none_or(|wanted| wanted != "false");
     // On DuckDB an environment disappears with its runner: without a build there is nothing to look at.
     let is_there = plan.target != "local" || runs("elt");
-    asked.extend(["security", "elt"].into_iter().filter(|stage| runs(stage)));
-    asked.extend(Some("observability").filter(|stage| runs(stage) && is_wanted && is_there));
+    let stages = Stage::ALL.into_iter().filter(|stage| runs(stage.label()));
+    let stages = stages.filter(|stage| *stage != Stage::Observability || is_wanted && is_there);
+    asked.extend(stages.map(Stage::label));
     if plan.action == "cleanup" && plan.target != "local" {
         asked.push(if plan.schema.is_some() { "cleanup" } else { "janitor" });
     }

@@ -9,7 +9,8 @@ mod steps;
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
 
-use self::steps::{Ended, Stage, Step};
+use self::steps::{Ended, Part, Step};
+use crate::core::stage::Stage;
 use crate::pipeline::plan;
 use crate::system::outcome::Outcome;
 use crate::system::repo::Repo;
@@ -38,7 +39,7 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     if steps.is_empty() {
         return Ok(Outcome::Clean);
     }
-    let mut results: Vec<(Stage, Ended)> = Vec::new();
+    let mut results: Vec<(Part, Ended)> = Vec::new();
     let mut gate = Outcome::Clean;
     let mut broken = None;
     for step in &steps {
@@ -49,10 +50,10 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
             Ok(None) => Ended::Skipped,
             Ok(Some(Outcome::Findings | Outcome::Incomplete)) | Err(_) => Ended::Failure,
         };
-        results.push((step.stage, result));
+        results.push((step.part, result));
         match ended {
             Ok(outcome) => gate = outcome.unwrap_or(gate),
-            Err(error) => broken = Some(error.context(format!("{} could not run", step.stage.label()))),
+            Err(error) => broken = Some(error.context(format!("{} could not run", step.part.label()))),
         }
     }
     let json = serde_json::to_string(&plan)?;
@@ -64,26 +65,26 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
 }
 
 /// How the stages ended, in a line each.
-fn report(results: &[(Stage, Ended)]) {
-    for (stage, ended) in results {
-        tracing::info!("{}: {}", stage.label(), ended.label());
+fn report(results: &[(Part, Ended)]) {
+    for (part, ended) in results {
+        tracing::info!("{}: {}", part.label(), ended.label());
     }
 }
 
 /// Run one step as if it had been typed; `--dry-run` shows the line, and is passed on to commands that can show
 /// their statements.
 fn carry_out(step: &Step, dry_run: bool, repo: &Repo) -> Result<Option<Outcome>> {
-    let _group = actions::group(&format!("{}: {}", step.stage.label(), line(step)));
+    let _group = actions::group(&format!("{}: {}", step.part.label(), line(step)));
     let mut argv = step.argv.clone();
     if dry_run {
-        console::print(&format!("\n# {}\ncargo xtask {}", step.stage.label(), line(step)))?;
+        console::print(&format!("\n# {}\ncargo xtask {}", step.part.label(), line(step)))?;
         if !tells_statements(step) {
             return Ok(Some(Outcome::Clean));
         }
         argv.retain(|word| word != "--yes");
         argv.push("--dry-run".to_owned());
     } else {
-        tracing::info!("{}: cargo xtask {}", step.stage.label(), actions::harmless(&line(step)));
+        tracing::info!("{}: cargo xtask {}", step.part.label(), actions::harmless(&line(step)));
     }
     let command = parse(&argv)?;
     crate::run_command(&command, repo).map(Some)
@@ -91,7 +92,7 @@ fn carry_out(step: &Step, dry_run: bool, repo: &Repo) -> Result<Option<Outcome>>
 
 /// Commands that can show their statements.
 fn tells_statements(step: &Step) -> bool {
-    matches!(step.stage, Stage::Elt | Stage::Cleanup)
+    matches!(step.part, Part::Stage(Stage::Elt) | Part::Cleanup)
 }
 
 /// A step as it would be typed. The plan, pages of JSON that no user would type, is shown as `"$PLAN"`.
@@ -191,8 +192,10 @@ mod tests {
             let payload = std::fs::read(&path).expect("a payload");
             let event = Event::parse(name.split('.').next().expect("a name"), &payload).expect("an event");
             let plan = decide(&event, &Policy::default(), &Circumstances::new(Target::Snowflake));
-            let messages =
-                steps::telling(&serde_json::to_string(&plan).expect("JSON"), &[(Stage::Elt, Ended::Failure)]);
+            let messages = steps::telling(
+                &serde_json::to_string(&plan).expect("JSON"),
+                &[(Part::Stage(Stage::Elt), Ended::Failure)],
+            );
             for step in steps::of(&plan).iter().chain(&messages) {
                 if let Err(error) = parse(&step.argv) {
                     panic!("{name}: {}\n{error:?}", line(step));

@@ -2,47 +2,48 @@
 
 use super::text::{NAME, line};
 use super::{State, Tests, Verdict};
-use crate::notify::facts::{Facts, Plan, Run, STAGES, StageResult};
+use crate::core::stage::Stage;
+use crate::notify::facts::{Facts, JobResult, Plan, Run};
 
 /// Every stage with its state: those of the pipeline in their order, then other jobs that went wrong.
 pub(super) fn stages(facts: &Facts) -> Vec<(String, State)> {
     let asked = |name: &str| facts.plan.as_ref().and_then(|plan| plan.stages.get(name)).copied();
     let given = |name: &str| facts.stages.iter().rfind(|stage| stage.name == name).map(|stage| stage.result);
-    let of_pipeline = STAGES.into_iter().filter_map(|name| {
+    let of_pipeline = Stage::ALL.map(Stage::label).into_iter().filter_map(|name| {
         let result = given(name).or_else(|| (name == "elt").then(|| of_runs(&facts.runs)).flatten());
         let state = match (result, asked(name)) {
-            (Some(StageResult::Skipped) | None, Some(false)) => State::NotAsked,
+            (Some(JobResult::Skipped) | None, Some(false)) => State::NotAsked,
             (Some(result), _) => State::from(result),
             (None, _) => return None,
         };
         Some((name.to_owned(), state))
     });
     let others = facts.stages.iter().filter(|stage| {
-        !STAGES.contains(&stage.name.as_str())
-            && matches!(stage.result, StageResult::Failure | StageResult::Cancelled)
+        !Stage::ALL.map(Stage::label).contains(&stage.name.as_str())
+            && matches!(stage.result, JobResult::Failure | JobResult::Cancelled)
     });
     of_pipeline.chain(others.map(|stage| (line(&stage.name, NAME), State::from(stage.result)))).collect()
 }
 
-impl From<StageResult> for State {
-    fn from(result: StageResult) -> Self {
+impl From<JobResult> for State {
+    fn from(result: JobResult) -> Self {
         match result {
-            StageResult::Success => Self::Success,
-            StageResult::Failure => Self::Failure,
-            StageResult::Cancelled => Self::Cancelled,
-            StageResult::Skipped => Self::Skipped,
+            JobResult::Success => Self::Success,
+            JobResult::Failure => Self::Failure,
+            JobResult::Cancelled => Self::Cancelled,
+            JobResult::Skipped => Self::Skipped,
         }
     }
 }
 
 /// How the elt stage went, by the runs themselves.
-fn of_runs(runs: &[Run]) -> Option<StageResult> {
+fn of_runs(runs: &[Run]) -> Option<JobResult> {
     let is = |word: &str| runs.iter().any(|run| run.status == word);
     match runs {
         [] => None,
-        _ if is("fail") || is("error") => Some(StageResult::Failure),
-        _ if is("interrupted") => Some(StageResult::Cancelled),
-        _ => Some(StageResult::Success),
+        _ if is("fail") || is("error") => Some(JobResult::Failure),
+        _ if is("interrupted") => Some(JobResult::Cancelled),
+        _ => Some(JobResult::Success),
     }
 }
 
@@ -51,9 +52,9 @@ pub(super) fn verdict(facts: &Facts, stages: &[(String, State)]) -> Verdict {
     let runs = of_runs(&facts.runs);
     // A clean-up is reported as done only by the job that did it, and only if it dropped something.
     let cleaned = facts.dropped.map_or_else(|| has_cleaned(facts), |dropped| dropped > 0);
-    if is(State::Failure) || runs == Some(StageResult::Failure) {
+    if is(State::Failure) || runs == Some(JobResult::Failure) {
         Verdict::Failed
-    } else if is(State::Cancelled) || runs == Some(StageResult::Cancelled) {
+    } else if is(State::Cancelled) || runs == Some(JobResult::Cancelled) {
         Verdict::Cancelled
     } else if facts.asks_for_nothing() || facts.is_unwanted() {
         Verdict::Nothing
@@ -73,7 +74,7 @@ fn has_cleaned(facts: &Facts) -> bool {
     facts
         .stages
         .iter()
-        .any(|stage| CLEANERS.contains(&stage.name.as_str()) && stage.result == StageResult::Success)
+        .any(|stage| CLEANERS.contains(&stage.name.as_str()) && stage.result == JobResult::Success)
 }
 
 /// The jobs that drop environments.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::notify::facts::{Metrics, Origin, Plan, Stage};
+use crate::notify::facts::{Job, Metrics, Origin, Plan};
 
 fn node(id: &str, status: &str, depends_on: &[&str]) -> Value {
     let kind = id.split('.').next().unwrap_or_default();
@@ -25,7 +25,7 @@ fn plan(value: Value) -> Plan {
     serde_json::from_value(value).expect("a plan")
 }
 
-fn stages(list: &[&str]) -> Vec<Stage> {
+fn stages(list: &[&str]) -> Vec<Job> {
     list.iter().map(|text| text.parse().expect("a stage")).collect()
 }
 

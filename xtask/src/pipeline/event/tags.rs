@@ -4,31 +4,7 @@
 //! repeats another person's, and code only mentions tags; all three are ignored.
 
 use super::form;
-
-/// A part of the pipeline that a plan turns on or off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Stage {
-    Security,
-    Elt,
-    Observability,
-}
-
-impl Stage {
-    pub(crate) const ALL: [Self; 3] = [Self::Security, Self::Elt, Self::Observability];
-
-    pub(crate) fn label(self) -> &'static str {
-        match self {
-            Self::Security => "security",
-            Self::Elt => "elt",
-            Self::Observability => "observability",
-        }
-    }
-
-    fn bit(self) -> u8 {
-        1 << self as u8
-    }
-}
+use crate::core::stage::Stage;
 
 /// The stages that a word after `#run_` or `#skip_` means.
 fn meant(word: &str) -> &'static [Stage] {
@@ -39,6 +15,10 @@ fn meant(word: &str) -> &'static [Stage] {
         "obs" | "observability" => &[Stage::Observability],
         _ => &[],
     }
+}
+
+fn bit(stage: Stage) -> u8 {
+    1 << stage as u8
 }
 
 /// What the tags of some messages say together.
@@ -91,7 +71,7 @@ impl Tags {
         } else {
             return;
         };
-        *set |= stages.iter().fold(0, |bits, stage| bits | stage.bit());
+        *set |= stages.iter().fold(0, |bits, stage| bits | bit(*stage));
     }
 
     /// The tags of several messages count together.
@@ -100,11 +80,11 @@ impl Tags {
     }
 
     pub(crate) fn asks_for(self, stage: Stage) -> bool {
-        self.run & stage.bit() != 0
+        self.run & bit(stage) != 0
     }
 
     pub(crate) fn skips(self, stage: Stage) -> bool {
-        self.skip & stage.bit() != 0
+        self.skip & bit(stage) != 0
     }
 
     pub(crate) fn is_empty(self) -> bool {

@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::core::environment::Name;
-use crate::pipeline::event::{Event, Stage, Subject};
+use crate::core::stage::Stage;
+use crate::pipeline::event::{Event, Subject};
 use crate::system::contract::Contract;
 use crate::target::Target;
 

@@ -1,24 +1,20 @@
 //! From a plan to the lines that carry it out. Pure; the workflows run the same lines.
 
+use crate::core::stage::Stage;
 use crate::pipeline::plan::{Action, Plan};
 
 /// What a step belongs to. A failed gate stops what comes after it; notifications are always sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Stage {
-    Security,
-    Elt,
-    Observability,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Stage(Stage),
     Cleanup,
     Notify,
 }
 
-impl Stage {
+impl Part {
     pub(super) fn label(self) -> &'static str {
         match self {
-            Self::Security => "security",
-            Self::Elt => "elt",
-            Self::Observability => "observability",
+            Self::Stage(stage) => stage.label(),
             Self::Cleanup => "cleanup",
             Self::Notify => "notify",
         }
@@ -28,14 +24,14 @@ impl Stage {
 /// One `cargo xtask` line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Step {
-    pub(super) stage: Stage,
+    pub(super) part: Part,
     /// What follows `cargo xtask`.
     pub(super) argv: Vec<String>,
 }
 
 impl Step {
-    fn new(stage: Stage, words: &[&str]) -> Self {
-        Self { stage, argv: words.iter().map(|word| (*word).to_owned()).collect() }
+    fn new(part: Part, words: &[&str]) -> Self {
+        Self { part, argv: words.iter().map(|word| (*word).to_owned()).collect() }
     }
 }
 
@@ -46,14 +42,14 @@ pub(super) fn of(plan: &Plan) -> Vec<Step> {
     if plan.action == Action::Cleanup {
         steps.push(match &plan.environment {
             Some(name) => Step::new(
-                Stage::Cleanup,
+                Part::Cleanup,
                 &["schema", "drop", "--schema", name.as_str(), "--if-exists", "--target", target],
             ),
-            None => Step::new(Stage::Cleanup, &["schema", "gc", "--target", target, "--yes"]),
+            None => Step::new(Part::Cleanup, &["schema", "gc", "--target", target, "--yes"]),
         });
     }
     if plan.stages.security {
-        steps.push(Step::new(Stage::Security, &["lint"]));
+        steps.push(Step::new(Part::Stage(Stage::Security), &["lint"]));
     }
     if let Some(name) = plan.environment.as_ref().filter(|_| plan.stages.elt) {
         let mut words = vec!["elt", "--schema", name.as_str(), "--target", target];
@@ -61,11 +57,11 @@ pub(super) fn of(plan: &Plan) -> Vec<Step> {
         // In one word: a name that begins with a dash is not an option.
         let object_name = plan.event.object_name.as_ref().map(|name| format!("--object-name={name}"));
         words.extend(object_name.as_deref());
-        steps.push(Step::new(Stage::Elt, &words));
+        steps.push(Step::new(Part::Stage(Stage::Elt), &words));
     }
     if let Some(name) = plan.observed.as_ref().filter(|_| plan.stages.observability) {
         let words = ["metrics", "--schema", name.as_str(), "--target", target, "--gate"];
-        steps.push(Step::new(Stage::Observability, &words));
+        steps.push(Step::new(Part::Stage(Stage::Observability), &words));
     }
     steps
 }
@@ -89,13 +85,13 @@ impl Ended {
 }
 
 /// The steps that send notifications, once it is known how the others ended.
-pub(super) fn telling(plan: &str, results: &[(Stage, Ended)]) -> Vec<Step> {
+pub(super) fn telling(plan: &str, results: &[(Part, Ended)]) -> Vec<Step> {
     let with = |to: &str| {
         let mut argv: Vec<String> = ["notify", to, "--plan", plan].map(str::to_owned).into();
-        for (stage, ended) in results {
-            argv.extend(["--stage".to_owned(), format!("{}={}", stage.label(), ended.label())]);
+        for (part, ended) in results {
+            argv.extend(["--stage".to_owned(), format!("{}={}", part.label(), ended.label())]);
         }
-        Step { stage: Stage::Notify, argv }
+        Step { part: Part::Notify, argv }
     };
     vec![with("github"), with("slack")]
 }
@@ -115,7 +111,7 @@ mod tests {
         let (name, _) = case.split_once('.').expect("<event>.<case>");
         let event = Event::parse(name, &payload).expect("an event");
         let plan = decide(&event, &Policy::default(), &Circumstances::new(target));
-        of(&plan).into_iter().map(|step| format!("{}: {}", step.stage.label(), step.argv.join(" "))).collect()
+        of(&plan).into_iter().map(|step| format!("{}: {}", step.part.label(), step.argv.join(" "))).collect()
     }
 
     #[test]
@@ -154,9 +150,9 @@ mod tests {
     #[test]
     fn people_are_told_how_every_stage_ended() {
         let results = [
-            (Stage::Security, Ended::Success),
-            (Stage::Elt, Ended::Failure),
-            (Stage::Observability, Ended::Skipped),
+            (Part::Stage(Stage::Security), Ended::Success),
+            (Part::Stage(Stage::Elt), Ended::Failure),
+            (Part::Stage(Stage::Observability), Ended::Skipped),
         ];
         let lines: Vec<String> =
             telling("{}", &results).into_iter().map(|step| step.argv.join(" ")).collect();

@@ -3,7 +3,8 @@
 use super::{
     Circumstances, Decision, QUEUE, build, environment_of, gets_no_secrets, nothing, nothing_yet, secure,
 };
-use crate::pipeline::event::{Event, Push, Stage, Tags, shown};
+use crate::core::stage::Stage;
+use crate::pipeline::event::{Event, Push, Tags, shown};
 use crate::pipeline::plan::policy::{Forks, MergedCommits, Policy};
 use crate::pipeline::plan::record::{Stages, short_ref};
 use crate::target::Target;
