@@ -211,6 +211,9 @@ impl Warehouse for DuckDb {
     }
 
     fn query_many(&mut self, statements: &[String]) -> Result<Vec<Vec<Row>>> {
+        if statements.is_empty() {
+            return Ok(Vec::new());
+        }
         let sql = statements.join(";\n");
         let Some(open) = self.opened_by(&sql) else { return Ok(vec![Vec::new(); statements.len()]) };
         let results = self.ask(&open, &sql)?;

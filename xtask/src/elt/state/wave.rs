@@ -16,7 +16,7 @@ use crate::dbt::artifacts;
 use crate::dbt::boundary::Intended;
 use crate::dbt::runner::{Ended, Invocation};
 use crate::state::record::Record;
-use crate::warehouse::{Statement, Warehouse, literal, quote};
+use crate::warehouse::{Statement, Warehouse, literal};
 
 /// What a wave does just before dbt writes anything.
 #[derive(Debug)]
@@ -108,7 +108,7 @@ impl Keeper {
             self.announced.extend(begun.announced.iter().map(|row| (row.node_id.clone(), row.clone())));
             if let Some(copied) = self.copied.take() {
                 // Without an announcement nothing was copied.
-                let taken = begun.taken.clone().filter(|_| ended.intended.is_some());
+                let taken = begun.taken.filter(|_| ended.intended.is_some());
                 self.come_from_base(warehouse, copied, taken)?;
             }
             if ended.intended.is_some() {
@@ -251,8 +251,7 @@ fn remove(
         tracing::info!("removing {schema}.{name}: {} is gone from the project", record.node_id);
         if let Some(seen) = seen.get(&key(schema, name)) {
             let kind = if seen.is_view { "view" } else { "table" };
-            let relation = format!("{}.{}", quote(&seen.schema), quote(&seen.name));
-            change.push(Statement::sql(format!("drop {kind} if exists {relation}")));
+            change.push(Statement::sql(format!("drop {kind} if exists {}", seen.place())));
         }
         change.push(Statement::sql(format!(
             "delete from {} where node_id = {}",

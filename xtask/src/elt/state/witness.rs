@@ -37,6 +37,13 @@ pub(super) struct Seen {
     pub(super) bytes: Option<i64>,
 }
 
+impl Seen {
+    /// Schema and name, as SQL takes them.
+    pub(super) fn place(&self) -> String {
+        format!("{}.{}", quote(&self.schema), quote(&self.name))
+    }
+}
+
 /// The relations of schemas by schema, as the catalog has them.
 pub(super) type Listed = BTreeMap<String, BTreeMap<Key, Seen>>;
 
@@ -124,7 +131,7 @@ fn add_storage(
     let mut storage = Vec::new();
     let mut counts = Vec::new();
     for (key, seen) in found.iter().filter(|(_, seen)| !seen.is_view) {
-        let relation = format!("{}.{}", quote(&seen.schema), quote(&seen.name));
+        let relation = seen.place();
         let table = format!("select {} as s, {} as n", literal(&key.0), literal(&key.1));
         // Numbers are added in any order: to sort the segments first takes longer than to read them.
         storage.push(format!(
@@ -178,8 +185,7 @@ pub(super) fn add_bytes<'a>(
     let asked: Vec<String> = left
         .iter()
         .map(|((schema, name), seen)| {
-            let relation = format!("{}.{}", quote(&seen.schema), quote(&seen.name));
-            format!("select {} as s, {} as n, {}", literal(schema), literal(name), bytes_of(&relation))
+            format!("select {} as s, {} as n, {}", literal(schema), literal(name), bytes_of(&seen.place()))
         })
         .collect();
     let statements: Vec<String> = together(&asked).collect();
@@ -198,7 +204,7 @@ pub(super) fn data_versions(
 ) -> BTreeMap<String, String> {
     let is_local = warehouse.target() == "local";
     let select = |(id, seen): (&String, &&Seen)| {
-        let (id, relation) = (literal(id), format!("{}.{}", quote(&seen.schema), quote(&seen.name)));
+        let (id, relation) = (literal(id), seen.place());
         if is_local {
             format!(
                 "select {id} as id, count(*)::varchar as n, coalesce(sum(hash(t)), 0)::varchar as a, \

@@ -9,7 +9,8 @@ use crate::notify::facts::{Facts, JobResult, Plan, Run};
 pub(super) fn stages(facts: &Facts) -> Vec<(String, State)> {
     let asked = |name: &str| facts.plan.as_ref().and_then(|plan| plan.stages.get(name)).copied();
     let given = |name: &str| facts.stages.iter().rfind(|stage| stage.name == name).map(|stage| stage.result);
-    let of_pipeline = Stage::ALL.map(Stage::label).into_iter().filter_map(|name| {
+    let names = Stage::ALL.map(Stage::label);
+    let of_pipeline = names.into_iter().filter_map(|name| {
         let result = given(name).or_else(|| (name == "elt").then(|| of_runs(&facts.runs)).flatten());
         let state = match (result, asked(name)) {
             (Some(JobResult::Skipped) | None, Some(false)) => State::NotAsked,
@@ -19,7 +20,7 @@ pub(super) fn stages(facts: &Facts) -> Vec<(String, State)> {
         Some((name.to_owned(), state))
     });
     let others = facts.stages.iter().filter(|stage| {
-        !Stage::ALL.map(Stage::label).contains(&stage.name.as_str())
+        !names.contains(&stage.name.as_str())
             && matches!(stage.result, JobResult::Failure | JobResult::Cancelled)
     });
     of_pipeline.chain(others.map(|stage| (line(&stage.name, NAME), State::from(stage.result)))).collect()

@@ -74,7 +74,8 @@ fn apply_part(warehouse: &DuckDb, database: &str, part: &[&Statement]) -> Result
     let open = Open::writing(database, &unfinished);
     let mut session = Session::start(&warehouse.program, &open);
     let own = quote(database);
-    let answers = session::ask(&mut session, &warehouse.program, &open, &views::questions(database))?;
+    let read = Open::attached(open.attached.clone());
+    let answers = session::ask(&mut session, &warehouse.program, &read, &views::questions(database))?;
     let views = views::remade(answers, base, database);
     // In one go: each call would write the whole catalog.
     let mut send = |create: &str| {

@@ -51,6 +51,7 @@ pub(super) fn ask(
     open: &Open,
     sql: &str,
 ) -> Result<Vec<Vec<Row>>> {
+    debug_assert!(open.access == Access::Read && !open.writes_attached, "a question only reads");
     if session.as_ref().is_none_or(|session| !session.answers(open)) {
         // The old one is to be gone first: it may have the same file open.
         drop(session.take());
@@ -78,10 +79,10 @@ impl Session {
         Some(Self { open: open.clone(), conversation, preface: open.preface() })
     }
 
-    /// Whether it has the databases of a question open.
+    /// Whether it has the databases of a question open, to be read or to be written.
     fn answers(&self, open: &Open) -> bool {
-        let writes = Open { access: Access::Write, ..open.clone() };
-        self.open == *open || self.open == writes
+        let is_same = self.open.main == open.main && self.open.attached == open.attached;
+        is_same && (self.open == *open || self.writes())
     }
 
     /// Whether the engine can write.
