@@ -395,14 +395,18 @@ fn build(
     match ended {
         Ok(ended) => {
             let states = keeper.unwritten(warehouse)?;
-            let heard = record::Heard { ended: &ended, seen: &seen, sizes: &keeper.sizes() };
-            record::ended(warehouse, run, artifacts_folder, &redactor, &heard, states, begun)
+            let (manifest, sizes) = (keeper.manifest.take(), keeper.sizes());
+            let heard = record::Heard { ended: &ended, seen: &seen, manifest, sizes: &sizes };
+            let built = record::ended(warehouse, run, artifacts_folder, &redactor, heard, states, begun)?;
+            keeper.is_written(warehouse)?;
+            Ok(built)
         }
         Err(error) => {
             if is_provisioned {
                 // What stopped the run is worth more than that it could not be recorded.
                 let states = keeper.unwritten(warehouse).unwrap_or_default();
-                if let Err(unrecorded) = record::could_not_start(warehouse, run, states, begun, &error) {
+                let recorded = record::could_not_start(warehouse, run, states, begun, &error);
+                if let Err(unrecorded) = recorded.and_then(|()| keeper.is_written(warehouse)) {
                     tracing::warn!("{unrecorded:#}");
                 }
             }

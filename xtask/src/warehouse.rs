@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use self::duckdb::Announcements;
 use crate::core::environment::{Droppable, Name};
 use crate::core::ledger::Ours;
 use crate::core::lock::{Holder, Lock};
@@ -199,8 +200,8 @@ pub(crate) trait Warehouse {
         false
     }
 
-    /// The columns of all tables in `schemas`.
-    fn columns(&mut self, schemas: &[&str]) -> Result<Columns>;
+    /// The columns of tables in `schemas`: of those with the names `tables`, or of all.
+    fn columns(&mut self, schemas: &[&str], tables: Option<&[&str]>) -> Result<Columns>;
 
     /// What [`Warehouse::apply`] would send, statement by statement.
     fn script(&self, change: &[Statement]) -> Vec<String>;
@@ -259,6 +260,11 @@ pub(crate) trait Warehouse {
     /// [`Warehouse::watch`].
     fn keep_known(&mut self, _: &Name, _content: &[u8]) -> Result<()> {
         Ok(())
+    }
+
+    /// What runs have announced beside the environment's database; `None` if they announce it in the ledger.
+    fn announcements(&self, _: &Name) -> Option<Announcements> {
+        None
     }
 
     /// Let a run that found nothing to do wait until something else writes to or asks the ledger; whether that is

@@ -5,6 +5,7 @@ use std::fs::{File, FileTimes};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -152,4 +153,37 @@ fn a_database_that_takes_the_place_of_another_is_not_taken_for_it() {
     let report = project.elt("issue_1", &[]);
     assert_eq!(report["dbt_started"], true);
     assert!(is_up_to_date(&project.elt("issue_1", &[])));
+}
+
+#[test]
+fn what_a_killed_run_has_announced_is_built_again_also_in_a_copy() {
+    let project = Project::new(&[]);
+    project.elt("dev", &[]);
+    let leaf = project.small.path("dbt/models/leaf.sql");
+    let text = std::fs::read_to_string(&leaf).expect("a model");
+    let announced = beside(&project.database("dev"), ".announced");
+    assert!(!announced.exists(), "the run has ended");
+
+    project.small.write("dbt/models/leaf.sql", text.replace("max(total)", "min(total)"));
+    let mut command = project.command(&["elt", "--schema", "dev"]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    while announced.metadata().map_or(0, |found| found.len()) == 0 {
+        assert!(child.try_wait().expect("a child").is_none(), "it ended without an announcement");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+
+    // Its text is the one that it was built from: only the announcement shows that it may have been touched.
+    project.small.write("dbt/models/leaf.sql", text);
+    let leaf = "leaf".to_owned();
+    assert_eq!(project.due("dev", &[]), ["leaf"]);
+    project.run(&["schema", "create", "--schema", "issue_1", "--base", "dev"]).expect(0);
+    assert!(project.due("issue_1", &[]).contains(&leaf));
+    // A run of something else records it, too.
+    project.elt("dev", &["--select", "totals", "--force"]);
+    assert!(!announced.exists());
+    assert!(project.due("dev", &[]).contains(&leaf));
+    project.elt("dev", &[]);
+    assert_eq!(project.due("dev", &[]), Vec::<String>::new());
 }

@@ -170,6 +170,8 @@ pub(super) fn could_not_start(
 pub(super) struct Heard<'a> {
     pub(super) ended: &'a Ended,
     pub(super) seen: &'a Seen,
+    /// What dbt wrote, if it was read already.
+    pub(super) manifest: Option<Manifest>,
     /// Tables that were measured since.
     pub(super) sizes: &'a BTreeMap<(String, String), TableSize>,
 }
@@ -180,12 +182,15 @@ pub(super) fn ended(
     mut run: Run,
     target: &Path,
     redactor: &Redactor,
-    &Heard { ended, seen, sizes }: &Heard<'_>,
+    Heard { ended, seen, manifest, sizes }: Heard<'_>,
     of_nodes: Vec<Statement>,
     begun: Instant,
 ) -> Result<Built> {
     let name: Name = run.schema_name.parse()?;
-    let manifest = Manifest::read(target)?.unwrap_or_default();
+    let manifest = match manifest {
+        Some(manifest) => manifest,
+        None => Manifest::read(target)?.unwrap_or_default(),
+    };
     let results = RunResults::read(target)?;
     let standing = warehouse.measure_rest(&name, sizes)?;
 

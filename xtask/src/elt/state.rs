@@ -27,12 +27,13 @@ use self::base::Copied;
 use self::known::Known;
 use self::look::Sight;
 pub(super) use self::reader::{Reader, facts};
-use self::store::{read_records, statements};
+use self::store::{announced, newest, read_records, statements};
 use super::record::Reused;
 use crate::core::clock;
 use crate::core::environment::Name;
 use crate::core::ledger::{Node, Run};
 use crate::core::policy::Changed;
+use crate::dbt::artifacts::Manifest;
 use crate::state::decide::{Action, Attempts, Decision, adopt_parents, decide};
 use crate::state::define::{Class, Definition, Definitions};
 use crate::state::record::Record;
@@ -68,6 +69,8 @@ pub(super) struct Keeper {
     ahead: BTreeSet<String>,
     /// Rows that dbt reported, of all waves.
     results: Vec<Json>,
+    /// The project as dbt described it in the last of them.
+    pub(super) manifest: Option<Manifest>,
     /// Records that are written with the next change of the ledger.
     unwritten: Vec<Record>,
     /// What the ledger says of nodes that a wave was about to touch and of which it reported nothing.
@@ -134,6 +137,7 @@ impl Keeper {
             has_ledger,
             ahead: BTreeSet::new(),
             results: Vec::new(),
+            manifest: None,
             unwritten: Vec::new(),
             announced: BTreeMap::new(),
             last: None,
@@ -150,6 +154,8 @@ impl Keeper {
                 Some(known) => keeper.recall(known),
                 None => keeper.records = read_records(warehouse, asked.schema)?,
             }
+            keeper.announced = newest(announced(warehouse, asked.schema)?.into_iter());
+            keeper.announced.retain(|id, record| keeper.records.get(id) == Some(record));
             adopt_parents(&mut keeper.definitions, &keeper.records);
             keeper.observe(warehouse)?;
         } else if let Some(base) = base {
@@ -269,7 +275,17 @@ impl Keeper {
 
     /// What is left to be written to the ledger.
     pub(super) fn unwritten(&mut self, warehouse: &dyn Warehouse) -> Result<Vec<Statement>> {
-        statements(warehouse, &self.schema, &std::mem::take(&mut self.unwritten))
+        let mut rows = std::mem::take(&mut self.unwritten);
+        if warehouse.announcements(&self.schema).is_some() {
+            rows.extend(self.announced.values().cloned());
+            rows = newest(rows.into_iter()).into_values().collect();
+        }
+        statements(warehouse, &self.schema, &rows)
+    }
+
+    /// The ledger has all that was left to be written.
+    pub(super) fn is_written(&self, warehouse: &dyn Warehouse) -> Result<()> {
+        warehouse.announcements(&self.schema).map_or(Ok(()), |announcements| announcements.remove())
     }
 
     /// Schema and name of what a node builds.

@@ -22,6 +22,7 @@ use crate::core::environment::{Droppable, Name, REGISTRY};
 use crate::core::ledger::{Ours, tables};
 use crate::core::lock::Holder;
 
+mod announcements;
 mod asking;
 mod copy;
 mod files;
@@ -38,6 +39,7 @@ mod views;
 mod waiting;
 mod watch;
 
+pub(crate) use self::announcements::Announcements;
 pub(crate) use self::layout::Layout;
 pub(crate) use self::look::{bytes_of, together};
 pub(crate) use self::program::is_disk_full;
@@ -58,6 +60,11 @@ pub(crate) struct DuckDb {
     /// to that.
     registry: RefCell<Option<Session>>,
     watch: watch::Watch,
+}
+
+/// Names as SQL takes them in `in (…)`.
+fn list(names: &[&str]) -> String {
+    names.iter().map(|name| literal(name)).collect::<Vec<_>>().join(", ")
 }
 
 impl DuckDb {
@@ -153,13 +160,16 @@ impl Warehouse for DuckDb {
         true
     }
 
-    fn columns(&mut self, schemas: &[&str]) -> Result<Columns> {
-        let Layout::Shared(_) = self.layout else { return look::columns_of_files(self, schemas) };
-        let wanted: Vec<String> = schemas.iter().map(|schema| literal(schema)).collect();
+    fn columns(&mut self, schemas: &[&str], tables: Option<&[&str]>) -> Result<Columns> {
+        let of_tables =
+            tables.map(|tables| format!(" and table_name in ({})", list(tables))).unwrap_or_default();
+        let Layout::Shared(_) = self.layout else {
+            return look::columns_of_files(self, schemas, &of_tables);
+        };
         let sql = format!(
             "select schema_name, table_name, column_name from duckdb_columns()
-             where database_name = current_database() and schema_name in ({})",
-            wanted.join(", ")
+             where database_name = current_database() and schema_name in ({}){of_tables}",
+            list(schemas)
         );
         Ok(columns(&self.query(&sql)?, str::to_owned))
     }
@@ -263,8 +273,10 @@ impl Warehouse for DuckDb {
     }
 
     fn known(&mut self, name: &Name) -> Option<Known> {
-        let Layout::Folder(_) = self.layout else { return None };
-        let kept = kept::read(&self.layout.file(name.as_str()), &mut self.watch)?;
+        // What was kept says nothing of what a run that was killed has announced.
+        let announcements = self.announcements(name)?;
+        let kept = announcements.are_empty().then(|| self.layout.file(name.as_str()));
+        let kept = kept::read(&kept?, &mut self.watch)?;
         let registry = self.layout.file(REGISTRY);
         let is_registry_same = kept.registry.is_some_and(|then| {
             self.watch.begin(&registry);
@@ -278,6 +290,13 @@ impl Warehouse for DuckDb {
         let file = self.layout.file(name.as_str());
         let (token, registry) = (self.watch.proof(&file), self.watch.proof(&self.layout.file(REGISTRY)));
         kept::write(&file, token, registry, content)
+    }
+
+    fn announcements(&self, name: &Name) -> Option<Announcements> {
+        match self.layout {
+            Layout::Shared(_) => None,
+            Layout::Folder(_) => Some(Announcements::beside(&self.layout.file(name.as_str()))),
+        }
     }
 
     fn record_later(&mut self, name: &Name, run: &Row) -> Result<bool> {

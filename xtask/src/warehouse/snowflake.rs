@@ -169,8 +169,8 @@ impl Warehouse for Snowflake {
         "timestamp_ntz"
     }
 
-    fn columns(&mut self, schemas: &[&str]) -> Result<Columns> {
-        Ok(columns(&self.query(&self.database.columns(schemas))?, rows::folded))
+    fn columns(&mut self, schemas: &[&str], tables: Option<&[&str]>) -> Result<Columns> {
+        Ok(columns(&self.query(&self.database.columns(schemas, tables))?, rows::folded))
     }
 
     fn script(&self, change: &[Statement]) -> Vec<String> {

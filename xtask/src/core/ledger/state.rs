@@ -160,7 +160,9 @@ impl State {
 
 /// The columns that this toolkit knows and that the ledgers in `schemas` do not have.
 pub(crate) fn missing(warehouse: &mut dyn Warehouse, schemas: &[&str]) -> Result<Vec<Missing>> {
-    let found = warehouse.columns(schemas)?;
+    let known = tables::LEDGER.iter().chain(&tables::REGISTRY);
+    let names: Vec<&str> = known.map(|definition| definition.name).collect();
+    let found = warehouse.columns(schemas, Some(&names))?;
     let of_schema = |(schema, columns): (&String, &BTreeSet<(String, String)>)| -> Vec<Missing> {
         let definitions: &[tables::Definition] =
             if schema == REGISTRY { &tables::REGISTRY } else { &tables::LEDGER };

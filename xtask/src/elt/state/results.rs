@@ -64,6 +64,7 @@ impl Keeper {
             self.observe(warehouse)?;
         }
         self.record(warehouse, &ended, &manifest)?;
+        self.manifest = Some(manifest);
         Ok(ended.into_keys().collect())
     }
 

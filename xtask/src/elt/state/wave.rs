@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use super::Keeper;
 use super::base::{Copied, of_file, take_over};
-use super::store::{statements, table};
+use super::store::{announce, statements, table};
 use super::witness::{Key, Seen, key};
 use crate::core::clock;
 use crate::core::environment::Name;
@@ -16,6 +16,7 @@ use crate::dbt::artifacts;
 use crate::dbt::boundary::Intended;
 use crate::dbt::runner::{Ended, Invocation};
 use crate::state::record::Record;
+use crate::warehouse::duckdb::Announcements;
 use crate::warehouse::{Statement, Warehouse, literal};
 
 /// What a wave does just before dbt writes anything.
@@ -49,6 +50,9 @@ impl Wave {
     }
 
     fn announce(&self, warehouse: &mut dyn Warehouse) -> Result<()> {
+        if let Some(announcements) = self.beside(warehouse) {
+            return announce(&announcements, &self.schema, &self.announced);
+        }
         if let Some(copied) = &self.copied {
             take_over(warehouse, &self.schema, copied, &self.seen)?;
         }
@@ -57,6 +61,11 @@ impl Wave {
             change.splice(0..0, warehouse.left_in_log());
         }
         warehouse.apply(&change).context("failed to announce the run in the ledger")
+    }
+
+    /// Where it is announced, if not in the ledger, which is written to anyway if it is copied.
+    fn beside(&self, warehouse: &dyn Warehouse) -> Option<Announcements> {
+        warehouse.announcements(&self.schema).filter(|_| self.copied.is_none())
     }
 
     /// What dbt must report a result for, if it was not asked itself.
@@ -99,7 +108,9 @@ impl Keeper {
             tracing::debug!("wave of {}: {}", wave.len(), wave.iter().cloned().collect::<Vec<_>>().join(" "));
             artifacts::prepare(target)?;
             let begun = self.begun(&wave);
-            self.unwritten.clear();
+            if begun.beside(warehouse).is_none() {
+                self.unwritten.clear();
+            }
             let readers = self.readers(warehouse, &wave);
             self.sight.close();
             let ended = start(warehouse, invocation, &begun)?;

@@ -142,7 +142,13 @@ fn add_storage(
         // Deleted rows stay where they are stored: only their number shows that they are gone.
         counts.push(format!("{table}, count(*) as row_count from {relation}"));
     }
-    let statements: Vec<String> = together(&storage).chain(together(&counts)).collect();
+    // To look for better plans takes longer than these run.
+    let as_written = |is: bool| format!("pragma {}_optimizer", if is { "disable" } else { "enable" });
+    let statements: Vec<String> = std::iter::once(as_written(true))
+        .chain(together(&storage))
+        .chain([as_written(false)])
+        .chain(together(&counts))
+        .collect();
     let mut stored = BTreeMap::new();
     for row in warehouse.query_many(&statements)?.into_iter().flatten() {
         let Some(key) = named(&row) else { continue };

@@ -22,7 +22,7 @@ pub(super) fn of_policy(warehouse: &mut dyn Warehouse, name: &Name, policy: &Pol
     if policy.data_time.is_empty() {
         return Ok(Vec::new());
     }
-    let found = warehouse.columns(&[name.as_str()])?.remove(name.as_str()).unwrap_or_default();
+    let found = warehouse.columns(&[name.as_str()], None)?.remove(name.as_str()).unwrap_or_default();
     let tables: BTreeSet<&str> = found.iter().map(|(table, _)| table.as_str()).collect();
     let column = |table: &str, column: &str| {
         let is = |(of, name): &&(String, String)| of == table && name.eq_ignore_ascii_case(column);

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 use super::layout::{named, with_suffix};
 use super::program::{Access, Open, call};
 use super::session::{self, Session};
-use super::{DuckDb, kept, views, waiting};
+use super::{Announcements, DuckDb, kept, views, waiting};
 use crate::core::environment::{Name, REGISTRY};
 use crate::system::{remove, repo};
 use crate::warehouse::{Statement, quote};
@@ -90,6 +90,10 @@ fn apply_part(warehouse: &DuckDb, database: &str, part: &[&Statement]) -> Result
         tracing::info!("the views of {base} were not copied, so the next run builds them: {error:#}");
         send("")?;
     }
+    let announced = Announcements::beside(&warehouse.layout.file(base.as_str())).read()?;
+    if !announced.is_empty() {
+        Announcements::beside(&file).add(&announced)?;
+    }
     fs::rename(&unfinished, &file).with_context(|| format!("failed to create {}", file.display()))
 }
 
@@ -100,7 +104,8 @@ fn remove(file: &Path) -> Result<()> {
 }
 
 fn remove_beside(file: &Path) -> Result<()> {
-    remove_all(kept::paths(file).into_iter().chain([waiting::path_of(file)]))
+    let others = [waiting::path_of(file), Announcements::beside(file).path()];
+    remove_all(kept::paths(file).into_iter().chain(others))
 }
 
 pub(super) fn remove_all(paths: impl IntoIterator<Item = PathBuf>) -> Result<()> {

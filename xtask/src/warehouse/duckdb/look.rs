@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 
 use super::layout::{Layout, MAIN};
 use super::program::{Access, Open, call_within};
-use super::{DuckDb, columns};
+use super::{DuckDb, columns, list};
 use crate::core::environment::{Name, family_of};
 use crate::core::ledger::MARK;
 use crate::warehouse::{Columns, Contents, Relation, Row, TableSize, Warehouse as _, literal, quote};
@@ -33,11 +33,11 @@ fn over(warehouse: &DuckDb, names: &[&str], sql: &str) -> Result<Vec<Row>> {
 /// The databases of files: neither the engine's own nor the temporary one in memory.
 const OF_FILES: &str = "database_name not in ('memory', 'system', 'temp')";
 
-/// The columns of the tables of environments with files.
-pub(super) fn columns_of_files(warehouse: &DuckDb, names: &[&str]) -> Result<Columns> {
+/// The columns of the tables of environments with files, of which `more` is true.
+pub(super) fn columns_of_files(warehouse: &DuckDb, names: &[&str], more: &str) -> Result<Columns> {
     let sql = format!(
         "select database_name as schema_name, table_name, column_name from duckdb_columns()
-         where {OF_FILES} and schema_name = '{MAIN}' and not internal"
+         where {OF_FILES} and schema_name = '{MAIN}' and not internal{more}"
     );
     Ok(columns(&over(warehouse, names, &sql)?, str::to_owned))
 }
@@ -91,7 +91,6 @@ impl DuckDb {
         name: Option<&Name>,
         schemas: &[&str],
     ) -> Result<BTreeMap<String, Contents>> {
-        let wanted: Vec<String> = schemas.iter().map(|schema| literal(schema)).collect();
         let sql = format!(
             "select s.schema_name, relation.name from duckdb_schemas() as s
              left join (
@@ -101,7 +100,7 @@ impl DuckDb {
              ) as relation on s.schema_name = relation.schema_name
              where s.database_name = current_database() and s.schema_name in ({})
              order by 1, 2",
-            wanted.join(", ")
+            list(schemas)
         );
         let mut all: BTreeMap<String, Contents> = BTreeMap::new();
         let rows = match name {

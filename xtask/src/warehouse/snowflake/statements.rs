@@ -97,11 +97,12 @@ order by 1, 4",
         )
     }
 
-    /// The columns of all tables in `schemas`.
-    pub(super) fn columns(&self, schemas: &[&str]) -> String {
+    pub(super) fn columns(&self, schemas: &[&str], tables: Option<&[&str]>) -> String {
+        let of_tables =
+            tables.map(|tables| format!(" and table_name in ({})", list(tables))).unwrap_or_default();
         format!(
             "select table_schema as schema_name, table_name, column_name from {}.information_schema.columns
-where table_schema in ({})",
+where table_schema in ({}){of_tables}",
             self.quoted(),
             list(schemas)
         )
