@@ -150,12 +150,13 @@ impl Keeper {
             }
         }
         if has_ledger {
-            match known {
-                Some(known) => keeper.recall(known),
-                None => keeper.records = read_records(warehouse, asked.schema)?,
+            if let Some(known) = known {
+                keeper.recall(known);
+            } else {
+                keeper.records = read_records(warehouse, asked.schema)?;
+                keeper.announced = newest(announced(warehouse, asked.schema)?.into_iter());
+                keeper.announced.retain(|id, record| keeper.records.get(id) == Some(record));
             }
-            keeper.announced = newest(announced(warehouse, asked.schema)?.into_iter());
-            keeper.announced.retain(|id, record| keeper.records.get(id) == Some(record));
             adopt_parents(&mut keeper.definitions, &keeper.records);
             keeper.observe(warehouse)?;
         } else if let Some(base) = base {

@@ -49,8 +49,12 @@ impl Announcements {
     /// All rows, in the order in which they were added. A line that was cut short is passed over: nothing that it would
     /// announce was begun.
     pub(crate) fn read(&self) -> Result<Vec<Row>> {
-        match fs::read_to_string(&self.0) {
-            Ok(text) => Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()),
+        // As bytes: a line may be cut short within a character.
+        match fs::read(&self.0) {
+            Ok(bytes) => {
+                let lines = bytes.split(|byte| *byte == b'\n');
+                Ok(lines.filter_map(|line| serde_json::from_slice(line).ok()).collect())
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(error).with_context(|| format!("failed to read {}", self.0.display())),
         }
@@ -78,7 +82,7 @@ mod tests {
         announcements.add(&[row(r#"{"a": 1}"#), row(r#"{"a": 2}"#)]).expect("added");
         let path = folder.path().join("dev.duckdb.announced");
         let mut file = OpenOptions::new().append(true).open(&path).expect("opened");
-        file.write_all(br#"{"a": "#).expect("written");
+        file.write_all(b"{\"a\": \"\xc3").expect("written");
         announcements.add(&[row(r#"{"a": 3}"#)]).expect("added");
         let rows = announcements.read().expect("read");
         assert_eq!(rows, [row(r#"{"a": 1}"#), row(r#"{"a": 2}"#), row(r#"{"a": 3}"#)]);
