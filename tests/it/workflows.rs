@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 
 use self::run::{Job, World};
-use crate::plan::{event_name, events, read_outputs};
+use crate::plan::{event_name, events, read_outputs, stages};
 use crate::secrets::git;
 use crate::support::{Ended, environment, root, scratch, scrubbed, shell};
 
@@ -75,16 +75,17 @@ fn ran(jobs: &BTreeMap<String, Job>) -> BTreeSet<&str> {
 }
 
 /// The jobs that a plan asks for, if all goes well.
-fn asked(plan: &Value, event: &Value, snowflake: bool) -> BTreeSet<&'static str> {
+fn asked<'a>(plan: &'a Value, event: &Value, snowflake: bool) -> BTreeSet<&'a str> {
     let on_snowflake = plan["target"] == "snowflake";
     let is_cleanup = plan["action"] == "cleanup" && on_snowflake;
-    let stages = &plan["stages"];
+    let stages = plan["stages"].as_object().unwrap();
     let mut jobs = BTreeSet::from(["plan"]);
-    let mut ask = |job: &'static str, wanted: bool| wanted.then(|| jobs.insert(job));
-    let observes = stages["observability"] == true && (stages["elt"] == true || on_snowflake);
-    ask("security", stages["security"] == true);
-    ask("elt", stages["elt"] == true);
-    ask("observability", observes);
+    let mut ask = |job: &'a str, wanted: bool| wanted.then(|| jobs.insert(job));
+    let is_there = stages["elt"] == true || on_snowflake;
+    let observes = stages["observability"] == true && is_there;
+    for (stage, wanted) in stages {
+        ask(stage, *wanted == true && (stage != "observability" || is_there));
+    }
     ask("pages", observes && plan["publish"] == true && snowflake);
     ask("cleanup", is_cleanup && plan["schema"].is_string());
     ask("janitor", is_cleanup && plan["schema"].is_null());
@@ -110,6 +111,23 @@ fn the_jobs_that_run_are_those_that_the_plan_asks_for() {
             assert_eq!(ran(&jobs), asked(&plan, &world.github["event"], snowflake), "{case} {plan}");
             inputs_are_the_plans(&case, &jobs, &plan);
         }
+    }
+}
+
+#[test]
+fn the_orchestrator_knows_every_stage() {
+    let workflow = yaml::read(&orchestrator());
+    for stage in stages() {
+        let input = &workflow["on"]["workflow_dispatch"]["inputs"][&stage];
+        assert_eq!(input["type"], "boolean", "orchestrator.yml has no input {stage}");
+        let output = &workflow["jobs"]["plan"]["outputs"][&stage];
+        assert!(output.is_string(), "the job plan of orchestrator.yml has no output {stage}");
+        assert!(workflow["jobs"][&stage].is_object(), "orchestrator.yml has no job {stage}");
+        let gate = run::needs(&workflow["jobs"]["gate"]);
+        assert!(gate.contains(&stage), "the job gate of orchestrator.yml does not need {stage}");
+        let called = yaml::read(&root().join(format!(".github/workflows/{stage}.yml")));
+        let error = &called["on"]["workflow_call"]["outputs"]["error"];
+        assert!(error.is_object(), "{stage}.yml has no output error");
     }
 }
 
@@ -220,7 +238,8 @@ fn every_line_of_a_pipeline_passes_on_a_clean_clone_of_this_commit() {
     let advisories = crate::audit::rustsec(folder.path(), None);
     let service = crate::audit::osv(None);
     let mut ran = 0;
-    for name in ["plan", "security", "elt", "observability", "gate"] {
+    let stages = stages();
+    for name in ["plan"].into_iter().chain(stages.iter().map(String::as_str)).chain(["gate"]) {
         let job = &jobs[name];
         assert_eq!(job.result, "success", "{name}");
         for (line, variables) in job.lines.iter().zip(&job.variables) {

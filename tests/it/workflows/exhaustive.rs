@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::expression::{self, Context};
 use super::{orchestrator, run, yaml};
+use crate::plan::stages;
 use crate::support::root;
 
 /// One state of the world: values by path, and whether the run was cancelled.
@@ -64,7 +65,7 @@ impl Case {
 }
 
 /// What a path of an expression can hold.
-fn domain(path: &str) -> Vec<Value> {
+fn domain(path: &str, stages: &[String]) -> Vec<Value> {
     let last = path.rsplit('.').next().unwrap();
     let texts: &[&str] = match (path, last) {
         (_, "result") => &["success", "failure", "cancelled", "skipped"],
@@ -76,9 +77,8 @@ fn domain(path: &str) -> Vec<Value> {
         (_, "schema") => &["", "issue_42", "pr_7"],
         (_, "wanted") => &["true", "false", "unknown", ""],
         (_, "created") => &["true", "false", ""],
-        (_, "elt" | "security" | "observability" | "drop_on_failure" | "publish" | "PUBLISH_PAGES") => {
-            &["true", "false"]
-        }
+        (_, "drop_on_failure" | "publish" | "PUBLISH_PAGES") => &["true", "false"],
+        (_, output) if stages.iter().any(|stage| stage == output) => &["true", "false"],
         _ => panic!("{path} has no values here"),
     };
     texts.iter().map(|&text| text.into()).collect()
@@ -89,8 +89,9 @@ fn cases(text: &str) -> Vec<Case> {
     let path = Regex::new(r"\b(?:needs|github|vars)(?:\.\w+)+").unwrap();
     let paths: BTreeSet<&str> = path.find_iter(text).map(|found| found.as_str()).collect();
     let mut all = vec![BTreeMap::new()];
+    let stages = stages();
     for path in paths {
-        let values = domain(path);
+        let values = domain(path, &stages);
         all = all
             .into_iter()
             .flat_map(|known| {

@@ -105,7 +105,10 @@ fn problems(plan: &Plan, jobs: &Jobs) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::core::stage::Stages;
 
     fn of(plan: &str, jobs: &[(&str, &str)]) -> Vec<String> {
         let plan: Plan = serde_json::from_str(plan).expect("a plan");
@@ -114,33 +117,34 @@ mod tests {
         problems(&plan, &jobs)
     }
 
-    const BUILD: &str = r#"{"action": "build", "schema": "dev", "target": "snowflake",
-                            "stages": {"security": true, "elt": true, "observability": true}}"#;
-    const ALL: [(&str, &str); 6] = [
-        ("plan", "success"),
-        ("security", "success"),
-        ("elt", "success"),
-        ("observability", "success"),
-        ("cleanup", "skipped"),
-        ("janitor", "skipped"),
-    ];
+    fn build() -> String {
+        json!({"action": "build", "schema": "dev", "target": "snowflake", "stages": Stages::ALL}).to_string()
+    }
+
+    /// How all jobs end if all goes well: those that were asked for come first.
+    fn all() -> Vec<(&'static str, &'static str)> {
+        let asked = ["plan"].into_iter().chain(Stages::ALL.names()).map(|name| (name, "success"));
+        asked.chain([("cleanup", "skipped"), ("janitor", "skipped")]).collect()
+    }
 
     #[test]
     fn every_result_but_success_of_what_was_asked_for_closes_the_gate() {
-        assert!(of(BUILD, &ALL).is_empty());
-        for at in 0..4 {
+        let build = build();
+        let asked = 1 + Stage::ALL.len();
+        assert!(of(&build, &all()).is_empty());
+        for at in 0..asked {
             for result in ["failure", "cancelled", "skipped", "something new"] {
-                let mut jobs = ALL;
+                let mut jobs = all();
                 jobs[at].1 = result;
-                assert_eq!(of(BUILD, &jobs).len(), 1, "{jobs:?}");
+                assert_eq!(of(&build, &jobs).len(), 1, "{jobs:?}");
             }
         }
         for result in ["failure", "cancelled"] {
-            let mut jobs = ALL;
-            jobs[4].1 = result;
-            assert_eq!(of(BUILD, &jobs).len(), 1, "what failed beside it counts too");
+            let mut jobs = all();
+            jobs[asked].1 = result;
+            assert_eq!(of(&build, &jobs).len(), 1, "what failed beside it counts too");
         }
-        assert_eq!(of(BUILD, &ALL[1..]), ["plan was asked for and its result is missing"]);
+        assert_eq!(of(&build, &all()[1..]), ["plan was asked for and its result is missing"]);
     }
 
     #[test]
@@ -155,14 +159,10 @@ mod tests {
 
     #[test]
     fn a_build_that_is_wanted_no_more_needs_no_metrics() {
-        let mut jobs: Jobs = ALL
-            .iter()
-            .map(|(name, result)| {
-                ((*name).to_owned(), Job { result: (*result).to_owned(), outputs: BTreeMap::new() })
-            })
-            .collect();
+        let job = |result: &str| Job { result: result.to_owned(), outputs: BTreeMap::new() };
+        let mut jobs: Jobs = all().into_iter().map(|(name, result)| (name.to_owned(), job(result))).collect();
         jobs.get_mut("observability").expect("a job").result = "skipped".to_owned();
-        let plan: Plan = serde_json::from_str(BUILD).expect("a plan");
+        let plan: Plan = serde_json::from_str(&build()).expect("a plan");
         assert_eq!(problems(&plan, &jobs).len(), 1);
         let outputs = &mut jobs.get_mut("elt").expect("a job").outputs;
         outputs.insert("wanted".to_owned(), "false".into());

@@ -19,6 +19,7 @@ use self::decide::Circumstances;
 pub(crate) use self::policy::{Policy, contract as policy_contract};
 pub(crate) use self::record::{Action, Plan, contract};
 use crate::core::context;
+use crate::core::stage::Stage;
 use crate::pipeline::event::Event;
 use crate::pipeline::event::permission::Permission;
 use crate::system::actions;
@@ -151,23 +152,22 @@ fn rows(plan: &Plan) -> Vec<Vec<String>> {
 fn outputs(plan: &Plan) -> Result<Vec<(&'static str, String)>> {
     let name =
         |name: Option<&crate::core::environment::Name>| name.map(ToString::to_string).unwrap_or_default();
-    Ok(vec![
+    let mut outputs = vec![
         ("action", plan.action.label().to_owned()),
         ("environment", name(plan.environment.as_ref())),
         ("schema", name(plan.schema.as_ref())),
         ("base", name(plan.base.as_ref())),
         ("object_name", plan.event.object_name.clone().unwrap_or_default()),
         ("observed", name(plan.observed.as_ref())),
-        ("security", plan.stages.security.to_string()),
-        ("elt", plan.stages.elt.to_string()),
-        ("observability", plan.stages.observability.to_string()),
         ("target", plan.target.label().to_owned()),
         ("trusted", plan.trusted.to_string()),
         ("deployment", plan.deployment.clone()),
         ("drop_on_failure", plan.drop_on_failure.to_string()),
         ("publish", plan.publish.to_string()),
         ("plan", serde_json::to_string(plan)?),
-    ])
+    ];
+    outputs.extend(Stage::ALL.map(|stage| (stage.label(), plan.stages.has(stage).to_string())));
+    Ok(outputs)
 }
 
 /// The plan in the job's summary, as code: text from outside is not to be rendered there.

@@ -3,6 +3,7 @@
 use super::outcome::cleans;
 use super::{State, Verdict};
 use crate::core::environment::Name;
+use crate::core::stage::Stage;
 use crate::notify::facts::Plan;
 
 /// The line that shows the same on a laptop: that of the first stage that failed, else that of what the plan asks
@@ -14,25 +15,25 @@ pub(super) fn reproduce(
     verdict: Verdict,
 ) -> Option<String> {
     let failed = |name: &str| stages.iter().any(|(other, state)| other == name && *state == State::Failure);
-    if failed("security") {
-        return Some("cargo xtask lint && cargo xtask secrets --history && cargo xtask audit".to_owned());
-    }
     let on = plan.and_then(|plan| plan.target.as_deref()).filter(|target| *target == "snowflake");
     let on = on.map(|target| format!(" --target {target}")).unwrap_or_default();
-    let schema = subject.parse::<Name>();
     let names_environment = plan.is_none_or(|plan| plan.schema.is_some());
-    let line = match schema {
-        _ if failed("janitor") => format!("cargo xtask schema gc{on}"),
-        Ok(name) if failed("cleanup") => format!("cargo xtask schema drop --schema {name} --if-exists{on}"),
-        Ok(name) if failed("observability") && !failed("elt") => {
-            format!("cargo xtask metrics --schema {name} --gate{on}")
+    let stage = Stage::ALL.into_iter().find(|stage| failed(stage.label()));
+    let line = match (stage, subject.parse::<Name>()) {
+        (Some(Stage::Security), _) => {
+            "cargo xtask lint && cargo xtask secrets --history && cargo xtask audit".to_owned()
         }
-        Ok(name) if names_environment && !cleans(plan) => {
+        _ if failed("janitor") => format!("cargo xtask schema gc{on}"),
+        (_, Ok(name)) if failed("cleanup") => {
+            format!("cargo xtask schema drop --schema {name} --if-exists{on}")
+        }
+        (Some(Stage::Observability), Ok(name)) => format!("cargo xtask metrics --schema {name} --gate{on}"),
+        (Some(Stage::Elt) | None, Ok(name)) if names_environment && !cleans(plan) => {
             let base = plan.and_then(|plan| plan.base.as_deref()).and_then(|base| base.parse::<Name>().ok());
             let base = base.map(|base| format!(" --base {base}")).unwrap_or_default();
             format!("cargo xtask elt --schema {name}{base}{on}")
         }
-        _ => return None,
+        (Some(Stage::Elt | Stage::Observability) | None, _) => return None,
     };
     (verdict != Verdict::Nothing).then_some(line)
 }

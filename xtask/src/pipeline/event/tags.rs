@@ -4,28 +4,22 @@
 //! repeats another person's, and code only mentions tags; all three are ignored.
 
 use super::form;
-use crate::core::stage::Stage;
+use crate::core::stage::{Stage, Stages};
 
 /// The stages that a word after `#run_` or `#skip_` means.
-fn meant(word: &str) -> &'static [Stage] {
+fn meant(word: &str) -> Stages {
     match word {
-        "all" | "orchestrate" => &Stage::ALL,
-        "elt" | "pipeline" | "pipelines" => &[Stage::Elt],
-        "security" => &[Stage::Security],
-        "obs" | "observability" => &[Stage::Observability],
-        _ => &[],
+        "all" | "orchestrate" => Stages::ALL,
+        _ => Stage::ALL.into_iter().filter(|stage| stage.tags().contains(&word)).collect(),
     }
-}
-
-fn bit(stage: Stage) -> u8 {
-    1 << stage as u8
 }
 
 /// What the tags of some messages say together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tags {
-    run: u8,
-    skip: u8,
+    /// The stages that are asked for, skipped again or not.
+    pub(crate) run: Stages,
+    pub(crate) skip: Stages,
 }
 
 impl Tags {
@@ -71,29 +65,16 @@ impl Tags {
         } else {
             return;
         };
-        *set |= stages.iter().fold(0, |bits, stage| bits | bit(*stage));
+        *set = set.with(stages);
     }
 
     /// The tags of several messages count together.
     pub(crate) fn with(self, other: Self) -> Self {
-        Self { run: self.run | other.run, skip: self.skip | other.skip }
-    }
-
-    pub(crate) fn asks_for(self, stage: Stage) -> bool {
-        self.run & bit(stage) != 0
-    }
-
-    pub(crate) fn skips(self, stage: Stage) -> bool {
-        self.skip & bit(stage) != 0
+        Self { run: self.run.with(other.run), skip: self.skip.with(other.skip) }
     }
 
     pub(crate) fn is_empty(self) -> bool {
         self == Self::default()
-    }
-
-    /// Whether any stage is asked for, skipped again or not.
-    pub(crate) fn asks(self) -> bool {
-        self.run != 0
     }
 }
 
@@ -149,35 +130,44 @@ mod tests {
     /// The tags of a message as letters: upper case is run, lower case is skip.
     fn letters(message: &str) -> String {
         let tags = Tags::of(message);
-        let names = [(Stage::Security, 'S'), (Stage::Elt, 'E'), (Stage::Observability, 'O')];
-        let run = names.iter().filter(|(stage, _)| tags.asks_for(*stage)).map(|(_, name)| *name);
-        let skip =
-            names.iter().filter(|(stage, _)| tags.skips(*stage)).map(|(_, name)| name.to_ascii_lowercase());
-        run.chain(skip).collect()
+        initials(tags.run).to_uppercase() + &initials(tags.skip)
+    }
+
+    fn initials(stages: Stages) -> String {
+        stages.names().iter().map(|name| &name[..1]).collect()
     }
 
     #[test]
-    fn every_documented_tag_is_known() {
+    fn every_tag_of_a_stage_is_known_and_documented() {
+        let path = format!("{}/../docs/pipeline.md", env!("CARGO_MANIFEST_DIR"));
+        let document = std::fs::read_to_string(path).expect("docs/pipeline.md");
+        for stage in Stage::ALL {
+            let cell = |verb: &str| {
+                let tags = stage.tags().iter().map(|tag| format!("`#{verb}_{tag}`"));
+                tags.collect::<Vec<_>>().join(" ")
+            };
+            let row = format!("| {} | {} | {} |\n", stage.label(), cell("run"), cell("skip"));
+            assert!(document.contains(&row), "docs/pipeline.md has no row {row}");
+            let only = Stages::from_iter([stage]);
+            for tag in stage.tags() {
+                assert_eq!(Tags::of(&format!("#run_{tag}")), Tags { run: only, ..Tags::default() });
+                assert_eq!(Tags::of(&format!("#skip_{tag}")), Tags { skip: only, ..Tags::default() });
+            }
+        }
+    }
+
+    #[test]
+    fn tags_of_all_stages_and_in_any_case_are_known() {
+        let skipped = initials(Stages::ALL);
+        let all = skipped.to_uppercase();
         for (message, expected) in [
-            ("#run_all", "SEO"),
-            ("#orchestrate", "SEO"),
-            ("#run_elt", "E"),
-            ("#run_pipeline", "E"),
-            ("#run_pipelines", "E"),
-            ("#run_security", "S"),
-            ("#run_obs", "O"),
-            ("#run_observability", "O"),
-            ("#skip_all", "seo"),
-            ("#skip_orchestrate", "seo"),
-            ("#skip_elt", "e"),
-            ("#skip_pipeline", "e"),
-            ("#skip_pipelines", "e"),
-            ("#skip_security", "s"),
-            ("#skip_obs", "o"),
-            ("#skip_observability", "o"),
+            ("#run_all", all.as_str()),
+            ("#orchestrate", &all),
+            ("#skip_all", &skipped),
+            ("#skip_orchestrate", &skipped),
             ("#RUN_ELT", "E"),
             ("Add KPIs (#run_elt), please. #skip_obs!", "Eo"),
-            ("Title\n\nbody\n#run_all #skip_security\n", "SEOs"),
+            ("Title\n\nbody\n#run_all #skip_security\n", &format!("{all}s")),
         ] {
             assert_eq!(letters(message), expected, "{message}");
         }

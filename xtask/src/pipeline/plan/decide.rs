@@ -15,8 +15,9 @@ use self::pull_request::on_pull_request;
 use self::push::on_push;
 use super::branch;
 use super::policy::{BeforeElt, Failed, Policy};
-use super::record::{About, Action, Plan, Stages, short_ref};
+use super::record::{About, Action, Plan, short_ref};
 use crate::core::environment::{Kind, Name};
+use crate::core::stage::{Stage, Stages};
 use crate::pipeline::event::permission::Permission;
 use crate::pipeline::event::{Delete, Event, MergeGroup, Subject, shown};
 use crate::target::Target;
@@ -76,7 +77,8 @@ impl Decision {
     fn into_plan(self, event: &Event, policy: &Policy, circumstances: &Circumstances) -> Plan {
         let build = self.action == Action::Build;
         let environment = self.environment;
-        let observed = self.observed.or_else(|| environment.clone().filter(|_| self.stages.observability));
+        let observed =
+            self.observed.or_else(|| environment.clone().filter(|_| self.stages.has(Stage::Observability)));
         let kind = environment.as_ref().or(observed.as_ref()).map(Name::kind);
         let collects = self.action == Action::Cleanup && environment.is_none();
         let deployment = match kind {
@@ -93,7 +95,7 @@ impl Decision {
                 && policy.failure.environment == Failed::Drop
                 && environment.as_ref().is_some_and(is_temporary),
             publish: build
-                && self.stages.observability
+                && self.stages.has(Stage::Observability)
                 && environment.as_ref() == Some(&policy.schedule.observe),
             environment,
             stages: self.stages,
@@ -158,7 +160,7 @@ fn on_merge_group(group: &MergeGroup) -> Decision {
         return nothing(format!("a merge group that is {} asks for nothing", shown(&group.action)));
     }
     let into = group.base.as_deref().map_or_else(|| "its branch".to_owned(), |base| shown(short_ref(base)));
-    let stages = Stages { security: true, ..Stages::default() };
+    let stages = Stages::from_iter([Stage::Security]);
     Decision { action: Action::Build, stages, ..nothing_yet() }.because(format!(
         "the merge queue asks for checks before it merges into {into}; what it merges is built by the push that follows"
     ))
@@ -166,16 +168,16 @@ fn on_merge_group(group: &MergeGroup) -> Decision {
 
 /// Security runs before ELT, as far as the policy says.
 fn secure(stages: &mut Stages, skipped: bool, policy: &Policy) -> Option<String> {
-    if !stages.elt || stages.security {
+    if !stages.has(Stage::Elt) || stages.has(Stage::Security) {
         return None;
     }
     match policy.security.before_elt {
         BeforeElt::Always => {
-            stages.security = true;
+            stages.insert(Stage::Security);
             Some("security runs before elt, whatever is asked for (policies/pipeline.toml)".to_owned())
         }
         BeforeElt::UnlessSkipped if !skipped => {
-            stages.security = true;
+            stages.insert(Stage::Security);
             Some("security runs before elt unless it is skipped (policies/pipeline.toml)".to_owned())
         }
         BeforeElt::UnlessSkipped | BeforeElt::WhenAsked => None,
@@ -200,7 +202,7 @@ fn on_schedule(policy: &Policy) -> Decision {
 fn collect(policy: &Policy) -> Decision {
     Decision {
         action: Action::Cleanup,
-        stages: Stages { observability: true, ..Stages::default() },
+        stages: Stages::from_iter([Stage::Observability]),
         observed: Some(policy.schedule.observe.clone()),
         ..nothing_yet()
     }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::core::environment::Name;
-use crate::core::stage::Stage;
+use crate::core::stage::Stages;
 use crate::pipeline::event::{Event, Subject};
 use crate::system::contract::Contract;
 use crate::target::Target;
@@ -56,33 +56,6 @@ impl Action {
             Self::Cleanup => "cleanup",
             Self::None => "none",
         }
-    }
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
-pub(crate) struct Stages {
-    pub(crate) security: bool,
-    pub(crate) elt: bool,
-    pub(crate) observability: bool,
-}
-
-impl Stages {
-    pub(crate) const ALL: Self = Self { security: true, elt: true, observability: true };
-
-    pub(crate) fn has(self, stage: Stage) -> bool {
-        match stage {
-            Stage::Security => self.security,
-            Stage::Elt => self.elt,
-            Stage::Observability => self.observability,
-        }
-    }
-
-    pub(crate) fn any(self) -> bool {
-        self != Self::default()
-    }
-
-    pub(crate) fn names(self) -> Vec<&'static str> {
-        Stage::ALL.into_iter().filter(|stage| self.has(*stage)).map(Stage::label).collect()
     }
 }
 

@@ -48,22 +48,28 @@ pub(super) fn of(plan: &Plan) -> Vec<Step> {
             None => Step::new(Part::Cleanup, &["schema", "gc", "--target", target, "--yes"]),
         });
     }
-    if plan.stages.security {
-        steps.push(Step::new(Part::Stage(Stage::Security), &["lint"]));
-    }
-    if let Some(name) = plan.environment.as_ref().filter(|_| plan.stages.elt) {
-        let mut words = vec!["elt", "--schema", name.as_str(), "--target", target];
-        words.extend(plan.base.iter().flat_map(|base| ["--base", base.as_str()]));
-        // In one word: a name that begins with a dash is not an option.
-        let object_name = plan.event.object_name.as_ref().map(|name| format!("--object-name={name}"));
-        words.extend(object_name.as_deref());
-        steps.push(Step::new(Part::Stage(Stage::Elt), &words));
-    }
-    if let Some(name) = plan.observed.as_ref().filter(|_| plan.stages.observability) {
-        let words = ["metrics", "--schema", name.as_str(), "--target", target, "--gate"];
-        steps.push(Step::new(Part::Stage(Stage::Observability), &words));
-    }
+    steps.extend(plan.stages.each().filter_map(|stage| of_stage(stage, plan)));
     steps
+}
+
+/// `None` if the stage needs an environment and the plan names none.
+fn of_stage(stage: Stage, plan: &Plan) -> Option<Step> {
+    let step = |words: &[&str]| Some(Step::new(Part::Stage(stage), words));
+    let target = plan.target.label();
+    match stage {
+        Stage::Security => step(&["lint"]),
+        Stage::Elt => {
+            let mut words = vec!["elt", "--schema", plan.environment.as_ref()?.as_str(), "--target", target];
+            words.extend(plan.base.iter().flat_map(|base| ["--base", base.as_str()]));
+            // In one word: a name that begins with a dash is not an option.
+            let object_name = plan.event.object_name.as_ref().map(|name| format!("--object-name={name}"));
+            words.extend(object_name.as_deref());
+            step(&words)
+        }
+        Stage::Observability => {
+            step(&["metrics", "--schema", plan.observed.as_ref()?.as_str(), "--target", target, "--gate"])
+        }
+    }
 }
 
 /// How the stages ended, in GitHub's words for the results of jobs.

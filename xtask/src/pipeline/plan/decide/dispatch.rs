@@ -2,9 +2,10 @@
 
 use super::{Circumstances, Decision, build, clean_up, collect, environment_of, is_settled, nothing, secure};
 use crate::core::environment::Name;
+use crate::core::stage::{Stage, Stages};
 use crate::pipeline::event::{Dispatch, shown};
 use crate::pipeline::plan::policy::Policy;
-use crate::pipeline::plan::record::{Stages, short_ref};
+use crate::pipeline::plan::record::short_ref;
 
 pub(super) fn on_dispatch(dispatch: &Dispatch, policy: &Policy, circumstances: &Circumstances) -> Decision {
     let references = [&circumstances.reference, &dispatch.reference, &circumstances.run_reference];
@@ -37,13 +38,11 @@ pub(super) fn on_dispatch(dispatch: &Dispatch, policy: &Policy, circumstances: &
 }
 
 fn dispatched_build(dispatch: &Dispatch, environment: Name, policy: &Policy) -> Decision {
-    let flag = |name: &str| dispatch.input(name).map(|value| value.eq_ignore_ascii_case("true"));
-    let given = [flag("security"), flag("elt"), flag("observability")];
+    let flag = |stage: Stage| dispatch.input(stage.label()).map(|value| value.eq_ignore_ascii_case("true"));
     // Nothing ticked and nothing unticked: a program started it and omitted all of them.
-    let or_all = |value: Option<bool>| value.unwrap_or(given.iter().all(Option::is_none));
-    let [security, elt, observability] = given.map(or_all);
-    let mut stages = Stages { security, elt, observability };
-    let added = secure(&mut stages, flag("security") == Some(false), policy);
+    let omitted = Stage::ALL.into_iter().all(|stage| flag(stage).is_none());
+    let mut stages: Stages = Stage::ALL.into_iter().filter(|stage| flag(*stage).unwrap_or(omitted)).collect();
+    let added = secure(&mut stages, flag(Stage::Security) == Some(false), policy);
     if !stages.any() {
         return nothing("nothing runs: no stage was ticked");
     }

@@ -2,10 +2,10 @@
 
 use super::{Circumstances, Decision, build, clean_up, nothing, numbered};
 use crate::core::environment::Name;
+use crate::core::stage::{Stage, Stages};
 use crate::pipeline::event::permission::{self, Trust};
 use crate::pipeline::event::{Event, Issue, Subject, is_label, shown};
 use crate::pipeline::plan::policy::Policy;
-use crate::pipeline::plan::record::Stages;
 
 /// Whether the plan depends on what the sender may do, so that GitHub should be asked.
 pub(crate) fn needs_permission(event: &Event, policy: &Policy) -> bool {
@@ -82,10 +82,12 @@ pub(super) fn on_issue(
 
 fn on_feature(issue: &Issue, own: Name, policy: &Policy) -> Decision {
     let mut stages = Stages::ALL;
-    stages.observability = !issue.form.is_ticked("Options", "Leave out observability");
+    if issue.form.is_ticked("Options", "Leave out observability") {
+        stages.remove(Stage::Observability);
+    }
     let mut decision = build(own, stages, policy)
         .because(format!("issue {} carries the label {:?}", issue.number, policy.labels.build));
-    if !stages.observability {
+    if !stages.has(Stage::Observability) {
         decision = decision.because("its form leaves out observability");
     }
     let Some(asked) = issue.form.value("Base") else { return decision };

@@ -1,9 +1,9 @@
 //! What a pull request asks for.
 
 use super::{Decision, build, clean_up, gets_no_secrets, nothing, numbered};
+use crate::core::stage::Stages;
 use crate::pipeline::event::{Event, PullRequest, is_label, shown};
 use crate::pipeline::plan::policy::{Drafts, Forks, Policy};
-use crate::pipeline::plan::record::Stages;
 use crate::target::Target;
 
 pub(super) fn on_pull_request(event: &Event, request: &PullRequest, policy: &Policy) -> Decision {

@@ -3,10 +3,10 @@
 use super::{
     Circumstances, Decision, QUEUE, build, environment_of, gets_no_secrets, nothing, nothing_yet, secure,
 };
-use crate::core::stage::Stage;
+use crate::core::stage::{Stage, Stages};
 use crate::pipeline::event::{Event, Push, Tags, shown};
 use crate::pipeline::plan::policy::{Forks, MergedCommits, Policy};
-use crate::pipeline::plan::record::{Stages, short_ref};
+use crate::pipeline::plan::record::short_ref;
 use crate::target::Target;
 
 pub(super) fn on_push(
@@ -31,7 +31,7 @@ pub(super) fn on_push(
     let counted = |is_new: bool| is_new || is_settled || policy.push.merged_commits == MergedCommits::Count;
     let messages = push.commits.iter().filter(|commit| counted(commit.is_new));
     let tags = messages.map(|commit| Tags::of(&commit.message)).fold(Tags::default(), Tags::with);
-    if !tags.asks() {
+    if !tags.run.any() {
         return no_run(push, tags, is_settled, policy);
     }
     if gets_no_secrets(event) && policy.pull_request.forks == Forks::None {
@@ -39,17 +39,12 @@ pub(super) fn on_push(
             "nothing runs: a push of Dependabot gets no secrets, and policies/pipeline.toml builds none such",
         );
     }
-    let mut stages = Stages {
-        security: tags.asks_for(Stage::Security) && !tags.skips(Stage::Security),
-        elt: tags.asks_for(Stage::Elt) && !tags.skips(Stage::Elt),
-        observability: tags.asks_for(Stage::Observability) && !tags.skips(Stage::Observability),
-    };
-    let mut reasons =
-        vec![format!("run-tags of the pushed commits ask for {}", listed(tags, Tags::asks_for))];
-    if Stage::ALL.into_iter().any(|stage| tags.skips(stage)) {
-        reasons.push(format!("skip-tags, which go first, leave out {}", listed(tags, Tags::skips)));
+    let mut stages: Stages = tags.run.each().filter(|stage| !tags.skip.has(*stage)).collect();
+    let mut reasons = vec![format!("run-tags of the pushed commits ask for {}", tags.run.names().join(", "))];
+    if tags.skip.any() {
+        reasons.push(format!("skip-tags, which go first, leave out {}", tags.skip.names().join(", ")));
     }
-    reasons.extend(secure(&mut stages, tags.skips(Stage::Security), policy));
+    reasons.extend(secure(&mut stages, tags.skip.has(Stage::Security), policy));
     if !stages.any() {
         reasons.push("nothing is left to run".to_owned());
         return Decision { reasons, ..nothing_yet() };
@@ -71,9 +66,9 @@ fn no_run(push: &Push, tags: Tags, is_settled: bool, policy: &Policy) -> Decisio
         (0, _) => "nothing runs: the push brings no commit".to_owned(),
         (_, false) => "nothing runs: there are skip-tags but no run-tag".to_owned(),
         (commits, true) => format!(
-            "nothing runs: no run-tag in {commits} commit{}; #run_all, #run_elt, #run_security and #run_obs in a \
-             message run something",
-            if commits == 1 { "" } else { "s" }
+            "nothing runs: no run-tag in {commits} commit{}; the run-tags are #run_all, {}",
+            if commits == 1 { "" } else { "s" },
+            Stage::ALL.map(|stage| format!("#run_{}", stage.tags()[0])).join(", ")
         ),
     };
     let decision = nothing(why);
@@ -83,10 +78,4 @@ fn no_run(push: &Push, tags: Tags, is_settled: bool, policy: &Policy) -> Decisio
         ));
     }
     decision
-}
-
-fn listed(tags: Tags, is: impl Fn(Tags, Stage) -> bool) -> String {
-    let stages: Vec<&str> =
-        Stage::ALL.into_iter().filter(|stage| is(tags, *stage)).map(Stage::label).collect();
-    stages.join(", ")
 }
