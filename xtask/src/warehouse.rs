@@ -141,9 +141,28 @@ pub(crate) struct Known {
     pub(crate) is_registry_same: bool,
 }
 
+/// Whose SQL a warehouse takes. What differs is decided by a `match` on it, so that the compiler shows what another
+/// engine needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    DuckDb,
+    Snowflake,
+}
+
+impl Dialect {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::DuckDb => "duckdb",
+            Self::Snowflake => "snowflake",
+        }
+    }
+}
+
 pub(crate) trait Warehouse {
     /// `local` or `snowflake`, as `--target` names it.
     fn target(&self) -> &'static str;
+
+    fn dialect(&self) -> Dialect;
 
     /// What and where, for people: used in messages.
     fn describe(&self) -> String;

@@ -17,6 +17,7 @@ use sqlparser::parser::Parser;
 
 use self::scope::Scope;
 use super::artifacts::Manifest;
+use crate::warehouse;
 
 /// How deep SQL may be nested.
 const DEEPEST: usize = 200;
@@ -82,7 +83,13 @@ impl Catalog {
     }
 
     /// Which columns those of `id`, whose relation has `columns`, are made from by `sql`.
-    pub(crate) fn follow(&self, id: &str, sql: &str, dialect: &str, columns: &[String]) -> Lineage {
+    pub(crate) fn follow(
+        &self,
+        id: &str,
+        sql: &str,
+        dialect: warehouse::Dialect,
+        columns: &[String],
+    ) -> Lineage {
         let shape = stacker::grow(STACK, || self.shape_of(sql, dialect));
         let is_positional = shape.is_whole()
             && shape.columns.len() == columns.len()
@@ -104,7 +111,7 @@ impl Catalog {
         lineage
     }
 
-    fn shape_of(&self, sql: &str, dialect: &str) -> Shape {
+    fn shape_of(&self, sql: &str, dialect: warehouse::Dialect) -> Shape {
         match parsed(sql, dialect) {
             Some(query) => self.query(&query, &Ctes::default(), None),
             None => Shape::unknown(),
@@ -184,21 +191,24 @@ fn names_of(alias: &TableAlias) -> Vec<String> {
     alias.columns.iter().map(|column| folded(&column.name.value)).collect()
 }
 
+/// The same dialect as the parser calls it.
+fn of_parser(dialect: warehouse::Dialect) -> &'static dyn Dialect {
+    match dialect {
+        warehouse::Dialect::DuckDb => &DuckDbDialect {},
+        warehouse::Dialect::Snowflake => &SnowflakeDialect {},
+    }
+}
+
 /// The one query of a text.
-fn parsed(sql: &str, dialect: &str) -> Option<Query> {
+fn parsed(sql: &str, dialect: warehouse::Dialect) -> Option<Query> {
     if sql.len() > LONGEST {
         return None;
     }
-    let own: &dyn Dialect = match dialect {
-        "duckdb" => &DuckDbDialect {},
-        "snowflake" => &SnowflakeDialect {},
-        _ => &GenericDialect {},
-    };
     let read = |dialect: &dyn Dialect| {
         let parser = Parser::new(dialect).with_recursion_limit(DEEPEST).try_with_sql(sql);
         parser.and_then(|mut parser| parser.parse_statements()).ok()
     };
-    let mut statements = read(own).or_else(|| read(&GenericDialect {}))?.into_iter();
+    let mut statements = read(of_parser(dialect)).or_else(|| read(&GenericDialect {}))?.into_iter();
     match (statements.next()?, statements.next()) {
         (Statement::Query(query), None) => Some(*query),
         _ => None,

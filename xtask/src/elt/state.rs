@@ -39,7 +39,7 @@ use crate::state::define::{Class, Definition, Definitions};
 use crate::state::record::Record;
 use crate::state::select;
 use crate::system::digest::Digest;
-use crate::warehouse::{Statement, Warehouse};
+use crate::warehouse::{Dialect, Statement, Warehouse};
 
 /// What is known of an environment before and while it is built.
 #[derive(Debug)]
@@ -48,8 +48,7 @@ pub(super) struct Keeper {
     schema: Name,
     /// Whether all schemas of its database are the environment's.
     is_alone: bool,
-    /// Whether it is DuckDB's.
-    is_local: bool,
+    dialect: Dialect,
     run_id: String,
     definitions: Definitions,
     records: BTreeMap<String, Record>,
@@ -123,7 +122,7 @@ impl Keeper {
         let mut keeper = Self {
             schema: asked.schema.clone(),
             is_alone: warehouse.is_alone(),
-            is_local: warehouse.target() == "local",
+            dialect: warehouse.dialect(),
             run_id: asked.run_id.to_owned(),
             definitions,
             records: BTreeMap::new(),

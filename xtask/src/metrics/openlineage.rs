@@ -16,7 +16,6 @@ use super::columns;
 use super::html::is_of_run;
 use super::model::Report;
 use super::owners::Owners;
-use super::sql;
 use crate::core::context::variable;
 use crate::core::environment::Name;
 use crate::core::ledger::{self, Node};
@@ -117,12 +116,11 @@ fn of_environment(
              lineage, tests or SQL; run this where `cargo xtask elt --schema {name}` ran"
         );
     }
-    let is_snowflake = sql::is_snowflake(warehouse);
     let names = Names {
         job_namespace: variable(NAMESPACE).unwrap_or_else(|| "dbt".to_owned()),
         dataset_namespace: dataset_namespace(place),
         database: warehouse.database(),
-        dialect: if is_snowflake { "snowflake" } else { "duckdb" },
+        dialect: warehouse.dialect(),
     };
     let facts = Facts {
         run: &run,

@@ -10,7 +10,7 @@ use minijinja::{Environment, UndefinedBehavior, context};
 use super::model::Window;
 use crate::core::environment::{GATHERED, Name, REGISTRY};
 use crate::core::ledger::Missing;
-use crate::warehouse::{Table, Warehouse, literal};
+use crate::warehouse::{self, Table, Warehouse, literal};
 
 /// What differs between engines in statements that are otherwise the same.
 pub(super) struct Dialect {
@@ -35,11 +35,18 @@ static SNOWFLAKE: Dialect = Dialect {
 
 /// The dialect of a warehouse.
 pub(super) fn dialect(warehouse: &dyn Warehouse) -> &'static Dialect {
-    if is_snowflake(warehouse) { &SNOWFLAKE } else { &DUCKDB }
+    match warehouse.dialect() {
+        warehouse::Dialect::DuckDb => &DUCKDB,
+        warehouse::Dialect::Snowflake => &SNOWFLAKE,
+    }
 }
 
-pub(super) fn is_snowflake(warehouse: &dyn Warehouse) -> bool {
-    warehouse.target() == "snowflake"
+/// Whether the engine keeps a log of all queries and what they cost; else the log is a table of each ledger.
+pub(super) fn keeps_log(warehouse: &dyn Warehouse) -> bool {
+    match warehouse.dialect() {
+        warehouse::Dialect::DuckDb => false,
+        warehouse::Dialect::Snowflake => true,
+    }
 }
 
 /// The query log of DuckDB environments is a table of their ledgers.

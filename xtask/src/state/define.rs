@@ -33,7 +33,7 @@ use crate::core::yaml::Node as Yaml;
 
 /// Reads the project in `root` and defines all that it builds and tests.
 pub(crate) fn read(root: &Path, facts: &Facts) -> Result<Definitions> {
-    let dialect = if facts.adapter == "snowflake" { Dialect::Snowflake } else { Dialect::DuckDb };
+    let dialect = facts.dialect;
     let files = project::read(root, dialect)?;
     let reach = Reach::new(&files, &facts.adapter);
     let scopes = scopes(&files, facts)?;

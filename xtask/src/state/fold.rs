@@ -13,13 +13,7 @@ mod text;
 use std::ops::Range;
 
 use crate::dbt::graph::jinja::{Piece, Token, Tokens, pieces};
-
-/// How SQL of an engine is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Dialect {
-    DuckDb,
-    Snowflake,
-}
+pub(crate) use crate::warehouse::Dialect;
 
 /// A word of SQL outside quotes and comments.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -15,8 +15,8 @@ use self::program::Access;
 use self::rows::{insert_from, rows_file};
 use self::session::Session;
 use super::{
-    Columns, Contents, Gathering, Known, Relation, Row, Statement, Surveyed, Table, TableSize, Warehouse,
-    as_comments, columns, literal, quote,
+    Columns, Contents, Dialect, Gathering, Known, Relation, Row, Statement, Surveyed, Table, TableSize,
+    Warehouse, as_comments, columns, literal, quote,
 };
 use crate::core::environment::{Droppable, Name, REGISTRY};
 use crate::core::ledger::{Ours, tables};
@@ -100,6 +100,10 @@ impl Warehouse for DuckDb {
 
     fn target(&self) -> &'static str {
         "local"
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect::DuckDb
     }
 
     fn describe(&self) -> String {

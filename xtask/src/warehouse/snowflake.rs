@@ -38,7 +38,8 @@ use self::session::Session;
 use self::statements::{Database, Names};
 use self::steps::Step;
 use super::{
-    Columns, Contents, Glance, Relation, Row, Statement, Surveyed, Table, Warehouse, as_comments, columns,
+    Columns, Contents, Dialect, Glance, Relation, Row, Statement, Surveyed, Table, Warehouse, as_comments,
+    columns,
 };
 use crate::core::environment::{Droppable, Name, REGISTRY, Refusal};
 use crate::core::ledger::{Ours, tables};
@@ -134,6 +135,10 @@ impl Snowflake {
 impl Warehouse for Snowflake {
     fn target(&self) -> &'static str {
         "snowflake"
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect::Snowflake
     }
 
     fn describe(&self) -> String {

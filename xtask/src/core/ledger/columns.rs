@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
 use crate::core::environment::Name;
-use crate::warehouse::{self, Warehouse, literal, quote};
+use crate::warehouse::{self, Dialect, Warehouse, literal, quote};
 
 /// A column with its type in the engine's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,10 +84,9 @@ pub(crate) fn read<'a>(
     schemas.insert(own.to_lowercase());
     let schemas: Vec<String> = schemas.iter().map(|schema| literal(schema)).collect();
     // DuckDB has one catalogue of all databases, Snowflake one in each.
-    let place = if warehouse.target() == "snowflake" {
-        format!("{}.information_schema.columns", quote(&warehouse.database()))
-    } else {
-        "information_schema.columns".to_owned()
+    let place = match warehouse.dialect() {
+        Dialect::DuckDb => "information_schema.columns".to_owned(),
+        Dialect::Snowflake => format!("{}.information_schema.columns", quote(&warehouse.database())),
     };
     let sql = format!(
         "select lower(table_schema) as schema_name, lower(table_name) as relation_name, column_name, data_type \

@@ -9,11 +9,11 @@ use std::collections::BTreeSet;
 use sqlparser::ast::{
     Expr, GroupByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, TableFactor, TableWithJoins,
 };
-use sqlparser::dialect::{Dialect, DuckDbDialect, SnowflakeDialect};
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Token, Tokenizer, Word};
 
-use super::{Catalog, STACK, folded, parsed};
+use super::{Catalog, STACK, folded, of_parser, parsed};
+use crate::warehouse;
 
 /// What reads columns by something else than their names, or rows by where they are stored.
 const ALWAYS_WHOLE: [&str; 17] = [
@@ -37,7 +37,7 @@ const ALWAYS_WHOLE: [&str; 17] = [
 ];
 
 /// The names in a query, in lower case, if it reads no column of a relation in another way.
-pub(crate) fn names_read(sql: &str, dialect: &str) -> Option<BTreeSet<String>> {
+pub(crate) fn names_read(sql: &str, dialect: warehouse::Dialect) -> Option<BTreeSet<String>> {
     let query = parsed(sql, dialect)?;
     let mut found = Relations::default();
     stacker::grow(STACK, || found.add_query(&query))?;
@@ -74,13 +74,8 @@ fn without_number(name: &str) -> Option<String> {
     Some(plain.to_owned())
 }
 
-fn tokens(sql: &str, dialect: &str) -> Option<Vec<Token>> {
-    let dialect: &dyn Dialect = match dialect {
-        "duckdb" => &DuckDbDialect {},
-        "snowflake" => &SnowflakeDialect {},
-        _ => return None,
-    };
-    let mut tokens = Tokenizer::new(dialect, sql).tokenize().ok()?;
+fn tokens(sql: &str, dialect: warehouse::Dialect) -> Option<Vec<Token>> {
+    let mut tokens = Tokenizer::new(of_parser(dialect), sql).tokenize().ok()?;
     tokens.retain(|token| !matches!(token, Token::Whitespace(_)));
     Some(tokens)
 }
@@ -299,7 +294,7 @@ mod tests {
 
     #[track_caller]
     fn read(sql: &str) -> Option<bool> {
-        names_read(sql, "duckdb").map(|names| names.contains("extra"))
+        names_read(sql, warehouse::Dialect::DuckDb).map(|names| names.contains("extra"))
     }
 
     #[test]
@@ -384,7 +379,7 @@ mod tests {
     fn the_second_column_of_a_name_has_a_number() {
         let names = names_read(
             "with j as (select * from p join q using (id)) select id, extra_1, \"v:1\" as v2 from j",
-            "duckdb",
+            warehouse::Dialect::DuckDb,
         );
         let names = names.expect("names");
         assert!(names.contains("extra") && names.contains("v"), "{names:?}");

@@ -16,7 +16,7 @@ fn catalog() -> Catalog {
 /// `a: raw.id` a line; `?` is unsure, `=` identity, `~` transformation, `+` aggregation, `if` and `over` are indirect.
 fn follow(sql: &str, columns: &[&str]) -> Vec<String> {
     let columns: Vec<String> = columns.iter().map(|name| (*name).to_owned()).collect();
-    let lineage = catalog().follow("own", sql, "duckdb", &columns);
+    let lineage = catalog().follow("own", sql, warehouse::Dialect::DuckDb, &columns);
     let text = |(input, kind): (&Input, &Kind)| {
         let mark = match kind {
             Kind::Conditional => "if ",

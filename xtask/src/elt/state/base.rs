@@ -12,7 +12,7 @@ use super::{Keeper, known, relations_of};
 use crate::core::environment::{self, Member, Name};
 use crate::state::decide::adopt_parents;
 use crate::state::record::Record;
-use crate::warehouse::Warehouse;
+use crate::warehouse::{Dialect, Warehouse};
 
 /// What a new environment gets from its base.
 #[derive(Clone, Debug)]
@@ -50,6 +50,10 @@ impl Keeper {
             warehouse.copied_views(base)?.iter().map(|(schema, name)| key(schema, name)).collect();
         let mut copied = Copied { base: base.clone(), intact: BTreeSet::new(), is_file };
         let own = warehouse.own_schema(base);
+        let has_further = match warehouse.dialect() {
+            Dialect::DuckDb => false,
+            Dialect::Snowflake => true,
+        };
         for (id, mut record) in of_base {
             let relation = record.relation_schema.clone().zip(record.relation_name.clone());
             // A separate database is copied with all its schemas.
@@ -57,7 +61,7 @@ impl Keeper {
                 if warehouse.is_alone() {
                     return Some(schema.clone());
                 }
-                copied_schema(schema, &own, self.own_schema(), warehouse.target() != "local")
+                copied_schema(schema, &own, self.own_schema(), has_further)
             });
             if let (Some((schema, name)), Some(here)) = (relation, here) {
                 let of_base = key(&schema, &name);

@@ -16,7 +16,7 @@ use crate::dbt::lineage::reads::names_read;
 use crate::state::decide::Action;
 use crate::state::define::{Class, Definition};
 use crate::state::record::Record;
-use crate::warehouse::Warehouse;
+use crate::warehouse::{Dialect, Warehouse};
 
 /// Beside the data versions of its parents: the names in a node's SQL, if it reads columns by nothing else.
 const NAMES: &str = "names";
@@ -55,8 +55,7 @@ impl Keeper {
             && definition.class == Class::Exact
             && !definition.is_python
             && !has_hooks;
-        let dialect = if self.is_local { "duckdb" } else { "snowflake" };
-        let names = names_read(sql.filter(|_| is_plain)?, dialect)?;
+        let names = names_read(sql.filter(|_| is_plain)?, self.dialect)?;
         let is_simple = names.iter().all(|name| !name.contains('\n'));
         is_simple.then(|| (NAMES.to_owned(), names.into_iter().collect::<Vec<_>>().join("\n")))
     }
@@ -153,7 +152,7 @@ impl Keeper {
             let lists: BTreeSet<Columns> = readers.iter().map(|reader| shape.named(&reader.names)).collect();
             let cells = shape.rows.saturating_mul(lists.iter().map(|list| list.len() as u64).sum());
             let saved = seconds(parent) + readers.iter().map(|reader| seconds(&reader.child)).sum::<f64>();
-            if !is_affordable(cells, saved, self.is_local) {
+            if !is_affordable(cells, saved, self.dialect) {
                 tracing::debug!("the columns of {parent} are not compared: {cells} values are too many");
                 shapes.remove(&table);
             }
@@ -232,10 +231,13 @@ impl Keeper {
 }
 
 /// Whether so many values may be hashed twice to save what took `saved` seconds.
-fn is_affordable(cells: u64, saved: f64, is_local: bool) -> bool {
+fn is_affordable(cells: u64, saved: f64, dialect: Dialect) -> bool {
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     let hashes = 2.0 * cells as f64 / CELLS_A_SECOND;
-    let questions = if is_local { LOCAL_QUESTIONS } else { REMOTE_QUESTIONS };
+    let questions = match dialect {
+        Dialect::DuckDb => LOCAL_QUESTIONS,
+        Dialect::Snowflake => REMOTE_QUESTIONS,
+    };
     hashes + questions <= LITTLE * saved + UNNOTICED
 }
 
@@ -245,11 +247,11 @@ mod tests {
 
     #[test]
     fn hashing_takes_little_beside_what_it_may_save() {
-        assert!(is_affordable(100_000, 0.0, true));
-        assert!(!is_affordable(10_000_000, 1.0, true));
-        assert!(is_affordable(10_000_000, 20.0, true));
-        assert!(!is_affordable(1000, 10.0, false));
-        assert!(is_affordable(1_000_000, 60.0, false));
-        assert!(!is_affordable(u64::MAX, 1e6, true));
+        assert!(is_affordable(100_000, 0.0, Dialect::DuckDb));
+        assert!(!is_affordable(10_000_000, 1.0, Dialect::DuckDb));
+        assert!(is_affordable(10_000_000, 20.0, Dialect::DuckDb));
+        assert!(!is_affordable(1000, 10.0, Dialect::Snowflake));
+        assert!(is_affordable(1_000_000, 60.0, Dialect::Snowflake));
+        assert!(!is_affordable(u64::MAX, 1e6, Dialect::DuckDb));
     }
 }

@@ -11,7 +11,7 @@ use super::{Keeper, relations_of};
 use crate::core::ledger;
 use crate::state::decide::Observed;
 use crate::state::record::Record;
-use crate::warehouse::{TableSize, Warehouse};
+use crate::warehouse::{Dialect, TableSize, Warehouse};
 
 /// Relations that were looked for, with what was found, since the database has been watched.
 pub(super) type Looked = BTreeMap<Key, Option<Seen>>;
@@ -86,12 +86,14 @@ impl Keeper {
         let is_left =
             |(schema, name): &&(String, String)| !self.sight.looked.contains_key(&key(schema, name));
         let left = u32::try_from(wanted.iter().filter(is_left).count()).unwrap_or(u32::MAX);
-        let is_cheap =
-            warehouse.target() == "local" || f64::from(left) * SECONDS_OF_A_LOOK < seconds * LITTLE;
+        let (is_cheap, measures) = match warehouse.dialect() {
+            Dialect::DuckDb => (true, true),
+            Dialect::Snowflake => (f64::from(left) * SECONDS_OF_A_LOOK < seconds * LITTLE, false),
+        };
         if !self.sight.looked.is_empty() && is_cheap {
             self.look(warehouse, &wanted)?;
         }
-        if warehouse.target() == "local" {
+        if measures {
             let looked = self.sight.looked.iter_mut();
             add_bytes(warehouse, looked.filter_map(|(key, seen)| Some((key, seen.as_mut()?))))?;
         }
@@ -126,7 +128,10 @@ impl Keeper {
     /// The texts of views, if the warehouse gives them.
     pub(super) fn texts(&self, warehouse: &dyn Warehouse) -> Option<BTreeMap<Key, String>> {
         let texts = self.sight.seen.iter().filter_map(|(key, seen)| Some((key.clone(), seen.text.clone()?)));
-        (warehouse.target() == "local").then(|| texts.collect())
+        match warehouse.dialect() {
+            Dialect::DuckDb => Some(texts.collect()),
+            Dialect::Snowflake => None,
+        }
     }
 
     /// Look at these relations, for the first time or again.
@@ -152,9 +157,11 @@ impl Keeper {
     /// Snowflake's token changes with maintenance too, DuckDB's with a toolkit that makes it from something else. Before an
     /// incremental model is built from nothing because of it, what it holds is read.
     fn look_twice(&mut self, warehouse: &mut dyn Warehouse) {
-        let is_local = warehouse.target() == "local";
-        let says_little =
-            |record: &Record| !is_local || record.witness.as_deref().is_some_and(is_of_another_form);
+        let dialect = warehouse.dialect();
+        let says_little = |record: &Record| match dialect {
+            Dialect::DuckDb => record.witness.as_deref().is_some_and(is_of_another_form),
+            Dialect::Snowflake => true,
+        };
         let mut asked: BTreeMap<String, (&Seen, &Record)> = BTreeMap::new();
         for record in self.records.values().filter(|record| record.is_finished() && says_little(record)) {
             let relation = record.relation_schema.as_ref().zip(record.relation_name.as_ref());

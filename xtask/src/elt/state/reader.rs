@@ -14,7 +14,7 @@ use crate::elt::Args;
 use crate::state::define::{self, Definitions, Facts};
 use crate::state::profile;
 use crate::target::Place;
-use crate::warehouse::Warehouse;
+use crate::warehouse::{Dialect, Warehouse};
 
 /// What a build depends on beside the files, as far as it is known before the warehouse is asked.
 pub(in crate::elt) fn facts(
@@ -25,15 +25,18 @@ pub(in crate::elt) fn facts(
     versions: &Versions,
     warehouse: &dyn Warehouse,
 ) -> Facts {
-    let is_local = matches!(place, Place::Local { .. });
     let schema = warehouse.own_schema(&args.schema);
     Facts {
         target: settings.target.to_owned(),
-        adapter: if is_local { "duckdb" } else { "snowflake" }.to_owned(),
+        adapter: place.adapter().kind().to_owned(),
+        dialect: warehouse.dialect(),
         profile_name: settings.name.clone(),
         profile: profile::read(&settings.text),
         database: warehouse.database_of(&args.schema),
-        schema: if is_local { schema } else { schema.to_uppercase() },
+        schema: match warehouse.dialect() {
+            Dialect::DuckDb => schema,
+            Dialect::Snowflake => schema.to_uppercase(),
+        },
         vars: args.vars.clone(),
         environment: std::env::vars().collect(),
         seeds: args.seeds.clone(),

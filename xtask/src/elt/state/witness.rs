@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use crate::state::define::short;
 use crate::system::digest::Digest;
 use crate::warehouse::duckdb::{bytes_of, together};
-use crate::warehouse::{Row, Warehouse, literal, quote};
+use crate::warehouse::{Dialect, Row, Warehouse, literal, quote};
 
 /// Schema and name, both in lower case.
 pub(super) type Key = (String, String);
@@ -63,8 +63,9 @@ pub(super) fn witnesses(
         Some((key, seen))
     };
     let mut found = wanted.iter().filter_map(seen).collect();
-    if warehouse.target() == "local" {
-        add_storage(warehouse, before, &mut found)?;
+    match warehouse.dialect() {
+        Dialect::DuckDb => add_storage(warehouse, before, &mut found)?,
+        Dialect::Snowflake => {}
     }
     Ok(found)
 }
@@ -77,9 +78,9 @@ fn list(warehouse: &mut dyn Warehouse, schemas: BTreeSet<String>, listed: &mut L
     }
     let names = schemas.iter().map(|schema| literal(schema)).collect::<Vec<_>>().join(", ");
     listed.extend(schemas.into_iter().map(|schema| (schema, BTreeMap::new())));
-    let sql = if warehouse.target() == "local" {
+    let sql = match warehouse.dialect() {
         // The text of a table holds its constraints.
-        format!(
+        Dialect::DuckDb => format!(
             "select schema_name as s, table_name as n, false as is_view, \
              md5(replace(sql, schema_name || '.', '') || coalesce(comment, '') || index_count \
              || coalesce(said, '')) as witness, null as text from duckdb_tables() as t left join \
@@ -91,14 +92,13 @@ fn list(warehouse: &mut dyn Warehouse, schemas: BTreeSet<String>, listed: &mut L
              select schema_name, view_name, true, md5(sql || coalesce(comment, '')), \
              md5(replace(sql, schema_name, chr(1))) from duckdb_views() \
              where database_name = current_database() and lower(schema_name) in ({names})"
-        )
-    } else {
-        format!(
+        ),
+        Dialect::Snowflake => format!(
             "select table_schema as \"s\", table_name as \"n\", table_type like '%VIEW%' as \"is_view\", \
              to_varchar(last_altered) || '|' || coalesce(to_varchar(last_ddl), '') as \"witness\" \
              from {}.information_schema.tables where lower(table_schema) in ({names})",
             quote(&warehouse.database())
-        )
+        ),
     };
     let text = |row: &Row, key: &str| row.get(key).and_then(Json::as_str).map(str::to_owned);
     for row in warehouse.query(&sql)? {
@@ -208,29 +208,31 @@ pub(super) fn data_versions(
     warehouse: &mut dyn Warehouse,
     tables: &BTreeMap<String, &Seen>,
 ) -> BTreeMap<String, String> {
-    let is_local = warehouse.target() == "local";
+    let dialect = warehouse.dialect();
     let select = |(id, seen): (&String, &&Seen)| {
         let (id, relation) = (literal(id), seen.place());
-        if is_local {
-            format!(
+        match dialect {
+            Dialect::DuckDb => format!(
                 "select {id} as id, count(*)::varchar as n, coalesce(sum(hash(t)), 0)::varchar as a, \
                  coalesce(bit_xor(hash(t)), 0)::varchar as b from {relation} as t"
-            )
-        } else {
-            format!(
+            ),
+            Dialect::Snowflake => format!(
                 "select {id} as \"id\", count(*)::varchar as \"n\", hash_agg(*)::varchar as \"a\", '' as \"b\" \
                  from {relation} as t"
-            )
+            ),
         }
     };
     let mut found = BTreeMap::new();
     if tables.is_empty() {
         return found;
     }
-    let columns = columns_of(&warehouse.database(), is_local, tables.values().copied());
+    let columns = columns_of(&warehouse.database(), dialect, tables.values().copied());
     let counts: Vec<String> = tables.iter().map(select).collect();
-    // The engine reads small tables with one thread each, and the parts of a union side by side.
-    let asked = if is_local { together(&counts).collect() } else { counts.clone() };
+    let asked = match dialect {
+        // The engine reads small tables with one thread each, and the parts of a union side by side.
+        Dialect::DuckDb => together(&counts).collect(),
+        Dialect::Snowflake => counts.clone(),
+    };
     let statements: Vec<String> = std::iter::once(columns.clone()).chain(asked).collect();
     let mut answers = match warehouse.query_many(&statements) {
         Ok(answers) => answers,
@@ -258,25 +260,24 @@ pub(super) fn data_versions(
 }
 
 /// The query for the columns of tables, with their types: one look at the catalog for all.
-fn columns_of<'a>(database: &str, is_local: bool, tables: impl Iterator<Item = &'a Seen>) -> String {
+fn columns_of<'a>(database: &str, dialect: Dialect, tables: impl Iterator<Item = &'a Seen>) -> String {
     let (schemas, names): (BTreeSet<String>, BTreeSet<String>) =
         tables.map(|seen| (literal(&seen.schema), literal(&seen.name))).unzip();
     let listed = |texts: BTreeSet<String>| texts.into_iter().collect::<Vec<_>>().join(", ");
     let (schemas, names) = (listed(schemas), listed(names));
-    if is_local {
-        format!(
+    match dialect {
+        Dialect::DuckDb => format!(
             "select schema_name as s, table_name as t, string_agg(column_name || ' ' || data_type || ' ' \
              || is_nullable, ',' order by column_index) as c from duckdb_columns() \
              where database_name = current_database() and schema_name in ({schemas}) and table_name in ({names}) \
              group by all"
-        )
-    } else {
-        format!(
+        ),
+        Dialect::Snowflake => format!(
             "select table_schema as \"s\", table_name as \"t\", listagg(column_name || ' ' || data_type || ' ' \
              || is_nullable, ',') within group (order by ordinal_position) as \"c\" \
              from {}.information_schema.columns where table_schema in ({schemas}) \
              and table_name in ({names}) group by table_schema, table_name",
             quote(database)
-        )
+        ),
     }
 }

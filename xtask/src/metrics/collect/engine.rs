@@ -54,7 +54,7 @@ pub(super) fn engine(
     read: &mut Ledger,
 ) -> Result<Engine> {
     let names = &found.environments;
-    if sql::is_snowflake(warehouse) && !names.is_empty() {
+    if sql::keeps_log(warehouse) && !names.is_empty() {
         let (cost, warehouse_cost) = snowflake::cost(warehouse, request, names)?;
         return Ok(Engine {
             log: snowflake::log(warehouse, request, names)?,

@@ -67,7 +67,7 @@ pub(super) fn read_ledger(
         Templates::new(warehouse, &found.ledgers, &missing, request.now)
     };
     let window = request.window;
-    let engine_keeps_log = sql::is_snowflake(warehouse);
+    let engine_keeps_log = sql::keeps_log(warehouse);
     let (log_now, log_before): (&[&str], &[&str]) =
         if engine_keeps_log { (&[], &[]) } else { (&[sql::QUERIES, sql::QUERIES_AHEAD], &[sql::QUERIES]) };
     let of_window = |template: &&str| templates.fill(template, window);

@@ -6,9 +6,9 @@ use serde_json::Value as Json;
 
 use super::{OF_FRESHNESS, Query, Subject};
 use crate::core::clock;
+use crate::metrics::figures;
 use crate::metrics::model::DataAge;
-use crate::metrics::{figures, sql};
-use crate::warehouse::{Row, Warehouse};
+use crate::warehouse::{Dialect, Row, Warehouse};
 
 /// How far a clock may run ahead.
 const CLOCK_SECONDS: i64 = 60;
@@ -85,12 +85,9 @@ pub(super) fn time(rows: &[Row]) -> Result<Option<DateTime>, String> {
 
 /// The query for the newest time as seconds since 1970, whatever the type of the column.
 fn newest(warehouse: &dyn Warehouse, query: &Query, until: Option<DateTime>) -> String {
-    let epoch = |text: &str| {
-        if sql::is_snowflake(warehouse) {
-            format!("date_part(epoch_second, {text})")
-        } else {
-            format!("epoch({text})")
-        }
+    let epoch = |text: &str| match warehouse.dialect() {
+        Dialect::DuckDb => format!("epoch({text})"),
+        Dialect::Snowflake => format!("date_part(epoch_second, {text})"),
     };
     match query {
         Query::Whole(query) => format!("select {} as newest", epoch(&format!("({query})"))),

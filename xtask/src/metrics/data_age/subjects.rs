@@ -14,8 +14,7 @@ use crate::core::{clock, ledger};
 use crate::dbt::artifacts::{Criteria, Manifest, SourceResult, SourceResults};
 use crate::metrics::model::DataAge;
 use crate::metrics::policy::Policy;
-use crate::metrics::sql;
-use crate::warehouse::{self, Warehouse, quote};
+use crate::warehouse::{self, Dialect, Warehouse, quote};
 
 /// The tables of the environment for which the policy names a column.
 pub(super) fn of_policy(warehouse: &mut dyn Warehouse, name: &Name, policy: &Policy) -> Result<Vec<Subject>> {
@@ -195,5 +194,8 @@ fn identifier(warehouse: &dyn Warehouse, name: &str) -> String {
     let mut characters = name.chars();
     let is_simple = characters.next().is_some_and(|c| c.is_ascii_lowercase() || c == '_')
         && characters.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '$'));
-    if sql::is_snowflake(warehouse) && is_simple { quote(&name.to_uppercase()) } else { quote(name) }
+    match warehouse.dialect() {
+        Dialect::Snowflake if is_simple => quote(&name.to_uppercase()),
+        Dialect::Snowflake | Dialect::DuckDb => quote(name),
+    }
 }

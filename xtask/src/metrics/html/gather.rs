@@ -14,9 +14,9 @@ use super::grid::{Cell, Column, Grid, Unit, Words};
 use super::policy::{Panel, Policy};
 use crate::core::environment::Name;
 use crate::dbt::artifacts::{Manifest, RunResults};
+use crate::metrics::columns;
 use crate::metrics::model::{Report, RunNode};
 use crate::metrics::owners::Owners;
-use crate::metrics::{columns, sql};
 use crate::system::repo::Repo;
 use crate::warehouse::{Row, Table, Warehouse};
 
@@ -132,7 +132,7 @@ fn fields_of(
     environment: &Name,
     manifest: &Manifest,
 ) -> Result<HashMap<String, Vec<Field>>> {
-    let dialect = if sql::is_snowflake(warehouse) { "snowflake" } else { "duckdb" };
+    let dialect = warehouse.dialect();
     let found = columns::read(warehouse, environment, Some(manifest))?;
     let catalog = columns::catalog(&found, manifest);
     let mut fields = HashMap::new();

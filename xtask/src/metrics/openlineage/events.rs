@@ -19,6 +19,7 @@ use crate::dbt::lineage::{Catalog, Input, Kind};
 use crate::metrics::columns;
 use crate::metrics::owners::Owners;
 use crate::system::digest::Digest;
+use crate::warehouse::Dialect;
 
 /// The producer of the events: OpenLineage requires a URI.
 const PRODUCER: &str = concat!("urn:xtask:", env!("CARGO_PKG_VERSION"));
@@ -54,8 +55,7 @@ pub(super) struct Names {
     /// Of the datasets: the engine and where it is.
     pub(super) dataset_namespace: String,
     pub(super) database: String,
-    /// `duckdb` or `snowflake`.
-    pub(super) dialect: &'static str,
+    pub(super) dialect: Dialect,
 }
 
 /// How a run ended, in OpenLineage's terms.
@@ -158,7 +158,7 @@ impl Facts<'_> {
             job_facets.insert("documentation".to_owned(), facet("1-1-0/DocumentationJobFacet", said));
         }
         if let Some(sql) = self.artifacts.and_then(|artifacts| artifacts.compiled.get(&node.node_id)) {
-            let said = json!({ "query": sql, "dialect": self.names.dialect });
+            let said = json!({ "query": sql, "dialect": self.names.dialect.name() });
             job_facets.insert("sql".to_owned(), facet("1-1-0/SQLJobFacet", said));
         }
         if let Some(owner) = self.artifacts.and_then(|artifacts| artifacts.owners.of(&node.node_id)) {
@@ -353,7 +353,10 @@ impl Facts<'_> {
     /// Snowflake keeps names that were written without quotes in capitals, and dbt writes them so.
     fn dataset_name(&self, database: &str, schema: &str, relation: &str) -> String {
         let name = format!("{database}.{schema}.{relation}");
-        if self.names.dialect == "snowflake" { name.to_uppercase() } else { name }
+        match self.names.dialect {
+            Dialect::DuckDb => name,
+            Dialect::Snowflake => name.to_uppercase(),
+        }
     }
 
     fn manifest(&self) -> Option<&Manifest> {

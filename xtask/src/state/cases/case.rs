@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::state::define::Facts;
 use crate::state::profile;
+use crate::warehouse::Dialect;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -159,6 +160,7 @@ pub(super) fn facts(case: &Case) -> Facts {
     Facts {
         target: case.target.clone(),
         adapter: case.adapter.clone(),
+        dialect: if case.adapter == "snowflake" { Dialect::Snowflake } else { Dialect::DuckDb },
         profile_name: "shop".into(),
         profile: profile::read(&case.profile),
         database: "db".into(),

@@ -8,14 +8,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::state::profile::Settings;
 use crate::system::digest::Digest;
+use crate::warehouse::Dialect;
 
 /// What a build depends on beside the files.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Facts {
     /// As dbt's `target.name` says.
     pub(crate) target: String,
-    /// `duckdb` or `snowflake`.
+    /// As dbt's `target.type` says.
     pub(crate) adapter: String,
+    pub(crate) dialect: Dialect,
     /// As `dbt_project.yml` names it.
     pub(crate) profile_name: String,
     pub(crate) profile: Settings,

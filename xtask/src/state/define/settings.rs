@@ -11,6 +11,7 @@ use crate::state::config::Config;
 use crate::state::project::{Entry, Node};
 use crate::state::render::{self, plain};
 use crate::state::unit;
+use crate::warehouse::Dialect;
 
 impl Definer<'_> {
     pub(in crate::state) fn add_config(
@@ -21,13 +22,17 @@ impl Definer<'_> {
         macros: &mut BTreeSet<usize>,
     ) {
         let keeps_docs = config.get("persist_docs").is_some_and(|value| value.to_string().contains("true"));
+        let has_grants = match self.facts.dialect {
+            Dialect::DuckDb => false,
+            Dialect::Snowflake => true,
+        };
         for (key, value, path) in config.effective() {
             if matches!(key, "schema" | "database" | "alias" | "target_schema")
                 && definition.relation.is_some()
             {
                 continue;
             }
-            if key == "grants" && self.facts.adapter == "duckdb" || key == "persist_docs" && !keeps_docs {
+            if key == "grants" && !has_grants || key == "persist_docs" && !keeps_docs {
                 continue;
             }
             if key == "contract" && !is_enforced(config) {

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use super::super::witness::{Key, Seen, key};
 use crate::state::define::short;
-use crate::warehouse::{Row, Warehouse, literal, quote};
+use crate::warehouse::{Dialect, Row, Warehouse, literal, quote};
 
 /// Columns with their types, by name.
 pub(super) type Columns = BTreeSet<(String, String)>;
@@ -32,22 +32,23 @@ pub(super) fn shapes(warehouse: &mut dyn Warehouse, tables: &BTreeSet<Key>) -> R
     }
     let listed = tables.iter().map(|(schema, name)| format!("({}, {})", literal(schema), literal(name)));
     let listed = listed.collect::<Vec<_>>().join(", ");
-    let sql = if warehouse.target() == "local" {
-        format!(
+    let sql = match warehouse.dialect() {
+        Dialect::DuckDb => format!(
             "select c.schema_name as s, c.table_name as n, c.column_name as c, c.data_type || ' ' || c.is_nullable as t, \
              t.estimated_size::varchar as r from duckdb_columns() as c join duckdb_tables() as t \
              on t.database_oid = c.database_oid and t.table_oid = c.table_oid where c.database_name = current_database() \
              and (lower(c.schema_name), lower(c.table_name)) in ({listed})"
-        )
-    } else {
-        let own = format!("{}.information_schema", quote(&warehouse.database()));
-        format!(
-            "select c.table_schema as \"s\", c.table_name as \"n\", c.column_name as \"c\", \
+        ),
+        Dialect::Snowflake => {
+            let own = format!("{}.information_schema", quote(&warehouse.database()));
+            format!(
+                "select c.table_schema as \"s\", c.table_name as \"n\", c.column_name as \"c\", \
              c.data_type || ' ' || c.is_nullable || ' ' || coalesce(c.numeric_scale, c.datetime_precision, 0) as \"t\", \
              t.row_count::varchar as \"r\" from {own}.columns as c join {own}.tables as t \
              on t.table_schema = c.table_schema and t.table_name = c.table_name \
              where (lower(c.table_schema), lower(c.table_name)) in ({listed})"
-        )
+            )
+        }
     };
     let mut found: BTreeMap<Key, Shape> = BTreeMap::new();
     for row in warehouse.query(&sql)? {
@@ -74,9 +75,9 @@ pub(super) fn tokens(warehouse: &mut dyn Warehouse, asked: &[(&Seen, Columns)]) 
             lists.push(columns);
         }
     }
-    let is_local = warehouse.target() == "local";
+    let dialect = warehouse.dialect();
     let statements: Vec<String> =
-        of_tables.values().map(|(seen, lists)| question(seen, lists, is_local)).collect();
+        of_tables.values().map(|(seen, lists)| question(seen, lists, dialect)).collect();
     let answers = warehouse.query_many(&statements).unwrap_or_else(|error| {
         // One of them has a column that cannot be hashed, say: what it holds is not known.
         tracing::debug!("{error:#}");
@@ -96,13 +97,13 @@ pub(super) fn tokens(warehouse: &mut dyn Warehouse, asked: &[(&Seen, Columns)]) 
 }
 
 /// One pass over a table for all `lists` of its columns.
-fn question(seen: &Seen, lists: &[&Columns], is_local: bool) -> String {
+fn question(seen: &Seen, lists: &[&Columns], dialect: Dialect) -> String {
     let hash = |(at, columns): (usize, &&Columns)| {
         let list = columns.iter().map(|(name, _)| quote(name)).collect::<Vec<_>>().join(", ");
-        let hash = match (columns.is_empty(), is_local) {
-            (true, _) => "''".to_owned(),
-            (false, true) => format!("concat_ws(' ', sum(hash({list})), bit_xor(hash({list})))"),
-            (false, false) => format!("hash_agg({list})::varchar"),
+        let hash = match dialect {
+            _ if columns.is_empty() => "''".to_owned(),
+            Dialect::DuckDb => format!("concat_ws(' ', sum(hash({list})), bit_xor(hash({list})))"),
+            Dialect::Snowflake => format!("hash_agg({list})::varchar"),
         };
         format!("{hash} as {}", quote(&format!("h{at}")))
     };
