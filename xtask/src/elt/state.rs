@@ -43,7 +43,6 @@ use crate::warehouse::{Dialect, Statement, Warehouse};
 
 /// What is known of an environment before and while it is built.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a separate fact about the environment or the run")]
 pub(super) struct Keeper {
     schema: Name,
     /// Whether all schemas of its database are the environment's.
