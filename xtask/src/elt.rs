@@ -184,20 +184,22 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
         return Ok(Outcome::Findings);
     }
     let same = if keeper.starts_nothing() { keeper.last_build(warehouse.as_mut())? } else { None };
-    let mut built = if let Some(same) = &same {
+    let (mut built, kept) = if let Some(same) = &same {
         // Nothing is missing, or columns that this toolkit is the first to write.
         provision(&plan.provision, plan.is_new, &args.schema, warehouse.as_mut())?;
         drop(base);
         keeper.take_over(warehouse.as_mut())?;
         keeper.remove(warehouse.as_mut())?;
         let nodes = keeper.current_nodes(warehouse.as_mut())?;
-        record::up_to_date(warehouse.as_mut(), run, same, nodes, begun)?
+        let built = record::up_to_date(warehouse.as_mut(), run, same, nodes, begun)?;
+        let kept = keeper.keep(warehouse.as_ref(), same, &built.nodes);
+        (built, kept)
     } else {
         seed_files::check(&project, args.seeds.as_deref(), opened.place.adapter())?;
         let artifacts = artifacts_folder(args, project.folder());
         build(plan, (&mut keeper, &artifacts), &opened, warehouse.as_mut(), run, base, begun)?
     };
-    if let Err(error) = keeper.keep(warehouse.as_mut(), same.as_ref().unwrap_or(&built.run), &built.nodes) {
+    if let Some(Err(error)) = kept.map(|kept| kept.finish(warehouse.as_mut(), &args.schema)) {
         tracing::debug!("{error:#}");
     }
     if same.is_some() {
@@ -304,7 +306,7 @@ fn build(
     mut run: Run,
     mut base: Option<Guard>,
     begun: Instant,
-) -> Result<Built> {
+) -> Result<(Built, Option<state::known::Keeping>)> {
     interrupt::check()?;
     run.fingerprint = keeper.fingerprint();
     let schema: Name = run.schema_name.parse()?;
@@ -397,21 +399,34 @@ fn build(
             let states = keeper.unwritten(warehouse)?;
             let (manifest, sizes) = (keeper.manifest.take(), keeper.sizes());
             let heard = record::Heard { ended: &ended, seen: &seen, manifest, sizes: &sizes };
-            let built = record::ended(warehouse, run, artifacts_folder, &redactor, heard, states, begun)?;
+            let (built, change) =
+                record::ended(warehouse, run, artifacts_folder, &redactor, heard, states, begun)?;
+            let kept = keeper.keep(warehouse, &built.run, &built.nodes);
+            record::write(warehouse, &built.run, &change)?;
             keeper.is_written(warehouse)?;
-            Ok(built)
+            Ok((built, kept))
         }
         Err(error) => {
             if is_provisioned {
-                // What stopped the run is worth more than that it could not be recorded.
-                let states = keeper.unwritten(warehouse).unwrap_or_default();
-                let recorded = record::could_not_start(warehouse, run, states, begun, &error);
-                if let Err(unrecorded) = recorded.and_then(|()| keeper.is_written(warehouse)) {
-                    tracing::warn!("{unrecorded:#}");
-                }
+                record_error(keeper, warehouse, run, begun, &error);
             }
             Err(error)
         }
+    }
+}
+
+/// What stopped the run is worth more than that it could not be recorded.
+fn record_error(
+    keeper: &mut state::Keeper,
+    warehouse: &mut dyn Warehouse,
+    run: Run,
+    begun: Instant,
+    error: &anyhow::Error,
+) {
+    let states = keeper.unwritten(warehouse).unwrap_or_default();
+    let recorded = record::could_not_start(warehouse, run, states, begun, error);
+    if let Err(unrecorded) = recorded.and_then(|()| keeper.is_written(warehouse)) {
+        tracing::warn!("{unrecorded:#}");
     }
 }
 

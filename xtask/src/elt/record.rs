@@ -132,7 +132,7 @@ pub(super) fn close_killed_run(warehouse: &mut dyn Warehouse, killed: &Holder, b
         run_url: None,
         ..blank.clone()
     };
-    keep(warehouse, &run, &[], &[], Vec::new())
+    keep(warehouse, &run, Vec::new())
 }
 
 /// Record a run that found nothing to do.
@@ -147,7 +147,7 @@ pub(super) fn up_to_date(
     run.fingerprint.clone_from(&same_as.fingerprint);
     finish(&mut run, begun);
     if !warehouse.record_later(&run.schema_name.parse()?, &ledger::row(&run)?)? {
-        keep(warehouse, &run, &[], &[], Vec::new())?;
+        keep(warehouse, &run, Vec::new())?;
     }
     Ok(Built { run, nodes, compiled: BTreeMap::new(), reused: Vec::new() })
 }
@@ -163,7 +163,7 @@ pub(super) fn could_not_start(
     run.status = Status::Error;
     run.message = Some(format!("{error:#}"));
     finish(&mut run, begun);
-    keep(warehouse, &run, &[], &[], states)
+    keep(warehouse, &run, states)
 }
 
 /// What is known of a run of dbt when it has ended, besides its artifacts.
@@ -176,7 +176,7 @@ pub(super) struct Heard<'a> {
     pub(super) sizes: &'a BTreeMap<(String, String), TableSize>,
 }
 
-/// Record a run in which dbt has ended, however it did, and the states of nodes with it.
+/// All about a run in which dbt has ended, however it did, and the change that records it with the states of nodes.
 pub(super) fn ended(
     warehouse: &mut dyn Warehouse,
     mut run: Run,
@@ -185,7 +185,7 @@ pub(super) fn ended(
     Heard { ended, seen, manifest, sizes }: Heard<'_>,
     of_nodes: Vec<Statement>,
     begun: Instant,
-) -> Result<Built> {
+) -> Result<(Built, Vec<Statement>)> {
     let name: Name = run.schema_name.parse()?;
     let manifest = match manifest {
         Some(manifest) => manifest,
@@ -221,9 +221,11 @@ pub(super) fn ended(
     let columns = columns_of(warehouse, &name, &standing);
     let relations = relations(&run, &nodes, &manifest, &standing, &columns);
     let removed = removed::marks(warehouse, &name, &run, &manifest)?;
-    keep(warehouse, &run, &[nodes.as_slice(), removed.as_slice()].concat(), &relations, of_nodes)?;
+    let mut change = of_nodes;
+    let all = [nodes.as_slice(), removed.as_slice()].concat();
+    change.extend(ledger::record(&warehouse.database(), &run, &all, &relations)?);
     let compiled = results.map(|results| compiled(results, &manifest)).unwrap_or_default();
-    Ok(Built { run, nodes, compiled, reused: Vec::new() })
+    Ok((Built { run, nodes, compiled, reused: Vec::new() }, change))
 }
 
 /// Why a run that dbt reports as a success is not known to be one.
@@ -283,16 +285,15 @@ fn verify(
     Ok(())
 }
 
+/// Record a run that built nothing.
+fn keep(warehouse: &mut dyn Warehouse, run: &Run, mut change: Vec<Statement>) -> Result<()> {
+    change.extend(ledger::record(&warehouse.database(), run, &[], &[])?);
+    write(warehouse, run, &change)
+}
+
 /// Write a run with all that belongs to it, whole or not at all.
-fn keep(
-    warehouse: &mut dyn Warehouse,
-    run: &Run,
-    nodes: &[Node],
-    relations: &[MeasuredRelation],
-    mut change: Vec<Statement>,
-) -> Result<()> {
-    change.extend(ledger::record(&warehouse.database(), run, nodes, relations)?);
-    warehouse.apply(&change).with_context(|| format!("failed to record run {} in the ledger", run.run_id))
+pub(super) fn write(warehouse: &mut dyn Warehouse, run: &Run, change: &[Statement]) -> Result<()> {
+    warehouse.apply(change).with_context(|| format!("failed to record run {} in the ledger", run.run_id))
 }
 
 fn finish(run: &mut Run, begun: Instant) {

@@ -89,9 +89,8 @@ pub(crate) fn decide(
     attempts: &Attempts,
 ) -> Decision {
     let mut decider = Decider { definitions, records, observed, attempts, decision: Decision::default() };
-    let order = order(definitions);
-    for id in &order {
-        decider.node(id);
+    for definition in order(definitions) {
+        decider.node(definition);
     }
     for definition in definitions.all.values().filter(|definition| definition.is_test()) {
         decider.test(definition);
@@ -113,7 +112,7 @@ pub(crate) fn adopt_parents(definitions: &mut Definitions, records: &BTreeMap<St
 }
 
 /// Nodes and sources, parents first.
-fn order(definitions: &Definitions) -> Vec<String> {
+fn order(definitions: &Definitions) -> Vec<&Definition> {
     let mut found = Vec::new();
     let mut seen = BTreeSet::new();
     for id in definitions.all.keys() {
@@ -123,7 +122,7 @@ fn order(definitions: &Definitions) -> Vec<String> {
                 continue;
             };
             if is_done {
-                found.push(id.to_owned());
+                found.push(definition);
             } else if seen.insert(id) {
                 open.push((id, true));
                 open.extend(
@@ -168,8 +167,8 @@ struct Decider<'a> {
 }
 
 impl Decider<'_> {
-    fn node(&mut self, id: &str) {
-        let Some(definition) = self.definitions.all.get(id) else { return };
+    fn node(&mut self, definition: &Definition) {
+        let id = definition.id.as_str();
         if definition.kind == "source" {
             if let Some(version) = self.observed.sources.get(id) {
                 self.decision.versions.insert(id.to_owned(), version.clone());
@@ -427,9 +426,8 @@ impl Decision {
         let mut refreshing: BTreeSet<&str> = BTreeSet::new();
         let mut certain: Vec<&str> = Vec::new();
         let mut refreshed: Vec<&str> = Vec::new();
-        let ids = order(definitions);
-        for id in &ids {
-            let Some((id, definition)) = definitions.all.get_key_value(id) else { continue };
+        for definition in order(definitions) {
+            let id = definition.id.as_str();
             let parents = || definition.parents.iter().chain(&definition.follows);
             let action = self.action(id);
             if action == Action::Pending || parents().any(|parent| blocked.contains(parent.as_str())) {
@@ -475,12 +473,12 @@ impl Decision {
     /// Nodes and tests that cannot be built any more, because something that they follow failed.
     pub(crate) fn stopped(&self, definitions: &Definitions, attempts: &Attempts) -> BTreeSet<String> {
         let mut stopped = BTreeSet::new();
-        for id in order(definitions) {
-            let Some(definition) = definitions.all.get(&id) else { continue };
+        for definition in order(definitions) {
+            let id = definition.id.as_str();
             let mut parents = definition.parents.iter().chain(&definition.follows);
             let follows = parents.any(|parent| attempts.failed.contains(parent) || stopped.contains(parent));
-            if follows && !attempts.done.contains(&id) && self.action(&id) != Action::Reuse {
-                stopped.insert(id);
+            if follows && !attempts.done.contains(id) && self.action(id) != Action::Reuse {
+                stopped.insert(id.to_owned());
             }
         }
         for definition in definitions.all.values().filter(|definition| definition.kind == "test") {

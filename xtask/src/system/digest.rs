@@ -7,9 +7,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::system::hex;
 
-/// SHA-256 over parts.
+/// SHA-256 over parts. They are put together first: to hash each part, most of which are a few bytes, takes three times as long.
 #[derive(Clone, Default)]
-pub(crate) struct Digest(Sha256);
+pub(crate) struct Digest(Vec<u8>);
 
 impl Digest {
     #[must_use]
@@ -20,18 +20,18 @@ impl Digest {
 
     pub(crate) fn add(&mut self, part: impl AsRef<[u8]>) {
         let part = part.as_ref();
-        self.0.update((part.len() as u64).to_le_bytes());
-        self.0.update(part);
+        self.0.extend_from_slice(&(part.len() as u64).to_le_bytes());
+        self.0.extend_from_slice(part);
     }
 
     /// All 64 hexadecimal digits.
     pub(crate) fn finish(self) -> String {
-        hex::encode(&self.0.finalize())
+        hex::encode(&Sha256::digest(&self.0))
     }
 
     /// 32 hexadecimal digits: enough to distinguish the items of one repository.
     pub(crate) fn short(self) -> String {
-        hex::encode(&self.0.finalize()[..16])
+        hex::encode(&Sha256::digest(&self.0)[..16])
     }
 }
 

@@ -183,7 +183,7 @@ impl Keeper {
         readers.iter().filter_map(asked).collect()
     }
 
-    /// Note which of the readers read the same as before, now that the wave has ended.
+    /// Note which of the readers read the same as before, now that the wave has ended, and decide with it.
     pub(super) fn compare_readers(&mut self, warehouse: &mut dyn Warehouse, mut readers: Vec<Reader>) {
         readers.retain(|reader| {
             let record = self.records.get(&reader.parent);
@@ -202,6 +202,7 @@ impl Keeper {
                 self.sight.observed.unaffected.insert((reader.child, reader.parent), reader.version);
             }
         }
+        self.decide();
     }
 
     /// Records of nodes that were left alone although a parent holds other data: from now on they are as if built from it.

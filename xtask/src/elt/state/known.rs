@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::thread::JoinHandle;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use serde::{Deserialize, Serialize};
 
 use super::Keeper;
@@ -66,6 +66,18 @@ pub(in crate::elt) fn load(warehouse: &mut dyn Warehouse, schema: &Name) -> Opti
     })))
 }
 
+/// What is known for the next run, being written down while the run is recorded.
+#[derive(Debug)]
+pub(in crate::elt) struct Keeping(JoinHandle<serde_json::Result<Vec<u8>>>);
+
+impl Keeping {
+    /// Leave it beside the database, which nothing has written to since but the record.
+    pub(in crate::elt) fn finish(self, warehouse: &mut dyn Warehouse, schema: &Name) -> Result<()> {
+        let content = self.0.join().map_err(|_| anyhow!("what is known could not be written down"))??;
+        warehouse.keep_known(schema, &content)
+    }
+}
+
 impl Keeper {
     /// Take what an earlier run has kept for what is there.
     pub(super) fn recall(&mut self, known: Known) {
@@ -90,16 +102,16 @@ impl Keeper {
         }
     }
 
-    /// Leave what is known for the next run. `last` started dbt, and `nodes` are those that it built, or, if it was an
-    /// earlier one, all.
+    /// What is known for the next run, if that is anything new. `last` started dbt, and `nodes` are those that it built, or,
+    /// if it was an earlier one, all.
     pub(in crate::elt) fn keep(
         &self,
-        warehouse: &mut dyn Warehouse,
+        warehouse: &dyn Warehouse,
         last: &Run,
         nodes: &[Node],
-    ) -> Result<()> {
+    ) -> Option<Keeping> {
         if !self.sight.has_news {
-            return Ok(());
+            return None;
         }
         let mut records = self.records.clone();
         records.extend(self.announced.iter().map(|(id, record)| (id.clone(), record.clone())));
@@ -114,7 +126,7 @@ impl Keeper {
             nodes,
             is_whole: true,
         };
-        warehouse.keep_known(&self.schema, &serde_json::to_vec(&known)?)
+        Some(Keeping(std::thread::spawn(move || serde_json::to_vec(&known))))
     }
 
     /// How the nodes of `records` ended, as [`ledger::current_nodes`] gives it; `None` if that is not known of each.

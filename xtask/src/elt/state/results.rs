@@ -15,7 +15,7 @@ use crate::state::record::{FORMAT, Record};
 use crate::warehouse::Warehouse;
 
 impl Keeper {
-    /// What the last start of dbt did, as records; the nodes that it spoke of.
+    /// What the last start of dbt did, as records, and what that leaves to be done; the nodes that it spoke of.
     pub(super) fn take_results(
         &mut self,
         warehouse: &mut dyn Warehouse,

@@ -140,7 +140,6 @@ impl Keeper {
             if is_over || reported.is_empty() || self.foreign.is_some() {
                 break;
             }
-            self.decide();
         }
         invocation.args = plain;
         self.finish(target)?;
