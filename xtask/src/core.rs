@@ -8,5 +8,6 @@ pub(crate) mod ledger;
 pub(crate) mod lock;
 pub(crate) mod policy;
 pub(crate) mod source;
+pub(crate) mod sql;
 pub(crate) mod stage;
 pub(crate) mod yaml;

@@ -15,6 +15,7 @@ mod doctor;
 mod elt;
 mod github;
 mod hooks;
+mod ledger;
 mod lint;
 mod metrics;
 mod notify;

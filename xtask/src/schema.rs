@@ -13,8 +13,8 @@ use serde::Serialize;
 
 use crate::core::context;
 use crate::core::environment::{Kind, Name, Refusal};
-use crate::core::ledger::{self, Adopt, LastRun, Mark, Need, Ours, Overview, Owner, State, tables};
 use crate::core::lock::Holder;
+use crate::ledger::{self, Adopt, LastRun, Mark, Need, Ours, Overview, Owner, State};
 use crate::metrics;
 use crate::system::actions;
 use crate::system::console::Format;
@@ -199,7 +199,7 @@ fn decide_drop(warehouse: &mut dyn Warehouse, name: &Name, state: &State) -> Res
         return Ok((!change.is_empty()).then_some(change));
     }
     if let Some(mark) = &state.mark {
-        tables::refuse_newer(mark)?;
+        ledger::refuse_newer(mark)?;
     }
     let doomed = state.prove_droppable(name.clone())?;
     ledger::drop_environment(warehouse, &doomed).map(Some)

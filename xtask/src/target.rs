@@ -16,14 +16,14 @@ use schemars::JsonSchema;
 
 use self::opened::Engine;
 pub(crate) use self::opened::{Guard, Opened};
+use crate::core::context;
 use crate::core::environment::{Name, REGISTRY};
-use crate::core::ledger::Ours;
 use crate::core::policy::{self, Grant};
-use crate::core::{context, ledger};
 use crate::dbt::boundary::{Boundary, Extent};
 use crate::dbt::engine::{Engine as Dbt, Versions};
 use crate::dbt::native::Driver;
 use crate::dbt::profile::{self, Adapter};
+use crate::ledger::{self, Ours};
 use crate::system::repo::Repo;
 use crate::warehouse::Warehouse;
 use crate::warehouse::duckdb::{self, Found, Layout};
@@ -127,7 +127,7 @@ impl Args {
         match self.target {
             Target::Local => {
                 let policy = policy::Environments::load(repo)?;
-                let layout = policy.layout(repo);
+                let layout = layout_of(&policy, repo);
                 let one_file = Some(policy.one_file(repo)).filter(|file| file.is_file());
                 let one_file = one_file.filter(|_| matches!(layout, Layout::Folder(_)));
                 let is_alone = one_file.is_none() && matches!(layout, Layout::Folder(_));
@@ -169,7 +169,15 @@ impl Args {
 
 /// Where the environments of a repository are on DuckDB.
 pub(crate) fn layout(repo: &Repo) -> Result<Layout> {
-    Ok(policy::Environments::load(repo)?.layout(repo))
+    Ok(layout_of(&policy::Environments::load(repo)?, repo))
+}
+
+/// In one file, if the user names one, else in a file each, in the folder of the policy's database.
+fn layout_of(policy: &policy::Environments, repo: &Repo) -> Layout {
+    match policy::file_for_all(repo) {
+        Some(file) => Layout::Shared(file),
+        None => Layout::of_policy(&policy.one_file(repo)),
+    }
 }
 
 /// The folders of the repository's dbt projects, as the policy names them.

@@ -10,11 +10,11 @@ use serde_json::json;
 
 use super::table::{Observed, Scratch};
 use crate::core::environment::Name;
-use crate::core::ledger;
 use crate::core::policy::Environments;
 use crate::dbt::profile::Profile;
 use crate::dbt::project::Project;
 use crate::dbt::runner::Invocation;
+use crate::ledger;
 use crate::system::repo::Repo;
 use crate::target::Opened;
 #[cfg(unix)]

@@ -1,36 +1,23 @@
-//! The ledger beside the data, and the registry of environments: their records, and how they are read
-//! and written.
+//! What the ledger beside the data and the registry of environments consist of: their tables and records.
 //!
 //! State lives with the data: what an environment contains is recorded in tables of its schema, so a
-//! clone includes it and a runner's disk holds nothing that matters. Functions here either read,
-//! or return statements; applying them is the caller's decision.
+//! clone includes it and a runner's disk holds nothing that matters. How they are read and written is above the
+//! warehouse, in `ledger`.
 
-pub(crate) mod columns;
-mod overview;
 mod owner;
-mod provision;
 mod records;
-mod registry;
-mod runs;
-mod state;
 pub(crate) mod tables;
 mod tags;
 
-use crate::warehouse::Table;
-
-pub(crate) use self::overview::{LastRun, Overview};
-pub(crate) use self::owner::{Ours, Owner, has_nodes, others, refuse_others};
-pub(crate) use self::provision::{Adopt, Need, Origin, drop_environment, ensure};
-pub(crate) use self::records::{Mark, MeasuredRelation, Node, REMOVED, Run, Status};
-pub(crate) use self::registry::{Condemned, condemn, condemned, environments, forget, spare};
-pub(crate) use self::runs::{current_nodes, first_run, has_run, last_build, last_run, nodes_of, record, row};
-pub(crate) use self::state::{Missing, State, missing};
+pub(crate) use self::owner::{Ours, Owner};
+pub(crate) use self::records::{Mark, MeasuredRelation, Node, Origin, REMOVED, Run, Status};
 pub(crate) use self::tags::{query_tag, tag_in};
 
 /// The table that holds the ownership mark.
 pub(crate) const MARK: &str = "ledger_environment";
 
-const TABLES: [&str; 5] = [MARK, "ledger_runs", "ledger_nodes", "ledger_queries", "ledger_relations"];
+pub(crate) const TABLES: [&str; 5] =
+    [MARK, "ledger_runs", "ledger_nodes", "ledger_queries", "ledger_relations"];
 
 /// Whether a relation is the table of the ownership mark.
 pub(crate) fn is_mark(relation: &str) -> bool {
@@ -53,114 +40,8 @@ pub(crate) const WRITE_ATTEMPT: &str = "ledger_write_attempt";
 /// The table that keeps what each node was last made from. It is made when the first run ends.
 pub(crate) const STATE: &str = "ledger_state";
 
-fn ledger(schema: &str, table: &'static str) -> Table {
-    Table::new(schema, table)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-    use std::path::Path;
-
-    use serde::Serialize;
-
-    use super::provision::{migrate, new_mark};
-    use super::runs::query;
-    use super::*;
-    use crate::core::clock;
-    use crate::core::environment::Name;
-    use crate::warehouse::Warehouse as _;
-    use crate::warehouse::duckdb::DuckDb;
-
-    pub(super) fn mark(name: &str) -> Mark {
-        new_mark(&name.parse().expect("a name"), None, &Origin::default(), Owner::default())
-    }
-
-    fn keys<T: Serialize>(record: &T) -> BTreeSet<String> {
-        match serde_json::to_value(record).expect("JSON") {
-            serde_json::Value::Object(row) => row.into_iter().map(|(key, _)| key).collect(),
-            other => panic!("{other}"),
-        }
-    }
-
-    #[test]
-    fn records_have_the_columns_that_are_defined() {
-        let run = Run {
-            run_id: "r".into(),
-            schema_name: "issue_1".into(),
-            started_at: clock::now(),
-            finished_at: None,
-            status: Status::Success,
-            seconds: None,
-            dbt_seconds: None,
-            dbt_started: true,
-            up_to_date: false,
-            fingerprint: None,
-            selection: None,
-            full_refresh: false,
-            git_commit: None,
-            git_branch: None,
-            git_dirty: None,
-            triggered_by: None,
-            run_url: None,
-            dbt_version: None,
-            toolkit_version: "0".into(),
-            message: None,
-        };
-        let node = Node {
-            run_id: "r".into(),
-            node_id: "n".into(),
-            name: "n".into(),
-            kind: "model".into(),
-            layer: None,
-            materialized: None,
-            status: "success".into(),
-            started_at: None,
-            seconds: None,
-            rows: None,
-            failures: None,
-            message: None,
-            path: None,
-        };
-        let relation = MeasuredRelation {
-            run_id: "r".into(),
-            relation_name: "n".into(),
-            relation_type: "table".into(),
-            layer: None,
-            row_count: None,
-            bytes: None,
-            measured_at: clock::now(),
-            column_types: None,
-        };
-        let noted = Condemned { schema_name: "issue_1".into(), reason: "x".into(), noted_at: clock::now() };
-        let written = [
-            (tables::LEDGER[0], keys(&mark("issue_1"))),
-            (tables::LEDGER[1], keys(&run)),
-            (tables::LEDGER[2], keys(&node)),
-            (tables::LEDGER[3], keys(&query("d", &run, &node))),
-            (tables::LEDGER[4], keys(&relation)),
-            (tables::REGISTRY[0], keys(&mark("issue_1"))),
-            (tables::REGISTRY[1], keys(&noted)),
-        ];
-        for (table, keys) in written {
-            let defined: BTreeSet<String> =
-                table.columns.iter().map(|column| column.name.to_owned()).collect();
-            assert_eq!(keys, defined, "{}", table.name);
-        }
-    }
-
-    #[test]
-    fn an_older_ledger_is_brought_to_this_version() {
-        let name: Name = "issue_1".parse().expect("a name");
-        let warehouse = DuckDb::new(Path::new("duckdb"), Path::new("none.duckdb"));
-        let old = Mark { ledger_version: None, ..mark("issue_1") };
-        let column = *tables::LEDGER[1].columns.last().expect("columns");
-        let missing = vec![Missing { schema: "issue_1".into(), table: "ledger_runs", column }];
-        let state = State { mark: Some(old), missing, ..State::default() };
-        let sent = warehouse.script(&migrate(&warehouse, &name, &state, &state.missing));
-        assert!(sent[0].contains("add column if not exists message varchar"), "{sent:?}");
-        assert!(sent[1].contains("set ledger_version = 3") && sent.len() == 3, "{sent:?}");
-        let current = State { mark: Some(mark("issue_1")), is_attributed: true, ..State::default() };
-        assert!(migrate(&warehouse, &name, &current, &[]).is_empty());
-    }
+/// Whether the relations of a schema include the nodes of its ledger.
+pub(crate) fn has_nodes(relations: &[String]) -> bool {
+    let has = |table: &str| relations.iter().any(|relation| relation == table);
+    has(MARK) && has("ledger_nodes")
 }

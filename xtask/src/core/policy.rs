@@ -14,7 +14,6 @@ use crate::core::environment::{Identifier, Kind};
 use crate::core::ledger::Ours;
 use crate::system::contract::Contract;
 use crate::system::repo::Repo;
-use crate::warehouse::duckdb::Layout;
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -226,19 +225,10 @@ impl Environments {
         toml::from_str(&text).with_context(|| format!("failed to understand {}", path.display()))
     }
 
-    /// Where DuckDB keeps environments: in the one file that `DBT_DUCKDB_PATH` names, as dbt's own profile reads it,
-    /// else in a file each, in the folder of the policy's database.
+    /// The policy's database, in which an earlier version of the toolkit kept all environments.
     ///
     /// Environments of two projects never share a file: the name of one for another project than the
     /// repository's main one ends with the folder of that.
-    pub(crate) fn layout(&self, repo: &Repo) -> Layout {
-        match given(std::env::var_os("DBT_DUCKDB_PATH")) {
-            Some(file) => Layout::Shared(repo.root().join(file)),
-            None => Layout::of_policy(&self.one_file(repo)),
-        }
-    }
-
-    /// The file in which an earlier version of the toolkit kept all environments.
     pub(crate) fn one_file(&self, repo: &Repo) -> PathBuf {
         let other = repo.dbt_project().ok().filter(|project| !repo.is_main_project(project));
         let policy = match &other {
@@ -248,6 +238,11 @@ impl Environments {
         // `join` keeps an absolute path as it is.
         repo.root().join(policy)
     }
+}
+
+/// The one file for all environments that `DBT_DUCKDB_PATH` names, as dbt's own profile reads it.
+pub(crate) fn file_for_all(repo: &Repo) -> Option<PathBuf> {
+    given(std::env::var_os("DBT_DUCKDB_PATH")).map(|file| repo.root().join(file))
 }
 
 /// A variable that is set and not empty: an empty one is what a workflow makes of one that is not set.

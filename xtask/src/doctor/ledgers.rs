@@ -1,7 +1,7 @@
 //! Whether the environments' ledgers are of the version that this toolkit writes.
 
 use super::Verdict;
-use crate::core::ledger::{self, Mark, tables};
+use crate::ledger::{self, Mark, tables};
 use crate::system::repo::Repo;
 use crate::target::Args;
 

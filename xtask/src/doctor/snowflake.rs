@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::Verdict;
-use crate::core::ledger;
 use crate::core::policy::Environments;
+use crate::ledger;
 use crate::system::repo::Repo;
 use crate::target::{self, Args, Place};
 use crate::warehouse::snowflake::{self, Patience, Way};

@@ -39,7 +39,7 @@ pub(super) fn details(
     repo: &Repo,
 ) -> Vec<Option<Detail>> {
     let mut budget = SAMPLED_TESTS;
-    let detail = |node: &crate::core::ledger::Node| {
+    let detail = |node: &crate::ledger::Node| {
         if !matches!(node.status.as_str(), "error" | "fail" | "warn") {
             return None;
         }
@@ -104,7 +104,7 @@ fn hide(mut samples: Vec<&mut Vec<Row>>, repo: &Repo) {
 }
 
 /// The file of the model that a unit test could not even run: dbt v2 compiles the model inside of the test.
-fn tested_model<'a>(built: &'a Built, node: &crate::core::ledger::Node) -> Option<&'a str> {
+fn tested_model<'a>(built: &'a Built, node: &crate::ledger::Node) -> Option<&'a str> {
     if node.kind != "unit_test" || node.status != "error" {
         return None;
     }

@@ -21,12 +21,12 @@ use super::removed;
 use crate::core::clock;
 use crate::core::context::{self, Asking};
 use crate::core::environment::Name;
-use crate::core::ledger::columns::{self, Columns};
-use crate::core::ledger::{self, Adopt, MeasuredRelation, Need, Node, Origin, Run, State, Status};
 use crate::core::lock::Holder;
 use crate::dbt::artifacts::{GenericTest, Manifest, RunResult, RunResults};
 use crate::dbt::messages::Redactor;
 use crate::dbt::runner::Ended;
+use crate::ledger::columns::{self, Columns};
+use crate::ledger::{self, Adopt, MeasuredRelation, Need, Node, Origin, Run, State, Status};
 use crate::warehouse::duckdb::is_disk_full;
 use crate::warehouse::{Relation, Statement, TableSize, Warehouse};
 

@@ -8,8 +8,8 @@ use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
 use crate::core::environment::Name;
-use crate::core::ledger::{Node, REMOVED, Run};
 use crate::dbt::artifacts::Manifest;
+use crate::ledger::{Node, REMOVED, Run};
 use crate::warehouse::{self, Table, Warehouse, literal};
 
 /// A node whose newest row is not the mark.

@@ -8,9 +8,9 @@ use serde::Serialize;
 use super::failures::Detail;
 use super::record::{Built, Reused};
 use crate::core::environment::Name;
-use crate::core::ledger::{self, Status};
 use crate::dbt::artifacts::layer_rank;
 use crate::dbt::engine::Generation;
+use crate::ledger::{self, Status};
 use crate::system::contract::Contract;
 
 #[derive(Debug, Serialize, JsonSchema)]

@@ -3,8 +3,8 @@
 use std::fmt::{Result, Write};
 
 use super::report::{Node, Report, Totals};
-use crate::core::ledger::Status;
 use crate::dbt::engine::Generation;
+use crate::ledger::Status;
 use crate::system::console::{self, Align};
 use crate::warehouse::Row;
 

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::collect::Limited;
 use super::model::{ColumnChange, SchemaChange};
-use crate::core::ledger::columns::{self, Column};
+use crate::ledger::columns::{self, Column};
 
 /// Relations with changes that a report shows; `schema_changes.sql` returns one more.
 const SHOWN: usize = 200;

@@ -3,9 +3,9 @@
 use anyhow::Result;
 
 use crate::core::environment::Name;
-use crate::core::ledger::columns::{self, Column, Columns};
 use crate::dbt::artifacts::Manifest;
 use crate::dbt::lineage::Catalog;
+use crate::ledger::columns::{self, Column, Columns};
 use crate::warehouse::Warehouse;
 
 /// The columns of all relations that the project builds in an environment.

@@ -9,7 +9,7 @@ use minijinja::{Environment, UndefinedBehavior, context};
 
 use super::model::Window;
 use crate::core::environment::{GATHERED, Name, REGISTRY};
-use crate::core::ledger::Missing;
+use crate::ledger::Missing;
 use crate::warehouse::{self, Table, Warehouse, literal};
 
 /// What differs between engines in statements that are otherwise the same.

@@ -16,9 +16,9 @@ use super::{Listed, decide_drop, listed, unknown};
 use crate::core::clock;
 use crate::core::context;
 use crate::core::environment::{Kind, Name};
-use crate::core::ledger::{self, Condemned, State};
 use crate::core::lock::Holder;
 use crate::core::policy::{Environments, Lifetime};
+use crate::ledger::{self, Condemned, State};
 use crate::metrics;
 use crate::system::actions;
 use crate::system::console::Format;
@@ -332,7 +332,7 @@ fn human(verdicts: &[Verdict], planned: Option<&Vec<String>>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::ledger::{LastRun, Mark, Owner, Status};
+    use crate::ledger::{LastRun, Mark, Owner, Status};
 
     const NOW: &str = "2026-11-20T12:00:00";
 

@@ -8,9 +8,9 @@ use anyhow::{Context as _, Result};
 
 use super::Place;
 use crate::core::environment::Name;
-use crate::core::ledger::Ours;
 use crate::core::lock::{Holder, Lock};
 use crate::dbt::engine::Engine as Dbt;
+use crate::ledger::Ours;
 use crate::system::remove;
 use crate::system::repo::Repo;
 use crate::warehouse::Warehouse;

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::core::context;
-use crate::core::ledger::{Ours, Owner};
 use crate::dbt::packages;
 use crate::dbt::project::Project;
+use crate::ledger::{Ours, Owner};
 use crate::system::github::remote;
 use crate::system::repo::Repo;
 

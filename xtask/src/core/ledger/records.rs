@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Owner;
+use crate::core::environment::Name;
 
 /// The ownership mark of an environment; the registry keeps the same columns.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -21,6 +22,15 @@ pub(crate) struct Mark {
     pub(crate) ledger_version: Option<u32>,
     #[serde(flatten)]
     pub(crate) owner: Owner,
+}
+
+/// Who made an environment, and for what.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Origin {
+    /// The environment to start from as a copy, if it exists.
+    pub(crate) base: Option<Name>,
+    pub(crate) object_name: Option<String>,
+    pub(crate) created_by: Option<String>,
 }
 
 /// How a run ended.
@@ -95,7 +105,7 @@ pub(crate) struct Node {
 pub(crate) const REMOVED: &str = "removed";
 
 impl Node {
-    pub(super) fn was_executed(&self) -> bool {
+    pub(crate) fn was_executed(&self) -> bool {
         !matches!(self.status.as_str(), "skipped" | REMOVED)
     }
 }

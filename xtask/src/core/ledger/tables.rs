@@ -7,10 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Result, bail};
-
-use super::Mark;
-use crate::warehouse::{Statement, Table, Warehouse, quote};
+use crate::core::sql::quote;
 
 /// The version of the ledger that this toolkit writes. A ledger whose mark has no version is version 0.
 pub(crate) const VERSION: u32 = 3;
@@ -205,36 +202,6 @@ pub(crate) fn missing<'a>(
         .collect()
 }
 
-/// The statement that adds a column to a table that exists. Always without a constraint: the rows that
-/// are there have no value for it.
-pub(crate) fn add(
-    warehouse: &dyn Warehouse,
-    schema: &str,
-    table: &'static str,
-    column: &Column,
-) -> Statement {
-    Statement::sql(format!(
-        "alter table {} add column if not exists {} {}",
-        warehouse.qualified(&Table::new(schema, table)),
-        warehouse.column(column.name),
-        column.kind.sql(warehouse.timestamp_type())
-    ))
-}
-
-/// Refuse to write to what a newer toolkit has written: this one would leave out what it does not know.
-pub(crate) fn refuse_newer(mark: &Mark) -> Result<()> {
-    let version = mark.ledger_version.unwrap_or(0);
-    if version > VERSION {
-        bail!(
-            "the ledger of {} has version {version}, written by a newer toolkit, and this one ({}) knows versions up \
-             to {VERSION}; update the toolkit (`git pull`, or `cargo xtask upgrade`) and run this again",
-            mark.schema_name,
-            env!("CARGO_PKG_VERSION")
-        );
-    }
-    Ok(())
-}
-
 /// The identifier of a column as DuckDB and dbt take it.
 pub(crate) fn column(name: &str) -> String {
     if name == "rows" { quote(name) } else { name.to_owned() }
@@ -327,13 +294,5 @@ mod tests {
             .collect();
         let lacking: Vec<&str> = missing(&REGISTRY, &found).iter().map(|(_, column)| column.name).collect();
         assert_eq!(lacking, ["noted_at"]);
-    }
-
-    #[test]
-    fn a_newer_ledger_is_refused_with_advice() {
-        let mark = |version| Mark { ledger_version: version, ..super::super::tests::mark("issue_1") };
-        assert!(refuse_newer(&mark(None)).is_ok() && refuse_newer(&mark(Some(VERSION))).is_ok());
-        let said = refuse_newer(&mark(Some(VERSION + 1))).expect_err("refused").to_string();
-        assert!(said.contains("issue_1") && said.contains("update the toolkit"), "{said}");
     }
 }

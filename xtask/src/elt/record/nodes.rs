@@ -8,9 +8,9 @@ use jiff::{SignedDuration, Timestamp};
 use super::super::follow::Reported;
 use super::round;
 use crate::core::clock;
-use crate::core::ledger::Node;
 use crate::dbt::artifacts::{self, Manifest, RunResult};
 use crate::dbt::messages::{self, Redactor};
+use crate::ledger::Node;
 
 pub(super) fn from_result(
     run_id: &str,

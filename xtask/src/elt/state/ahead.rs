@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::Keeper;
-use crate::core::ledger;
+use crate::ledger;
 use crate::state::decide::{Action, Verdict, changed_inputs};
 use crate::system::git;
 use crate::warehouse::Warehouse;

@@ -11,7 +11,7 @@ use super::Keeper;
 use super::look::Looked;
 use super::witness::{Key, Seen};
 use crate::core::environment::Name;
-use crate::core::ledger::{self, Node, Run};
+use crate::ledger::{self, Node, Run};
 use crate::state::record::Record;
 use crate::warehouse::Warehouse;
 

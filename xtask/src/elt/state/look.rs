@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 
 use super::witness::{Key, Listed, Seen, add_bytes, data_versions, is_of_another_form, key, witnesses};
 use super::{Keeper, relations_of};
-use crate::core::ledger;
+use crate::ledger;
 use crate::state::decide::Observed;
 use crate::state::record::Record;
 use crate::warehouse::{Dialect, TableSize, Warehouse};

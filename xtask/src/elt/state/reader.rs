@@ -7,10 +7,10 @@ use anyhow::Result;
 
 use crate::core::clock;
 use crate::core::environment::Name;
-use crate::core::ledger;
 use crate::dbt::engine::Versions;
 use crate::dbt::profile::Profile;
 use crate::elt::Args;
+use crate::ledger;
 use crate::state::define::{self, Definitions, Facts};
 use crate::state::profile;
 use crate::target::Place;

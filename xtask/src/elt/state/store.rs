@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use serde_json::Value as Json;
 
 use crate::core::environment::Name;
-use crate::core::ledger;
+use crate::ledger;
 use crate::state::record::Record;
 use crate::warehouse::duckdb::Announcements;
 use crate::warehouse::{Row, Statement, Table, Warehouse, records};

@@ -8,8 +8,8 @@ use serde::Deserialize;
 
 use super::ledger::records;
 use crate::core::environment::{Name, REGISTRY};
-use crate::core::ledger::{self, Mark, Owner};
 use crate::core::lock::{Holder, Lock};
+use crate::ledger::{self, Mark, Owner};
 use crate::metrics::model::{InUse, Window};
 use crate::metrics::sql;
 use crate::warehouse::{Warehouse, quote};

@@ -11,7 +11,7 @@ use super::log::{Ahead, LastQuery, log};
 use super::ranked::{Ranked, nodes, trends};
 use super::shape::Limited;
 use crate::core::environment::Name;
-use crate::core::ledger;
+use crate::ledger;
 use crate::metrics::figures::{self, Latest, Log, Recovery, RunTotals};
 use crate::metrics::model::{
     FailingTest, Layer, Lifetime, NodeStats, Relation, Run, RunNode, SchemaChange, TestHistory, Trend, Window,

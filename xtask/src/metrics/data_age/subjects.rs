@@ -9,9 +9,10 @@ use jiff::civil::DateTime;
 use serde_json::Value as Json;
 
 use super::{OF_FIELD, OF_FRESHNESS, OF_POLICY, Query, Subject};
+use crate::core::clock;
 use crate::core::environment::Name;
-use crate::core::{clock, ledger};
 use crate::dbt::artifacts::{Criteria, Manifest, SourceResult, SourceResults};
+use crate::ledger;
 use crate::metrics::model::DataAge;
 use crate::metrics::policy::Policy;
 use crate::warehouse::{self, Dialect, Warehouse, quote};

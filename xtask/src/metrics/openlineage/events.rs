@@ -12,10 +12,10 @@ use jiff::civil::DateTime;
 use serde_json::{Map, Value, json};
 use uuid::{Builder, Uuid};
 
-use crate::core::ledger::columns::{Column, Columns};
-use crate::core::ledger::{Node, Run, Status};
 use crate::dbt::artifacts::{self, Manifest};
 use crate::dbt::lineage::{Catalog, Input, Kind};
+use crate::ledger::columns::{Column, Columns};
+use crate::ledger::{Node, Run, Status};
 use crate::metrics::columns;
 use crate::metrics::owners::Owners;
 use crate::system::digest::Digest;

@@ -21,8 +21,8 @@ use super::steps::{Step, chunks};
 use super::*;
 use crate::core::clock;
 use crate::core::environment::{Comment, Evidence, Identifier, prove_droppable};
-use crate::core::ledger::{self, Adopt, Condemned, Need, Origin, State};
 use crate::core::policy::Access;
+use crate::ledger::{self, Adopt, Condemned, Need, Origin, State};
 use crate::warehouse::literal;
 
 thread_local! {

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 
 use super::owner::{self, Recorded};
-use super::provision::{Origin, new_mark};
-use super::{MARK, Mark, Owner, TABLES, holds_ledger, ledger, registry, tables};
+use super::provision::new_mark;
+use super::{MARK, Mark, Origin, Owner, has_nodes, holds_ledger, ledger, registry, tables};
 use crate::core::environment::{self, Comment, Droppable, Evidence, Name, REGISTRY, Refusal};
+use crate::core::ledger::TABLES;
 use crate::warehouse::snowflake::{marked_for, project_of};
 use crate::warehouse::{self, Contents, Warehouse};
 
@@ -64,7 +65,7 @@ impl State {
             mark: mark.as_ref().filter(|mark| mark.schema_name == name.as_str()),
             entry: entry.as_ref(),
             comment: commented.as_deref(),
-            has_nodes: owner::has_nodes(relations.as_deref().unwrap_or_default()),
+            has_nodes: has_nodes(relations.as_deref().unwrap_or_default()),
         };
         let other = owner::other(warehouse, name, recorded)?;
         let ours = warehouse.ours();

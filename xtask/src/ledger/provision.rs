@@ -5,19 +5,10 @@ use thiserror::Error;
 
 use super::registry::{forget, registry};
 use super::state::{Missing, State, missing};
-use super::{MARK, Mark, Owner, is_ledger, ledger, owner, tables};
+use super::{MARK, Mark, Origin, Owner, is_ledger, ledger, owner, tables};
 use crate::core::clock;
 use crate::core::environment::{Droppable, Name};
-use crate::warehouse::{Statement, Warehouse, literal};
-
-/// Who made an environment, and for what.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Origin {
-    /// The environment to start from as a copy, if it exists.
-    pub(crate) base: Option<Name>,
-    pub(crate) object_name: Option<String>,
-    pub(crate) created_by: Option<String>,
-}
+use crate::warehouse::{Statement, Table, Warehouse, literal};
 
 #[derive(Debug, PartialEq, Eq, Error)]
 pub(crate) enum NotOurs {
@@ -113,7 +104,7 @@ fn provision(
         return Err(NotOurs::MarkedForAnother(name.clone(), mark.schema_name.clone()).into());
     }
     if let Some(mark) = &state.mark {
-        tables::refuse_newer(mark)?;
+        refuse_newer(mark)?;
     }
     if let Some(whole) = state.part_of(name) {
         return Err(NotOurs::PartOfAnother(name.clone(), whole.to_owned()).into());
@@ -169,7 +160,7 @@ pub(super) fn migrate(
 ) -> Vec<Statement> {
     let added = missing.iter();
     let mut change: Vec<Statement> =
-        added.map(|each| tables::add(warehouse, &each.schema, each.table, &each.column)).collect();
+        added.map(|each| add_column(warehouse, &each.schema, each.table, &each.column)).collect();
     if state.is_ours(name) && !(state.is_current() && state.is_attributed) {
         let owner = warehouse.ours().recorded(state.mark.as_ref().map(|mark| &mark.owner));
         let value = |(column, value): (&str, Option<&str>)| {
@@ -264,4 +255,48 @@ pub(crate) fn drop_environment(warehouse: &mut dyn Warehouse, doomed: &Droppable
     let mut change = warehouse.drop_schemas(doomed)?;
     change.push(forget(warehouse, doomed.name()));
     Ok(change)
+}
+
+/// The statement that adds a column to a table that exists. Always without a constraint: the rows that
+/// are there have no value for it.
+fn add_column(
+    warehouse: &dyn Warehouse,
+    schema: &str,
+    table: &'static str,
+    column: &tables::Column,
+) -> Statement {
+    Statement::sql(format!(
+        "alter table {} add column if not exists {} {}",
+        warehouse.qualified(&Table::new(schema, table)),
+        warehouse.column(column.name),
+        column.kind.sql(warehouse.timestamp_type())
+    ))
+}
+
+/// Refuse to write to what a newer toolkit has written: this one would leave out what it does not know.
+pub(crate) fn refuse_newer(mark: &Mark) -> Result<()> {
+    let version = mark.ledger_version.unwrap_or(0);
+    if version > tables::VERSION {
+        bail!(
+            "the ledger of {} has version {version}, written by a newer toolkit, and this one ({}) knows versions up \
+             to {}; update the toolkit (`git pull`, or `cargo xtask upgrade`) and run this again",
+            mark.schema_name,
+            env!("CARGO_PKG_VERSION"),
+            tables::VERSION
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newer_ledger_is_refused_with_advice() {
+        let mark = |version| Mark { ledger_version: version, ..crate::ledger::tests::mark("issue_1") };
+        assert!(refuse_newer(&mark(None)).is_ok() && refuse_newer(&mark(Some(tables::VERSION))).is_ok());
+        let said = refuse_newer(&mark(Some(tables::VERSION + 1))).expect_err("refused").to_string();
+        assert!(said.contains("issue_1") && said.contains("update the toolkit"), "{said}");
+    }
 }
