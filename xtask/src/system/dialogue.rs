@@ -148,7 +148,7 @@ pub(crate) struct Conversation {
 /// How many times the pause after which a program ends it may take to answer before no other question is put to it.
 const LONG_ANSWER: u32 = 20;
 
-/// When the last question was answered, or the program started; `None` as long as one is not.
+/// When the last question was answered, or the program started; `None` as long as one is not, or the first is awaited.
 type IdleSince = Arc<Mutex<Option<Instant>>>;
 
 impl Conversation {
@@ -164,6 +164,18 @@ impl Conversation {
             std::thread::spawn(move || split(stdout, &said));
         }
         Ok(Self { child, questions: Some(questions), lines, idle_since })
+    }
+
+    /// The same for a first question that may be long in coming.
+    pub(crate) fn start_early(command: &mut Command, idle: Duration) -> io::Result<Self> {
+        let conversation = Self::start(command, idle)?;
+        *locked(&conversation.idle_since) = None;
+        Ok(conversation)
+    }
+
+    /// Whether the program has ended by itself.
+    pub(crate) fn is_over(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
     }
 
     /// What the program says to `question`, up to the line `end`; `None` if it ended before it said that.
@@ -288,6 +300,7 @@ mod tests {
         while idler.child.try_wait().expect("a child").is_none() {
             std::thread::sleep(idle);
         }
+        assert!(idler.is_over());
         assert_eq!(idler.ask("end\n".to_owned(), "end", PATIENCE).expect("no limit"), None);
     }
 

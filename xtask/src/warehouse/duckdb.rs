@@ -59,6 +59,8 @@ pub(crate) struct DuckDb {
     /// The engine with the registry open: only for some questions in a row, since the commands of all environments write
     /// to that.
     registry: RefCell<Option<Session>>,
+    /// An engine that has nothing open yet.
+    early: RefCell<Option<Session>>,
     watch: watch::Watch,
 }
 
@@ -83,6 +85,7 @@ impl DuckDb {
             gathered: None,
             session: RefCell::default(),
             registry: RefCell::default(),
+            early: RefCell::default(),
             watch: watch::Watch::default(),
         }
     }

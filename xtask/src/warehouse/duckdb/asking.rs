@@ -59,9 +59,18 @@ impl DuckDb {
         }
     }
 
+    /// Start an engine for the next file that is opened to be written.
+    pub(super) fn start_early(&self) {
+        *self.early.borrow_mut() = Session::early(&self.program);
+    }
+
     /// Run `script`, which writes to `file`.
     pub(super) fn write(&self, file: &Path, script: &str) -> Result<()> {
-        session::write(&mut self.session.borrow_mut(), &self.program, file, script)
+        let mut session = self.session.borrow_mut();
+        if let (None, Some(early)) = (session.as_ref(), self.early.take()) {
+            *session = Session::opened(Some(early), &self.program, &Open::file(file, Access::Write));
+        }
+        session::write(&mut session, &self.program, file, script)
     }
 
     /// The rows of one query about an environment, whose file is the main one.

@@ -70,9 +70,12 @@ fn apply_part(warehouse: &DuckDb, database: &str, part: &[&Statement]) -> Result
     };
     let unfinished = with_suffix(&file, ".new");
     remove(&unfinished)?;
+    // While the file is copied: one for it, and one for the registry, which comes last.
+    let early = Session::early(&warehouse.program);
+    warehouse.start_early();
     copy_file(warehouse, &warehouse.layout.file(base.as_str()), &unfinished)?;
     let open = Open::writing(database, &unfinished);
-    let mut session = Session::start(&warehouse.program, &open);
+    let mut session = Session::opened(early, &warehouse.program, &open);
     let own = quote(database);
     let read = Open::attached(open.attached.clone());
     let answers = session::ask(&mut session, &warehouse.program, &read, &views::questions(database))?;

@@ -108,7 +108,7 @@ pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 }
 
 /// The name that DuckDB gives to the database in `file`: up to the first dot.
-fn catalog(file: &Path) -> String {
+pub(super) fn catalog(file: &Path) -> String {
     let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     name.trim_start_matches('.').split('.').next().unwrap_or_default().to_owned()
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
+use super::layout::catalog;
 use super::waiting;
 use crate::core::{context, lock};
 use crate::system::dialogue;
@@ -67,6 +68,16 @@ impl Open {
             format!("attach {} as {}{mode};\n", literal(&file.to_string_lossy()), quote(name))
         };
         self.attached.iter().map(attach).collect()
+    }
+
+    /// The same for an engine that was started with nothing open.
+    pub(super) fn late_preface(&self) -> String {
+        let mode = if self.access == Access::Read { " (read_only)" } else { "" };
+        let main = self.main.as_ref().map(|file| {
+            let name = quote(&catalog(file));
+            format!("attach {} as {name}{mode};\nuse {name};\n", literal(&file.to_string_lossy()))
+        });
+        main.unwrap_or_default() + &self.preface()
     }
 
     /// The statements that close what [`Open::preface`] opens.

@@ -79,6 +79,23 @@ impl Session {
         Some(Self { open: open.clone(), conversation, preface: open.preface() })
     }
 
+    /// Start the engine with nothing open, where the file is still being made: [`Session::opened`] opens it.
+    pub(super) fn early(program: &Path) -> Option<Self> {
+        let open = Open::attached(Vec::new());
+        let conversation = Conversation::start_early(&mut started(program, &open), IDLE).ok()?;
+        Some(Self { open, conversation, preface: String::new() })
+    }
+
+    /// The engine that `early` may have started, or another one, with the databases of `open`.
+    pub(super) fn opened(early: Option<Self>, program: &Path, open: &Open) -> Option<Self> {
+        let Some(mut session) = early else { return Self::start(program, open) };
+        if session.conversation.is_over() {
+            return Self::start(program, open);
+        }
+        waiting::record_all(program, open);
+        Some(Self { open: open.clone(), preface: open.late_preface(), ..session })
+    }
+
     /// Whether it has the databases of a question open, to be read or to be written.
     fn answers(&self, open: &Open) -> bool {
         let is_same = self.open.main == open.main && self.open.attached == open.attached;
@@ -147,9 +164,24 @@ done
         write(&mut session, &program, &file, "begin;\ncommit;\n").expect("written");
         assert_eq!(starts(), 3);
 
+        // What was started before there was a file opens it with the first question, if it still runs.
+        session = Session::opened(Session::early(&program), &program, &to_write);
+        assert!(session.as_ref().expect("a session").preface.starts_with("attach '"));
+        assert_eq!(ask(&mut session, &program, &read, "select 1").expect("rows").len(), 0);
+        drop(session.take());
+        let mut over = Session::early(&program).expect("a session");
+        assert_eq!(over.ask("fail").expect("in time"), None);
+        while !over.conversation.is_over() {
+            std::thread::yield_now();
+        }
+        session = Session::opened(Some(over), &program, &to_write);
+        assert!(session.as_mut().expect("a session").ask("").expect("in time").is_some());
+        drop(session.take());
+        assert_eq!(starts(), 6);
+
         // What the session refuses is sent again, by a call that can say why.
         session = Session::start(&program, &to_write);
         assert!(write(&mut session, &program, &file, "begin;\nfail;\ncommit;\n").is_err());
-        assert_eq!(starts(), 5);
+        assert_eq!(starts(), 8);
     }
 }
