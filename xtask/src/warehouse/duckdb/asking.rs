@@ -67,7 +67,9 @@ impl DuckDb {
     /// Run `script`, which writes to `file`.
     pub(super) fn write(&self, file: &Path, script: &str) -> Result<()> {
         let mut session = self.session.borrow_mut();
-        if let (None, Some(early)) = (session.as_ref(), self.early.take()) {
+        if session.is_none()
+            && let Some(early) = self.early.take()
+        {
             *session = Session::opened(Some(early), &self.program, &Open::file(file, Access::Write));
         }
         session::write(&mut session, &self.program, file, script)
