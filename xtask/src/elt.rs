@@ -10,6 +10,7 @@ mod locate;
 mod on_actions;
 mod parse_cache;
 mod plan;
+mod provision;
 mod record;
 mod removed;
 mod report;
@@ -20,17 +21,18 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 
 use self::parse_cache::ParseCache;
 use self::plan::Plan;
+use self::provision::{allow, claim, provision};
 use self::record::Built;
 use self::report::NotStarted;
 use crate::core::context::{self, Commit};
 use crate::core::environment::Name;
 use crate::core::lock::Holder;
 use crate::dbt::artifacts;
-use crate::dbt::boundary::{Boundary, Intended};
+use crate::dbt::boundary::Intended;
 use crate::dbt::engine::Generation;
 use crate::dbt::events::Event;
 use crate::dbt::project::Project;
@@ -428,46 +430,6 @@ fn record_error(
     if let Err(unrecorded) = recorded.and_then(|()| keeper.is_written(warehouse)) {
         tracing::warn!("{unrecorded:#}");
     }
-}
-
-fn provision(change: &[Statement], is_new: bool, schema: &Name, warehouse: &mut dyn Warehouse) -> Result<()> {
-    warehouse.apply(change).with_context(|| format!("failed to provision {schema}"))?;
-    on_actions::provisioned(is_new)
-}
-
-/// Make the further schemas that dbt is going to write the environment's own by the statements `claimed`, and see that
-/// they are.
-fn claim(
-    schema: &Name,
-    further: &BTreeSet<String>,
-    claimed: &[Statement],
-    warehouse: &mut dyn Warehouse,
-) -> Result<()> {
-    if claimed.is_empty() {
-        return Ok(());
-    }
-    warehouse.apply(claimed).with_context(|| format!("failed to make the schemas of {schema}"))?;
-    // Another run may have made one of them for its environment in the meantime: then this is refused.
-    let left = warehouse.claim(schema, further)?;
-    if !left.is_empty() {
-        bail!("the schemas of {schema} were changed while they were made; run this again");
-    }
-    Ok(())
-}
-
-/// The last moment before dbt writes: everything that it is going to write is in the environment.
-fn allow(boundary: &Boundary, intended: &[Intended]) -> Result<()> {
-    let outside = boundary.outside(intended);
-    if !outside.is_empty() {
-        bail!(boundary.refusal(&outside));
-    }
-    if let Some((folder, _)) = &boundary.files
-        && intended.iter().any(Intended::is_external)
-    {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("failed to create {}, for external models", folder.display()))?;
-    }
-    Ok(())
 }
 
 fn conclude(
