@@ -1,5 +1,6 @@
 //! Shared by the tests: a scrubbed command, a scratch checkout, and the repository's root.
 
+mod client;
 pub(crate) mod endpoint;
 pub(crate) mod schemas;
 pub(crate) mod server;

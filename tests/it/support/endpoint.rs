@@ -1,14 +1,15 @@
 //! A Snowflake endpoint for one test: `tests/snowflake/endpoint.py` on a free port, ended when it is dropped.
 
 use std::ffi::OsStr;
+use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{Checkout, Ended, environment, root};
+use super::{Checkout, Ended, client, environment, root};
 
 /// The secret of the tests, which no output may hold.
 pub(crate) const SECRET: &str = "not-a-real-secret-7f3a";
@@ -105,14 +106,7 @@ impl Endpoint {
 
     /// The same as another role.
     pub(crate) fn sql_as(&self, role: &str, statement: &str) {
-        let script = "import sys, snowflake.connector as c
-login = dict(user='u', password='p', account='a', host='127.0.0.1', protocol='http', database='LOGISTICS_DEMO')
-login['role'] = sys.argv[3]
-for sql in sys.argv[2].split(';;'):
-    c.connect(port=int(sys.argv[1]), **login).cursor().execute(sql)";
-        let mut python = Command::new(environment().join("bin/python"));
-        python.args(["-c", script, &self.port.to_string(), statement, role]);
-        Ended::of(python).expect(0);
+        self.text_as(role, statement);
     }
 
     /// Why a role may not run a statement; nothing if it may.
@@ -122,28 +116,21 @@ for sql in sys.argv[2].split(';;'):
 
     /// The same for a user, who has only some roles if the account made it.
     pub(crate) fn refuses_user(&self, user: &str, role: &str, statement: &str) -> String {
-        let script = "import sys, snowflake.connector as c
-login = dict(user=sys.argv[4], password='p', account='a', host='127.0.0.1', protocol='http', database='LOGISTICS_DEMO')
-try:
-    c.connect(port=int(sys.argv[1]), role=sys.argv[2], **login).cursor().execute(sys.argv[3])
-except c.errors.Error as error:
-    print(error)";
-        let mut python = Command::new(environment().join("bin/python"));
-        python.args(["-c", script, &self.port.to_string(), role, statement, user]);
-        Ended::of(python).expect(0).stdout
+        self.ask(user, role, statement).err().unwrap_or_default()
     }
 
     /// All files of sql/snowflake/bootstrap, as one person with ACCOUNTADMIN runs them.
     pub(crate) fn bootstrap(&self) {
-        let script = "import pathlib, sys, snowflake.connector as c
-login = dict(user='u', password='p', account='a', host='127.0.0.1', protocol='http', role='ACCOUNTADMIN')
-session = c.connect(port=int(sys.argv[1]), **login)
-for file in sorted(pathlib.Path(sys.argv[2]).glob('*.sql')):
-    for cursor in session.execute_string(file.read_text().replace('<% subject %>', 'repo:o/r'), remove_comments=True):
-        cursor.fetchall()";
-        let mut python = Command::new(environment().join("bin/python"));
-        python.args(["-c", script, &self.port.to_string()]).arg(root().join("sql/snowflake/bootstrap"));
-        Ended::of(python).expect(0);
+        let folder = root().join("sql/snowflake/bootstrap");
+        let files = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("a file").path());
+        let mut files: Vec<PathBuf> =
+            files.filter(|path| path.extension().is_some_and(|it| it == "sql")).collect();
+        files.sort();
+        for file in files {
+            let script = fs::read_to_string(file).expect("a file").replace("<% subject %>", "repo:o/r");
+            let login = self.as_user("u", "ACCOUNTADMIN");
+            client::ask(&json!({"login": login, "script": script})).expect("a script that Snowflake runs");
+        }
     }
 
     /// The number that a query answers, by the Python connector.
@@ -161,14 +148,24 @@ for file in sorted(pathlib.Path(sys.argv[2]).glob('*.sql')):
         self.text_as("BUILDER", query)
     }
 
+    #[track_caller]
     fn text_as(&self, role: &str, query: &str) -> String {
-        let script = "import sys, snowflake.connector as c
-login = dict(user='u', password='p', account='a', host='127.0.0.1', protocol='http', database='LOGISTICS_DEMO')
-login['role'] = sys.argv[3]
-print(c.connect(port=int(sys.argv[1]), **login).cursor().execute(sys.argv[2]).fetchone()[0])";
-        let mut python = Command::new(environment().join("bin/python"));
-        python.args(["-c", script, &self.port.to_string(), query, role]);
-        Ended::of(python).expect(0).stdout.trim().to_owned()
+        self.ask("u", role, query).unwrap_or_else(|error| panic!("{query}: {error}"))
+    }
+
+    fn ask(&self, user: &str, role: &str, statement: &str) -> Result<String, String> {
+        let statements: Vec<&str> = statement.split(";;").collect();
+        let mut login = self.as_user(user, role);
+        login["database"] = "LOGISTICS_DEMO".into();
+        client::ask(&json!({"login": login, "statements": statements}))
+    }
+
+    /// How the Python connector logs in here.
+    fn as_user(&self, user: &str, role: &str) -> Value {
+        json!({
+            "host": "127.0.0.1", "port": self.port, "protocol": "http",
+            "account": "a", "user": user, "password": "p", "role": role,
+        })
     }
 
     /// Demand a fault.
