@@ -11,6 +11,7 @@ mod failures;
 mod killed;
 mod parity;
 mod parse_cache;
+mod threads;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -126,7 +126,7 @@ pub(super) fn build(repo: &Repo, opened: &Opened, scratch: &Scratch) -> Result<B
     let broker = opened.place.broker()?;
     #[cfg(unix)]
     environment.extend(broker.as_ref().map(Broker::variable));
-    let args = std::iter::once("build".to_owned()).chain(profile.options()).collect();
+    let args = std::iter::once("build".to_owned()).chain(profile.build_options()).collect();
     let invocation = Invocation {
         project: folder.path().to_path_buf(),
         args,

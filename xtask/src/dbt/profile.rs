@@ -90,6 +90,8 @@ pub(crate) struct Profile {
     pub(crate) folder: PathBuf,
     /// The content of its `profiles.yml`.
     pub(crate) text: String,
+    /// Nodes that dbt builds at once.
+    threads: usize,
     /// What was left out of the project's own profile, and why.
     pub(crate) warnings: Vec<String>,
 }
@@ -130,7 +132,7 @@ impl Profile {
         let document = json!({ name.as_str(): { "target": target, "outputs": { target: output } } });
         let text = serde_json::to_string_pretty(&document).context("failed to write a profile")? + "\n";
         let folder = root.join(".xtask").join("profiles").join(project.key(root)).join(target);
-        Ok(Self { name, target, folder, text, warnings })
+        Ok(Self { name, target, folder, text, threads, warnings })
     }
 
     /// Write it, unless it is there already. Only the user of this machine may read it.
@@ -162,6 +164,12 @@ impl Profile {
         let folder = self.folder.to_string_lossy().into_owned();
         let [profiles_dir, profile, target] = ["--profiles-dir", "--profile", "--target"].map(str::to_owned);
         [profiles_dir, folder, profile, self.name.clone(), target, self.target.to_owned()]
+    }
+
+    /// The same for commands that query the warehouse. dbt v2 does not read the number of threads from a profile, and
+    /// sends dozens of queries at once.
+    pub(crate) fn build_options(&self) -> impl Iterator<Item = String> {
+        self.options().into_iter().chain(["--threads".to_owned(), self.threads.to_string()])
     }
 }
 

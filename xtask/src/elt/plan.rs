@@ -109,7 +109,7 @@ pub(super) fn invocation(
     run_id: &str,
 ) -> Invocation {
     let mut words = vec!["build".to_owned()];
-    words.extend(profile.options());
+    words.extend(profile.build_options());
     words.extend(["--target-path".to_owned(), format!("target/{}", args.schema)]);
     if let Some(vars) = &args.vars {
         words.extend(["--vars".to_owned(), vars.clone()]);
