@@ -3,7 +3,7 @@
 
 Standard input has a JSON object a line: `login`, the arguments of `connect`, and `statements`, each of which is run in
 another session, or `script`, several statements in one session. Each is answered with a line of JSON on standard output:
-{"value": the first value of the last row that was answered, as text} or {"error": what Snowflake says}.
+{"value": the first value of the last answer, as text, or null without a row} or {"error": what Snowflake says}.
 """
 
 import json
@@ -17,7 +17,7 @@ from snowflake.connector.errors import Error
 
 def value(cursor: SnowflakeCursor) -> str | None:
     row = cursor.fetchone()
-    return None if row is None else str(row[0])
+    return str(row[0]) if row else None
 
 
 def run(request: dict[str, Any]) -> str | None:

@@ -12,15 +12,15 @@ use super::{environment, root};
 /// The processes that no test uses at the moment. They end with this one, which closes their standard input.
 static IDLE: Mutex<Vec<Client>> = Mutex::new(Vec::new());
 
-/// The answer to a request: the first value of the last row, or what Snowflake says is wrong.
-pub(super) fn ask(request: &Value) -> Result<String, String> {
+/// The answer to a request: the first value of its last answer if that has a row, or what Snowflake says is wrong.
+pub(super) fn ask(request: &Value) -> Result<Option<String>, String> {
     let idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner).pop();
     let mut client = idle.unwrap_or_else(Client::start);
     let answer = client.answer(request);
     IDLE.lock().unwrap_or_else(PoisonError::into_inner).push(client);
     match &answer["error"] {
         Value::String(error) => Err(error.clone()),
-        _ => Ok(answer["value"].as_str().unwrap_or_default().to_owned()),
+        _ => Ok(answer["value"].as_str().map(str::to_owned)),
     }
 }
 

@@ -105,8 +105,9 @@ impl Endpoint {
     }
 
     /// The same as another role.
+    #[track_caller]
     pub(crate) fn sql_as(&self, role: &str, statement: &str) {
-        self.text_as(role, statement);
+        self.answer(role, statement);
     }
 
     /// Why a role may not run a statement; nothing if it may.
@@ -126,11 +127,10 @@ impl Endpoint {
         let mut files: Vec<PathBuf> =
             files.filter(|path| path.extension().is_some_and(|it| it == "sql")).collect();
         files.sort();
-        for file in files {
-            let script = fs::read_to_string(file).expect("a file").replace("<% subject %>", "repo:o/r");
-            let login = self.as_user("u", "ACCOUNTADMIN");
-            client::ask(&json!({"login": login, "script": script})).expect("a script that Snowflake runs");
-        }
+        let scripts = files.iter().map(|file| fs::read_to_string(file).expect("a file"));
+        let script = scripts.collect::<Vec<_>>().join("\n").replace("<% subject %>", "repo:o/r");
+        client::ask(&json!({"login": self.as_user("u", "ACCOUNTADMIN"), "script": script}))
+            .expect("a script that Snowflake runs");
     }
 
     /// The number that a query answers, by the Python connector.
@@ -148,12 +148,16 @@ impl Endpoint {
         self.text_as("BUILDER", query)
     }
 
-    #[track_caller]
     fn text_as(&self, role: &str, query: &str) -> String {
-        self.ask("u", role, query).unwrap_or_else(|error| panic!("{query}: {error}"))
+        self.answer(role, query).expect("a row")
     }
 
-    fn ask(&self, user: &str, role: &str, statement: &str) -> Result<String, String> {
+    #[track_caller]
+    fn answer(&self, role: &str, statement: &str) -> Option<String> {
+        self.ask("u", role, statement).unwrap_or_else(|error| panic!("{statement}: {error}"))
+    }
+
+    fn ask(&self, user: &str, role: &str, statement: &str) -> Result<Option<String>, String> {
         let statements: Vec<&str> = statement.split(";;").collect();
         let mut login = self.as_user(user, role);
         login["database"] = "LOGISTICS_DEMO".into();
