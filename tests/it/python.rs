@@ -47,7 +47,7 @@ struct Shelf {
 static SHELF: LazyLock<Shelf> = LazyLock::new(|| {
     let folder = tempfile::tempdir().unwrap();
     let script = format!("{MAKE_WHEELS}\nprint(getattr(sys, '_base_executable', sys.executable))");
-    let python = support::environment().join("bin/python");
+    let python = support::installed_environment().join("bin/python");
     let output = StdCommand::new(python).args(["-c", &script]).arg(folder.path()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).unwrap();
@@ -71,7 +71,7 @@ impl Bench {
     /// PATH holds `python3` and `uv`.
     fn with_uv() -> Self {
         let bench = Self::with_python();
-        symlink(support::environment().join("bin/uv"), bench.path("bin/uv")).unwrap();
+        symlink(support::installed_environment().join("bin/uv"), bench.path("bin/uv")).unwrap();
         bench
     }
 

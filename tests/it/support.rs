@@ -4,6 +4,8 @@ mod client;
 pub(crate) mod endpoint;
 pub(crate) mod schemas;
 pub(crate) mod server;
+#[cfg(target_os = "linux")]
+mod warm;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -90,7 +92,7 @@ pub(crate) fn scratch() -> TempDir {
 
 /// The Python environment of this repository, with what its tests need: made once, then kept. Its
 /// downloads use the indexes and mirrors that this machine is set up with.
-pub(crate) fn environment() -> &'static Path {
+pub(crate) fn installed_environment() -> &'static Path {
     static VENV: LazyLock<PathBuf> = LazyLock::new(|| {
         let mut command = StdCommand::new(program());
         command.current_dir(root()).args([
@@ -111,6 +113,18 @@ pub(crate) fn environment() -> &'static Path {
         Path::new(python.trim()).ancestors().nth(2).expect("<venv>/bin/python").to_path_buf()
     });
     &VENV
+}
+
+/// The same, and its dbt starts faster where a process that has imported it can be copied.
+#[cfg(target_os = "linux")]
+pub(crate) fn environment() -> &'static Path {
+    static WARM: LazyLock<warm::Warm> = LazyLock::new(|| warm::Warm::start(installed_environment()));
+    WARM.folder()
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn environment() -> &'static Path {
+    installed_environment()
 }
 
 /// How a command ended, with all its output.
