@@ -32,8 +32,7 @@ impl Warm {
         let stamp = stamp.as_mut().expect("a stamp").as_mut().expect("JSON");
         stamp["venv"] = folder.to_str().expect("a path in UTF-8").into();
         fs::write(folder.join(STAMP), stamp.to_string()).expect("written");
-        let _server = serve(installed, &folder);
-        Self { folder, _server }
+        Self { _server: serve(installed, &folder), folder }
     }
 
     pub(super) fn folder(&self) -> &Path {
