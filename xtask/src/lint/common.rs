@@ -87,20 +87,22 @@ pub(super) fn group(path: &str) -> Group {
 /// What opens a waiver in a comment: `xtask:allow(<rule>, <rule>)`. Without names it is one for secrets.
 const ALLOW: &str = "xtask:allow(";
 
-/// Whether a comment on the line of the offence, or alone on the line before, names its rule.
-pub(super) fn allowed_inline(offence: &Offence, text: &str) -> bool {
-    if !text.contains(ALLOW) {
-        return false;
-    }
-    let line = |number: usize| text.lines().nth(number.wrapping_sub(1)).unwrap_or_default();
-    let before = line(offence.span.line.wrapping_sub(1)).trim_start();
+/// Whether there is a waiver with names anywhere in the text.
+pub(super) fn has_waiver(text: &str) -> bool {
+    text.contains(ALLOW)
+}
+
+/// Whether a comment on the line of the offence, or alone on the line before, names its rule. `line` gives a line by
+/// its number.
+pub(super) fn allowed_inline<'a>(offence: &Offence, line: impl Fn(usize) -> &'a str) -> bool {
+    let before = offence.span.line.checked_sub(1).filter(|number| *number > 0).map_or("", &line).trim_start();
     let alone = ["--", "#", "{#", "/*", "<!--"].iter().any(|opening| before.starts_with(opening));
     names(line(offence.span.line), &offence.rule) || alone && names(before, &offence.rule)
 }
 
 /// Whether a comment anywhere in the text names the rule: its fixes are left out, since they could move the comment.
 pub(super) fn allowed_anywhere(rule: &str, text: &str) -> bool {
-    text.contains(ALLOW) && text.lines().any(|line| names(line, rule))
+    has_waiver(text) && text.lines().any(|line| names(line, rule))
 }
 
 fn names(line: &str, rule: &str) -> bool {
@@ -117,7 +119,7 @@ mod tests {
     fn a_comment_allows_the_rules_it_names() {
         let allowed = |text: &str, line: usize| {
             let offence = NOT_UTF8.offence("x.sql", Span { line, ..Span::default() }, "");
-            allowed_inline(&offence, text)
+            allowed_inline(&offence, |number| text.lines().nth(number - 1).unwrap_or_default())
         };
         assert!(allowed("select 1 -- xtask:allow(not-utf8)", 1));
         assert!(allowed("select 1 -- xtask:allow(other, not-utf8) because", 1));

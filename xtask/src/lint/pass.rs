@@ -310,7 +310,8 @@ impl Pass<'_> {
             Lines::new(bytes).span(at, at + 1),
             format!("byte {:#04x} is not valid UTF-8", bytes[at]),
         );
-        Some(finding(offence, &String::from_utf8_lossy(bytes)))
+        let text = String::from_utf8_lossy(bytes);
+        Some(finding(offence, &text, &Lines::new(text.as_bytes())))
     }
 }
 

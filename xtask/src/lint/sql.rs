@@ -392,17 +392,17 @@ fn look(file: &Rendered<'_>, project: &Project, found: &mut Seen) -> bool {
         if !parsed.broken.is_empty() && rendering.is_uncertain {
             return false;
         }
-        if !parsed.broken.is_empty() {
-            match doubt(file, project) {
-                Doubt::None => {}
+        if let Some(first) = parsed.broken.iter().map(|each| each.start).min() {
+            match doubt(file, project, first) {
+                Doubt::None => found.add(parsed.broken.iter().cloned()),
                 Doubt::Nothing => return true,
                 Doubt::Unclear(reason) => {
                     found.unknown.get_or_insert(reason);
                     return true;
                 }
+                Doubt::Partly(reason) => drop(found.unknown.get_or_insert(reason)),
             }
         }
-        found.add(parsed.broken.iter().cloned());
         // In SQL that cannot be parsed, every indent looks wrong.
         if parsed.broken.is_empty() && !file.is_part {
             match parsed.violations() {

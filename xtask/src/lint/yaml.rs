@@ -6,6 +6,7 @@
 
 mod commas;
 mod described;
+mod foreign_template;
 mod indentation;
 mod key_duplicates;
 mod quoted;
@@ -30,6 +31,7 @@ pub(crate) fn check(source: &Source, config: &Config) -> Vec<Offence> {
         return Vec::new();
     }
     match yaml::parse(&source.text) {
+        Err(error) if error.kind == Kind::Syntax && foreign_template::is_one(source) => Vec::new(),
         Err(error) => {
             let rule = match error.kind {
                 Kind::Syntax => &yaml_syntax::RULE,
@@ -47,6 +49,15 @@ pub(crate) fn check(source: &Source, config: &Config) -> Vec<Offence> {
             offences
         }
     }
+}
+
+/// Why a file without offences was not checked.
+pub(crate) fn unknown(source: &Source, config: &Config) -> Option<String> {
+    let is_wanted = !config.ignores(&source.path) && !style::is_off(&source.text);
+    let is_unread = is_wanted
+        && foreign_template::is_one(source)
+        && yaml::parse(&source.text).is_err_and(|error| error.kind == Kind::Syntax);
+    is_unread.then(|| "it is a template of another program, which makes YAML of it".to_owned())
 }
 
 /// The text with its white space fixed, if the parsed content stays the same.

@@ -157,7 +157,12 @@ impl<'a> Evaluator<'a> {
             Group::Sql => return sql::check(source, self.sql()?),
             Group::Yaml => {
                 let config = self.yaml.as_ref().map_err(|error| anyhow::anyhow!("{error}"))?;
-                Ok(yaml::check(source, config))
+                let offences = yaml::check(source, config);
+                return Ok(sql::Checked {
+                    offences,
+                    unknown: yaml::unknown(source, config),
+                    ..sql::Checked::default()
+                });
             }
             Group::Workflow => workflow::check(source, &self.workflow, &self.pass.settings.parameters),
             Group::Secrets | Group::Dbt | Group::DbtV2 | Group::Prose | Group::Supply | Group::Policy => {

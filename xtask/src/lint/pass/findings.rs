@@ -25,11 +25,14 @@ impl From<crate::secrets::Scanned> for Evaluated {
 /// The offences of one file as findings, except those that a comment allows.
 pub(super) fn evaluated(offences: Vec<Offence>, text: &str) -> Evaluated {
     let mut evaluated = Evaluated::default();
+    // Both are asked of the whole text: once for a file that may have thousands of offences.
+    let lines = Lines::new(text.as_bytes());
+    let has_waiver = common::has_waiver(text);
     for offence in offences {
-        if common::allowed_inline(&offence, text) {
+        if has_waiver && common::allowed_inline(&offence, |number| line_of(text, &lines, number)) {
             evaluated.allowed_inline += 1;
         } else {
-            evaluated.findings.push(finding(offence, text));
+            evaluated.findings.push(finding(offence, text, &lines));
         }
     }
     number_repeats(&mut evaluated.findings);
@@ -37,10 +40,9 @@ pub(super) fn evaluated(offences: Vec<Offence>, text: &str) -> Evaluated {
 }
 
 /// An offence as a finding, completed from the catalogue entry of its rule.
-pub(super) fn finding(offence: Offence, text: &str) -> Finding {
+pub(super) fn finding(offence: Offence, text: &str, lines: &Lines<'_>) -> Finding {
     let entry = catalogue::entry(&offence.rule);
-    let lines = Lines::new(text.as_bytes());
-    let line = line_of(text, &lines, offence.span.line);
+    let line = line_of(text, lines, offence.span.line);
     let fingerprint = Digest::default()
         .with(offence.rule.as_ref())
         .with(&offence.path)

@@ -9,9 +9,12 @@ pub(super) enum Doubt {
     /// There is nothing to parse.
     Nothing,
     Unclear(String),
+    /// The same of a script, whose other statements are looked at.
+    Partly(String),
 }
 
-pub(super) fn doubt(file: &Rendered<'_>, project: &Project) -> Doubt {
+/// `first` is where the source cannot be parsed at first.
+pub(super) fn doubt(file: &Rendered<'_>, project: &Project, first: usize) -> Doubt {
     let rendering = file.rendering;
     let texts = rendering.slices.iter().filter(|slice| slice.origin == Origin::Literal);
     let has_sql = texts.clone().any(|slice| !rendering.text[slice.output.clone()].trim().is_empty());
@@ -24,17 +27,89 @@ pub(super) fn doubt(file: &Rendered<'_>, project: &Project) -> Doubt {
         "its path names another warehouse than the dialect that is set".to_owned()
     } else if joins_words(rendering) {
         "the output of a tag follows a word directly".to_owned()
-    } else if !project.styles.is_assumed(file.path) {
-        if !second_opinion::accepts(&rendering.text, dialect) {
-            return Doubt::None;
+    } else if project.styles.is_assumed(file.path) {
+        match (second_opinion::accepting(&rendering.text), administration(file, first)) {
+            (Some(dialect), _) => {
+                format!("no dialect is set; its SQL is valid for {dialect}: set `dialect` in a .sqlfluff")
+            }
+            (None, Some(kind)) => unknown_statement(kind),
+            (None, None) => return Doubt::None,
         }
+    } else if second_opinion::accepts(&rendering.text, dialect) {
         "its SQL is valid, but the style checks cannot parse all of it".to_owned()
-    } else if let Some(dialect) = second_opinion::accepting(&rendering.text) {
-        format!("no dialect is set; its SQL is valid for {dialect}: set `dialect` in a .sqlfluff")
+    } else if let Some(kind) = administration(file, first) {
+        unknown_statement(kind)
     } else {
         return Doubt::None;
     };
-    Doubt::Unclear(reason)
+    if file.role == Role::Script { Doubt::Partly(reason) } else { Doubt::Unclear(reason) }
+}
+
+fn unknown_statement(kind: &str) -> String {
+    format!("it has a statement with `{}` that the parsers do not know", kind.to_ascii_lowercase())
+}
+
+/// The kind of the statement of a script that cannot be parsed from `first` on, if it administrates the warehouse. New
+/// ones come with most releases of a warehouse, so that two parsers refuse one says little. Queries and tables they know.
+fn administration<'r>(file: &Rendered<'r>, first: usize) -> Option<&'r str> {
+    let before = file.source.get(..first).filter(|_| file.role == Role::Script)?;
+    let start = before.rfind(';').map_or(0, |at| at + 1);
+    administrative(&file.source[start..])
+}
+
+/// The word that makes the first statement of `text` one of administration or of a procedure.
+fn administrative(text: &str) -> Option<&str> {
+    const FIRST: [&str; 41] = [
+        "analyze", "attach", "begin", "call", "comment", "copy", "declare", "desc", "describe", "detach",
+        "execute", "explain", "export", "for", "get", "grant", "if", "import", "install", "let", "list",
+        "load", "loop", "ls", "optimize", "pragma", "put", "refresh", "remove", "repeat", "reset", "return",
+        "revoke", "rm", "set", "show", "undrop", "unset", "use", "vacuum", "while",
+    ];
+    const BETWEEN: [&str; 15] = [
+        "or",
+        "replace",
+        "alter",
+        "if",
+        "not",
+        "exists",
+        "temp",
+        "temporary",
+        "transient",
+        "local",
+        "global",
+        "volatile",
+        "secure",
+        "recursive",
+        "materialized",
+    ];
+    const KNOWN: [&str; 6] = ["table", "view", "schema", "database", "index", "sequence"];
+    let is_one_of = |word: &str, words: &[&str]| words.iter().any(|known| word.eq_ignore_ascii_case(known));
+    let mut words = words(text);
+    let first = words.next()?;
+    if !is_one_of(first, &["create", "alter", "drop"]) {
+        return is_one_of(first, &FIRST).then_some(first);
+    }
+    words.find(|word| !is_one_of(word, &BETWEEN)).filter(|object| !is_one_of(object, &KNOWN))
+}
+
+/// The words at the beginning of SQL, without comments.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        loop {
+            rest = rest.trim_start();
+            let after = match rest.get(..2)? {
+                "--" => rest.split_once('\n')?.1,
+                "/*" => rest.split_once("*/")?.1,
+                _ => break,
+            };
+            rest = after;
+        }
+        let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+        let (word, after) = rest.split_at(end);
+        rest = after;
+        (!word.is_empty()).then_some(word)
+    })
 }
 
 /// Whether a folder or the name of the file names a warehouse, and not that of the dialect: packages have one variant of a
@@ -68,4 +143,29 @@ fn joins_words(rendering: &Rendering) -> bool {
         rendering.text[..slice.output.start].ends_with(is_word)
             && rendering.text[slice.output.clone()].starts_with(is_word)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_of_administration_are_known_by_their_words() {
+        for (text, expected) in [
+            ("show dynamic tables in schema a", Some("show")),
+            (" -- why\n/* and how */ SHOW views ->> select 1", Some("SHOW")),
+            ("create or replace alert a if (exists (select 1)) then begin let b varchar;", Some("alert")),
+            ("alter warehouse w resume", Some("warehouse")),
+            ("drop row access policy if exists p", Some("row")),
+            ("create or replace temporary table if not exists a (b int", None),
+            ("drop schema if exists a cascade please", None),
+            ("create secure view a as selec 1", None),
+            ("selec a from t", None),
+            ("select a from", None),
+            ("with a as (select 1", None),
+            ("", None),
+        ] {
+            assert_eq!(administrative(text), expected, "{text}");
+        }
+    }
 }

@@ -282,6 +282,15 @@ fn sql_is_broken_only_if_no_doubt_is_left() {
     // dbt reads only definitions in the folder of macros, and no SQL in a file of tags.
     assert_eq!(parse(&given, "macros/a.sql", "{% macro a() %}1{% endmacro %}}\n"), (vec![], false));
     assert_eq!(parse(&given, "models/a.sql", "{{ ref('b') }}\n"), (vec![], false));
+    // Statements of administration are not known to be broken; the rules look at those before it.
+    let script = "select a from x;\ndrop schema b;\nshow dynamic tables in schema b;\n";
+    assert_eq!(parse(&given, "scripts/a.sql", script), (vec![], true));
+    let destruction = lines_of(&given, "scripts/a.sql", script, unguarded_destruction::RULE.name);
+    assert_eq!(destruction, (vec![2], true));
+    let alert = "create alert a if (exists (select 1)) then call b();\n";
+    assert_eq!(parse(&given, "scripts/a.sql", alert), (vec![], true));
+    assert_eq!(parse(&given, "scripts/a.sql", "show tables;\nselec a from x;\n"), (vec![2], false));
+    assert_eq!(parse(&given, "models/a.sql", alert), (vec![1], false));
 
     let inputs = Inputs { folders: folders(""), ..Inputs::default() };
     let assumed = Project::load(inputs, &Parameters::default()).expect("settings");
