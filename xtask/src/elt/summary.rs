@@ -32,7 +32,7 @@ fn write(out: &mut impl Write, report: &Report, place: &str, project: &str) -> R
     if report.up_to_date {
         writeln!(
             out,
-            "{} is up to date: nothing has changed since it was built (--force builds it anyway)\n",
+            "{} is up to date: nothing has changed since it was built (--force builds it anyway). Earlier runs left:\n",
             report.schema
         )?;
     }
@@ -192,11 +192,15 @@ fn write_reused(out: &mut impl Write, report: &Report) -> Result {
     if report.up_to_date || report.reused.is_empty() {
         return Ok(());
     }
-    write!(out, "\nreused: {} built by earlier runs, {} tests not run", nodes.len(), tests.len())?;
-    if let Some(oldest) = tests.iter().map(|test| test.at).min() {
-        write!(out, " (oldest result of {} UTC)", oldest.strftime("%F %R"))?;
-    }
-    writeln!(out)
+    let oldest = oldest_result(report).map(|text| format!(" ({text})")).unwrap_or_default();
+    writeln!(out, "\nreused: {} built by earlier runs, {} tests not run{oldest}", nodes.len(), tests.len())
+}
+
+/// The age of what is known of the tests that were not run.
+fn oldest_result(report: &Report) -> Option<String> {
+    let tests = report.reused.iter().filter(|each| matches!(each.kind.as_str(), "test" | "unit_test"));
+    let oldest = tests.map(|test| test.at).min()?;
+    Some(format!("oldest result of {} UTC", oldest.strftime("%F %R")))
 }
 
 fn verdict(report: &Report, place: &str) -> String {
@@ -213,8 +217,16 @@ fn verdict(report: &Report, place: &str) -> String {
     let of_dbt =
         report.dbt_seconds.map(|seconds| format!(", {seconds:.1} s of it {dbt}")).unwrap_or_default();
     let Totals { built, passed, tests, .. } = report.totals;
+    let done = if report.up_to_date {
+        let oldest = oldest_result(report).map(|text| format!(", {text}")).unwrap_or_default();
+        format!(
+            "nothing to build; {built} built by earlier runs, {passed} of {tests} tests passed there{oldest}"
+        )
+    } else {
+        format!("{built} built, {passed} of {tests} tests passed")
+    };
     format!(
-        "{word}: {} in {place}: {built} built, {passed} of {tests} tests passed ({:.1} s{of_dbt}; run {})",
+        "{word}: {} in {place}: {done} ({:.1} s{of_dbt}; run {})",
         report.schema, report.seconds, report.run_id
     )
 }
