@@ -56,6 +56,17 @@ impl Rule {
     }
 }
 
+/// The result of checking a file.
+#[derive(Debug, Default)]
+pub(crate) struct Checked {
+    /// Sorted by line.
+    pub(crate) offences: Vec<Offence>,
+    /// Findings of rules that the settings downgrade to warnings.
+    pub(crate) warnings: Vec<String>,
+    /// Why a part of it could not be checked, although no fault is certain.
+    pub(crate) unknown: Option<String>,
+}
+
 /// The parameters of `policies/lint.toml`: `[rules.<name>.parameters]`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Parameters(pub(crate) BTreeMap<String, toml::Table>);

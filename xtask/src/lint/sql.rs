@@ -51,7 +51,7 @@ use self::policy::File;
 use self::style::{Style, Violation};
 use self::template::{Fault, Kind, Piece};
 use self::trace::{Origin, Rendering};
-use super::rule::{Offence, Rule, Source};
+use super::rule::{Checked, Offence, Rule, Source};
 use crate::core::finding::{Group, Lines, Severity};
 
 pub(crate) use self::config::is_config;
@@ -148,17 +148,6 @@ const LARGEST: usize = 512 << 10;
 
 /// sqruff's parser recurses as deep as the SQL is nested, up to its own limit.
 const STACK: usize = 64 << 20;
-
-/// The result of checking a file.
-#[derive(Debug, Default)]
-pub(crate) struct Checked {
-    /// Sorted by line.
-    pub(crate) offences: Vec<Offence>,
-    /// Findings of rules that the settings downgrade to warnings.
-    pub(crate) warnings: Vec<String>,
-    /// Why a part of it could not be checked, although no fault is certain.
-    pub(crate) unknown: Option<String>,
-}
 
 /// All offences in a file. Fails on invalid settings.
 pub(crate) fn check(source: &Source, project: &Project) -> Result<Checked> {

@@ -18,20 +18,23 @@ mod yaml_syntax;
 pub(crate) use described::{DESCRIBED, Described};
 pub(crate) use style::Config;
 
-use super::rule::{Offence, Rule, Source};
+use super::rule::{Checked, Rule, Source};
 use crate::core::yaml::{self, Kind};
 
 /// Our own rules; the style rules keep yamllint's names and texts.
 pub(crate) const RULES: &[&Rule] = &[&key_duplicates::RULE, &yaml_limits::RULE, &yaml_syntax::RULE];
 
 /// All offences of a single YAML file.
-pub(crate) fn check(source: &Source, config: &Config) -> Vec<Offence> {
+pub(crate) fn check(source: &Source, config: &Config) -> Checked {
     // A template that is not YAML says so with `# yamllint disable-file`.
     if config.ignores(&source.path) || style::is_off(&source.text) {
-        return Vec::new();
+        return Checked::default();
     }
-    match yaml::parse(&source.text) {
-        Err(error) if error.kind == Kind::Syntax && foreign_template::is_one(source) => Vec::new(),
+    let offences = match yaml::parse(&source.text) {
+        Err(error) if error.kind == Kind::Syntax && foreign_template::is_one(source) => {
+            let reason = "it is a template of another program, which makes YAML of it".to_owned();
+            return Checked { unknown: Some(reason), ..Checked::default() };
+        }
         Err(error) => {
             let rule = match error.kind {
                 Kind::Syntax => &yaml_syntax::RULE,
@@ -48,16 +51,8 @@ pub(crate) fn check(source: &Source, config: &Config) -> Vec<Offence> {
             offences.sort_by(|a, b| (a.span, &a.rule).cmp(&(b.span, &b.rule)));
             offences
         }
-    }
-}
-
-/// Why a file without offences was not checked.
-pub(crate) fn unknown(source: &Source, config: &Config) -> Option<String> {
-    let is_wanted = !config.ignores(&source.path) && !style::is_off(&source.text);
-    let is_unread = is_wanted
-        && foreign_template::is_one(source)
-        && yaml::parse(&source.text).is_err_and(|error| error.kind == Kind::Syntax);
-    is_unread.then(|| "it is a template of another program, which makes YAML of it".to_owned())
+    };
+    Checked { offences, ..Checked::default() }
 }
 
 /// The text with its white space fixed, if the parsed content stays the same.
@@ -84,7 +79,7 @@ mod tests {
         cases::assert_all("yaml", |case| {
             let settings = case.text("settings").unwrap_or("extends: default");
             let config = Config::load(settings, std::path::Path::new(".")).expect("settings");
-            case.sources().iter().flat_map(|source| check(source, &config)).collect()
+            case.sources().iter().flat_map(|source| check(source, &config).offences).collect()
         });
     }
 
@@ -93,7 +88,7 @@ mod tests {
         let settings = cases::repository(|path| path == ".yamllint.yml");
         let config = Config::load(&settings[0].text, std::path::Path::new(".")).expect("settings");
         let sources = cases::repository(|path| cases::is_one(path, &["yml", "yaml"]));
-        let offences: Vec<Offence> = sources.iter().flat_map(|source| check(source, &config)).collect();
+        let offences: Vec<_> = sources.iter().flat_map(|source| check(source, &config).offences).collect();
         assert!(sources.len() > 10);
         assert!(offences.is_empty(), "{}", cases::listed(&offences));
     }

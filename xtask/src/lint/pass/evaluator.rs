@@ -11,7 +11,7 @@ use crate::core::finding::{Finding, Group};
 use crate::dbt::graph::Graph;
 use crate::lint::cache::Evaluated;
 use crate::lint::inputs::Inputs;
-use crate::lint::rule::Source;
+use crate::lint::rule::{Checked, Source};
 use crate::lint::{common, dbt, dbt_v2, project, sql, workflow, yaml};
 use crate::system::digest::Digest;
 
@@ -142,7 +142,7 @@ impl<'a> Evaluator<'a> {
         }
         let key = self.keys[&group].clone().with(&source.path).with(digest);
         let found = self.pass.cached_of(key, &source.path, || {
-            let sql::Checked { offences, warnings, unknown } = self.offences(group, source)?;
+            let Checked { offences, warnings, unknown } = self.offences(group, source)?;
             Ok(Evaluated { unknown, warnings, ..evaluated(offences, &source.text) })
         });
         found.unwrap_or_else(|error| {
@@ -152,24 +152,19 @@ impl<'a> Evaluator<'a> {
         })
     }
 
-    pub(super) fn offences(&self, group: Group, source: &Source) -> Result<sql::Checked> {
+    pub(super) fn offences(&self, group: Group, source: &Source) -> Result<Checked> {
         let offences = match group {
             Group::Sql => return sql::check(source, self.sql()?),
             Group::Yaml => {
                 let config = self.yaml.as_ref().map_err(|error| anyhow::anyhow!("{error}"))?;
-                let offences = yaml::check(source, config);
-                return Ok(sql::Checked {
-                    offences,
-                    unknown: yaml::unknown(source, config),
-                    ..sql::Checked::default()
-                });
+                return Ok(yaml::check(source, config));
             }
             Group::Workflow => workflow::check(source, &self.workflow, &self.pass.settings.parameters),
             Group::Secrets | Group::Dbt | Group::DbtV2 | Group::Prose | Group::Supply | Group::Policy => {
                 Ok(Vec::new())
             }
         };
-        Ok(sql::Checked { offences: offences?, ..sql::Checked::default() })
+        Ok(Checked { offences: offences?, ..Checked::default() })
     }
 
     pub(super) fn sql(&self) -> Result<&sql::Project> {

@@ -2,6 +2,7 @@
 
 use super::trace::{Origin, Rendering};
 use super::{Project, Rendered, Role, second_opinion};
+use crate::core::sql::words;
 
 /// Why SQL that sqruff cannot parse may be right all the same.
 pub(super) enum Doubt {
@@ -32,13 +33,13 @@ pub(super) fn doubt(file: &Rendered<'_>, project: &Project, first: usize) -> Dou
             (Some(dialect), _) => {
                 format!("no dialect is set; its SQL is valid for {dialect}: set `dialect` in a .sqlfluff")
             }
-            (None, Some(kind)) => unknown_statement(kind),
+            (None, Some(kind)) => unknown_statement(&kind),
             (None, None) => return Doubt::None,
         }
     } else if second_opinion::accepts(&rendering.text, dialect) {
         "its SQL is valid, but the style checks cannot parse all of it".to_owned()
     } else if let Some(kind) = administration(file, first) {
-        unknown_statement(kind)
+        unknown_statement(&kind)
     } else {
         return Doubt::None;
     };
@@ -46,19 +47,19 @@ pub(super) fn doubt(file: &Rendered<'_>, project: &Project, first: usize) -> Dou
 }
 
 fn unknown_statement(kind: &str) -> String {
-    format!("it has a statement with `{}` that the parsers do not know", kind.to_ascii_lowercase())
+    format!("it has a statement with `{kind}` that the parsers do not know")
 }
 
 /// The kind of the statement of a script that cannot be parsed from `first` on, if it administrates the warehouse. New
 /// ones come with most releases of a warehouse, so that two parsers refuse one says little. Queries and tables they know.
-fn administration<'r>(file: &Rendered<'r>, first: usize) -> Option<&'r str> {
+fn administration(file: &Rendered<'_>, first: usize) -> Option<String> {
     let before = file.source.get(..first).filter(|_| file.role == Role::Script)?;
     let start = before.rfind(';').map_or(0, |at| at + 1);
     administrative(&file.source[start..])
 }
 
 /// The word that makes the first statement of `text` one of administration or of a procedure.
-fn administrative(text: &str) -> Option<&str> {
+fn administrative(text: &str) -> Option<String> {
     const FIRST: [&str; 41] = [
         "analyze", "attach", "begin", "call", "comment", "copy", "declare", "desc", "describe", "detach",
         "execute", "explain", "export", "for", "get", "grant", "if", "import", "install", "let", "list",
@@ -83,33 +84,12 @@ fn administrative(text: &str) -> Option<&str> {
         "materialized",
     ];
     const KNOWN: [&str; 6] = ["table", "view", "schema", "database", "index", "sequence"];
-    let is_one_of = |word: &str, words: &[&str]| words.iter().any(|known| word.eq_ignore_ascii_case(known));
     let mut words = words(text);
     let first = words.next()?;
-    if !is_one_of(first, &["create", "alter", "drop"]) {
-        return is_one_of(first, &FIRST).then_some(first);
+    if !matches!(first.as_str(), "create" | "alter" | "drop") {
+        return FIRST.contains(&first.as_str()).then_some(first);
     }
-    words.find(|word| !is_one_of(word, &BETWEEN)).filter(|object| !is_one_of(object, &KNOWN))
-}
-
-/// The words at the beginning of SQL, without comments.
-fn words(text: &str) -> impl Iterator<Item = &str> {
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        loop {
-            rest = rest.trim_start();
-            let after = match rest.get(..2)? {
-                "--" => rest.split_once('\n')?.1,
-                "/*" => rest.split_once("*/")?.1,
-                _ => break,
-            };
-            rest = after;
-        }
-        let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
-        let (word, after) = rest.split_at(end);
-        rest = after;
-        (!word.is_empty()).then_some(word)
-    })
+    words.find(|word| !BETWEEN.contains(&word.as_str())).filter(|object| !KNOWN.contains(&object.as_str()))
 }
 
 /// Whether a folder or the name of the file names a warehouse, and not that of the dialect: packages have one variant of a
@@ -153,7 +133,7 @@ mod tests {
     fn statements_of_administration_are_known_by_their_words() {
         for (text, expected) in [
             ("show dynamic tables in schema a", Some("show")),
-            (" -- why\n/* and how */ SHOW views ->> select 1", Some("SHOW")),
+            (" -- why\n/* and how */ SHOW views ->> select 1", Some("show")),
             ("create or replace alert a if (exists (select 1)) then begin let b varchar;", Some("alert")),
             ("alter warehouse w resume", Some("warehouse")),
             ("drop row access policy if exists p", Some("row")),
@@ -165,7 +145,7 @@ mod tests {
             ("with a as (select 1", None),
             ("", None),
         ] {
-            assert_eq!(administrative(text), expected, "{text}");
+            assert_eq!(administrative(text).as_deref(), expected, "{text}");
         }
     }
 }
