@@ -156,7 +156,8 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     let versions = opened.dbt()?.versions(opened.place.adapter().kind());
     let facts =
         state::facts(args, &opened.place, &prepared.profile, &run.run_id, &versions, warehouse.as_ref());
-    let mut reader = state::Reader::new(project.folder(), facts);
+    let artifacts = artifacts_folder(args, project.folder());
+    let mut reader = state::Reader::new(project.folder(), facts, &artifacts);
     if prepared.packages.is_none() {
         // While the warehouse warms up.
         reader.read_ahead()?;
@@ -198,7 +199,6 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
         (built, kept)
     } else {
         seed_files::check(&project, args.seeds.as_deref(), opened.place.adapter())?;
-        let artifacts = artifacts_folder(args, project.folder());
         build(plan, (&mut keeper, &artifacts), &opened, warehouse.as_mut(), run, base, begun)?
     };
     if let Some(Err(error)) = kept.map(|kept| kept.finish(warehouse.as_mut(), &args.schema)) {
@@ -288,7 +288,8 @@ fn dry_run(args: &Args, repo: &Repo, project: &Project, mut place: Place) -> Res
     let prepared = plan::prepare(args, repo, project, &place)?;
     let versions = place.dbt_versions(repo)?.unwrap_or_default();
     let facts = state::facts(args, &place, &prepared.profile, run_id, &versions, warehouse.as_ref());
-    let reader = state::Reader::new(project.folder(), facts);
+    let artifacts = artifacts_folder(args, project.folder());
+    let reader = state::Reader::new(project.folder(), facts, &artifacts).looking();
     let plan = plan::decide(args, project, &place, prepared, run_id, is_whole, warehouse.as_mut())?;
     let keeper = keeper(args, &plan, reader, known, warehouse.as_mut())?;
     if args.explain {

@@ -15,6 +15,7 @@ pub(crate) mod http;
 pub(crate) mod interrupt;
 pub(crate) mod outcome;
 pub(crate) mod probe;
+pub(crate) mod program;
 pub(crate) mod redact;
 pub(crate) mod remove;
 pub(crate) mod repo;

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::core::finding::Finding;
 use crate::system::atomic;
 use crate::system::digest::Digest;
+use crate::system::program;
 use crate::system::repo::Repo;
 
 /// The result of checking one file, or the project.
@@ -66,7 +67,7 @@ const OLDEST: u8 = 50;
 impl Cache {
     pub(super) fn open(repo: &Repo, enabled: bool) -> Self {
         let file = enabled.then(|| repo.state().ok()).flatten().map(|state| state.join("lint-cache.json"));
-        let stamp = stamp();
+        let stamp = program::stamp();
         let known = file
             .as_ref()
             .and_then(|file| fs::read(file).ok())
@@ -123,17 +124,6 @@ impl Cache {
             tracing::debug!("failed to write {}: {error:#}", file.display());
         }
     }
-}
-
-/// This build of the toolkit: its rules change without its version number.
-fn stamp() -> String {
-    let program = std::env::current_exe().and_then(fs::metadata);
-    let mut digest = Digest::default().with(env!("CARGO_PKG_VERSION"));
-    if let Ok(meta) = program {
-        digest.add(meta.len().to_le_bytes());
-        digest.add(format!("{:?}", meta.modified().ok()));
-    }
-    digest.short()
 }
 
 #[cfg(test)]

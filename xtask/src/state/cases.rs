@@ -6,6 +6,7 @@ mod simulation;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::Path;
 
 use rayon::prelude::*;
 
@@ -83,6 +84,27 @@ const OWN: [&str; 15] = [
     "description_of_version",
 ];
 
+/// The definitions of a project, which are the same whether or not `kept` are those of before.
+fn recalled(project: &Path, facts: &Facts, kept: &[u8]) -> Definitions {
+    let definitions = define::read(project, facts).expect("definitions");
+    let (recalled, replaced) = define::read_or_recall(project, facts, kept).expect("definitions");
+    assert_same(&recalled, &definitions);
+    let (again, _) =
+        define::read_or_recall(project, facts, &replaced.unwrap_or_default()).expect("definitions");
+    assert_same(&again, &definitions);
+    definitions
+}
+
+fn assert_same(recalled: &Definitions, definitions: &Definitions) {
+    // What is only of use while definitions are made is not kept.
+    let kept = |each: &Definition| Definition { reads_properties: BTreeSet::new(), ..each.clone() };
+    assert!(recalled.all.keys().eq(definitions.all.keys()));
+    for (id, definition) in &definitions.all {
+        assert_eq!(kept(&recalled.all[id]), kept(definition));
+    }
+    assert_eq!((&recalled.schema, &recalled.faults), (&definitions.schema, &definitions.faults));
+}
+
 /// What a case gives other than it expects.
 fn check(case: &Case) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -95,7 +117,9 @@ fn check(case: &Case) -> Vec<String> {
         }
     };
     large("150000,1");
-    let definitions = define::read(folder.path(), &facts(&before)).expect("definitions");
+    let (definitions, kept) =
+        define::read_or_recall(folder.path(), &facts(&before), b"").expect("definitions");
+    let kept = kept.unwrap_or_default();
     let (mut records, mut observed) = built(&definitions);
     large("150000,2");
     happen(case, &definitions, &mut records, &mut observed);
@@ -108,7 +132,7 @@ fn check(case: &Case) -> Vec<String> {
     }
     let given = (!case.seeds.is_empty()).then(|| seeds.path().to_path_buf());
     let facts = Facts { seeds: given, ..facts(case) };
-    let mut definitions = define::read(folder.path(), &facts).expect("definitions");
+    let mut definitions = recalled(folder.path(), &facts, &kept);
     adopt_parents(&mut definitions, &records);
     assert!(definitions.faults.is_empty(), "{}: {:?}", case.id, definitions.faults);
     if case.schema != "dev" {
@@ -322,4 +346,56 @@ fn what_follows_a_failure_is_stopped() {
     let stopped = decision.stopped(&definitions, &attempts);
     assert!(stopped.contains("model.shop.report") && stopped.contains("model.shop.history"), "{stopped:?}");
     assert!(!stopped.contains("model.shop.items"));
+}
+
+#[test]
+fn definitions_are_recalled_until_anything_that_they_are_read_from_differs() {
+    let folder = project("shop");
+    let read = |facts: &Facts, kept: &[u8]| {
+        let (definitions, replaced) =
+            define::read_or_recall(folder.path(), facts, kept).expect("definitions");
+        assert_same(&definitions, &define::read(folder.path(), facts).expect("definitions"));
+        replaced
+    };
+    let usual = facts(&Case::default());
+    let kept = read(&usual, b"").expect("a file");
+    assert!(read(&usual, &kept).is_none(), "nothing differs");
+    assert!(read(&Facts { key: "another run".into(), ..usual.clone() }, &kept).is_none());
+    for broken in [&kept[..kept.len() / 2], b"{}\n", b"\xff\n"] {
+        assert!(read(&usual, broken).is_some());
+    }
+    let others = [
+        Facts { period: "2026-01-02".into(), ..usual.clone() },
+        Facts { vars: Some("{a: 1}".into()), ..usual.clone() },
+        Facts { environment: [("SHOP".to_owned(), "1".to_owned())].into(), ..usual.clone() },
+        Facts { schema: "pr_7".into(), ..usual.clone() },
+        Facts { engine: "2.0".into(), ..usual.clone() },
+    ];
+    for other in others {
+        assert!(read(&other, &kept).is_some(), "{other:?}");
+    }
+    let more = [
+        ("models/new.sql", "select 1"),
+        ("models/.dbtignore", "new.sql"),
+        ("dbt_packages/tools/dbt_project.yml", "name: tools"),
+    ];
+    for (file, text) in more {
+        let kept = read(&usual, b"").expect("a file");
+        write(&folder.path().join(file), text);
+        assert!(read(&usual, &kept).is_some(), "{file}");
+    }
+}
+
+#[test]
+fn definitions_that_may_differ_all_the_same_are_not_kept() {
+    let kept = |folder: &tempfile::TempDir, facts: &Facts| {
+        define::read_or_recall(folder.path(), facts, b"").expect("definitions").1
+    };
+    let (shop, usual) = (project("shop"), facts(&Case::default()));
+    assert!(kept(&shop, &usual).is_some());
+    let secret = ("DBT_ENV_SECRET_TOKEN".to_owned(), "a".to_owned());
+    assert!(kept(&shop, &Facts { environment: [secret].into(), ..usual.clone() }).is_none());
+    assert!(kept(&shop, &Facts { seeds: Some(shop.path().to_path_buf()), ..usual.clone() }).is_none());
+    // One of its models reads a file that dbt knows nothing of.
+    assert!(kept(&project("plain"), &usual).is_none());
 }

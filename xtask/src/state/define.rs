@@ -4,6 +4,7 @@
 mod definition;
 mod ephemeral;
 mod inputs;
+mod kept;
 mod names;
 mod scope;
 mod settings;
@@ -13,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::io::Read as _;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context as _, Result, bail};
 use jiff::{SignedDuration, Span, SpanRelativeTo};
@@ -21,10 +23,11 @@ use serde_json::Value as Json;
 
 pub(in crate::state) use self::definition::settle;
 pub(crate) use self::definition::{Class, Definition, Definitions, Facts, UNKNOWN, short};
+use self::kept::Kept;
 use self::scope::{Scope, Shared, scopes};
 use super::config::Config;
 use super::fold::Dialect;
-use super::project::{self, Entry, Files, Kind, Node};
+use super::project::{Entry, Files, Gathered, Kind, Node};
 use super::reach::Reach;
 use super::render::{self, Renderer, plain};
 use super::tests;
@@ -32,9 +35,31 @@ use super::unit::{Ref, Set};
 use crate::core::yaml::Node as Yaml;
 
 /// Reads the project in `root` and defines all that it builds and tests.
+#[cfg(test)]
 pub(crate) fn read(root: &Path, facts: &Facts) -> Result<Definitions> {
+    define(root, facts, Gathered::read(root)?)
+}
+
+/// What `kept` holds, if it was made from the same project and facts, and otherwise the definitions of the project in
+/// `root`, with what to keep for the next time.
+pub(crate) fn read_or_recall(
+    root: &Path,
+    facts: &Facts,
+    kept: &[u8],
+) -> Result<(Definitions, Option<Vec<u8>>)> {
+    let gathered = Gathered::read(root)?;
+    let kept = Kept::new(kept, &gathered, facts);
+    if let Some(definitions) = kept.as_ref().and_then(Kept::definitions) {
+        return Ok((definitions, None));
+    }
+    let definitions = define(root, facts, gathered)?;
+    let replaced = kept.and_then(|kept| kept.replaced(&definitions));
+    Ok((definitions, replaced))
+}
+
+fn define(root: &Path, facts: &Facts, gathered: Gathered) -> Result<Definitions> {
     let dialect = facts.dialect;
-    let files = project::read(root, dialect)?;
+    let files = gathered.parse(dialect);
     let reach = Reach::new(&files, &facts.adapter);
     let scopes = scopes(&files, facts)?;
     let is_configuring = |at: &usize| !files.macros[*at].unit.config.is_empty();
@@ -42,6 +67,7 @@ pub(crate) fn read(root: &Path, facts: &Facts) -> Result<Definitions> {
         configuring: (0..files.macros.len()).filter(is_configuring).collect(),
         root,
         dialect,
+        reads_files: AtomicBool::new(false),
         nodes: Vec::new(),
         names: HashMap::new(),
         ids: HashMap::new(),
@@ -73,6 +99,8 @@ pub(super) struct Configured {
 pub(super) struct Definer<'a> {
     root: &'a Path,
     dialect: Dialect,
+    /// Whether a definition depends on a file that is not one of the project.
+    reads_files: AtomicBool,
     pub(super) files: &'a Files,
     pub(super) facts: &'a Facts,
     pub(super) reach: Reach,
@@ -289,7 +317,12 @@ impl<'a> Definer<'a> {
                 None => drop(all.insert(definition.id.clone(), definition)),
             }
         }
-        Ok(Definitions { all, schema: self.facts.schema.clone(), faults: self.files.faults.clone() })
+        Ok(Definitions {
+            all,
+            schema: self.facts.schema.clone(),
+            faults: self.files.faults.clone(),
+            reads_files: self.reads_files.into_inner(),
+        })
     }
 
     pub(super) fn blank(&self, id: String, kind: Kind, name: &str, package: usize, path: &str) -> Definition {

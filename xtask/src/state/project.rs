@@ -1,23 +1,21 @@
 //! The files of a dbt project and of its packages, read and cut into nodes, macros and properties: all that a
 //! definition is made of, before any configuration is applied.
 
+mod gather;
 mod parse;
 mod walk;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail};
-use rayon::prelude::*;
-
-use self::parse::{Parsed, parse};
+pub(crate) use self::gather::{Gathered, roots};
+use self::parse::Parsed;
+use self::walk::Found;
 pub(crate) use self::walk::NO_INPUT;
-use self::walk::{Found, walk};
 use super::fold::Dialect;
 use super::unit::{self, Unit};
-use crate::core::yaml::{self, Node as Yaml};
+use crate::core::yaml::Node as Yaml;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Kind {
@@ -84,8 +82,9 @@ pub(crate) struct Node {
     pub(crate) name: String,
     pub(crate) version: Option<String>,
     pub(crate) path: String,
-    /// Where its bytes are, of a seed.
+    /// Of a seed: where its rows are, and a short hash of them.
     pub(crate) file: PathBuf,
+    pub(crate) rows: String,
     pub(crate) folders: Vec<String>,
     pub(crate) unit: Arc<Unit>,
     pub(crate) is_python: bool,
@@ -174,78 +173,6 @@ fn layout(settings: &Yaml) -> Vec<(String, Role)> {
     found
 }
 
-/// Reads the project in `root` and every package that is installed in it.
-pub(crate) fn read(root: &Path, dialect: Dialect) -> Result<Files> {
-    let mut files = Files { packages: packages(root)?, ..Files::default() };
-    let mut parsed = Vec::new();
-    for at in 0..files.packages.len() {
-        parsed.extend(walk(&files.packages[at], at)?);
-    }
-    let parsed: Vec<Result<Parsed>> = parsed.into_par_iter().map(|file| parse(file, dialect)).collect();
-    let mut texts = Vec::new();
-    for parsed in parsed {
-        texts.push(parsed?);
-    }
-    for parsed in texts {
-        files.take(parsed);
-    }
-    files.finish();
-    Ok(files)
-}
-
-fn settings(folder: &Path) -> Result<Yaml> {
-    let path = folder.join("dbt_project.yml");
-    let text = fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
-    let parsed =
-        yaml::parse_one(&text).with_context(|| format!("failed to understand {}", path.display()))?;
-    parsed.with_context(|| format!("{} is empty", path.display()))
-}
-
-/// The folders of a project and of its packages.
-pub(crate) fn roots(root: &Path) -> Result<Vec<PathBuf>> {
-    Ok(packages(root)?.into_iter().map(|package| package.root).collect())
-}
-
-fn packages(root: &Path) -> Result<Vec<Package>> {
-    let own = settings(root)?;
-    let Some(name) = own.get("name").and_then(Yaml::text) else {
-        bail!("{} gives the project no `name`", root.join("dbt_project.yml").display());
-    };
-    let install = own.get("packages-install-path").and_then(Yaml::text).unwrap_or("dbt_packages").to_owned();
-    let mut found = vec![Package {
-        name: name.to_owned(),
-        root: root.to_path_buf(),
-        shown: String::new(),
-        settings: own,
-    }];
-    let mut folders: Vec<PathBuf> = match fs::read_dir(root.join(&install)) {
-        Ok(entries) => entries.filter_map(|entry| Some(entry.ok()?.path())).collect(),
-        Err(_) => Vec::new(),
-    };
-    folders.sort();
-    // A local package that is not linked in yet is read where it is.
-    for file in ["packages.yml", "dependencies.yml"] {
-        let Ok(text) = fs::read_to_string(root.join(file)) else { continue };
-        let parsed = yaml::parse_one(&text).ok().flatten();
-        let listed =
-            parsed.as_ref().and_then(|node| node.get("packages")).map(Yaml::items).unwrap_or_default();
-        folders.extend(listed.iter().filter_map(|item| Some(root.join(item.get("local")?.text()?))));
-    }
-    for folder in folders {
-        if !folder.join("dbt_project.yml").is_file() {
-            continue;
-        }
-        let settings = settings(&folder)?;
-        let Some(name) = settings.get("name").and_then(Yaml::text).map(str::to_owned) else { continue };
-        if found.iter().any(|other| other.name == name) {
-            continue;
-        }
-        let shown = folder.strip_prefix(root).unwrap_or(&folder).to_string_lossy().into_owned() + "/";
-        found.push(Package { name, root: folder, shown, settings });
-    }
-    Ok(found)
-}
-
 impl Files {
     fn take(&mut self, parsed: Parsed) {
         match parsed {
@@ -266,9 +193,9 @@ impl Files {
                     self.nodes.push(node(Kind::Snapshot, &found, name, Arc::new(unit), false));
                 }
             }
-            Parsed::Seed(found) => {
+            Parsed::Seed(found, rows) => {
                 let node = node(Kind::Seed, &found, found.stem.clone(), Arc::default(), false);
-                self.nodes.push(node);
+                self.nodes.push(Node { rows, ..node });
             }
             Parsed::Fixture(found) => drop(self.fixtures.insert(found.stem, found.path)),
             Parsed::Docs(docs) => self.docs.extend(docs),
@@ -405,6 +332,7 @@ fn node(kind: Kind, found: &Found, name: String, unit: Arc<Unit>, is_python: boo
         version: None,
         path: found.shown.clone(),
         file: found.path.clone(),
+        rows: String::new(),
         folders: found.folders.clone(),
         unit,
         is_python,

@@ -1,6 +1,7 @@
 //! Reads the definitions of a project, as early as what they depend on is known.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Result;
@@ -13,6 +14,7 @@ use crate::elt::Args;
 use crate::ledger;
 use crate::state::define::{self, Definitions, Facts};
 use crate::state::profile;
+use crate::system::atomic;
 use crate::target::Place;
 use crate::warehouse::{Dialect, Warehouse};
 
@@ -47,26 +49,34 @@ pub(in crate::elt) fn facts(
     }
 }
 
+/// The file of definitions, beside dbt's artifacts.
+const KEPT: &str = "definitions.jsonl";
+
 /// Reads the project once what its definitions depend on is known.
 pub(in crate::elt) struct Reader<'a> {
     pub(super) project: &'a Path,
     facts: Facts,
+    /// Where definitions are kept for the next run.
+    kept: PathBuf,
+    /// Whether this run may write that file.
+    keeps: bool,
     ahead: Option<Definitions>,
 }
 
 impl<'a> Reader<'a> {
-    pub(in crate::elt) fn new(project: &'a Path, facts: Facts) -> Self {
-        Self { project, facts, ahead: None }
+    /// `artifacts` is the folder of dbt's artifacts of the environment.
+    pub(in crate::elt) fn new(project: &'a Path, facts: Facts, artifacts: &Path) -> Self {
+        Self { project, facts, kept: artifacts.join(KEPT), keeps: true, ahead: None }
     }
 
-    /// Secrets are hashed with a key that is beside the data: the first run's own random number.
-    fn has_secrets(&self) -> bool {
-        self.facts.environment.keys().any(|name| name.starts_with("DBT_ENV_SECRET"))
+    /// For a run that writes nothing.
+    pub(in crate::elt) fn looking(self) -> Self {
+        Self { keeps: false, ..self }
     }
 
     /// Read it before the ledger is, if nothing of it depends on the ledger.
     pub(in crate::elt) fn read_ahead(&mut self) -> Result<()> {
-        if !self.has_secrets() {
+        if !self.facts.has_secrets() {
             self.ahead = Some(self.read()?);
         }
         Ok(())
@@ -74,9 +84,21 @@ impl<'a> Reader<'a> {
 
     fn read(&self) -> Result<Definitions> {
         let begun = Instant::now();
-        let definitions = define::read(self.project, &self.facts)?;
+        let kept = fs::read(&self.kept).unwrap_or_default();
+        let (definitions, replaced) = define::read_or_recall(self.project, &self.facts, &kept)?;
+        if let Some(replaced) = replaced.filter(|_| self.keeps) {
+            self.keep(&replaced);
+        }
         tracing::debug!("read {} definitions in {:?}", definitions.all.len(), begun.elapsed());
         Ok(definitions)
+    }
+
+    /// Without the file the next run takes longer, so that it cannot be written is no error.
+    fn keep(&self, content: &[u8]) {
+        let folder = self.kept.parent().map_or(Ok(()), fs::create_dir_all);
+        if let Err(error) = folder.and_then(|()| atomic::replace(&self.kept, content)) {
+            tracing::debug!("failed to write {}: {error}", self.kept.display());
+        }
     }
 
     pub(super) fn definitions(
@@ -89,7 +111,7 @@ impl<'a> Reader<'a> {
             return Ok(definitions);
         }
         if has_ledger
-            && self.has_secrets()
+            && self.facts.has_secrets()
             && let Some(first) = ledger::first_run(warehouse, schema)?
         {
             self.facts.key = first;

@@ -39,6 +39,11 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
+    /// Whether values are hashed with a key that is beside the data: the first run's random number.
+    pub(crate) fn has_secrets(&self) -> bool {
+        self.environment.keys().any(|name| name.starts_with("DBT_ENV_SECRET"))
+    }
+
     /// Whether the second generation of dbt builds.
     pub(in crate::state) fn is_v2(&self) -> bool {
         self.engine.split('.').next() == Some("2")
@@ -71,7 +76,7 @@ impl Class {
 }
 
 /// What a node is made from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a separate fact about the node")]
 pub(crate) struct Definition {
     /// As dbt names it; of a generic test without the hash at the end.
@@ -113,7 +118,8 @@ pub(crate) struct Definition {
     pub(crate) is_python: bool,
     /// How long it may be older than the data of its parents.
     pub(crate) lag: Option<SignedDuration>,
-    /// What a template reads of that which property files say about it.
+    /// What a template reads of that which property files say about it, while that is being counted.
+    #[serde(skip)]
     pub(crate) reads_properties: BTreeSet<&'static str>,
     /// Names in its SQL that may be tables, and those that `with` gives.
     pub(crate) tables: BTreeSet<String>,
@@ -162,6 +168,8 @@ pub(crate) struct Definitions {
     pub(crate) schema: String,
     /// Files that could not be understood: then nothing is known.
     pub(crate) faults: Vec<String>,
+    /// Whether they depend on files that are not those of the project, such as tables of Parquet.
+    pub(crate) reads_files: bool,
 }
 
 impl Definitions {

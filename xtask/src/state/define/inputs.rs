@@ -17,10 +17,13 @@ impl Definer<'_> {
         let given = self.facts.seeds.as_ref().filter(|_| node.package == 0);
         let file =
             given.map(|folder| folder.join(format!("{}.csv", node.name))).filter(|file| file.is_file());
-        let file = file.unwrap_or_else(|| node.file.clone());
-        let digest = seed::digest(&file).with_context(|| format!("failed to read {}", file.display()))?;
-        definition.add("data", digest, &node.path);
-        let header = seed::header(&file).with_context(|| format!("failed to read {}", file.display()))?;
+        let rows = match &file {
+            Some(file) => seed::digest(file).with_context(|| format!("failed to read {}", file.display()))?,
+            None => node.rows.clone(),
+        };
+        definition.add("data", rows, &node.path);
+        let file = file.as_ref().unwrap_or(&node.file);
+        let header = seed::header(file).with_context(|| format!("failed to read {}", file.display()))?;
         definition.add("header", short(header), &node.path);
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Sources: what SQL calls them, and the files behind them.
 
 use std::fs;
+use std::sync::atomic::Ordering;
 
 use super::{Definer, Definition, short};
 use crate::core::yaml::Node as Yaml;
@@ -137,6 +138,7 @@ impl<'a> Definer<'a> {
 
     /// A hash of the files that `name` means; `None` without any file.
     pub(super) fn file_digest(&self, name: &str) -> Option<String> {
+        self.reads_files.store(true, Ordering::Relaxed);
         let files = seed::files(&self.root.join(name)).ok().filter(|files| !files.is_empty())?;
         let mut digest = Digest::default();
         for path in files {

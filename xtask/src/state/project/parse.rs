@@ -1,10 +1,8 @@
 //! What one file holds: a template, macros, snapshots, properties, docs.
 
-use std::fs;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
-
+use super::gather::Content;
 use super::walk::Found;
 use super::{Kind, Macro, Role};
 use crate::core::yaml::{self, Node as Yaml};
@@ -18,23 +16,25 @@ pub(super) enum Parsed {
     Macros(Vec<Macro>),
     Snapshots(Found, Vec<(String, Unit)>),
     Properties(Found, Option<Yaml>, Option<String>),
-    Seed(Found),
+    /// With a short hash of its rows.
+    Seed(Found, String),
     Fixture(Found),
     Docs(Vec<(String, String)>),
     Nothing,
 }
 
-pub(super) fn parse(found: Found, dialect: Dialect) -> Result<Parsed> {
-    if found.extension == "csv" {
-        return Ok(match found.role {
-            Role::Nodes(Kind::Seed) => Parsed::Seed(found),
-            Role::Nodes(Kind::Test) => Parsed::Fixture(found),
-            _ => Parsed::Nothing,
-        });
-    }
-    let bytes = fs::read(&found.path).with_context(|| format!("failed to read {}", found.path.display()))?;
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    Ok(match (&found.role, found.extension.as_str()) {
+pub(super) fn parse(found: Found, content: Content, dialect: Dialect) -> Parsed {
+    let text = match content {
+        Content::Text(text) => text,
+        Content::Rows(hash) => {
+            return match found.role {
+                Role::Nodes(Kind::Seed) => Parsed::Seed(found, hash),
+                Role::Nodes(Kind::Test) => Parsed::Fixture(found),
+                _ => Parsed::Nothing,
+            };
+        }
+    };
+    match (&found.role, found.extension.as_str()) {
         (_, "yml" | "yaml") => match yaml::parse_one(&text) {
             Ok(node) => Parsed::Properties(found, node, None),
             Err(error) => {
@@ -67,7 +67,7 @@ pub(super) fn parse(found: Found, dialect: Dialect) -> Result<Parsed> {
         }
         (Role::Nodes(Kind::Model), "py") => Parsed::Template(found, Arc::new(unit::python(&text)), text),
         _ => Parsed::Nothing,
-    })
+    }
 }
 
 /// A definition in a file.

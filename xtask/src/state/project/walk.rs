@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use ignore::WalkBuilder;
 
-use super::{Package, Role, layout};
+use super::{Kind, Package, Role, layout};
 use crate::core::yaml::Node as Yaml;
 
 /// A file and what it is to its package.
@@ -75,6 +75,9 @@ pub(super) fn walk(package: &Package, at: usize) -> Result<Vec<Found>> {
             Role::Macros => Role::Macros,
             Role::Analyses => Role::Analyses,
         };
+        if extension == "csv" && !matches!(role, Role::Nodes(Kind::Seed | Kind::Test)) {
+            continue;
+        }
         let shown = format!("{}{inner}", package.shown);
         found.push(Found { package: at, role, path, shown, folders, stem, extension });
     }

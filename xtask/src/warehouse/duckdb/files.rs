@@ -6,6 +6,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
@@ -121,8 +124,24 @@ fn copy_file(warehouse: &DuckDb, from: &Path, to: &Path) -> Result<()> {
     if with_suffix(from, ".wal").exists() {
         call(&warehouse.program, &Open::file(from, Access::Write), "checkpoint;\n")?;
     }
-    // The standard library copies within the kernel, which shares the blocks on file systems that can (APFS, Btrfs,
-    // XFS): such a copy takes no time and no room.
-    fs::copy(from, to).with_context(|| format!("failed to copy {} to {}", from.display(), to.display()))?;
+    let is_copied = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| flush(to, &is_copied));
+        // The standard library copies within the kernel, which shares the blocks on file systems that can (APFS, Btrfs,
+        // XFS): such a copy takes no time and no room.
+        let copied = fs::copy(from, to);
+        is_copied.store(true, Ordering::Relaxed);
+        copied.with_context(|| format!("failed to copy {} to {}", from.display(), to.display()))
+    })?;
     Ok(())
+}
+
+/// Write what has been copied so far to the disk, until `is_copied`: the engine writes the rest before it changes the copy, and
+/// would otherwise begin only then.
+fn flush(copy: &Path, is_copied: &AtomicBool) {
+    while !is_copied.load(Ordering::Relaxed) {
+        thread::sleep(Duration::from_millis(5));
+        // Whether it is on the disk in the end is seen by the engine.
+        let _ = fs::File::open(copy).and_then(|file| file.sync_data());
+    }
 }

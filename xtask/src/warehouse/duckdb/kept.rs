@@ -53,7 +53,10 @@ pub(super) fn read(database: &Path, watch: &mut Watch) -> Option<Kept> {
     }
     let mut content = fs::read(content_of(database)).ok()?;
     let is_its = content.starts_with(proof.content.as_bytes());
-    is_its.then(|| Kept { content: content.split_off(proof.content.len()), registry: proof.registry })
+    is_its.then(|| {
+        content.drain(..proof.content.len());
+        Kept { content, registry: proof.registry }
+    })
 }
 
 /// Keep what is known, or, without a proof, nothing.
