@@ -18,6 +18,7 @@ fn credentials_are_found_in_the_syntax_of_their_files() {
     let human = ["Harbor", "@48213", "!tiger"].concat();
     let phrase = ["copper-", "harbor-", "violet-", "lantern"].concat();
     let special = ["kX(7]v", "<Qm2,zR9{e", "+wL4"].concat();
+    let hex = ["9f1c63b2", "d07e48a5", "b6420e9d", "71fa385c"].concat();
     let der = ["MIIEvgIBADANBgkqhkiG9w0BAQEFAASC", "BKgwggSkAgEAAoIBAQDBQ7B7twlLqUO0"].concat();
     for (name, text) in [
         ("a.py", format!("c = connect(user=\"svc\", password=\"{human}\", account=\"acme\")\n")),
@@ -29,6 +30,8 @@ fn credentials_are_found_in_the_syntax_of_their_files() {
         ("a.scala", format!("val o = Map(\"sfUser\" -> \"svc\", \"sfPassword\" -> \"{drawn}\")\n")),
         ("a.env", format!("AIRFLOW_CONN_X='snowflake://svc:{drawn}@/db/schema?account=acme'\n")),
         ("c.yml", format!("user: DBT\nprivate_key: {der}\n")),
+        ("b.sql", format!("where api_key = '{hex}'\n")),
+        ("b.py", format!("if a and key == '{hex}':\n    pass\n")),
         ("key.py", format!("KEY = (\n    \"-----BEGIN PRIVATE KEY-----\\n\"\n    \"{der}\\n\"\n")),
     ] {
         assert_eq!(found(name, &text).len(), 1, "{name}: {text}");
@@ -43,6 +46,8 @@ fn what_only_looks_like_a_credential_is_not_reported() {
     let site = ["6LHXuc0C", "AAAAAuwtkt5GR0psZLjvuH17PGPLw0IY"].concat();
     for (name, text) in [
         ("a.sql", format!("select * from dim_customer where customer_key = '{digest}'\n")),
+        ("b.sql", format!("select *\nfrom a\nWHERE\n    d._key != '{digest}'\n    or (key = '{digest}')\n")),
+        ("where.yml", format!("        config:\n          where: \"key != '{digest}'\"\n")),
         ("unit.yml", format!("      rows:\n        - {{order_key: {digest}, n: 1}}\n")),
         ("helm.yaml", format!("checksum/secret: {digest}{digest}\n")),
         ("a.html", format!("<div class=\"g-recaptcha\" data-sitekey=\"{site}\"></div>\n")),

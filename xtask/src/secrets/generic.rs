@@ -23,7 +23,7 @@ use accept::{accepts, is_firm, token_like};
 pub(super) use addresses::{beside_address, in_url, in_user_flag};
 pub(super) use commands::{in_arguments, literals as argument_literals};
 use headers::{after_scheme, basic, begins_scheme, header_token};
-use keys::{in_test_vector, of_log_record, surrogate_key};
+use keys::{in_condition, in_test_vector, of_log_record, surrogate_key};
 use vocabulary::strengthen;
 pub(super) use vocabulary::{WORDS, Word, is_bare, may_name_secret, means, strongest, words};
 
@@ -131,7 +131,9 @@ pub(super) fn in_assignment(
     let words = words(name);
     // A setting in capitals is no column of a table.
     let setting = name.contains(&b'_') && !name.iter().any(u8::is_ascii_lowercase);
-    if !may_name_secret(&words) || !setting && surrogate_key(&words, &bytes[found.value.clone()]) {
+    let joins_tables =
+        || surrogate_key(&words, &bytes[found.value.clone()]) || in_condition(bytes, found, &words);
+    if !may_name_secret(&words) || !setting && joins_tables() {
         return None;
     }
     let words = with_word_before(bytes, found, words);

@@ -74,8 +74,9 @@ const SAFE: [&str; 34] = [
 ];
 
 /// Fields of an event that are numbers, hashes or fixed words of GitHub, in any object.
-/// Names of accounts and repositories have no characters that a shell reads.
-const SAFE_FIELDS: [&str; 21] = [
+/// Names of accounts and repositories, and the addresses of pages that are made from them, have no characters that a shell
+/// reads.
+const SAFE_FIELDS: [&str; 28] = [
     "id",
     "number",
     "node_id",
@@ -91,11 +92,18 @@ const SAFE_FIELDS: [&str; 21] = [
     "author_association",
     "before",
     "closed_at",
+    "completed_at",
     "head_sha",
+    "html_url",
     "merge_commit_sha",
     "merged_at",
+    "published_at",
+    "pushed_at",
+    "run_started_at",
+    "started_at",
     "state",
     "state_reason",
+    "submitted_at",
     "updated_at",
 ];
 

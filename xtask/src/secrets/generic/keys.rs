@@ -107,13 +107,37 @@ pub(super) fn surrogate_key(words: &[String], value: &[u8]) -> bool {
         "db",
     ];
     let [before @ .., last] = words else { return false };
-    let digest =
-        assess::uuid(value) || matches!(value.len(), 32 | 40 | 64) && value.iter().all(u8::is_ascii_hexdigit);
-    digest
+    digest(value)
         && last == "key"
         && !before.is_empty()
         && !before.iter().any(|word| OF_SECRETS.contains(&word.as_str()))
         && before.iter().all(|word| word.bytes().all(|b| b.is_ascii_lowercase()))
+}
+
+fn digest(value: &[u8]) -> bool {
+    assess::uuid(value) || matches!(value.len(), 32 | 40 | 64) && value.iter().all(u8::is_ascii_hexdigit)
+}
+
+/// The same in a column that is only called `key` or `_key`, where a condition of SQL says that it is one:
+/// `where _key != '…'`.
+pub(super) fn in_condition(bytes: &[u8], found: &Assigned, words: &[String]) -> bool {
+    const BEFORE: [&str; 7] = ["where", "and", "or", "on", "not", "having", "when"];
+    if words != ["key"] || !digest(&bytes[found.value.clone()]) {
+        return false;
+    }
+    // Conditions of code have two of them.
+    if memchr::memmem::find(&bytes[found.name.end..found.value.start], b"==").is_some() {
+        return false;
+    }
+    let before = &bytes[found.name.start.saturating_sub(80)..found.name.start];
+    let before = String::from_utf8_lossy(before).to_ascii_lowercase();
+    let before = before.trim_end_matches(['"', '`', '_']);
+    let of_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '"' | '`' | '.');
+    // `and dim."_key" != '…'`.
+    let before = if before.ends_with('.') { before.trim_end_matches(of_name) } else { before };
+    // `on (key = '…'`, `where: "key = '…'"`.
+    let before = before.trim_end_matches(|c: char| c.is_whitespace() || matches!(c, '(' | ':' | '"'));
+    before.rsplit(|c: char| !c.is_ascii_alphabetic()).next().is_some_and(|word| BEFORE.contains(&word))
 }
 
 #[cfg(test)]
