@@ -13,7 +13,9 @@ mod sample;
 
 use super::bigrams::SURPRISE;
 
-pub(super) use self::kind::{call, code, escapes_control, numbered, of_commit, other_kind, stored};
+pub(super) use self::kind::{
+    call, code, entry_of_directory, escapes_control, numbered, of_commit, other_kind, stored,
+};
 pub(super) use self::pattern::patterned;
 pub(super) use self::people::{
     chosen, chosen_in_code, drawn_letters, drawn_with_symbols, joined_words, names_secret, of_groups,
@@ -137,7 +139,7 @@ pub(super) fn random(value: &[u8], shape: &Shape) -> bool {
 /// Random, or an example that counts to fill the length of something random: enough if the name
 /// beside it leaves no doubt.
 pub(super) fn as_if_random(value: &[u8], shape: &Shape) -> bool {
-    if shape.len < 12 || shape.distinct <= 5 || placeholder(value) || masked(value) {
+    if shape.len < 12 || shape.distinct <= 5 || placeholder(value) || masked(value) || cuid(value) {
         return false;
     }
     if uuid(value) || ends_with_uuid(value) {
@@ -238,6 +240,17 @@ pub(super) fn holds_uuid(value: &[u8]) -> bool {
             .any(|part| uuid(part) && part.iter().all(|b| b.is_ascii_hexdigit() || *b == b'-'))
 }
 
+/// The identifier of a record as Prisma and others make it from a clock, a counter and the machine:
+/// `c` and 24 small letters and digits, of which those of the counter are still low.
+fn cuid(value: &[u8]) -> bool {
+    // The second character is the clock's, from 2014 to 2037.
+    value.len() == 25
+        && value[0] == b'c'
+        && matches!(value[1], b'i'..=b'q')
+        && &value[9..11] == b"00"
+        && value.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+}
+
 /// A UUID made from a clock and the address of a machine (version 1): it can be guessed, so it opens nothing.
 pub(super) fn of_clock(value: &[u8]) -> bool {
     uuid(value) && value[14] == b'1' && matches!(value[19].to_ascii_lowercase(), b'8' | b'9' | b'a' | b'b')
@@ -263,6 +276,7 @@ mod tests {
             "2026-11-23T04:29:05Z",
             "x86_64-unknown-linux-gnu",
             "useStateCallbackRef12",
+            "cls0jni4t000008jk3kyy803r",
             "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
             "fffefdfcfbfaf9f8f7f6f5f4f3f2f1f0",
         ] {
@@ -385,10 +399,20 @@ mod tests {
             "redis.feast.svc.cluster.local:6379",
             "us-east-1",
             "europe-west4",
+            "com.nimbusds:oauth2-oidc-sdk:11.38.2",
+            "cn=expirein10",
+            "CN=expirein10,ou=policies,dc=acme,dc=com",
         ] {
             assert!(other_kind(value.as_bytes()), "{value}");
         }
-        for value in [&hash[..34], "v0.0.0-20250102033503-k7Fq2Zx9Lm4T", "10H3V12HH4V10M14", "tiger+lion2"] {
+        for value in [
+            &hash[..34],
+            "v0.0.0-20250102033503-k7Fq2Zx9Lm4T",
+            "10H3V12HH4V10M14",
+            "tiger+lion2",
+            "ab.c:d:e",
+            "pw=x",
+        ] {
             assert!(!other_kind(value.as_bytes()), "{value}");
         }
     }

@@ -12,6 +12,8 @@ mod wrapped;
 
 use std::ops::Range;
 
+use super::assess;
+
 pub(super) use value::value_at;
 pub(super) use wrapped::passes_on;
 
@@ -107,7 +109,8 @@ pub(super) fn assigned(bytes: &[u8], name: Range<usize>) -> Option<Assigned> {
             b.is_ascii_alphanumeric() || matches!(b, b'_' | b'&' | b'<' | b'>' | b'?' | b'\'')
         });
         let after = start + kind + blanks(bytes, start + kind);
-        if kind > 0 && bytes.get(after) == Some(&b'=') && bytes.get(after + 1) != Some(&b'=') {
+        let is_type = kind > 0 && !assess::entry_of_directory(&bytes[start..(start + 8).min(bytes.len())]);
+        if is_type && bytes.get(after) == Some(&b'=') && bytes.get(after + 1) != Some(&b'=') {
             at = after + 1;
         }
     }

@@ -59,6 +59,8 @@ pub(in super::super) fn other_kind(value: &[u8]) -> bool {
         || path_data(value)
         || driver(text)
         || region(text)
+        || coordinates(text)
+        || entry_of_directory(value)
     {
         return true;
     }
@@ -308,4 +310,23 @@ fn dated(value: &[u8]) -> bool {
         })
         && matches!(value[0], b'1' | b'2')
         && matches!(value[10], b'-' | b'_' | b'T' | b':' | b'/')
+}
+
+/// A package as build tools of Java name it: `com.nimbusds:oauth2-oidc-sdk:11.38.2`.
+fn coordinates(text: &str) -> bool {
+    let parts: Vec<&str> = text.split(':').collect();
+    let [group, artifact, version] = parts[..] else { return false };
+    let name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-' | '_');
+    group.contains('.')
+        && [group, artifact]
+            .iter()
+            .all(|part| part.starts_with(|c: char| c.is_ascii_lowercase()) && part.chars().all(name))
+        && version.starts_with(|c: char| c.is_ascii_digit())
+        && version.contains('.')
+}
+
+/// An entry of a directory: `cn=reader,ou=people,dc=acme,dc=com`, or its start.
+pub(in super::super) fn entry_of_directory(value: &[u8]) -> bool {
+    let attribute = value.iter().position(|b| *b == b'=').map_or(&value[..0], |end| &value[..end]);
+    [&b"cn"[..], b"ou", b"dc", b"uid"].iter().any(|known| attribute.eq_ignore_ascii_case(known))
 }

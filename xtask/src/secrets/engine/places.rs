@@ -100,6 +100,8 @@ fn look_alikes_in_the_same_places_are_not_reported() {
     let engine = Engine::new(RuleSet::built_in().expect("our rules")).expect("they build");
     let digest = ["9f8e2b7a61c04d3e", "5f12a7b8c9d0e1f2"].concat();
     for (path, text) in [
+        ("a.ldif", "pwdPolicySubentry: cn=expirein10,ou=policies,dc=acme,dc=com"),
+        ("a.toml", "acme-oauth2-sdk = \"com.acme:oauth2-oidc-sdk:11.38.2\""),
         ("a.py", "cache_key = '%'"),
         ("a.py", "next_page_token = '%'"),
         ("a.html", "<input name=\"authenticity_token\" value=\"%\">"),

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::scope::is_of_the_run;
 use super::{Definition, Definitions, Facts};
 use crate::state::project::Gathered;
 use crate::system::digest::Digest;
@@ -80,6 +79,6 @@ impl<'a> Kept<'a> {
 fn of_any_run(facts: &Facts) -> Facts {
     let is_of_a_shell = |name: &str| matches!(name, "_" | "OLDPWD" | "SHLVL");
     let mut facts = Facts { key: String::new(), ..facts.clone() };
-    facts.environment.retain(|name, _| !is_of_a_shell(name) && !is_of_the_run(name));
+    facts.environment.retain(|name, _| !is_of_a_shell(name));
     facts
 }
