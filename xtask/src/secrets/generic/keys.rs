@@ -118,14 +118,14 @@ fn digest(value: &[u8]) -> bool {
     assess::uuid(value) || matches!(value.len(), 32 | 40 | 64) && value.iter().all(u8::is_ascii_hexdigit)
 }
 
-/// The same in a column that is only called `key` or `_key`, where a condition of SQL says that it is one:
+/// A digest in a column that is only called `key` or `_key`, where a condition of SQL says that it is a column:
 /// `where _key != '…'`.
 pub(super) fn in_condition(bytes: &[u8], found: &Assigned, words: &[String]) -> bool {
     const BEFORE: [&str; 7] = ["where", "and", "or", "on", "not", "having", "when"];
     if words != ["key"] || !digest(&bytes[found.value.clone()]) {
         return false;
     }
-    // Conditions of code have two of them.
+    // Code compares with `==`, SQL with `=`.
     if memchr::memmem::find(&bytes[found.name.end..found.value.start], b"==").is_some() {
         return false;
     }

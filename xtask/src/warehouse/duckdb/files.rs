@@ -139,8 +139,12 @@ fn copy_file(warehouse: &DuckDb, from: &Path, to: &Path) -> Result<()> {
 /// Write what has been copied so far to the disk, until `is_copied`: the engine writes the rest before it changes the copy, and
 /// would otherwise begin only then.
 fn flush(copy: &Path, is_copied: &AtomicBool) {
-    while !is_copied.load(Ordering::Relaxed) {
+    loop {
+        // A small file is copied by then.
         thread::sleep(Duration::from_millis(5));
+        if is_copied.load(Ordering::Relaxed) {
+            return;
+        }
         // Whether it is on the disk in the end is seen by the engine.
         let _ = fs::File::open(copy).and_then(|file| file.sync_data());
     }
