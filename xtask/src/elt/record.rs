@@ -55,6 +55,12 @@ pub(super) struct Reused {
     pub(super) at: DateTime,
 }
 
+impl Reused {
+    pub(super) fn is_test(&self) -> bool {
+        matches!(self.kind.as_str(), "test" | "unit_test")
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Compiled {
     pub(super) sql: Option<String>,

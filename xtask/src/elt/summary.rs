@@ -187,18 +187,18 @@ fn write_hint(out: &mut impl Write, report: &Report) -> Result {
 
 /// What earlier runs left and still holds.
 fn write_reused(out: &mut impl Write, report: &Report) -> Result {
-    let (tests, nodes): (Vec<_>, Vec<_>) =
-        report.reused.iter().partition(|each| matches!(each.kind.as_str(), "test" | "unit_test"));
+    let tests = report.reused.iter().filter(|each| each.is_test()).count();
+    let nodes = report.reused.len() - tests;
     if report.up_to_date || report.reused.is_empty() {
         return Ok(());
     }
     let oldest = oldest_result(report).map(|text| format!(" ({text})")).unwrap_or_default();
-    writeln!(out, "\nreused: {} built by earlier runs, {} tests not run{oldest}", nodes.len(), tests.len())
+    writeln!(out, "\nreused: {nodes} built by earlier runs, {tests} tests not run{oldest}")
 }
 
 /// The age of what is known of the tests that were not run.
 fn oldest_result(report: &Report) -> Option<String> {
-    let tests = report.reused.iter().filter(|each| matches!(each.kind.as_str(), "test" | "unit_test"));
+    let tests = report.reused.iter().filter(|each| each.is_test());
     let oldest = tests.map(|test| test.at).min()?;
     Some(format!("oldest result of {} UTC", oldest.strftime("%F %R")))
 }

@@ -11,12 +11,10 @@ mod settings;
 mod sources;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fs;
-use std::io::Read as _;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use jiff::{SignedDuration, Span, SpanRelativeTo};
 use rayon::prelude::*;
 use serde_json::Value as Json;
@@ -303,7 +301,7 @@ impl<'a> Definer<'a> {
             self.add_source_files(&mut definition, table);
             all.insert(id, definition);
         }
-        more.extend(tests::unit_tests(&self, &all)?);
+        more.extend(tests::unit_tests(&self, &all));
         for definition in more {
             // Two tests of one name are one thing to select.
             match all.get_mut(&definition.id) {
@@ -424,13 +422,4 @@ pub(super) fn columns(entry: &Entry) -> Vec<&Yaml> {
     let own = entry.node.get("columns").map(Yaml::items).unwrap_or_default();
     let version = entry.version.as_ref().and_then(|version| version.get("columns")).map(Yaml::items);
     own.iter().chain(version.unwrap_or_default()).collect()
-}
-
-/// Reads a file that a definition depends on.
-pub(super) fn content(path: &Path) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    fs::File::open(path)
-        .and_then(|mut file| file.read_to_end(&mut bytes))
-        .with_context(|| format!("failed to read {}", path.display()))?;
-    Ok(bytes)
 }

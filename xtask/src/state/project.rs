@@ -128,8 +128,8 @@ pub(crate) struct Files {
     pub(crate) entries: Vec<Arc<Entry>>,
     pub(crate) unit_tests: Vec<Entry>,
     pub(crate) docs: BTreeMap<String, String>,
-    /// Fixtures of unit tests by name: a file each.
-    pub(crate) fixtures: BTreeMap<String, PathBuf>,
+    /// Short hashes of the fixtures of unit tests, by name.
+    pub(crate) fixtures: BTreeMap<String, String>,
     /// Files of Python beside the models, by the name that `import` uses.
     pub(crate) modules: BTreeMap<String, Arc<Unit>>,
     /// Files that could not be understood, and why.
@@ -197,7 +197,7 @@ impl Files {
                 let node = node(Kind::Seed, &found, found.stem.clone(), Arc::default(), false);
                 self.nodes.push(Node { rows, ..node });
             }
-            Parsed::Fixture(found) => drop(self.fixtures.insert(found.stem, found.path)),
+            Parsed::Fixture(found, hash) => drop(self.fixtures.insert(found.stem, hash)),
             Parsed::Docs(docs) => self.docs.extend(docs),
             Parsed::Properties(found, node, fault) => {
                 self.faults.extend(fault);

@@ -2,18 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use std::path::Path;
-
-use anyhow::{Context as _, Result};
 use rayon::prelude::*;
 use serde_json::Value as Json;
 
 use super::config::Config;
 use super::define::{self, Class, Configured, Definer, Definition, short};
-use super::fold::{Dialect, unix_lines};
+use super::fold::Dialect;
 use super::project::{Entry, Kind};
 use super::render::{plain, python_text};
-use super::{seed, unit};
+use super::unit;
 use crate::core::yaml::{Node as Yaml, Value};
 
 /// Arguments that configure a test and are not given to its macro.
@@ -323,10 +320,7 @@ fn texts(value: &Json) -> Vec<String> {
     }
 }
 
-pub(super) fn unit_tests(
-    definer: &Definer<'_>,
-    all: &BTreeMap<String, Definition>,
-) -> Result<Vec<Definition>> {
+pub(super) fn unit_tests(definer: &Definer<'_>, all: &BTreeMap<String, Definition>) -> Vec<Definition> {
     let mut found = Vec::new();
     for entry in &definer.files.unit_tests {
         let (Some(name), Some(model)) =
@@ -361,7 +355,7 @@ pub(super) fn unit_tests(
                 .map(|key| format!("{key}={}", entry.node.get(key).map(plain).unwrap_or_default()))
                 .collect();
             definition.add("unit test", short(said.join("\n")), &entry.path);
-            add_fixtures(definer, &mut definition, &entry.node)?;
+            add_fixtures(definer, &mut definition, &entry.node);
             if let Some(model) = all.get(&configured.id) {
                 definition.add(format!("model {}", model.name), &model.hash()[..12], &model.path);
             }
@@ -373,30 +367,17 @@ pub(super) fn unit_tests(
             found.push(definition);
         }
     }
-    Ok(found)
+    found
 }
 
 /// Files that the given or the expected rows are in.
-fn add_fixtures(definer: &Definer<'_>, definition: &mut Definition, node: &Yaml) -> Result<()> {
+fn add_fixtures(definer: &Definer<'_>, definition: &mut Definition, node: &Yaml) {
     let given = node.get("given").map(Yaml::items).unwrap_or_default();
     for holder in given.iter().chain(node.get("expect")) {
         let Some(name) = holder.get("fixture").and_then(Yaml::text) else { continue };
-        let hash = match definer.files.fixtures.get(name) {
-            Some(path) => fixture_digest(path)?,
-            None => "missing".to_owned(),
-        };
+        let hash = definer.files.fixtures.get(name).map_or("missing", String::as_str);
         definition.add(format!("fixture {name}"), hash, "");
     }
-    Ok(())
-}
-
-/// As of a seed: line ends between rows and a byte order mark say nothing.
-fn fixture_digest(path: &Path) -> Result<String> {
-    if path.extension().is_some_and(|extension| extension == "csv") {
-        return seed::digest(path).with_context(|| format!("failed to read {}", path.display()));
-    }
-    let bytes = define::content(path)?;
-    Ok(short(unix_lines(&String::from_utf8_lossy(&bytes))))
 }
 
 #[cfg(test)]

@@ -7,8 +7,9 @@ use super::walk::Found;
 use super::{Kind, Macro, Role};
 use crate::core::yaml::{self, Node as Yaml};
 use crate::dbt::graph::jinja::{Piece, Token, keyword, pieces, tokens};
-use crate::state::fold::Dialect;
+use crate::state::fold::{Dialect, unix_lines};
 use crate::state::unit::{self, Unit};
+use crate::system::digest::Digest;
 
 /// What one file is to its project.
 pub(super) enum Parsed {
@@ -18,7 +19,8 @@ pub(super) enum Parsed {
     Properties(Found, Option<Yaml>, Option<String>),
     /// With a short hash of its rows.
     Seed(Found, String),
-    Fixture(Found),
+    /// With a short hash of its rows: line ends between them and a byte order mark say nothing.
+    Fixture(Found, String),
     Docs(Vec<(String, String)>),
     Nothing,
 }
@@ -29,7 +31,7 @@ pub(super) fn parse(found: Found, content: Content, dialect: Dialect) -> Parsed 
         Content::Rows(hash) => {
             return match found.role {
                 Role::Nodes(Kind::Seed) => Parsed::Seed(found, hash),
-                Role::Nodes(Kind::Test) => Parsed::Fixture(found),
+                Role::Nodes(Kind::Test) => Parsed::Fixture(found, hash),
                 _ => Parsed::Nothing,
             };
         }
@@ -45,7 +47,8 @@ pub(super) fn parse(found: Found, content: Content, dialect: Dialect) -> Parsed 
         (_, "md") => Parsed::Docs(docs(&text)),
         (Role::Macros, "sql") => Parsed::Macros(macros(&found, &text, dialect)),
         (Role::Nodes(Kind::Test), "sql") if found.folders.iter().any(|folder| folder == "fixtures") => {
-            Parsed::Fixture(found)
+            let hash = Digest::default().with(unix_lines(&text)).short()[..12].to_owned();
+            Parsed::Fixture(found, hash)
         }
         (Role::Nodes(Kind::Test), "sql") => {
             let macros = macros(&found, &text, dialect);
