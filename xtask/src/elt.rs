@@ -144,6 +144,10 @@ pub(crate) fn run(args: &Args, repo: &Repo) -> Result<Outcome> {
     seed::settle(args.seeds.as_deref().unwrap_or(&project.folder().join("seeds")))?;
     let holder = Holder::this("elt", &args.schema, Some(&run.run_id));
     let base = opened.lock_base(&args.schema, args.purpose.base.as_ref(), &holder, args.target.wait())?;
+    if let (Some(_), Some(base)) = (&base, &args.purpose.base) {
+        // dbt waits for all of it in the end.
+        warehouse.copy_ahead(base, &args.schema, true)?;
+    }
     // A run that was killed has left nothing that can be relied on.
     let loading = match lock.left_by {
         None => state::known::load(warehouse.as_mut(), &args.schema),

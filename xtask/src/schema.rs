@@ -248,10 +248,13 @@ fn change(
     }
     let holder = Holder::this(step.command, name, None);
     let mut lock = opened.lock(name, &holder, step.wait)?;
-    let _base = match step.intent {
+    let base = match step.intent {
         Intent::Make(base) => opened.lock_base(name, base, &holder, step.wait)?,
         Intent::Destroy => None,
     };
+    if let (Some(_), Intent::Make(Some(base))) = (&base, step.intent) {
+        warehouse.copy_ahead(base, name, false)?;
+    }
     let statements = decide(warehouse.as_mut())?;
     interrupt::check()?;
     warehouse.apply(&statements)?;

@@ -209,6 +209,12 @@ pub(crate) trait Warehouse {
         Ok(Vec::new())
     }
 
+    /// Begin what [`Statement::Copy`] does, while it is decided whether the environment is made at all: what is not used is
+    /// removed again. `base` is locked. With `flushes` the copy is also written to the disk, for which nothing waits.
+    fn copy_ahead(&mut self, _base: &Name, _name: &Name, _flushes: bool) -> Result<()> {
+        Ok(())
+    }
+
     /// A column's name as SQL takes it.
     fn column(&self, name: &str) -> String;
 
@@ -320,7 +326,8 @@ pub(crate) trait Warehouse {
     /// The contents of `schema`, measured: exact row counts of tables, and bytes if the engine reports them.
     fn measure(&mut self, schema: &Name) -> Result<Vec<Relation>>;
 
-    /// The same, where the tables `known`, by schema and name in lower case, were measured already.
+    /// The same, where the tables `known`, by schema and name in lower case, were measured already. Those of the ledger may be left
+    /// out.
     fn measure_rest(
         &mut self,
         schema: &Name,

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 
 use self::layout::MAIN;
-use self::program::Access;
+use self::program::{Access, Open};
 use self::rows::{insert_from, rows_file};
 use self::session::Session;
 use super::{
@@ -25,6 +25,7 @@ use crate::core::lock::Holder;
 mod announcements;
 mod asking;
 mod copy;
+mod copying;
 mod files;
 mod gather;
 mod kept;
@@ -62,7 +63,13 @@ pub(crate) struct DuckDb {
     /// An engine that has nothing open yet.
     early: RefCell<Option<Session>>,
     watch: watch::Watch,
+    /// The file of an environment that may be made.
+    copying: Option<copying::Copying>,
 }
+
+/// Changes of a call stay in the log of the database: the program that opens it next, as dbt is about to, puts them in their
+/// place.
+const LEFT_IN_LOG: &str = "pragma disable_checkpoint_on_shutdown";
 
 /// Names as SQL takes them in `in (…)`.
 fn list(names: &[&str]) -> String {
@@ -87,6 +94,7 @@ impl DuckDb {
             registry: RefCell::default(),
             early: RefCell::default(),
             watch: watch::Watch::default(),
+            copying: None,
         }
     }
 
@@ -151,6 +159,16 @@ impl Warehouse for DuckDb {
         }
     }
 
+    fn copy_ahead(&mut self, base: &Name, name: &Name, flushes: bool) -> Result<()> {
+        if let Layout::Folder(_) = self.layout {
+            self.copying = Some(files::copy_ahead(self, base, name, flushes)?);
+            // It is going to be asked for its views, at least.
+            let open = Open::file(&self.layout.file(base.as_str()), Access::Read);
+            *self.session.get_mut() = Session::start(&self.program, &open);
+        }
+        Ok(())
+    }
+
     fn own_schema(&self, name: &Name) -> String {
         self.layout.schema(name).to_owned()
     }
@@ -205,21 +223,15 @@ impl Warehouse for DuckDb {
         if change.is_empty() {
             return Ok(());
         }
-        self.leave_registry();
-        if !self.session.get_mut().as_ref().is_some_and(Session::writes) {
-            self.release();
-        }
-        match &self.layout {
-            Layout::Shared(file) => {
-                let (script, _held) = self.transaction(change)?;
-                self.write(file, &script)
-            }
-            Layout::Folder(_) => files::apply(self, change),
-        }
+        let Layout::Shared(file) = &self.layout else { return files::apply(self, change) };
+        let file = file.clone();
+        self.let_go();
+        let (script, _held) = self.transaction(change)?;
+        self.write(&file, &script)
     }
 
     fn left_in_log(&self) -> Vec<Statement> {
-        vec![Statement::sql("pragma disable_checkpoint_on_shutdown")]
+        vec![Statement::sql(LEFT_IN_LOG)]
     }
 
     fn query(&mut self, sql: &str) -> Result<Vec<Row>> {
@@ -333,7 +345,7 @@ impl Warehouse for DuckDb {
     }
 
     fn measure(&mut self, schema: &Name) -> Result<Vec<Relation>> {
-        self.measure_rest(schema, &BTreeMap::new())
+        look::measure_one(self, schema, None)
     }
 
     fn measure_rest(
@@ -341,15 +353,14 @@ impl Warehouse for DuckDb {
         schema: &Name,
         known: &BTreeMap<(String, String), TableSize>,
     ) -> Result<Vec<Relation>> {
-        let names = [schema.as_str()];
-        Ok(look::measure(self, &names, known)?.remove(schema.as_str()).unwrap_or_default())
+        look::measure_one(self, schema, Some(known))
     }
 
     fn survey(&mut self, schemas: &[Name]) -> Result<BTreeMap<String, Surveyed>> {
         let names: Vec<&str> = schemas.iter().map(Name::as_str).collect();
         let contents = self.contents(&names)?;
         let found: Vec<&str> = contents.keys().map(String::as_str).collect();
-        let mut measured = look::measure(self, &found, &BTreeMap::new())?;
+        let mut measured = look::measure(self, &found, None)?;
         let of = |(name, contents): (String, Contents)| {
             let relations = measured.remove(&name).unwrap_or_default();
             (name, Surveyed { contents, relations })

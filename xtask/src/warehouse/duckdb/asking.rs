@@ -53,9 +53,17 @@ impl DuckDb {
 
     /// Start the engine on the database that statements are about, if it is there.
     pub(super) fn start(&mut self, access: Access) {
-        self.release();
         if let Some(open) = self.opened_by("") {
+            self.release();
             *self.session.get_mut() = Session::start(&self.program, &Open { access, ..open });
+        }
+    }
+
+    /// Close what is open, unless a change can be written with it.
+    pub(super) fn let_go(&mut self) {
+        self.leave_registry();
+        if !self.session.get_mut().as_ref().is_some_and(Session::writes) {
+            self.release();
         }
     }
 

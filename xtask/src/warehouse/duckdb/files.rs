@@ -6,16 +6,15 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::layout::{named, with_suffix};
+use super::copying::Copying;
+use super::layout::{has_log, log_of, named, with_suffix};
 use super::program::{Access, Open, call};
 use super::session::{self, Session};
-use super::{Announcements, DuckDb, kept, views, waiting};
+use super::views::{self, Remade};
+use super::{Announcements, DuckDb, LEFT_IN_LOG, kept, waiting};
 use crate::core::environment::{Name, REGISTRY};
 use crate::system::{remove, repo};
 use crate::warehouse::{Statement, quote};
@@ -25,6 +24,14 @@ pub(super) fn apply(warehouse: &mut DuckDb, change: &[Statement]) -> Result<()> 
     fs::create_dir_all(warehouse.layout.path())
         .and_then(|()| repo::keep_from_git(warehouse.layout.path()))
         .with_context(|| format!("failed to create {}", warehouse.layout.path().display()))?;
+    // While questions about the base can still be asked.
+    let mut copies = change.iter().filter_map(|statement| match statement {
+        Statement::Copy { base, name } => Some((base, name)),
+        _ => None,
+    });
+    let mut begun = copies.next().map(|(base, name)| begin_copy(warehouse, base, name)).transpose()?;
+    debug_assert!(copies.next().is_none(), "a change makes one environment");
+    warehouse.let_go();
     for (database, part) in parts(warehouse, change) {
         let file = warehouse.layout.file(&database);
         if !file.exists() {
@@ -32,7 +39,7 @@ pub(super) fn apply(warehouse: &mut DuckDb, change: &[Statement]) -> Result<()> 
             remove_beside(&file)?;
         }
         let mut watch = std::mem::take(&mut warehouse.watch);
-        let applied = watch.around(&file, || apply_part(warehouse, &database, &part));
+        let applied = watch.around(&file, || apply_part(warehouse, &database, &part, &mut begun));
         warehouse.watch = watch;
         applied?;
     }
@@ -58,94 +65,124 @@ fn parts<'a>(warehouse: &DuckDb, change: &'a [Statement]) -> Vec<(String, Vec<&'
     parts
 }
 
-fn apply_part(warehouse: &DuckDb, database: &str, part: &[&Statement]) -> Result<()> {
+fn apply_part(
+    warehouse: &DuckDb,
+    database: &str,
+    part: &[&Statement],
+    begun: &mut Option<Begun>,
+) -> Result<()> {
     let file = warehouse.layout.file(database);
-    let base = part.iter().find_map(|statement| match statement {
-        Statement::Copy { base, .. } => Some(base),
-        _ => None,
-    });
     if part.iter().any(|statement| matches!(statement, Statement::Remove(_))) {
         return remove(&file);
     }
     let (script, _held) = warehouse.transaction(part.iter().copied())?;
-    let Some(base) = base else {
-        return warehouse.write(&file, &script);
+    match begun.take_if(|begun| begun.file == file) {
+        Some(begun) => finish_copy(warehouse, database, begun, &script),
+        None => warehouse.write(&file, &script),
+    }
+}
+
+/// A copy of a base that is being made.
+struct Begun {
+    base: PathBuf,
+    /// What it becomes.
+    file: PathBuf,
+    copying: Copying,
+    views: Remade,
+}
+
+/// The name of a copy as long as it is not finished.
+fn unfinished(file: &Path) -> PathBuf {
+    with_suffix(file, ".new")
+}
+
+/// Begin to copy an environment's file before it is known whether the copy is needed: it is removed again if not.
+pub(super) fn copy_ahead(warehouse: &DuckDb, base: &Name, name: &Name, flushes: bool) -> Result<Copying> {
+    let (from, file) = (warehouse.layout.file(base.as_str()), warehouse.layout.file(name.as_str()));
+    // The first question about the base would write to it what waits.
+    waiting::record_all(&warehouse.program, &Open::file(&from, Access::Read));
+    // Without this the copy would lack what is still in the log beside the file.
+    if has_log(&from) {
+        call(&warehouse.program, &Open::file(&from, Access::Write), "checkpoint;\n")?;
+    }
+    Copying::start(&from, &unfinished(&file), flushes)
+}
+
+fn begin_copy(warehouse: &mut DuckDb, base: &Name, name: &Name) -> Result<Begun> {
+    let (from, file) = (warehouse.layout.file(base.as_str()), warehouse.layout.file(name.as_str()));
+    let ahead = warehouse.copying.take().filter(|begun| begun.is(&from, &unfinished(&file)));
+    let copying = if let Some(begun) = ahead {
+        begun
+    } else {
+        warehouse.let_go();
+        copy_ahead(warehouse, base, name, false)?
     };
-    let unfinished = with_suffix(&file, ".new");
-    remove(&unfinished)?;
+    // The views of the base are those of the copy, and can be asked for while it is made.
+    let open = Open::file(&from, Access::Read);
+    let views = views::remade(warehouse.ask(&open, &views::questions(base.as_str()))?, base, name.as_str());
+    Ok(Begun { base: from, file, copying, views })
+}
+
+/// Make a copy the database of its environment. The engine waits for the disk before it puts changes in their place: as long as
+/// not all of the copy is there, they stay in the log.
+fn finish_copy(warehouse: &DuckDb, database: &str, begun: Begun, script: &str) -> Result<()> {
+    let Begun { base, file, copying, views } = begun;
+    let copy = unfinished(&file);
     // While the file is copied: one for it, and one for the registry, which comes last.
     let early = Session::early(&warehouse.program);
     warehouse.start_early();
-    copy_file(warehouse, &warehouse.layout.file(base.as_str()), &unfinished)?;
-    let open = Open::writing(database, &unfinished);
+    let is_on_disk = copying.finish()?;
+    let open = Open::writing(database, &copy);
     let mut session = Session::opened(early, &warehouse.program, &open);
     let own = quote(database);
-    let read = Open::attached(open.attached.clone());
-    let answers = session::ask(&mut session, &warehouse.program, &read, &views::questions(database))?;
-    let views = views::remade(answers, base, database);
+    let (first, last) = if is_on_disk {
+        (String::new(), format!("checkpoint {own};\n"))
+    } else {
+        (format!("{LEFT_IN_LOG};\n"), String::new())
+    };
     // In one go: each call would write the whole catalog.
     let mut send = |create: &str| {
         let views = format!("use {own};\nbegin;\n{}\n{create}commit;\n", views.drop);
-        let script = format!("{views}{script}checkpoint {own};\nuse memory;\n{}", open.postface());
+        let script = format!("{first}{views}{script}{last}use memory;\n{}", open.postface());
         session::send(&mut session, &warehouse.program, &open, &script)
     };
     if let Err(error) = send(&views.create) {
         if views.create.is_empty() {
             return Err(error);
         }
-        tracing::info!("the views of {base} were not copied, so the next run builds them: {error:#}");
+        tracing::info!(
+            "the views of {} were not copied, so the next run builds them: {error:#}",
+            base.display()
+        );
         send("")?;
     }
-    let announced = Announcements::beside(&warehouse.layout.file(base.as_str())).read()?;
+    let announced = Announcements::beside(&base).read()?;
     if !announced.is_empty() {
         Announcements::beside(&file).add(&announced)?;
     }
-    fs::rename(&unfinished, &file).with_context(|| format!("failed to create {}", file.display()))
+    // The log first: a log alone is no environment, and a copy without its log would have the views of its base.
+    if has_log(&copy) {
+        rename(&log_of(&copy), &log_of(&file))?;
+    }
+    rename(&copy, &file)
+}
+
+fn rename(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).with_context(|| format!("failed to create {}", to.display()))
 }
 
 /// Remove a database file with all that the engine and the toolkit keep beside it.
-fn remove(file: &Path) -> Result<()> {
+pub(super) fn remove(file: &Path) -> Result<()> {
     remove_beside(file)?;
-    remove_all([with_suffix(file, ".wal"), with_suffix(file, ".new"), file.to_path_buf()])
+    let unfinished = unfinished(file);
+    remove_all([log_of(&unfinished), unfinished, file.to_path_buf()])
 }
 
 fn remove_beside(file: &Path) -> Result<()> {
-    let others = [waiting::path_of(file), Announcements::beside(file).path()];
+    let others = [log_of(file), waiting::path_of(file), Announcements::beside(file).path()];
     remove_all(kept::paths(file).into_iter().chain(others))
 }
 
 pub(super) fn remove_all(paths: impl IntoIterator<Item = PathBuf>) -> Result<()> {
     paths.into_iter().try_for_each(|path| remove::file(&path))
-}
-
-/// Copy a database file. The caller keeps others from writing to it.
-fn copy_file(warehouse: &DuckDb, from: &Path, to: &Path) -> Result<()> {
-    // Without this the copy would lack what is still in the log beside the file.
-    if with_suffix(from, ".wal").exists() {
-        call(&warehouse.program, &Open::file(from, Access::Write), "checkpoint;\n")?;
-    }
-    let is_copied = AtomicBool::new(false);
-    thread::scope(|scope| {
-        scope.spawn(|| flush(to, &is_copied));
-        // The standard library copies within the kernel, which shares the blocks on file systems that can (APFS, Btrfs,
-        // XFS): such a copy takes no time and no room.
-        let copied = fs::copy(from, to);
-        is_copied.store(true, Ordering::Relaxed);
-        copied.with_context(|| format!("failed to copy {} to {}", from.display(), to.display()))
-    })?;
-    Ok(())
-}
-
-/// Write what has been copied so far to the disk, until `is_copied`: the engine writes the rest before it changes the copy, and
-/// would otherwise begin only then.
-fn flush(copy: &Path, is_copied: &AtomicBool) {
-    loop {
-        // A small file is copied by then.
-        thread::sleep(Duration::from_millis(5));
-        if is_copied.load(Ordering::Relaxed) {
-            return;
-        }
-        // Whether it is on the disk in the end is seen by the engine.
-        let _ = fs::File::open(copy).and_then(|file| file.sync_data());
-    }
 }

@@ -107,6 +107,16 @@ pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// The engine's log of changes that are not in the database file yet.
+pub(super) fn log_of(file: &Path) -> PathBuf {
+    with_suffix(file, ".wal")
+}
+
+/// Whether there are such changes, so that the file alone is not all of the database.
+pub(super) fn has_log(file: &Path) -> bool {
+    log_of(file).symlink_metadata().is_ok()
+}
+
 /// The name that DuckDB gives to the database in `file`: up to the first dot.
 pub(super) fn catalog(file: &Path) -> String {
     let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();

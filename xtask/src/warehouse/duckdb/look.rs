@@ -10,7 +10,7 @@ use super::layout::{Layout, MAIN};
 use super::program::{Access, Open, call_within};
 use super::{DuckDb, columns, list};
 use crate::core::environment::{Name, family_of};
-use crate::core::ledger::MARK;
+use crate::core::ledger::{MARK, is_ledger};
 use crate::warehouse::{Columns, Contents, Relation, Row, TableSize, Warehouse as _, literal, quote};
 
 /// Databases that one call opens: more only cost memory.
@@ -142,11 +142,16 @@ fn shown(schema: &str, name: &str) -> String {
 /// Sizes by schema and name, in lower case.
 type Sizes = BTreeMap<(String, String), TableSize>;
 
-/// The relations of environments, measured, by environment.
+/// The relations of an environment, measured. See [`measure`].
+pub(super) fn measure_one(warehouse: &DuckDb, name: &Name, known: Option<&Sizes>) -> Result<Vec<Relation>> {
+    Ok(measure(warehouse, &[name.as_str()], known)?.remove(name.as_str()).unwrap_or_default())
+}
+
+/// The relations of environments, measured, by environment; those that are not `known`, without the ledger's, if some are.
 pub(super) fn measure(
     warehouse: &DuckDb,
     names: &[&str],
-    known: &Sizes,
+    known: Option<&Sizes>,
 ) -> Result<BTreeMap<String, Vec<Relation>>> {
     let mut all = BTreeMap::new();
     for some in names.chunks(AT_ONCE) {
@@ -158,7 +163,7 @@ pub(super) fn measure(
 fn measure_some(
     warehouse: &DuckDb,
     names: &[&str],
-    measured: &Sizes,
+    measured: Option<&Sizes>,
 ) -> Result<BTreeMap<String, Vec<Relation>>> {
     let listing = |environment: &str, of: &str| {
         format!(
@@ -196,7 +201,11 @@ fn measure_some(
             }
         };
         let is_view = row.get("is_view").and_then(serde_json::Value::as_bool) == Some(true);
-        let size = measured.get(&(schema.to_lowercase(), name.to_lowercase())).filter(|_| !is_view);
+        if measured.is_some() && is_ledger(&shown) {
+            continue;
+        }
+        let size = measured.and_then(|sizes| sizes.get(&(schema.to_lowercase(), name.to_lowercase())));
+        let size = size.filter(|_| !is_view);
         if !is_view && size.is_none() {
             let place = [text(row, "database_name"), schema, name].map(quote).join(".");
             let table =

@@ -14,7 +14,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 
 use super::copy::Between;
-use super::layout::{Layout, MAIN, with_suffix};
+use super::layout::{Layout, MAIN, has_log, log_of, with_suffix};
 use super::look::text;
 use super::program::{Access, Open, call};
 use super::views::{View, after_name, in_order, mentions, renamed};
@@ -115,10 +115,9 @@ pub(crate) fn split(program: &Path, file: &Path, layout: &Layout) -> Result<()> 
         database(program, file, &layout.file(REGISTRY), REGISTRY, &registry, super::REGISTRY_TABLES)?;
     }
     fs::rename(file, &kept).with_context(|| format!("failed to set {} aside", file.display()))?;
-    let wal = with_suffix(file, ".wal");
-    if wal.exists() {
-        fs::rename(&wal, with_suffix(&kept, ".wal"))
-            .with_context(|| format!("failed to set {} aside", wal.display()))?;
+    if has_log(file) {
+        let log = log_of(file);
+        fs::rename(&log, log_of(&kept)).with_context(|| format!("failed to set {} aside", log.display()))?;
     }
     tracing::info!("the old file is kept as {}; delete it once you need it no longer", kept.display());
     Ok(())
@@ -144,7 +143,7 @@ fn database(
     tables: &str,
 ) -> Result<()> {
     let new = with_suffix(file, ".new");
-    for path in [&new, &with_suffix(&new, ".wal")] {
+    for path in [&new, &log_of(&new)] {
         if path.exists() {
             fs::remove_file(path).with_context(|| format!("failed to remove {}", path.display()))?;
         }

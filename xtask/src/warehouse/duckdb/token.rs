@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::layout::with_suffix;
+use super::layout::has_log;
 use crate::system::digest::Digest;
 
 /// The main header and the two of the database, which are written in turns.
@@ -46,7 +46,7 @@ impl Token {
         let mut header = vec![0; HEADERS];
         File::open(path).ok()?.read_exact(&mut header).ok()?;
         let is_as_before = stat(path)? == (identity, size, times);
-        let has_log = with_suffix(path, ".wal").symlink_metadata().is_ok();
+        let has_log = has_log(path);
         let is_known = header.get(8..12) == Some(b"DUCK");
         if !is_as_before || has_log || !is_known {
             return None;

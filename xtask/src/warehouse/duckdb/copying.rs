@@ -1,0 +1,120 @@
+//! The file of a database that is copied while other things are done.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+
+use super::files::remove;
+use super::token::Token;
+
+/// A copy that is removed again unless it is finished.
+#[derive(Debug)]
+pub(super) struct Copying {
+    from: PathBuf,
+    to: PathBuf,
+    /// What `from` was when it began.
+    before: Option<Token>,
+    copied: Option<JoinHandle<io::Result<()>>>,
+    is_on_disk: Arc<AtomicBool>,
+}
+
+impl Copying {
+    /// Begin to copy the database file `from`, which has no log. The caller keeps other commands from writing to it.
+    ///
+    /// The copy is left to the operating system, which writes it to the disk within about half a minute, as it does what `cp`
+    /// copies: to wait for the disk takes several times as long. With `flushes` it begins at once.
+    pub(super) fn start(from: &Path, to: &Path, flushes: bool) -> Result<Self> {
+        remove(to)?;
+        let before = Token::read(from);
+        let is_on_disk = Arc::new(AtomicBool::new(false));
+        let (source, target, done) = (from.to_path_buf(), to.to_path_buf(), Arc::clone(&is_on_disk));
+        let copied = thread::spawn(move || {
+            // The standard library copies within the kernel, which shares the blocks on file systems that can (APFS, Btrfs,
+            // XFS): such a copy takes no time and no room.
+            fs::copy(source, &target)?;
+            if flushes {
+                let copy = File::open(target)?;
+                thread::spawn(move || done.store(copy.sync_data().is_ok(), Ordering::Relaxed));
+            }
+            Ok(())
+        });
+        Ok(Self { from: from.to_path_buf(), to: to.to_path_buf(), before, copied: Some(copied), is_on_disk })
+    }
+
+    pub(super) fn is(&self, from: &Path, to: &Path) -> bool {
+        self.from == from && self.to == to
+    }
+
+    /// Wait until everything is copied; whether all of it is on the disk.
+    pub(super) fn finish(mut self) -> Result<bool> {
+        let failed = || format!("failed to copy {} to {}", self.from.display(), self.to.display());
+        let copied = self.copied.take().map_or(Ok(Ok(())), JoinHandle::join);
+        let copied = copied.map_err(|_| anyhow!("the copy panicked"));
+        if let Err(error) = copied.and_then(|copied| Ok(copied?)).with_context(failed) {
+            remove(&self.to)?;
+            return Err(error);
+        }
+        if Token::read(&self.from) != self.before {
+            remove(&self.to)?;
+            bail!(
+                "{} was written to while it was copied; try again when nothing writes to it",
+                self.from.display()
+            );
+        }
+        Ok(self.is_on_disk.load(Ordering::Relaxed))
+    }
+}
+
+impl Drop for Copying {
+    fn drop(&mut self) {
+        let Some(copied) = self.copied.take() else { return };
+        drop(copied.join());
+        if let Err(error) = remove(&self.to) {
+            tracing::debug!("{error:#}");
+        }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    fn database(path: &Path) {
+        let mut bytes = vec![0; 3 * 4096];
+        bytes[8..12].copy_from_slice(b"DUCK");
+        fs::write(path, bytes).expect("a file");
+    }
+
+    #[test]
+    fn a_copy_is_whole_or_not_there() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (from, to) = (folder.path().join("dev.duckdb"), folder.path().join("pr_7.duckdb.new"));
+        database(&from);
+        assert!(!Copying::start(&from, &to, false).expect("begun").finish().expect("copied"));
+        assert_eq!(fs::read(&to).expect("a copy"), fs::read(&from).expect("a base"));
+
+        let copying = Copying::start(&from, &to, true).expect("begun");
+        while !copying.is_on_disk.load(Ordering::Relaxed) {
+            thread::yield_now();
+        }
+        assert!(copying.finish().expect("copied"));
+
+        drop(Copying::start(&from, &to, true).expect("begun"));
+        assert!(!to.exists(), "not needed");
+
+        let copying = Copying::start(&from, &to, false).expect("begun");
+        database(&from);
+        let error = copying.finish().expect_err("the base has changed").to_string();
+        assert!(error.contains("was written to while it was copied"), "{error}");
+        assert!(!to.exists(), "torn");
+
+        fs::remove_file(&from).expect("no base");
+        let error = Copying::start(&from, &to, false).expect("begun").finish().expect_err("no base");
+        assert!(error.to_string().contains("failed to copy"), "{error}");
+    }
+}
