@@ -21,6 +21,7 @@ pub(super) struct Copying {
     before: Option<Token>,
     copied: Option<JoinHandle<io::Result<()>>>,
     is_on_disk: Arc<AtomicBool>,
+    is_finished: bool,
 }
 
 impl Copying {
@@ -41,7 +42,8 @@ impl Copying {
             }
             Ok(())
         });
-        Ok(Self { from: from.to_path_buf(), to: to.to_path_buf(), before, copied: Some(copied), is_on_disk })
+        let (from, to) = (from.to_path_buf(), to.to_path_buf());
+        Ok(Self { from, to, before, copied: Some(copied), is_on_disk, is_finished: false })
     }
 
     pub(super) fn is(&self, from: &Path, to: &Path) -> bool {
@@ -50,28 +52,30 @@ impl Copying {
 
     /// Wait until everything is copied; whether all of it is on the disk.
     pub(super) fn finish(mut self) -> Result<bool> {
-        let failed = || format!("failed to copy {} to {}", self.from.display(), self.to.display());
-        let copied = self.copied.take().map_or(Ok(Ok(())), JoinHandle::join);
-        let copied = copied.map_err(|_| anyhow!("the copy panicked"));
-        if let Err(error) = copied.and_then(|copied| Ok(copied?)).with_context(failed) {
-            remove(&self.to)?;
-            return Err(error);
-        }
+        self.wait()
+            .with_context(|| format!("failed to copy {} to {}", self.from.display(), self.to.display()))?;
         if Token::read(&self.from) != self.before {
-            remove(&self.to)?;
             bail!(
                 "{} was written to while it was copied; try again when nothing writes to it",
                 self.from.display()
             );
         }
+        self.is_finished = true;
         Ok(self.is_on_disk.load(Ordering::Relaxed))
+    }
+
+    fn wait(&mut self) -> Result<()> {
+        let Some(copied) = self.copied.take() else { return Ok(()) };
+        Ok(copied.join().map_err(|_| anyhow!("the copy panicked"))??)
     }
 }
 
 impl Drop for Copying {
     fn drop(&mut self) {
-        let Some(copied) = self.copied.take() else { return };
-        drop(copied.join());
+        if self.is_finished {
+            return;
+        }
+        drop(self.wait());
         if let Err(error) = remove(&self.to) {
             tracing::debug!("{error:#}");
         }

@@ -171,11 +171,12 @@ fn rename(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to).with_context(|| format!("failed to create {}", to.display()))
 }
 
-/// Remove a database file with all that the engine and the toolkit keep beside it.
+/// Remove a database file with all that the engine and the toolkit keep beside it. The file goes first: without its log a copy
+/// would have the mark and the views of its base.
 pub(super) fn remove(file: &Path) -> Result<()> {
-    remove_beside(file)?;
     let unfinished = unfinished(file);
-    remove_all([log_of(&unfinished), unfinished, file.to_path_buf()])
+    remove_all([file.to_path_buf(), log_of(&unfinished), unfinished])?;
+    remove_beside(file)
 }
 
 fn remove_beside(file: &Path) -> Result<()> {
