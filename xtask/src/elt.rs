@@ -4,6 +4,7 @@
 //! drift from a real run. One dbt process does all the building; everything else costs milliseconds.
 
 mod announce;
+mod ending;
 mod failures;
 mod follow;
 mod locate;
@@ -23,6 +24,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 
+use self::ending::Ending;
 use self::parse_cache::ParseCache;
 use self::plan::Plan;
 use self::provision::{allow, claim, provision};
@@ -34,7 +36,6 @@ use crate::core::lock::Holder;
 use crate::dbt::artifacts;
 use crate::dbt::boundary::Intended;
 use crate::dbt::engine::Generation;
-use crate::dbt::events::Event;
 use crate::dbt::project::Project;
 use crate::dbt::runner::Ended;
 use crate::dbt::seed_files;
@@ -367,11 +368,12 @@ fn build(
                 warehouse.release();
                 Ok(())
             };
-            let follow = |event: &Event| follower.follow(event);
             if opened.dbt()?.generation() == Generation::V1 {
                 // Its process waits for the answer.
-                return invocation.run(opened.dbt()?, allow, follow);
+                let ended = invocation.run(opened.dbt()?, allow, |event| follower.follow(event));
+                return ended.map(|ended| (ended, None));
             }
+            let ending = Ending::new(artifacts_folder, &mut follower);
             if is_announced {
                 allow(&[])?;
                 if is_known {
@@ -382,16 +384,16 @@ fn build(
                 let Some(intended) =
                     announce::intended(invocation, opened, cache.as_ref(), artifacts_folder)?
                 else {
-                    return parse_cache::start(invocation, opened, cache.as_ref(), false, follow);
+                    return ending.start(invocation, opened, cache.as_ref(), false, warehouse);
                 };
                 allow(&intended)?;
                 artifacts::prepare(artifacts_folder)?;
                 is_announced = true;
                 is_parsed = true;
             }
-            let ended = parse_cache::start(invocation, opened, cache.as_ref(), is_parsed, follow)?;
+            let (ended, manifest) = ending.start(invocation, opened, cache.as_ref(), is_parsed, warehouse)?;
             is_parsed = true;
-            Ok(Ended { intended: ended.intended.or(Some(expected)), ..ended })
+            Ok((Ended { intended: ended.intended.or(Some(expected)), ..ended }, manifest))
         })
     });
     let redactor = plan.invocation.redactor();

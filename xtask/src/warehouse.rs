@@ -264,6 +264,9 @@ pub(crate) trait Warehouse {
     /// Start what answers questions, if that takes time, so that it is ready for the first one.
     fn warm_up(&mut self) {}
 
+    /// What has the database open is about to be done with it: start what answers questions as far as that is possible then.
+    fn warm_up_early(&mut self) {}
+
     /// The same for questions after which something is written.
     fn warm_up_to_write(&mut self) {}
 

@@ -2,6 +2,7 @@
 //!
 //! Unknown fields are ignored and missing ones are null: a newer dbt may add, and an older may lack.
 
+mod ahead;
 mod results;
 mod sources;
 
@@ -12,10 +13,13 @@ use anyhow::{Context as _, Result};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+pub(crate) use self::ahead::Ahead;
 pub(crate) use self::results::{RunResult, RunResults, SourceResult, SourceResults};
 pub(crate) use self::sources::{Criteria, Source};
 use super::boundary::Intended;
 use crate::system::remove;
+
+const MANIFEST: &str = "manifest.json";
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -137,7 +141,7 @@ impl Node {
 pub(crate) fn prepare(target: &Path) -> Result<()> {
     std::fs::create_dir_all(target)
         .with_context(|| format!("failed to create {}, where dbt puts what it compiles", target.display()))?;
-    for file in ["manifest.json", "run_results.json"] {
+    for file in [MANIFEST, "run_results.json"] {
         remove::file(&target.join(file))?;
     }
     Ok(())
@@ -146,7 +150,12 @@ pub(crate) fn prepare(target: &Path) -> Result<()> {
 impl Manifest {
     /// `None` where dbt did not come so far as to write it.
     pub(crate) fn read(target: &Path) -> Result<Option<Self>> {
-        read(&target.join("manifest.json"))
+        read(&target.join(MANIFEST))
+    }
+
+    /// Begin to read what dbt has just written.
+    pub(crate) fn read_ahead(target: &Path) -> Ahead<Self> {
+        Ahead::begin(target.join(MANIFEST))
     }
 
     /// Every relation that a build of the whole project writes.

@@ -35,6 +35,8 @@ struct Data {
     num_failures: Option<i64>,
     #[serde(default)]
     status: Option<String>,
+    #[serde(default)]
+    artifact_type: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -63,6 +65,15 @@ pub(crate) enum Progress<'a> {
     Warning(&'a str),
     /// What dbt would like to say; it matters only to those who ask.
     Remark(&'a str),
+}
+
+/// How far dbt v2 is with what it does when all nodes have ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Closing {
+    /// The manifest is written.
+    Described,
+    /// The database is closed and nothing is left to be done but to end.
+    Completed,
 }
 
 #[derive(Debug, PartialEq)]
@@ -100,6 +111,14 @@ impl Event {
             (_, None, _) if self.info.level == "error" => Progress::Problem(self.info.msg.trim()),
             (_, None, _) if self.info.level == "warn" => Progress::Warning(self.info.msg.trim()),
             _ => Progress::Remark(self.info.msg.trim()),
+        }
+    }
+
+    pub(crate) fn closing(&self) -> Option<Closing> {
+        match (self.info.name.as_str(), self.data.artifact_type.as_deref()) {
+            ("ArtifactWritten", Some("WritableManifest")) => Some(Closing::Described),
+            ("CommandCompleted", _) => Some(Closing::Completed),
+            _ => None,
         }
     }
 
@@ -178,6 +197,16 @@ mod tests {
         let mark = serde_json::json!({"unique_id": "model.p.a", "status": "skipped"});
         let event = self::event("MarkSkippedChildren", "debug", &mark);
         assert!(matches!(event.progress(), Progress::Remark(_)));
+    }
+
+    #[test]
+    fn the_end_of_dbt_v2_is_seen_in_two_steps() {
+        let closing =
+            |name, kind: &str| event(name, "info", &serde_json::json!({"artifact_type": kind})).closing();
+        assert_eq!(closing("ArtifactWritten", "ARTIFACT_TYPE_SEMANTIC_MANIFEST"), None);
+        assert_eq!(closing("ArtifactWritten", "WritableManifest"), Some(Closing::Described));
+        let completed = event("CommandCompleted", "info", &serde_json::json!({"success": true}));
+        assert_eq!(completed.closing(), Some(Closing::Completed));
     }
 
     #[test]

@@ -178,6 +178,11 @@ impl Conversation {
         !matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// Send what the program does not answer; if it has ended, the next question shows that.
+    pub(crate) fn tell(&self, text: String) {
+        drop(self.questions.as_ref().map(|asked| asked.send(text.into_bytes())));
+    }
+
     /// What the program says to `question`, up to the line `end`; `None` if it ended before it said that.
     pub(crate) fn ask(&mut self, question: String, end: &str, limit: Duration) -> Result<Option<Vec<u8>>> {
         *locked(&self.idle_since) = None;

@@ -272,6 +272,10 @@ impl Warehouse for DuckDb {
         self.start(Access::Read);
     }
 
+    fn warm_up_early(&mut self) {
+        self.start_early();
+    }
+
     fn warm_up_to_write(&mut self) {
         self.start(Access::Write);
     }

@@ -10,19 +10,24 @@ use serde_json::Value as Json;
 use super::Keeper;
 use super::witness::{Seen, data_versions, key};
 use crate::core::clock;
-use crate::dbt::artifacts::{Manifest, RunResult, RunResults};
+use crate::dbt::artifacts::{Ahead, Manifest, RunResult, RunResults};
 use crate::state::record::{FORMAT, Record};
 use crate::warehouse::Warehouse;
 
 impl Keeper {
-    /// What the last start of dbt did, as records, and what that leaves to be done; the nodes that it spoke of.
+    /// What the last start of dbt did, as records, and what that leaves to be done; the nodes that it spoke of. `manifest` may be
+    /// read already.
     pub(super) fn take_results(
         &mut self,
         warehouse: &mut dyn Warehouse,
         target: &Path,
         wave: &BTreeSet<String>,
+        manifest: Option<Ahead<Manifest>>,
     ) -> Result<BTreeSet<String>> {
-        let manifest = Manifest::read(target)?.unwrap_or_default();
+        let manifest = match manifest.and_then(Ahead::finish) {
+            Some(manifest) => manifest,
+            None => Manifest::read(target)?.unwrap_or_default(),
+        };
         let Some(whole) = RunResults::read_whole(target)? else { return Ok(BTreeSet::new()) };
         let results = RunResults::deserialize(&whole).context("failed to understand run_results.json")?;
         self.results.extend(whole.get("results").and_then(Json::as_array).cloned().unwrap_or_default());

@@ -15,6 +15,7 @@ use crate::core::environment::Name;
 use crate::dbt::artifacts;
 use crate::dbt::boundary::Intended;
 use crate::dbt::runner::{Ended, Invocation};
+use crate::elt::ending::Over;
 use crate::state::record::Record;
 use crate::warehouse::duckdb::Announcements;
 use crate::warehouse::{Statement, Warehouse, literal};
@@ -83,14 +84,14 @@ impl Wave {
 }
 
 impl Keeper {
-    /// Build wave by wave. `start` runs dbt once and begins the wave before dbt writes anything; the results of all waves are left in `target` as if it had been one
-    /// run.
+    /// Build wave by wave. `start` runs dbt once and begins the wave before dbt writes anything; the results of all waves are
+    /// left in `target` as if it had been one run.
     pub(in crate::elt) fn run(
         &mut self,
         warehouse: &mut dyn Warehouse,
         invocation: &mut Invocation,
         target: &Path,
-        mut start: impl FnMut(&mut dyn Warehouse, &Invocation, &Wave) -> Result<Ended>,
+        mut start: impl FnMut(&mut dyn Warehouse, &Invocation, &Wave) -> Result<Over>,
     ) -> Result<Ended> {
         let plain = invocation.args.clone();
         let mut all: Option<Ended> = None;
@@ -113,7 +114,7 @@ impl Keeper {
             }
             let readers = self.readers(warehouse, &wave);
             self.sight.close();
-            let ended = start(warehouse, invocation, &begun)?;
+            let (ended, manifest) = start(warehouse, invocation, &begun)?;
             // While the artifacts are read.
             warehouse.warm_up_to_write();
             self.announced.extend(begun.announced.iter().map(|row| (row.node_id.clone(), row.clone())));
@@ -128,7 +129,7 @@ impl Keeper {
                 }
             }
             let is_over = ended.interrupted || !matches!(ended.status.code(), Some(0 | 1));
-            let reported = self.take_results(warehouse, target, &wave)?;
+            let reported = self.take_results(warehouse, target, &wave, manifest)?;
             self.compare_readers(warehouse, readers);
             if self.foreign.is_some() && !is_over {
                 self.withdraw(&wave, &reported);

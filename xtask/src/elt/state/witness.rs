@@ -191,7 +191,12 @@ pub(super) fn add_bytes<'a>(
     let asked: Vec<String> = left
         .iter()
         .map(|((schema, name), seen)| {
-            format!("select {} as s, {} as n, {}", literal(schema), literal(name), bytes_of(&seen.place()))
+            format!(
+                "select {} as s, {} as n, {}",
+                literal(schema),
+                literal(name),
+                bytes_of("current_database()", &seen.place())
+            )
         })
         .collect();
     let statements: Vec<String> = together(&asked).collect();

@@ -51,12 +51,20 @@ impl DuckDb {
         session::ask(&mut session.borrow_mut(), &self.program, open, sql)
     }
 
-    /// Start the engine on the database that statements are about, if it is there.
+    /// Start the engine on the database that statements are about, if it is there and the engine has not been started on it
+    /// before.
     pub(super) fn start(&mut self, access: Access) {
-        if let Some(open) = self.opened_by("") {
-            self.release();
-            *self.session.get_mut() = Session::start(&self.program, &Open { access, ..open });
+        let Some(open) = self.opened_by("").map(|open| Open { access, ..open }) else { return };
+        if self.session.get_mut().as_mut().is_some_and(|session| session.is_ready(&open)) {
+            return;
         }
+        self.release();
+        let early = self.early.take();
+        let mut session = Session::opened(early, &self.program, &open);
+        if let Some(session) = &mut session {
+            session.open_now();
+        }
+        *self.session.get_mut() = session;
     }
 
     /// Close what is open, unless a change can be written with it.

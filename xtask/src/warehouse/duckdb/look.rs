@@ -211,7 +211,7 @@ fn measure_some(
             let table =
                 format!("select {} as environment, {} as name", literal(&environment), literal(&shown));
             counts.push(format!("{table}, count(*) as row_count from {place}"));
-            sizes.push(format!("{table}, {}", bytes_of(&place)));
+            sizes.push(format!("{table}, {}", bytes_of(&literal(text(row, "database_name")), &place)));
         }
         let relation = Relation {
             name: shown,
@@ -266,11 +266,12 @@ pub(super) fn schemas_of(warehouse: &DuckDb, name: &Name) -> Result<Vec<String>>
         .collect())
 }
 
-/// The rest of a query for the bytes of a table: the blocks of the file are what it costs on disk.
-pub(crate) fn bytes_of(relation: &str) -> String {
+/// The rest of a query for the bytes of a table: the blocks of the file are what it costs on disk. `database` is an expression.
+pub(crate) fn bytes_of(database: &str, relation: &str) -> String {
     format!(
         "count(distinct block_id) filter (where block_id >= 0) \
-         * (select any_value(block_size) from pragma_database_size()) as bytes from pragma_storage_info({})",
+         * (select any_value(block_size) from pragma_database_size() \
+         where database_name = {database}) as bytes from pragma_storage_info({})",
         literal(relation)
     )
 }

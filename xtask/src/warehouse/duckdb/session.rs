@@ -96,6 +96,17 @@ impl Session {
         Some(Self { open: open.clone(), preface: open.late_preface(), ..session })
     }
 
+    /// Open the databases now instead of with the first question. If that is not possible the engine ends, which the first
+    /// question finds.
+    pub(super) fn open_now(&mut self) {
+        self.conversation.tell(std::mem::take(&mut self.preface));
+    }
+
+    /// Whether it has just these databases open and still runs.
+    pub(super) fn is_ready(&mut self, open: &Open) -> bool {
+        self.open == *open && !self.conversation.is_over()
+    }
+
     /// Whether it has the databases of a question open, to be read or to be written.
     fn answers(&self, open: &Open) -> bool {
         let is_same = self.open.main == open.main && self.open.attached == open.attached;
@@ -169,6 +180,11 @@ done
         assert!(session.as_ref().expect("a session").preface.starts_with("attach '"));
         assert_eq!(ask(&mut session, &program, &read, "select 1").expect("rows").len(), 0);
         drop(session.take());
+        let mut opened = Session::opened(Session::early(&program), &program, &to_write).expect("a session");
+        opened.open_now();
+        assert!(opened.preface.is_empty() && opened.is_ready(&to_write) && !opened.is_ready(&read));
+        assert!(opened.ask("").expect("in time").is_some());
+        drop(opened);
         let mut over = Session::early(&program).expect("a session");
         assert_eq!(over.ask("fail").expect("in time"), None);
         while !over.conversation.is_over() {
@@ -177,11 +193,11 @@ done
         session = Session::opened(Some(over), &program, &to_write);
         assert!(session.as_mut().expect("a session").ask("").expect("in time").is_some());
         drop(session.take());
-        assert_eq!(starts(), 6);
+        assert_eq!(starts(), 7);
 
         // What the session refuses is sent again, by a call that can say why.
         session = Session::start(&program, &to_write);
         assert!(write(&mut session, &program, &file, "begin;\nfail;\ncommit;\n").is_err());
-        assert_eq!(starts(), 8);
+        assert_eq!(starts(), 9);
     }
 }
