@@ -77,7 +77,11 @@ fn define(root: &Path, facts: &Facts, gathered: Gathered) -> Result<Definitions>
         scopes,
     };
     definer.configure();
-    definer.all()
+    let mut definitions = definer.all()?;
+    for definition in definitions.all.values_mut() {
+        definition.hash = Some(definition.hashed());
+    }
+    Ok(definitions)
 }
 
 /// A node with its configuration.

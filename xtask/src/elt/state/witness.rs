@@ -142,15 +142,8 @@ fn add_storage(
         // Deleted rows stay where they are stored: only their number shows that they are gone.
         counts.push(format!("{table}, count(*) as row_count from {relation}"));
     }
-    // To look for better plans takes longer than these run.
-    let as_written = |is: bool| format!("pragma {}_optimizer", if is { "disable" } else { "enable" });
-    let statements: Vec<String> = std::iter::once(as_written(true))
-        .chain(together(&storage))
-        .chain([as_written(false)])
-        .chain(together(&counts))
-        .collect();
     let mut stored = BTreeMap::new();
-    for row in warehouse.query_many(&statements)?.into_iter().flatten() {
+    for row in answers(warehouse, &storage, &counts)? {
         let Some(key) = named(&row) else { continue };
         if let Some(rows) = number(&row, "row_count") {
             if let Some(seen) = found.get_mut(&key) {
@@ -170,6 +163,33 @@ fn add_storage(
         seen.bytes = then.and_then(|then| then.bytes);
     }
     Ok(())
+}
+
+/// What a look at the storage is given. The engine reads a block of a table for each column of whole numbers; with little memory
+/// they take the place of each other, and new memory costs more than to read them.
+const MEMORY: &str = "16MB";
+
+/// The rows of what is asked about the storage of tables, and of what counts their rows.
+fn answers(
+    warehouse: &mut dyn Warehouse,
+    storage: &[String],
+    counts: &[String],
+) -> Result<impl Iterator<Item = Row> + use<>> {
+    // To look for better plans takes longer than these run.
+    let (as_written, as_usual) = ("pragma disable_optimizer", "pragma enable_optimizer");
+    let statements = |before: String, after: String| -> Vec<String> {
+        let looks = std::iter::once(before).chain(together(storage)).chain([after]);
+        looks.chain(together(counts)).collect()
+    };
+    let thrifty = statements(
+        format!("set memory_limit = '{MEMORY}';\n{as_written}"),
+        format!("reset memory_limit;\n{as_usual}"),
+    );
+    let found = warehouse.query_many(&thrifty).or_else(|error| {
+        tracing::debug!("{error:#}");
+        warehouse.query_many(&statements(as_written.to_owned(), as_usual.to_owned()))
+    })?;
+    Ok(found.into_iter().flatten())
 }
 
 fn named(row: &Row) -> Option<Key> {
@@ -284,5 +304,42 @@ fn columns_of<'a>(database: &str, dialect: Dialect, tables: impl Iterator<Item =
              and table_name in ({names}) group by table_schema, table_name",
             quote(database)
         ),
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::warehouse::duckdb::DuckDb;
+
+    /// An engine for which little memory is not enough.
+    const ENGINE: &str = r#"#!/bin/sh
+while read -r line; do
+    case "$line" in
+        *memory_limit*) exit 1 ;;
+        pragma*) echo '[]' ;;
+        *pragma_storage_info*) echo '[{"s":"main","n":"t","stored":"7"}]' ;;
+        *row_count*) echo '[{"s":"main","n":"t","row_count":3}]' ;;
+        "select '"*) id="${line#select ?}"; echo "[{\"end\":\"${id%%\'*}\"}]" ;;
+    esac
+done
+"#;
+
+    #[test]
+    fn a_look_that_little_memory_is_not_enough_for_gets_more() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (program, file) = (folder.path().join("duckdb"), folder.path().join("w.duckdb"));
+        std::fs::write(&program, ENGINE).expect("a script");
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("executable");
+        std::fs::write(&file, "").expect("written");
+        let [schema, name] = ["main", "t"].map(str::to_owned);
+        let witness = Some("text".to_owned());
+        let seen = Seen { schema, name, is_view: false, witness, text: None, rows: None, bytes: None };
+        let mut found = BTreeMap::from([(key("main", "t"), seen)]);
+        add_storage(&mut DuckDb::new(&program, &file), &BTreeMap::new(), &mut found).expect("looked at");
+        let seen = found.remove(&key("main", "t")).expect("it is there");
+        assert_eq!((seen.rows, seen.witness), (Some(3), Some(format!("{FORM}{}", short("text 7 3")))));
     }
 }

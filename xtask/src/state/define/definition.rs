@@ -125,10 +125,17 @@ pub(crate) struct Definition {
     pub(crate) tables: BTreeSet<String>,
     pub(crate) ctes: BTreeSet<String>,
     pub(crate) computes_ctes: bool,
+    /// The hash of all inputs, once they are complete.
+    pub(crate) hash: Option<String>,
 }
 
 impl Definition {
+    /// What it is made from, as one hash.
     pub(crate) fn hash(&self) -> String {
+        self.hash.clone().unwrap_or_else(|| self.hashed())
+    }
+
+    pub(in crate::state) fn hashed(&self) -> String {
         let mut digest = Digest::default();
         for (name, hash) in &self.parts {
             digest.add(name);
