@@ -170,11 +170,7 @@ fn add_storage(
 const MEMORY: &str = "16MB";
 
 /// The rows of what is asked about the storage of tables, and of what counts their rows.
-fn answers(
-    warehouse: &mut dyn Warehouse,
-    storage: &[String],
-    counts: &[String],
-) -> Result<impl Iterator<Item = Row> + use<>> {
+fn answers(warehouse: &mut dyn Warehouse, storage: &[String], counts: &[String]) -> Result<Vec<Row>> {
     // To look for better plans takes longer than these run.
     let (as_written, as_usual) = ("pragma disable_optimizer", "pragma enable_optimizer");
     let statements = |before: String, after: String| -> Vec<String> {
@@ -189,7 +185,7 @@ fn answers(
         tracing::debug!("{error:#}");
         warehouse.query_many(&statements(as_written.to_owned(), as_usual.to_owned()))
     })?;
-    Ok(found.into_iter().flatten())
+    Ok(found.into_iter().flatten().collect())
 }
 
 fn named(row: &Row) -> Option<Key> {
