@@ -458,20 +458,27 @@ impl DuckDb {
     }
 }
 
+/// In `folder`: a program that does what `script` says in place of the engine, and a file for its database.
+#[cfg(all(test, unix))]
+pub(crate) fn scripted(folder: &Path, script: &str) -> (PathBuf, PathBuf) {
+    let [text, program, file] = ["duckdb.sh", "duckdb", "w.duckdb"].map(|name| folder.join(name));
+    std::fs::write(&text, script).expect("a script");
+    // Written by another process: what this one has open to be written is for a moment open in each program that another
+    // test starts, and cannot be run as long ("text file busy").
+    let mut install = std::process::Command::new("install");
+    let installed = install.args(["-m", "755"]).args([&text, &program]).status().expect("install");
+    assert!(installed.success(), "{installed}");
+    std::fs::write(&file, "").expect("a file");
+    (program, file)
+}
+
 #[cfg(all(test, unix))]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     /// An engine that answers `answer` before it has read what it is asked.
     fn engine(folder: &Path, answer: &str) -> DuckDb {
-        let program = folder.join("duckdb");
-        let script = format!("#!/bin/sh\n{answer}\ncat >/dev/null\n");
-        std::fs::write(&program, script).expect("a script");
-        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("executable");
-        let file = folder.join("w.duckdb");
-        std::fs::write(&file, "").expect("a file");
+        let (program, file) = scripted(folder, &format!("#!/bin/sh\n{answer}\ncat >/dev/null\n"));
         DuckDb::new(&program, &file)
     }
 

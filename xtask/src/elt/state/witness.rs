@@ -305,10 +305,8 @@ fn columns_of<'a>(database: &str, dialect: Dialect, tables: impl Iterator<Item =
 
 #[cfg(all(test, unix))]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
-    use crate::warehouse::duckdb::DuckDb;
+    use crate::warehouse::duckdb::{DuckDb, scripted};
 
     /// An engine for which little memory is not enough.
     const ENGINE: &str = r#"#!/bin/sh
@@ -326,10 +324,7 @@ done
     #[test]
     fn a_look_that_little_memory_is_not_enough_for_gets_more() {
         let folder = tempfile::tempdir().expect("a folder");
-        let (program, file) = (folder.path().join("duckdb"), folder.path().join("w.duckdb"));
-        std::fs::write(&program, ENGINE).expect("a script");
-        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("executable");
-        std::fs::write(&file, "").expect("written");
+        let (program, file) = scripted(folder.path(), ENGINE);
         let [schema, name] = ["main", "t"].map(str::to_owned);
         let witness = Some("text".to_owned());
         let seen = Seen { schema, name, is_view: false, witness, text: None, rows: None, bytes: None };

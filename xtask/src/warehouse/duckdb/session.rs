@@ -134,9 +134,8 @@ impl Session {
 
 #[cfg(all(test, unix))]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
+    use crate::warehouse::duckdb::scripted;
 
     /// An engine that answers questions with nothing but their end, ends at a statement that says so, and notes each start.
     const ENGINE: &str = r#"#!/bin/sh
@@ -152,9 +151,7 @@ done
     #[test]
     fn what_is_open_to_be_written_answers_and_ends_with_the_change() {
         let folder = tempfile::tempdir().expect("a folder");
-        let (program, file) = (folder.path().join("duckdb"), folder.path().join("w.duckdb"));
-        std::fs::write(&program, ENGINE).expect("a script");
-        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("executable");
+        let (program, file) = scripted(folder.path(), ENGINE);
         let starts = || {
             let text = std::fs::read_to_string(folder.path().join("starts")).unwrap_or_default();
             text.lines().count()
