@@ -13,6 +13,7 @@ pub(crate) mod github;
 pub(crate) mod hex;
 pub(crate) mod http;
 pub(crate) mod interrupt;
+pub(crate) mod locked;
 pub(crate) mod outcome;
 pub(crate) mod probe;
 pub(crate) mod program;

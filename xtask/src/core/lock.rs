@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::context;
 use crate::core::environment::Name;
+use crate::system::locked::Locked;
 use crate::system::{interrupt, repo};
 
 const POLL: Duration = Duration::from_millis(100);
@@ -68,7 +69,7 @@ impl Holder {
 /// The lock, held until dropped.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    file: File,
+    file: Locked,
     path: PathBuf,
     is_last: bool,
     /// Who held it before and went away without saying so: that run was killed.
@@ -106,7 +107,7 @@ impl Lock {
         Self::held(file, &path, holder).map(Some)
     }
 
-    fn held(mut file: File, path: &Path, holder: &Holder) -> Result<Self> {
+    fn held(mut file: Locked, path: &Path, holder: &Holder) -> Result<Self> {
         let left_by = read(&mut file);
         let mut lock = Self { file, path: path.to_path_buf(), left_by, is_last: false };
         lock.write(&serde_json::to_vec(holder)?)
@@ -143,10 +144,12 @@ impl Drop for Lock {
 /// Who holds the lock that guards `guarded` at this moment.
 pub(crate) fn holder(guarded: &Path) -> Option<Holder> {
     let mut file = File::open(path_beside(guarded)).ok()?;
-    match file.try_lock_shared() {
-        Err(TryLockError::WouldBlock) => read(&mut file),
-        _ => None,
+    if let Err(TryLockError::WouldBlock) = file.try_lock_shared() {
+        return read(&mut file);
     }
+    // Asking must not look like holding to a process that takes the lock now.
+    drop(Locked::of(file));
+    None
 }
 
 /// Why a lock was not taken.
@@ -212,11 +215,11 @@ fn open(path: &Path) -> Result<File> {
 }
 
 /// The lock's file, open and locked; `None` while another process holds it.
-fn open_locked(path: &Path) -> Result<Option<File>> {
+fn open_locked(path: &Path) -> Result<Option<Locked>> {
     loop {
         let file = open(path)?;
         match file.try_lock() {
-            Ok(()) if is_of_name(&file, path) => return Ok(Some(file)),
+            Ok(()) if is_of_name(&file, path) => return Ok(Some(Locked::of(file))),
             // Its last holder removed it after it was opened.
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),

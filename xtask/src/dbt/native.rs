@@ -22,6 +22,7 @@ use self::download::Source;
 use self::pins::{Pin, Platform};
 use self::unpack::{require, unpack};
 use crate::core::context::variable;
+use crate::system::locked::Locked;
 use crate::system::repo::Repo;
 use crate::system::{interrupt, probe};
 use crate::warehouse::snowflake;
@@ -334,7 +335,7 @@ fn is_current(folder: &Path, pin: &Pin) -> bool {
 }
 
 /// One process at a time installs. The system frees the lock however its holder ends.
-fn lock(root: &Path) -> Result<File> {
+fn lock(root: &Path) -> Result<Locked> {
     let path = root.join(".xtask-lock");
     let file = File::options().create(true).truncate(false).write(true).open(&path);
     let file = file.with_context(|| format!("failed to write {}", path.display()))?;
@@ -343,7 +344,7 @@ fn lock(root: &Path) -> Result<File> {
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => {}
             // Some network file systems have no locks: continue unprotected rather than fail.
-            Ok(()) | Err(TryLockError::Error(_)) => return Ok(file),
+            Ok(()) | Err(TryLockError::Error(_)) => return Ok(Locked::of(file)),
         }
         if !has_said {
             has_said = true;

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::system::locked::Locked;
+
 /// The files of a set, as they are named in the destination.
 pub(super) const FILES: [&str; FILE_COUNT] = [
     "raw_suppliers.csv",
@@ -37,7 +39,7 @@ pub(super) struct Staging {
     /// Whether the destination was made for this run.
     made_out: bool,
     /// Held to the end: a second run on the same folder must not sweep away this one's files.
-    _lock: File,
+    _lock: Locked,
     done: bool,
 }
 
@@ -141,7 +143,7 @@ fn sweep(folder: &Path) -> Result<()> {
 }
 
 /// An advisory lock on the folder itself, released when the process ends, however it ends.
-fn lock(out: &Path) -> Result<File> {
+fn lock(out: &Path) -> Result<Locked> {
     let folder = File::open(out).with_context(|| format!("failed to open the folder {}", out.display()))?;
     match folder.try_lock() {
         Ok(()) => {}
@@ -152,7 +154,7 @@ fn lock(out: &Path) -> Result<File> {
         // Some network filesystems have no locks; one run at a time works there as well.
         Err(TryLockError::Error(error)) => tracing::debug!("{} cannot be locked: {error}", out.display()),
     }
-    Ok(folder)
+    Ok(Locked::of(folder))
 }
 
 fn write_marker(path: &Path) -> io::Result<()> {
