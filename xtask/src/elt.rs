@@ -410,6 +410,7 @@ fn build(
             let heard = record::Heard { ended: &ended, seen: &seen, manifest, sizes: &sizes };
             let (built, change) =
                 record::ended(warehouse, run, artifacts_folder, &redactor, heard, states, begun)?;
+            keeper.complete(warehouse);
             let kept = keeper.keep(warehouse, &built.run, &built.nodes);
             record::write(warehouse, &built.run, &change)?;
             keeper.is_written(warehouse)?;

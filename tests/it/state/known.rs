@@ -87,6 +87,24 @@ fn without_a_change_the_engine_is_not_started_and_the_run_is_recorded_later() {
     project.run(&["metrics", "--format", "json"]).expect(0);
     assert_eq!(runs("up_to_date"), 3);
     assert!(is_up_to_date(&project.elt("issue_1", &[])));
+
+    // A run that builds records them with itself, by the engine with which it has looked at what it built.
+    let leaf = project.small.path("dbt/models/leaf.sql");
+    let text = std::fs::read_to_string(&leaf).expect("a model");
+    project.small.write("dbt/models/leaf.sql", text.replace("max(total)", "min(total)"));
+    let ended = project.run(&["-v", "elt", "--schema", "issue_1"]).expect(0);
+    assert!(ended.stderr.contains("DEBUG wave of "), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("did not write to it"), "{}", ended.stderr);
+    assert_eq!(runs("up_to_date"), 4);
+    assert_eq!(std::fs::metadata(beside(&database, ".runs")).expect("a file").len(), 0);
+    assert!(beside(&database, ".proof").is_file(), "and something is kept for the next run");
+    assert!(is_up_to_date(&project.elt("issue_1", &[])));
+
+    // In a copy the results of its base are known.
+    project.small.write("dbt/models/leaf.sql", text);
+    assert_eq!(project.elt("issue_2", &["--base", "issue_1"])["dbt_started"], true);
+    let _other = Occupied::new(&project.database("issue_2"));
+    assert!(is_up_to_date(&project.elt("issue_2", &[])));
 }
 
 #[test]
@@ -106,6 +124,8 @@ fn what_another_program_changes_is_noticed() {
         assert!(project.due("issue_1", &[]).contains(&expected.to_owned()), "{change}");
         let report = project.elt("issue_1", &[]);
         assert_eq!(report["dbt_started"], true, "{change}");
+        // The run that found it has kept all that the next one needs.
+        let _other = Occupied::new(&database);
         assert!(is_up_to_date(&project.elt("issue_1", &[])), "{change}");
     }
     // The times of the file are set back.

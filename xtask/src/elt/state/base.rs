@@ -34,7 +34,11 @@ impl Keeper {
     ) -> Result<()> {
         let known = known::load(warehouse, base).and_then(known::Loading::finish);
         let (of_base, looked) = match known {
-            Some(known) => known.content(),
+            Some(known) => {
+                // Its ledger is copied too.
+                self.recall_results(&known);
+                known.content()
+            }
             None => (read_records(warehouse, base)?, Looked::new()),
         };
         if of_base.is_empty() {

@@ -82,8 +82,22 @@ impl Keeper {
     /// Take what an earlier run has kept for what is there.
     pub(super) fn recall(&mut self, known: Known) {
         self.sight.has_news = !known.is_whole;
-        (self.last, self.nodes) = (known.last.clone(), known.nodes.clone());
+        self.recall_results(&known);
         (self.records, self.sight.looked) = known.content();
+    }
+
+    pub(super) fn recall_results(&mut self, known: &Known) {
+        (self.last, self.nodes) = (known.last.clone(), known.nodes.clone());
+    }
+
+    /// Where the toolkit keeps what it knows: ask for the results that a run which found nothing kept does not know, or no later
+    /// run would know them without asking.
+    pub(in crate::elt) fn complete(&mut self, warehouse: &mut dyn Warehouse) {
+        let has_results = self.has_ledger || self.copied.is_some();
+        if warehouse.is_alone() && self.nodes.is_none() && has_results {
+            let nodes = ledger::current_nodes(warehouse, &self.schema);
+            self.nodes = nodes.inspect_err(|error| tracing::debug!("{error:#}")).ok();
+        }
     }
 
     /// The run that last built the environment, or the base that it is a copy of.

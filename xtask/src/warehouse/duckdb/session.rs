@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use super::program::{Access, Open, call, rows, started, time_limit};
-use super::waiting;
+use super::waiting::{self, Waiting};
 use crate::system::dialogue::Conversation;
 use crate::warehouse::Row;
 
@@ -24,6 +24,8 @@ pub(super) struct Session {
     conversation: Conversation,
     /// What comes before the first question.
     preface: String,
+    /// Runs to record with the change: until then the file is to stay what the build has left.
+    waiting: Option<Waiting>,
 }
 
 /// Run `script`, which writes to `file`: in `session`, which then ends, if it has the file open to be written, and in a separate
@@ -34,12 +36,20 @@ pub(super) fn write(session: &mut Option<Session>, program: &Path, file: &Path, 
 
 /// The same with the databases of `open`.
 pub(super) fn send(session: &mut Option<Session>, program: &Path, open: &Open, script: &str) -> Result<()> {
-    if let Some(mut session) = session.take_if(|session| session.open == *open)
-        && session.ask(script.trim_end().trim_end_matches(';'))?.is_some()
-    {
-        return Ok(());
+    if let Some(mut session) = session.take_if(|session| session.open == *open) {
+        let waiting = session.waiting.take();
+        let record = waiting.as_ref().map_or("", |waiting| &waiting.statement);
+        let script = format!("{record}{}", script.trim_end().trim_end_matches(';'));
+        if session.ask(&script)?.is_some() {
+            // The engine ends at the first statement that it refuses, so an answer shows that all were run.
+            if let Some(waiting) = waiting {
+                waiting.recorded();
+            }
+            return Ok(());
+        }
+        // It refused a statement, say, of which nothing is left: a separate call says why.
+        tracing::debug!("the engine that had {} open did not write to it", open.place());
     }
-    // It refused a statement, say, of which nothing is left: a separate call says why.
     call(program, open, script).map(drop)
 }
 
@@ -74,16 +84,16 @@ pub(super) fn ask(
 
 impl Session {
     pub(super) fn start(program: &Path, open: &Open) -> Option<Self> {
-        waiting::record_all(program, open);
+        let waiting = record_or_take(program, open);
         let conversation = Conversation::start(&mut started(program, open), IDLE).ok()?;
-        Some(Self { open: open.clone(), conversation, preface: open.preface() })
+        Some(Self { open: open.clone(), conversation, preface: open.preface(), waiting })
     }
 
     /// Start the engine with nothing open, where the file is still being made: [`Session::opened`] opens it.
     pub(super) fn early(program: &Path) -> Option<Self> {
         let open = Open::attached(Vec::new());
         let conversation = Conversation::start_early(&mut started(program, &open), IDLE).ok()?;
-        Some(Self { open, conversation, preface: String::new() })
+        Some(Self { open, conversation, preface: String::new(), waiting: None })
     }
 
     /// The engine that `early` may have started, or another one, with the databases of `open`.
@@ -92,8 +102,8 @@ impl Session {
         if session.conversation.is_over() {
             return Self::start(program, open);
         }
-        waiting::record_all(program, open);
-        Some(Self { open: open.clone(), preface: open.late_preface(), ..session })
+        let waiting = record_or_take(program, open);
+        Some(Self { open: open.clone(), preface: open.late_preface(), waiting, ..session })
     }
 
     /// Open the databases now instead of with the first question. If that is not possible the engine ends, which the first
@@ -132,6 +142,16 @@ impl Session {
     }
 }
 
+/// Record the runs that wait beside the databases of `open`, or leave them to the engine that is about to open the one database
+/// to write to it: another call of the engine would have to wait until it can, and to write the whole catalog.
+fn record_or_take(program: &Path, open: &Open) -> Option<Waiting> {
+    if let (Some(file), Access::Write, []) = (&open.main, open.access, open.attached.as_slice()) {
+        return Waiting::beside(file);
+    }
+    waiting::record_all(program, open);
+    None
+}
+
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
@@ -148,14 +168,53 @@ while read -r line; do
 done
 "#;
 
+    /// How often the engine in `folder` was started.
+    fn starts_in(folder: &Path) -> usize {
+        std::fs::read_to_string(folder.join("starts")).unwrap_or_default().lines().count()
+    }
+
+    #[test]
+    fn runs_that_wait_are_recorded_by_the_engine_that_writes() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (program, file) = scripted(folder.path(), ENGINE);
+        let starts = || starts_in(folder.path());
+        let run = |id: &str| Row::from_iter([("run_id".to_owned(), id.into())]);
+        let wait = |id: &str| waiting::add(&file, &run(id)).expect("written");
+        let waits = || std::fs::metadata(waiting::path_of(&file)).expect("a file").len() > 0;
+        let to_write = Open::file(&file, Access::Write);
+        let write = |session: Session, script: &str| send(&mut Some(session), &program, &to_write, script);
+
+        wait("a");
+        let mut session = Session::start(&program, &to_write).expect("a session");
+        assert!(session.ask("select 1").expect("in time").is_some() && waits());
+        write(session, "begin;\ncommit;\n").expect("written");
+        assert_eq!((starts(), waits()), (1, false));
+
+        // One that came later is not in what the engine was sent.
+        wait("b");
+        let session = Session::start(&program, &to_write).expect("a session");
+        wait("c");
+        write(session, "begin;\ncommit;\n").expect("written");
+        assert!(waits());
+
+        // The engine that ends has recorded nothing; the separate call has another one record it before.
+        let session = Session::start(&program, &to_write).expect("a session");
+        assert!(write(session, "begin;\nfail;\ncommit;\n").is_err());
+        assert_eq!((starts(), waits()), (5, false));
+
+        // As has one that only reads.
+        wait("d");
+        let mut session = Session::start(&program, &Open::file(&file, Access::Read)).expect("a session");
+        assert!(!waits());
+        assert!(session.ask("select 1").expect("in time").is_some());
+        assert_eq!(starts(), 7);
+    }
+
     #[test]
     fn what_is_open_to_be_written_answers_and_ends_with_the_change() {
         let folder = tempfile::tempdir().expect("a folder");
         let (program, file) = scripted(folder.path(), ENGINE);
-        let starts = || {
-            let text = std::fs::read_to_string(folder.path().join("starts")).unwrap_or_default();
-            text.lines().count()
-        };
+        let starts = || starts_in(folder.path());
         let (read, to_write) = (Open::file(&file, Access::Read), Open::file(&file, Access::Write));
 
         let mut session = Session::start(&program, &to_write);
