@@ -115,11 +115,11 @@ impl Project {
     }
 }
 
-/// The names of nodes and tests of a report. dbt v2 reports ephemeral models too, which are not built.
+/// The names of nodes and tests of a report.
 fn names(report: &Value) -> Vec<String> {
     let nodes = report["nodes"].as_array().expect("nodes");
     let names = nodes.iter().map(|node| node["name"].as_str().expect("a name").to_owned());
-    let mut names: Vec<String> = names.filter(|name| name != "light").collect();
+    let mut names: Vec<String> = names.collect();
     names.sort();
     names
 }

@@ -139,7 +139,7 @@ impl Event {
         let word =
             self.data.status.as_deref().unwrap_or_default().split_whitespace().next().unwrap_or_default();
         match word.to_ascii_lowercase().as_str() {
-            known @ ("error" | "fail" | "pass" | "warn" | "skipped") => known.to_owned(),
+            known @ ("error" | "fail" | "pass" | "warn" | "skipped" | "no-op") => known.to_owned(),
             _ if self.info.level == "error" => "error".to_owned(),
             _ => "success".to_owned(),
         }
@@ -177,6 +177,7 @@ mod tests {
             ("ERROR", "error", "error"),
             ("FAIL 3", "error", "fail"),
             ("pass", "info", "pass"),
+            ("no-op", "info", "no-op"),
             ("Some new word", "error", "error"),
         ] {
             let data = serde_json::json!({"node_info": node(), "index": 2, "total": 9, "status": status});

@@ -81,6 +81,10 @@ impl Follower {
         self.running.remove(&node.unique_id);
         self.expect(finished.total);
         self.bar.inc(1);
+        // An ephemeral model of dbt v2: nothing was done for it.
+        if finished.status == "no-op" {
+            return;
+        }
         announce(node, finished);
         self.seen.reported.push(Reported {
             id: node.unique_id.clone(),

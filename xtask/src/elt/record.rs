@@ -14,7 +14,7 @@ use jiff::civil::DateTime;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use self::nodes::{explain, from_report, from_result, is_run, names_of, rows_of, says_nothing};
+use self::nodes::{explain, from_report, from_result, is_inlined, is_run, names_of, rows_of, says_nothing};
 use super::Args;
 use super::follow::Seen;
 use super::removed;
@@ -207,6 +207,7 @@ pub(super) fn ended(
         let reported = seen.reported.iter().filter(|node| is_run(&node.id));
         reported.map(|node| from_report(&run.run_id, node, &manifest)).collect()
     };
+    nodes.retain(|node| !is_inlined(node));
     explain(&mut nodes, &seen.problems);
     let rows: HashMap<String, Option<i64>> =
         standing.iter().rev().map(|relation| (relation.name.to_ascii_lowercase(), relation.rows)).collect();

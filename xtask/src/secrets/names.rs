@@ -122,6 +122,7 @@ impl Names {
             && language == Language::Other
             && (!assess::uuid(value) || says_secret(last_name(bytes, token.start)))
             && !in_address(bytes, token)
+            && !in_group(bytes, token)
             && is_random()
             && unlike_other(bytes, token, value)
         {
@@ -416,6 +417,20 @@ fn in_address(bytes: &[u8], token: &Range<usize>) -> bool {
     let path = address(bytes, token).is_some_and(|text| memchr::memchr2(b'?', b'#', text).is_none());
     let label = bytes[line_start(bytes, token.start)..token.start].trim_ascii_start();
     path || label.starts_with(b"resource \"") || label.starts_with(b"data \"")
+}
+
+/// A package of Java after its group, of which it repeats a word: `org.postgresql:r2dbc-postgresql`.
+fn in_group(bytes: &[u8], token: &Range<usize>) -> bool {
+    let Some(before) = bytes[..token.start].strip_suffix(b":") else { return false };
+    let of_name = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_');
+    let start = before.iter().rposition(|b| !of_name(b)).map_or(0, |at| at + 1);
+    let (group, package) = (&before[start..], &bytes[token.clone()]);
+    let repeats = long_words(package).any(|word| long_words(group).any(|of_group| of_group == word));
+    group.contains(&b'.') && package.iter().all(of_name) && repeats
+}
+
+fn long_words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|b| !b.is_ascii_alphanumeric()).filter(|word| word.len() > 3)
 }
 
 /// The name that the text before a token ends with: `"api_id": "`.

@@ -66,6 +66,11 @@ pub(super) fn is_run(id: &str) -> bool {
     !matches!(first_part(id).as_str(), "exposure" | "metric" | "saved_query" | "semantic_model" | "source")
 }
 
+/// dbt v2 lists ephemeral models as skipped, though nothing went wrong: they are built as a part of those that read them.
+pub(super) fn is_inlined(node: &Node) -> bool {
+    node.materialized.as_deref() == Some("ephemeral") && node.status == "skipped"
+}
+
 /// Hooks of the whole run are in the file that the artifacts name only in part.
 fn hook_file(id: &str) -> Option<String> {
     id.starts_with("operation.").then(|| "dbt_project.yml".to_owned())

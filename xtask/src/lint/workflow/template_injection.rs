@@ -202,11 +202,12 @@ fn who_writes(
     }
     let fields: Vec<&str> = path.iter().map(String::as_str).collect();
     match fields.as_slice() {
-        // Secrets have a separate rule; results are fixed words of GitHub.
+        // Secrets have a separate rule; results are fixed words of GitHub; names of repositories are plain.
         ["secrets", ..]
         | ["github", "token"]
         | ["needs", _, "result"]
-        | ["steps", _, "outcome" | "conclusion"] => None,
+        | ["steps", _, "outcome" | "conclusion"]
+        | ["github", "event", .., "repository" | "repo", "name"] => None,
         ["env", name] if depth < MOST_LEVELS => of_variable(view, step, name, settings, depth),
         // Only a token with write access dispatches an event or names a branch of this repository.
         ["github", "event", "inputs" | "client_payload", ..] => Some(Writer::Starter),

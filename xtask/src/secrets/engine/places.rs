@@ -102,6 +102,7 @@ fn look_alikes_in_the_same_places_are_not_reported() {
     for (path, text) in [
         ("a.ldif", "pwdPolicySubentry: cn=expirein10,ou=policies,dc=acme,dc=com"),
         ("a.toml", "acme-oauth2-sdk = \"com.acme:oauth2-oidc-sdk:11.38.2\""),
+        ("a.toml", "r2dbc = { module = 'org.postgresql:r2dbc-postgresql', version.ref = 'r2dbc' }"),
         ("a.py", "cache_key = '%'"),
         ("a.py", "next_page_token = '%'"),
         ("a.html", "<input name=\"authenticity_token\" value=\"%\">"),
