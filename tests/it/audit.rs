@@ -50,14 +50,17 @@ pub(crate) fn osv(package: Option<&'static str>) -> Server {
 }
 
 /// Have git and the toolkit ask `database` and `service` instead of those on the internet. The database is kept in
-/// `folder`, away from the user's.
+/// `folder`, away from the user's. The downloaded crates are the user's, and so are the locks on them: with locks of
+/// its own, each test would unpack the same crates at once.
 pub(crate) fn redirect(command: &mut Command, folder: &Path, database: &Path, service: &str) {
     let home = folder.join("cargo");
     if !home.exists() {
         fs::create_dir(&home).unwrap();
         let real = std::env::var_os("CARGO_HOME")
             .map_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cargo"), PathBuf::from);
-        std::os::unix::fs::symlink(real.join("registry"), home.join("registry")).unwrap();
+        for shared in ["registry", ".package-cache", ".package-cache-mutate", "config.toml"] {
+            std::os::unix::fs::symlink(real.join(shared), home.join(shared)).unwrap();
+        }
     }
     command.env("CARGO_HOME", home).env("XTASK_OSV_URL", service).env("GIT_CONFIG_COUNT", "1");
     command.env("GIT_CONFIG_KEY_0", format!("url.file://{}.insteadOf", database.display()));
