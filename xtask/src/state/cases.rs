@@ -260,6 +260,23 @@ fn what_reads_a_coarse_view_follows_its_text() {
 }
 
 #[test]
+fn who_reads_a_view_of_a_table_without_a_version_is_told_why() {
+    let folder = project("plain");
+    write(
+        &folder.path().join("models/by_name.sql"),
+        "{{ config(materialized='view') }}select * from archive\n",
+    );
+    write(&folder.path().join("models/reads_it.sql"), "select * from {{ ref('by_name') }}\n");
+    let definitions = define::read(folder.path(), &facts(&Case::default())).expect("definitions");
+    let (records, observed) = built(&definitions);
+    let decision = decide(&definitions, &records, &observed, &Attempts::default());
+    let reasons = &decision.verdicts["model.plain.reads_it"].reasons;
+    let expected =
+        "whether the data of by_name changed is unknown: it reads archive by name, which is not a `ref`";
+    assert_eq!(reasons, &[expected]);
+}
+
+#[test]
 fn a_seed_that_was_changed_by_hand_is_loaded_from_nothing() {
     let folder = project("shop");
     let definitions = define::read(folder.path(), &facts(&Case::default())).expect("definitions");

@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub(crate) use self::reasons::changed_inputs;
-use self::reasons::{differences, keeps_rows, needs_refresh, relation_of, unfinished};
+use self::reasons::{differences, keeps_rows, needs_refresh, other_data, relation_of, unfinished};
 use super::define::{Class, Definition, Definitions, short};
 use super::record::Record;
 
@@ -282,15 +282,15 @@ impl Decider<'_> {
             parents.extend(&definition.follows);
         }
         for parent in parents {
-            let name =
-                self.definitions.all.get(parent).map_or(parent.as_str(), |parent| parent.name.as_str());
+            let known = self.definitions.all.get(parent);
+            let name = known.map_or(parent.as_str(), |parent| parent.name.as_str());
             let is_source = parent.starts_with("source.");
             match (self.decision.versions.get(parent), built_from.get(parent)) {
                 (Some(now), Some(then)) if now == then => {}
                 (Some(_), Some(then)) if self.is_unaffected(definition, parent, then) => {}
                 // A new parent without a new definition is named in a comment only.
                 (Some(_), None) if definition.follows.contains(parent) => {}
-                (Some(_), _) => changed.push(format!("the data of {name} changed")),
+                (Some(_), _) => changed.push(other_data(name, known)),
                 (None, _) if is_source => {
                     changed.push(format!("whether the data of source {name} changed is unknown"));
                 }

@@ -54,6 +54,11 @@ impl Record {
         matches!(self.status.as_str(), "success" | "pass" | "warn")
     }
 
+    /// Built as a part of those that read it: it has no relation, and dbt gives it no result.
+    pub(crate) fn is_ephemeral(&self) -> bool {
+        self.materialized.as_deref() == Some("ephemeral")
+    }
+
     /// A row that says that `run_id` is about to touch the node.
     pub(crate) fn announcing(
         definition: &Definition,

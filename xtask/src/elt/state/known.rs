@@ -150,8 +150,7 @@ impl Keeper {
             self.nodes.iter().flatten().chain(new).map(|node| (key(node), node)).collect();
         let mut all = Vec::new();
         for record in records.values() {
-            let is_inlined = record.materialized.as_deref() == Some("ephemeral");
-            let Some(id) = record.unique_id.as_ref().filter(|_| !is_inlined) else { continue };
+            let Some(id) = record.unique_id.as_ref().filter(|_| !record.is_ephemeral()) else { continue };
             all.push((*known.get(&(record.run_id.clone(), id.clone()))?).clone());
         }
         all.sort_by(|a, b| {

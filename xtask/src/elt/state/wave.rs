@@ -72,8 +72,7 @@ impl Wave {
     /// What dbt must report a result for, if it was not asked itself.
     pub(in crate::elt) fn intended(&self) -> Vec<Intended> {
         let relations = self.announced.iter().filter(|record| {
-            matches!(record.kind.as_str(), "model" | "seed" | "snapshot")
-                && record.materialized.as_deref() != Some("ephemeral")
+            matches!(record.kind.as_str(), "model" | "seed" | "snapshot") && !record.is_ephemeral()
         });
         let intended = |record: &Record| Intended {
             id: record.unique_id.clone().unwrap_or_else(|| record.node_id.clone()),

@@ -67,12 +67,12 @@ pub(super) fn differences(definition: &Definition, record: &Record) -> Vec<Strin
         let place = definition.places.get(name).map(|path| format!(" ({path})")).unwrap_or_default();
         match before.get(name) {
             Some(old) if old == hash => {}
-            Some(_) => found.push(format!("{}{place} changed", shown(name))),
-            None => found.push(format!("{}{place} is new", shown(name))),
+            Some(_) => found.push(format!("{}{place} changed", shown(name, definition))),
+            None => found.push(format!("{}{place} is new", shown(name, definition))),
         }
     }
     let gone = before.keys().filter(|name| !definition.parts.contains_key(*name));
-    found.extend(gone.map(|name| format!("{} is no longer used", shown(name))));
+    found.extend(gone.map(|name| format!("{} is no longer used", shown(name, definition))));
     if found.is_empty() {
         found.push(match &definition.period {
             Some(period) => format!("it reads the clock, and the period is {period} now"),
@@ -82,8 +82,17 @@ pub(super) fn differences(definition: &Definition, record: &Record) -> Vec<Strin
     found
 }
 
-fn shown(part: &str) -> String {
+/// What is said of a parent with another version. Views of data without a version have a new one each time.
+pub(super) fn other_data(name: &str, parent: Option<&Definition>) -> String {
+    match parent.map(|parent| parent.volatile.as_slice()) {
+        None | Some([]) => format!("the data of {name} changed"),
+        Some(why) => format!("whether the data of {name} changed is unknown: it {}", why.join("; ")),
+    }
+}
+
+fn shown(part: &str, definition: &Definition) -> String {
     match part.split_once(' ') {
+        None if part == "sql" && definition.is_python => "its code".to_owned(),
         None if part == "sql" => "its SQL".to_owned(),
         None if part == "data" => "its file".to_owned(),
         None if matches!(part, "dbt" | "DuckDB") => format!("the version of {part}"),
