@@ -84,15 +84,15 @@ fn project(folder: &Path, cases: &[(usize, &Difference)], settings: &str) {
     }
 }
 
-fn v1(folder: &Path) -> Ended {
+fn v1(folder: &Path, task: &str) -> Ended {
     let mut command = support::scrubbed_program(&environment().join("bin/dbt"), folder);
-    command.args(["parse", "--profiles-dir", ".", "--no-send-anonymous-usage-stats"]);
+    command.args([task, "--profiles-dir", ".", "--no-send-anonymous-usage-stats"]);
     Ended::of(command)
 }
 
-fn v2(engine: &Path, folder: &Path) -> Ended {
+fn v2(engine: &Path, folder: &Path, task: &str) -> Ended {
     let mut command: Command = support::scrubbed_program(&engine.join("dbt/dbt"), folder);
-    command.args(["compile", "--profiles-dir", ".", "--no-version-check", "--no-send-anonymous-usage-stats"]);
+    command.args([task, "--profiles-dir", ".", "--no-version-check", "--no-send-anonymous-usage-stats"]);
     command.env("ADBC_DRIVER_PATH", engine.join("duckdb/manifests"));
     Ended::of(command)
 }
@@ -104,12 +104,12 @@ fn what_v1_accepts_and_v2_refuses_is_documented() {
     let cases: Vec<(usize, &Difference)> = ALL.iter().enumerate().collect();
     let all = scratch.path().join("all");
     project(&all, &cases, PROJECT);
-    v1(&all).expect(0);
+    v1(&all, "parse").expect(0);
     let docs = fs::read_to_string(root().join("docs/engines.md")).expect("the documentation");
     for case in cases {
         let folder = scratch.path().join(format!("case {}", case.0));
         project(&folder, &[case], PROJECT);
-        let refused = v2(engine, &folder).expect(1);
+        let refused = v2(engine, &folder, "compile").expect(1);
         let said = [refused.stdout.as_str(), refused.stderr.as_str()].concat();
         assert!(said.contains(case.1.refusal), "{}: {said}", case.1.name);
         assert!(docs.contains(&format!("**{}**", case.1.name)), "{} is not documented", case.1.name);
@@ -117,12 +117,25 @@ fn what_v1_accepts_and_v2_refuses_is_documented() {
     let plain = scratch.path().join("plain");
     project(&plain, &[], PROJECT);
     fs::write(plain.join("models/a.sql"), "select 1 as id\n").expect("written");
-    v2(engine, &plain).expect(0);
-    let without_plus = format!("{PROJECT}models: {{shop: {{materialized: table}}}}\n");
-    fs::write(plain.join("dbt_project.yml"), without_plus).expect("written");
-    v1(&plain).expect(0);
-    v2(engine, &plain).expect(1);
-    assert!(docs.contains("**Configuration without +**"));
+    v2(engine, &plain, "compile").expect(0);
+    for (name, more) in [
+        ("Configuration without +", "models: {shop: {materialized: table}}\n"),
+        ("Folders of output", "target-path: out\n"),
+    ] {
+        fs::write(plain.join("dbt_project.yml"), format!("{PROJECT}{more}")).expect("written");
+        v1(&plain, "parse").expect(0);
+        v2(engine, &plain, "compile").expect(1);
+        assert!(docs.contains(&format!("**{name}**")), "{name} is not documented");
+    }
+    let python = scratch.path().join("python");
+    project(&python, &[], PROJECT);
+    let model = "def model(dbt, session):\n    return session.sql('select 1 as id')\n";
+    fs::write(python.join("models/a.py"), model).expect("written");
+    v1(&python, "run").expect(0);
+    let refused = v2(engine, &python, "run").expect(1);
+    let said = [refused.stdout, refused.stderr].concat();
+    assert!(said.contains("Python models are not supported"), "{said}");
+    assert!(docs.contains("**Python models**"));
 }
 
 /// A given input that is not in the warehouse: v1 needs no columns of it, v2 reads the model's.

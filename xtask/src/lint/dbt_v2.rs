@@ -6,6 +6,7 @@
 
 mod argument_key;
 pub(super) mod keys;
+mod lines;
 mod obsolete_project_key;
 mod top_level_config;
 mod top_level_test_argument;
@@ -186,6 +187,33 @@ mod tests {
                 Some(
                     "models:\n  - name: a\n    data_tests:\n      - is:\n          arguments:\n            rows:\n              - 1\n          name: n\n",
                 ),
+            ),
+            // The last line has no end, the list is as far to the left as its key, and the text has empty lines.
+            (
+                "models/a.yml",
+                "models:\n  - name: a\n    data_tests:\n      - is:\n          severity: warn\n          rows:\n          - 1\n          sql: >\n            a\n\n            b\n          tags: [x] # why",
+                Some(
+                    "models:\n  - name: a\n    data_tests:\n      - is:\n          config:\n            severity: warn\n            tags: [x] # why\n          arguments:\n            rows:\n            - 1\n            sql: >\n              a\n\n              b",
+                ),
+            ),
+            (
+                "models/a.yml",
+                "models:\r\n  - name: a\r\n    data_tests:\r\n      - unique:\r\n          config:\r\n            limit: 5\r\n          where: x\r\n",
+                Some(
+                    "models:\r\n  - name: a\r\n    data_tests:\r\n      - unique:\r\n          config:\r\n            where: x\r\n            limit: 5\r\n",
+                ),
+            ),
+            (
+                "models/a.yml",
+                "models:\n  - name: a\n    data_tests:\n      - unique: {severity: warn}\n      - is: {rows: 1, severity: warn}\n",
+                Some(
+                    "models:\n  - name: a\n    data_tests:\n      - unique: {config: {severity: warn}}\n      - is: {rows: 1, severity: warn}\n",
+                ),
+            ),
+            (
+                "models/a.yml",
+                "models:\n  - name: a\n    data_tests:\n      - is:\n          config: {tags: x}\n          severity: warn\n",
+                None,
             ),
             (
                 "dbt_project.yml",

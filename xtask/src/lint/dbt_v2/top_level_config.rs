@@ -1,6 +1,7 @@
 //! Configuration at the level of a model's `name`.
 
 use super::keys;
+use super::lines::move_below;
 use crate::core::finding::{Group, Severity};
 use crate::core::yaml::{self, Node as Yaml};
 use crate::dbt::graph::Project;
@@ -35,8 +36,7 @@ fn moved<'a>(kind: &'a str, node: &'a Yaml) -> impl Iterator<Item = &'a Yaml> {
     })
 }
 
-/// Moves it, entry by entry: whole lines, so that comments move with them. Only block style, and only if `config:`
-/// does not set the same key already.
+/// Moves it, entry by entry. Only block style, and only if `config:` does not set the same key already.
 pub(super) fn fix(text: &str) -> Option<String> {
     let mut text = text.to_owned();
     let mut has_changed = false;
@@ -52,14 +52,7 @@ fn fix_one(text: &str) -> Option<String> {
     let root = yaml::parse_one(text).ok()??;
     for (kind, entry) in entries(&root) {
         let moving: Vec<&Yaml> = moved(kind, entry).collect();
-        let config = entry.entry("config");
-        let says_both = |key: &&Yaml| {
-            config.is_some_and(|(_, node)| key.text().is_some_and(|key| node.get(key).is_some()))
-        };
-        if moving.is_empty() || moving.iter().any(says_both) {
-            continue;
-        }
-        if let Some(changed) = move_lines(text, entry, &moving, config) {
+        if let Some(changed) = move_below(text, entry, &moving, "config") {
             return Some(changed);
         }
     }
@@ -79,67 +72,4 @@ fn entries(root: &Yaml) -> Vec<(&'static str, &Yaml)> {
         }
     }
     all
-}
-
-fn move_lines(text: &str, entry: &Yaml, moving: &[&Yaml], config: Option<(&Yaml, &Yaml)>) -> Option<String> {
-    let lines: Vec<&str> = text.split_inclusive('\n').collect();
-    let indent_of = |line: &str| line.len() - line.trim_start_matches(' ').len();
-    let indent = moving.first()?.span.column - 1;
-    // Each on its own line in a block, at one depth; the first key of a list item follows the dash.
-    let is_block = |key: &Yaml| {
-        lines
-            .get(key.span.line - 1)
-            .is_some_and(|line| indent_of(line) == indent && key.span.column - 1 == indent)
-    };
-    if !moving.iter().all(|key| is_block(key)) || entry.entries().len() <= moving.len() {
-        return None;
-    }
-    let block = |key: &Yaml| {
-        let first = key.span.line - 1;
-        let more =
-            lines[first + 1..].iter().take_while(|line| line.trim().is_empty() || indent_of(line) > indent);
-        let mut end = first + 1 + more.count();
-        while end > first + 1 && lines[end - 1].trim().is_empty() {
-            end -= 1;
-        }
-        first..end
-    };
-    let blocks: Vec<std::ops::Range<usize>> = moving.iter().map(|key| block(key)).collect();
-    // A text block keeps its own indentation: moving it could change its value.
-    let is_plain = |range: &std::ops::Range<usize>| {
-        lines[range.clone()].iter().all(|line| {
-            !line.trim_end().ends_with(['|', '>', '-', '+']) || line.trim_start().starts_with("- ")
-        })
-    };
-    if !blocks.iter().all(is_plain) || !text.ends_with('\n') {
-        return None;
-    }
-    let target = match config {
-        None => None,
-        // `config:` with its keys below it.
-        Some((key, node)) if node.is_mapping() && node.span.line > key.span.line && is_block(key) => {
-            Some(key.span.line - 1)
-        }
-        Some(_) => return None,
-    };
-    let mut body = String::new();
-    for range in &blocks {
-        for line in &lines[range.clone()] {
-            body.push_str(if line.trim().is_empty() { "" } else { "  " });
-            body.push_str(line);
-        }
-    }
-    let mut out = String::new();
-    for (number, line) in lines.iter().enumerate() {
-        if target.is_none() && number == blocks[0].start {
-            out.extend([&" ".repeat(indent), "config:\n", &body]);
-        }
-        if !blocks.iter().any(|range| range.contains(&number)) {
-            out.push_str(line);
-        }
-        if target == Some(number) {
-            out.push_str(&body);
-        }
-    }
-    Some(out)
 }

@@ -1,6 +1,7 @@
 //! Arguments and configuration of a test at the same level.
 
 use super::Test;
+use super::lines::move_below;
 use crate::core::finding::{Group, Severity};
 use crate::core::yaml::{self, Node as Yaml};
 use crate::dbt::graph::Project;
@@ -20,8 +21,8 @@ pub(crate) const RULE: Rule = Rule {
 /// Keys that a test accepts directly below its name.
 const OWN: [&str; 6] = ["arguments", "column_name", "config", "description", "name", "test_name"];
 
-/// Configuration that dbt v1 accepts there too.
-const CONFIG: [&str; 13] = [
+/// Configuration that dbt v1 accepts there too (`CONFIG_ARGS` of dbt-core 1.11).
+const CONFIG: [&str; 14] = [
     "alias",
     "database",
     "enabled",
@@ -35,10 +36,12 @@ const CONFIG: [&str; 13] = [
     "store_failures_as",
     "tags",
     "warn_if",
+    "where",
 ];
 
-fn is_config(key: &str) -> bool {
-    CONFIG.contains(&key) || key == "where" || key == "group"
+/// The key that one directly below the name of a test belongs to.
+fn place_of(key: &str) -> &'static str {
+    if CONFIG.contains(&key) { "config" } else { "arguments" }
 }
 
 pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {
@@ -46,7 +49,7 @@ pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {
     for Test { path, name, body } in super::tests(project) {
         for (key, _) in body.entries() {
             let Some(text) = key.text().filter(|text| !OWN.contains(text)) else { continue };
-            let place = if is_config(text) { "config" } else { "arguments" };
+            let place = place_of(text);
             offences.push(RULE.offence(
                 path,
                 key.span,
@@ -57,7 +60,7 @@ pub(super) fn check(project: &Project<'_>) -> Vec<Offence> {
     offences
 }
 
-/// Puts arguments below `arguments:`, for tests that have neither configuration there nor arguments already.
+/// Puts arguments below `arguments:` and configuration below `config:`.
 pub(super) fn fix(text: &str) -> Option<String> {
     let mut text = text.to_owned();
     let mut has_changed = false;
@@ -72,7 +75,9 @@ fn fix_one(text: &str) -> Option<String> {
     let root = yaml::parse_one(text).ok()??;
     let mut bodies = Vec::new();
     collect(&root, &mut bodies);
-    bodies.into_iter().find_map(|body| wrap(text, body))
+    bodies
+        .into_iter()
+        .find_map(|body| ["config", "arguments"].iter().find_map(|place| wrap(text, body, place)))
 }
 
 /// Every body of a test in a file.
@@ -87,44 +92,18 @@ fn collect<'a>(node: &'a Yaml, bodies: &mut Vec<&'a Yaml>) {
     node.items().iter().for_each(|item| collect(item, bodies));
 }
 
-fn wrap(text: &str, body: &Yaml) -> Option<String> {
-    let keys: Vec<&Yaml> = body.entries().iter().map(|(key, _)| key).collect();
-    let arguments: Vec<&Yaml> =
-        keys.iter().copied().filter(|key| key.text().is_some_and(|key| !OWN.contains(&key))).collect();
-    let is_certain = !arguments.is_empty()
-        && body.get("arguments").is_none()
-        && arguments.iter().all(|key| key.text().is_some_and(|key| !is_config(key)));
-    if !is_certain {
-        return None;
+/// Moves what belongs to `place`.
+fn wrap(text: &str, body: &Yaml, place: &str) -> Option<String> {
+    let keys = || body.entries().iter().filter_map(|(key, _)| Some((key, key.text()?)));
+    let moving: Vec<&Yaml> = keys()
+        .filter(|(_, name)| !OWN.contains(name) && place_of(name) == place)
+        .map(|(key, _)| key)
+        .collect();
+    let inner = text.get(body.bytes.clone())?;
+    if !inner.starts_with('{') {
+        return move_below(text, body, &moving, place);
     }
-    if text.get(body.bytes.clone())?.starts_with('{') {
-        // The whole flow mapping, or nothing of it.
-        let inner = text.get(body.bytes.clone())?;
-        return (arguments.len() == keys.len()).then(|| {
-            format!("{}{{arguments: {inner}}}{}", &text[..body.bytes.start], &text[body.bytes.end..])
-        });
-    }
-    let lines: Vec<&str> = text.split_inclusive('\n').collect();
-    let indent = arguments[0].span.column - 1;
-    let indent_of = |line: &str| line.len() - line.trim_start_matches(' ').len();
-    let is_block = |key: &Yaml| lines.get(key.span.line - 1).is_some_and(|line| indent_of(line) == indent);
-    // One run of lines, each key on its own.
-    let first = arguments[0].span.line - 1;
-    let run = lines[first..].iter().enumerate().take_while(|(at, line)| {
-        let starts_other = keys.iter().any(|key| {
-            key.span.line - 1 == first + at && !arguments.iter().any(|argument| argument.span == key.span)
-        });
-        !starts_other && !line.trim().is_empty() && indent_of(line) >= indent
-    });
-    let end = first + run.count();
-    let all_inside = arguments.iter().all(|key| is_block(key) && (first..end).contains(&(key.span.line - 1)));
-    let has_text = lines[first..end].iter().any(|line| line.trim_end().ends_with(['|', '>', '-', '+']));
-    if !all_inside || has_text || !text.ends_with('\n') {
-        return None;
-    }
-    let mut out = lines[..first].concat();
-    out.extend([&" ".repeat(indent), "arguments:\n"]);
-    out.extend(lines[first..end].iter().flat_map(|line| ["  ", line]));
-    out.push_str(&lines[end..].concat());
-    Some(out)
+    // The whole flow mapping, or nothing of it.
+    (!moving.is_empty() && moving.len() == body.entries().len())
+        .then(|| format!("{}{{{place}: {inner}}}{}", &text[..body.bytes.start], &text[body.bytes.end..]))
 }
