@@ -81,3 +81,13 @@ fn a_relation_that_is_not_there_after_the_run_is_an_error() {
     assert!(ended.stdout.contains("main.a does not exist"), "{}", ended.stdout);
     assert!(!small.is_up_to_date("issue_7"));
 }
+
+#[test]
+fn a_python_model_that_imports_what_is_not_installed_is_told_where_to_name_it() {
+    let model =
+        "import not_installed_here\n\ndef model(dbt, session):\n    return session.sql('select 1 as x')\n";
+    let small = tiny(&[("dbt/models/c.py", model)]);
+    let ended = small.elt("issue_7").expect(1);
+    assert!(ended.stdout.contains("No module named 'not_installed_here'"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("name it in requirements/local.in"), "{}", ended.stdout);
+}

@@ -1,6 +1,7 @@
 //! The summary for people: what was built and tested by layer, what went wrong and why, what was slow.
 
 use std::fmt::{Result, Write};
+use std::path::Path;
 
 use super::report::{Node, Report, Totals};
 use crate::dbt::engine::Generation;
@@ -162,13 +163,27 @@ fn write_slowest(out: &mut impl Write, report: &Report) -> Result {
 const SLOW: f64 = 20.0;
 
 fn write_hint(out: &mut impl Write, report: &Report) -> Result {
+    // dbt v2 builds no models of Python on DuckDB.
+    let extension = |node: &Node| Path::new(node.path.as_ref()?).extension().map(ToOwned::to_owned);
+    let is_python = |node: &Node| extension(node).is_some_and(|extension| extension == "py");
     if report.engine == Some(Generation::V1)
         && report.status == Status::Success
+        && !report.nodes.iter().any(is_python)
         && let Some(seconds) = report.dbt_seconds.filter(|seconds| *seconds >= SLOW)
     {
         writeln!(
             out,
             "\ndbt v1 took {seconds:.0} s; dbt v2 builds the same data several times faster: `cargo xtask dbt use v2`"
+        )?;
+    }
+    let lacks_package = |node: &Node| {
+        node.message.as_deref().is_some_and(|text| text.contains("ModuleNotFoundError: No module named"))
+    };
+    if report.nodes.iter().any(|node| is_python(node) && lacks_package(node)) {
+        writeln!(
+            out,
+            "\nA Python model imports a package that is not installed: name it in requirements/local.in, then \
+             `cargo xtask python lock` (docs/projects.md)"
         )?;
     }
     // It did not get as far as a node: then it refuses what v1 may accept.

@@ -87,6 +87,10 @@ pub(crate) fn relock(repo: &Repo, upgrade: bool) -> Result<Vec<String>> {
     // Only now, so that a failure on the way leaves the locks as they were.
     for (set, text) in &written {
         replace(&folder.join(set.output()), text)?;
+        let missing = if *set == Set::Local { requirements::missing(text) } else { Vec::new() };
+        if !missing.is_empty() {
+            tracing::warn!("builds need packages that {} does not name: {}", set.input(), missing.join(", "));
+        }
     }
     let after: Vec<String> = written.into_iter().map(|(_, text)| text).collect();
     Ok(changes(&before, &after))
@@ -97,8 +101,10 @@ fn inputs(repo: &Repo, folder: &Path) -> Result<Vec<Set>> {
     let sets = requirements::sets_in(folder);
     if sets.is_empty() {
         bail!(
-            "nothing to lock: {} holds no local.in; write one with one line per package, such as dbt-core==1.11.16",
-            repo.relative(folder).display()
+            "nothing to lock: {} holds no local.in; write one with these lines, and below them what else your Python models \
+             import, such as pandas:\n{}",
+            repo.relative(folder).display(),
+            requirements::missing("").join("\n")
         );
     }
     Ok(sets)

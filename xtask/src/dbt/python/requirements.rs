@@ -72,6 +72,20 @@ fn built_in(set: Set) -> Option<String> {
     if set == Set::Test { None } else { std::fs::read_to_string(path).ok() }
 }
 
+/// What every build of ours starts: a `local.in` that leads to none of these makes an environment without dbt or DuckDB.
+const NEEDED: [&str; 4] = ["dbt-core", "dbt-duckdb", "duckdb", "duckdb-cli"];
+
+/// Those of [`NEEDED`] that a lock's text does not pin, with the versions that the toolkit was tested with.
+pub(crate) fn missing(text: &str) -> Vec<String> {
+    let pinned: BTreeSet<&str> = pins(text).map(|pin| pin.name).collect();
+    let tested = built_in(Set::Local).unwrap_or_default();
+    let with_version = |name: &&str| {
+        let pin = pins(&tested).find(|pin| pin.name == *name);
+        pin.map_or_else(|| (*name).to_owned(), |pin| format!("{name}=={}", pin.version))
+    };
+    NEEDED.iter().filter(|name| !pinned.contains(**name)).map(with_version).collect()
+}
+
 /// A lock file as it is on disk now.
 pub(crate) struct Lock {
     pub(crate) set: Set,
