@@ -60,13 +60,12 @@ pub(crate) fn check(graph: &Graph<'_>, sources: &[&Source]) -> Vec<Offence> {
 /// The text of a property file or `dbt_project.yml` as dbt v2 expects it, if its meaning stays the same.
 pub(crate) fn fix(source: &Source) -> Option<String> {
     let name = source.path.rsplit('/').next().unwrap_or(&source.path);
-    let text = if name == "dbt_project.yml" {
-        unprefixed_config::fix(&source.text)
+    let fixes = if name == "dbt_project.yml" {
+        [unprefixed_config::fix, obsolete_project_key::fix]
     } else {
-        let once = top_level_test_argument::fix(&source.text);
-        let text = once.as_deref().unwrap_or(&source.text);
-        top_level_config::fix(text).or(once)
-    }?;
+        [top_level_test_argument::fix, top_level_config::fix]
+    };
+    let text = fixes.iter().fold(source.text.clone(), |text, fix| fix(&text).unwrap_or(text));
     (text != source.text && yaml::parse(&text).is_ok()).then_some(text)
 }
 
@@ -222,6 +221,11 @@ mod tests {
             ),
             // It sets the same key twice: a person has to decide which one applies.
             ("models/a.yml", "models:\n  - name: a\n    config: {meta: {a: 1}}\n    meta: {b: 2}\n", None),
+            (
+                "dbt_project.yml",
+                "name: a\n\"source-paths\": [m]\ndata-paths: [d] # why\nseed-paths: [s]\n",
+                Some("name: a\nmodel-paths: [m]\ndata-paths: [d] # why\nseed-paths: [s]\n"),
+            ),
             // `b` may be a folder.
             ("dbt_project.yml", "name: a\nmodels: {a: {schema: {b: {+enabled: true}}}}\n", None),
             ("models/a.yml", "models:\n  - name: a\n    owner: me\n", None),
