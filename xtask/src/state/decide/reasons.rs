@@ -82,9 +82,10 @@ pub(super) fn differences(definition: &Definition, record: &Record) -> Vec<Strin
     found
 }
 
-/// What is said of a parent with another version. Views of data without a version have a new one each time.
+/// What is said of a parent with another version. Views of data without a version have a new one each time; of a table it
+/// is what was read after it was built.
 pub(super) fn other_data(name: &str, parent: Option<&Definition>) -> String {
-    match parent.map(|parent| parent.volatile.as_slice()) {
+    match parent.filter(|parent| parent.materialized == "view").map(|parent| parent.volatile.as_slice()) {
         None | Some([]) => format!("the data of {name} changed"),
         Some(why) => format!("whether the data of {name} changed is unknown: it {}", why.join("; ")),
     }
